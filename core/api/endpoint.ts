@@ -1,0 +1,105 @@
+import * as z from "zod";
+import type { Scope } from "../model/scope.ts";
+
+/** How an answer's body is written; `T` is what a handler gives. */
+export interface Wire<out T> {
+  /** Only the compiler looks at it. */
+  readonly body?: T;
+  /** "mixed": text when the body is a string, else JSON. */
+  readonly type: "json" | "text" | "mixed" | "empty" | "stream";
+  readonly contentType?: string;
+  /** What a JSON body looks like. */
+  readonly schema?: z.ZodType;
+}
+
+export const json = <T>(schema: z.ZodType<T>): Wire<T> => ({
+  type: "json",
+  contentType: "application/json; charset=utf-8",
+  schema,
+});
+export const text = <const T extends string = string>(..._allowed: readonly T[]): Wire<T> => ({
+  type: "text",
+  contentType: "text/plain; charset=utf-8",
+});
+/** A status that comes with JSON or, for reasons of history, with one of these texts. */
+export const mixed = <T, const U extends string>({ schema }: Wire<T>, ..._allowed: readonly U[]): Wire<T | U> => ({
+  type: "mixed",
+  ...(schema && { schema }),
+});
+export const empty: Wire<undefined> = { type: "empty" };
+export const stream = (contentType: string): Wire<ReadableStream<Uint8Array>> => ({ type: "stream", contentType });
+
+export type Replies = Readonly<Record<number, Wire<unknown>>>;
+
+/** An answer with one of the declared statuses, and a body of that status. */
+export type ReplyOf<R> = {
+  [S in keyof R & number]: R[S] extends Wire<infer T>
+    ? T extends undefined
+      ? { readonly status: S; readonly body?: undefined }
+      : { readonly status: S; readonly body: T }
+    : never;
+}[keyof R & number];
+
+/** What is wrong with an input, and where. */
+export interface Fault {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Why an input does not fit, and what was sent. */
+export interface Invalid {
+  readonly faults: readonly Fault[];
+  readonly params: Readonly<Record<string, string>>;
+  /** The body's media type, as sent. */
+  readonly contentType: string;
+}
+
+/** Every fault on a line of its own. */
+export const sentences = (faults: readonly Fault[]): string =>
+  faults.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join("\n");
+
+/** What a handler is given. */
+export interface InputOf<P, B> {
+  readonly params: P;
+  readonly body: B;
+  /** What the caller may touch. */
+  readonly scope: Scope;
+  /** The key that the caller gave, if any. */
+  readonly key: string | undefined;
+}
+
+/** No parameters, no body; an endpoint with this for its body does not even look at one. */
+export const none = z.object({});
+
+/** One HTTP endpoint as a value: what comes in, who may ask, and every answer that it gives. */
+export interface Endpoint<P, B, R extends Replies> {
+  readonly method: "GET" | "POST" | "PATCH";
+  /** Segments that begin with a colon are parameters. */
+  readonly path: `/${string}`;
+  readonly summary: string;
+  /** No key is needed. */
+  readonly open?: boolean;
+  /** Path parameters and those of the query. */
+  readonly params: z.ZodType<P>;
+  readonly body: z.ZodType<B>;
+  readonly replies: R;
+  /** The answer when `params` or `body` do not fit; an endpoint that takes anything has none. */
+  readonly invalid?: (what: Invalid) => ReplyOf<R>;
+  /** The applications that the caller's key must cover, and the answer when it does not. */
+  readonly scope?: {
+    readonly apps: (input: { readonly params: P; readonly body: B }) => readonly number[];
+    readonly refused: (input: { readonly params: P; readonly body: B }) => ReplyOf<R>;
+  };
+  /** The answer when something unforeseen happens, for an endpoint that has a shape of its own for it. */
+  readonly failed?: (message: string) => ReplyOf<R>;
+}
+
+export const endpoint = <P, B, const R extends Replies>(description: Endpoint<P, B, R>): Endpoint<P, B, R> =>
+  description;
+
+/** A reply whose status keeps its literal type. */
+export const reply = <const S extends number, const B>(status: S, body: B) => ({ status, body });
+
+/** What the handler of an endpoint is given, and what it may answer. */
+export type Input<E> = E extends Endpoint<infer P, infer B, infer _R> ? InputOf<P, B> : never;
+export type Reply<E> = E extends Endpoint<infer _P, infer _B, infer R> ? ReplyOf<R> : never;

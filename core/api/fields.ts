@@ -1,0 +1,36 @@
+import * as z from "zod";
+import { isTruthy } from "../model/truthy.ts";
+import { json } from "./endpoint.ts";
+
+/** Fields of requests, each exactly as lenient as clients have come to rely on. */
+
+const WholeNumber = z.union([
+  z.int(),
+  z
+    .string()
+    .regex(/^-?\d+$/)
+    .transform(Number),
+]);
+
+/** v1: any whole number, as number or digits. */
+export const AppId = WholeNumber;
+/** v2: 0 is none. */
+export const AppIdV2 = WholeNumber.refine((id) => id !== 0);
+
+/** true, 1, "1", "true" and "on" mean yes; everything else means no. */
+export const Truthy = z.unknown().optional().transform(isTruthy);
+
+/** A body in which every field may be missing; what is no object counts as empty. */
+export const fields = <S extends z.ZodRawShape>(shape: S) =>
+  z.preprocess(
+    (body) => (typeof body === "object" && body !== null && !Array.isArray(body) ? body : {}),
+    z.object(shape),
+  );
+
+export const Force = fields({ force: Truthy });
+
+/** How v2, and much of v1, says no. */
+export const Failed = json(z.object({ status: z.literal("failed"), message: z.string() }));
+export const failed = (message: string) => ({ status: "failed" as const, message });
+
+export const success = z.literal("success");

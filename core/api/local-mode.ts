@@ -1,0 +1,61 @@
+import * as z from "zod";
+import { endpoint, json, none, reply, stream } from "./endpoint.ts";
+import { Failed, failed, success } from "./fields.ts";
+
+export const targetState = endpoint({
+  method: "GET",
+  path: "/v2/local/target-state",
+  summary: "The target state, in the form in which it can be set",
+  params: none,
+  body: none,
+  replies: {
+    200: json(
+      z.object({
+        status: success,
+        state: z.object({
+          local: z.object({ name: z.string(), config: z.record(z.string(), z.string()), apps: z.looseObject({}) }),
+          dependent: z.object({ apps: z.array(z.never()), devices: z.array(z.never()) }),
+        }),
+      }),
+    ),
+  },
+});
+
+export const setTargetState = endpoint({
+  method: "POST",
+  path: "/v2/local/target-state",
+  summary: "Set the target state; it is applied after the answer",
+  params: none,
+  body: z.looseObject({}),
+  replies: {
+    200: json(z.object({ status: success, message: z.literal("OK"), warnings: z.array(z.string()).optional() })),
+    400: Failed,
+  },
+  invalid: ({ contentType }) =>
+    reply(
+      400,
+      failed(
+        `Invalid target state.\nexpected a JSON object { "local": { "apps": { … } } } with Content-Type application/json${contentType && `, but got ${contentType}`}`,
+      ),
+    ),
+});
+
+export const deviceInfo = endpoint({
+  method: "GET",
+  path: "/v2/local/device-info",
+  summary: "The architecture and the type of the device",
+  params: none,
+  body: none,
+  replies: {
+    200: json(z.object({ status: success, info: z.object({ arch: z.string(), deviceType: z.string() }) })),
+  },
+});
+
+export const logs = endpoint({
+  method: "GET",
+  path: "/v2/local/logs",
+  summary: "What the services write and what the agent does, one JSON object per line, until the caller leaves",
+  params: none,
+  body: none,
+  replies: { 200: stream("application/x-ndjson") },
+});

@@ -1,0 +1,186 @@
+import * as z from "zod";
+import type { IpamConfig, Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
+import { supervisorNetwork } from "../model/names.ts";
+import { Flag, StringMap } from "./quantities.ts";
+
+/** Networks and volumes: a composition's definition → ours ↔ the engine's. */
+
+const Ipam = z.looseObject({
+  driver: z.string().nullish(),
+  options: StringMap().nullish(),
+  config: z
+    .array(
+      z
+        .looseObject({
+          subnet: z.string().nullish(),
+          ip_range: z.string().nullish(),
+          gateway: z.string().nullish(),
+          aux_addresses: StringMap().nullish(),
+        })
+        .transform(({ subnet, ip_range, gateway, aux_addresses }) =>
+          ipamConfig({ subnet, ipRange: ip_range, gateway, auxAddresses: aux_addresses }),
+        ),
+    )
+    .nullish(),
+});
+
+const ipamConfig = (parts: {
+  subnet?: string | null | undefined;
+  ipRange?: string | null | undefined;
+  gateway?: string | null | undefined;
+  auxAddresses?: Readonly<Record<string, string>> | null | undefined;
+}): IpamConfig => ({
+  ...(parts.subnet && { subnet: parts.subnet }),
+  ...(parts.ipRange && { ipRange: parts.ipRange }),
+  ...(parts.gateway && { gateway: parts.gateway }),
+  ...(parts.auxAddresses && Object.keys(parts.auxAddresses).length > 0 && { auxAddresses: parts.auxAddresses }),
+});
+
+/** A network's definition. */
+export const NetworkDefinition = z
+  .looseObject({
+    driver: z.string().nullish(),
+    driver_opts: StringMap().nullish(),
+    enable_ipv6: Flag.nullish(),
+    internal: Flag.nullish(),
+    config_only: Flag.nullish(),
+    labels: StringMap().nullish(),
+    ipam: Ipam.nullish(),
+  })
+  .transform(({ driver, driver_opts, enable_ipv6, internal, config_only, labels, ipam }): NetworkSpec => ({
+    driver: driver || "bridge",
+    driverOptions: driver_opts ?? {},
+    ipv6: enable_ipv6 ?? false,
+    internal: internal ?? false,
+    configOnly: config_only ?? false,
+    labels: labels ?? {},
+    ipam: { driver: ipam?.driver || "default", options: ipam?.options ?? {}, config: ipam?.config ?? [] },
+  }));
+
+/** A volume's definition. */
+export const VolumeDefinition = z
+  .looseObject({ driver: z.string().nullish(), driver_opts: StringMap().nullish(), labels: StringMap().nullish() })
+  .transform(({ driver, driver_opts, labels }): VolumeSpec => ({
+    driver: driver || "local",
+    driverOptions: driver_opts ?? {},
+    labels: labels ?? {},
+  }));
+
+// The engine fills in addresses where none were given; this label tells them from those that were.
+const ipamLabel = "io.balena.private.ipam.config";
+
+/** A network of an application, with the labels by which it is known on the engine. */
+export const toNetworkSpec = (definition: NetworkSpec, appId: number): NetworkSpec => ({
+  ...definition,
+  labels: {
+    ...definition.labels,
+    "io.balena.supervised": "true",
+    "io.balena.app-id": String(appId),
+    ...(definition.ipam.config.length > 0 && { [ipamLabel]: "true" }),
+  },
+});
+
+/** A volume of an application, likewise. */
+export const toVolumeSpec = (definition: VolumeSpec, appUuid: string): VolumeSpec => ({
+  ...definition,
+  labels: { ...definition.labels, "io.balena.supervised": "true", "io.balena.app-uuid": appUuid },
+});
+
+/** The bridge on which services reach the API. */
+export const supervisorNetworkSpec: NetworkSpec = {
+  driver: "bridge",
+  driverOptions: { "com.docker.network.bridge.name": supervisorNetwork.name },
+  internal: false,
+  ipv6: false,
+  configOnly: false,
+  labels: { "io.balena.supervised": "true", [ipamLabel]: "true" },
+  ipam: {
+    driver: "default",
+    options: {},
+    config: [{ subnet: supervisorNetwork.subnet, gateway: supervisorNetwork.gateway }],
+  },
+};
+
+/** → the body of `POST /networks/create`. */
+export const toNetworkOptions = (name: string, spec: NetworkSpec) => ({
+  Name: name,
+  CheckDuplicate: true,
+  Driver: spec.driver,
+  Options: { ...spec.driverOptions },
+  Internal: spec.internal,
+  EnableIPv6: spec.ipv6,
+  ConfigOnly: spec.configOnly,
+  Labels: { ...spec.labels },
+  IPAM: {
+    Driver: spec.ipam.driver,
+    Options: { ...spec.ipam.options },
+    Config: spec.ipam.config.map(({ subnet, ipRange, gateway, auxAddresses }) => ({
+      ...(subnet && { Subnet: subnet }),
+      ...(ipRange && { IPRange: ipRange }),
+      ...(gateway && { Gateway: gateway }),
+      ...(auxAddresses && { AuxiliaryAddresses: { ...auxAddresses } }),
+    })),
+  },
+});
+
+const Texts = z.record(z.string(), z.string()).nullish();
+const Text = z.string().nullish();
+
+/** What we read of the engine's `GET /networks`. */
+export const EngineNetwork = z.looseObject({
+  Id: z.string(),
+  Name: z.string(),
+  Driver: Text,
+  Options: Texts,
+  Internal: z.boolean().nullish(),
+  EnableIPv6: z.boolean().nullish(),
+  ConfigOnly: z.boolean().nullish(),
+  Labels: Texts,
+  IPAM: z
+    .looseObject({
+      Driver: Text,
+      Options: Texts,
+      Config: z
+        .array(z.looseObject({ Subnet: Text, IPRange: Text, Gateway: Text, AuxiliaryAddresses: Texts }))
+        .nullish(),
+    })
+    .nullish(),
+});
+
+export function fromEngineNetwork(network: z.output<typeof EngineNetwork>): Network {
+  const labels = network.Labels ?? {};
+  return {
+    id: network.Id,
+    name: network.Name,
+    spec: {
+      driver: network.Driver ?? "bridge",
+      driverOptions: network.Options ?? {},
+      internal: network.Internal ?? false,
+      ipv6: network.EnableIPv6 ?? false,
+      configOnly: network.ConfigOnly ?? false,
+      labels,
+      ipam: {
+        driver: network.IPAM?.Driver ?? "default",
+        options: network.IPAM?.Options ?? {},
+        config: !labels[ipamLabel]
+          ? []
+          : (network.IPAM?.Config ?? []).map((config) =>
+              ipamConfig({
+                subnet: config.Subnet,
+                ipRange: config.IPRange,
+                gateway: config.Gateway,
+                auxAddresses: config.AuxiliaryAddresses,
+              }),
+            ),
+      },
+    },
+  };
+}
+
+/** What we read of the engine's `GET /volumes`. */
+export const EngineVolume = z.looseObject({ Name: z.string(), Driver: Text, Options: Texts, Labels: Texts });
+
+export const fromEngineVolume = ({ Name, Driver, Options, Labels }: z.output<typeof EngineVolume>): Volume => ({
+  name: Name,
+  spec: { driver: Driver ?? "local", driverOptions: Options ?? {}, labels: Labels ?? {} },
+});

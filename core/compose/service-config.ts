@@ -1,0 +1,198 @@
+import { split } from "shlex";
+import * as z from "zod";
+import type { Endpoint, RestartPolicy } from "../model/container.ts";
+import type { Healthcheck } from "../model/image.ts";
+import type { ServiceConfig } from "../model/target.ts";
+import { Mounts, Tmpfs, sortMounts } from "./mounts.ts";
+import { Ports } from "./ports.ts";
+import { Duration, Flag, Integer, StringMap } from "./quantities.ts";
+import { notDefault, settings } from "./settings.ts";
+
+const Command = z
+  .union([z.string(), z.array(z.union([z.string(), z.number()]).transform(String))], {
+    error: "expected a command line or a list of words",
+  })
+  .transform((command, context): readonly string[] => {
+    if (typeof command !== "string") return command;
+    try {
+      return split(command);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: `expected a command line, but ${String(error)}`, input: command });
+      return z.NEVER;
+    }
+  });
+
+const HealthcheckInput = z
+  .looseObject({
+    test: z
+      .union([z.string(), z.array(z.string())], {
+        error: 'expected a command, or ["CMD", …], ["CMD-SHELL", …], ["NONE"]',
+      })
+      .nullish(),
+    interval: Duration.nullish(),
+    timeout: Duration.nullish(),
+    start_period: Duration.nullish(),
+    // The original reads this spelling only, so there are compositions that use it.
+    startPeriod: Duration.nullish(),
+    retries: Integer.nullish(),
+    disable: Flag.nullish(),
+  })
+  .transform(
+    ({ test, interval, timeout, start_period, startPeriod, retries, disable }): Partial<Healthcheck> | "none" => {
+      const words = typeof test === "string" ? ["CMD-SHELL", test] : test;
+      if (disable || words?.[0] === "NONE") return "none";
+      const start = start_period ?? startPeriod;
+      return {
+        ...(words && words.length > 0 && { test: words }),
+        ...(interval && { interval }),
+        ...(timeout && { timeout }),
+        ...(start && { startPeriod: start }),
+        ...(retries && { retries }),
+      };
+    },
+  );
+
+/** "no", "always", "unless-stopped", "on-failure", "on-failure:3"; undefined for anything else. */
+export function parseRestart(value: unknown): RestartPolicy | undefined {
+  if (value === false) return { name: "no", retries: 0 };
+  const [, name, retries = "0"] =
+    /^(no|always|unless-stopped|on-failure(?=:|$))(?::(\d+))?$/i.exec(String(value)) ?? [];
+  switch (name?.toLowerCase()) {
+    case "no":
+    case "always":
+    case "unless-stopped":
+      return retries === "0"
+        ? { name: name.toLowerCase() as "no" | "always" | "unless-stopped", retries: 0 }
+        : undefined;
+    case "on-failure":
+      return { name: "on-failure", retries: Number(retries) };
+    default:
+      return undefined;
+  }
+}
+
+const always: RestartPolicy = { name: "always", retries: 0 };
+
+const EndpointInput = z
+  .looseObject({
+    aliases: z.array(z.string()).nullish(),
+    ipv4_address: z.string().nullish(),
+    ipv6_address: z.string().nullish(),
+    link_local_ips: z.array(z.string()).nullish(),
+  })
+  .nullish()
+  .transform((input): Endpoint => ({
+    aliases: [...(input?.aliases ?? [])].sort(),
+    ipv4: input?.ipv4_address ?? "",
+    ipv6: input?.ipv6_address ?? "",
+    linkLocal: [...(input?.link_local_ips ?? [])].sort(),
+  }));
+
+const ServiceNetworks = z.union([
+  z.array(z.string()).transform((names) => Object.fromEntries(names.map((name) => [name, EndpointInput.parse(null)]))),
+  z.record(z.string(), EndpointInput),
+]);
+
+const printable = /^[^\s"'`]+$/;
+const EnvironmentName = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** Variables as the cloud and the developer's tool send them: an object of strings. */
+export const Environment = z.record(
+  z.string().regex(EnvironmentName, {
+    error: "expected a variable name: a letter or _, then letters, digits and _",
+  }),
+  z.string({ error: "expected a string" }),
+);
+export const Labels = z.record(
+  z.string().regex(printable, { error: "expected a label name without spaces and quotes" }),
+  z.string({ error: "expected a string" }),
+);
+
+const ComposeEnvironment = StringMap().transform((variables) =>
+  Object.fromEntries(Object.entries(variables).filter(([name]) => name !== "")),
+);
+
+/** The compose fields of a service; others are let through, for `unknownFields` to name. */
+export const ComposeFields = {
+  command: Command.nullish(),
+  depends_on: z
+    .union(
+      [
+        z.array(z.string()),
+        z.record(
+          z.string(),
+          z
+            .looseObject({
+              condition: z.enum(["service_started", "service_healthy", "service_completed_successfully"]).nullish(),
+              required: Flag.nullish(),
+            })
+            .nullish(),
+        ),
+      ],
+      { error: "expected a list of services, or an object with a condition for each" },
+    )
+    .nullish(),
+  entrypoint: Command.nullish(),
+  healthcheck: HealthcheckInput.nullish(),
+  hostname: z.string().nullish(),
+  network_mode: z.string().nullish(),
+  networks: ServiceNetworks.nullish(),
+  ports: Ports.nullish(),
+  restart: z.union([z.string(), z.boolean()]).nullish(),
+  stop_signal: z.string().nullish(),
+  tmpfs: Tmpfs.nullish(),
+  user: z.union([z.string(), z.number()]).transform(String).nullish(),
+  volumes: Mounts.nullish(),
+  working_dir: z.string().nullish(),
+};
+
+/** The fields of the settings table, beside which `ComposeFields` stand. */
+export const SettingFields = z.object(
+  Object.fromEntries(Object.entries(settings).map(([key, { schema }]) => [key, schema.nullish()])),
+);
+
+/** A composition's service, as the cloud sends it beside `environment` and `labels`. */
+export const Composition = z
+  .object({ ...ComposeFields, environment: ComposeEnvironment.nullish(), labels: StringMap().nullish() })
+  .and(SettingFields);
+
+/** What stands beside the compose fields in a target state, or says nothing about a running container. */
+const elsewhere =
+  "environment labels image imageId serviceName serviceId releaseId commit appId appUuid running contract build".split(
+    " ",
+  );
+const known = new Set([...Object.keys(ComposeFields), ...Object.keys(settings), ...elsewhere]);
+
+/** What a service's entry says that no container of ours will show. */
+export const unknownFields = (entry: object): string[] => Object.keys(entry).filter((key) => !known.has(key));
+
+export type Fields = { readonly [K in keyof typeof ComposeFields]?: z.output<(typeof ComposeFields)[K]> };
+
+/** The parsed fields of a service → its config. Labels of old (`io.resin.…`) become today's. */
+export function toServiceConfig(
+  fields: Fields,
+  values: Readonly<Record<string, unknown>>,
+  environment: Readonly<Record<string, string>>,
+  labels: Readonly<Record<string, string>>,
+): ServiceConfig {
+  const { command, entrypoint, user, working_dir, stop_signal, hostname, healthcheck, network_mode } = fields;
+  return {
+    ...(command && { command }),
+    ...(entrypoint && { entrypoint }),
+    environment,
+    labels: Object.fromEntries(Object.entries(labels).map(([name, value]) => [modernLabel(name), value])),
+    ...(user && { user }),
+    ...(working_dir && { workingDir: working_dir }),
+    ...(stop_signal && { stopSignal: stop_signal }),
+    ...(hostname && { hostname }),
+    ...(healthcheck && { healthcheck }),
+    restart: parseRestart(fields.restart ?? "always") ?? always,
+    ports: fields.ports ?? [],
+    mounts: sortMounts([...(fields.volumes ?? []).filter(({ type }) => type !== "bind"), ...(fields.tmpfs ?? [])]),
+    ...(network_mode && { networkMode: network_mode }),
+    networks: fields.networks ?? {},
+    settings: notDefault(values),
+  };
+}
+
+const modernLabel = (name: string): string => name.replace(/^io\.resin\.(features|update)\./, "io.balena.$1.");

@@ -1,0 +1,411 @@
+import * as z from "zod";
+import { parseImage, type ImageReference } from "../model/image.ts";
+import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
+import type { App, Dependency, Service, TargetState, UpdateStrategy } from "../model/target.ts";
+import { bareConfig } from "../model/config.ts";
+import { networkModeOf, sharedServices } from "./container.ts";
+import { NetworkDefinition, VolumeDefinition } from "./definitions.ts";
+import {
+  ComposeFields,
+  Composition,
+  Environment,
+  Labels,
+  SettingFields,
+  parseRestart,
+  toServiceConfig,
+  unknownFields,
+  type Fields,
+} from "./service-config.ts";
+import { unmetRequirement, type Contract, type RequirementFacts } from "./requirements.ts";
+
+/**
+ * A target state as it comes over the wire → ours, or every fault with its path.
+ * Version 2 is what the local mode endpoints speak (the specification's "Set a target state"), version 3 is the cloud's.
+ */
+export type ParsedTarget =
+  | { readonly ok: true; readonly target: TargetState; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly faults: readonly string[] };
+
+const Id = z
+  .union([z.int(), z.string().regex(/^\d+$/).transform(Number)], { error: "expected a whole number of 0 or more" })
+  .refine((id) => id >= 0, { error: "expected a whole number of 0 or more" });
+const IdKey = z.string().regex(/^\d+$/, { error: "expected an id (digits) as key" });
+
+const Name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, {
+  error: "expected a name: a letter or digit, then letters, digits, _, . and -",
+});
+
+const ImageName = z.string().transform((text, context): ImageReference => {
+  const image = parseImage(text);
+  if (image) return image;
+  context.addIssue({ code: "custom", message: 'expected an image such as "registry/name:tag"', input: text });
+  return z.NEVER;
+});
+
+const Config = z.record(
+  z
+    .string()
+    .regex(/^[A-Za-z][\w:]*$/, { error: "expected a config variable name: a letter, then letters, digits, _ and :" }),
+  z.string(),
+);
+
+const DeviceName = z
+  .string()
+  .max(255)
+  .regex(/^[^\r\n]*$/, { error: "expected a name without line breaks" });
+
+const ContractInput = z.looseObject({}).transform((contract): Contract => contract);
+
+const definitions = {
+  networks: z.record(Name, NetworkDefinition).nullish(),
+  volumes: z.record(Name, VolumeDefinition).nullish(),
+};
+
+const ServiceV2 = z
+  .object({
+    ...ComposeFields,
+    serviceName: Name,
+    imageId: Id,
+    image: ImageName,
+    environment: Environment,
+    labels: Labels,
+    running: z.boolean().default(true),
+    contract: ContractInput.optional(),
+  })
+  .and(SettingFields);
+
+const TargetV2 = z.object({
+  local: z.object({
+    name: DeviceName.nullish(),
+    config: Config.nullish(),
+    apps: z.record(
+      IdKey,
+      z.object({
+        name: z.string().max(255),
+        commit: z.union([z.string(), z.number()]).transform(String).nullish(),
+        releaseId: Id,
+        services: z.record(IdKey, ServiceV2).nullish(),
+        ...definitions,
+      }),
+      { error: 'expected an object of applications; to remove all of them send "apps": {}' },
+    ),
+  }),
+});
+
+const ServiceV3 = z.object({
+  id: Id,
+  image_id: Id,
+  image: ImageName,
+  environment: z.record(z.string(), z.string()).default({}),
+  labels: Labels.default({}),
+  running: z.boolean().default(true),
+  contract: ContractInput.optional(),
+  composition: Composition.optional(),
+});
+
+const TargetV3 = z.record(
+  z.string(),
+  z.object({
+    name: DeviceName,
+    config: Config.default({}),
+    apps: z.record(
+      z.string(),
+      z.object({
+        id: Id,
+        name: z.string().max(255),
+        is_host: z.boolean().default(false),
+        class: z.string().default("fleet"),
+        releases: z
+          .record(z.string(), z.object({ id: Id, services: z.record(Name, ServiceV3).default({}), ...definitions }))
+          .default({}),
+      }),
+    ),
+  }),
+);
+
+type Path = readonly (string | number)[];
+
+/** Reads the body of `POST /v2/local/target-state`. `nameBefore` stays when the body gives none. */
+export function parseLocalTarget(body: unknown, facts: RequirementFacts, nameBefore: string): ParsedTarget {
+  const parsed = TargetV2.safeParse(body, { reportInput: true });
+  if (!parsed.success) return { ok: false, faults: parsed.error.issues.map(describeIssue) };
+  const { local } = parsed.data;
+  const apps = Object.entries(local.apps).map(([id, app]): Draft => ({
+    path: ["local", "apps", id],
+    appId: Number(id),
+    uuid: id,
+    name: app.name,
+    commit: app.commit ?? "",
+    releaseId: app.releaseId,
+    networks: app.networks ?? {},
+    volumes: app.volumes ?? {},
+    services: Object.entries(app.services ?? {}).map(([serviceId, service]) => ({
+      path: ["local", "apps", id, "services", serviceId],
+      composePath: ["local", "apps", id, "services", serviceId],
+      name: service.serviceName,
+      serviceId: Number(serviceId),
+      imageId: service.imageId,
+      image: service.image,
+      running: service.running,
+      contract: service.contract,
+      fields: service,
+      environment: service.environment,
+      labels: service.labels,
+    })),
+  }));
+  return finish({ name: local.name ?? nameBefore, config: local.config ?? {}, apps }, body, facts);
+}
+
+/** Reads the cloud's target state (`GET /device/v3/:uuid/state`). */
+export function parseCloudTarget(body: unknown, facts: RequirementFacts, uuid: string): ParsedTarget {
+  const parsed = TargetV3.safeParse(body, { reportInput: true });
+  if (!parsed.success) return { ok: false, faults: parsed.error.issues.map(describeIssue) };
+  const device = parsed.data[uuid];
+  if (!device) return { ok: false, faults: [`expected the state of device ${uuid}, which is not in it`] };
+  const apps = Object.entries(device.apps)
+    // The host's own releases are not containers of ours.
+    .filter(([, app]) => !app.is_host)
+    .map(([appUuid, app]): Draft => {
+      const [commit, release] = Object.entries(app.releases)[0] ?? ["", undefined];
+      const path = [uuid, "apps", appUuid, "releases", commit];
+      return {
+        path,
+        appId: app.id,
+        uuid: appUuid,
+        name: app.name,
+        commit,
+        releaseId: release?.id ?? 0,
+        networks: release?.networks ?? {},
+        volumes: release?.volumes ?? {},
+        services: Object.entries(release?.services ?? {}).map(([name, service]) => ({
+          path: [...path, "services", name],
+          composePath: [...path, "services", name, "composition"],
+          name,
+          serviceId: service.id,
+          imageId: service.image_id,
+          image: service.image,
+          running: service.running,
+          contract: service.contract,
+          fields: service.composition ?? {},
+          // The cloud merges images', services' and devices' variables into the outer ones, so they win.
+          environment: dropNameless({ ...service.composition?.environment, ...service.environment }),
+          labels: { ...service.composition?.labels, ...service.labels },
+        })),
+      };
+    });
+  return finish({ name: device.name, config: device.config, apps }, body, facts);
+}
+
+// The cloud accepts a variable without a name, and hands it down; an engine refuses it.
+const dropNameless = ({ "": _, ...named }: Record<string, string>): Record<string, string> => named;
+
+/** An application as read, with where its parts stand in the body: for messages. */
+interface Draft extends Omit<App, "services"> {
+  readonly path: Path;
+  readonly services: readonly DraftService[];
+}
+
+interface DraftService {
+  readonly path: Path;
+  readonly composePath: Path;
+  readonly name: string;
+  readonly serviceId: number;
+  readonly imageId: number;
+  readonly image: ImageReference;
+  readonly running: boolean;
+  readonly contract: Contract | undefined;
+  readonly fields: Fields & Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What the schemas cannot see: references between the parts of an application. */
+function finish(
+  { name, config, apps }: { name: string; config: Readonly<Record<string, string>>; apps: readonly Draft[] },
+  body: unknown,
+  facts: RequirementFacts,
+): ParsedTarget {
+  const faults: string[] = [];
+  const warnings: string[] = [];
+  const finished = apps.map(({ path, services: drafts, ...rest }): App => {
+    const { kept, rejected } = meetRequirements(drafts, facts, warnings);
+    const services = kept.map((draft) => toService(draft, drafts, body, warnings));
+    const app: App = {
+      ...rest,
+      services,
+      ...withUndeclared(rest, services, path, warnings),
+      ...(rejected && { rejected }),
+    };
+    faults.push(...duplicates(drafts), ...unknownNamespaces(app, path), ...dependencyCycles(app, path));
+    return app;
+  });
+  return faults.length > 0
+    ? { ok: false, faults }
+    : { ok: true, target: { name, config: bareConfig(config), apps: finished }, warnings };
+}
+
+function toService(draft: DraftService, all: readonly DraftService[], body: unknown, warnings: string[]): Service {
+  const { fields, composePath, name, serviceId, imageId, image, running } = draft;
+  const config = toServiceConfig(fields, fields, draft.environment, draft.labels);
+  const warn = (field: string, message: string) => warnings.push(`${showPath([...composePath, field])}: ${message}`);
+
+  const raw = valueAt(body, composePath);
+  if (typeof raw === "object" && raw !== null)
+    for (const field of unknownFields(raw)) warn(field, "not supported, left out");
+  if (fields.restart !== undefined && fields.restart !== null && !parseRestart(fields.restart))
+    warn(
+      "restart",
+      `${JSON.stringify(fields.restart)} is none of no, always, on-failure[:N], unless-stopped; taken as always`,
+    );
+  for (const { type, source } of fields.volumes ?? [])
+    if (type === "bind")
+      warn("volumes", `host folders are not mounted (${source}), left out; use a volume or a feature label`);
+
+  const wanted = fields.depends_on ?? [];
+  const named = Array.isArray(wanted)
+    ? wanted.map((service): Dependency => ({ service, condition: "service_started" }))
+    : Object.entries(wanted).map(([service, rule]): Dependency => ({
+        service,
+        condition: rule?.condition ?? "service_started",
+      }));
+  const dependsOn = named.filter(({ service }) => {
+    const known = all.some((other) => other.name === service);
+    if (!known) warn("depends_on", `there is no service ${JSON.stringify(service)} in this application, left out`);
+    return known;
+  });
+
+  return {
+    name,
+    serviceId,
+    imageId,
+    image,
+    running,
+    config,
+    dependsOn,
+    strategy: strategyOf(config.labels["io.balena.update.strategy"]),
+    handoverTimeoutMs: Number(config.labels["io.balena.update.handover-timeout"]) || 60_000,
+  };
+}
+
+const strategies = ["download-then-kill", "kill-then-download", "delete-then-download", "hand-over"] as const;
+const strategyOf = (label: string | undefined): UpdateStrategy =>
+  strategies.find((strategy) => strategy === label) ?? "download-then-kill";
+
+/** A service whose contract this device does not meet is left out if it is optional; else the release is rejected. */
+function meetRequirements(drafts: readonly DraftService[], facts: RequirementFacts, warnings: string[]) {
+  const kept: DraftService[] = [];
+  let rejected: string | undefined;
+  for (const draft of drafts) {
+    const unmet = draft.contract && unmetRequirement(draft.contract, facts);
+    if (!unmet) kept.push(draft);
+    else if (draft.labels["io.balena.features.optional"] !== undefined)
+      warnings.push(`${showPath([...draft.path, "contract"])}: ${unmet}; optional, so left out`);
+    else rejected ??= `${draft.name}: ${unmet}`;
+  }
+  if (rejected) warnings.push(`the release is rejected: ${rejected}`);
+  return { kept, rejected };
+}
+
+/** Networks and volumes that services use without a definition are made with default settings. */
+function withUndeclared(
+  { networks, volumes }: Pick<App, "networks" | "volumes">,
+  services: readonly Service[],
+  path: Path,
+  warnings: string[],
+): Pick<App, "networks" | "volumes"> {
+  const used = services.flatMap(({ config }) => (config.networkMode ? [] : networkNames(config.networks)));
+  const mounted = services.flatMap(({ config }) =>
+    config.mounts.filter(({ type }) => type === "volume").map(({ source }) => source),
+  );
+  const missing = (kind: string, names: readonly string[], known: object) =>
+    [...new Set(names)].filter((name) => {
+      if (name in known) return false;
+      if (name !== "default")
+        warnings.push(
+          `${showPath([...path, kind])}: ${JSON.stringify(name)} is used but not defined; made with default settings`,
+        );
+      return true;
+    });
+  const fill = <T>(names: readonly string[], value: T) => Object.fromEntries(names.map((name) => [name, value]));
+  return {
+    networks: { ...fill<NetworkSpec>(missing("networks", used, networks), NetworkDefinition.parse({})), ...networks },
+    volumes: { ...fill<VolumeSpec>(missing("volumes", mounted, volumes), VolumeDefinition.parse({})), ...volumes },
+  };
+}
+
+const networkNames = (networks: object): string[] =>
+  Object.keys(networks).length > 0 ? Object.keys(networks) : ["default"];
+
+const duplicates = (services: readonly DraftService[]): string[] =>
+  services
+    .filter(({ name }, n) => services.findIndex((other) => other.name === name) !== n)
+    .map(
+      ({ path, name }) => `${showPath(path)}: expected each service once, but ${JSON.stringify(name)} is there twice`,
+    );
+
+const unknownNamespaces = (app: App, path: Path): string[] =>
+  app.services.flatMap((service) =>
+    sharedServices({ networkMode: networkModeOf(service, app), settings: service.config.settings })
+      .filter((name) => name === service.name || !app.services.some((other) => other.name === name))
+      .map(
+        (name) =>
+          `${showPath([...path, "services"])}: ${service.name} wants to live in service ${JSON.stringify(name)}, which is not another service of this application`,
+      ),
+  );
+
+/** The services that must be there before this one: what it waits for, and what it lives in. */
+export const prerequisites = (service: Service, app: App): Dependency[] => [
+  ...service.dependsOn,
+  ...sharedServices({ networkMode: networkModeOf(service, app), settings: service.config.settings }).map(
+    (name): Dependency => ({ service: name, condition: "service_started" }),
+  ),
+];
+
+function dependencyCycles(app: App, path: Path): string[] {
+  const next = new Map(
+    app.services.map((service) => [service.name, prerequisites(service, app).map((one) => one.service)]),
+  );
+  const done = new Set<string>();
+  const search = (name: string, trail: readonly string[]): string | undefined => {
+    if (trail.includes(name)) return [...trail.slice(trail.indexOf(name)), name].join(" → ");
+    if (done.has(name)) return undefined;
+    done.add(name);
+    for (const other of next.get(name) ?? []) {
+      const found = search(other, [...trail, name]);
+      if (found) return found;
+    }
+    return undefined;
+  };
+  return app.services.flatMap(({ name }) => {
+    const cycle = search(name, []);
+    return cycle
+      ? [`${showPath([...path, "services"])}: expected an order to start in, but they wait for each other: ${cycle}`]
+      : [];
+  });
+}
+
+const valueAt = (value: unknown, path: Path): unknown =>
+  path.reduce<unknown>(
+    (at, key) =>
+      typeof at === "object" && at !== null
+        ? Object.entries(at).find(([name]) => name === String(key))?.[1]
+        : undefined,
+    value,
+  );
+
+const showPath = (path: readonly PropertyKey[]): string =>
+  path.map((key, n) => (typeof key === "number" ? `[${key}]` : n === 0 ? String(key) : `.${String(key)}`)).join("");
+
+/** `local.apps.1.services.1.ports[0]: expected a port such as "80", … but got "abc"`. Variables' values are not shown. */
+function describeIssue(issue: z.core.$ZodIssue): string {
+  const path = issue.path.length > 0 ? `${showPath(issue.path)}: ` : "";
+  const inner = issue.code === "invalid_key" ? issue.issues[0]?.message : undefined;
+  const message = (inner ?? issue.message).replace(/^Invalid input: /, "").replace(/, received .*$/, "");
+  const secret = issue.path.includes("environment");
+  return `${path}${message}${secret && inner === undefined ? "" : `, but got ${show(inner === undefined ? issue.input : issue.path.at(-1))}`}`;
+}
+
+function show(value: unknown): string {
+  const text = value === undefined ? "nothing" : JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}

@@ -1,0 +1,106 @@
+import type { Ports } from "../ports/index.ts";
+import { systemClock, type Clock } from "../ports/clock.ts";
+import { createSupervisor, type Identity, type Supervisor } from "../supervisor.ts";
+import { EmbeddedEngine, type EmbeddedOptions } from "./engine.ts";
+import {
+  MemoryFolders,
+  MemoryGateway,
+  MemoryHostname,
+  MemoryLed,
+  MemoryLog,
+  MemoryPower,
+  MemoryProxy,
+  MemoryStore,
+  memorySystem,
+} from "./ports.ts";
+
+export interface MemoryDeviceOptions extends Omit<EmbeddedOptions, "clock"> {
+  readonly clock?: Clock;
+  readonly identity?: Partial<Identity>;
+  /** Ports to use instead of those in memory. */
+  readonly ports?: Partial<Ports>;
+}
+
+/** A device in memory: every port is there, and shows what was done to it. */
+export interface MemoryDevice {
+  /** The API of the device, as on port 48484. */
+  readonly fetch: Supervisor["fetch"];
+  readonly engine: EmbeddedEngine;
+  readonly folders: MemoryFolders;
+  readonly power: MemoryPower;
+  readonly hostname: MemoryHostname;
+  readonly proxy: MemoryProxy;
+  readonly led: MemoryLed;
+  readonly log: MemoryLog;
+  readonly supervisor: Supervisor;
+  /** Resolves when the target state is reached, as far as it can be without waiting for anything. */
+  readonly settled: () => Promise<void>;
+  readonly stop: () => void;
+}
+
+export const memoryIdentity: Identity = {
+  uuid: "0123456789abcdef0123456789abcdef",
+  type: "generic-amd64",
+  arch: "amd64",
+  osVersion: "Memory 1",
+  osSlug: "memory",
+  kernelVersion: "6.0.0",
+  apiPort: 48484,
+  cloudUrl: "",
+  cloudKey: "",
+  engineSocket: "/var/run/docker.sock",
+  boardRev: "",
+  osBuild: "",
+  servicesFolder: "/tmp/balena-supervisor/services",
+};
+
+/** A device in memory, started. */
+export async function createMemoryDevice({
+  clock = systemClock,
+  identity,
+  ports,
+  ...engineOptions
+}: MemoryDeviceOptions = {}): Promise<MemoryDevice> {
+  const engine = new EmbeddedEngine({ clock, pullMs: 3, stopMs: 1, ...engineOptions });
+  const folders = new MemoryFolders();
+  const power = new MemoryPower();
+  const hostname = new MemoryHostname();
+  const proxy = new MemoryProxy();
+  const led = new MemoryLed();
+  const log = new MemoryLog();
+  const supervisor = await createSupervisor(
+    {
+      clock,
+      engine,
+      folders,
+      store: new MemoryStore(),
+      log,
+      system: memorySystem,
+      gateway: new MemoryGateway(),
+      power,
+      hostname,
+      proxy,
+      led,
+      journal: { missing: "There is no journal in memory" },
+      ...ports,
+    },
+    { ...memoryIdentity, ...identity },
+  );
+  supervisor.start();
+  return {
+    fetch: supervisor.fetch,
+    engine,
+    folders,
+    power,
+    hostname,
+    proxy,
+    led,
+    log,
+    supervisor,
+    settled: async () => {
+      await supervisor.loop.look();
+      while (!supervisor.loop.isAtRest()) await clock.sleep(1);
+    },
+    stop: supervisor.stop,
+  };
+}

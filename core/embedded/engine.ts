@@ -1,0 +1,389 @@
+import { fixedHostPorts } from "../compose/ports.ts";
+import type { Container, ContainerSpec, RestartPolicy } from "../model/container.ts";
+import { findImage, parseImage, type Image, type ImageConfig, type ImageReference } from "../model/image.ts";
+import type { Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
+import type { Clock } from "../ports/clock.ts";
+import { EngineError, type ContainerLine, type Engine, type EngineEvent, type EngineState } from "../ports/engine.ts";
+
+/** How the program in a container behaves, as far as anybody outside can see. */
+export interface Program {
+  /** What it writes when it starts. */
+  readonly lines?: readonly string[];
+  /** Whether its healthcheck, if it has one, finds it well. */
+  readonly healthy?: boolean;
+  /** Ends by itself with this code, after so many milliseconds. */
+  readonly exit?: { readonly code: number; readonly afterMs: number };
+}
+
+export interface EmbeddedOptions {
+  readonly clock: Clock;
+  /** What a registry has under a name; undefined: nothing. By default, everything is there. */
+  readonly registry?: (name: string) => Partial<ImageConfig> | undefined;
+  /** What the container of a service runs. By default, something that runs for ever. */
+  readonly program?: (container: Container) => Program;
+  /** How long a fetch takes, and how long a container needs to stop. */
+  readonly pullMs?: number;
+  readonly stopMs?: number;
+}
+
+const plainImage: ImageConfig = {
+  command: ["run"],
+  entrypoint: [],
+  environment: {},
+  labels: {},
+  user: "",
+  workingDir: "",
+  stopSignal: "",
+  healthcheck: null,
+};
+
+interface Held extends Omit<Container, "state" | "exitCode" | "startedAt" | "name" | "spec" | "health" | "error"> {
+  name: string;
+  spec: ContainerSpec;
+  state: Container["state"];
+  health?: Container["health"];
+  exitCode: number;
+  startedAt: number;
+  error: string;
+  /** Ends what its program still has to do. */
+  life: AbortController;
+  readonly lines: ContainerLine[];
+  readonly followers: Set<() => void>;
+}
+
+const keptLines = 1000;
+
+/**
+ * An engine without containers: it keeps the same rules as a real one (names are unique, what is in use stays, two
+ * cannot have one port), so that one can try things and test against it anywhere.
+ */
+export class EmbeddedEngine implements Engine {
+  readonly name = "embedded";
+  readonly #images = new Map<string, Image & { readonly config: ImageConfig }>();
+  readonly #containers = new Map<string, Held>();
+  readonly #networks = new Map<string, Network>();
+  readonly #volumes = new Map<string, Volume>();
+  readonly #listeners = new Set<(event: EngineEvent) => void>();
+  readonly #options: Required<EmbeddedOptions>;
+  #count = 0;
+
+  constructor({ clock, registry = () => ({}), program = () => ({}), pullMs = 200, stopMs = 20 }: EmbeddedOptions) {
+    this.#options = { clock, registry, program, pullMs, stopMs };
+  }
+
+  look(): Promise<EngineState> {
+    return Promise.resolve({
+      containers: [...this.#containers.values()].map(toContainer),
+      images: [...this.#images.values()],
+      networks: [...this.#networks.values()],
+      volumes: [...this.#volumes.values()],
+    });
+  }
+
+  onEvent(listener: (event: EngineEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  // ── For tests and demonstrations: what people do to an engine behind the agent's back ──────────────────────────────
+
+  /** As `docker build -t name`: the name stands for a new image from now on. */
+  addImage(name: string, config: Partial<ImageConfig> = {}): string {
+    const reference = parseImage(name)?.name ?? name;
+    const id = this.#newId("sha256:");
+    this.#untag(reference);
+    this.#images.set(id, { id, tags: [reference], digests: [], config: { ...plainImage, ...config } });
+    return id;
+  }
+
+  /** The program of a container ends. The restart policy is left to whoever tests it. */
+  exit(id: string, code: number): void {
+    const container = this.#get(id);
+    if (container.state !== "running") return;
+    this.#end(container, code);
+  }
+
+  setHealth(id: string, health: NonNullable<Container["health"]>): void {
+    const container = this.#get(id);
+    if (container.spec.healthcheck === null || container.state !== "running") return;
+    container.health = health;
+    this.#emit({ of: "container", what: "changed", id });
+  }
+
+  /** A container's program writes a line. */
+  write(id: string, message: string, isStdErr = false): void {
+    const container = this.#get(id);
+    container.lines.push({ message, isStdErr, timestamp: this.#options.clock.now() });
+    if (container.lines.length > keptLines) container.lines.shift();
+    for (const wake of container.followers) wake();
+  }
+
+  // ── Images ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  imageConfig(id: string): Promise<ImageConfig> {
+    const image = this.#images.get(id);
+    return image ? Promise.resolve(image.config) : Promise.reject(noSuch("image", id));
+  }
+
+  async pull({ name }: ImageReference, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void> {
+    const config = this.#options.registry(name);
+    if (!config) throw new EngineError(`manifest for ${name} not found: manifest unknown`, 404);
+    for (const percent of [0, 50, 100]) {
+      await this.#options.clock.sleep(this.#options.pullMs / 3, signal);
+      if (signal.aborted) throw new EngineError(`the pull of ${name} was ended`, 0);
+      onProgress(percent);
+    }
+    this.addImage(name, config);
+  }
+
+  removeImage(name: string): Promise<void> {
+    const image = findImage([...this.#images.values()], name);
+    const inUse = [...this.#containers.values()].some(({ spec }) => spec.image === image?.id);
+    if (image && !(inUse && image.tags.length <= 1)) {
+      this.#untag(name);
+    }
+    return Promise.resolve();
+  }
+
+  #untag(name: string): void {
+    const image = findImage([...this.#images.values()], name);
+    if (!image) return;
+    const tags = image.tags.filter((tag) => tag !== name);
+    const inUse = [...this.#containers.values()].some(({ spec }) => spec.image === image.id);
+    if (tags.length > 0 || inUse) this.#images.set(image.id, { ...image, tags });
+    else this.#images.delete(image.id);
+  }
+
+  // ── Containers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async createContainer(name: string, spec: ContainerSpec): Promise<string> {
+    await this.#tick();
+    if (!this.#images.has(spec.image)) throw noSuch("image", spec.image);
+    if ([...this.#containers.values()].some((other) => other.name === name))
+      throw new EngineError(`Conflict. The container name "/${name}" is already in use`, 409);
+    for (const network of Object.keys(spec.networks))
+      if (!this.#networkNamed(network)) throw noSuch("network", network);
+    this.#ownerOf(spec);
+    for (const { type, source } of spec.mounts)
+      if (type === "volume" && !this.#volumes.has(source))
+        this.#volumes.set(source, { name: source, spec: { driver: "local", driverOptions: {}, labels: {} } });
+    const id = this.#newId("");
+    const { labels } = spec;
+    this.#containers.set(id, {
+      id,
+      name,
+      appId: Number(labels["io.balena.app-id"]),
+      appUuid: labels["io.balena.app-uuid"] ?? "",
+      service: labels["io.balena.service-name"] ?? "",
+      serviceId: Number(labels["io.balena.service-id"]),
+      state: "created",
+      exitCode: 0,
+      error: "",
+      createdAt: new Date(this.#options.clock.now()).toISOString(),
+      startedAt: 0,
+      spec,
+      life: new AbortController(),
+      lines: [],
+      followers: new Set(),
+    });
+    this.#emit({ of: "container", what: "changed", id });
+    return id;
+  }
+
+  async startContainer(id: string): Promise<void> {
+    await this.#tick();
+    const container = this.#get(id);
+    if (container.state === "running") return;
+    try {
+      this.#checkStart(container);
+    } catch (error) {
+      container.error = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
+    container.state = "running";
+    container.startedAt = this.#options.clock.now();
+    container.exitCode = 0;
+    container.error = "";
+    container.life = new AbortController();
+    if (container.spec.healthcheck) container.health = "starting";
+    this.#emit({ of: "container", what: "changed", id });
+    void this.#live(container);
+  }
+
+  #checkStart({ id, spec }: Held): void {
+    for (const network of Object.keys(spec.networks))
+      if (!this.#networkNamed(network)) throw noSuch("network", network);
+    const owner = this.#ownerOf(spec);
+    if (owner && owner.state !== "running")
+      throw new EngineError(`cannot join network of a non running container: ${owner.id}`, 409);
+    const taken = fixedHostPorts(spec.ports).find((port) =>
+      [...this.#containers.values()].some(
+        (other) => other.id !== id && other.state === "running" && fixedHostPorts(other.spec.ports).includes(port),
+      ),
+    );
+    if (taken) throw new EngineError(`Bind for 0.0.0.0:${taken} failed: port is already allocated`, 500);
+  }
+
+  async #live(container: Held): Promise<void> {
+    const { clock, program } = this.#options;
+    const { signal } = container.life;
+    const {
+      lines = [`${container.service} is running (embedded engine: nothing really runs)`],
+      healthy = true,
+      exit,
+    } = program(toContainer(container));
+    for (const line of lines) this.write(container.id, line);
+    if (container.health === "starting") {
+      await clock.sleep(10, signal);
+      if (!signal.aborted) this.setHealth(container.id, healthy ? "healthy" : "unhealthy");
+    }
+    if (!exit) return;
+    await clock.sleep(exit.afterMs, signal);
+    if (!signal.aborted) this.#end(container, exit.code);
+  }
+
+  async stopContainer(id: string): Promise<void> {
+    const container = this.#containers.get(id);
+    if (container?.state !== "running") return;
+    await this.#options.clock.sleep(this.#options.stopMs);
+    if (container.state === "running") this.#end(container, 143);
+  }
+
+  #end(container: Held, code: number): void {
+    container.life.abort();
+    container.state = "exited";
+    container.exitCode = code;
+    delete container.health;
+    for (const wake of container.followers) wake();
+    this.#emit({ of: "container", what: "changed", id: container.id });
+  }
+
+  async removeContainer(id: string): Promise<void> {
+    await this.#tick();
+    const container = this.#containers.get(id);
+    if (!container) return;
+    if (container.state === "running") throw new EngineError(`You cannot remove a running container ${id}`, 409);
+    this.#containers.delete(id);
+    const image = this.#images.get(container.spec.image);
+    if (image?.tags.length === 0 && ![...this.#containers.values()].some(({ spec }) => spec.image === image.id))
+      this.#images.delete(image.id);
+    this.#emit({ of: "container", what: "gone", id });
+  }
+
+  async renameContainer(id: string, name: string): Promise<void> {
+    await this.#tick();
+    if ([...this.#containers.values()].some((other) => other.name === name && other.id !== id))
+      throw new EngineError(`Conflict. The container name "/${name}" is already in use`, 409);
+    this.#get(id).name = name;
+    this.#emit({ of: "container", what: "changed", id });
+  }
+
+  async setRestartPolicy(id: string, restart: RestartPolicy): Promise<void> {
+    await this.#tick();
+    const container = this.#get(id);
+    container.spec = { ...container.spec, restart };
+    this.#emit({ of: "container", what: "changed", id });
+  }
+
+  // ── Networks and volumes ───────────────────────────────────────────────────────────────────────────────────────────
+
+  async createNetwork(name: string, spec: NetworkSpec): Promise<void> {
+    await this.#tick();
+    if (this.#networkNamed(name)) throw new EngineError(`network with name ${name} already exists`, 409);
+    const id = this.#newId("");
+    this.#networks.set(id, { id, name, spec });
+    this.#emit({ of: "network", what: "changed", id });
+  }
+
+  async removeNetwork(id: string): Promise<void> {
+    await this.#tick();
+    const network = this.#networks.get(id);
+    if (!network) return;
+    if ([...this.#containers.values()].some(({ state, spec }) => state === "running" && network.name in spec.networks))
+      throw new EngineError(`error while removing network: network ${network.name} has active endpoints`, 403);
+    this.#networks.delete(id);
+    this.#emit({ of: "network", what: "gone", id });
+  }
+
+  async createVolume(name: string, spec: VolumeSpec): Promise<void> {
+    await this.#tick();
+    if (this.#volumes.has(name)) return;
+    this.#volumes.set(name, { name, spec });
+    this.#emit({ of: "volume", what: "changed", id: name });
+  }
+
+  async removeVolume(name: string): Promise<void> {
+    await this.#tick();
+    if ([...this.#containers.values()].some(({ spec }) => spec.mounts.some(({ source }) => source === name)))
+      throw new EngineError(`remove ${name}: volume is in use`, 409);
+    if (this.#volumes.delete(name)) this.#emit({ of: "volume", what: "gone", id: name });
+  }
+
+  // ── Logs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async *logs(id: string, since: number, signal: AbortSignal): AsyncIterable<ContainerLine> {
+    const container = this.#get(id);
+    const queue = container.lines.filter(({ timestamp }) => timestamp >= since);
+    let last = container.lines.at(-1);
+    while (!signal.aborted) {
+      yield* queue.splice(0);
+      if (container.state !== "running" && container.lines.at(-1) === last) return;
+      if (container.lines.at(-1) === last) await woken(container.followers, signal);
+      const from = last === undefined ? 0 : container.lines.indexOf(last) + 1;
+      queue.push(...container.lines.slice(from));
+      last = container.lines.at(-1);
+    }
+  }
+
+  // ── Small things ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #get(id: string): Held {
+    const container = this.#containers.get(id);
+    if (!container) throw noSuch("container", id);
+    return container;
+  }
+
+  #networkNamed(name: string): Network | undefined {
+    return [...this.#networks.values()].find((network) => network.name === name);
+  }
+
+  /** The container in whose network namespace one wants to live. */
+  #ownerOf({ networkMode }: ContainerSpec): Held | undefined {
+    const [, id] = /^container:(.+)$/.exec(networkMode) ?? [];
+    return id === undefined ? undefined : this.#get(id);
+  }
+
+  /** Events come after the call that made them has returned, as they do from a real engine. */
+  #emit(event: EngineEvent): void {
+    void Promise.resolve().then(() => {
+      for (const listener of this.#listeners) listener(event);
+    });
+  }
+
+  #tick(): Promise<void> {
+    return this.#options.clock.sleep(0);
+  }
+
+  #newId(prefix: string): string {
+    this.#count++;
+    return prefix + this.#count.toString(16).padStart(12, "0") + "e".repeat(52);
+  }
+}
+
+const noSuch = (what: string, name: string) => new EngineError(`No such ${what}: ${name}`, 404);
+
+const toContainer = ({ life: _life, lines: _lines, followers: _followers, health, ...container }: Held): Container => ({
+  ...container,
+  ...(health && { health }),
+});
+
+const woken = (followers: Set<() => void>, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const wake = () => {
+      followers.delete(wake);
+      signal.removeEventListener("abort", wake);
+      resolve();
+    };
+    followers.add(wake);
+    signal.addEventListener("abort", wake);
+  });

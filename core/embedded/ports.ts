@@ -1,0 +1,161 @@
+import type { Folders, LockResult } from "../ports/folders.ts";
+import type { Gateway, Hostname, Led, Power, Proxy, ProxySettings, System } from "../ports/host.ts";
+import type { Log } from "../ports/log.ts";
+import type { Store } from "../ports/store.ts";
+import { serviceKey } from "../reconcile/current.ts";
+
+/** The rest of the world in memory, each with what tests want to see of it. */
+
+export class MemoryStore implements Store {
+  readonly #documents = new Map<string, string>();
+
+  read(name: string): Promise<unknown> {
+    const text = this.#documents.get(name);
+    return Promise.resolve(text === undefined ? undefined : JSON.parse(text));
+  }
+
+  write(documents: Readonly<Record<string, unknown>>): Promise<void> {
+    for (const [name, value] of Object.entries(documents))
+      if (value === undefined) this.#documents.delete(name);
+      else this.#documents.set(name, JSON.stringify(value));
+    return Promise.resolve();
+  }
+}
+
+export class MemoryFolders implements Folders {
+  readonly root = "/tmp/balena-supervisor/services";
+  readonly #usersLocks = new Set<string>();
+  readonly #held = new Map<number, readonly string[]>();
+  readonly #takenOver = new Set<string>();
+
+  /** A service says "not now", or no longer. */
+  lock(appId: number, service: string): void {
+    this.#usersLocks.add(serviceKey(appId, service));
+  }
+  unlock(appId: number, service: string): void {
+    this.#usersLocks.delete(serviceKey(appId, service));
+  }
+  isLocked(appId: number, service: string): boolean {
+    return this.#usersLocks.has(serviceKey(appId, service));
+  }
+  /** A service says that it has taken over from its predecessor. */
+  takeOver(appId: number, service: string): void {
+    this.#takenOver.add(serviceKey(appId, service));
+  }
+
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  take(appId: number, services: readonly string[], { force }: { readonly force: boolean }): Promise<LockResult> {
+    const held = this.#held.get(appId) ?? [];
+    const inTheWay = services.find((service) => !held.includes(service) && this.isLocked(appId, service));
+    if (inTheWay !== undefined && !force) return Promise.resolve({ taken: false, by: inTheWay });
+    for (const service of services) this.unlock(appId, service);
+    this.#held.set(appId, [...new Set([...held, ...services])]);
+    return Promise.resolve({ taken: true });
+  }
+
+  release(appId: number): Promise<void> {
+    this.#held.delete(appId);
+    return Promise.resolve();
+  }
+
+  held(): readonly number[] {
+    return [...this.#held.keys()];
+  }
+
+  clearLeftovers(): Promise<void> {
+    this.#held.clear();
+    return Promise.resolve();
+  }
+
+  hasTakenOver(appId: number, service: string): Promise<boolean> {
+    return Promise.resolve(this.#takenOver.has(serviceKey(appId, service)));
+  }
+
+  clearTakeOver(appId: number, service: string): Promise<void> {
+    this.#takenOver.delete(serviceKey(appId, service));
+    return Promise.resolve();
+  }
+}
+
+export class MemoryPower implements Power {
+  /** What was asked of the machine. */
+  readonly asked: ("reboot" | "shutdown")[] = [];
+  /** Set to let a host update seem to be under way. */
+  updating = false;
+  /** Set to let the machine refuse. */
+  refusal: string | undefined;
+
+  updateInProgress(): Promise<boolean> {
+    return Promise.resolve(this.updating);
+  }
+
+  goDown(how: "reboot" | "shutdown"): Promise<void> {
+    if (this.refusal !== undefined) return Promise.reject(new Error(this.refusal));
+    this.asked.push(how);
+    return Promise.resolve();
+  }
+}
+
+export class MemoryHostname implements Hostname {
+  name = "device";
+
+  read(): Promise<string> {
+    return Promise.resolve(this.name);
+  }
+  write(name: string): Promise<void> {
+    this.name = name;
+    return Promise.resolve();
+  }
+}
+
+export class MemoryProxy implements Proxy {
+  settings: ProxySettings | undefined;
+
+  read(): Promise<ProxySettings | undefined> {
+    return Promise.resolve(this.settings);
+  }
+  write(settings: ProxySettings | undefined): Promise<void> {
+    this.settings = settings;
+    return Promise.resolve();
+  }
+}
+
+export class MemoryLed implements Led {
+  blinks = 0;
+
+  blink(): void {
+    this.blinks++;
+  }
+}
+
+export class MemoryGateway implements Gateway {
+  address: string | undefined;
+
+  isOpen(): boolean {
+    return this.address !== undefined;
+  }
+  open(address: string): Promise<void> {
+    this.address = address;
+    return Promise.resolve();
+  }
+}
+
+export class MemoryLog implements Log {
+  readonly lines: string[] = [];
+
+  info(message: string): void {
+    this.lines.push(message);
+  }
+  warn(message: string): void {
+    this.lines.push(`warning: ${message}`);
+  }
+}
+
+export const memorySystem: System = {
+  addresses: () => ["192.0.2.10"],
+  macAddresses: () => ["02:00:5E:00:00:01"],
+  bootedAt: () => 0,
+};

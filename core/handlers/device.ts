@@ -1,0 +1,87 @@
+import { reply, type Input, type Reply } from "../api/endpoint.ts";
+import type * as api from "../api/device.ts";
+import { failed } from "../api/fields.ts";
+import { findImage } from "../model/image.ts";
+import { isOn } from "../model/config.ts";
+import { covers } from "../model/scope.ts";
+import { isMissing } from "../ports/index.ts";
+import { powerDown } from "../power.ts";
+import { firstApp, meanProgress, reachedCommit, reportServices } from "../report.ts";
+import { supervisorVersion, type Supervisor } from "../supervisor.ts";
+
+export function blink(_: Input<typeof api.blink>, { ports: { led } }: Supervisor): Reply<typeof api.blink> {
+  if (isMissing(led)) return reply(501, failed(led.missing));
+  led.blink();
+  return { status: 200 };
+}
+
+export function update({ body }: Input<typeof api.update>, { loop, targets }: Supervisor): Reply<typeof api.update> {
+  if (!body.force && !isOn(targets.current().config, "SUPERVISOR_INSTANT_UPDATE_TRIGGER"))
+    return reply(202, "Accepted");
+  loop.retry(body);
+  return { status: 204 };
+}
+
+export const reboot = ({ body }: Input<typeof api.reboot>, supervisor: Supervisor) =>
+  goDown("reboot", body, supervisor);
+export const shutdown = ({ body }: Input<typeof api.shutdown>, supervisor: Supervisor) =>
+  goDown("shutdown", body, supervisor);
+
+async function goDown(
+  how: "reboot" | "shutdown",
+  { force }: { force: boolean },
+  supervisor: Supervisor,
+): Promise<Reply<typeof api.reboot>> {
+  const outcome = await powerDown(supervisor, how, { force });
+  if (isMissing(outcome)) return reply(501, { Data: "", Error: outcome.missing });
+  return outcome.is === "refused"
+    ? reply(423, { Data: "", Error: outcome.reason })
+    : reply(202, { Data: "OK", Error: "" });
+}
+
+/** The device, and its first application as if there were no other: that is how v1 sees the world. */
+export function device({ scope }: Input<typeof api.device>, supervisor: Supervisor): Reply<typeof api.device> {
+  const { loop, memory, identity, ports } = supervisor;
+  const view = supervisor.view();
+  const pending = !loop.isSettled();
+  const images = view.target.apps.flatMap((app) => app.services.map(({ image }) => image.name));
+  const first = firstApp(view, (appId) => covers(scope, appId));
+  const services = first ? reportServices(first.appId, first.app, view, memory.activity) : [];
+  const progress = meanProgress(services);
+  const commit = first?.app && !pending ? reachedCommit(first.app, view) : undefined;
+  const status = progress === null ? services[0]?.status : "Downloading";
+  return reply(200, {
+    api_port: identity.apiPort,
+    ip_address: ports.system.addresses().join(" "),
+    os_version: identity.osVersion,
+    mac_address: ports.system.macAddresses().join(" "),
+    supervisor_version: supervisorVersion,
+    update_pending: pending,
+    update_failed: pending && loop.hasFailures(),
+    update_downloaded: pending && images.every((name) => findImage(view.current.images, name)),
+    ...(commit !== undefined && { commit }),
+    ...(status !== undefined && { status: status === "Running" ? "Idle" : status, download_progress: progress }),
+  });
+}
+
+export const deviceName = (_: Input<typeof api.deviceName>, { targets }: Supervisor): Reply<typeof api.deviceName> =>
+  reply(200, { status: "success", deviceName: targets.current().name });
+
+export const vpn = (_: Input<typeof api.vpn>, { targets }: Supervisor): Reply<typeof api.vpn> =>
+  reply(200, {
+    status: "success",
+    vpn: { enabled: isOn(targets.current().config, "SUPERVISOR_VPN_CONTROL"), connected: false },
+  });
+
+export async function tags(_: Input<typeof api.tags>, { documents }: Supervisor): Promise<Reply<typeof api.tags>> {
+  const kept = Object.entries((await documents.read("tags")) ?? {});
+  return reply(200, { status: "success", tags: kept.map(([name, value], n) => ({ id: n + 1, name, value })) });
+}
+
+export async function setTags(
+  { body }: Input<typeof api.setTags>,
+  { documents }: Supervisor,
+): Promise<Reply<typeof api.setTags>> {
+  await documents.write({ tags: { ...(await documents.read("tags")), ...body } });
+  return reply(202, { status: "success" });
+}

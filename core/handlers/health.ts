@@ -1,0 +1,16 @@
+import type { Input, Reply } from "../api/endpoint.ts";
+import type * as api from "../api/health.ts";
+import type { Supervisor } from "../supervisor.ts";
+
+export const ping = (): Reply<typeof api.ping> => ({ status: 200, body: "OK" });
+
+/** An engine may be restarted; one that stays away is trouble. */
+const patienceMs = 60_000;
+
+/** Whether the engine answers. An outage of the cloud is none of the device's. */
+export function healthy(_: Input<typeof api.healthy>, { loop, ports }: Supervisor): Reply<typeof api.healthy> {
+  const since = loop.troubleSince();
+  return since !== undefined && ports.clock.now() - since > patienceMs
+    ? { status: 500, body: "Unhealthy" }
+    : { status: 200 };
+}

@@ -1,0 +1,84 @@
+import { reply, type Input, type Reply } from "../api/endpoint.ts";
+import type * as api from "../api/host-config.ts";
+import { failed } from "../api/fields.ts";
+import { withLocks } from "../locks.ts";
+import type { ProxySettings } from "../ports/host.ts";
+import { isMissing } from "../ports/index.ts";
+import type { Supervisor } from "../supervisor.ts";
+
+export async function hostConfig(
+  _: Input<typeof api.hostConfig>,
+  { ports: { hostname, proxy } }: Supervisor,
+): Promise<Reply<typeof api.hostConfig>> {
+  if (isMissing(hostname) && isMissing(proxy)) return reply(501, failed(`${hostname.missing}; ${proxy.missing}`));
+  const settings = isMissing(proxy) ? undefined : await proxy.read();
+  return reply(200, {
+    network: {
+      ...(!isMissing(hostname) && { hostname: await hostname.read() }),
+      ...(settings && { proxy: settings }),
+    },
+  });
+}
+
+type ProxyPatch = NonNullable<Input<typeof api.setHostConfig>["body"]["network"]["proxy"]>;
+
+/** Changes only what is named; null and empty clear. Nothing is written while a service holds its lock. */
+export async function setHostConfig(
+  { body }: Input<typeof api.setHostConfig>,
+  supervisor: Supervisor,
+): Promise<Reply<typeof api.setHostConfig>> {
+  const { ports, identity } = supervisor;
+  const { network } = body;
+  const { hostname, proxy } = ports;
+  if (network.hostname !== undefined && isMissing(hostname)) return reply(501, failed(hostname.missing));
+  if (network.proxy !== undefined && isMissing(proxy)) return reply(501, failed(proxy.missing));
+  if (network.hostname === undefined && network.proxy === undefined) return reply(200, "OK");
+
+  const settings =
+    network.proxy === undefined || isMissing(proxy) ? undefined : merge(await proxy.read(), network.proxy);
+  if (settings?.is === "incomplete")
+    return reply(
+      400,
+      `Could not parse host config input to a valid format:\n${settings.missing.map((field) => `network.proxy.${field}: expected a value, as there is no proxy yet`).join("\n")}`,
+    );
+
+  const { current } = await supervisor.loop.look();
+  const outcome = await withLocks(supervisor, current.containers, { force: body.force || network.force }, async () => {
+    if (network.hostname !== undefined && !isMissing(hostname))
+      await hostname.write(network.hostname || identity.uuid.slice(0, 7));
+    if (settings && !isMissing(proxy)) await proxy.write(settings.is === "off" ? undefined : settings.proxy);
+  });
+  return outcome.is === "done" ? reply(200, "OK") : reply(423, outcome.message);
+}
+
+type Merged =
+  | { readonly is: "off" }
+  | { readonly is: "on"; readonly proxy: ProxySettings }
+  | { readonly is: "incomplete"; readonly missing: readonly string[] };
+
+/** The settings after a patch: null, `{}` or nothing but an empty noProxy switches the proxy off. */
+function merge(before: ProxySettings | undefined, patch: ProxyPatch | null): Merged {
+  if (patch === null || Object.keys(patch).length === 0) return { is: "off" };
+  const { type = before?.type, ip = before?.ip, port = before?.port } = patch;
+  const missing = Object.entries({ type, ip, port }).flatMap(([field, value]) => (value === undefined ? [field] : []));
+  if (type === undefined || ip === undefined || port === undefined) return { is: "incomplete", missing };
+  const pick = <T>(given: T | null | undefined, kept: T | undefined) =>
+    given === undefined ? kept : (given ?? undefined);
+  const login = pick(patch.login, before?.login);
+  const password = pick(patch.password, before?.password);
+  const given = patch.dns === true ? "8.8.8.8:53" : patch.dns === false ? null : patch.dns;
+  const dns = pick(given, before?.dns);
+  const noProxy = pick(patch.noProxy, before?.noProxy);
+  return {
+    is: "on",
+    proxy: {
+      type,
+      ip,
+      port,
+      ...(login && { login }),
+      ...(password && { password }),
+      ...(dns && { dns }),
+      ...(noProxy && noProxy.length > 0 && { noProxy }),
+    },
+  };
+}

@@ -1,0 +1,15 @@
+import { reply, type Input, type Reply } from "../api/endpoint.ts";
+import type * as api from "../api/keys.ts";
+import { failed } from "../api/fields.ts";
+import type { Supervisor } from "../supervisor.ts";
+
+/** The service learns its new key when it is next applied; until then nothing restarts it. */
+export async function regenerateApiKey(
+  { key }: Input<typeof api.regenerateApiKey>,
+  { keys }: Supervisor,
+): Promise<Reply<typeof api.regenerateApiKey>> {
+  const made = key === undefined ? undefined : await keys.regenerate(key);
+  return made === undefined
+    ? reply(503, failed("Expected the key to replace, as ?apikey= or in the Authorization header"))
+    : reply(200, made);
+}

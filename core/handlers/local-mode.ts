@@ -1,0 +1,31 @@
+import { reply, type Input, type Reply } from "../api/endpoint.ts";
+import type * as api from "../api/local-mode.ts";
+import { failed } from "../api/fields.ts";
+import { isTruthy } from "../model/truthy.ts";
+import type { Supervisor } from "../supervisor.ts";
+
+export const targetState = (_: Input<typeof api.targetState>, { targets }: Supervisor): Reply<typeof api.targetState> =>
+  reply(200, { status: "success", state: { ...targets.show(), dependent: { apps: [], devices: [] } } });
+
+/** Accepts first and applies afterwards: the developer's tool waits for the answer. */
+export async function setTargetState(
+  { body }: Input<typeof api.setTargetState>,
+  { targets, loop, logs }: Supervisor,
+): Promise<Reply<typeof api.setTargetState>> {
+  if (!targets.isLocalMode()) return reply(400, failed("Target state can only set when device is in local mode"));
+  const parsed = await targets.setLocal(body);
+  if (!parsed.ok) return reply(400, failed(`Invalid target state.\n${parsed.faults.join("\n")}`));
+  for (const warning of parsed.warnings) logs.warning(`Target state: ${warning}`);
+  loop.retry({ force: isTruthy(body["force"]) });
+  return reply(200, {
+    status: "success",
+    message: "OK",
+    ...(parsed.warnings.length > 0 && { warnings: [...parsed.warnings] }),
+  });
+}
+
+export const deviceInfo = (_: Input<typeof api.deviceInfo>, { identity }: Supervisor): Reply<typeof api.deviceInfo> =>
+  reply(200, { status: "success", info: { arch: identity.arch, deviceType: identity.type } });
+
+export const logs = (_: Input<typeof api.logs>, supervisor: Supervisor): Reply<typeof api.logs> =>
+  reply(200, supervisor.logs.stream());

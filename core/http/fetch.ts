@@ -1,0 +1,173 @@
+import { IttyRouter, type IRequestStrict } from "itty-router";
+import type * as z from "zod";
+import { failed } from "../api/fields.ts";
+import {
+  none,
+  sentences,
+  type Endpoint,
+  type Fault,
+  type InputOf,
+  type Replies,
+  type ReplyOf,
+} from "../api/endpoint.ts";
+import { covers, everything, type Scope } from "../model/scope.ts";
+import type { Supervisor } from "../supervisor.ts";
+import { keyOf } from "./auth.ts";
+import { readBody } from "./body.ts";
+import { jsonType, plain, sized, toResponse, type AnyReply } from "./reply.ts";
+
+/** Who asks, where the way by which a request came has settled that already (the cloud's tunnel). */
+export interface Caller {
+  readonly scope: Scope;
+}
+
+export type Fetch = (request: Request, caller?: Caller) => Promise<Response>;
+
+interface Asked {
+  readonly params: Readonly<Record<string, string>>;
+  readonly scope: Scope;
+  readonly key: string | undefined;
+}
+
+/** An endpoint together with its handler. */
+export interface Route {
+  readonly method: "GET" | "POST" | "PATCH";
+  readonly path: string;
+  readonly open: boolean;
+  readonly summary: string;
+  readonly replies: Replies;
+  readonly answer: (request: Request, asked: Asked, supervisor: Supervisor) => Promise<Response>;
+}
+
+export function route<P, B, R extends Replies>(
+  endpoint: Endpoint<P, B, R>,
+  handler: (input: InputOf<P, B>, supervisor: Supervisor) => ReplyOf<R> | Promise<ReplyOf<R>>,
+): Route {
+  const { method, path, open = false, summary, replies, scope } = endpoint;
+
+  const answer = async (request: Request, asked: Asked, supervisor: Supervisor): Promise<AnyReply> => {
+    const sent = endpoint.body === none ? nothing : await readBody(request);
+    if (!sent.ok) return { status: sent.status, body: failed(sent.message) };
+
+    const params = endpoint.params.safeParse(asked.params);
+    const body = endpoint.body.safeParse(sent.value);
+    if (!params.success || !body.success) {
+      const faults = [...(params.error?.issues ?? []), ...(body.error?.issues ?? [])].map(toFault);
+      const { contentType } = sent;
+      return (
+        endpoint.invalid?.({ faults, params: asked.params, contentType }) ?? {
+          status: 400,
+          body: failed(sentences(faults)),
+        }
+      );
+    }
+    const input = { params: params.data, body: body.data };
+    if (scope && !scope.apps(input).every((appId) => covers(asked.scope, appId))) return scope.refused(input);
+    return handler({ ...input, scope: asked.scope, key: asked.key }, supervisor);
+  };
+
+  return {
+    method,
+    path,
+    open,
+    summary,
+    replies,
+    answer: async (request, asked, supervisor) => {
+      try {
+        return toResponse(replies, await answer(request, asked, supervisor), request);
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        supervisor.ports.log.warn(`${method} ${path} failed: ${message}`);
+        return toResponse(replies, endpoint.failed?.(message) ?? { status: 503, body: failed(message) }, request);
+      }
+    },
+  };
+}
+
+const nothing = { ok: true, value: {}, contentType: "" } as const;
+
+const toFault = (issue: z.core.$ZodIssue): Fault => ({
+  path: issue.path.map(String).join("."),
+  message: (issue.code === "invalid_key" && issue.issues[0]?.message) || issue.message,
+});
+
+interface Match {
+  readonly route: Route;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+/** Routes and the assembled supervisor in; one function that answers every request out. */
+export function createFetch(routes: readonly Route[], supervisor: Supervisor): Fetch {
+  const router = createRouter(routes);
+
+  return async (request, caller) => {
+    const isHead = request.method === "HEAD";
+    const match = await router.find(isHead ? "GET" : request.method, request.url);
+
+    // A key is asked for before it is told whether there is such a path.
+    const key = keyOf(request);
+    const scope = caller?.scope ?? scopeOf(supervisor, key) ?? (match?.route.open ? everything : undefined);
+    if (!scope) return sized("Unauthorized", 401, plain, request);
+
+    if (!match) return notFound(request, router);
+    const params = decode(match.params);
+    if (typeof params === "string") return sized(JSON.stringify(failed(params)), 400, jsonType, request);
+    const response = await match.route.answer(request, { params, scope, key }, supervisor);
+    return isHead ? headOf(response) : response;
+  };
+}
+
+/** Everything is open on a device in local mode, whatever key comes along: the developer's tool sends the cloud's. */
+const scopeOf = ({ targets, keys }: Supervisor, key: string | undefined): Scope | undefined =>
+  targets.isLocalMode() ? everything : key === undefined ? undefined : keys.scopeOf(key);
+
+/** Paths in any case, and with or without a slash at the end. */
+function createRouter(routes: readonly Route[]) {
+  const router = IttyRouter();
+  const add = { GET: router.get, POST: router.post, PATCH: router.patch };
+  for (const route of routes)
+    add[route.method](route.path, ({ params, query }: IRequestStrict): Match => ({
+      route,
+      params: { ...strings(query), ...params },
+    }));
+  for (const entry of router.routes) entry[1] = new RegExp(entry[1].source, "i");
+  return {
+    find: (method: string, url: string): Promise<Match | undefined> => router.fetch({ method, url }),
+    methodsOf: (url: string): string[] =>
+      router.routes
+        .filter(([, path]) => path.test(new URL(url).pathname))
+        .flatMap(([method]) => (method === "GET" ? [method, "HEAD"] : [method])),
+  };
+}
+
+const strings = (query: IRequestStrict["query"]): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(query).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
+  );
+
+function notFound(request: Request, router: ReturnType<typeof createRouter>): Response {
+  if (request.method !== "OPTIONS")
+    return sized(`Cannot ${request.method} ${new URL(request.url).pathname}`, 404, plain, request);
+  const methods = [...new Set(router.methodsOf(request.url))].join(",");
+  if (!methods) return sized(`Cannot OPTIONS ${new URL(request.url).pathname}`, 404, plain, request);
+  const response = sized(methods, 200, plain, request);
+  response.headers.set("allow", methods);
+  return response;
+}
+
+/** Path parameters as they were meant, or the sentence that says which one cannot be read. */
+function decode(params: Match["params"]): Match["params"] | string {
+  try {
+    return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]));
+  } catch {
+    return `Failed to decode param, expected valid %-encoding: ${Object.values(params).join(", ")}`;
+  }
+}
+
+async function headOf(response: Response): Promise<Response> {
+  const { status, headers } = response;
+  // What is sent bit by bit has no length to tell, and would be made for nobody.
+  if (headers.has("etag")) headers.set("content-length", String((await response.arrayBuffer()).byteLength));
+  else await response.body?.cancel();
+  return new Response(null, { status, headers });
+}

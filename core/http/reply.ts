@@ -1,0 +1,60 @@
+import type { Replies } from "../api/endpoint.ts";
+
+/** What a handler gives, once its endpoint's type no longer matters. */
+export interface AnyReply {
+  readonly status: number;
+  readonly body?: unknown;
+}
+
+export const plain = "text/plain; charset=utf-8";
+export const jsonType = "application/json; charset=utf-8";
+
+/** A reply → a Response, in the form that its endpoint declares for the status. */
+export function toResponse(replies: Replies, { status, body }: AnyReply, request: Request): Response {
+  const wire = replies[status];
+  switch (wire?.type) {
+    case "stream":
+      return new Response(body instanceof ReadableStream ? body : null, {
+        status,
+        headers: { "content-type": wire.contentType ?? "application/octet-stream" },
+      });
+    case "empty":
+      return new Response(null, { status });
+    case "text":
+      return sized(String(body), status, plain, request);
+    case "mixed":
+      return typeof body === "string"
+        ? sized(body, status, plain, request)
+        : sized(JSON.stringify(body), status, jsonType, request);
+    case "json":
+    case undefined:
+      return sized(JSON.stringify(body), status, jsonType, request);
+  }
+}
+
+/** With an entity tag, and 304 for whoever has it already. */
+export function sized(body: string, status: number, contentType: string, request: Request): Response {
+  const etag = `W/"${body.length.toString(16)}-${hash(body)}"`;
+  if (status === 200 && (request.method === "GET" || request.method === "HEAD") && matches(request, etag))
+    return new Response(null, { status: 304, headers: { etag } });
+  return new Response(body, { status, headers: { "content-type": contentType, etag } });
+}
+
+function matches(request: Request, etag: string): boolean {
+  const known = request.headers.get("if-none-match");
+  if (!known || /no-cache/.test(request.headers.get("cache-control") ?? "")) return false;
+  const bare = (tag: string) => tag.trim().replace(/^W\//, "");
+  return known.trim() === "*" || known.split(",").some((tag) => bare(tag) === bare(etag));
+}
+
+/** FNV-1a over two halves of the text's code units: enough to tell one state of a device from the next. */
+function hash(text: string): string {
+  let a = 0x811c9dc5;
+  let b = 0x01000193;
+  for (let n = 0; n < text.length; n++) {
+    const code = text.charCodeAt(n);
+    a = Math.imul(a ^ code, 0x01000193);
+    b = Math.imul(b ^ code, 0x85ebca6b);
+  }
+  return (a >>> 0).toString(36) + (b >>> 0).toString(36);
+}

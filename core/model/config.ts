@@ -1,0 +1,46 @@
+import { isTruthy } from "./truthy.ts";
+
+/** The device's config variables and what holds when they are not set. Names are the original's. */
+const defaults = {
+  SUPERVISOR_POLL_INTERVAL: "900000",
+  SUPERVISOR_INSTANT_UPDATE_TRIGGER: "true",
+  SUPERVISOR_LOCAL_MODE: "false",
+  SUPERVISOR_CONNECTIVITY_CHECK: "true",
+  SUPERVISOR_LOG_CONTROL: "true",
+  SUPERVISOR_API_REQUEST_TIMEOUT: "59000",
+  SUPERVISOR_DELTA: "false",
+  SUPERVISOR_DELTA_REQUEST_TIMEOUT: "59000",
+  SUPERVISOR_DELTA_APPLY_TIMEOUT: "0",
+  SUPERVISOR_DELTA_RETRY_COUNT: "30",
+  SUPERVISOR_DELTA_RETRY_INTERVAL: "10000",
+  SUPERVISOR_DELTA_VERSION: "2",
+  SUPERVISOR_OVERRIDE_LOCK: "false",
+  SUPERVISOR_PERSISTENT_LOGGING: "false",
+  HOST_FIREWALL_MODE: "",
+  HOST_DISCOVERABILITY: "true",
+  SUPERVISOR_HARDWARE_METRICS: "true",
+  SUPERVISOR_VPN_CONTROL: "true",
+} as const;
+
+type Config = Readonly<Record<string, string>>;
+type ConfigName = keyof typeof defaults;
+
+/** Variables without the prefixes of the cloud (`RESIN_`, `BALENA_`); `OVERRIDE_LOCK` is an older name. */
+export const bareConfig = (config: Config): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(config).map(([name, value]) => {
+      const bare = name.replace(/^(RESIN|BALENA)_/, "");
+      return [bare === "OVERRIDE_LOCK" ? "SUPERVISOR_OVERRIDE_LOCK" : bare, value];
+    }),
+  );
+
+/** Every variable with its value: the one set, else the default. */
+export const fullConfig = (config: Config): Record<string, string> => ({ ...defaults, ...config });
+
+export const isOn = (config: Config, name: ConfigName): boolean => isTruthy(config[name] ?? defaults[name]);
+
+/** A variable's number; the default when it is none. */
+export function numberOf(config: Config, name: ConfigName): number {
+  const value = Number(config[name]);
+  return config[name] && Number.isFinite(value) && value >= 0 ? value : Number(defaults[name]);
+}

@@ -1,0 +1,81 @@
+import type { Healthcheck } from "./image.ts";
+import type { Json } from "./json.ts";
+
+/** What a container must be, or is, in one form: comparing two of these is comparing two containers. */
+export interface ContainerSpec {
+  /** The engine's image id. */
+  readonly image: string;
+  readonly command: readonly string[];
+  readonly entrypoint: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly user: string;
+  readonly workingDir: string;
+  readonly stopSignal: string;
+  /** Empty: the engine names the host after the container. */
+  readonly hostname: string;
+  /** null: none, also when the image has one. */
+  readonly healthcheck: Healthcheck | null;
+  readonly restart: RestartPolicy;
+  readonly ports: readonly Port[];
+  readonly mounts: readonly Mount[];
+  /** `host`, `none`, `service:<name>`, `container:<id>`, or `networks` when it is on the ones below. */
+  readonly networkMode: string;
+  /** By full name. */
+  readonly networks: Readonly<Record<string, Endpoint>>;
+  /** The long tail of compose fields, by compose name; only what is not the default. */
+  readonly settings: Readonly<Record<string, Json>>;
+}
+
+export interface RestartPolicy {
+  readonly name: "no" | "always" | "on-failure" | "unless-stopped";
+  readonly retries: number;
+}
+
+export interface Port {
+  readonly target: number;
+  readonly protocol: string;
+  /** Host port or range; empty: the engine chooses. */
+  readonly published: string;
+  /** Host address; empty: all. */
+  readonly ip: string;
+}
+
+export interface Mount {
+  readonly type: "bind" | "volume" | "tmpfs";
+  /** A host path, a volume's full name, or empty for tmpfs. */
+  readonly source: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+  /** Further options in the engine's words, comma separated, sorted. */
+  readonly options: string;
+}
+
+/** How a container is known on one network. */
+export interface Endpoint {
+  readonly aliases: readonly string[];
+  readonly ipv4: string;
+  readonly ipv6: string;
+  readonly linkLocal: readonly string[];
+}
+
+/** A container of ours on the engine. */
+export interface Container {
+  readonly id: string;
+  readonly name: string;
+  readonly appId: number;
+  readonly appUuid: string;
+  readonly service: string;
+  readonly serviceId: number;
+  readonly state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead";
+  /** Only with a healthcheck. */
+  readonly health?: "starting" | "healthy" | "unhealthy";
+  readonly exitCode: number;
+  /** Why the engine could not start it, if so. */
+  readonly error: string;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  /** Milliseconds since the epoch; 0 when it never ran. */
+  readonly startedAt: number;
+  readonly spec: ContainerSpec;
+}

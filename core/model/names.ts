@@ -1,0 +1,30 @@
+/** How containers, networks and volumes are called on the engine: the original's scheme, which other tools rely on. */
+
+/** `<service>_<imageId>_<releaseId>_<commit>` */
+export const containerName = (service: string, imageId: number, releaseId: number, commit: string): string =>
+  `${service}_${imageId}_${releaseId}_${commit}`;
+
+/** The ids in a container's name, if it was named by us or by the original. */
+export function parseContainerName(
+  name: string,
+  service: string,
+): { imageId: number; releaseId: number; commit: string } | undefined {
+  const prefix = `${isHandingOver({ name, service }) ? "old_" : ""}${service}_`;
+  const match = name.startsWith(prefix) && /^(\d+)_(\d+)(?:_(.*))?$/.exec(name.slice(prefix.length));
+  return match ? { imageId: Number(match[1]), releaseId: Number(match[2]), commit: match[3] ?? "" } : undefined;
+}
+
+/** The name of a container that is about to hand over to its successor. */
+export const handOverName = (name: string): string => `old_${name}`;
+export const isHandingOver = ({ name, service }: { name: string; service: string }): boolean =>
+  name.startsWith(`old_${service}_`);
+
+export const networkName = (appUuid: string, name: string): string => `${appUuid}_${name}`;
+export const volumeName = (appId: number, name: string): string => `${appId}_${name}`;
+
+/** The bridge on which services reach the API (its gateway is the API's address for them). */
+export const supervisorNetwork = {
+  name: "supervisor0",
+  subnet: "10.114.104.0/25",
+  gateway: "10.114.104.1",
+} as const;

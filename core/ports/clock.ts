@@ -1,0 +1,31 @@
+/** All nondeterminism in one place: a simulated clock makes a week pass in a millisecond. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Resolves after that long, or at once when the signal fires. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** 0 ≤ x < 1 */
+  random(): number;
+  /** Unguessable, as lower case hex. */
+  token(bytes: number): string;
+}
+
+/** The real one; every runtime that we know has these globals. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const wake = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", wake);
+        resolve();
+      };
+      // Longer than that, timers fire at once.
+      const timer = setTimeout(wake, Math.min(ms, 2 ** 31 - 1));
+      signal?.addEventListener("abort", wake);
+    }),
+  random: () => Math.random(),
+  token: (bytes) =>
+    [...crypto.getRandomValues(new Uint8Array(bytes))].map((byte) => byte.toString(16).padStart(2, "0")).join(""),
+};

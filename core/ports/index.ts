@@ -1,0 +1,29 @@
+import type { Clock } from "./clock.ts";
+import type { Engine } from "./engine.ts";
+import type { Folders } from "./folders.ts";
+import type { Gateway, Hostname, Journal, Led, Power, Proxy, System } from "./host.ts";
+import type { Log } from "./log.ts";
+import type { Store } from "./store.ts";
+
+/** A port without an adapter on this machine, and what is missing, as a sentence. */
+export interface Missing {
+  readonly missing: string;
+}
+
+export const isMissing = (port: object): port is Missing => "missing" in port;
+
+/** Everything that we need of the world. */
+export interface Ports {
+  readonly clock: Clock;
+  readonly engine: Engine;
+  readonly folders: Folders;
+  readonly store: Store;
+  readonly log: Log;
+  readonly system: System;
+  readonly gateway: Gateway | Missing;
+  readonly power: Power | Missing;
+  readonly hostname: Hostname | Missing;
+  readonly proxy: Proxy | Missing;
+  readonly journal: Journal | Missing;
+  readonly led: Led | Missing;
+}

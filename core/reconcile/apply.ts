@@ -1,0 +1,223 @@
+import { describeDifference, differences } from "../compose/container.ts";
+import type { Logs } from "../logs.ts";
+import type { ContainerSpec } from "../model/container.ts";
+import { isHandingOver } from "../model/names.ts";
+import { isMissing, type Ports } from "../ports/index.ts";
+import { serviceKey, type CurrentState } from "./current.ts";
+import type { Downloads } from "./downloads.ts";
+import type { Memory } from "./memory.ts";
+import { inOurWords } from "./plan-application.ts";
+import type { Work } from "./step.ts";
+
+/** What a step came to. That a service says "not now" is no failure of ours. */
+export type Outcome = { readonly is: "done" } | { readonly is: "locked"; readonly by: string; readonly appId: number };
+
+const done: Outcome = { is: "done" };
+
+/** Does what a step says; the only writer. Throws when the engine or the machine refuses. */
+export class Applier {
+  readonly #ports: Pick<Ports, "engine" | "folders" | "gateway">;
+  readonly #memory: Memory;
+  readonly #downloads: Downloads;
+  readonly #logs: Logs;
+
+  constructor(
+    ports: Pick<Ports, "engine" | "folders" | "gateway">,
+    { memory, downloads, logs }: { memory: Memory; downloads: Downloads; logs: Logs },
+  ) {
+    this.#ports = ports;
+    this.#memory = memory;
+    this.#downloads = downloads;
+    this.#logs = logs;
+  }
+
+  async apply(step: Work, current: CurrentState, force: boolean): Promise<Outcome> {
+    const { engine, folders, gateway } = this.#ports;
+    const logs = this.#logs;
+    switch (step.action) {
+      case "fetch": {
+        const { name } = step.image;
+        logs.system(`Downloading image '${name}'`);
+        this.#downloads.start(step.image, (failure) =>
+          failure === undefined
+            ? logs.system(`Downloaded image '${name}'`)
+            : logs.warning(`Failed to download image '${name}' due to '${failure}'`),
+        );
+        return done;
+      }
+      case "removeImage":
+        logs.system(`Deleting image '${step.name}'`);
+        await engine.removeImage(step.name);
+        await this.#memory.forgetImage(step.name);
+        return done;
+      case "createNetwork":
+        logs.system(`Creating network '${bare(step.name)}'`);
+        await engine.createNetwork(step.name, step.spec);
+        return done;
+      case "removeNetwork":
+        logs.system(`Removing network '${bare(step.name)}'`);
+        await engine.removeNetwork(step.id);
+        return done;
+      case "openGateway":
+        if (!isMissing(gateway)) await gateway.open(step.address);
+        return done;
+      case "createVolume":
+        logs.system(`Creating volume '${bare(step.name)}'`);
+        await engine.createVolume(step.name, step.spec);
+        return done;
+      case "removeVolume":
+        logs.system(`Removing volume '${bare(step.name)}'`);
+        await engine.removeVolume(step.name);
+        return done;
+      case "takeLocks": {
+        logs.system("Taking update locks");
+        const { appId } = step;
+        const lock = await folders.take(appId, step.services, { force });
+        if (lock.taken) return done;
+        return { is: "locked", by: lock.by, appId };
+      }
+      case "releaseLocks":
+        logs.system("Releasing update locks");
+        await folders.release(step.appId);
+        return done;
+      case "kill":
+        await this.kill(step.id, current, step.why);
+        return done;
+      case "stop":
+        await this.stop(step.id, current);
+        // Should the target say `running: true` again, this stop is none that anybody asked for.
+        this.#memory.seen.delete(step.id);
+        return done;
+      case "start":
+        await this.start(step.id, current);
+        return done;
+      case "install":
+        await this.#install(step, current);
+        return done;
+      case "rename":
+        await engine.renameContainer(step.id, step.name);
+        return done;
+      case "moveAside":
+        logs.system(`Handing over service '${this.#label(step.id, current)}': ${step.why}`);
+        await folders.clearTakeOver(step.appId, step.service);
+        // If the machine restarts now, only the successor shall come back.
+        await engine.setRestartPolicy(step.id, { name: "no", retries: 0 });
+        await engine.renameContainer(step.id, step.name);
+        return done;
+    }
+  }
+
+  /** Stops and removes a container. */
+  async kill(id: string, current: CurrentState, why: string): Promise<void> {
+    await this.#during("Stopping", id, current, async (label) => {
+      this.#logs.system(`Killing service '${label}': ${why}`);
+      await this.#ports.engine.stopContainer(id);
+      this.#logs.system(`Service exited '${label}'`);
+      await this.#ports.engine.removeContainer(id);
+      this.#logs.system(`Killed service '${label}'`);
+    });
+    this.#memory.seen.delete(id);
+  }
+
+  async stop(id: string, current: CurrentState): Promise<void> {
+    await this.#during("Stopping", id, current, async (label) => {
+      this.#logs.system(`Stopping service '${label}'`);
+      await this.#ports.engine.stopContainer(id);
+      this.#logs.system(`Service exited '${label}'`);
+    });
+  }
+
+  async start(id: string, current: CurrentState): Promise<void> {
+    await this.#during("Starting", id, current, async (label) => {
+      this.#logs.system(`Starting service '${label}'`);
+      await this.#ports.engine.startContainer(id);
+      this.#memory.seen.add(id);
+      this.#logs.system(`Started service '${label}'`);
+    });
+    const container = current.containers.find((one) => one.id === id);
+    if (container) await this.#memory.setStopped(serviceKey(container.appId, container.service), false);
+  }
+
+  async #install(step: Extract<Work, { readonly action: "install" }>, current: CurrentState): Promise<void> {
+    const { engine, folders } = this.#ports;
+    const { appId, service, name, spec } = step;
+    const key = serviceKey(appId, service);
+    const label = `${service} ${spec.image}`;
+    try {
+      this.#memory.activity.set(key, "Installing");
+      this.#logs.system(`Installing service '${label}'`);
+      await folders.prepare(appId, service);
+      const id = await engine.createContainer(name, inEngineWords(spec, appId, current));
+      this.#logs.system(`Installed service '${label}'`);
+      const compared = this.#compareWithWish(id, spec);
+      try {
+        if (!step.start) return;
+        this.#memory.activity.set(key, "Starting");
+        this.#logs.system(`Starting service '${label}'`);
+        await engine.startContainer(id);
+        this.#memory.seen.add(id);
+        await this.#memory.setStopped(key, false);
+        this.#logs.system(`Started service '${label}'`);
+      } finally {
+        await compared;
+      }
+    } finally {
+      this.#memory.activity.delete(key);
+    }
+  }
+
+  /**
+   * An engine may make something else of what it was asked (a kernel without swap accounting, a daemon with defaults of
+   * its own). It would do so again and again, so such a difference is said once, and is no reason to replace.
+   */
+  async #compareWithWish(id: string, spec: ContainerSpec): Promise<void> {
+    const { containers } = await this.#ports.engine.look({ fresh: false });
+    const made = containers.find((container) => container.id === id);
+    if (!made) return;
+    const siblings = containers.filter(({ appId }) => appId === made.appId);
+    const found = differences(inOurWords(made.spec, siblings), spec);
+    for (const difference of found)
+      this.#logs.warning(
+        `The engine made something else of what was asked for service '${made.service}': ${describeDifference(difference)}`,
+      );
+    await this.#memory.tolerate(id, found, new Set(containers.map((container) => container.id)));
+  }
+
+  async #during(word: string, id: string, current: CurrentState, act: (label: string) => Promise<void>): Promise<void> {
+    const container = current.containers.find((one) => one.id === id);
+    const key = container && serviceKey(container.appId, container.service);
+    try {
+      if (key) this.#memory.activity.set(key, word);
+      await act(this.#label(id, current));
+    } finally {
+      if (key) this.#memory.activity.delete(key);
+    }
+  }
+
+  #label(id: string, current: CurrentState): string {
+    const container = current.containers.find((one) => one.id === id);
+    return container ? `${container.service} ${container.spec.image}` : id.slice(0, 12);
+  }
+}
+
+/** The composition's name of a network or volume: the engine's without the application in front. */
+const bare = (name: string): string => name.replace(/^[^_]+_/, "");
+
+/** We name the service whose namespace is shared; the engine wants its container. */
+function inEngineWords(spec: ContainerSpec, appId: number, current: CurrentState): ContainerSpec {
+  const translate = <T>(mode: T): T | string => {
+    const [, service] = /^service:(.+)$/.exec(String(mode)) ?? [];
+    const owner =
+      service &&
+      current.containers.find((one) => one.appId === appId && one.service === service && !isHandingOver(one));
+    return owner ? `container:${owner.id}` : mode;
+  };
+  const shared = ["ipc", "pid"]
+    .filter((key) => key in spec.settings)
+    .map((key) => [key, translate(spec.settings[key])]);
+  return {
+    ...spec,
+    networkMode: translate(spec.networkMode),
+    settings: { ...spec.settings, ...Object.fromEntries(shared) },
+  };
+}

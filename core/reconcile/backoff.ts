@@ -1,0 +1,6 @@
+/** How long to wait after the n-th failure in a row (n from 1): 1, 2, 4, 8… seconds, up to a limit. */
+export const backoffMs = (failures: number, limitMs: number): number => Math.min(1000 * 2 ** (failures - 1), limitMs);
+
+/** A service may hold its lock for long; asking again costs one look at a file. */
+export const lockRetryLimitMs = 30_000;
+export const failureRetryLimitMs = 5 * 60_000;

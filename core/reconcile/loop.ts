@@ -1,0 +1,412 @@
+import type { DeviceFacts } from "../compose/container.ts";
+import { isOn } from "../model/config.ts";
+import type { TargetState } from "../model/target.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Engine, EngineEvent } from "../ports/engine.ts";
+import type { Logs } from "../logs.ts";
+import { lockedMessage } from "../locks.ts";
+import type { Applier, Outcome } from "./apply.ts";
+import { backoffMs, failureRetryLimitMs, lockRetryLimitMs } from "./backoff.ts";
+import { unseen, type CurrentState } from "./current.ts";
+import type { Downloads } from "./downloads.ts";
+import type { Observer } from "./observe.ts";
+import { plan, type Plan, type Subject } from "./plan.ts";
+import { describe, isWork, type Step, type Work } from "./step.ts";
+
+/** What the last look showed, and what was decided on it: all that the API answers from. */
+export interface View {
+  readonly current: CurrentState;
+  readonly target: TargetState;
+  readonly plan: Plan;
+}
+
+/** Why an application does not get on. */
+export type Failure =
+  { readonly is: "locked"; readonly message: string } | { readonly is: "failed"; readonly message: string };
+
+/** How an attempt to reach a state ended. */
+export type Reached = { readonly is: "settled" } | Failure;
+
+interface Trouble {
+  readonly failure: Failure;
+  readonly times: number;
+  readonly retryAt: number;
+}
+
+interface Waiter {
+  readonly appId: number;
+  /** The first look that may answer: one that began after the question. */
+  readonly fromLook: number;
+  readonly answer: (reached: Reached) => void;
+}
+
+/** What the loop needs to know of the rest each time that it looks. */
+export interface Direction {
+  readonly target: TargetState;
+  readonly device: DeviceFacts;
+  readonly localMode: boolean;
+}
+
+interface Parts {
+  readonly clock: Clock;
+  readonly engine: Engine;
+  readonly observer: Observer;
+  readonly applier: Applier;
+  readonly downloads: Downloads;
+  readonly logs: Logs;
+  readonly direction: () => Direction;
+}
+
+/** Events come in swarms; one look answers for all of them. */
+const eventPauseMs = 50;
+/** As long as the engine does not answer. */
+const engineRetryLimitMs = 30_000;
+
+/**
+ * Look, plan, act, again. Every reason to look is the same ("look again"), so none can be lost; each application goes at
+ * its own pace; and when there is nothing to do, nothing happens until somebody calls `trigger`.
+ */
+export class Loop {
+  view: View | undefined;
+  readonly #parts: Parts;
+  readonly #busy = new Map<Subject, Promise<void>>();
+  readonly #trouble = new Map<Subject, Trouble>();
+  readonly #temporary = new Map<number, "stopped" | "purged">();
+  readonly #forced = new Set<number>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #recreations = new Map<number, Promise<unknown>>();
+  readonly #said = new Map<Subject, string>();
+  /** Looks begun and ended, counted. */
+  #begun = 0;
+  #ended = 0;
+  #looking: Promise<void> | undefined;
+  #lookAgain: { fresh: boolean } | undefined;
+  #unsettled = true;
+  #paused = false;
+  #stopped = false;
+  #wake = new AbortController();
+  #engineFailures = 0;
+  #troubleSince: number | undefined;
+  #unsubscribe: (() => void) | undefined;
+  #eventPending: { fresh: boolean } | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#parts.engine.onEvent((event) => void this.#onEvent(event));
+    this.trigger();
+  }
+
+  /** Ends the loop; what it has begun on the engine goes on there, and the next start takes it up. */
+  stop(): void {
+    this.#stopped = true;
+    this.#unsubscribe?.();
+    this.#wake.abort();
+    this.#parts.downloads.cancel();
+    for (const { answer } of this.#waiters) answer({ is: "failed", message: "The agent is stopping" });
+  }
+
+  /** Look again, with nothing taken for granted. Until then, the device does not count as settled. */
+  trigger(): void {
+    this.#unsettled = true;
+    this.#again(true);
+  }
+
+  /** Look again when it suits: something of our own has moved on. */
+  nudge(): void {
+    this.#again(false);
+  }
+
+  /** What there is to see before the first look: nothing. */
+  blankView(): View {
+    const { clock, direction } = this.#parts;
+    const { target, device, localMode } = direction();
+    return { current: unseen(clock.now(), device, localMode), target, plan: new Map() };
+  }
+
+  /** The same, and what has failed or waits for a lock is tried at once. `force` overrides the locks this time. */
+  retry({ force, cancel = false }: { force: boolean; cancel?: boolean }): void {
+    if (force)
+      for (const { appId } of [...this.#parts.direction().target.apps, ...(this.view?.current.containers ?? [])])
+        this.#forced.add(appId);
+    if (cancel) this.#parts.downloads.cancel();
+    this.#trouble.clear();
+    this.trigger();
+  }
+
+  /** Whether the last look after the last change found nothing to do, nor to wait for. */
+  isSettled(): boolean {
+    return !this.#unsettled && this.#busy.size === 0;
+  }
+
+  /** Whether nothing is going on: what is not done yet waits for somebody else, or for another try. */
+  isAtRest(): boolean {
+    const downloading = [...this.#parts.downloads.state().values()].some(({ is }) => is === "running");
+    const due = [...(this.view?.plan ?? [])].some(
+      ([subject, steps]) => !this.#trouble.has(subject) && steps.some(isWork),
+    );
+    return this.#busy.size === 0 && !this.#looking && !this.#eventPending && !downloading && !due;
+  }
+
+  failureOf(subject: Subject): Failure | undefined {
+    return this.#trouble.get(subject)?.failure;
+  }
+
+  hasFailures(): boolean {
+    return (
+      this.#trouble.size > 0 || [...(this.view?.current.downloads.values() ?? [])].some(({ is }) => is === "failed")
+    );
+  }
+
+  /** Since when the engine could not be looked at, if so; milliseconds since the epoch. */
+  troubleSince(): number | undefined {
+    return this.#troubleSince;
+  }
+
+  /** Resolves with the first look that begins from now on. */
+  async look(): Promise<View> {
+    const before = this.#begun;
+    do {
+      this.#again(true);
+      await this.#looking;
+    } while (!this.#stopped && this.#ended <= before && this.#troubleSince === undefined);
+    if (this.view && this.#ended > before) return this.view;
+    throw new Error("The engine cannot be reached");
+  }
+
+  /** Runs `act` while the loop leaves the application alone, then looks again. */
+  async exclusively<T>(appId: number, act: () => Promise<T>): Promise<T> {
+    while (this.#busy.has(appId)) await this.#busy.get(appId);
+    const result = act();
+    const ended = result.then(noop, noop);
+    this.#busy.set(appId, ended);
+    try {
+      return await result;
+    } finally {
+      this.#busy.delete(appId);
+      this.trigger();
+    }
+  }
+
+  /** Runs `act` while the loop leaves everything alone. */
+  async whilePaused<T>(act: () => Promise<T>): Promise<T> {
+    this.#paused = true;
+    try {
+      await Promise.all(this.#busy.values());
+      return await act();
+    } finally {
+      this.#paused = false;
+      this.trigger();
+    }
+  }
+
+  /** Takes an application through a temporary target and back: restart and purge. One after the other. */
+  recreate(appId: number, temporary: "stopped" | "purged", options: { force: boolean }): Promise<Reached> {
+    const previous = this.#recreations.get(appId) ?? Promise.resolve();
+    const result = previous.then(() => this.#recreate(appId, temporary, options));
+    this.#recreations.set(appId, result);
+    return result;
+  }
+
+  async #recreate(appId: number, temporary: "stopped" | "purged", { force }: { force: boolean }): Promise<Reached> {
+    this.#temporary.set(appId, temporary);
+    const down = await this.reached(appId, { force });
+    this.#temporary.delete(appId);
+    if (down.is === "settled") return this.reached(appId, { force });
+    // It could not be taken down, so it stays up: that is no failure of the update.
+    this.#trouble.delete(appId);
+    this.#forced.delete(appId);
+    this.trigger();
+    return down;
+  }
+
+  /** Resolves when there is nothing left to do for an application but to wait, or when it does not get on. */
+  reached(appId: number, { force = false } = {}): Promise<Reached> {
+    this.#trouble.delete(appId);
+    if (force) this.#forced.add(appId);
+    return new Promise((answer) => {
+      this.#waiters.add({ appId, fromLook: this.#begun + 1, answer });
+      this.trigger();
+    });
+  }
+
+  async #onEvent({ what }: EngineEvent): Promise<void> {
+    // What is gone comes back, made of what its image's name stands for by now.
+    const fresh = what !== "changed";
+    if (this.#eventPending) {
+      this.#eventPending.fresh ||= fresh;
+      return;
+    }
+    const pending = { fresh };
+    this.#eventPending = pending;
+    await this.#parts.clock.sleep(eventPauseMs);
+    this.#eventPending = undefined;
+    this.#again(pending.fresh);
+  }
+
+  #again(fresh: boolean): void {
+    this.#lookAgain = { fresh: fresh || (this.#lookAgain?.fresh ?? false) };
+    if (this.#looking || this.#stopped) return;
+    this.#looking = this.#lookWhileAsked().finally(() => {
+      this.#looking = undefined;
+      if (this.#lookAgain) this.#again(false);
+    });
+  }
+
+  async #lookWhileAsked(): Promise<void> {
+    // Whoever asks in this turn of the event loop is answered by one look.
+    await Promise.resolve();
+    while (this.#lookAgain && !this.#stopped) {
+      const { fresh } = this.#lookAgain;
+      this.#lookAgain = undefined;
+      this.#wake.abort();
+      this.#wake = new AbortController();
+      try {
+        await this.#lookOnce(fresh);
+        this.#engineFailures = 0;
+        this.#troubleSince = undefined;
+      } catch (error) {
+        this.#onLookFailed(error);
+      }
+    }
+  }
+
+  async #lookOnce(fresh: boolean): Promise<void> {
+    const { observer, downloads, direction } = this.#parts;
+    const number = ++this.#begun;
+    const wasIdle = this.#busy.size === 0;
+    const { target: accepted, device, localMode } = direction();
+    downloads.keep(new Set(accepted.apps.flatMap((app) => app.services.map(({ image }) => image.name))));
+    const target = this.#withTemporary(accepted);
+    const current = await observer.observe(target, device, localMode, fresh);
+    if (wasIdle && this.#busy.size === 0) observer.forgetGone(current);
+
+    const decided = plan(current, target);
+    this.view = { current, target: accepted, plan: decided };
+    this.#parts.logs.setSources(current.containers.filter(({ state }) => state === "running"));
+    this.#forgetSettled(decided);
+    if (!this.#paused) for (const [subject, steps] of decided) this.#act(subject, steps, current);
+    this.#answerWaiters(decided, number);
+    this.#ended = number;
+    if (!this.#lookAgain)
+      this.#unsettled = this.#busy.size > 0 || [...decided.values()].some((steps) => steps.length > 0);
+    this.#sleepUntilDue(decided, current.now);
+  }
+
+  #withTemporary(target: TargetState): TargetState {
+    if (this.#temporary.size === 0) return target;
+    const apps = target.apps.map((app) => {
+      const temporary = this.#temporary.get(app.appId);
+      return temporary ? { ...app, temporary } : app;
+    });
+    return { ...target, apps };
+  }
+
+  #forgetSettled(decided: Plan): void {
+    for (const [subject, steps] of decided) {
+      if (this.#busy.has(subject) || steps.some(isWork)) continue;
+      this.#trouble.delete(subject);
+      if (typeof subject === "number" && steps.length === 0) this.#forced.delete(subject);
+    }
+    for (const subject of this.#trouble.keys()) if (!decided.has(subject)) this.#trouble.delete(subject);
+  }
+
+  #act(subject: Subject, steps: readonly Step[], current: CurrentState): void {
+    if (this.#busy.has(subject)) return;
+    this.#sayWaits(subject, steps);
+    const trouble = this.#trouble.get(subject);
+    const work = steps
+      .filter(isWork)
+      .filter(({ action }) => !trouble || trouble.retryAt <= current.now || action === "fetch");
+    if (work.length === 0) return;
+    const batch = this.#applyAll(subject, work, current).finally(() => {
+      this.#busy.delete(subject);
+      this.#again(false);
+    });
+    this.#busy.set(subject, batch);
+  }
+
+  /** Says once what an application waits for, when there is nothing else to do for it. */
+  #sayWaits(subject: Subject, steps: readonly Step[]): void {
+    if (steps.some(isWork)) return;
+    const waits = steps.flatMap((step) => (step.action === "wait" ? [step.reason] : [])).join(", ");
+    if (waits === this.#said.get(subject)) return;
+    if (waits) this.#said.set(subject, waits);
+    else this.#said.delete(subject);
+    if (waits) this.#parts.logs.system(`App ${subject} waits for ${waits}`);
+  }
+
+  async #applyAll(subject: Subject, work: readonly Work[], current: CurrentState): Promise<void> {
+    const { applier, clock, direction, logs } = this.#parts;
+    const force =
+      isOn(direction().target.config, "SUPERVISOR_OVERRIDE_LOCK") ||
+      (typeof subject === "number" && this.#forced.has(subject));
+    const results = await Promise.all(
+      work.map(async (step): Promise<Failure | undefined> => {
+        try {
+          return toFailure(await applier.apply(step, current, force));
+        } catch (error) {
+          return { is: "failed", message: `Failed to ${describe(step)}: ${messageOf(error)}` };
+        }
+      }),
+    );
+    const failure = results.find((result) => result !== undefined);
+    if (!failure) {
+      this.#trouble.delete(subject);
+      return;
+    }
+    const before = this.#trouble.get(subject);
+    const times = (before?.times ?? 0) + 1;
+    const limit = failure.is === "locked" ? lockRetryLimitMs : failureRetryLimitMs;
+    if (before?.failure.message !== failure.message) logs.warning(failure.message);
+    this.#trouble.set(subject, { failure, times, retryAt: clock.now() + backoffMs(times, limit) });
+  }
+
+  #answerWaiters(decided: Plan, look: number): void {
+    for (const waiter of this.#waiters) {
+      if (waiter.fromLook > look) continue;
+      const trouble = this.#trouble.get(waiter.appId);
+      const work = decided.get(waiter.appId)?.some(isWork) ?? false;
+      if (this.#busy.has(waiter.appId) || (work && !trouble && !this.#paused)) continue;
+      this.#waiters.delete(waiter);
+      waiter.answer(trouble && work ? trouble.failure : { is: "settled" });
+    }
+  }
+
+  /** The next look that only time will bring about. */
+  #sleepUntilDue(decided: Plan, now: number): void {
+    const due = [
+      ...[...this.#trouble.values()].map(({ retryAt }) => retryAt - now),
+      ...[...decided.values()]
+        .flat()
+        .flatMap((step) => (step.action === "wait" && step.recheckMs !== undefined ? [step.recheckMs] : [])),
+    ];
+    if (due.length > 0) void this.#lookAfter(Math.max(0, Math.min(...due)));
+  }
+
+  async #lookAfter(ms: number): Promise<void> {
+    const { signal } = this.#wake;
+    await this.#parts.clock.sleep(ms, signal);
+    if (!signal.aborted) this.#again(this.#trouble.size > 0 || this.#troubleSince !== undefined);
+  }
+
+  #onLookFailed(error: unknown): void {
+    const { clock, logs } = this.#parts;
+    this.#engineFailures++;
+    if (this.#troubleSince === undefined) logs.warning(`The engine cannot be looked at: ${messageOf(error)}`);
+    this.#troubleSince ??= clock.now();
+    for (const waiter of this.#waiters) {
+      this.#waiters.delete(waiter);
+      waiter.answer({ is: "failed", message: messageOf(error) });
+    }
+    void this.#lookAfter(backoffMs(this.#engineFailures, engineRetryLimitMs));
+  }
+}
+
+const noop = () => {};
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const toFailure = (outcome: Outcome): Failure | undefined =>
+  outcome.is === "locked" ? { is: "locked", message: lockedMessage(outcome.appId, outcome.by) } : undefined;

@@ -1,0 +1,110 @@
+import type { DeviceFacts } from "../compose/container.ts";
+import { hasFeature } from "../compose/features.ts";
+import type { Container } from "../model/container.ts";
+import { findImage, type ImageConfig } from "../model/image.ts";
+import { isHandingOver } from "../model/names.ts";
+import type { TargetState } from "../model/target.ts";
+import { isMissing, type Ports } from "../ports/index.ts";
+import type { Keys } from "../state/keys.ts";
+import { serviceKey, type CurrentState, type ImageRecord } from "./current.ts";
+import type { Downloads } from "./downloads.ts";
+import type { Memory } from "./memory.ts";
+
+/** Looks at the world; the only reader. An idle device is never looked at. */
+export class Observer {
+  readonly #configs = new Map<string, ImageConfig>();
+  readonly #ports: Pick<Ports, "engine" | "folders" | "clock" | "system" | "gateway">;
+  readonly #memory: Memory;
+  readonly #keys: Keys;
+  readonly #downloads: Downloads;
+
+  constructor(
+    ports: Pick<Ports, "engine" | "folders" | "clock" | "system" | "gateway">,
+    { memory, keys, downloads }: { memory: Memory; keys: Keys; downloads: Downloads },
+  ) {
+    this.#ports = ports;
+    this.#memory = memory;
+    this.#keys = keys;
+    this.#downloads = downloads;
+  }
+
+  async observe(target: TargetState, device: DeviceFacts, localMode: boolean, fresh: boolean): Promise<CurrentState> {
+    const { engine, folders, clock, system, gateway } = this.#ports;
+    const state = await engine.look({ fresh });
+    const services = target.apps.flatMap((app) => app.services.map((service) => ({ app, service })));
+    const found = services.flatMap(({ app, service }) => {
+      const image = findImage(state.images, service.image.name);
+      return image ? [{ app, service, image }] : [];
+    });
+
+    const imageConfigs = await this.#configsOf(new Set(found.map(({ image }) => image.id)));
+    await this.#memory.recordImages(
+      found.map(({ app, service, image }): ImageRecord => ({
+        name: service.image.name,
+        appId: app.appId,
+        serviceName: service.name,
+        imageId: service.imageId,
+        dockerImageId: image.id,
+      })),
+    );
+    await this.#keys.ensure(
+      services
+        .filter(({ service }) => hasFeature(service.config.labels, "supervisor-api"))
+        .map(({ app, service }) => ({
+          appId: app.appId,
+          service: service.name,
+          // A container of the original, or of ours with a lost store, keeps the key that it knows.
+          existing: keyInside(state.containers.find((one) => one.appId === app.appId && one.service === service.name)),
+        })),
+    );
+    for (const { id, state: word } of state.containers) if (word === "running") this.#memory.seen.add(id);
+
+    const handOvers = state.containers.filter(isHandingOver).map(({ appId, service }) => ({ appId, service }));
+    const takenOver = await Promise.all(
+      handOvers.map(async ({ appId, service }) =>
+        (await folders.hasTakenOver(appId, service)) ? [serviceKey(appId, service)] : [],
+      ),
+    );
+    return {
+      ...state,
+      now: clock.now(),
+      bootedAt: system.bootedAt(),
+      device,
+      localMode,
+      imageConfigs,
+      downloads: this.#downloads.state(),
+      imageRecords: this.#memory.images,
+      lockedApps: folders.held(),
+      takenOver: new Set(takenOver.flat()),
+      seen: new Set(this.#memory.seen),
+      stoppedBefore: this.#memory.stoppedBefore,
+      apiKeys: new Map(
+        services.map(({ app, service }) => [
+          serviceKey(app.appId, service.name),
+          this.#keys.of(app.appId, service.name) ?? "",
+        ]),
+      ),
+      tolerated: this.#memory.tolerated,
+      gatewayOpen: isMissing(gateway) ? undefined : gateway.isOpen(),
+    };
+  }
+
+  /** Forgets what it remembers of containers that are gone. */
+  forgetGone({ containers }: CurrentState): void {
+    const ids = new Set(containers.map(({ id }) => id));
+    for (const id of this.#memory.seen) if (!ids.has(id)) this.#memory.seen.delete(id);
+  }
+
+  /** What an image says never changes, so each is asked for once. */
+  async #configsOf(ids: ReadonlySet<string>): Promise<ReadonlyMap<string, ImageConfig>> {
+    for (const id of this.#configs.keys()) if (!ids.has(id)) this.#configs.delete(id);
+    const unknown = [...ids].filter((id) => !this.#configs.has(id));
+    await Promise.all(unknown.map(async (id) => this.#configs.set(id, await this.#ports.engine.imageConfig(id))));
+    return new Map(this.#configs);
+  }
+}
+
+function keyInside(container: Container | undefined): string | undefined {
+  const key = container?.spec.environment["BALENA_SUPERVISOR_API_KEY"];
+  return key && /^[0-9a-f]{32,64}$/.test(key) ? key : undefined;
+}

@@ -1,0 +1,422 @@
+import { describeDifference, differences, sharedServices, toContainerSpec } from "../compose/container.ts";
+import { toNetworkSpec, toVolumeSpec } from "../compose/definitions.ts";
+import { fixedHostPorts } from "../compose/ports.ts";
+import { prerequisites } from "../compose/target-state.ts";
+import type { Container, ContainerSpec } from "../model/container.ts";
+import { findImage } from "../model/image.ts";
+import { sameJson } from "../model/json.ts";
+import { containerName, handOverName, isHandingOver, networkName, volumeName } from "../model/names.ts";
+import type { Network } from "../model/network.ts";
+import type { App, Service } from "../model/target.ts";
+import { serviceKey, type CurrentState } from "./current.ts";
+import { isWork, type Step } from "./step.ts";
+
+/** How the container of a service stands to what the service must be. */
+type Verdict =
+  | { readonly is: "absent" }
+  /** Its image is not here, so what it must be is not known; a container that is there is out of date. */
+  | { readonly is: "imageless"; readonly container: Container | undefined }
+  | { readonly is: "stale"; readonly container: Container; readonly spec: ContainerSpec; readonly why: string }
+  | { readonly is: "ready"; readonly container: Container };
+
+interface Wanted {
+  readonly service: Service;
+  readonly verdict: Verdict;
+  /** Undefined as long as the image is not here. */
+  readonly spec: ContainerSpec | undefined;
+}
+
+/**
+ * The next steps for one application. The ladder: fetch images; take the locks and stop what must stop; networks and
+ * volumes; start what must start, in the order of its dependencies; give the locks back. A rung is reached when the one
+ * above has nothing left to do.
+ */
+export function planApplication(appId: number, app: App | undefined, current: CurrentState): Step[] {
+  // A rejected release is as good as none: what runs, goes on.
+  if (app?.rejected) return releaseLocks(appId, current);
+
+  const containers = current.containers.filter((container) => container.appId === appId);
+  const leaving = containers.filter(isHandingOver);
+  const present = containers.filter((container) => !isHandingOver(container));
+  const wanted = app && !app.temporary ? app.services.map((service) => judge(service, app, present, current)) : [];
+
+  const fetches = wanted.flatMap((one) => planFetch(one, appId, current));
+  // Whatever is downloaded before its predecessor is killed holds up the whole release: services work in unison.
+  const awaited = wanted.filter(({ service, verdict }) => verdict.is === "imageless" && !killsFirst(service));
+  const networks = judgeNetworks(appId, app, current);
+
+  const whyRemove = app?.temporary ? temporaryReasons[app.temporary] : "no longer in the target state";
+  const imagesComplete = awaited.length === 0;
+  const kills = planKills({ appId, wanted, present, leaving, networks, current, imagesComplete, whyRemove });
+  const creations = app ? planCreations(app, networks.missing, current) : [];
+  if (kills.length > 0) return [...fetches, ...creations, ...underLocks(kills, appId, containers, current)];
+
+  const removals = [
+    ...networks.outdated.map(({ id, name }): Step => ({ action: "removeNetwork", id, name })),
+    ...(app?.temporary === "purged" ? planPurge(appId, current) : []),
+  ];
+  if (removals.length > 0) return [...fetches, ...removals];
+
+  const starts = app ? wanted.flatMap((one) => planStart(one, app, wanted, current)) : [];
+  const handOvers = wanted.flatMap((one) => waitForHandOver(one, leaving));
+  const steps = [
+    ...fetches,
+    ...creations,
+    // What is made already may start while the rest of the release is on its way.
+    ...starts.filter(({ action }) => awaited.length === 0 || action === "start"),
+    ...handOvers,
+  ];
+  return steps.some(isWork) || handOvers.length > 0 ? steps : [...steps, ...releaseLocks(appId, current)];
+}
+
+const temporaryReasons = { stopped: "the application is restarted", purged: "the application is purged" };
+
+const releaseLocks = (appId: number, current: CurrentState): Step[] =>
+  current.lockedApps.includes(appId) ? [{ action: "releaseLocks", appId }] : [];
+
+const killsFirst = ({ strategy }: Service): boolean =>
+  strategy === "kill-then-download" || strategy === "delete-then-download";
+
+const isActive = ({ state }: Container): boolean => state === "running" || state === "paused" || state === "restarting";
+
+// ── What is there, against what must be ──────────────────────────────────────────────────────────────────────────────
+
+function judge(service: Service, app: App, present: readonly Container[], current: CurrentState): Wanted {
+  const own = present.filter((container) => container.service === service.name);
+  const image = findImage(current.images, service.image.name);
+  const config = image && current.imageConfigs.get(image.id);
+  if (!image || !config) return { service, spec: undefined, verdict: { is: "imageless", container: own[0] } };
+
+  const apiKey = current.apiKeys.get(serviceKey(app.appId, service.name)) ?? "";
+  const spec = toContainerSpec(service, app, current.device, { id: image.id, config }, apiKey);
+  const judged = own.map((container) => ({ container, why: whyReplace(container, spec, present, current) }));
+  const best = judged.find(({ why }) => why === "") ?? judged[0];
+  if (!best) return { service, spec, verdict: { is: "absent" } };
+  const { container, why } = best;
+  return { service, spec, verdict: why === "" ? { is: "ready", container } : { is: "stale", container, spec, why } };
+}
+
+/** Which fields differ, from what to what; empty when the container can stay. */
+function whyReplace(
+  container: Container,
+  spec: ContainerSpec,
+  present: readonly Container[],
+  current: CurrentState,
+): string {
+  if (container.state === "dead") return "the engine could not remove it";
+  const tolerated = current.tolerated.get(container.id) ?? [];
+  return differences(inOurWords(container.spec, present), spec)
+    .filter((difference) => !tolerated.some((one) => sameJson(one, difference)))
+    .map(describeDifference)
+    .join("; ");
+}
+
+/** The engine names the container whose namespace is shared; we name the service. */
+export function inOurWords(spec: ContainerSpec, present: readonly Container[]): ContainerSpec {
+  const translate = <T>(mode: T): T | string => {
+    const [, id] = /^container:(.+)$/.exec(String(mode)) ?? [];
+    const owner = id && present.find((container) => container.id === id);
+    return owner ? `service:${owner.service}` : mode;
+  };
+  const shared = ["ipc", "pid"]
+    .filter((key) => key in spec.settings)
+    .map((key) => [key, translate(spec.settings[key])]);
+  return {
+    ...spec,
+    networkMode: translate(spec.networkMode),
+    settings: { ...spec.settings, ...Object.fromEntries(shared) },
+  };
+}
+
+/** Of an application's networks on the engine: those that must go, and those that must come. */
+function judgeNetworks(appId: number, app: App | undefined, current: CurrentState) {
+  const definitions = new Map(
+    Object.entries(app?.networks ?? {}).map(([name, definition]) => [
+      networkName(app?.uuid ?? "", name),
+      toNetworkSpec(definition, appId),
+    ]),
+  );
+  const ours = current.networks.filter(
+    ({ spec: { labels } }) => labels["io.balena.supervised"] && labels["io.balena.app-id"] === String(appId),
+  );
+  const outdated = ours.filter(({ name, spec }) => !sameJson(spec, definitions.get(name)));
+  const missing = [...definitions].filter(([name]) => !ours.some((network) => network.name === name));
+  return { outdated, missing };
+}
+
+// ── Fetch ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function planFetch({ service, verdict }: Wanted, appId: number, current: CurrentState): Step[] {
+  if (verdict.is !== "imageless") return [];
+  if (killsFirst(service) && verdict.container) return [];
+  const predecessor = current.imageRecords.find(
+    (record) =>
+      record.appId === appId &&
+      record.serviceName === service.name &&
+      record.name !== service.image.name &&
+      findImage(current.images, record.name) &&
+      !current.containers.some(({ spec }) => spec.image === record.dockerImageId),
+  );
+  if (service.strategy === "delete-then-download" && predecessor)
+    return [{ action: "removeImage", name: predecessor.name }];
+
+  const download = current.downloads.get(service.image.name);
+  if (!download) return [{ action: "fetch", image: service.image, service: service.name }];
+  switch (download.is) {
+    case "running":
+      return [{ action: "wait", reason: `image ${service.image.name}` }];
+    case "failed": {
+      const wait = download.retryAt - current.now;
+      return wait > 0
+        ? [
+            {
+              action: "wait",
+              reason: `another try to fetch ${service.image.name} (${download.reason})`,
+              recheckMs: wait,
+            },
+          ]
+        : [{ action: "fetch", image: service.image, service: service.name }];
+    }
+  }
+}
+
+// ── Stop ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Scene {
+  readonly appId: number;
+  readonly wanted: readonly Wanted[];
+  readonly present: readonly Container[];
+  readonly leaving: readonly Container[];
+  readonly networks: { readonly outdated: readonly Network[] };
+  readonly current: CurrentState;
+  readonly imagesComplete: boolean;
+  /** Why a container goes for which there is no service. */
+  readonly whyRemove: string;
+}
+
+type Stop = Extract<Step, { readonly action: "kill" | "stop" | "moveAside" }>;
+
+/** Everything that must stop now, and why. */
+function planKills(scene: Scene): Stop[] {
+  const { wanted, present, leaving, networks, current, imagesComplete } = scene;
+  const reasons = new Map<Container, string>();
+  const kill = (container: Container, why: string) => reasons.has(container) || reasons.set(container, why);
+
+  for (const { service, verdict } of wanted) {
+    if (verdict.is === "imageless" && verdict.container && killsFirst(service))
+      kill(verdict.container, `image: ${service.image.name} will be downloaded`);
+    if (verdict.is === "stale" && (imagesComplete || killsFirst(service)) && !canHandOver(service, verdict, scene))
+      kill(verdict.container, verdict.why);
+  }
+  if (imagesComplete) {
+    const kept = new Set(
+      wanted.flatMap(({ verdict }) => ("container" in verdict && verdict.container ? [verdict.container] : [])),
+    );
+    for (const container of present) if (!kept.has(container)) kill(container, scene.whyRemove);
+    for (const network of networks.outdated)
+      for (const container of [...present, ...leaving])
+        if (network.name in container.spec.networks) kill(container, `network ${network.name} changes`);
+    for (const container of leaving) {
+      const why = whyLeave(container, wanted, current, scene.appId);
+      if (why) kill(container, why);
+    }
+  }
+  // Whoever lives in a namespace of a container that goes has lost it.
+  for (let found = true; found;) {
+    found = false;
+    for (const container of present) {
+      const lost = sharedServices(inOurWords(container.spec, present)).find((name) =>
+        [...reasons.keys()].some((other) => other.service === name && !leaving.includes(other)),
+      );
+      if (lost && !reasons.has(container)) {
+        kill(container, `it lives in ${lost}, which is replaced`);
+        found = true;
+      }
+    }
+  }
+  return [
+    ...[...reasons].map(([{ id, service }, why]): Stop => ({ action: "kill", id, service, why })),
+    ...wanted.flatMap(({ service, verdict }): Stop[] =>
+      verdict.is === "stale" && imagesComplete && !reasons.has(verdict.container)
+        ? [moveAside(scene.appId, verdict)]
+        : verdict.is === "ready" && !service.running && isActive(verdict.container)
+          ? [{ action: "stop", id: verdict.container.id, service: service.name }]
+          : [],
+    ),
+  ];
+}
+
+type Stale = Extract<Verdict, { readonly is: "stale" }>;
+
+const moveAside = (appId: number, { container: { id, name, service }, why }: Stale): Stop => ({
+  action: "moveAside",
+  appId,
+  id,
+  service,
+  name: handOverName(name),
+  why,
+});
+
+/** Whether a successor can run beside it: it runs, nobody is leaving already, and there is nothing both would need. */
+function canHandOver(service: Service, { container, spec }: Stale, { leaving, networks, present }: Scene): boolean {
+  const both = (a: readonly string[], b: readonly string[]) => a.some((one) => one !== "" && b.includes(one));
+  const addresses = (of: ContainerSpec) => Object.values(of.networks).flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
+  return (
+    service.strategy === "hand-over" &&
+    service.running &&
+    container.state === "running" &&
+    !leaving.some((other) => other.service === service.name) &&
+    !networks.outdated.some(({ name }) => name in container.spec.networks) &&
+    !present.some((other) => sharedServices(inOurWords(other.spec, present)).includes(service.name)) &&
+    !both(fixedHostPorts(container.spec.ports), fixedHostPorts(spec.ports)) &&
+    !both(addresses(container.spec), addresses(spec))
+  );
+}
+
+/** Why a container that moved aside may go now; undefined as long as its successor has not taken over. */
+function whyLeave(
+  container: Container,
+  wanted: readonly Wanted[],
+  current: CurrentState,
+  appId: number,
+): string | undefined {
+  const successor = wanted.find(({ service }) => service.name === container.service);
+  if (!successor) return "no longer in the target state";
+  const { verdict, service } = successor;
+  if (verdict.is !== "ready" || verdict.container.state !== "running" || verdict.container.health === "unhealthy")
+    return undefined;
+  if (current.takenOver.has(serviceKey(appId, service.name))) return "its successor has taken over";
+  return current.now - verdict.container.startedAt >= service.handoverTimeoutMs
+    ? "the time to hand over is up"
+    : undefined;
+}
+
+const handOverPollMs = 100;
+
+const waitForHandOver = ({ service }: Wanted, leaving: readonly Container[]): Step[] =>
+  leaving.some((container) => container.service === service.name)
+    ? [{ action: "wait", reason: `${service.name} to take over`, recheckMs: handOverPollMs }]
+    : [];
+
+/** Stops need the locks of the whole application first, unless nothing of it runs. */
+function underLocks(
+  stops: readonly Stop[],
+  appId: number,
+  containers: readonly Container[],
+  current: CurrentState,
+): Step[] {
+  const active = new Set(containers.filter(isActive).map(({ id }) => id));
+  if (!stops.some(({ id }) => active.has(id)) || current.lockedApps.includes(appId)) return [...stops];
+  const services = [...new Set(containers.map(({ service }) => service))].sort();
+  return [{ action: "takeLocks", appId, services }];
+}
+
+// ── Networks and volumes ─────────────────────────────────────────────────────────────────────────────────────────────
+
+function planCreations(
+  app: App,
+  missingNetworks: readonly (readonly [string, Network["spec"]])[],
+  current: CurrentState,
+): Step[] {
+  const volumes = app.temporary === "purged" ? [] : Object.entries(app.volumes);
+  return [
+    ...missingNetworks.map(([name, spec]): Step => ({ action: "createNetwork", name, spec })),
+    ...volumes
+      .map(([name, definition]) => ({ name: volumeName(app.appId, name), spec: toVolumeSpec(definition, app.uuid) }))
+      // One that is there stays as it is, whatever its definition says now: there may be data in it.
+      .filter(({ name }) => !current.volumes.some((volume) => volume.name === name))
+      .map(({ name, spec }): Step => ({ action: "createVolume", name, spec })),
+  ];
+}
+
+const planPurge = (appId: number, current: CurrentState): Step[] =>
+  current.volumes
+    .filter(({ name, spec }) => name.startsWith(volumeName(appId, "")) && spec.labels["io.balena.supervised"])
+    .map(({ name }) => ({ action: "removeVolume", name }));
+
+// ── Start ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function planStart(
+  { service, verdict, spec }: Wanted,
+  app: App,
+  wanted: readonly Wanted[],
+  current: CurrentState,
+): Step[] {
+  const name = containerName(service.name, service.imageId, app.releaseId, app.commit);
+  switch (verdict.is) {
+    case "imageless":
+    case "stale":
+      return [];
+    case "ready": {
+      const { container } = verdict;
+      if (service.running && mustStart(container, current)) {
+        const obstacle = whatToWaitFor(service, app, wanted);
+        return obstacle ? [obstacle] : [{ action: "start", id: container.id, service: service.name }];
+      }
+      return container.name === name ? [] : [{ action: "rename", id: container.id, service: service.name, name }];
+    }
+    case "absent": {
+      if (!spec) return [];
+      const network = Object.keys(spec.networks).find((one) => !current.networks.some((other) => other.name === one));
+      const volume = spec.mounts.find(
+        ({ type, source }) =>
+          type === "volume" && source in volumesOf(app) && !current.volumes.some((other) => other.name === source),
+      );
+      const obstacle: Step | undefined = network
+        ? { action: "wait", reason: `network ${network}` }
+        : volume
+          ? { action: "wait", reason: `volume ${volume.source}` }
+          : whatToWaitFor(service, app, wanted);
+      if (obstacle) return [obstacle];
+      return [{ action: "install", appId: app.appId, service: service.name, name, spec, start: service.running }];
+    }
+  }
+}
+
+const volumesOf = (app: App) =>
+  Object.fromEntries(Object.keys(app.volumes).map((name) => [volumeName(app.appId, name), true]));
+
+/**
+ * Whether a container that does not run is ours to start: it was never started, or it stopped before this run of the
+ * agent and did not simply finish. What stops under our eyes was stopped on purpose, or is the engine's to restart.
+ */
+function mustStart(container: Container, current: CurrentState): boolean {
+  if (container.state === "created") return true;
+  if (container.state !== "exited" || current.seen.has(container.id)) return false;
+  const { restart } = container.spec;
+  const finished = restart.name === "no" || (restart.name === "on-failure" && container.exitCode === 0);
+  return (
+    !finished ||
+    container.startedAt < current.bootedAt ||
+    current.stoppedBefore.has(serviceKey(container.appId, container.service))
+  );
+}
+
+/** The first dependency that is not fulfilled, as a step. */
+function whatToWaitFor(service: Service, app: App, wanted: readonly Wanted[]): Step | undefined {
+  for (const { service: name, condition } of prerequisites(service, app)) {
+    const verdict = wanted.find((one) => one.service.name === name)?.verdict;
+    const container = verdict?.is === "ready" ? verdict.container : undefined;
+    const reason = container ? unfulfilled(container, condition) : `${name} to start`;
+    if (reason) return { action: "wait", reason: `${reason}, on which ${service.name} depends` };
+  }
+  return undefined;
+}
+
+function unfulfilled(
+  container: Container,
+  condition: ReturnType<typeof prerequisites>[number]["condition"],
+): string | undefined {
+  const { service, state, startedAt, health, exitCode } = container;
+  switch (condition) {
+    case "service_started":
+      return startedAt > 0 && state !== "created" ? undefined : `${service} to start`;
+    case "service_healthy":
+      // Without a healthcheck there is nothing to wait for but its start.
+      if (container.spec.healthcheck === null) return startedAt > 0 ? undefined : `${service} to start`;
+      return health === "healthy" ? undefined : `${service} to become healthy (now ${health ?? state})`;
+    case "service_completed_successfully":
+      if (state === "exited" && startedAt > 0 && exitCode === 0) return undefined;
+      return `${service} to complete successfully${state === "exited" ? ` (it exited with ${exitCode})` : ""}`;
+  }
+}

@@ -1,0 +1,37 @@
+import type { TargetState } from "../model/target.ts";
+import type { CurrentState } from "./current.ts";
+import { planApplication } from "./plan-application.ts";
+import { planDevice } from "./plan-device.ts";
+import { isWork, type Step } from "./step.ts";
+
+/** Steps by whom they belong to: an application (by id), which waits for no other, or the device as a whole. */
+export type Plan = ReadonlyMap<Subject, readonly Step[]>;
+export type Subject = number | "device";
+
+/** What may be done right now, all at once, to bring `current` closer to `target`. No work: on target. */
+export function plan(current: CurrentState, target: TargetState): Plan {
+  const appIds = new Set([
+    ...target.apps.map((app) => app.appId),
+    ...current.containers.map((container) => container.appId),
+    ...current.networks.flatMap(({ spec }) => {
+      const id = spec.labels["io.balena.supervised"] ? Number(spec.labels["io.balena.app-id"] ?? NaN) : NaN;
+      return Number.isInteger(id) ? [id] : [];
+    }),
+    ...current.lockedApps,
+  ]);
+  const apps = [...appIds].map((appId): [Subject, readonly Step[]] => [
+    appId,
+    planApplication(
+      appId,
+      target.apps.find((app) => app.appId === appId),
+      current,
+    ),
+  ]);
+  const settled = apps.every(([, steps]) => steps.length === 0);
+  return new Map<Subject, readonly Step[]>([["device", planDevice(current, target, settled)], ...apps]);
+}
+
+/** Whether nothing is left to do; waiting counts as not settled. */
+export const isSettled = (steps: readonly Step[] | undefined): boolean => steps === undefined || steps.length === 0;
+
+export const workOf = (steps: readonly Step[]) => steps.filter(isWork);

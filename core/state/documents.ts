@@ -1,0 +1,67 @@
+import * as z from "zod";
+import type { Difference } from "../compose/container.ts";
+import type { ImageRecord } from "../reconcile/current.ts";
+import type { Store } from "../ports/store.ts";
+
+/** The documents that the agent keeps. */
+export interface DocumentShapes {
+  /** The body of the last accepted `POST /v2/local/target-state`. */
+  readonly "local-target": object;
+  /** The last accepted target state of the cloud. */
+  readonly "cloud-target": object;
+  /** The name that a target state gave last, for one without a name. */
+  readonly "device-name": string;
+  readonly uuid: string;
+  readonly keys: readonly Key[];
+  readonly images: readonly ImageRecord[];
+  /** Services that were stopped through the API, as `serviceKey`. */
+  readonly stopped: readonly string[];
+  /** By container id: what the engine made of what we asked. */
+  readonly tolerated: Readonly<Record<string, readonly Difference[]>>;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+export interface Key {
+  readonly key: string;
+  /** Both, for the key of a service; neither, for the global one. */
+  readonly appId?: number | undefined;
+  readonly service?: string | undefined;
+}
+
+const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N]> } = {
+  "local-target": z.looseObject({}),
+  "cloud-target": z.looseObject({}),
+  "device-name": z.string(),
+  uuid: z.string(),
+  keys: z.array(z.object({ key: z.string(), appId: z.number().optional(), service: z.string().optional() })),
+  images: z.array(
+    z.object({
+      name: z.string(),
+      appId: z.number(),
+      serviceName: z.string(),
+      imageId: z.number(),
+      dockerImageId: z.string(),
+    }),
+  ),
+  stopped: z.array(z.string()),
+  tolerated: z.record(z.string(), z.array(z.object({ field: z.string(), from: z.json(), to: z.json() }))),
+  tags: z.record(z.string(), z.string()),
+};
+
+/** The store, typed. What does not fit its shape (any more) counts as absent. */
+export class Documents {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  async read<N extends keyof DocumentShapes>(name: N): Promise<DocumentShapes[N] | undefined> {
+    return shapes[name].safeParse(await this.#store.read(name)).data;
+  }
+
+  /** All or none; undefined removes. */
+  write(changes: { readonly [N in keyof DocumentShapes]?: DocumentShapes[N] | undefined }): Promise<void> {
+    return this.#store.write(changes);
+  }
+}

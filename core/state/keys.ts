@@ -1,0 +1,77 @@
+import { everything, type Scope } from "../model/scope.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Documents, Key } from "./documents.ts";
+
+/** 256 bits, written like the specification's example. */
+const keyBytes = 32;
+
+/**
+ * The keys for the API: one for each service that asks for it, good for its application, and a global one that only
+ * the cloud learns.
+ */
+export class Keys {
+  #keys: readonly Key[] = [];
+  readonly #documents: Documents;
+  readonly #clock: Clock;
+
+  constructor(documents: Documents, clock: Clock) {
+    this.#documents = documents;
+    this.#clock = clock;
+  }
+
+  async load(): Promise<void> {
+    this.#keys = (await this.#documents.read("keys")) ?? [];
+    if (!this.#keys.some(isGlobal)) await this.#save([...this.#keys, { key: this.#clock.token(keyBytes) }]);
+  }
+
+  /** The key that opens everything. */
+  global(): string {
+    return this.#keys.find(isGlobal)?.key ?? "";
+  }
+
+  of(appId: number, service: string): string | undefined {
+    return this.#keys.find((one) => one.appId === appId && one.service === service)?.key;
+  }
+
+  /** Gives each of these services a key if it has none; `existing` is one that its container already knows. */
+  async ensure(
+    services: readonly { readonly appId: number; readonly service: string; readonly existing?: string | undefined }[],
+  ): Promise<void> {
+    const missing = services.filter(({ appId, service }) => this.of(appId, service) === undefined);
+    if (missing.length === 0) return;
+    const made = missing.map(({ appId, service, existing }) => ({
+      key: existing ?? this.#clock.token(keyBytes),
+      appId,
+      service,
+    }));
+    await this.#save([...this.#keys, ...made]);
+  }
+
+  /** What a key opens; undefined when it is none of ours. Takes the same time for each wrong key of one length. */
+  scopeOf(key: string): Scope | undefined {
+    let found: Key | undefined;
+    for (const one of this.#keys) if (equalInConstantTime(one.key, key)) found = one;
+    return found && (found.appId === undefined ? everything : { apps: [found.appId] });
+  }
+
+  /** A new key in the place of an old one, which is dead from now on; undefined when it was none of ours. */
+  async regenerate(old: string): Promise<string | undefined> {
+    if (!this.scopeOf(old)) return undefined;
+    const key = this.#clock.token(keyBytes);
+    await this.#save(this.#keys.map((one) => (one.key === old ? { ...one, key } : one)));
+    return key;
+  }
+
+  async #save(keys: readonly Key[]): Promise<void> {
+    await this.#documents.write({ keys });
+    this.#keys = keys;
+  }
+}
+
+const isGlobal = ({ appId }: Key): boolean => appId === undefined;
+
+function equalInConstantTime(a: string, b: string): boolean {
+  let difference = a.length ^ b.length;
+  for (let n = 0; n < a.length; n++) difference |= a.charCodeAt(n) ^ b.charCodeAt(n);
+  return difference === 0;
+}

@@ -1,0 +1,90 @@
+import * as z from "zod";
+import { parseCloudTarget, parseLocalTarget, type ParsedTarget } from "../compose/target-state.ts";
+import type { RequirementFacts } from "../compose/requirements.ts";
+import { fullConfig, isOn } from "../model/config.ts";
+import type { TargetState } from "../model/target.ts";
+import type { Documents } from "./documents.ts";
+
+/** What of an accepted body is kept, as it was sent. */
+const LocalBody = z.object({ local: z.looseObject({ apps: z.record(z.string(), z.unknown()) }) });
+type LocalBody = z.output<typeof LocalBody>;
+
+const nothing: TargetState = { name: "local", config: {}, apps: [] };
+
+/**
+ * The accepted target states: the developer's and the cloud's. Which one holds depends on local mode, in which a device
+ * without a cloud always is.
+ */
+export class Targets {
+  #local: { readonly body: LocalBody; readonly target: TargetState } | undefined;
+  #cloud: TargetState | undefined;
+  readonly #documents: Documents;
+  readonly #facts: RequirementFacts;
+  readonly #uuid: string;
+  readonly managed: boolean;
+
+  constructor(
+    documents: Documents,
+    { facts, uuid, managed }: { facts: RequirementFacts; uuid: string; managed: boolean },
+  ) {
+    this.#documents = documents;
+    this.#facts = facts;
+    this.#uuid = uuid;
+    this.managed = managed;
+  }
+
+  async load(): Promise<void> {
+    const [local, cloud, name] = await Promise.all([
+      this.#documents.read("local-target"),
+      this.#documents.read("cloud-target"),
+      this.#documents.read("device-name"),
+    ]);
+    const parsedLocal = local && parseLocalTarget(local, this.#facts, name ?? nothing.name);
+    if (local && parsedLocal?.ok) this.#local = { body: LocalBody.parse(local), target: parsedLocal.target };
+    const parsedCloud = cloud && parseCloudTarget(cloud, this.#facts, this.#uuid);
+    if (parsedCloud?.ok) this.#cloud = parsedCloud.target;
+  }
+
+  isLocalMode(): boolean {
+    return !this.managed || isOn(this.#cloud?.config ?? {}, "SUPERVISOR_LOCAL_MODE");
+  }
+
+  /** What holds now. */
+  current(): TargetState {
+    if (!this.isLocalMode()) return this.#cloud ?? nothing;
+    const base = this.#cloud ?? nothing;
+    return this.#local?.target ?? { name: base.name, config: base.config, apps: [] };
+  }
+
+  /** Takes a developer's target state, or says what is wrong with it; then the old one stands. */
+  async setLocal(body: unknown): Promise<ParsedTarget> {
+    const parsed = parseLocalTarget(body, this.#facts, this.current().name);
+    if (!parsed.ok) return parsed;
+    const kept = LocalBody.parse(body);
+    await this.#documents.write({ "local-target": kept, "device-name": parsed.target.name });
+    this.#local = { body: kept, target: parsed.target };
+    return parsed;
+  }
+
+  /** The same for the cloud's. */
+  async setCloud(body: object): Promise<ParsedTarget> {
+    const parsed = parseCloudTarget(body, this.#facts, this.#uuid);
+    if (!parsed.ok) return parsed;
+    await this.#documents.write({ "cloud-target": body });
+    this.#cloud = parsed.target;
+    return parsed;
+  }
+
+  /** The current target in the form that `setLocal` takes, so that what was read can be given back unchanged. */
+  show(): { local: { name: string; config: Record<string, string>; apps: Record<string, unknown> } } {
+    const { name, config } = this.current();
+    const localMode = this.isLocalMode();
+    return {
+      local: {
+        name,
+        config: fullConfig({ SUPERVISOR_LOCAL_MODE: String(localMode), ...config }),
+        apps: localMode ? (this.#local?.body.local.apps ?? {}) : {},
+      },
+    };
+  }
+}

@@ -1,0 +1,100 @@
+import type { DeviceFacts } from "./compose/container.ts";
+import type { RequirementFacts } from "./compose/requirements.ts";
+import { createFetch, type Fetch } from "./http/fetch.ts";
+import { Logs } from "./logs.ts";
+import type { Ports } from "./ports/index.ts";
+import { Applier } from "./reconcile/apply.ts";
+import { Downloads } from "./reconcile/downloads.ts";
+import { Loop, type View } from "./reconcile/loop.ts";
+import { Memory } from "./reconcile/memory.ts";
+import { Observer } from "./reconcile/observe.ts";
+import { routes } from "./routes.ts";
+import { Documents } from "./state/documents.ts";
+import { Keys } from "./state/keys.ts";
+import { Targets } from "./state/targets.ts";
+
+/** The version of the original whose API and behaviour this is; clients and contracts compare with it. */
+export const supervisorVersion = "19.0.5";
+
+/** What does not change while the agent runs. */
+export interface Identity extends Omit<DeviceFacts, "name" | "uuid"> {
+  /** Absent: one is made, and kept. 32 or 62 lower case hex digits. */
+  readonly uuid?: string;
+  /** What else a container contract may ask for. */
+  readonly osSlug: string;
+  readonly kernelVersion: string;
+  readonly l4tVersion?: string;
+}
+
+/** The assembled thing: what the handlers work with. */
+export interface Supervisor {
+  readonly identity: Identity & { readonly uuid: string };
+  readonly ports: Ports;
+  readonly documents: Documents;
+  readonly targets: Targets;
+  readonly keys: Keys;
+  readonly memory: Memory;
+  readonly applier: Applier;
+  readonly loop: Loop;
+  readonly logs: Logs;
+  /** What the last look showed; before the first one, a device with nothing on it. */
+  readonly view: () => View;
+  /** Answers the API; the same function for every way by which a request may come. */
+  readonly fetch: Fetch;
+  /** Begins to look after the containers. */
+  readonly start: () => void;
+  /** Ends that; the containers go on. */
+  readonly stop: () => void;
+}
+
+/** Wires everything. Reads what earlier runs have kept, and touches nothing else before `start`. */
+export async function createSupervisor(ports: Ports, given: Identity): Promise<Supervisor> {
+  const { clock, engine, folders, store } = ports;
+  const documents = new Documents(store);
+  const identity = { ...given, uuid: given.uuid ?? (await keptUuid(documents, () => clock.token(16))) };
+  const facts: RequirementFacts = { ...identity, supervisorVersion, deviceType: identity.type };
+
+  const targets = new Targets(documents, { facts, uuid: identity.uuid, managed: identity.cloudUrl !== "" });
+  const keys = new Keys(documents, clock);
+  const memory = new Memory(documents);
+  await Promise.all([targets.load(), keys.load(), memory.load()]);
+
+  const logs = new Logs({ engine, clock, log: ports.log });
+  const downloads = new Downloads(engine, clock, () => loop.nudge());
+  const applier = new Applier(ports, { memory, downloads, logs });
+  const direction = () => {
+    const target = targets.current();
+    return { target, device: { ...identity, name: target.name }, localMode: targets.isLocalMode() };
+  };
+  const observer = new Observer(ports, { memory, keys, downloads });
+  const loop = new Loop({ clock, engine, observer, applier, downloads, logs, direction });
+
+  const supervisor: Supervisor = {
+    identity,
+    ports,
+    documents,
+    targets,
+    keys,
+    memory,
+    applier,
+    loop,
+    logs,
+    view: () => loop.view ?? loop.blankView(),
+    fetch: (request, caller) => fetch(request, caller),
+    start: () => void folders.clearLeftovers().then(() => loop.start()),
+    stop: () => {
+      loop.stop();
+      logs.stop();
+    },
+  };
+  const fetch = createFetch(routes, supervisor);
+  return supervisor;
+}
+
+async function keptUuid(documents: Documents, make: () => string): Promise<string> {
+  const kept = await documents.read("uuid");
+  if (kept) return kept;
+  const uuid = make();
+  await documents.write({ uuid });
+  return uuid;
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+import { EmbeddedEngine } from "../../core/embedded/engine.ts";
+import { startAgent } from "./agent.ts";
+import { consoleLog } from "./log.ts";
+import { SettingsError, readSettings, settingsHelp } from "./settings.ts";
+
+const help = `Usage: fairlead agent [options]
+
+Keeps the containers of this device in their target state, and answers the balena Supervisor API.
+
+Options, and the variables that mean the same:
+${settingsHelp()}
+`;
+
+async function main([command, ...args]: readonly string[]): Promise<void> {
+  switch (command) {
+    case "agent":
+      return args.includes("--help") ? print(help) : agent(args);
+    case undefined:
+    case "help":
+    case "--help":
+      return print(help);
+    default:
+      throw new SettingsError(`There is no command ${JSON.stringify(command)}.\n\n${help}`);
+  }
+}
+
+const print = (text: string) => void process.stdout.write(text);
+
+async function agent(args: readonly string[]): Promise<void> {
+  const settings = readSettings(args, process.env);
+  const { url, engine, supervisor, stop } = await startAgent(settings, consoleLog);
+  const embedded = engine instanceof EmbeddedEngine;
+  print(`Fairlead answers on ${url}
+  engine   ${embedded ? "embedded, in memory: NOTHING REALLY RUNS" : engine.name}
+  key      ${supervisor.targets.isLocalMode() ? "none is needed: the device is in local mode" : "needed; services get theirs as BALENA_SUPERVISOR_API_KEY"}
+  try      curl ${url}/v2/state/status
+`);
+  const end = () => void stop().then(() => process.exit(0));
+  process.once("SIGTERM", end);
+  process.once("SIGINT", end);
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(
+    error instanceof SettingsError ? `${error.message}\n` : `${error instanceof Error ? error.stack : String(error)}\n`,
+  );
+  process.exit(1);
+});

@@ -1,0 +1,143 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import * as z from "zod";
+
+/** What is wrong with what the user gave, as sentences. */
+export class SettingsError extends Error {}
+
+const Port = z.coerce.number({ error: "expected a port, 0 to 65535" }).int().min(0).max(65535);
+
+/** Every setting: its flag, its variable, what it takes, and what it says in `--help`. */
+const table = {
+  port: { variable: "FAIRLEAD_PORT", hint: "port of the API (48484)" },
+  listen: {
+    variable: "FAIRLEAD_LISTEN",
+    hint: "further addresses to answer on, comma separated; 0.0.0.0 opens it to the LAN",
+  },
+  engine: {
+    variable: "FAIRLEAD_ENGINE",
+    hint: "docker, or embedded: an engine in memory, on which nothing really runs",
+  },
+  "state-dir": { variable: "FAIRLEAD_STATE_DIR", hint: "folder of the database (/var/lib/fairlead as root)" },
+  "host-root": { variable: "FAIRLEAD_HOST_ROOT", hint: "where the host's root folder is mounted (/)" },
+  config: { variable: "FAIRLEAD_CONFIG", hint: "a balena config.json" },
+  "led-file": {
+    variable: "LED_FILE",
+    hint: "brightness file of the LED to blink, e.g. /sys/class/leds/ACT/brightness",
+  },
+  "docker-host": { variable: "DOCKER_HOST", hint: "the engine's address (unix:///var/run/docker.sock)" },
+} as const;
+
+const Given = z.object({
+  port: Port.default(48484),
+  listen: z
+    .string()
+    .default("")
+    .transform((text) =>
+      text
+        .split(",")
+        .map((one) => one.trim())
+        .filter(Boolean),
+    ),
+  engine: z.enum(["docker", "embedded", "auto"], { error: "expected docker or embedded" }).default("docker"),
+  "state-dir": z.string().optional(),
+  "host-root": z.string().default("/"),
+  config: z.string().optional(),
+  "led-file": z.string().optional(),
+  "docker-host": z.string().optional(),
+});
+
+/** The fields of a balena config.json that mean something to us. */
+const ConfigJson = z.looseObject({
+  uuid: z
+    .string()
+    .regex(/^([0-9a-f]{32}|[0-9a-f]{62})$/, { error: "expected 32 or 62 lower case hex digits" })
+    .optional(),
+  deviceType: z.string().optional(),
+  deviceArch: z.string().optional(),
+  apiEndpoint: z.string().optional(),
+  deviceApiKey: z.string().optional(),
+  hostname: z.string().optional(),
+});
+export type ConfigJson = z.output<typeof ConfigJson>;
+
+export interface Settings {
+  readonly port: number;
+  readonly listen: readonly string[];
+  /** auto: Docker if it answers, else embedded; for `npm start`. */
+  readonly engine: "docker" | "embedded" | "auto";
+  readonly stateDir: string;
+  readonly hostRoot: string;
+  readonly config: ConfigJson;
+  readonly ledFile: string | undefined;
+  readonly dockerHost: string | undefined;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Flags before variables before defaults. Throws `SettingsError`. */
+export function readSettings(args: readonly string[], environment: Environment): Settings {
+  const options = Object.fromEntries(Object.keys(table).map((flag) => [flag, { type: "string" as const }]));
+  const flags = parse(() => parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values);
+  const given = Object.fromEntries(
+    Object.entries(table).flatMap(([flag, { variable }]) => {
+      const value = flags[flag] ?? environment[variable];
+      return value === undefined || value === "" ? [] : [[flag, value]];
+    }),
+  );
+  const parsed = Given.safeParse(given);
+  if (!parsed.success) throw new SettingsError(parsed.error.issues.map((issue) => nameIssue(issue, given)).join("\n"));
+  const { data } = parsed;
+  return {
+    port: data.port,
+    listen: data.listen,
+    engine: data.engine,
+    stateDir: data["state-dir"] ?? defaultStateDir(environment),
+    hostRoot: data["host-root"],
+    config: data.config === undefined ? {} : readConfig(data.config),
+    ledFile: data["led-file"],
+    dockerHost: data["docker-host"],
+  };
+}
+
+/** The settings, as `--help` lists them. */
+export const settingsHelp = (): string =>
+  Object.entries(table)
+    .map(([flag, { variable, hint }]) => `  --${flag.padEnd(12)} ${variable.padEnd(20)} ${hint}`)
+    .join("\n");
+
+function parse<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new SettingsError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function nameIssue({ path, message }: z.core.$ZodIssue, given: Readonly<Record<string, unknown>>): string {
+  const flag = Object.keys(table).find((one) => one === path[0]);
+  const entry = Object.entries(table).find(([one]) => one === flag)?.[1];
+  return `--${flag} (or ${entry?.variable}): ${message}, but got ${JSON.stringify(given[String(flag)])}`;
+}
+
+function readConfig(file: string): ConfigJson {
+  const text = parse(() => readFileSync(file, "utf8"));
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new SettingsError(`${file} is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const parsed = ConfigJson.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new SettingsError(
+    parsed.error.issues.map(({ path, message }) => `${file}: ${path.join(".")}: ${message}`).join("\n"),
+  );
+}
+
+function defaultStateDir(environment: Environment): string {
+  if (process.getuid?.() === 0) return "/var/lib/fairlead";
+  return join(environment["XDG_STATE_HOME"] || join(homedir(), ".local", "state"), "fairlead");
+}

@@ -1,0 +1,109 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { describe, expect, test } from "vitest";
+
+const root = join(import.meta.dirname, "..");
+
+interface Rule {
+  /** Files that this row is about: folders, or beginnings of paths. */
+  readonly from: readonly string[];
+  /** What they may import: packages by name, our own files by the beginning of their path. */
+  readonly may: readonly string[];
+  readonly because: string;
+}
+
+const pure = ["core/model/", "core/compose/"];
+
+/** The first row that fits a file counts. */
+const rules: readonly Rule[] = [
+  {
+    from: ["core/model/"],
+    may: ["core/model/"],
+    because: "the nouns depend on nothing",
+  },
+  {
+    from: ["core/compose/"],
+    may: [...pure, "zod", "shlex", "semver"],
+    because: "translating compose words is pure",
+  },
+  {
+    from: ["core/reconcile/plan", "core/reconcile/step.ts", "core/reconcile/backoff.ts"],
+    may: [...pure, "core/reconcile/plan", "core/reconcile/step.ts", "core/reconcile/current.ts"],
+    because: "deciding cannot even name a port, so it can do nothing but decide",
+  },
+  {
+    from: ["core/ports/"],
+    may: ["core/model/", "core/ports/"],
+    because: "what we need of the world is said in our own words",
+  },
+  {
+    from: ["core/api/"],
+    may: ["core/api/", "core/model/", "zod"],
+    because: "the wire is described without behaviour",
+  },
+  {
+    from: ["core/"],
+    may: ["core/", "zod", "itty-router", "picoquery"],
+    because: "core runs anywhere",
+  },
+  {
+    from: ["hardware/"],
+    may: ["hardware/", "core/model/", "core/ports/", "node:"],
+    because: "boards know no HTTP and no Docker",
+  },
+  {
+    from: ["runtimes/node/docker-engine.ts"],
+    may: ["core/", "runtimes/node/", "dockerode", "zod"],
+    because: "only the engine's adapter speaks to Docker",
+  },
+  {
+    from: ["runtimes/node/"],
+    may: ["core/", "hardware/", "runtimes/node/", "node:", "zod", "@hono/node-server"],
+    because: "the runtime assembles what the others are",
+  },
+];
+
+function* sources(folder: string): Generator<string> {
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* sources(path);
+    else if (path.endsWith(".ts")) yield path;
+  }
+}
+
+const files = ["core", "hardware", "runtimes/node"].flatMap((folder) => [...sources(folder)]);
+
+const textOf = (file: string) => readFileSync(join(root, file), "utf8");
+
+/** Comments may say what code may not. */
+const codeOf = (file: string) => textOf(file).replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*$/gm, "");
+
+function importsOf(file: string): string[] {
+  const found = codeOf(file).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*"([^"]+)"/g);
+  return [...found].map(([, name = ""]) =>
+    name.startsWith(".") ? relative(root, join(root, file, "..", name)) : name,
+  );
+}
+
+describe("who may import whom", () => {
+  test.each(files)("%s", (file) => {
+    const rule = rules.find(({ from }) => from.some((one) => file.startsWith(one)));
+    const forbidden = importsOf(file).filter((name) => !rule?.may.some((one) => name === one || name.startsWith(one)));
+    expect(forbidden, rule?.because).toEqual([]);
+  });
+});
+
+describe("time and chance come through the clock", () => {
+  test.each(files.filter((file) => file.startsWith("core/") && file !== "core/ports/clock.ts"))("%s", (file) => {
+    expect(codeOf(file)).not.toMatch(
+      /\b(Date\.now|new Date\(\)|Math\.random|setTimeout|setInterval|setImmediate|performance\.)/,
+    );
+  });
+});
+
+test("no `any`, and nothing that silences the compiler", () => {
+  const silenced = files.filter((file) =>
+    /\bas any\b|: any\b|<any>|@ts-ignore|@ts-expect-error|as unknown as/.test(codeOf(file)),
+  );
+  expect(silenced).toEqual([]);
+});
