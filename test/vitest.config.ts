@@ -1,10 +1,29 @@
 import { defineConfig } from "vitest/config";
 
+const timeouts = { testTimeout: 30_000, hookTimeout: 120_000 };
+
 export default defineConfig({
   test: {
     root: import.meta.dirname,
-    include: ["**/*.test.ts", "../examples/**/*.test.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    globalSetup: "support/global-setup.ts",
+    projects: [
+      {
+        test: {
+          name: "anywhere",
+          include: ["**/*.test.ts", "../examples/**/*.test.ts"],
+          exclude: ["conformance/**", "engine/**"],
+          ...timeouts,
+        },
+      },
+      {
+        // There is one engine, and an agent on it takes care of everything that it finds there.
+        test: {
+          name: "engine",
+          include: ["conformance/**/*.test.ts", "engine/**/*.test.ts"],
+          fileParallelism: false,
+          ...timeouts,
+        },
+      },
+    ],
   },
 });

@@ -1,0 +1,396 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { differences } from "../../core/compose/container.ts";
+import { toNetworkSpec, toVolumeSpec } from "../../core/compose/definitions.ts";
+import type { Container, ContainerSpec } from "../../core/model/container.ts";
+import { findImage, type ImageConfig } from "../../core/model/image.ts";
+import { networkName, volumeName } from "../../core/model/names.ts";
+import { EngineError, type Engine, type EngineEvent } from "../../core/ports/engine.ts";
+import { parsedApp, specOf } from "../support/specs.ts";
+
+/** What the suite needs beside an engine. */
+export interface Bench {
+  readonly engine: Engine;
+  /** Makes an image that runs until it is asked to stop; with further lines of a Dockerfile. */
+  readonly addImage: (name: string, lines?: readonly string[]) => Promise<void>;
+  /** The name of an image in a registry. */
+  readonly inRegistry: string;
+  readonly notInRegistry: string;
+  /** Whether more than the rules of an engine can be tried. */
+  readonly real: boolean;
+  readonly sweep: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+const appId = 4711;
+const waiting = new AbortController().signal;
+
+/** The promises of `core/ports/engine.ts`. */
+export function engineSuite(name: string, make: () => Promise<Bench>): void {
+  describe(`engine: ${name}`, () => {
+    let bench: Bench;
+    let engine: Engine;
+    let image: { id: string; config: ImageConfig };
+
+    beforeAll(async () => {
+      bench = await make();
+      engine = bench.engine;
+      await bench.sweep();
+      await bench.addImage("conformance:1");
+      const id = findImage((await look()).images, "conformance:1")?.id ?? "";
+      image = { id, config: await engine.imageConfig(id) };
+    });
+    afterEach(() => bench.sweep());
+    afterAll(() => bench.stop());
+
+    const look = () => engine.look({ fresh: true });
+    const find = async (id: string): Promise<Container | undefined> =>
+      (await engine.look({ fresh: false })).containers.find((one) => one.id === id);
+    const spec = (fields: object = {}, more: object = {}): ContainerSpec =>
+      specOf({ network_mode: "none", stop_grace_period: "5s", ...fields }, { appId, image, more });
+    const create = (fields: object = {}, called = "web_1_1_c") => engine.createContainer(called, spec(fields));
+
+    test("a container is created, started, stopped, started again and removed", async () => {
+      const id = await create();
+      expect(await find(id)).toMatchObject({
+        id,
+        name: "web_1_1_c",
+        appId,
+        service: "web",
+        serviceId: 1,
+        state: "created",
+        startedAt: 0,
+      });
+
+      await engine.startContainer(id);
+      expect(await find(id)).toMatchObject({ state: "running" });
+      expect((await find(id))?.startedAt).toBeGreaterThan(0);
+
+      await engine.stopContainer(id);
+      expect(await find(id)).toMatchObject({ state: "exited" });
+
+      await engine.startContainer(id);
+      await engine.stopContainer(id);
+      await engine.removeContainer(id);
+      expect(await find(id)).toBeUndefined();
+    });
+
+    test("what is done already is done", async () => {
+      const id = await create();
+      await engine.startContainer(id);
+      await engine.startContainer(id);
+      await engine.stopContainer(id);
+      await engine.stopContainer(id);
+      await engine.removeContainer(id);
+      await engine.removeContainer(id);
+      await engine.stopContainer(id);
+      await engine.removeVolume(volumeName(appId, "none"));
+      await engine.removeImage("never-was-here:1");
+    });
+
+    test("names are unique", async () => {
+      const id = await create();
+      await expect(create()).rejects.toMatchObject({ name: "EngineError", status: 409 });
+      const other = await create({}, "web_1_2_c");
+      await expect(engine.renameContainer(other, "web_1_1_c")).rejects.toBeInstanceOf(EngineError);
+      await engine.renameContainer(id, "old_web_1_1_c");
+      await engine.renameContainer(other, "web_1_1_c");
+      expect((await find(other))?.name).toBe("web_1_1_c");
+    });
+
+    test("a running container is not removed", async () => {
+      const id = await create();
+      await engine.startContainer(id);
+      await expect(engine.removeContainer(id)).rejects.toBeInstanceOf(EngineError);
+    });
+
+    test("an image that is not there makes no container", async () => {
+      await expect(
+        engine.createContainer("web_1_1_c", { ...spec(), image: `sha256:${"0".repeat(64)}` }),
+      ).rejects.toMatchObject({ status: 404 });
+    });
+
+    test("the restart policy can be changed", async () => {
+      const id = await create();
+      await engine.setRestartPolicy(id, { name: "no", retries: 0 });
+      expect((await find(id))?.spec.restart).toEqual({ name: "no", retries: 0 });
+    });
+
+    test("a network is what it was asked to be, and stays while somebody is on it", async () => {
+      const definition = parsedApp(
+        appId,
+        {},
+        {
+          networks: {
+            back: {
+              labels: { a: "b" },
+              internal: true,
+              ipam: { config: [{ subnet: "198.18.7.0/24", gateway: "198.18.7.1" }] },
+            },
+          },
+        },
+      ).networks["back"];
+      if (!definition) throw new Error("no network");
+      const wanted = toNetworkSpec(definition, appId);
+      const full = networkName(String(appId), "back");
+      await engine.createNetwork(full, wanted);
+      const made = (await look()).networks.find((network) => network.name === full);
+      expect(made?.spec).toEqual(wanted);
+      await expect(engine.createNetwork(full, wanted)).rejects.toBeInstanceOf(EngineError);
+
+      const id = await engine.createContainer(
+        "web_1_1_c",
+        specOf({ networks: { back: { aliases: ["w"], ipv4_address: "198.18.7.9" } } }, { appId, image }),
+      );
+      await engine.startContainer(id);
+      await expect(engine.removeNetwork(made?.id ?? "")).rejects.toBeInstanceOf(EngineError);
+      await engine.stopContainer(id);
+      await engine.removeContainer(id);
+      await engine.removeNetwork(made?.id ?? "");
+      await engine.removeNetwork(made?.id ?? "");
+      expect((await look()).networks.some((network) => network.name === full)).toBe(false);
+    });
+
+    test("a volume is what it was asked to be, and stays while somebody has it", async () => {
+      const definition = parsedApp(appId, {}, { volumes: { data: { labels: { keep: "yes" } } } }).volumes["data"];
+      if (!definition) throw new Error("no volume");
+      const wanted = toVolumeSpec(definition, String(appId));
+      const full = volumeName(appId, "data");
+      await engine.createVolume(full, wanted);
+      await engine.createVolume(full, wanted);
+      expect((await look()).volumes.find((volume) => volume.name === full)?.spec).toEqual(wanted);
+      const id = await create({ volumes: ["data:/data"] });
+      await expect(engine.removeVolume(full)).rejects.toBeInstanceOf(EngineError);
+      await engine.removeContainer(id);
+      await engine.removeVolume(full);
+    });
+
+    test("a container lives in the network of another", async () => {
+      const owner = await create();
+      const guest = await engine.createContainer("guest_2_1_c", { ...spec(), networkMode: `container:${owner}` });
+      expect((await find(guest))?.spec.networkMode).toBe(`container:${owner}`);
+      await expect(engine.startContainer(guest)).rejects.toBeInstanceOf(EngineError);
+      await engine.startContainer(owner);
+      await engine.startContainer(guest);
+      expect(await find(guest)).toMatchObject({ state: "running" });
+    });
+
+    test("two cannot have one port of the host", async () => {
+      const published = { network_mode: "bridge", ports: ["127.0.0.1:48599:80"] };
+      await engine.startContainer(await create(published));
+      const other = await create(published, "web_1_2_c");
+      await expect(engine.startContainer(other)).rejects.toThrow(/port is already allocated/);
+    });
+
+    test("an image is fetched, with rising progress, and known by its name", async () => {
+      const seen: number[] = [];
+      await engine.pull({ name: bench.inRegistry }, (percent) => seen.push(percent), waiting);
+      expect(findImage((await engine.look({ fresh: false })).images, bench.inRegistry)).toBeDefined();
+      expect(seen).toEqual([...seen].sort((a, b) => a - b));
+      expect(seen.at(-1)).toBe(100);
+      await engine.removeImage(bench.inRegistry);
+      expect(findImage((await look()).images, bench.inRegistry)).toBeUndefined();
+    });
+
+    test("an image that no registry has is an error", async () => {
+      await expect(engine.pull({ name: bench.notInRegistry }, () => {}, waiting)).rejects.toThrow(
+        /not found|unknown|refused/,
+      );
+    });
+
+    test("an image in use stays", async () => {
+      await bench.addImage("conformance:used");
+      const used = findImage((await look()).images, "conformance:used")?.id ?? "";
+      const id = await engine.createContainer("web_1_1_c", { ...spec(), image: used });
+      await engine.removeImage("conformance:used");
+      expect((await look()).images.map((one) => one.id)).toContain(used);
+      await engine.removeContainer(id);
+      await engine.removeImage("conformance:used");
+      expect((await look()).images.map((one) => one.id)).not.toContain(used);
+    });
+
+    test("changes and removals are told to whoever listens", async () => {
+      const events: EngineEvent[] = [];
+      const unsubscribe = engine.onEvent((event) => events.push(event));
+      await expect.poll(() => look().then(() => true)).toBe(true);
+      // A stream of events begins some time after it was asked for.
+      await new Promise((resolve) => setTimeout(resolve, bench.real ? 300 : 0));
+      const id = await create();
+      await engine.startContainer(id);
+      await expect.poll(() => events).toContainEqual({ of: "container", what: "changed", id });
+      await engine.stopContainer(id);
+      await engine.removeContainer(id);
+      await expect.poll(() => events).toContainEqual({ of: "container", what: "gone", id });
+      unsubscribe();
+    });
+
+    test("the log of a container begins where it is asked to, and ends with it", async () => {
+      const id = await create();
+      await engine.startContainer(id);
+      const lines: string[] = [];
+      const followed = (async () => {
+        for await (const line of engine.logs(id, 0, waiting)) {
+          expect(line.timestamp).toBeGreaterThan(0);
+          lines.push(line.message);
+        }
+      })();
+      await expect.poll(() => lines).toContainEqual(expect.stringMatching(/hello|is running/));
+      await engine.stopContainer(id);
+      await followed;
+
+      const later: string[] = [];
+      for await (const { message } of engine.logs(id, Date.now() + 1000, waiting)) later.push(message);
+      expect(later).toEqual([]);
+    });
+
+    test("whoever stops following a log is heard", async () => {
+      const id = await create();
+      await engine.startContainer(id);
+      const leave = new AbortController();
+      setTimeout(() => leave.abort(), 100);
+      for await (const _ of engine.logs(id, 0, leave.signal));
+      expect(leave.signal.aborted).toBe(true);
+    });
+
+    describe("what is made is what was asked for, so nothing is ever made twice", () => {
+      const fields: Record<string, object> = {
+        "nothing at all": {},
+        cap_add: { cap_add: ["NET_ADMIN", "cap_sys_time"] },
+        cap_drop: { cap_drop: ["ALL"] },
+        cgroup_parent: { cgroup_parent: "" },
+        "command as a line": { command: "sh -c 'sleep 100'" },
+        "command as words": { command: ["sleep", "100"] },
+        "command null": { command: null },
+        cpu_quota: { cpu_quota: 50000 },
+        cpu_shares: { cpu_shares: 512 },
+        cpus: { cpus: "0.5" },
+        cpuset: { cpuset: "0" },
+        device_cgroup_rules: { device_cgroup_rules: ["c 1:3 mr"] },
+        devices: { devices: ["/dev/null", "/dev/zero:/dev/mine:r"] },
+        dns: { dns: ["192.0.2.53"], dns_opt: ["ndots:1"], dns_search: "example.org" },
+        domainname: { hostname: "a", domainname: "example.org", network_mode: "bridge" },
+        entrypoint: { entrypoint: ["/bin/sh", "/run.sh"] },
+        "entrypoint and command": { entrypoint: "/bin/sh -c", command: ["sleep 100"] },
+        environment: { environment: { A: "1", EMPTY: "", SPACED: "a b=c" } },
+        extra_hosts: { extra_hosts: ["a:192.0.2.1", "b:192.0.2.2"] },
+        group_add: { group_add: ["20", 44] },
+        "healthcheck of its own": {
+          healthcheck: { test: ["CMD", "true"], interval: "2s", timeout: "1s", retries: 2, start_period: "1s" },
+        },
+        "healthcheck none": { healthcheck: { disable: true } },
+        hostname: { hostname: "mine", network_mode: "bridge" },
+        init: { init: true },
+        "ipc host": { ipc: "host" },
+        labels: { labels: { "com.example.a": "b", "io.resin.features.dbus": "0" } },
+        mac_address: { mac_address: "02:42:ac:11:00:09", network_mode: "bridge" },
+        mem_limit: { mem_limit: "64m", mem_reservation: "32m" },
+        "network_mode host": { network_mode: "host" },
+        "network_mode bridge": { network_mode: "bridge" },
+        oom: { oom_score_adj: 500, oom_kill_disable: false },
+        "pid host": { pid: "host" },
+        pids_limit: { pids_limit: 100 },
+        "pids_limit -1": { pids_limit: -1 },
+        ports: {
+          network_mode: "bridge",
+          ports: ["48601:80", "48602-48603:90-91/udp", "127.0.0.1::100", "48610-48612:101"],
+        },
+        privileged: { privileged: true },
+        read_only: { read_only: true },
+        "restart no": { restart: "no" },
+        "restart false": { restart: false },
+        "restart on-failure:3": { restart: "on-failure:3" },
+        "restart unless-stopped": { restart: "unless-stopped" },
+        security_opt: { security_opt: ["no-new-privileges:true"] },
+        shm_size: { shm_size: "128m" },
+        "shm_size 0": { shm_size: 0 },
+        stop: { stop_grace_period: "1m30s", stop_signal: "SIGINT" },
+        sysctls: { sysctls: { "net.ipv4.ip_forward": 1 }, network_mode: "bridge" },
+        tmpfs: { tmpfs: ["/run", "/scratch:size=1m,mode=1777"] },
+        "tty off": { tty: false },
+        ulimits: { ulimits: { nofile: 1024, nproc: { soft: 100, hard: 200 } } },
+        user: { user: "1000:1000" },
+        userns_mode: { userns_mode: "host" },
+        "volumes, short": { volumes: ["data:/data", "other:/other:ro,nocopy"] },
+        "volumes, long": {
+          volumes: [
+            { type: "volume", source: "data", target: "/data", read_only: true, volume: { nocopy: true } },
+            { type: "tmpfs", target: "/t", tmpfs: { size: 1000000 } },
+          ],
+        },
+        working_dir: { working_dir: "/tmp/" },
+        "working_dir /": { working_dir: "/" },
+        "feature labels": {
+          labels: {
+            "io.balena.features.procfs": "1",
+            "io.balena.features.sysfs": "true",
+            "io.balena.features.balena-socket": "1",
+            "io.balena.features.journal-logs": "0",
+            "io.balena.features.balena-api": "1",
+          },
+        },
+      };
+
+      test.each(Object.entries(fields))("%s", async (_, given) => {
+        const wanted = spec(given);
+        const id = await engine.createContainer("web_1_1_c", wanted);
+        const made = await find(id);
+        expect(differences(made?.spec ?? wanted, wanted)).toEqual([]);
+        if ("privileged" in given) return;
+        // What the engine writes down when it starts is still the same.
+        await engine.startContainer(id);
+        const started = await find(id);
+        expect(started?.state).toBe("running");
+        expect(differences(started?.spec ?? wanted, wanted)).toEqual([]);
+      });
+
+      test("an image with opinions of its own", async () => {
+        await bench.addImage("conformance:opinions", [
+          "ENV A=image",
+          "ENV PATH=/bin",
+          "LABEL from=image",
+          "USER 1000",
+          "WORKDIR /tmp",
+          "STOPSIGNAL SIGINT",
+          "HEALTHCHECK --interval=5s CMD true",
+          "VOLUME /anonymous",
+          "EXPOSE 80",
+          'ENTRYPOINT ["/bin/sh"]',
+          'CMD ["/run.sh"]',
+        ]);
+        const id = findImage((await look()).images, "conformance:opinions")?.id ?? "";
+        const opinions = { id, config: await engine.imageConfig(id) };
+        for (const given of [
+          {},
+          { command: ["-c", "sleep 100"] },
+          { entrypoint: ["sleep", "100"] },
+          { user: "0", environment: { A: "mine" } },
+          { healthcheck: { retries: 7 } },
+          { healthcheck: { disable: true } },
+        ]) {
+          const wanted = specOf({ network_mode: "none", ...given }, { appId, image: opinions });
+          const made = await engine.createContainer("web_1_1_c", wanted);
+          await engine.startContainer(made);
+          expect(differences((await find(made))?.spec ?? wanted, wanted)).toEqual([]);
+          await bench.sweep();
+        }
+      });
+
+      test("several networks, with aliases and addresses", async () => {
+        const definitions = parsedApp(
+          appId,
+          {},
+          { networks: { a: {}, b: { ipam: { config: [{ subnet: "198.18.8.0/24" }] } } } },
+        ).networks;
+        for (const [one, definition] of Object.entries(definitions))
+          await engine.createNetwork(networkName(String(appId), one), toNetworkSpec(definition, appId));
+        const wanted = specOf(
+          { networks: { a: { aliases: ["x", "y"] }, b: { ipv4_address: "198.18.8.77" } } },
+          { appId, image },
+        );
+        const id = await engine.createContainer("web_1_1_c", wanted);
+        expect(differences((await find(id))?.spec ?? wanted, wanted)).toEqual([]);
+        await engine.startContainer(id);
+        expect(differences((await find(id))?.spec ?? wanted, wanted)).toEqual([]);
+      });
+    });
+  });
+}

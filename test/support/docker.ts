@@ -1,0 +1,153 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { accessSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Docker from "dockerode";
+
+/** The real engine, and what tests need around it. Everything made here is removed by whoever made it. */
+
+const ours = { label: ["io.balena.supervised"] };
+const required = process.env["FAIRLEAD_TEST_DOCKER"] === "required";
+const busybox = "/bin/busybox";
+
+/** Why there are no tests on a real engine here; undefined when there are. */
+export const noDocker = await reason();
+
+async function reason(): Promise<string | undefined> {
+  try {
+    const docker = new Docker();
+    await docker.ping();
+    accessSync(busybox);
+    const { length } = await docker.listContainers({ all: true, filters: ours });
+    // Tests remove what is an agent's; so they keep away from an engine that may serve somebody.
+    if (length > 0 && !required) throw new Error(`this engine runs ${length} containers of an agent`);
+    return undefined;
+  } catch (error) {
+    const why = `No tests on a real engine: ${error instanceof Error ? error.message : String(error)}`;
+    if (required) throw new Error(why);
+    return `${why}. To have them: apt-get install docker.io docker-registry busybox-static, and start dockerd (FAIRLEAD_TEST_DOCKER=required insists).`;
+  }
+}
+
+/** A program that says hello, ends on SIGTERM, and does nothing else. */
+export const polite = `
+echo "hello from $BALENA_SERVICE_NAME"
+trap 'echo "got TERM"; exit 0' TERM
+while :; do sleep 1 & wait $!; done
+`;
+
+const commands = [
+  "sh",
+  "sleep",
+  "echo",
+  "cat",
+  "ls",
+  "touch",
+  "rm",
+  "id",
+  "wget",
+  "nc",
+  "env",
+  "ip",
+  "hostname",
+  "test",
+  "grep",
+];
+
+/** Makes an image out of busybox and a script; `lines` are further ones of its Dockerfile. Gives its id. */
+export async function makeImage(
+  docker: Docker,
+  name: string,
+  script = polite,
+  lines: readonly string[] = [],
+): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "fairlead-image-"));
+  try {
+    const root = join(folder, "root");
+    for (const one of ["bin", "tmp", "etc"]) mkdirSync(join(root, one), { recursive: true });
+    cpSync(busybox, join(root, "bin/busybox"));
+    for (const command of commands) symlinkSync("busybox", join(root, "bin", command));
+    writeFileSync(join(root, "run.sh"), `#!/bin/sh\n${script}`, { mode: 0o755 });
+    const dockerfile = ["FROM scratch", "COPY root /", 'CMD ["/bin/sh", "/run.sh"]', ...lines];
+    writeFileSync(join(folder, "Dockerfile"), `${dockerfile.join("\n")}\n`);
+    const stream = await docker.buildImage({ context: folder, src: ["Dockerfile", "root"] }, { t: name });
+    for await (const chunk of stream) if (/"errorDetail"/.test(String(chunk))) throw new Error(String(chunk));
+    return (await docker.getImage(name).inspect()).Id;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Removes whatever is an agent's: containers, networks, and volumes, also those that the engine made for an application. */
+export async function sweep(docker: Docker): Promise<void> {
+  for (const { Id } of await docker.listContainers({ all: true, filters: ours }))
+    await docker.getContainer(Id).remove({ force: true, v: true });
+  for (const { Id } of await docker.listNetworks({ filters: ours })) await docker.getNetwork(Id).remove();
+  const { Volumes } = await docker.listVolumes();
+  for (const { Name, Labels } of Volumes)
+    if (ours.label.some((label) => label in (Labels ?? {})) || /^47\d\d_/.test(Name))
+      await docker.getVolume(Name).remove();
+}
+
+export const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
+    });
+  });
+
+export interface Registry {
+  /** `127.0.0.1:port` */
+  readonly host: string;
+  /** Copies an image into it, under `name`; gives the full name. */
+  readonly push: (docker: Docker, image: string, name: string) => Promise<string>;
+  readonly stop: () => Promise<void>;
+}
+
+/** "fairlead" as a password, as `htpasswd -B` writes it. */
+const htpasswd = "fairlead:$2y$05$Iv/JdBZ7Y6VCBhl2wX4sceneFJb.Z9fBtluJ.v.edr9uN/ZWQMxMi\n";
+
+/** A registry of our own, on a free port; with a login ("fairlead", "fairlead") if asked for. */
+export async function startRegistry({ login = false } = {}): Promise<Registry> {
+  const folder = mkdtempSync(join(tmpdir(), "fairlead-registry-"));
+  const host = `127.0.0.1:${await freePort()}`;
+  writeFileSync(join(folder, "htpasswd"), htpasswd);
+  const auth = login ? { auth: { htpasswd: { realm: "test", path: join(folder, "htpasswd") } } } : {};
+  const config = {
+    version: "0.1",
+    storage: { filesystem: { rootdirectory: join(folder, "data") } },
+    http: { addr: host },
+    ...auth,
+  };
+  // YAML takes JSON as it is.
+  writeFileSync(join(folder, "config.yml"), JSON.stringify(config));
+  const child = spawn("docker-registry", ["serve", join(folder, "config.yml")], { stdio: "ignore" });
+  const up = async () => (await fetch(`http://${host}/v2/`).catch(() => undefined)) !== undefined;
+  for (let tries = 0; !(await up()); tries++) {
+    if (tries > 100 || child.exitCode !== null) throw new Error("docker-registry does not start");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const authconfig = { username: "fairlead", password: "fairlead", serveraddress: host };
+  return {
+    host,
+    push: async (docker, image, name) => {
+      const [repo = name, tag = "latest"] = name.split(":");
+      await docker.getImage(image).tag({ repo: `${host}/${repo}`, tag });
+      const stream = await docker.getImage(`${host}/${repo}`).push({ tag, authconfig });
+      for await (const chunk of stream) if (/"error"/.test(String(chunk))) throw new Error(String(chunk));
+      await docker.getImage(`${host}/${repo}:${tag}`).remove();
+      return `${host}/${repo}:${tag}`;
+    },
+    stop: () => ended(child).then(() => rmSync(folder, { recursive: true })),
+  };
+}
+
+const ended = (child: ChildProcess): Promise<void> =>
+  new Promise((resolve) => {
+    child.once("exit", () => resolve());
+    child.kill();
+  });
