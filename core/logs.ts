@@ -17,12 +17,20 @@ export type LogLine =
 /** A running container, and the service that its lines belong to. */
 export type LogSource = Pick<Container, "id" | "service" | "serviceId" | "startedAt">;
 
+interface Parts {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly isLocalMode: () => boolean;
+}
+
 /** A reader that does not keep up loses lines beyond this many bytes, and is told so. */
 const bufferBytes = 256 * 1024;
 
 /**
  * What the agent does and what the services write, for any number of readers. Containers are followed only while
- * somebody reads; a slow reader costs the others nothing.
+ * somebody reads; a slow reader costs the others nothing. Outside local mode readers wait in silence: then the logs are
+ * the cloud's.
  */
 export class Logs {
   readonly #readers = new Set<Reader>();
@@ -32,13 +40,15 @@ export class Logs {
   readonly #engine: Engine;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #isLocalMode: () => boolean;
   #sources: readonly LogSource[] = [];
   #readSince = 0;
 
-  constructor({ engine, clock, log }: { engine: Engine; clock: Clock; log: Log }) {
+  constructor({ engine, clock, log, isLocalMode }: Parts) {
     this.#engine = engine;
     this.#clock = clock;
     this.#log = log;
+    this.#isLocalMode = isLocalMode;
   }
 
   /** Something that the agent does: for the readers, and for the machine's log. */
@@ -79,13 +89,14 @@ export class Logs {
   }
 
   #send(line: LogLine): void {
-    for (const reader of this.#readers) reader.write(line);
+    if (this.#isLocalMode()) for (const reader of this.#readers) reader.write(line);
   }
 
   #follow(): void {
-    const running = new Set(this.#sources.map(({ id }) => id));
+    const sources = this.#isLocalMode() ? this.#sources : [];
+    const running = new Set(sources.map(({ id }) => id));
     this.#unfollow([...this.#followed.keys()].filter((id) => !running.has(id)));
-    for (const source of this.#sources) if (!this.#followed.has(source.id)) void this.#followOne(source);
+    for (const source of sources) if (!this.#followed.has(source.id)) void this.#followOne(source);
   }
 
   async #followOne({ id, service, serviceId, startedAt }: LogSource): Promise<void> {

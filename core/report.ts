@@ -93,6 +93,18 @@ export function updateStatus(app: App, view: View): UpdateStatus {
 export const reachedCommit = (app: App, view: View): string | undefined =>
   (view.plan.get(app.appId) ?? []).length === 0 && !app.rejected ? app.commit : undefined;
 
+/** The release that runs: the one that is reached or, until then, the one that all containers are still of. */
+export function runningCommit(appId: number, app: App | undefined, view: View): string | undefined {
+  const reached = app && reachedCommit(app, view);
+  if (reached !== undefined) return reached;
+  const commits = new Set(
+    view.current.containers
+      .filter((container) => container.appId === appId && container.state === "running")
+      .map(({ name, service }) => parseContainerName(name, service)?.commit),
+  );
+  return commits.size === 1 ? [...commits][0] : undefined;
+}
+
 /** The application that the endpoints for a single one speak of: that of the first container, else the first wanted. */
 export function firstApp(
   view: View,

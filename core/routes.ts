@@ -1,12 +1,4 @@
-import * as applications from "./api/applications.ts";
-import * as device from "./api/device.ts";
-import * as health from "./api/health.ts";
-import * as hostConfig from "./api/host-config.ts";
-import * as journal from "./api/journal.ts";
-import * as keys from "./api/keys.ts";
-import * as localMode from "./api/local-mode.ts";
-import * as services from "./api/services.ts";
-import * as state from "./api/state.ts";
+import { endpoints as api } from "./api/index.ts";
 import * as onApplications from "./handlers/applications.ts";
 import * as onDevice from "./handlers/device.ts";
 import * as onHealth from "./handlers/health.ts";
@@ -20,41 +12,41 @@ import { route, type Route } from "./http/fetch.ts";
 
 /** The whole HTTP surface: each endpoint with what answers it. The most frequent ones come first. */
 export const routes: readonly Route[] = [
-  route(health.ping, onHealth.ping),
-  route(health.healthy, onHealth.healthy),
-  route(device.device, onDevice.device),
-  route(applications.applicationsState, onApplications.applicationsState),
-  route(state.stateStatus, onState.stateStatus),
-  route(applications.applicationState, onApplications.applicationState),
-  route(applications.application, onApplications.application),
+  route(api.ping, onHealth.ping),
+  route(api.healthy, onHealth.healthy),
+  route(api.device, onDevice.device),
+  route(api.applicationsState, onApplications.applicationsState),
+  route(api.stateStatus, onState.stateStatus),
+  route(api.applicationState, onApplications.applicationState),
+  route(api.application, onApplications.application),
 
-  route(device.update, onDevice.update),
-  route(device.blink, onDevice.blink),
-  route(device.reboot, onDevice.reboot),
-  route(device.shutdown, onDevice.shutdown),
-  route(applications.restart, onApplications.restart),
-  route(applications.purge, onApplications.purge),
-  route(services.start, onServices.start),
-  route(services.stop, onServices.stop),
-  route(keys.regenerateApiKey, onKeys.regenerateApiKey),
-  route(hostConfig.hostConfig, onHostConfig.hostConfig),
-  route(hostConfig.setHostConfig, onHostConfig.setHostConfig),
+  route(api.update, onDevice.update),
+  route(api.blink, onDevice.blink),
+  route(api.reboot, onDevice.reboot),
+  route(api.shutdown, onDevice.shutdown),
+  route(api.restart, onApplications.restart),
+  route(api.purge, onApplications.purge),
+  route(api.start, onServices.start),
+  route(api.stop, onServices.stop),
+  route(api.regenerateApiKey, onKeys.regenerateApiKey),
+  route(api.hostConfig, onHostConfig.hostConfig),
+  route(api.setHostConfig, onHostConfig.setHostConfig),
 
-  route(applications.restartV2, onApplications.restartV2),
-  route(applications.purgeV2, onApplications.purgeV2),
-  route(services.startService, onServices.startService),
-  route(services.stopService, onServices.stopService),
-  route(services.restartService, onServices.restartService),
-  route(services.containerId, onServices.containerId),
-  route(state.version, onState.version),
-  route(state.cleanupVolumes, onState.cleanupVolumes),
-  route(device.deviceName, onDevice.deviceName),
-  route(device.tags, onDevice.tags),
-  route(device.setTags, onDevice.setTags),
-  route(device.vpn, onDevice.vpn),
-  route(localMode.targetState, onLocalMode.targetState),
-  route(localMode.setTargetState, onLocalMode.setTargetState),
-  route(localMode.deviceInfo, onLocalMode.deviceInfo),
-  route(localMode.logs, onLocalMode.logs),
-  route(journal.journalLogs, onJournal.journalLogs),
+  route(api.restartV2, onApplications.restartV2),
+  route(api.purgeV2, onApplications.purgeV2),
+  route(api.startService, onServices.startService),
+  route(api.stopService, onServices.stopService),
+  route(api.restartService, onServices.restartService),
+  route(api.containerId, onServices.containerId),
+  route(api.version, onState.version),
+  route(api.cleanupVolumes, onState.cleanupVolumes),
+  route(api.deviceName, onDevice.deviceName),
+  route(api.tags, onDevice.tags),
+  route(api.setTags, onDevice.setTags),
+  route(api.vpn, onDevice.vpn),
+  route(api.targetState, onLocalMode.targetState),
+  route(api.setTargetState, onLocalMode.setTargetState),
+  route(api.deviceInfo, onLocalMode.deviceInfo),
+  route(api.logs, onLocalMode.logs),
+  route(api.journalLogs, onJournal.journalLogs),
 ];

@@ -56,10 +56,10 @@ export async function createSupervisor(ports: Ports, given: Identity): Promise<S
 
   const targets = new Targets(documents, { facts, uuid: identity.uuid, managed: identity.cloudUrl !== "" });
   const keys = new Keys(documents, clock);
-  const memory = new Memory(documents);
+  const memory = new Memory(documents, ports.log);
   await Promise.all([targets.load(), keys.load(), memory.load()]);
 
-  const logs = new Logs({ engine, clock, log: ports.log });
+  const logs = new Logs({ engine, clock, log: ports.log, isLocalMode: () => targets.isLocalMode() });
   const downloads = new Downloads(engine, clock, () => loop.nudge());
   const applier = new Applier(ports, { memory, downloads, logs });
   const direction = () => {
@@ -81,7 +81,11 @@ export async function createSupervisor(ports: Ports, given: Identity): Promise<S
     logs,
     view: () => loop.view ?? loop.blankView(),
     fetch: (request, caller) => fetch(request, caller),
-    start: () => void folders.clearLeftovers().then(() => loop.start()),
+    start: () =>
+      void folders
+        .clearLeftovers()
+        .catch((error: unknown) => ports.log.warn(`Old update locks cannot be removed: ${String(error)}`))
+        .then(() => loop.start()),
     stop: () => {
       loop.stop();
       logs.stop();

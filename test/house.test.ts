@@ -43,7 +43,7 @@ const rules: readonly Rule[] = [
   },
   {
     from: ["core/"],
-    may: ["core/", "zod", "itty-router", "picoquery"],
+    may: ["core/", "zod", "itty-router"],
     because: "core runs anywhere",
   },
   {

@@ -22,6 +22,8 @@ export default defineConfig({
           include: ["conformance/**/*.test.ts", "engine/**/*.test.ts"],
           fileParallelism: false,
           ...timeouts,
+          // A busy machine starts a container in seconds.
+          testTimeout: 120_000,
         },
       },
     ],

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { empty, endpoint, json, none, reply, text } from "./endpoint.ts";
-import { Failed, Force, Truthy, failed, fields, success } from "./fields.ts";
+import { Failed, Force, Truthy, failed, fields, orEmpty, success } from "./fields.ts";
 
 export const blink = endpoint({
   method: "POST",
@@ -109,10 +109,12 @@ export const setTags = endpoint({
   path: "/v2/device/tags",
   summary: "Set some tags of the device; the others stay",
   params: none,
-  body: z.record(
-    z.string().regex(/^\S*$/, { error: "Tag keys cannot contain whitespace" }),
-    z.string({ error: "Invalid tags body, must be an object like `{[tagKey: string]: string}`" }),
-    { error: "Invalid tags body, must be an object like `{[tagKey: string]: string}`" },
+  body: orEmpty(
+    z.record(
+      z.string().regex(/^\S*$/, { error: "Tag keys cannot contain whitespace" }),
+      z.string({ error: "Invalid tags body, must be an object like `{[tagKey: string]: string}`" }),
+      { error: "Invalid tags body, must be an object like `{[tagKey: string]: string}`" },
+    ),
   ),
   replies: { 202: json(z.object({ status: success })), 400: Failed },
   invalid: ({ faults }) => reply(400, failed(faults[0]?.message ?? "")),

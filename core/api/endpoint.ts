@@ -8,7 +8,7 @@ export interface Wire<out T> {
   /** "mixed": text when the body is a string, else JSON. */
   readonly type: "json" | "text" | "mixed" | "empty" | "stream";
   readonly contentType?: string;
-  /** What a JSON body looks like. */
+  /** What the body looks like; absent for none, and for a stream. */
   readonly schema?: z.ZodType;
 }
 
@@ -17,14 +17,16 @@ export const json = <T>(schema: z.ZodType<T>): Wire<T> => ({
   contentType: "application/json; charset=utf-8",
   schema,
 });
-export const text = <const T extends string = string>(..._allowed: readonly T[]): Wire<T> => ({
+/** One of these texts; without any, whichever. */
+export const text = <const T extends string = string>(...allowed: readonly T[]): Wire<T> => ({
   type: "text",
   contentType: "text/plain; charset=utf-8",
+  schema: allowed.length > 0 ? z.enum(allowed) : z.string(),
 });
 /** A status that comes with JSON or, for reasons of history, with one of these texts. */
-export const mixed = <T, const U extends string>({ schema }: Wire<T>, ..._allowed: readonly U[]): Wire<T | U> => ({
+export const mixed = <T, const U extends string>({ schema }: Wire<T>, ...allowed: readonly U[]): Wire<T | U> => ({
   type: "mixed",
-  ...(schema && { schema }),
+  schema: z.union([...(schema ? [schema] : []), z.enum(allowed)]),
 });
 export const empty: Wire<undefined> = { type: "empty" };
 export const stream = (contentType: string): Wire<ReadableStream<Uint8Array>> => ({ type: "stream", contentType });
@@ -72,7 +74,7 @@ export interface InputOf<P, B> {
 export const none = z.object({});
 
 /** One HTTP endpoint as a value: what comes in, who may ask, and every answer that it gives. */
-export interface Endpoint<P, B, R extends Replies> {
+export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unknown> {
   readonly method: "GET" | "POST" | "PATCH";
   /** Segments that begin with a colon are parameters. */
   readonly path: `/${string}`;
@@ -80,8 +82,8 @@ export interface Endpoint<P, B, R extends Replies> {
   /** No key is needed. */
   readonly open?: boolean;
   /** Path parameters and those of the query. */
-  readonly params: z.ZodType<P>;
-  readonly body: z.ZodType<B>;
+  readonly params: z.ZodType<P, SentP>;
+  readonly body: z.ZodType<B, SentB>;
   readonly replies: R;
   /** The answer when `params` or `body` do not fit; an endpoint that takes anything has none. */
   readonly invalid?: (what: Invalid) => ReplyOf<R>;
@@ -94,11 +96,21 @@ export interface Endpoint<P, B, R extends Replies> {
   readonly failed?: (message: string) => ReplyOf<R>;
 }
 
-export const endpoint = <P, B, const R extends Replies>(description: Endpoint<P, B, R>): Endpoint<P, B, R> =>
-  description;
+export const endpoint = <P, B, const R extends Replies, SentP, SentB>(
+  description: Endpoint<P, B, R, SentP, SentB>,
+): Endpoint<P, B, R, SentP, SentB> => description;
 
 /** A reply whose status keeps its literal type. */
 export const reply = <const S extends number, const B>(status: S, body: B) => ({ status, body });
+
+/** An object in which nothing need be. */
+export type Nothing = Record<never, never>;
+
+/** What a caller may leave out as a whole, where none of it is needed. */
+type Part<K extends string, T> = Nothing extends T ? { readonly [_ in K]?: T } : { readonly [_ in K]: T };
+
+/** What a caller sends: before the endpoint's leniency, while a handler sees what comes after it. */
+export type SentOf<SentP, SentB> = Part<"params", SentP> & Part<"body", SentB>;
 
 /** What the handler of an endpoint is given, and what it may answer. */
 export type Input<E> = E extends Endpoint<infer P, infer B, infer _R> ? InputOf<P, B> : never;

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { isTruthy } from "../model/truthy.ts";
-import { json } from "./endpoint.ts";
+import { json, text } from "./endpoint.ts";
 
 /** Fields of requests, each exactly as lenient as clients have come to rely on. */
 
@@ -23,14 +23,20 @@ export const Truthy = z.unknown().optional().transform(isTruthy);
 /** A body in which every field may be missing; what is no object counts as empty. */
 export const fields = <S extends z.ZodRawShape>(shape: S) =>
   z.preprocess(
-    (body) => (typeof body === "object" && body !== null && !Array.isArray(body) ? body : {}),
+    (body: z.input<z.ZodObject<S>>) => (typeof body === "object" && body !== null && !Array.isArray(body) ? body : {}),
     z.object(shape),
   );
+
+/** A body that need not be there. */
+export const orEmpty = <S extends z.ZodType>(schema: S) => z.preprocess((body: z.input<S>) => body ?? {}, schema);
 
 export const Force = fields({ force: Truthy });
 
 /** How v2, and much of v1, says no. */
 export const Failed = json(z.object({ status: z.literal("failed"), message: z.string() }));
 export const failed = (message: string) => ({ status: "failed" as const, message });
+
+/** What any endpoint may say besides its own: no key, a body that cannot be read, something unforeseen. */
+export const common = { 400: Failed, 401: text("Unauthorized"), 413: Failed, 415: Failed, 503: Failed } as const;
 
 export const success = z.literal("success");

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { endpoint, json, none, reply, sentences, text } from "./endpoint.ts";
-import { Failed, Truthy } from "./fields.ts";
+import { endpoint, json, none, reply, sentences, text, type Fault } from "./endpoint.ts";
+import { Failed, Truthy, orEmpty } from "./fields.ts";
 
 const ProxyType = z.enum(["socks4", "socks5", "http-connect", "http-relay"]);
 
@@ -17,7 +17,7 @@ const Dns = z.union([
   z.string().regex(/^[\w.-]+:\d{1,5}$/, { error: 'expected true, false or "ADDRESS:PORT"' }),
 ]);
 
-const Proxy = z.strictObject({
+const Proxy = z.object({
   type: ProxyType.optional(),
   ip: Line.regex(/^[A-Za-z0-9.:-]+$/, { error: "expected an address or a host name" }).optional(),
   port: Port.optional(),
@@ -65,10 +65,15 @@ export const hostConfig = endpoint({
 });
 
 /** What a PATCH changes: absent stays, null and empty clear. */
-export const HostConfigPatch = z.object({
-  network: z.object({ proxy: Proxy.nullish(), hostname: Hostname.nullish(), force: Truthy }),
-  force: Truthy,
-});
+export const HostConfigPatch = orEmpty(
+  z.object({
+    network: z.object({ proxy: Proxy.nullish(), hostname: Hostname.nullish(), force: Truthy }),
+    force: Truthy,
+  }),
+);
+
+export const unfit = (faults: readonly Fault[]) =>
+  reply(400, `Could not parse host config input to a valid format:\n${sentences(faults)}`);
 
 export const setHostConfig = endpoint({
   method: "PATCH",
@@ -83,5 +88,5 @@ export const setHostConfig = endpoint({
     501: Failed,
     503: Failed,
   },
-  invalid: ({ faults }) => reply(400, `Could not parse host config input to a valid format:\n${sentences(faults)}`),
+  invalid: ({ faults }) => unfit(faults),
 });

@@ -31,13 +31,11 @@ export const setTargetState = endpoint({
     200: json(z.object({ status: success, message: z.literal("OK"), warnings: z.array(z.string()).optional() })),
     400: Failed,
   },
-  invalid: ({ contentType }) =>
-    reply(
-      400,
-      failed(
-        `Invalid target state.\nexpected a JSON object { "local": { "apps": { … } } } with Content-Type application/json${contentType && `, but got ${contentType}`}`,
-      ),
-    ),
+  invalid: ({ contentType }) => {
+    const got = contentType === "application/json" ? "a list" : contentType;
+    const must = 'a JSON object { "local": { "apps": { … } } } with Content-Type application/json';
+    return reply(400, failed(`Invalid target state.\nexpected ${must}, but got ${got}`));
+  },
 });
 
 export const deviceInfo = endpoint({

@@ -1,13 +1,15 @@
 import * as z from "zod";
 import type { Container, ContainerSpec, Endpoint, RestartPolicy } from "../model/container.ts";
 import type { Healthcheck, ImageConfig } from "../model/image.ts";
-import { sameJson, type Json } from "../model/json.ts";
+import { own, sameJson, type Json } from "../model/json.ts";
 import { networkName, volumeName } from "../model/names.ts";
+import { show } from "../model/show.ts";
 import type { App, Service, ServiceConfig } from "../model/target.ts";
 import { bothPrefixes, featuresOf, type FeatureFacts } from "./features.ts";
 import { EngineMounts, fromBinds, sortMounts, toBinds } from "./mounts.ts";
 import { PortBindings, fromPortBindings, toPortBindings } from "./ports.ts";
-import { everySetting } from "./settings.ts";
+import { cleanPath, splitVariable } from "./quantities.ts";
+import { comparable, everySetting, settingDefaults } from "./settings.ts";
 
 /** What a container's environment tells of the device; see the variables below. */
 export interface DeviceFacts extends Omit<FeatureFacts, "hostNetwork" | "apiKey"> {
@@ -22,11 +24,6 @@ export interface DeviceFacts extends Omit<FeatureFacts, "hostNetwork" | "apiKey"
 
 /** The host folder that a service sees as /tmp/balena and /tmp/resin. */
 export const serviceFolder = (root: string, appId: number, service: string): string => `${root}/${appId}/${service}`;
-
-// The engine adds this when neither image nor composition say otherwise; so to us it is the same as none.
-const enginePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const withoutEnginePath = ({ PATH, ...rest }: Readonly<Record<string, string>>): Record<string, string> =>
-  PATH === undefined || PATH === enginePath ? rest : { ...rest, PATH };
 
 /** The variables that the agent itself gives to every service. Source: recorded containers of the original. */
 function agentEnvironment(service: Service, app: App, device: DeviceFacts): Record<string, string> {
@@ -65,6 +62,10 @@ export const sharedServices = ({ networkMode, settings }: Pick<ContainerSpec, "n
     return service ? [service] : [];
   });
 
+/** The same of a service in a target state. */
+export const homesOf = (service: Service, app: App): string[] =>
+  sharedServices({ networkMode: networkModeOf(service, app), settings: service.config.settings });
+
 /** What the container of a service must be on this device. */
 export function toContainerSpec(
   service: Service,
@@ -81,12 +82,12 @@ export function toContainerSpec(
   return {
     image: image.id,
     ...commandOf(config, image.config),
-    environment: withoutEnginePath({
+    environment: {
       ...image.config.environment,
       ...config.environment,
       ...agentEnvironment(service, app, device),
       ...features.environment,
-    }),
+    },
     labels: {
       ...image.config.labels,
       ...config.labels,
@@ -97,7 +98,7 @@ export function toContainerSpec(
       "io.balena.service-name": service.name,
     },
     user: config.user ?? image.config.user,
-    workingDir: trimSlash(config.workingDir ?? image.config.workingDir),
+    workingDir: toWorkingDir(config.workingDir ?? image.config.workingDir),
     stopSignal: config.stopSignal ?? (image.config.stopSignal || "SIGTERM"),
     hostname: config.hostname ?? "",
     healthcheck: config.healthcheck === "none" ? null : mergeHealthcheck(config.healthcheck, image.config.healthcheck),
@@ -143,7 +144,7 @@ const bind = (source: string, target: string) => ({
   readOnly: false,
   options: "",
 });
-const trimSlash = (path: string) => path.replace(/(?<=.)\/+$/, "");
+const toWorkingDir = (path: string) => path && cleanPath(path);
 
 function mergeHealthcheck(ours: Partial<Healthcheck> | undefined, image: Healthcheck | null): Healthcheck | null {
   const merged = { interval: 0, timeout: 0, startPeriod: 0, retries: 0, test: [], ...image, ...ours };
@@ -158,18 +159,25 @@ export interface Difference {
 }
 
 // A device may be renamed at any time; the name "at init" is not worth a restart.
-const atInit = /^(BALENA|RESIN)_DEVICE_NAME_AT_INIT$/;
+const atInit = /^environment\.(BALENA|RESIN)_DEVICE_NAME_AT_INIT$/;
+
+// The engine adds this when neither image nor composition say otherwise.
+const engineEnvironment = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
 
 /** Every field in which `current` differs from `target`, in the words of compose. Empty: nothing to do. */
 export function differences(current: ContainerSpec, target: ContainerSpec): Difference[] {
-  const { environment: from, labels: labelsFrom, settings: settingsFrom, ...rest } = current;
-  const { environment: to, labels: labelsTo, settings: settingsTo } = target;
+  const { environment, labels, settings, hostname, ...rest } = current;
   const plain = Object.keys(rest) as (keyof typeof rest)[];
+  // On the host's network, the engine shows the host's name where none was asked for.
+  const hostsName = target.networkMode === "host" && target.hostname === "";
   return [
     ...plain.flatMap((field) => differ(snake(field), toJson(rest[field]), toJson(target[field]))),
-    ...entries("environment.", from, to).filter(({ field }) => !atInit.test(field.slice("environment.".length))),
-    ...entries("labels.", labelsFrom, labelsTo),
-    ...entries("", withDefaults(settingsFrom, settingsTo), withDefaults(settingsTo, settingsFrom)),
+    ...(hostsName ? [] : differ("hostname", hostname, target.hostname)),
+    ...entries("environment.", environment, target.environment, engineEnvironment).filter(
+      ({ field }) => !atInit.test(field),
+    ),
+    ...entries("labels.", labels, target.labels),
+    ...entries("", comparable(settings), comparable(target.settings), settingDefaults),
   ];
 }
 
@@ -178,31 +186,22 @@ const toJson = (value: object | string | null): Json => value as Json;
 
 const differ = (field: string, from: Json, to: Json): Difference[] => (sameJson(from, to) ? [] : [{ field, from, to }]);
 
-const entries = (
-  prefix: string,
-  from: Readonly<Record<string, Json>>,
-  to: Readonly<Record<string, Json>>,
-): Difference[] =>
-  [...new Set([...Object.keys(from), ...Object.keys(to)])].flatMap((key) =>
-    differ(prefix + key, from[key] ?? null, to[key] ?? null),
-  );
+type Entries = Readonly<Record<string, Json>>;
 
-/** `ours`, with the default written out for what only `theirs` sets. */
-const withDefaults = (
-  ours: Readonly<Record<string, Json>>,
-  theirs: Readonly<Record<string, Json>>,
-): Record<string, Json> => ({
-  ...Object.fromEntries(Object.keys(theirs).map((key) => [key, everySetting[key]?.absent ?? null])),
-  ...ours,
-});
+/** `absent`: what holds for a name that is not there. */
+const entries = (prefix: string, from: Entries, to: Entries, absent: Entries = {}): Difference[] =>
+  [...new Set([...Object.keys(from), ...Object.keys(to)])].flatMap((key) => {
+    const valueIn = (record: Entries) => own(record, key) ?? own(absent, key) ?? null;
+    return differ(prefix + key, valueIn(from), valueIn(to));
+  });
 
-const secretName = /KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PRIVATE/i;
+const secretName = /KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|PRIVATE/i;
 
 /** "environment.MODE: \"a\" → \"b\""; what looks like a secret stays one. */
 export function describeDifference({ field, from, to }: Difference): string {
   const secret = field.startsWith("environment.") && secretName.test(field);
-  const show = (value: Json) => (value === null ? "nothing" : secret ? "(hidden)" : JSON.stringify(value));
-  return `${field}: ${show(from)} → ${show(to)}`;
+  const side = (value: Json) => (value === null ? "nothing" : secret ? "(hidden)" : show(value));
+  return `${field}: ${side(from)} → ${side(to)}`;
 }
 
 /** The body with which the engine makes a container (`POST /containers/create`), and the further networks to join. */
@@ -322,6 +321,7 @@ export const Inspection = z.looseObject({
     ExitCode: z.number().nullish(),
     Error: Text,
     StartedAt: Text,
+    FinishedAt: Text,
     Health: z.looseObject({ Status: Text }).nullish(),
   }),
   Config: EngineConfig,
@@ -376,11 +376,14 @@ export function fromInspection(inspection: Inspection): Container | undefined {
     exitCode: State.ExitCode ?? 0,
     error: State.Error ?? "",
     createdAt: Created,
-    // The engine writes the year 1 for "never".
-    startedAt: Math.max(0, Date.parse(State.StartedAt ?? "") || 0),
+    startedAt: toMs(State.StartedAt),
+    finishedAt: toMs(State.FinishedAt),
     spec: fromInspectedSpec(inspection),
   };
 }
+
+// The engine writes the year 1 for "never".
+const toMs = (time: string | null | undefined): number => Math.max(0, Date.parse(time ?? "") || 0);
 
 function fromInspectedSpec({ Id, Image, Config, HostConfig, NetworkSettings }: Inspection): ContainerSpec {
   const mode = HostConfig.NetworkMode ?? "default";
@@ -390,13 +393,13 @@ function fromInspectedSpec({ Id, Image, Config, HostConfig, NetworkSettings }: I
     image: Image,
     command: Config.Cmd ?? [],
     entrypoint: toWords(Entrypoint),
-    environment: withoutEnginePath(fromEngineEnvironment(Config.Env)),
+    environment: fromEngineEnvironment(Config.Env),
     labels: Labels ?? {},
     user: Config.User ?? "",
-    workingDir: trimSlash(Config.WorkingDir ?? ""),
+    workingDir: toWorkingDir(Config.WorkingDir ?? ""),
     stopSignal: Config.StopSignal || "SIGTERM",
-    // In somebody else's network namespace, the engine shows the other's name.
-    hostname: /^(host$|container:)/.test(mode) || Config.Hostname === Id.slice(0, 12) ? "" : (Config.Hostname ?? ""),
+    // In another container's network namespace, the engine shows the other's name.
+    hostname: mode.startsWith("container:") || Config.Hostname === Id.slice(0, 12) ? "" : (Config.Hostname ?? ""),
     healthcheck: fromEngineHealthcheck(Config.Healthcheck),
     restart: {
       name: restartName(HostConfig.RestartPolicy?.Name),
@@ -440,9 +443,7 @@ const fromEndpoint = (endpoint: EngineEndpoint, id: string): Endpoint => ({
 
 /** The engine's `["A=1"]` → variables. */
 const fromEngineEnvironment = (variables: readonly string[] | null | undefined): Record<string, string> =>
-  Object.fromEntries(
-    (variables ?? []).map((text) => text.split(/=(.*)/s).slice(0, 2)).map(([name = "", value = ""]) => [name, value]),
-  );
+  Object.fromEntries((variables ?? []).map(splitVariable));
 
 const fromEngineHealthcheck = (check: EngineHealthcheck): Healthcheck | null =>
   check?.Test?.length && check.Test[0] !== "NONE"

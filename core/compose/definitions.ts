@@ -7,7 +7,7 @@ import { Flag, StringMap } from "./quantities.ts";
 
 const Ipam = z.looseObject({
   driver: z.string().nullish(),
-  options: StringMap().nullish(),
+  options: StringMap.nullish(),
   config: z
     .array(
       z
@@ -15,7 +15,7 @@ const Ipam = z.looseObject({
           subnet: z.string().nullish(),
           ip_range: z.string().nullish(),
           gateway: z.string().nullish(),
-          aux_addresses: StringMap().nullish(),
+          aux_addresses: StringMap.nullish(),
         })
         .transform(({ subnet, ip_range, gateway, aux_addresses }) =>
           ipamConfig({ subnet, ipRange: ip_range, gateway, auxAddresses: aux_addresses }),
@@ -40,11 +40,11 @@ const ipamConfig = (parts: {
 export const NetworkDefinition = z
   .looseObject({
     driver: z.string().nullish(),
-    driver_opts: StringMap().nullish(),
+    driver_opts: StringMap.nullish(),
     enable_ipv6: Flag.nullish(),
     internal: Flag.nullish(),
     config_only: Flag.nullish(),
-    labels: StringMap().nullish(),
+    labels: StringMap.nullish(),
     ipam: Ipam.nullish(),
   })
   .transform(({ driver, driver_opts, enable_ipv6, internal, config_only, labels, ipam }): NetworkSpec => ({
@@ -59,7 +59,7 @@ export const NetworkDefinition = z
 
 /** A volume's definition. */
 export const VolumeDefinition = z
-  .looseObject({ driver: z.string().nullish(), driver_opts: StringMap().nullish(), labels: StringMap().nullish() })
+  .looseObject({ driver: z.string().nullish(), driver_opts: StringMap.nullish(), labels: StringMap.nullish() })
   .transform(({ driver, driver_opts, labels }): VolumeSpec => ({
     driver: driver || "local",
     driverOptions: driver_opts ?? {},

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Mount } from "../model/container.ts";
-import { Flag, Strings } from "./quantities.ts";
+import { Flag, Strings, cleanPath, parsed, parsedEach } from "./quantities.ts";
 
 /** A mount as a composition writes it; `volume` sources are the composition's names, not yet the engine's. */
 export type ComposeMount = Mount;
@@ -17,30 +17,56 @@ export function parseMount(text: string): ComposeMount | undefined {
   return {
     type: /^[./~]/.test(source) ? "bind" : "volume",
     source,
-    target,
+    target: cleanPath(target),
     readOnly: words.includes("ro"),
     options: sortOptions(words.filter((word) => word !== "ro")),
   };
 }
 
 /** "/run:size=1m,mode=1777" */
-export function parseTmpfs(text: string): ComposeMount {
+export function parseTmpfs(text: string): ComposeMount | undefined {
   const [target = "", options = ""] = text.split(/:(.*)/s);
+  return target.startsWith("/") ? toTmpfs(target, options.split(",").filter(Boolean)) : undefined;
+}
+
+/** "ro" is an option like the others there: the engine keeps them all in one text. */
+const toTmpfs = (target: string, options: readonly string[]): Mount => ({
+  type: "tmpfs",
+  source: "",
+  target: cleanPath(target),
+  readOnly: false,
+  options: sortOptions(options),
+});
+
+/** The long form, which compose and the engine's `Mounts` have in common. Numbers: bytes, and the mode's bits. */
+interface LongMount {
+  readonly type: Mount["type"];
+  readonly source?: string | null | undefined;
+  readonly target: string;
+  readonly readOnly?: boolean | null | undefined;
+  readonly noCopy?: boolean | null | undefined;
+  readonly propagation?: string | null | undefined;
+  readonly size?: number | string | null | undefined;
+  readonly mode?: number | string | null | undefined;
+}
+
+function fromLong({ type, source, target, readOnly, noCopy, propagation, size, mode }: LongMount): Mount {
+  if (type === "tmpfs")
+    return toTmpfs(target, [
+      ...(readOnly ? ["ro"] : []),
+      ...(size ? [`size=${size}`] : []),
+      ...(mode ? [`mode=${typeof mode === "number" ? mode.toString(8) : mode}`] : []),
+    ]);
   return {
-    type: "tmpfs",
-    source: "",
-    target,
-    readOnly: false,
-    options: sortOptions(options.split(",").filter(Boolean)),
+    type,
+    source: source ?? "",
+    target: cleanPath(target),
+    readOnly: readOnly ?? false,
+    options: sortOptions([...(noCopy ? ["nocopy"] : []), ...(propagation ? [propagation] : [])]),
   };
 }
 
-const Short = z.string().transform((text, context): ComposeMount => {
-  const mount = parseMount(text);
-  if (mount) return mount;
-  context.addIssue({ code: "custom", message: `expected ${expected}`, input: text });
-  return z.NEVER;
-});
+const Short = parsed(expected, parseMount);
 
 const Long = z
   .looseObject({
@@ -57,25 +83,23 @@ const Long = z
       })
       .nullish(),
   })
-  .transform(({ type, source, target, read_only, volume, bind, tmpfs }): ComposeMount => ({
-    type,
-    source: type === "tmpfs" ? "" : (source ?? ""),
-    target,
-    readOnly: read_only === true,
-    options: sortOptions([
-      ...(volume?.nocopy ? ["nocopy"] : []),
-      ...(bind?.propagation ? [bind.propagation] : []),
-      ...(tmpfs?.size ? [`size=${tmpfs.size}`] : []),
-      ...(tmpfs?.mode ? [`mode=${tmpfs.mode}`] : []),
-    ]),
-  }))
-  .refine(({ type, source }) => type === "tmpfs" || source !== "", { error: "expected a source", path: ["source"] });
+  .refine(({ type, source }) => type === "tmpfs" || source)
+  .transform(({ read_only, volume, bind, tmpfs, ...rest }) =>
+    fromLong({
+      ...rest,
+      readOnly: read_only,
+      noCopy: volume?.nocopy,
+      propagation: bind?.propagation,
+      size: tmpfs?.size,
+      mode: tmpfs?.mode,
+    }),
+  );
 
 /** `volumes:` of a service, in its short and its long form. */
 export const Mounts = z.array(z.union([Short, Long], { error: `expected ${expected}` }));
 
 /** `tmpfs:` of a service, "/run" or a list, each with options after a colon. */
-export const Tmpfs = Strings.transform((list) => list.map(parseTmpfs));
+export const Tmpfs = parsedEach(Strings, 'a path such as "/run" or "/run:size=1m"', parseTmpfs);
 
 export const sortMounts = (mounts: readonly Mount[]): Mount[] =>
   [...new Map(mounts.map((mount) => [mount.target, mount])).values()].sort((a, b) => (a.target < b.target ? -1 : 1));
@@ -116,19 +140,17 @@ export const EngineMounts = z.looseObject({
 export function fromBinds(host: z.output<typeof EngineMounts>): Mount[] {
   return sortMounts([
     ...(host.Binds ?? []).flatMap((bind) => parseMount(bind) ?? []),
-    ...Object.entries(host.Tmpfs ?? {}).map(([target, options]) => parseTmpfs(`${target}:${options}`)),
-    ...(host.Mounts ?? []).map(
-      ({ Type, Source, Target, ReadOnly, BindOptions, VolumeOptions, TmpfsOptions }): Mount => ({
+    ...Object.entries(host.Tmpfs ?? {}).map(([target, options]) => toTmpfs(target, options.split(",").filter(Boolean))),
+    ...(host.Mounts ?? []).map(({ Type, Source, Target, ReadOnly, BindOptions, VolumeOptions, TmpfsOptions }) =>
+      fromLong({
         type: Type === "bind" || Type === "tmpfs" ? Type : "volume",
-        source: Source ?? "",
+        source: Source,
         target: Target,
-        readOnly: ReadOnly ?? false,
-        options: sortOptions([
-          ...(VolumeOptions?.NoCopy ? ["nocopy"] : []),
-          ...(BindOptions?.Propagation ? [BindOptions.Propagation] : []),
-          ...(TmpfsOptions?.SizeBytes ? [`size=${TmpfsOptions.SizeBytes}`] : []),
-          ...(TmpfsOptions?.Mode ? [`mode=${TmpfsOptions.Mode.toString(8)}`] : []),
-        ]),
+        readOnly: ReadOnly,
+        noCopy: VolumeOptions?.NoCopy,
+        propagation: BindOptions?.Propagation,
+        size: TmpfsOptions?.SizeBytes,
+        mode: TmpfsOptions?.Mode,
       }),
     ),
   ]);

@@ -21,7 +21,7 @@ const show = ({ from, to }: Range) => (from === to ? String(from) : `${from}-${t
  */
 export function parsePorts(text: string): Port[] | undefined {
   const [, ip = "", host, inside = "", protocol = "tcp"] =
-    /^(?:(\[[0-9a-f:.%]+\]|[\d.]+):)?(?:([\d-]*):)?([\d-]+)(?:\/(tcp|udp|sctp))?$/i.exec(text) ?? [];
+    /^(?:(?:(\[[0-9a-f:.%]+\]|(?:\d{1,3}\.){3}\d{1,3}):)?([\d-]*):)?([\d-]+)(?:\/(tcp|udp|sctp))?$/i.exec(text) ?? [];
   const target = parseRange(inside);
   const published = host ? parseRange(host) : undefined;
   if (!target || (host && !published)) return undefined;

@@ -32,6 +32,21 @@ export const parsed = <T>(expected: string, parse: (value: string) => T | undefi
     return z.NEVER;
   });
 
+/** The same for every text of a list. */
+export const parsedEach = <T>(
+  list: z.ZodType<readonly string[]>,
+  expected: string,
+  parse: (text: string) => T | undefined,
+) =>
+  list.transform((texts, context): readonly T[] =>
+    texts.flatMap((text, n) => {
+      const result = parse(text.trim());
+      if (result !== undefined) return [result];
+      context.addIssue({ code: "custom", message: `expected ${expected}`, input: text, path: [n] });
+      return [];
+    }),
+  );
+
 export const Bytes = parsed('an amount such as "64m" or a number of bytes', parseBytes);
 export const Duration = parsed('a duration such as "1m30s" or a number of seconds', parseDuration);
 export const Integer = parsed("a whole number", (text) => (/^-?\d+$/.test(text) ? Number(text) : undefined));
@@ -49,6 +64,9 @@ export const Flag = z
     return z.NEVER;
   });
 
+/** A string, or a number that stands for one. */
+export const Text = z.union([z.string(), z.number()], { error: "expected a string" }).transform(String);
+
 const Scalar = z.union([z.string(), z.number(), z.boolean()], { error: "expected a string" }).transform(String);
 
 /** A string, or a list of them. */
@@ -57,21 +75,29 @@ export const Strings = z.union([Scalar.transform((one) => [one]), z.array(Scalar
 });
 
 /** `{ A: 1 }` or `["A=1"]`, and `null` or a bare name for "no value". */
-export const StringMap = (separator = "=") =>
-  z.union(
-    [
-      z.record(
-        z.string(),
-        Scalar.nullable().transform((value) => value ?? ""),
-      ),
-      z.array(Scalar).transform((entries) =>
-        Object.fromEntries(
-          entries.map((entry) => {
-            const at = entry.indexOf(separator);
-            return at < 0 ? [entry, ""] : [entry.slice(0, at), entry.slice(at + separator.length)];
-          }),
-        ),
-      ),
-    ],
-    { error: `expected an object, or a list of "name${separator}value"` },
-  );
+export const StringMap = z.union(
+  [
+    z.record(
+      z.string(),
+      Scalar.nullable().transform((value) => value ?? ""),
+    ),
+    z.array(Scalar).transform((entries) => Object.fromEntries(entries.map(splitVariable))),
+  ],
+  { error: 'expected an object, or a list of "name=value"' },
+);
+
+/** "A=b=c" → A, "b=c" */
+export function splitVariable(text: string): [name: string, value: string] {
+  const [name = "", value = ""] = text.split(/=(.*)/s);
+  return [name, value];
+}
+
+/** A path as the engine writes it: from the root, without "." and "..", nor slashes that say nothing. */
+export const cleanPath = (path: string): string =>
+  `/${path
+    .split("/")
+    .reduce<readonly string[]>(
+      (parts, part) => (part === ".." ? parts.slice(0, -1) : part === "" || part === "." ? parts : [...parts, part]),
+      [],
+    )
+    .join("/")}`;

@@ -1,4 +1,5 @@
-import { satisfies, valid, coerce } from "semver";
+import { coerce, satisfies } from "semver";
+import { own } from "../model/json.ts";
 
 /** A container contract: what a service says it needs of the device. Other fields mean nothing to us. */
 export type Contract = Readonly<Record<string, unknown>>;
@@ -38,7 +39,7 @@ function isMet(requirement: unknown, facts: RequirementFacts): boolean {
   const { type, slug, version, or, not } = requirement as Readonly<Record<string, unknown>>;
   if (Array.isArray(or)) return or.some((one) => isMet(one, facts));
   if (Array.isArray(not)) return !not.some((one) => isMet(one, facts));
-  const offer = offers(facts)[String(type)];
+  const offer = own(offers(facts), String(type));
   return (
     offer !== undefined &&
     (slug === undefined || slug === offer.slug) &&
@@ -46,5 +47,6 @@ function isMet(requirement: unknown, facts: RequirementFacts): boolean {
   );
 }
 
+// "Ubuntu 24.04.1 LTS", "6.1.0-13-amd64": the first number counts, and what a vendor puts behind it is no pre-release.
 const within = (version: string, range: string): boolean =>
-  satisfies(valid(version) ?? coerce(version) ?? "0.0.0", range, { includePrerelease: true });
+  satisfies(coerce(version, { loose: true }) ?? "0.0.0", range);

@@ -5,7 +5,7 @@ import type { Healthcheck } from "../model/image.ts";
 import type { ServiceConfig } from "../model/target.ts";
 import { Mounts, Tmpfs, sortMounts } from "./mounts.ts";
 import { Ports } from "./ports.ts";
-import { Duration, Flag, Integer, StringMap } from "./quantities.ts";
+import { Duration, Flag, Integer, StringMap, Text } from "./quantities.ts";
 import { notDefault, settings } from "./settings.ts";
 
 const Command = z
@@ -52,6 +52,8 @@ const HealthcheckInput = z
     },
   );
 
+export const restartPolicies = "no, always, on-failure[:N], unless-stopped";
+
 /** "no", "always", "unless-stopped", "on-failure", "on-failure:3"; undefined for anything else. */
 export function parseRestart(value: unknown): RestartPolicy | undefined {
   if (value === false) return { name: "no", retries: 0 };
@@ -88,10 +90,15 @@ const EndpointInput = z
     linkLocal: [...(input?.link_local_ips ?? [])].sort(),
   }));
 
-const ServiceNetworks = z.union([
-  z.array(z.string()).transform((names) => Object.fromEntries(names.map((name) => [name, EndpointInput.parse(null)]))),
-  z.record(z.string(), EndpointInput),
-]);
+const ServiceNetworks = z.union(
+  [
+    z
+      .array(z.string())
+      .transform((names) => Object.fromEntries(names.map((name) => [name, EndpointInput.parse(null)]))),
+    z.record(z.string(), EndpointInput),
+  ],
+  { error: "expected a list of networks, or an object with aliases and addresses for each" },
+);
 
 const printable = /^[^\s"'`]+$/;
 const EnvironmentName = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -103,12 +110,23 @@ export const Environment = z.record(
   }),
   z.string({ error: "expected a string" }),
 );
-export const Labels = z.record(
-  z.string().regex(printable, { error: "expected a label name without spaces and quotes" }),
-  z.string({ error: "expected a string" }),
-);
+export const Labels = z
+  .record(
+    z.string().regex(printable, { error: "expected a label name without spaces and quotes" }),
+    z.string({ error: "expected a string" }),
+  )
+  .transform(modernLabels);
 
-const ComposeEnvironment = StringMap().transform((variables) =>
+/** Labels of old (`io.resin.…`) under their names of today, which win where both are there. */
+function modernLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
+  const entries = Object.entries(labels);
+  return Object.fromEntries([
+    ...entries.map(([name, value]) => [name.replace(/^io\.resin\./, "io.balena."), value]),
+    ...entries.filter(([name]) => name.startsWith("io.balena.")),
+  ]);
+}
+
+const ComposeEnvironment = StringMap.transform((variables) =>
   Object.fromEntries(Object.entries(variables).filter(([name]) => name !== "")),
 );
 
@@ -138,23 +156,29 @@ export const ComposeFields = {
   network_mode: z.string().nullish(),
   networks: ServiceNetworks.nullish(),
   ports: Ports.nullish(),
-  restart: z.union([z.string(), z.boolean()]).nullish(),
+  restart: z.union([z.string(), z.boolean()], { error: `expected one of ${restartPolicies}` }).nullish(),
   stop_signal: z.string().nullish(),
   tmpfs: Tmpfs.nullish(),
-  user: z.union([z.string(), z.number()]).transform(String).nullish(),
+  user: Text.nullish(),
   volumes: Mounts.nullish(),
-  working_dir: z.string().nullish(),
+  working_dir: z
+    .string()
+    .regex(/^(\/|$)/, { error: 'expected a path that begins with "/"' })
+    .nullish(),
 };
 
 /** The fields of the settings table, beside which `ComposeFields` stand. */
-export const SettingFields = z.object(
-  Object.fromEntries(Object.entries(settings).map(([key, { schema }]) => [key, schema.nullish()])),
+export const SettingFields = Object.fromEntries(
+  Object.entries(settings).map(([key, { schema }]) => [key, schema.nullish()]),
 );
 
 /** A composition's service, as the cloud sends it beside `environment` and `labels`. */
-export const Composition = z
-  .object({ ...ComposeFields, environment: ComposeEnvironment.nullish(), labels: StringMap().nullish() })
-  .and(SettingFields);
+export const Composition = z.object({
+  ...ComposeFields,
+  ...SettingFields,
+  environment: ComposeEnvironment.nullish(),
+  labels: StringMap.transform(modernLabels).nullish(),
+});
 
 /** What stands beside the compose fields in a target state, or says nothing about a running container. */
 const elsewhere =
@@ -168,7 +192,7 @@ export const unknownFields = (entry: object): string[] => Object.keys(entry).fil
 
 export type Fields = { readonly [K in keyof typeof ComposeFields]?: z.output<(typeof ComposeFields)[K]> };
 
-/** The parsed fields of a service → its config. Labels of old (`io.resin.…`) become today's. */
+/** The parsed fields of a service → its config. */
 export function toServiceConfig(
   fields: Fields,
   values: Readonly<Record<string, unknown>>,
@@ -180,7 +204,7 @@ export function toServiceConfig(
     ...(command && { command }),
     ...(entrypoint && { entrypoint }),
     environment,
-    labels: Object.fromEntries(Object.entries(labels).map(([name, value]) => [modernLabel(name), value])),
+    labels,
     ...(user && { user }),
     ...(working_dir && { workingDir: working_dir }),
     ...(stop_signal && { stopSignal: stop_signal }),
@@ -194,5 +218,3 @@ export function toServiceConfig(
     settings: notDefault(values),
   };
 }
-
-const modernLabel = (name: string): string => name.replace(/^io\.resin\.(features|update)\./, "io.balena.$1.");

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { sameJson, type Json } from "../model/json.ts";
-import { Bytes, Decimal, Duration, Flag, Integer, StringMap, Strings, parsed } from "./quantities.ts";
+import { Bytes, Decimal, Duration, Flag, Integer, StringMap, Strings, Text, parsed, parsedEach } from "./quantities.ts";
 
 /**
  * The compose fields that need no further thought: what compose may write, and where the engine keeps it.
@@ -23,7 +23,7 @@ const same = (value: Json): unknown => value;
 const text = (at: Place, absent = ""): Setting => ({
   at,
   absent,
-  schema: z.union([z.string(), z.number()], { error: "expected a string" }).transform(String),
+  schema: Text,
   toEngine: same,
   fromEngine: (raw) => (typeof raw === "string" && raw !== "" ? raw : absent),
 });
@@ -36,25 +36,29 @@ const flag = (at: Place, absent = false): Setting => ({
   fromEngine: (raw) => (typeof raw === "boolean" ? raw : absent),
 });
 
-const number = (
-  at: Place,
-  schema: z.ZodType<number>,
-  { absent = 0, unset = [] }: { absent?: number; unset?: readonly number[] } = {},
-): Setting => {
-  const normal = (value: unknown) => (typeof value === "number" && !unset.includes(value) ? value : absent);
+/** `positive` where the engine takes everything else for "nothing said". */
+const number = (at: Place, schema: z.ZodType<number>, { absent = 0, positive = false } = {}): Setting => {
+  const normal = (value: unknown) => (typeof value === "number" && (value > 0 || !positive) ? value : absent);
   return { at, absent, schema: schema.transform(normal), toEngine: same, fromEngine: normal };
 };
 
 /** A list of words. `sorted` where their order means nothing; `each` brings one word to one spelling. */
-const words = (at: Place, { sorted = false, each = (word: string) => word, ignore = "" } = {}): Setting => {
+const words = (
+  at: Place,
+  {
+    schema = Strings,
+    sorted = false,
+    each = (word) => word,
+  }: { schema?: z.ZodType<readonly string[]>; sorted?: boolean; each?: (word: string) => string } = {},
+): Setting => {
   const normal = (list: readonly string[]) => {
-    const kept = [...new Set(list.map(each))].filter((word) => word !== ignore);
+    const kept = [...new Set(list.map(each))];
     return sorted ? kept.sort() : kept;
   };
   return {
     at,
     absent: [],
-    schema: Strings.transform(normal),
+    schema: schema.transform(normal),
     toEngine: same,
     fromEngine: (raw) => normal(Array.isArray(raw) ? raw.map(String) : []),
   };
@@ -63,7 +67,7 @@ const words = (at: Place, { sorted = false, each = (word: string) => word, ignor
 const map = (at: Place): Setting => ({
   at,
   absent: {},
-  schema: StringMap(),
+  schema: StringMap,
   toEngine: same,
   fromEngine: (raw) => (typeof raw === "object" && raw !== null ? { ...raw } : {}),
 });
@@ -92,17 +96,32 @@ const Devices = z.array(
   }),
 );
 
-const Limit = z.union([
-  Integer.transform((both) => ({ soft: both, hard: both })),
-  z.object({ soft: Integer, hard: Integer }),
-]);
+const Limit = z.union(
+  [Integer.transform((both) => ({ soft: both, hard: both })), z.object({ soft: Integer, hard: Integer })],
+  { error: "expected a whole number, or an object with soft and hard" },
+);
 /** `{ nofile: 1024 }` or `{ nofile: { soft, hard } }` → "nofile=soft:hard". */
 const Ulimits = z
   .record(z.string(), Limit)
   .transform((limits) => Object.entries(limits).map(([name, { soft, hard }]) => `${name}=${soft}:${hard}`));
 
-/** `["name:ip"]` or `{ name: ip }` → "name:ip". */
-const Hosts = StringMap(":").transform((hosts) => Object.entries(hosts).map(([name, ip]) => `${name}:${ip}`));
+/** `["name:ip"]`, `["name=ip"]` or `{ name: ip }` → "name:ip". One name may have several addresses. */
+const Hosts = parsedEach(
+  z.union(
+    [
+      z.array(z.string()),
+      z
+        .record(z.string(), Strings)
+        .transform((hosts) => Object.entries(hosts).flatMap(([name, ips]) => ips.map((ip) => `${name}:${ip}`))),
+    ],
+    { error: 'expected an object, or a list of "name:value"' },
+  ),
+  'a host such as "name:192.0.2.1"',
+  (text) => {
+    const [, name, ip] = /^([^\s:=]+)[:=]\[?([\da-f.:%]+|host-gateway)\]?$/i.exec(text) ?? [];
+    return name && ip && `${name}:${ip}`;
+  },
+);
 
 export const settings: Readonly<Record<string, Setting>> = {
   cap_add: words(["HostConfig", "CapAdd"], { sorted: true, each: capability }),
@@ -129,13 +148,7 @@ export const settings: Readonly<Record<string, Setting>> = {
   dns_opt: words(["HostConfig", "DnsOptions"]),
   dns_search: words(["HostConfig", "DnsSearch"]),
   domainname: text(["Config", "Domainname"]),
-  extra_hosts: {
-    at: ["HostConfig", "ExtraHosts"],
-    absent: [],
-    schema: Hosts.transform((hosts) => hosts.sort()),
-    toEngine: same,
-    fromEngine: (raw) => (Array.isArray(raw) ? raw.map(String).sort() : []),
-  },
+  extra_hosts: words(["HostConfig", "ExtraHosts"], { schema: Hosts, sorted: true }),
   group_add: words(["HostConfig", "GroupAdd"], { sorted: true }),
   init: flag(["HostConfig", "Init"]),
   ipc: text(["HostConfig", "IpcMode"], "shareable"),
@@ -145,12 +158,11 @@ export const settings: Readonly<Record<string, Setting>> = {
   oom_kill_disable: flag(["HostConfig", "OomKillDisable"]),
   oom_score_adj: number(["HostConfig", "OomScoreAdj"], Integer),
   pid: text(["HostConfig", "PidMode"]),
-  pids_limit: number(["HostConfig", "PidsLimit"], Integer, { unset: [-1] }),
+  pids_limit: number(["HostConfig", "PidsLimit"], Integer, { positive: true }),
   privileged: flag(["HostConfig", "Privileged"]),
   read_only: flag(["HostConfig", "ReadonlyRootfs"]),
-  // The engine adds "label=disable" by itself to containers that are privileged or share a namespace of the host.
-  security_opt: words(["HostConfig", "SecurityOpt"], { sorted: true, ignore: "label=disable" }),
-  shm_size: number(["HostConfig", "ShmSize"], Bytes, { absent: 64 * 2 ** 20, unset: [0] }),
+  security_opt: words(["HostConfig", "SecurityOpt"], { sorted: true }),
+  shm_size: number(["HostConfig", "ShmSize"], Bytes, { absent: 64 * 2 ** 20, positive: true }),
   stop_grace_period: number(
     ["Config", "StopTimeout"],
     Duration.transform((nanos) => Math.ceil(nanos / 1e9)),
@@ -180,7 +192,23 @@ export const labelSettings: Readonly<Record<string, Setting>> = {
   },
 };
 
-export const everySetting = { ...settings, ...labelSettings };
+export const everySetting: Readonly<Record<string, Setting>> = { ...settings, ...labelSettings };
+
+/** What holds for each when nothing is said. */
+export const settingDefaults: Readonly<Record<string, Json>> = Object.fromEntries(
+  Object.entries(everySetting).map(([key, { absent }]) => [key, absent]),
+);
+
+/**
+ * Settings without what makes no difference: the engine adds "label=disable" by itself to containers that are
+ * privileged or share the host's processes or memory.
+ */
+export function comparable(values: Readonly<Record<string, Json>>): Readonly<Record<string, Json>> {
+  const { privileged, pid, ipc, security_opt } = values;
+  return Array.isArray(security_opt) && (privileged === true || pid === "host" || ipc === "host")
+    ? { ...values, security_opt: security_opt.filter((option) => option !== "label=disable") }
+    : values;
+}
 
 /** Parsed values → those of the table that say something else than the default. */
 export const notDefault = (values: Readonly<Record<string, unknown>>): Record<string, Json> =>

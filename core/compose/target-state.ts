@@ -2,8 +2,11 @@ import * as z from "zod";
 import { parseImage, type ImageReference } from "../model/image.ts";
 import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
 import type { App, Dependency, Service, TargetState, UpdateStrategy } from "../model/target.ts";
+import { containerName } from "../model/names.ts";
 import { bareConfig } from "../model/config.ts";
-import { networkModeOf, sharedServices } from "./container.ts";
+import { show } from "../model/show.ts";
+import { homesOf } from "./container.ts";
+import { hasFeature } from "./features.ts";
 import { NetworkDefinition, VolumeDefinition } from "./definitions.ts";
 import {
   ComposeFields,
@@ -12,10 +15,12 @@ import {
   Labels,
   SettingFields,
   parseRestart,
+  restartPolicies,
   toServiceConfig,
   unknownFields,
   type Fields,
 } from "./service-config.ts";
+import { Text } from "./quantities.ts";
 import { unmetRequirement, type Contract, type RequirementFacts } from "./requirements.ts";
 
 /**
@@ -27,9 +32,21 @@ export type ParsedTarget =
   | { readonly ok: false; readonly faults: readonly string[] };
 
 const Id = z
-  .union([z.int(), z.string().regex(/^\d+$/).transform(Number)], { error: "expected a whole number of 0 or more" })
+  .union(
+    [
+      z.int(),
+      z
+        .string()
+        .regex(/^\d{1,15}$/)
+        .transform(Number),
+    ],
+    { error: "expected a whole number of 0 or more" },
+  )
   .refine((id) => id >= 0, { error: "expected a whole number of 0 or more" });
-const IdKey = z.string().regex(/^\d+$/, { error: "expected an id (digits) as key" });
+const IdKey = z
+  .string()
+  .regex(/^\d{1,15}$/, { error: "expected an id (digits) as key" })
+  .regex(/^(0$|[^0])/, { error: "expected an id without zeros in front as key" });
 
 const Name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, {
   error: "expected a name: a letter or digit, then letters, digits, _, . and -",
@@ -61,18 +78,23 @@ const definitions = {
   volumes: z.record(Name, VolumeDefinition).nullish(),
 };
 
-const ServiceV2 = z
-  .object({
-    ...ComposeFields,
-    serviceName: Name,
-    imageId: Id,
-    image: ImageName,
-    environment: Environment,
-    labels: Labels,
-    running: z.boolean().default(true),
-    contract: ContractInput.optional(),
-  })
-  .and(SettingFields);
+const ServiceV2 = z.object({
+  ...ComposeFields,
+  ...SettingFields,
+  serviceName: Name,
+  imageId: Id,
+  image: ImageName,
+  environment: Environment,
+  labels: Labels,
+  running: z.boolean().default(true),
+  contract: ContractInput.optional(),
+});
+
+// The original takes an empty list for no services, so there may be clients that send one.
+const ServicesV2 = z.preprocess(
+  (services) => (Array.isArray(services) && services.length === 0 ? {} : services),
+  z.record(IdKey, ServiceV2).nullish(),
+);
 
 const TargetV2 = z.object({
   local: z.object({
@@ -82,9 +104,9 @@ const TargetV2 = z.object({
       IdKey,
       z.object({
         name: z.string().max(255),
-        commit: z.union([z.string(), z.number()]).transform(String).nullish(),
+        commit: Text.nullish(),
         releaseId: Id,
-        services: z.record(IdKey, ServiceV2).nullish(),
+        services: ServicesV2,
         ...definitions,
       }),
       { error: 'expected an object of applications; to remove all of them send "apps": {}' },
@@ -239,6 +261,7 @@ function finish(
     faults.push(...duplicates(drafts), ...unknownNamespaces(app, path), ...dependencyCycles(app, path));
     return app;
   });
+  faults.push(...sameNames(finished));
   return faults.length > 0
     ? { ok: false, faults }
     : { ok: true, target: { name, config: bareConfig(config), apps: finished }, warnings };
@@ -253,10 +276,7 @@ function toService(draft: DraftService, all: readonly DraftService[], body: unkn
   if (typeof raw === "object" && raw !== null)
     for (const field of unknownFields(raw)) warn(field, "not supported, left out");
   if (fields.restart !== undefined && fields.restart !== null && !parseRestart(fields.restart))
-    warn(
-      "restart",
-      `${JSON.stringify(fields.restart)} is none of no, always, on-failure[:N], unless-stopped; taken as always`,
-    );
+    warn("restart", `${JSON.stringify(fields.restart)} is none of ${restartPolicies}; taken as always`);
   for (const { type, source } of fields.volumes ?? [])
     if (type === "bind")
       warn("volumes", `host folders are not mounted (${source}), left out; use a volume or a feature label`);
@@ -298,7 +318,7 @@ function meetRequirements(drafts: readonly DraftService[], facts: RequirementFac
   for (const draft of drafts) {
     const unmet = draft.contract && unmetRequirement(draft.contract, facts);
     if (!unmet) kept.push(draft);
-    else if (draft.labels["io.balena.features.optional"] !== undefined)
+    else if (hasFeature(draft.labels, "optional"))
       warnings.push(`${showPath([...draft.path, "contract"])}: ${unmet}; optional, so left out`);
     else rejected ??= `${draft.name}: ${unmet}`;
   }
@@ -319,7 +339,7 @@ function withUndeclared(
   );
   const missing = (kind: string, names: readonly string[], known: object) =>
     [...new Set(names)].filter((name) => {
-      if (name in known) return false;
+      if (Object.hasOwn(known, name)) return false;
       if (name !== "default")
         warnings.push(
           `${showPath([...path, kind])}: ${JSON.stringify(name)} is used but not defined; made with default settings`,
@@ -343,9 +363,25 @@ const duplicates = (services: readonly DraftService[]): string[] =>
       ({ path, name }) => `${showPath(path)}: expected each service once, but ${JSON.stringify(name)} is there twice`,
     );
 
+/** A container is named after its service and the ids of its release, not after its application. */
+function sameNames(apps: readonly App[]): string[] {
+  const owners = new Map<string, number>();
+  return apps.flatMap(({ appId, releaseId, commit, services }) =>
+    services.flatMap(({ name, imageId }) => {
+      const container = containerName(name, imageId, releaseId, commit);
+      const owner = owners.get(container);
+      owners.set(container, appId);
+      if (owner === undefined || owner === appId) return [];
+      return [
+        `application ${appId}: expected an imageId, releaseId or commit of its own for ${name}, but application ${owner} has a container ${container} too`,
+      ];
+    }),
+  );
+}
+
 const unknownNamespaces = (app: App, path: Path): string[] =>
   app.services.flatMap((service) =>
-    sharedServices({ networkMode: networkModeOf(service, app), settings: service.config.settings })
+    homesOf(service, app)
       .filter((name) => name === service.name || !app.services.some((other) => other.name === name))
       .map(
         (name) =>
@@ -354,17 +390,13 @@ const unknownNamespaces = (app: App, path: Path): string[] =>
   );
 
 /** The services that must be there before this one: what it waits for, and what it lives in. */
-export const prerequisites = (service: Service, app: App): Dependency[] => [
-  ...service.dependsOn,
-  ...sharedServices({ networkMode: networkModeOf(service, app), settings: service.config.settings }).map(
-    (name): Dependency => ({ service: name, condition: "service_started" }),
-  ),
+export const prerequisites = (service: Service, app: App): string[] => [
+  ...service.dependsOn.map((one) => one.service),
+  ...homesOf(service, app),
 ];
 
 function dependencyCycles(app: App, path: Path): string[] {
-  const next = new Map(
-    app.services.map((service) => [service.name, prerequisites(service, app).map((one) => one.service)]),
-  );
+  const next = new Map(app.services.map((service) => [service.name, prerequisites(service, app)]));
   const done = new Set<string>();
   const search = (name: string, trail: readonly string[]): string | undefined => {
     if (trail.includes(name)) return [...trail.slice(trail.indexOf(name)), name].join(" → ");
@@ -402,10 +434,8 @@ function describeIssue(issue: z.core.$ZodIssue): string {
   const inner = issue.code === "invalid_key" ? issue.issues[0]?.message : undefined;
   const message = (inner ?? issue.message).replace(/^Invalid input: /, "").replace(/, received .*$/, "");
   const secret = issue.path.includes("environment");
-  return `${path}${message}${secret && inner === undefined ? "" : `, but got ${show(inner === undefined ? issue.input : issue.path.at(-1))}`}`;
+  if (secret && inner === undefined) return path + message;
+  return `${path}${message}, but got ${shorten(show(inner === undefined ? issue.input : issue.path.at(-1)))}`;
 }
 
-function show(value: unknown): string {
-  const text = value === undefined ? "nothing" : JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
-}
+const shorten = (text: string): string => (text.length > 80 ? `${text.slice(0, 79)}…` : text);

@@ -37,13 +37,17 @@ const plainImage: ImageConfig = {
   healthcheck: null,
 };
 
-interface Held extends Omit<Container, "state" | "exitCode" | "startedAt" | "name" | "spec" | "health" | "error"> {
+interface Held extends Omit<
+  Container,
+  "state" | "exitCode" | "startedAt" | "finishedAt" | "name" | "spec" | "health" | "error"
+> {
   name: string;
   spec: ContainerSpec;
   state: Container["state"];
   health?: Container["health"];
   exitCode: number;
   startedAt: number;
+  finishedAt: number;
   error: string;
   /** Ends what its program still has to do. */
   life: AbortController;
@@ -136,13 +140,12 @@ export class EmbeddedEngine implements Engine {
     this.addImage(name, config);
   }
 
-  removeImage(name: string): Promise<void> {
+  removeImage(name: string): Promise<boolean> {
     const image = findImage([...this.#images.values()], name);
     const inUse = [...this.#containers.values()].some(({ spec }) => spec.image === image?.id);
-    if (image && !(inUse && image.tags.length <= 1)) {
-      this.#untag(name);
-    }
-    return Promise.resolve();
+    if (inUse && image && image.tags.length <= 1) return Promise.resolve(false);
+    this.#untag(name);
+    return Promise.resolve(true);
   }
 
   #untag(name: string): void {
@@ -181,6 +184,7 @@ export class EmbeddedEngine implements Engine {
       error: "",
       createdAt: new Date(this.#options.clock.now()).toISOString(),
       startedAt: 0,
+      finishedAt: 0,
       spec,
       life: new AbortController(),
       lines: [],
@@ -253,6 +257,7 @@ export class EmbeddedEngine implements Engine {
     container.life.abort();
     container.state = "exited";
     container.exitCode = code;
+    container.finishedAt = this.#options.clock.now();
     delete container.health;
     for (const wake of container.followers) wake();
     this.#emit({ of: "container", what: "changed", id: container.id });

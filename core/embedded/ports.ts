@@ -28,10 +28,13 @@ export class MemoryFolders implements Folders {
   readonly #held = new Map<number, readonly string[]>();
   readonly #takenOver = new Set<string>();
 
-  /** A service says "not now", or no longer. */
-  lock(appId: number, service: string): void {
+  /** A service says "not now"; false when we hold the lock. */
+  lock(appId: number, service: string): boolean {
+    if (this.#held.get(appId)?.includes(service)) return false;
     this.#usersLocks.add(serviceKey(appId, service));
+    return true;
   }
+  /** It says so no longer. */
   unlock(appId: number, service: string): void {
     this.#usersLocks.delete(serviceKey(appId, service));
   }
@@ -61,8 +64,8 @@ export class MemoryFolders implements Folders {
     return Promise.resolve();
   }
 
-  held(): readonly number[] {
-    return [...this.#held.keys()];
+  held(): ReadonlyMap<number, readonly string[]> {
+    return new Map(this.#held);
   }
 
   clearLeftovers(): Promise<void> {

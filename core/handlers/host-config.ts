@@ -1,5 +1,5 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
-import type * as api from "../api/host-config.ts";
+import * as api from "../api/host-config.ts";
 import { failed } from "../api/fields.ts";
 import { withLocks } from "../locks.ts";
 import type { ProxySettings } from "../ports/host.ts";
@@ -32,33 +32,41 @@ export async function setHostConfig(
   const { hostname, proxy } = ports;
   if (network.hostname !== undefined && isMissing(hostname)) return reply(501, failed(hostname.missing));
   if (network.proxy !== undefined && isMissing(proxy)) return reply(501, failed(proxy.missing));
-  if (network.hostname === undefined && network.proxy === undefined) return reply(200, "OK");
 
-  const settings =
-    network.proxy === undefined || isMissing(proxy) ? undefined : merge(await proxy.read(), network.proxy);
-  if (settings?.is === "incomplete")
-    return reply(
-      400,
-      `Could not parse host config input to a valid format:\n${settings.missing.map((field) => `network.proxy.${field}: expected a value, as there is no proxy yet`).join("\n")}`,
-    );
+  const settings: Merged =
+    network.proxy === undefined || isMissing(proxy) ? { is: "unchanged" } : merge(await proxy.read(), network.proxy);
+  if (settings.is === "incomplete") {
+    const faults = settings.missing.map((field) => ({
+      path: `network.proxy.${field}`,
+      message: "expected a value, as there is no proxy yet",
+    }));
+    return api.unfit(faults);
+  }
+  if (network.hostname === undefined && settings.is === "unchanged") return reply(200, "OK");
 
   const { current } = await supervisor.loop.look();
   const outcome = await withLocks(supervisor, current.containers, { force: body.force || network.force }, async () => {
     if (network.hostname !== undefined && !isMissing(hostname))
       await hostname.write(network.hostname || identity.uuid.slice(0, 7));
-    if (settings && !isMissing(proxy)) await proxy.write(settings.is === "off" ? undefined : settings.proxy);
+    if (settings.is !== "unchanged" && !isMissing(proxy))
+      await proxy.write(settings.is === "off" ? undefined : settings.proxy);
   });
   return outcome.is === "done" ? reply(200, "OK") : reply(423, outcome.message);
 }
 
 type Merged =
+  | { readonly is: "unchanged" }
   | { readonly is: "off" }
   | { readonly is: "on"; readonly proxy: ProxySettings }
   | { readonly is: "incomplete"; readonly missing: readonly string[] };
 
 /** The settings after a patch: null, `{}` or nothing but an empty noProxy switches the proxy off. */
 function merge(before: ProxySettings | undefined, patch: ProxyPatch | null): Merged {
-  if (patch === null || Object.keys(patch).length === 0) return { is: "off" };
+  if (patch === null) return { is: "off" };
+  const named = Object.keys(patch);
+  if (named.every((field) => field === "noProxy" && patch.noProxy?.length === 0)) return { is: "off" };
+  // Recorded: a resolver means nothing without a proxy, and is no fault.
+  if (!before && named.every((field) => field === "dns")) return { is: "unchanged" };
   const { type = before?.type, ip = before?.ip, port = before?.port } = patch;
   const missing = Object.entries({ type, ip, port }).flatMap(([field, value]) => (value === undefined ? [field] : []));
   if (type === undefined || ip === undefined || port === undefined) return { is: "incomplete", missing };

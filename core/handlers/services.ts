@@ -47,7 +47,7 @@ async function act(
   const outcome = await loop.exclusively(appId, async () => {
     if (action === "start") return applier.start(id, current);
     return withLocks(supervisor, siblings, { force }, async () => {
-      if (action === "restart") return applier.kill(id, current, "a restart was asked for");
+      if (action === "restart") return applier.kill(id, current, "a restart was asked for", { again: true });
       await applier.stop(id, current);
       // Stopped on purpose: it stays so until the agent restarts.
       memory.seen.add(id);

@@ -3,7 +3,7 @@ import type * as api from "../api/state.ts";
 import { findImage } from "../model/image.ts";
 import { volumeName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";
-import { firstApp, meanProgress, reachedCommit, reportServices } from "../report.ts";
+import { firstApp, meanProgress, reportServices, runningCommit } from "../report.ts";
 import { supervisorVersion, type Supervisor } from "../supervisor.ts";
 
 /** The first application as if there were no other. */
@@ -15,12 +15,12 @@ export function stateStatus(
   const settled = supervisor.loop.isSettled();
   const first = firstApp(view, (appId) => covers(scope, appId));
   const services = first ? reportServices(first.appId, first.app, view, supervisor.memory.activity) : [];
-  const commit = first?.app && settled ? reachedCommit(first.app, view) : undefined;
+  const commit = first && runningCommit(first.appId, first.app, view);
   const coming = services.filter(
     ({ image }) => !findImage(view.current.images, image) && image.includes(":") && !image.startsWith("sha256:"),
   );
   const here = view.current.imageRecords.filter(
-    ({ appId, name }) => appId === first?.appId && findImage(view.current.images, name),
+    ({ appId, name, dockerImageId }) => appId === first?.appId && dockerImageId && findImage(view.current.images, name),
   );
   return reply(200, {
     status: "success",

@@ -1,20 +1,26 @@
-import { parse as parseForm } from "picoquery";
+import { parseForm } from "./form.ts";
 
 /** A request's body, or why there is none: the status and the sentence to answer with. */
 export type Body =
+  /** Undefined is a body of a type that nobody looks at. */
   | { readonly ok: true; readonly value: unknown; readonly contentType: string }
   | { readonly ok: false; readonly status: 400 | 413 | 415; readonly message: string };
 
 const limitBytes = 10 * 1024 * 1024;
+/** Of a form; each field costs far more memory than its letters. */
+const limitFields = 1000;
+/** What is nested deeper than any body of ours breaks whoever walks through it. */
+const limitLevels = 100;
 
 const no = (status: 400 | 413 | 415, message: string): Body => ({ ok: false, status, message });
 
-/** JSON or a form, up to 10 MB; of any other type, or without a body, `{}`. */
+/** JSON or a form, up to 10 MB; an empty one is `{}`. */
 export async function readBody(request: Request): Promise<Body> {
   const [type = "", ...parameters] = (request.headers.get("content-type") ?? "").split(";").map((part) => part.trim());
   const contentType = type.toLowerCase();
   const isJson = contentType === "application/json";
-  if (!isJson && contentType !== "application/x-www-form-urlencoded") return { ok: true, value: {}, contentType };
+  if (!isJson && contentType !== "application/x-www-form-urlencoded")
+    return { ok: true, value: contentType ? undefined : {}, contentType };
 
   const charset =
     parameters
@@ -25,21 +31,38 @@ export async function readBody(request: Request): Promise<Body> {
   const text = await readText(request);
   if (typeof text !== "string") return text;
   if (text.trim() === "") return { ok: true, value: {}, contentType };
-  return isJson ? parseJson(text, contentType) : { ok: true, value: parseForm(text, formSyntax), contentType };
+  if (isJson) return parseJson(text, contentType);
+  if (text.split("&", limitFields + 1).length > limitFields)
+    return no(413, `request entity too large, expected a form of at most ${limitFields} fields`);
+  return { ok: true, value: parseForm(text), contentType };
 }
 
-/** `network[hostname]=x`, as the original reads forms. */
-const formSyntax = { nesting: true, nestingSyntax: "js", arrayRepeat: true, arrayRepeatSyntax: "bracket" } as const;
-
 function parseJson(text: string, contentType: string): Body {
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return { ok: true, value, contentType };
-    return no(400, `Malformed JSON: expected an object, but got ${text.slice(0, 40)}`);
+    value = JSON.parse(text);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return no(400, `Malformed JSON: ${message}${/position|line/.test(message) ? "" : ` at position ${text.length}`}`);
+    // The engine tells where it stumbled, but for what ends too early.
+    return no(
+      400,
+      `Malformed JSON: ${message}${message.endsWith("end of JSON input") ? ` at position ${text.length}` : ""}`,
+    );
   }
+  if (!isObject(value)) return no(400, `Malformed JSON: expected an object, but got ${text.trim().slice(0, 40)}`);
+  if (isDeeper(value, limitLevels))
+    return no(400, `Malformed JSON: expected at most ${limitLevels} levels in each other`);
+  return { ok: true, value, contentType };
+}
+
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+
+/** Level by level, since a walk that calls itself is what such a body breaks. */
+function isDeeper(value: object, levels: number): boolean {
+  let level = [value];
+  for (let n = 0; n < levels && level.length > 0; n++)
+    level = level.flatMap((one) => Object.values(one).filter(isObject));
+  return level.length > 0;
 }
 
 async function readText(request: Request): Promise<string | Body> {

@@ -1,6 +1,6 @@
 import { IttyRouter, type IRequestStrict } from "itty-router";
 import type * as z from "zod";
-import { failed } from "../api/fields.ts";
+import { common, failed } from "../api/fields.ts";
 import {
   none,
   sentences,
@@ -13,8 +13,8 @@ import {
 import { covers, everything, type Scope } from "../model/scope.ts";
 import type { Supervisor } from "../supervisor.ts";
 import { keyOf } from "./auth.ts";
-import { readBody } from "./body.ts";
-import { jsonType, plain, sized, toResponse, type AnyReply } from "./reply.ts";
+import { readBody, type Body } from "./body.ts";
+import { plain, sized, toResponse, type AnyReply } from "./reply.ts";
 
 /** Who asks, where the way by which a request came has settled that already (the cloud's tunnel). */
 export interface Caller {
@@ -45,10 +45,7 @@ export function route<P, B, R extends Replies>(
 ): Route {
   const { method, path, open = false, summary, replies, scope } = endpoint;
 
-  const answer = async (request: Request, asked: Asked, supervisor: Supervisor): Promise<AnyReply> => {
-    const sent = endpoint.body === none ? nothing : await readBody(request);
-    if (!sent.ok) return { status: sent.status, body: failed(sent.message) };
-
+  const answer = async (sent: Body & { ok: true }, asked: Asked, supervisor: Supervisor): Promise<AnyReply> => {
     const params = endpoint.params.safeParse(asked.params);
     const body = endpoint.body.safeParse(sent.value);
     if (!params.success || !body.success) {
@@ -74,7 +71,9 @@ export function route<P, B, R extends Replies>(
     replies,
     answer: async (request, asked, supervisor) => {
       try {
-        return toResponse(replies, await answer(request, asked, supervisor), request);
+        const sent = endpoint.body === none ? nothing : await readBody(request);
+        if (!sent.ok) return toResponse(common, { status: sent.status, body: failed(sent.message) }, request);
+        return toResponse(replies, await answer(sent, asked, supervisor), request);
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         supervisor.ports.log.warn(`${method} ${path} failed: ${message}`);
@@ -93,27 +92,34 @@ const toFault = (issue: z.core.$ZodIssue): Fault => ({
 
 interface Match {
   readonly route: Route;
+  /** As they stand in the path. */
   readonly params: Readonly<Record<string, string>>;
+  /** Decoded. */
+  readonly query: Readonly<Record<string, string>>;
 }
 
 /** Routes and the assembled supervisor in; one function that answers every request out. */
 export function createFetch(routes: readonly Route[], supervisor: Supervisor): Fetch {
   const router = createRouter(routes);
 
-  return async (request, caller) => {
-    const isHead = request.method === "HEAD";
-    const match = await router.find(isHead ? "GET" : request.method, request.url);
+  const answer = async (request: Request, caller: Caller | undefined): Promise<Response> => {
+    const match = await router.find(request);
 
     // A key is asked for before it is told whether there is such a path.
     const key = keyOf(request);
     const scope = caller?.scope ?? scopeOf(supervisor, key) ?? (match?.route.open ? everything : undefined);
-    if (!scope) return sized("Unauthorized", 401, plain, request);
+    if (!scope) return toResponse(common, { status: 401, body: "Unauthorized" }, request);
 
-    if (!match) return notFound(request, router);
-    const params = decode(match.params);
-    if (typeof params === "string") return sized(JSON.stringify(failed(params)), 400, jsonType, request);
-    const response = await match.route.answer(request, { params, scope, key }, supervisor);
-    return isHead ? headOf(response) : response;
+    if (!match) return router.notFound(request);
+    const path = decode(match.params);
+    if (typeof path === "string") return toResponse(common, { status: 400, body: failed(path) }, request);
+    const params = { ...match.query, ...path };
+    return match.route.answer(request, { params, scope, key }, supervisor);
+  };
+
+  return async (request, caller) => {
+    const response = await answer(request, caller);
+    return request.method === "HEAD" ? headOf(response) : response;
   };
 }
 
@@ -121,39 +127,49 @@ export function createFetch(routes: readonly Route[], supervisor: Supervisor): F
 const scopeOf = ({ targets, keys }: Supervisor, key: string | undefined): Scope | undefined =>
   targets.isLocalMode() ? everything : key === undefined ? undefined : keys.scopeOf(key);
 
-/** Paths in any case, and with or without a slash at the end. */
+/** Paths in any case, and with or without one slash at the end. */
 function createRouter(routes: readonly Route[]) {
   const router = IttyRouter();
   const add = { GET: router.get, POST: router.post, PATCH: router.patch };
   for (const route of routes)
     add[route.method](route.path, ({ params, query }: IRequestStrict): Match => ({
       route,
-      params: { ...strings(query), ...params },
+      params,
+      query: strings(query),
     }));
-  for (const entry of router.routes) entry[1] = new RegExp(entry[1].source, "i");
+  for (const entry of router.routes) entry[1] = new RegExp(entry[1].source.replace(/\*\$$/, "?$"), "i");
+
+  const methodsOf = (pathname: string): string =>
+    router.routes
+      .filter(([, path]) => path.test(pathname))
+      .flatMap(([method]) => (method === "GET" ? [method, "HEAD"] : [method]))
+      .join(",");
+
   return {
-    find: (method: string, url: string): Promise<Match | undefined> => router.fetch({ method, url }),
-    methodsOf: (url: string): string[] =>
-      router.routes
-        .filter(([, path]) => path.test(new URL(url).pathname))
-        .flatMap(([method]) => (method === "GET" ? [method, "HEAD"] : [method])),
+    find: ({ method, url }: Request): Promise<Match | undefined> =>
+      router.fetch({ method: method === "HEAD" ? "GET" : method, url }),
+
+    /** OPTIONS tells what there is instead. */
+    notFound: (request: Request): Response => {
+      const { pathname } = new URL(request.url);
+      const methods = request.method === "OPTIONS" ? methodsOf(pathname) : "";
+      if (!methods)
+        return new Response(`Cannot ${request.method} ${pathname}`, {
+          status: 404,
+          headers: { "content-type": plain },
+        });
+      const response = sized(methods, 200, plain, request);
+      response.headers.set("allow", methods);
+      return response;
+    },
   };
 }
 
+/** A name that is there more than once says nothing. */
 const strings = (query: IRequestStrict["query"]): Record<string, string> =>
   Object.fromEntries(
     Object.entries(query).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
   );
-
-function notFound(request: Request, router: ReturnType<typeof createRouter>): Response {
-  if (request.method !== "OPTIONS")
-    return sized(`Cannot ${request.method} ${new URL(request.url).pathname}`, 404, plain, request);
-  const methods = [...new Set(router.methodsOf(request.url))].join(",");
-  if (!methods) return sized(`Cannot OPTIONS ${new URL(request.url).pathname}`, 404, plain, request);
-  const response = sized(methods, 200, plain, request);
-  response.headers.set("allow", methods);
-  return response;
-}
 
 /** Path parameters as they were meant, or the sentence that says which one cannot be read. */
 function decode(params: Match["params"]): Match["params"] | string {

@@ -7,7 +7,7 @@ export interface AnyReply {
 }
 
 export const plain = "text/plain; charset=utf-8";
-export const jsonType = "application/json; charset=utf-8";
+const jsonType = "application/json; charset=utf-8";
 
 /** A reply → a Response, in the form that its endpoint declares for the status. */
 export function toResponse(replies: Replies, { status, body }: AnyReply, request: Request): Response {

@@ -77,5 +77,7 @@ export interface Container {
   readonly createdAt: string;
   /** Milliseconds since the epoch; 0 when it never ran. */
   readonly startedAt: number;
+  /** When it ended last, likewise. */
+  readonly finishedAt: number;
   readonly spec: ContainerSpec;
 }

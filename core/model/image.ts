@@ -37,8 +37,13 @@ export interface ImageReference {
   readonly auth?: { readonly username: string; readonly password: string };
 }
 
-const reference =
-  /^(?:([^\s:@/]+):([^\s@/]+)@)?((?:[\w.-]+(?::\d+)?\/)?[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*)(?::([\w][\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$/i;
+// The grammar of https://pkg.go.dev/github.com/distribution/reference. Credentials need a registry behind them: in
+// "alpine:3@sha256:…" there are none.
+const credentials = /(?:([^\s:@/]+):([^\s@/]+)@(?=[^\s@/]+\/))?/;
+const registry = /(?:[A-Za-z\d]+(?:(?:\.|-+)[A-Za-z\d]+)*(?::\d+)?\/)?/;
+const repository = /[a-z\d]+(?:(?:[./_]|__|-+)[a-z\d]+)*/;
+const version = /(?::(\w[\w.-]{0,127}))?(?:@(sha256:[\da-f]{64}))?/;
+const reference = new RegExp(`^${credentials.source}(${registry.source}${repository.source})${version.source}$`);
 
 /**
  * `registry:5000/name:tag`, `name`, `name@sha256:…`, `user:password@registry/name:tag` → one spelling.
@@ -48,7 +53,7 @@ export function parseImage(text: string): ImageReference | undefined {
   const match = reference.exec(text);
   if (!match) return undefined;
   const [, username, password, path = "", tag, digest] = match;
-  const name = path.replace(/^docker\.io\//, "").replace(/^library\//, "");
+  const name = path.replace(/^docker\.io\//, "").replace(/^library\/(?=[^/]+$)/, "");
   return {
     name: digest ? `${name}@${digest}` : `${name}:${tag ?? "latest"}`,
     ...(username !== undefined && password !== undefined && { auth: { username, password } }),

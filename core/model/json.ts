@@ -10,3 +10,7 @@ export function sameJson(a: unknown, b: unknown): boolean {
   const right = new Map(Object.entries(b));
   return left.length === right.size && left.every(([key, value]) => right.has(key) && sameJson(value, right.get(key)));
 }
+
+/** What a record says under a name: nothing for the names that every object knows (`constructor`, …). */
+export const own = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined =>
+  Object.hasOwn(record, name) ? record[name] : undefined;

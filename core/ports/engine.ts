@@ -44,8 +44,8 @@ export interface Engine {
   imageConfig(id: string): Promise<ImageConfig>;
   /** Fetches an image from its registry; `onProgress` gets whole percents, rising. */
   pull(image: ImageReference, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void>;
-  /** Removes a name of an image, and the image with its last name. Gone already, or still in use: nothing happens. */
-  removeImage(name: string): Promise<void>;
+  /** Removes a name of an image, and the image with its last name. False: it stays, since a container is made of it. */
+  removeImage(name: string): Promise<boolean>;
 
   /** Makes a container that does not run yet, and gives its id. */
   createContainer(name: string, spec: ContainerSpec): Promise<string>;

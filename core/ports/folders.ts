@@ -18,8 +18,8 @@ export interface Folders {
   take(appId: number, services: readonly string[], options: { readonly force: boolean }): Promise<LockResult>;
   /** Gives back what `take` took. */
   release(appId: number): Promise<void>;
-  /** The applications whose locks we hold. */
-  held(): readonly number[];
+  /** The services whose locks we hold, by application. */
+  held(): ReadonlyMap<number, readonly string[]>;
   /** Removes what an earlier run of the agent left behind; the users' locks stay. */
   clearLeftovers(): Promise<void>;
   /** Whether the service has said that it has taken over. */

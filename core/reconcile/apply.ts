@@ -37,6 +37,9 @@ export class Applier {
     switch (step.action) {
       case "fetch": {
         const { name } = step.image;
+        const { appId, service: serviceName, imageId } = step;
+        // Written down before it begins: else an image that comes after the target has changed would be nobody's.
+        await this.#memory.recordImages([{ name, appId, serviceName, imageId, dockerImageId: "" }]);
         logs.system(`Downloading image '${name}'`);
         this.#downloads.start(step.image, (failure) =>
           failure === undefined
@@ -47,8 +50,7 @@ export class Applier {
       }
       case "removeImage":
         logs.system(`Deleting image '${step.name}'`);
-        await engine.removeImage(step.name);
-        await this.#memory.forgetImage(step.name);
+        if (await engine.removeImage(step.name)) await this.#memory.forgetImage(step.name);
         return done;
       case "createNetwork":
         logs.system(`Creating network '${bare(step.name)}'`);
@@ -81,7 +83,7 @@ export class Applier {
         await folders.release(step.appId);
         return done;
       case "kill":
-        await this.kill(step.id, current, step.why);
+        await this.kill(step.id, current, step.why, step);
         return done;
       case "stop":
         await this.stop(step.id, current);
@@ -107,8 +109,19 @@ export class Applier {
     }
   }
 
-  /** Stops and removes a container. */
-  async kill(id: string, current: CurrentState, why: string): Promise<void> {
+  /** Stops and removes a container. `again`: it is only restarted, so what it was is remembered. */
+  async kill(id: string, current: CurrentState, why: string, { again = false } = {}): Promise<void> {
+    const container = current.containers.find((one) => one.id === id);
+    if (container && again) {
+      const siblings = current.containers.filter(({ appId }) => appId === container.appId);
+      this.#memory.interrupted.set(serviceKey(container.appId, container.service), {
+        id,
+        name: container.name,
+        spec: inOurWords(container.spec, siblings),
+      });
+    }
+    // If it stops and then cannot be removed, nobody wanted it to be stopped only.
+    this.#memory.seen.delete(id);
     await this.#during("Stopping", id, current, async (label) => {
       this.#logs.system(`Killing service '${label}': ${why}`);
       await this.#ports.engine.stopContainer(id);
@@ -116,7 +129,6 @@ export class Applier {
       await this.#ports.engine.removeContainer(id);
       this.#logs.system(`Killed service '${label}'`);
     });
-    this.#memory.seen.delete(id);
   }
 
   async stop(id: string, current: CurrentState): Promise<void> {
@@ -147,9 +159,10 @@ export class Applier {
       this.#memory.activity.set(key, "Installing");
       this.#logs.system(`Installing service '${label}'`);
       await folders.prepare(appId, service);
-      const id = await engine.createContainer(name, inEngineWords(spec, appId, current));
+      const wish = inEngineWords(spec, appId, current);
+      const id = await engine.createContainer(name, wish);
       this.#logs.system(`Installed service '${label}'`);
-      const compared = this.#compareWithWish(id, spec);
+      const compared = this.#compareWithWish(id, wish);
       try {
         if (!step.start) return;
         this.#memory.activity.set(key, "Starting");
@@ -170,12 +183,12 @@ export class Applier {
    * An engine may make something else of what it was asked (a kernel without swap accounting, a daemon with defaults of
    * its own). It would do so again and again, so such a difference is said once, and is no reason to replace.
    */
-  async #compareWithWish(id: string, spec: ContainerSpec): Promise<void> {
-    const { containers } = await this.#ports.engine.look({ fresh: false });
+  async #compareWithWish(id: string, wish: ContainerSpec): Promise<void> {
+    // If the engine does not answer now, the next look finds the difference, and the container is made once more.
+    const { containers } = await this.#ports.engine.look({ fresh: false }).catch(() => ({ containers: [] }));
     const made = containers.find((container) => container.id === id);
     if (!made) return;
-    const siblings = containers.filter(({ appId }) => appId === made.appId);
-    const found = differences(inOurWords(made.spec, siblings), spec);
+    const found = differences(made.spec, wish);
     for (const difference of found)
       this.#logs.warning(
         `The engine made something else of what was asked for service '${made.service}': ${describeDifference(difference)}`,

@@ -1,5 +1,6 @@
 import type { DeviceFacts, Difference } from "../compose/container.ts";
-import type { ImageConfig } from "../model/image.ts";
+import type { ContainerSpec } from "../model/container.ts";
+import { findImage, type ImageConfig } from "../model/image.ts";
 import type { EngineState } from "../ports/engine.ts";
 
 /** Everything that deciding may look at: what one look at the world showed, and what the agent itself remembers. */
@@ -15,14 +16,20 @@ export interface CurrentState extends EngineState {
   readonly downloads: ReadonlyMap<string, Download>;
   /** The images that were fetched or used for services, so that we know which ones are ours to remove. */
   readonly imageRecords: readonly ImageRecord[];
-  /** Applications whose update locks we hold. */
-  readonly lockedApps: readonly number[];
+  /** The services whose update locks we hold, by application. */
+  readonly locks: ReadonlyMap<number, readonly string[]>;
   /** Services in a hand-over that have said that they have taken over, as `serviceKey`. */
   readonly takenOver: ReadonlySet<string>;
   /** Containers that this run of the agent has started or seen running: if they stop, somebody wanted that. */
   readonly seen: ReadonlySet<string>;
+  /** When this run of the agent began. */
+  readonly runningSince: number;
   /** Services that were stopped through the API in an earlier run, as `serviceKey`: they start again now. */
   readonly stoppedBefore: ReadonlySet<string>;
+  /** Services that were stopped through the API in this run, likewise: they stay so. */
+  readonly stoppedNow: ReadonlySet<string>;
+  /** Containers that a restart or a purge has taken away, likewise: while their successors' images are on the way, they come back. */
+  readonly interrupted: ReadonlyMap<string, Interrupted>;
   /** Keys for the API, by `serviceKey`. */
   readonly apiKeys: ReadonlyMap<string, string>;
   /** By container id: in which fields the engine made something else of what we asked; no reason to replace. */
@@ -35,16 +42,30 @@ export type Download =
   | { readonly is: "running"; readonly percent: number }
   | { readonly is: "failed"; readonly reason: string; readonly retryAt: number };
 
+/** What a container was; namespaces that it shared are named by their services. */
+export interface Interrupted {
+  readonly id: string;
+  readonly name: string;
+  readonly spec: ContainerSpec;
+}
+
 /** An image as the state endpoints list it. */
 export interface ImageRecord {
   readonly name: string;
   readonly appId: number;
   readonly serviceName: string;
   readonly imageId: number;
+  /** Empty as long as it has not been seen on the engine. */
   readonly dockerImageId: string;
 }
 
 export const serviceKey = (appId: number, service: string): string => `${appId}/${service}`;
+
+/** Whether a container is made of what an image's name stands for now, or is about to be made of it again. */
+export function isImageInUse(name: string, { images, containers, interrupted }: CurrentState): boolean {
+  const image = findImage(images, name);
+  return image !== undefined && [...containers, ...interrupted.values()].some(({ spec }) => spec.image === image.id);
+}
 
 /** A device of which nothing is known yet. */
 export const unseen = (now: number, device: DeviceFacts, localMode: boolean): CurrentState => ({
@@ -59,10 +80,13 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   imageConfigs: new Map(),
   downloads: new Map(),
   imageRecords: [],
-  lockedApps: [],
+  locks: new Map(),
   takenOver: new Set(),
   seen: new Set(),
+  runningSince: now,
   stoppedBefore: new Set(),
+  stoppedNow: new Set(),
+  interrupted: new Map(),
   apiKeys: new Map(),
   tolerated: new Map(),
   gatewayOpen: undefined,

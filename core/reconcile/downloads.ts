@@ -56,6 +56,11 @@ export class Downloads {
       }
   }
 
+  /** What has failed may be tried again at once. */
+  forgetFailures(): void {
+    for (const [name, { download }] of this.#entries) if (download.is === "failed") this.#entries.delete(name);
+  }
+
   /** Ends all of them; what is still wanted starts anew at once. */
   cancel(): void {
     this.keep(new Set());
@@ -81,8 +86,7 @@ export class Downloads {
       };
       ended(reason);
     } finally {
-      this.#running--;
-      this.#queue.shift()?.();
+      this.#pass();
       this.#moved();
     }
   }
@@ -90,10 +94,18 @@ export class Downloads {
   #progress(entry: Entry, percent: number): void {
     if (entry.download.is !== "running" || percent <= entry.download.percent) return;
     entry.download = { is: "running", percent };
+    this.#moved();
   }
 
   async #turn(): Promise<void> {
-    if (this.#running >= atOnce) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#running++;
+    if (this.#running < atOnce) this.#running++;
+    else await new Promise<void>((resolve) => this.#queue.push(resolve));
+  }
+
+  /** The turn goes straight to the next one: nobody who comes meanwhile can take it too. */
+  #pass(): void {
+    const next = this.#queue.shift();
+    if (next) next();
+    else this.#running--;
   }
 }

@@ -132,6 +132,7 @@ export class Loop {
       for (const { appId } of [...this.#parts.direction().target.apps, ...(this.view?.current.containers ?? [])])
         this.#forced.add(appId);
     if (cancel) this.#parts.downloads.cancel();
+    this.#parts.downloads.forgetFailures();
     this.#trouble.clear();
     this.trigger();
   }
@@ -276,12 +277,12 @@ export class Loop {
   async #lookOnce(fresh: boolean): Promise<void> {
     const { observer, downloads, direction } = this.#parts;
     const number = ++this.#begun;
-    const wasIdle = this.#busy.size === 0;
+    const busyBefore = new Set(this.#busy.keys());
     const { target: accepted, device, localMode } = direction();
     downloads.keep(new Set(accepted.apps.flatMap((app) => app.services.map(({ image }) => image.name))));
     const target = this.#withTemporary(accepted);
     const current = await observer.observe(target, device, localMode, fresh);
-    if (wasIdle && this.#busy.size === 0) observer.forgetGone(current);
+    observer.remember(current, (appId) => busyBefore.has(appId) || this.#busy.has(appId));
 
     const decided = plan(current, target);
     this.view = { current, target: accepted, plan: decided };
@@ -317,9 +318,11 @@ export class Loop {
     if (this.#busy.has(subject)) return;
     this.#sayWaits(subject, steps);
     const trouble = this.#trouble.get(subject);
-    const work = steps
-      .filter(isWork)
-      .filter(({ action }) => !trouble || trouble.retryAt <= current.now || action === "fetch");
+    const work = steps.filter(isWork).filter(({ action }) => {
+      // What is being made right now may need an image that nothing shows to be in use yet.
+      if (action === "removeImage" && subject === "device" && this.#busy.size > 0) return false;
+      return !trouble || trouble.retryAt <= current.now || action === "fetch";
+    });
     if (work.length === 0) return;
     const batch = this.#applyAll(subject, work, current).finally(() => {
       this.#busy.delete(subject);
@@ -378,12 +381,13 @@ export class Loop {
   /** The next look that only time will bring about. */
   #sleepUntilDue(decided: Plan, now: number): void {
     const due = [
-      ...[...this.#trouble.values()].map(({ retryAt }) => retryAt - now),
+      // Whatever is under way looks again when it ends.
+      ...[...this.#trouble].flatMap(([subject, { retryAt }]) => (this.#busy.has(subject) ? [] : [retryAt - now])),
       ...[...decided.values()]
         .flat()
         .flatMap((step) => (step.action === "wait" && step.recheckMs !== undefined ? [step.recheckMs] : [])),
     ];
-    if (due.length > 0) void this.#lookAfter(Math.max(0, Math.min(...due)));
+    if (due.length > 0 && !this.#paused) void this.#lookAfter(Math.max(0, Math.min(...due)));
   }
 
   async #lookAfter(ms: number): Promise<void> {

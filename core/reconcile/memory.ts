@@ -1,7 +1,9 @@
 import type { Difference } from "../compose/container.ts";
+import type { Container } from "../model/container.ts";
 import { sameJson } from "../model/json.ts";
+import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
-import type { ImageRecord } from "./current.ts";
+import { serviceKey, type ImageRecord, type Interrupted } from "./current.ts";
 
 /** What the agent itself remembers. Some of it outlives the agent; the rest is meant to end with it. */
 export class Memory {
@@ -11,13 +13,20 @@ export class Memory {
   stoppedBefore: ReadonlySet<string> = new Set();
   /** What is being done to a service right now ("Starting"), by `serviceKey`. */
   readonly activity = new Map<string, string>();
+  /** Services that this run has stopped on request. */
+  readonly stoppedNow = new Set<string>();
+  /** What a restart or a purge has taken away, by `serviceKey`. */
+  readonly interrupted = new Map<string, Interrupted>();
   #stopped = new Set<string>();
   #images: readonly ImageRecord[] = [];
   #tolerated: Readonly<Record<string, readonly Difference[]>> = {};
+  readonly #unsaved = new Set<"images" | "stopped" | "tolerated">();
   readonly #documents: Documents;
+  readonly #log: Log;
 
-  constructor(documents: Documents) {
+  constructor(documents: Documents, log: Log) {
     this.#documents = documents;
+    this.#log = log;
   }
 
   async load(): Promise<void> {
@@ -54,7 +63,7 @@ export class Memory {
   async #saveImages(images: readonly ImageRecord[]): Promise<void> {
     if (sameJson(images, this.#images)) return;
     this.#images = images;
-    await this.#documents.write({ images });
+    await this.#keep("images");
   }
 
   /** What the engine made of our wishes for a container; it would be no other if it were made again. */
@@ -62,13 +71,45 @@ export class Memory {
     const kept = Object.entries(this.#tolerated).filter(([other]) => existing.has(other));
     if (found.length === 0 && kept.length === Object.keys(this.#tolerated).length) return;
     this.#tolerated = { ...Object.fromEntries(kept), ...(found.length > 0 && { [id]: found }) };
-    await this.#documents.write({ tolerated: this.#tolerated });
+    await this.#keep("tolerated");
+  }
+
+  /** All but those that may have to come back, and have not yet. */
+  forgetInterrupted(mayReturn: ReadonlySet<string>, containers: readonly Container[]): void {
+    const back = ([key, { id }]: [string, Interrupted]) =>
+      containers.some((one) => serviceKey(one.appId, one.service) === key && one.id !== id);
+    for (const entry of this.interrupted)
+      if (!mayReturn.has(entry[0]) || back(entry)) this.interrupted.delete(entry[0]);
   }
 
   async setStopped(key: string, stopped: boolean): Promise<void> {
+    if (stopped) this.stoppedNow.add(key);
+    else this.stoppedNow.delete(key);
     if (this.#stopped.has(key) === stopped) return;
     if (stopped) this.#stopped.add(key);
     else this.#stopped.delete(key);
-    await this.#documents.write({ stopped: [...this.#stopped] });
+    await this.#keep("stopped");
+  }
+
+  /**
+   * Writes down what could not be written before. A full disk is no reason to stop looking after the containers: until
+   * then, it is known as long as the agent runs.
+   */
+  async save(): Promise<void> {
+    const names = [...this.#unsaved];
+    if (names.length === 0) return;
+    this.#unsaved.clear();
+    const values = { images: this.#images, stopped: [...this.#stopped], tolerated: this.#tolerated };
+    try {
+      await this.#documents.write(Object.fromEntries(names.map((name) => [name, values[name]])));
+    } catch (error) {
+      for (const name of names) this.#unsaved.add(name);
+      this.#log.warn(`What the agent remembers cannot be written down: ${String(error)}`);
+    }
+  }
+
+  async #keep(name: "images" | "stopped" | "tolerated"): Promise<void> {
+    this.#unsaved.add(name);
+    await this.save();
   }
 }

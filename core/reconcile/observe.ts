@@ -14,6 +14,7 @@ import type { Memory } from "./memory.ts";
 export class Observer {
   readonly #configs = new Map<string, ImageConfig>();
   readonly #ports: Pick<Ports, "engine" | "folders" | "clock" | "system" | "gateway">;
+  readonly #runningSince: number;
   readonly #memory: Memory;
   readonly #keys: Keys;
   readonly #downloads: Downloads;
@@ -23,6 +24,7 @@ export class Observer {
     { memory, keys, downloads }: { memory: Memory; keys: Keys; downloads: Downloads },
   ) {
     this.#ports = ports;
+    this.#runningSince = ports.clock.now();
     this.#memory = memory;
     this.#keys = keys;
     this.#downloads = downloads;
@@ -30,6 +32,7 @@ export class Observer {
 
   async observe(target: TargetState, device: DeviceFacts, localMode: boolean, fresh: boolean): Promise<CurrentState> {
     const { engine, folders, clock, system, gateway } = this.#ports;
+    await this.#memory.save();
     const state = await engine.look({ fresh });
     const services = target.apps.flatMap((app) => app.services.map((service) => ({ app, service })));
     const found = services.flatMap(({ app, service }) => {
@@ -37,6 +40,11 @@ export class Observer {
       return image ? [{ app, service, image }] : [];
     });
 
+    const imageless = services.filter(({ service }) => !findImage(state.images, service.image.name));
+    this.#memory.forgetInterrupted(
+      new Set(imageless.map(({ app, service }) => serviceKey(app.appId, service.name))),
+      state.containers,
+    );
     const imageConfigs = await this.#configsOf(new Set(found.map(({ image }) => image.id)));
     await this.#memory.recordImages(
       found.map(({ app, service, image }): ImageRecord => ({
@@ -57,8 +65,6 @@ export class Observer {
           existing: keyInside(state.containers.find((one) => one.appId === app.appId && one.service === service.name)),
         })),
     );
-    for (const { id, state: word } of state.containers) if (word === "running") this.#memory.seen.add(id);
-
     const handOvers = state.containers.filter(isHandingOver).map(({ appId, service }) => ({ appId, service }));
     const takenOver = await Promise.all(
       handOvers.map(async ({ appId, service }) =>
@@ -74,10 +80,13 @@ export class Observer {
       imageConfigs,
       downloads: this.#downloads.state(),
       imageRecords: this.#memory.images,
-      lockedApps: folders.held(),
+      locks: folders.held(),
       takenOver: new Set(takenOver.flat()),
       seen: new Set(this.#memory.seen),
+      runningSince: this.#runningSince,
       stoppedBefore: this.#memory.stoppedBefore,
+      stoppedNow: new Set(this.#memory.stoppedNow),
+      interrupted: new Map(this.#memory.interrupted),
       apiKeys: new Map(
         services.map(({ app, service }) => [
           serviceKey(app.appId, service.name),
@@ -89,10 +98,15 @@ export class Observer {
     };
   }
 
-  /** Forgets what it remembers of containers that are gone. */
-  forgetGone({ containers }: CurrentState): void {
+  /**
+   * Remembers which containers run, and forgets those that are gone. What belongs to an application for which something
+   * is being done may be on its way down: it does not count.
+   */
+  remember({ containers }: CurrentState, isBusy: (appId: number) => boolean): void {
+    const { seen } = this.#memory;
     const ids = new Set(containers.map(({ id }) => id));
-    for (const id of this.#memory.seen) if (!ids.has(id)) this.#memory.seen.delete(id);
+    for (const { id, state, appId } of containers) if (state === "running" && !isBusy(appId)) seen.add(id);
+    for (const id of seen) if (!ids.has(id)) seen.delete(id);
   }
 
   /** What an image says never changes, so each is asked for once. */

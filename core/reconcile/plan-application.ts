@@ -1,15 +1,14 @@
-import { describeDifference, differences, sharedServices, toContainerSpec } from "../compose/container.ts";
+import { describeDifference, differences, homesOf, sharedServices, toContainerSpec } from "../compose/container.ts";
 import { toNetworkSpec, toVolumeSpec } from "../compose/definitions.ts";
 import { fixedHostPorts } from "../compose/ports.ts";
-import { prerequisites } from "../compose/target-state.ts";
 import type { Container, ContainerSpec } from "../model/container.ts";
 import { findImage } from "../model/image.ts";
 import { sameJson } from "../model/json.ts";
 import { containerName, handOverName, isHandingOver, networkName, volumeName } from "../model/names.ts";
 import type { Network } from "../model/network.ts";
-import type { App, Service } from "../model/target.ts";
-import { serviceKey, type CurrentState } from "./current.ts";
-import { isWork, type Step } from "./step.ts";
+import type { App, Dependency, Service } from "../model/target.ts";
+import { isImageInUse, serviceKey, type CurrentState } from "./current.ts";
+import type { Step } from "./step.ts";
 
 /** How the container of a service stands to what the service must be. */
 type Verdict =
@@ -28,10 +27,15 @@ interface Wanted {
 
 /**
  * The next steps for one application. The ladder: fetch images; take the locks and stop what must stop; networks and
- * volumes; start what must start, in the order of its dependencies; give the locks back. A rung is reached when the one
+ * volumes; give the locks back and start what must start, in the order of its dependencies. A rung is reached when the one
  * above has nothing left to do.
  */
-export function planApplication(appId: number, app: App | undefined, current: CurrentState): Step[] {
+export function planApplication(
+  appId: number,
+  app: App | undefined,
+  current: CurrentState,
+  wantedImages: ReadonlySet<string>,
+): Step[] {
   // A rejected release is as good as none: what runs, goes on.
   if (app?.rejected) return releaseLocks(appId, current);
 
@@ -40,14 +44,15 @@ export function planApplication(appId: number, app: App | undefined, current: Cu
   const present = containers.filter((container) => !isHandingOver(container));
   const wanted = app && !app.temporary ? app.services.map((service) => judge(service, app, present, current)) : [];
 
-  const fetches = wanted.flatMap((one) => planFetch(one, appId, current));
+  const fetches = wanted.flatMap((one) => planFetch(one, appId, current, wantedImages));
   // Whatever is downloaded before its predecessor is killed holds up the whole release: services work in unison.
   const awaited = wanted.filter(({ service, verdict }) => verdict.is === "imageless" && !killsFirst(service));
   const networks = judgeNetworks(appId, app, current);
 
   const whyRemove = app?.temporary ? temporaryReasons[app.temporary] : "no longer in the target state";
   const imagesComplete = awaited.length === 0;
-  const kills = planKills({ appId, wanted, present, leaving, networks, current, imagesComplete, whyRemove });
+  const again = app?.temporary !== undefined;
+  const kills = planKills({ appId, wanted, present, leaving, networks, current, imagesComplete, whyRemove, again });
   const creations = app ? planCreations(app, networks.missing, current) : [];
   if (kills.length > 0) return [...fetches, ...creations, ...underLocks(kills, appId, containers, current)];
 
@@ -58,21 +63,24 @@ export function planApplication(appId: number, app: App | undefined, current: Cu
   if (removals.length > 0) return [...fetches, ...removals];
 
   const starts = app ? wanted.flatMap((one) => planStart(one, app, wanted, current)) : [];
+  const revivals = app ? wanted.flatMap((one) => planRevival(one, app, present, current)) : [];
   const handOvers = wanted.flatMap((one) => waitForHandOver(one, leaving));
-  const steps = [
+  return [
     ...fetches,
     ...creations,
     // What is made already may start while the rest of the release is on its way.
     ...starts.filter(({ action }) => awaited.length === 0 || action === "start"),
+    ...revivals,
     ...handOvers,
+    // Starting needs no lock, and may take its time; the end of a hand-over does.
+    ...(handOvers.some(isNear) ? [] : releaseLocks(appId, current)),
   ];
-  return steps.some(isWork) || handOvers.length > 0 ? steps : [...steps, ...releaseLocks(appId, current)];
 }
 
 const temporaryReasons = { stopped: "the application is restarted", purged: "the application is purged" };
 
 const releaseLocks = (appId: number, current: CurrentState): Step[] =>
-  current.lockedApps.includes(appId) ? [{ action: "releaseLocks", appId }] : [];
+  current.locks.has(appId) ? [{ action: "releaseLocks", appId }] : [];
 
 const killsFirst = ({ strategy }: Service): boolean =>
   strategy === "kill-then-download" || strategy === "delete-then-download";
@@ -139,43 +147,51 @@ function judgeNetworks(appId: number, app: App | undefined, current: CurrentStat
   const ours = current.networks.filter(
     ({ spec: { labels } }) => labels["io.balena.supervised"] && labels["io.balena.app-id"] === String(appId),
   );
-  const outdated = ours.filter(({ name, spec }) => !sameJson(spec, definitions.get(name)));
+  // What is taken down for a moment only comes back to the networks that it knows.
+  const outdated = app?.temporary ? [] : ours.filter(({ name, spec }) => !sameJson(spec, definitions.get(name)));
   const missing = [...definitions].filter(([name]) => !ours.some((network) => network.name === name));
   return { outdated, missing };
 }
 
 // ── Fetch ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function planFetch({ service, verdict }: Wanted, appId: number, current: CurrentState): Step[] {
+function planFetch(
+  { service, verdict }: Wanted,
+  appId: number,
+  current: CurrentState,
+  wantedImages: ReadonlySet<string>,
+): Step[] {
   if (verdict.is !== "imageless") return [];
   if (killsFirst(service) && verdict.container) return [];
   const predecessor = current.imageRecords.find(
     (record) =>
       record.appId === appId &&
       record.serviceName === service.name &&
-      record.name !== service.image.name &&
+      !wantedImages.has(record.name) &&
       findImage(current.images, record.name) &&
-      !current.containers.some(({ spec }) => spec.image === record.dockerImageId),
+      !isImageInUse(record.name, current),
   );
   if (service.strategy === "delete-then-download" && predecessor)
     return [{ action: "removeImage", name: predecessor.name }];
 
   const download = current.downloads.get(service.image.name);
-  if (!download) return [{ action: "fetch", image: service.image, service: service.name }];
+  const { image, name, imageId } = service;
+  const fetch: Step = { action: "fetch", image, appId, service: name, imageId };
+  if (!download) return [fetch];
   switch (download.is) {
     case "running":
-      return [{ action: "wait", reason: `image ${service.image.name}` }];
+      return [{ action: "wait", reason: `image ${image.name}` }];
     case "failed": {
       const wait = download.retryAt - current.now;
       return wait > 0
         ? [
             {
               action: "wait",
-              reason: `another try to fetch ${service.image.name} (${download.reason})`,
+              reason: `another try to fetch ${image.name} (${download.reason})`,
               recheckMs: wait,
             },
           ]
-        : [{ action: "fetch", image: service.image, service: service.name }];
+        : [fetch];
     }
   }
 }
@@ -192,6 +208,8 @@ interface Scene {
   readonly imagesComplete: boolean;
   /** Why a container goes for which there is no service. */
   readonly whyRemove: string;
+  /** Whether whatever goes comes back. */
+  readonly again: boolean;
 }
 
 type Stop = Extract<Step, { readonly action: "kill" | "stop" | "moveAside" }>;
@@ -201,6 +219,7 @@ function planKills(scene: Scene): Stop[] {
   const { wanted, present, leaving, networks, current, imagesComplete } = scene;
   const reasons = new Map<Container, string>();
   const kill = (container: Container, why: string) => reasons.has(container) || reasons.set(container, why);
+  const again = scene.again && { again: true };
 
   for (const { service, verdict } of wanted) {
     if (verdict.is === "imageless" && verdict.container && killsFirst(service))
@@ -235,7 +254,7 @@ function planKills(scene: Scene): Stop[] {
     }
   }
   return [
-    ...[...reasons].map(([{ id, service }, why]): Stop => ({ action: "kill", id, service, why })),
+    ...[...reasons].map(([{ id, service }, why]): Stop => ({ action: "kill", id, service, why, ...again })),
     ...wanted.flatMap(({ service, verdict }): Stop[] =>
       verdict.is === "stale" && imagesComplete && !reasons.has(verdict.container)
         ? [moveAside(scene.appId, verdict)]
@@ -282,7 +301,9 @@ function whyLeave(
 ): string | undefined {
   const successor = wanted.find(({ service }) => service.name === container.service);
   if (!successor) return "no longer in the target state";
+  if (!isActive(container)) return "it has ended by itself";
   const { verdict, service } = successor;
+  if (!service.running) return "the target state says `running: false`";
   if (verdict.is !== "ready" || verdict.container.state !== "running" || verdict.container.health === "unhealthy")
     return undefined;
   if (current.takenOver.has(serviceKey(appId, service.name))) return "its successor has taken over";
@@ -293,10 +314,14 @@ function whyLeave(
 
 const handOverPollMs = 100;
 
-const waitForHandOver = ({ service }: Wanted, leaving: readonly Container[]): Step[] =>
-  leaving.some((container) => container.service === service.name)
-    ? [{ action: "wait", reason: `${service.name} to take over`, recheckMs: handOverPollMs }]
-    : [];
+/** Only a successor that runs can say that it has taken over, so only then is it worth asking. */
+function waitForHandOver({ service, verdict }: Wanted, leaving: readonly Container[]): Step[] {
+  if (!leaving.some((container) => container.service === service.name)) return [];
+  const ask = verdict.is === "ready" && verdict.container.state === "running";
+  return [{ action: "wait", reason: `${service.name} to take over`, ...(ask && { recheckMs: handOverPollMs }) }];
+}
+
+const isNear = (step: Step): boolean => step.action === "wait" && step.recheckMs !== undefined;
 
 /** Stops need the locks of the whole application first, unless nothing of it runs. */
 function underLocks(
@@ -306,9 +331,10 @@ function underLocks(
   current: CurrentState,
 ): Step[] {
   const active = new Set(containers.filter(isActive).map(({ id }) => id));
-  if (!stops.some(({ id }) => active.has(id)) || current.lockedApps.includes(appId)) return [...stops];
   const services = [...new Set(containers.map(({ service }) => service))].sort();
-  return [{ action: "takeLocks", appId, services }];
+  const held = current.locks.get(appId) ?? [];
+  const free = !stops.some(({ id }) => active.has(id)) || services.every((service) => held.includes(service));
+  return free ? [...stops] : [{ action: "takeLocks", appId, services }];
 }
 
 // ── Networks and volumes ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -357,56 +383,89 @@ function planStart(
     }
     case "absent": {
       if (!spec) return [];
-      const network = Object.keys(spec.networks).find((one) => !current.networks.some((other) => other.name === one));
-      const volume = spec.mounts.find(
-        ({ type, source }) =>
-          type === "volume" && source in volumesOf(app) && !current.volumes.some((other) => other.name === source),
-      );
-      const obstacle: Step | undefined = network
-        ? { action: "wait", reason: `network ${network}` }
-        : volume
-          ? { action: "wait", reason: `volume ${volume.source}` }
-          : whatToWaitFor(service, app, wanted);
+      const obstacle = whatIsNotMade(spec, current, app) ?? whatToWaitFor(service, app, wanted);
       if (obstacle) return [obstacle];
       return [{ action: "install", appId: app.appId, service: service.name, name, spec, start: service.running }];
     }
   }
 }
 
-const volumesOf = (app: App) =>
-  Object.fromEntries(Object.keys(app.volumes).map((name) => [volumeName(app.appId, name), true]));
+/** The first network or volume that a container needs and that is still to be made, as a step. */
+function whatIsNotMade({ networks, mounts }: ContainerSpec, current: CurrentState, app: App): Step | undefined {
+  const network = Object.keys(networks).find((one) => !current.networks.some((other) => other.name === one));
+  if (network) return { action: "wait", reason: `network ${network}` };
+  const volume = Object.keys(app.volumes)
+    .map((name) => volumeName(app.appId, name))
+    .find(
+      (name) =>
+        mounts.some(({ type, source }) => type === "volume" && source === name) &&
+        !current.volumes.some((other) => other.name === name),
+    );
+  return volume ? { action: "wait", reason: `volume ${volume}` } : undefined;
+}
+
+/** What a restart has taken down while an update is on its way comes back as it was: it goes on serving until then. */
+function planRevival(
+  { service, verdict }: Wanted,
+  app: App,
+  present: readonly Container[],
+  current: CurrentState,
+): Step[] {
+  const before = current.interrupted.get(serviceKey(app.appId, service.name));
+  if (verdict.is !== "imageless" || verdict.container || killsFirst(service) || !before) return [];
+  if (!current.images.some(({ id }) => id === before.spec.image)) return [];
+  const homes = sharedServices(before.spec);
+  const home = homes.find((name) => !present.some((other) => other.service === name && other.state === "running"));
+  const obstacle: Step | undefined = home
+    ? { action: "wait", reason: `${home} to run, in which ${service.name} lives` }
+    : whatIsNotMade(before.spec, current, app);
+  const { name, spec } = before;
+  return [
+    obstacle ?? { action: "install", appId: app.appId, service: service.name, name, spec, start: service.running },
+  ];
+}
+
+/** An engine goes on stopping what an agent that was killed had told it to stop; longer than that, hardly. */
+const aftermathMs = 30_000;
 
 /**
  * Whether a container that does not run is ours to start: it was never started, or it stopped before this run of the
- * agent and did not simply finish. What stops under our eyes was stopped on purpose, or is the engine's to restart.
+ * agent (or in the aftermath of the last one) and did not simply finish. What stops under our eyes was stopped on
+ * purpose, or is the engine's to restart.
  */
 function mustStart(container: Container, current: CurrentState): boolean {
-  if (container.state === "created") return true;
-  if (container.state !== "exited" || current.seen.has(container.id)) return false;
+  const { id, state, startedAt, finishedAt, exitCode } = container;
+  if (state === "created") return true;
+  if (state !== "exited") return false;
+  const key = serviceKey(container.appId, container.service);
+  const interrupted =
+    startedAt < current.runningSince && finishedAt < current.runningSince + aftermathMs && !current.stoppedNow.has(key);
+  if (current.seen.has(id) && !interrupted) return false;
   const { restart } = container.spec;
-  const finished = restart.name === "no" || (restart.name === "on-failure" && container.exitCode === 0);
-  return (
-    !finished ||
-    container.startedAt < current.bootedAt ||
-    current.stoppedBefore.has(serviceKey(container.appId, container.service))
-  );
+  // One that was told to stop has not finished, whatever its policy.
+  const wasStopped = exitCode === 128 + 15 || exitCode === 128 + 9;
+  const finished = (restart.name === "no" && !wasStopped) || (restart.name === "on-failure" && exitCode === 0);
+  return !finished || startedAt < current.bootedAt || current.stoppedBefore.has(key);
 }
 
-/** The first dependency that is not fulfilled, as a step. */
+/** The first thing that must be there before, as a step. */
 function whatToWaitFor(service: Service, app: App, wanted: readonly Wanted[]): Step | undefined {
-  for (const { service: name, condition } of prerequisites(service, app)) {
+  const find = (name: string) => {
     const verdict = wanted.find((one) => one.service.name === name)?.verdict;
-    const container = verdict?.is === "ready" ? verdict.container : undefined;
+    return verdict?.is === "ready" ? verdict.container : undefined;
+  };
+  for (const name of homesOf(service, app))
+    if (find(name)?.state !== "running")
+      return { action: "wait", reason: `${name} to run, in which ${service.name} lives` };
+  for (const { service: name, condition } of service.dependsOn) {
+    const container = find(name);
     const reason = container ? unfulfilled(container, condition) : `${name} to start`;
     if (reason) return { action: "wait", reason: `${reason}, on which ${service.name} depends` };
   }
   return undefined;
 }
 
-function unfulfilled(
-  container: Container,
-  condition: ReturnType<typeof prerequisites>[number]["condition"],
-): string | undefined {
+function unfulfilled(container: Container, condition: Dependency["condition"]): string | undefined {
   const { service, state, startedAt, health, exitCode } = container;
   switch (condition) {
     case "service_started":

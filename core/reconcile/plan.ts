@@ -1,7 +1,7 @@
 import type { TargetState } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
 import { planApplication } from "./plan-application.ts";
-import { planDevice } from "./plan-device.ts";
+import { planGateway, planUnusedImages } from "./plan-device.ts";
 import { isWork, type Step } from "./step.ts";
 
 /** Steps by whom they belong to: an application (by id), which waits for no other, or the device as a whole. */
@@ -17,18 +17,20 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       const id = spec.labels["io.balena.supervised"] ? Number(spec.labels["io.balena.app-id"] ?? NaN) : NaN;
       return Number.isInteger(id) ? [id] : [];
     }),
-    ...current.lockedApps,
+    ...current.locks.keys(),
   ]);
+  const wantedImages = new Set(target.apps.flatMap((app) => app.services.map(({ image }) => image.name)));
   const apps = [...appIds].map((appId): [Subject, readonly Step[]] => [
     appId,
     planApplication(
       appId,
       target.apps.find((app) => app.appId === appId),
       current,
+      wantedImages,
     ),
   ]);
-  const settled = apps.every(([, steps]) => steps.length === 0);
-  return new Map<Subject, readonly Step[]>([["device", planDevice(current, target, settled)], ...apps]);
+  const device = [...planGateway(current, target), ...planUnusedImages(current, wantedImages)];
+  return new Map<Subject, readonly Step[]>([["device", device], ...apps]);
 }
 
 /** Whether nothing is left to do; waiting counts as not settled. */

@@ -8,7 +8,13 @@ import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
  */
 export type Step =
   /** Due: an image of the target is not here. Starts a download that goes on by itself. */
-  | { readonly action: "fetch"; readonly image: ImageReference; readonly service: string }
+  | {
+      readonly action: "fetch";
+      readonly image: ImageReference;
+      readonly appId: number;
+      readonly service: string;
+      readonly imageId: number;
+    }
   /** Due: no service wants it any more (or it must go before its successor comes). */
   | { readonly action: "removeImage"; readonly name: string }
   | { readonly action: "createNetwork"; readonly name: string; readonly spec: NetworkSpec }
@@ -23,8 +29,14 @@ export type Step =
   | { readonly action: "takeLocks"; readonly appId: number; readonly services: readonly string[] }
   /** Due: nothing more must stop. */
   | { readonly action: "releaseLocks"; readonly appId: number }
-  /** Stops and removes. `why` is what the log says. */
-  | { readonly action: "kill"; readonly id: string; readonly service: string; readonly why: string }
+  /** Stops and removes. `why` is what the log says; `again`: it is only restarted. */
+  | {
+      readonly action: "kill";
+      readonly id: string;
+      readonly service: string;
+      readonly why: string;
+      readonly again?: boolean;
+    }
   /** Due: the target says `running: false`. */
   | { readonly action: "stop"; readonly id: string; readonly service: string }
   /** Due: it is there and does not run, and nobody stopped it on purpose. */

@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { Difference } from "../compose/container.ts";
 import type { ImageRecord } from "../reconcile/current.ts";
 import type { Store } from "../ports/store.ts";
+import { oneByOne } from "./one-by-one.ts";
 
 /** The documents that the agent keeps. */
 export interface DocumentShapes {
@@ -51,6 +52,7 @@ const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N
 /** The store, typed. What does not fit its shape (any more) counts as absent. */
 export class Documents {
   readonly #store: Store;
+  readonly #inOrder = oneByOne();
 
   constructor(store: Store) {
     this.#store = store;
@@ -60,8 +62,8 @@ export class Documents {
     return shapes[name].safeParse(await this.#store.read(name)).data;
   }
 
-  /** All or none; undefined removes. */
+  /** All or none; undefined removes. One after the other, so that an older one never comes last. */
   write(changes: { readonly [N in keyof DocumentShapes]?: DocumentShapes[N] | undefined }): Promise<void> {
-    return this.#store.write(changes);
+    return this.#inOrder(() => this.#store.write(changes));
   }
 }

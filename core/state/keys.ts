@@ -1,6 +1,7 @@
 import { everything, type Scope } from "../model/scope.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Documents, Key } from "./documents.ts";
+import { oneByOne } from "./one-by-one.ts";
 
 /** 256 bits, written like the specification's example. */
 const keyBytes = 32;
@@ -13,6 +14,7 @@ export class Keys {
   #keys: readonly Key[] = [];
   readonly #documents: Documents;
   readonly #clock: Clock;
+  readonly #inOrder = oneByOne();
 
   constructor(documents: Documents, clock: Clock) {
     this.#documents = documents;
@@ -21,7 +23,7 @@ export class Keys {
 
   async load(): Promise<void> {
     this.#keys = (await this.#documents.read("keys")) ?? [];
-    if (!this.#keys.some(isGlobal)) await this.#save([...this.#keys, { key: this.#clock.token(keyBytes) }]);
+    if (!this.#keys.some(isGlobal)) await this.#change((keys) => [...keys, { key: this.#clock.token(keyBytes) }]);
   }
 
   /** The key that opens everything. */
@@ -37,14 +39,16 @@ export class Keys {
   async ensure(
     services: readonly { readonly appId: number; readonly service: string; readonly existing?: string | undefined }[],
   ): Promise<void> {
-    const missing = services.filter(({ appId, service }) => this.of(appId, service) === undefined);
-    if (missing.length === 0) return;
-    const made = missing.map(({ appId, service, existing }) => ({
-      key: existing ?? this.#clock.token(keyBytes),
-      appId,
-      service,
-    }));
-    await this.#save([...this.#keys, ...made]);
+    const missing = () => services.filter(({ appId, service }) => this.of(appId, service) === undefined);
+    if (missing().length === 0) return;
+    await this.#change((keys) => [
+      ...keys,
+      ...missing().map(({ appId, service, existing }) => ({
+        key: existing ?? this.#clock.token(keyBytes),
+        appId,
+        service,
+      })),
+    ]);
   }
 
   /** What a key opens; undefined when it is none of ours. Takes the same time for each wrong key of one length. */
@@ -58,13 +62,16 @@ export class Keys {
   async regenerate(old: string): Promise<string | undefined> {
     if (!this.scopeOf(old)) return undefined;
     const key = this.#clock.token(keyBytes);
-    await this.#save(this.#keys.map((one) => (one.key === old ? { ...one, key } : one)));
-    return key;
+    await this.#change((keys) => keys.map((one) => (one.key === old ? { ...one, key } : one)));
+    return this.scopeOf(key) && key;
   }
 
-  async #save(keys: readonly Key[]): Promise<void> {
-    await this.#documents.write({ keys });
-    this.#keys = keys;
+  #change(make: (keys: readonly Key[]) => readonly Key[]): Promise<void> {
+    return this.#inOrder(async () => {
+      const keys = make(this.#keys);
+      await this.#documents.write({ keys });
+      this.#keys = keys;
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
+import type { Fetch } from "../../core/http/fetch.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import type { Engine } from "../../core/ports/engine.ts";
 import type { Gateway } from "../../core/ports/host.ts";
@@ -9,29 +10,63 @@ import { createSupervisor, type Identity, type Supervisor } from "../../core/sup
 import { FileLed } from "../../hardware/led.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
 import { FileFolders, seenByEngine } from "./file-folders.ts";
-import { Listener } from "./listener.ts";
-import { SettingsError, type Settings } from "./settings.ts";
+import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
+import { consoleLog } from "./log.ts";
+import { SettingsError, readSettings, type Settings } from "./settings.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 
-/** A running agent. */
-export interface Agent {
+/** A running agent that answers in somebody else's server. */
+export interface EmbeddedAgent {
+  /** Answers the API; `toNodeListener` makes a listener for node:http, Express and the like of it. */
+  readonly fetch: Fetch;
   readonly supervisor: Supervisor;
-  /** Where the API answers. */
-  readonly url: string;
   readonly engine: Engine;
   /** Ends it; the containers go on. */
   readonly stop: () => Promise<void>;
 }
 
-/** Assembles the adapters of this machine, and starts. The one list of which adapter serves which port. */
+/** A running agent with a server of its own. */
+export interface Agent extends EmbeddedAgent {
+  /** Where the API answers. */
+  readonly url: string;
+}
+
+/**
+ * The agent for a process that is its own: it answers on the loopback and on `settings.listen`, and replaces the global
+ * Request and Response by faster ones. Throws `SettingsError`.
+ */
 export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
+  const everywhere = settings.listen.filter((host) => host === "0.0.0.0" || host === "::");
+  const addresses = everywhere.length > 0 ? everywhere : ["127.0.0.1", ...settings.listen];
+  const { listener, ...agent } = await assemble(settings, log, toOwnListener, addresses);
+  return { ...agent, url: `http://127.0.0.1:${listener.port}` };
+}
+
+/**
+ * The agent inside a program that has a server already. What is not given is as for `fairlead agent` without flags. It
+ * listens nowhere by itself but, on Docker, where its own services look for it: on the gateway of their network.
+ */
+export async function embedAgent(settings: Partial<Settings> = {}, log: Log = consoleLog): Promise<EmbeddedAgent> {
+  const { listener: _, ...agent } = await assemble({ ...readSettings([], {}), ...settings }, log, toNodeListener, []);
+  return agent;
+}
+
+/** The one list of which adapter serves which port on this machine. */
+async function assemble(settings: Settings, log: Log, toListener: typeof toNodeListener, addresses: readonly string[]) {
   const clock = systemClock;
+  const { hostRoot, stateDir, ledFile } = settings;
   const engine = await chooseEngine(settings);
-  const store = new SqliteStore(
-    join(settings.stateDir, engine instanceof EmbeddedEngine ? "embedded.sqlite" : "agent.sqlite"),
-  );
-  const folders = new FileFolders(settings.hostRoot, await seenByEngine(settings.hostRoot));
-  const led = settings.ledFile === undefined ? undefined : new FileLed(settings.ledFile, clock, log);
+  const file = join(stateDir, engine instanceof EmbeddedEngine ? "embedded.sqlite" : "agent.sqlite");
+  const store = await needed(`keep the state in ${file}`, () => new SqliteStore(file));
+  const engineRoot = await needed(`use ${hostRoot} as the host's root`, () => seenByEngine(hostRoot));
+  const folders = new FileFolders(hostRoot, engineRoot);
+  const led = ledFile === undefined ? undefined : new FileLed(ledFile, clock, log);
+
+  // The services are told the port, and with port 0 the system chooses it; so the API opens before it can answer.
+  const assembled = Promise.withResolvers<Supervisor>();
+  const fetch = async (request: Request) => (await assembled.promise).fetch(request);
+  const listener = new Listener(fetch, settings.port, toListener);
+  for (const host of addresses) await needed(`answer on ${host}, port ${settings.port}`, () => listener.listen(host));
 
   const gateway: Gateway = {
     isOpen: () => openGateway !== undefined,
@@ -58,21 +93,15 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
       missing: "There is no LED to blink: set LED_FILE to its brightness file, such as /sys/class/leds/ACT/brightness",
     },
   };
-  const supervisor = await createSupervisor(ports, identityOf(settings, folders));
-  const listener = new Listener(supervisor.fetch, settings.port);
-  const everywhere = settings.listen.filter((host) => host === "0.0.0.0" || host === "::");
-  for (const host of everywhere.length > 0 ? everywhere : ["127.0.0.1", ...settings.listen])
-    await listener.listen(host).catch((error: unknown) => {
-      throw new SettingsError(
-        `Cannot answer on ${host}, port ${settings.port}: ${error instanceof Error ? error.message : String(error)}`,
-      );
-    });
+  const supervisor = await createSupervisor(ports, identityOf(settings, listener.port, folders.root));
+  assembled.resolve(supervisor);
   supervisor.start();
 
   return {
+    fetch: supervisor.fetch,
     supervisor,
     engine,
-    url: `http://127.0.0.1:${listener.port}`,
+    listener,
     stop: async () => {
       supervisor.stop();
       await Promise.all([listener.close(), led?.stop()]);
@@ -80,6 +109,17 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
     },
   };
 }
+
+/** What the agent cannot be without, and which the machine may refuse: then it is for the user to change something. */
+async function needed<T>(what: string, attempt: () => T | Promise<T>): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    throw new SettingsError(`Cannot ${what}: ${messageOf(error)}`);
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 async function chooseEngine({ engine, dockerHost }: Settings): Promise<Engine> {
   if (dockerHost !== undefined) process.env["DOCKER_HOST"] = dockerHost;
@@ -91,26 +131,25 @@ async function chooseEngine({ engine, dockerHost }: Settings): Promise<Engine> {
     return await DockerEngine.connect(systemClock);
   } catch (error) {
     if (engine === "auto") return embedded();
-    const reason = error instanceof Error ? error.message : String(error);
     throw new SettingsError(
-      `No Docker engine answers at ${dockerHost ?? "/var/run/docker.sock"} (${reason}). Start it, set DOCKER_HOST, or try with --engine embedded.`,
+      `No Docker engine answers at ${dockerHost ?? "/var/run/docker.sock"} (${messageOf(error)}). Start it, set DOCKER_HOST, or try with --engine embedded.`,
     );
   }
 }
 
-function identityOf({ config, hostRoot, port, dockerHost }: Settings, folders: FileFolders): Identity {
+function identityOf({ config, hostRoot, dockerHost }: Settings, apiPort: number, servicesFolder: string): Identity {
   const facts = machineFacts(hostRoot);
   return {
     ...facts,
     ...(config.uuid && { uuid: config.uuid }),
     type: config.deviceType ?? facts.type,
     arch: config.deviceArch ?? facts.arch,
-    apiPort: port,
+    apiPort,
     cloudUrl: config.apiEndpoint ?? "",
     cloudKey: config.deviceApiKey ?? "",
     engineSocket: /^unix:\/\/(.+)$/.exec(dockerHost ?? "")?.[1] ?? "/var/run/docker.sock",
     boardRev: "",
     osBuild: "",
-    servicesFolder: folders.root,
+    servicesFolder,
   };
 }

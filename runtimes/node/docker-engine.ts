@@ -222,9 +222,16 @@ export class DockerEngine implements Engine {
     this.#images.forget();
   }
 
-  async removeImage(name: string): Promise<void> {
-    await asked(this.#docker.getImage(name).remove()).catch(unless(404, 409));
-    this.#images.forget();
+  async removeImage(name: string): Promise<boolean> {
+    try {
+      await asked(this.#docker.getImage(name).remove()).catch(unless(404));
+      return true;
+    } catch (error) {
+      unless(409)(error);
+      return false;
+    } finally {
+      this.#images.forget();
+    }
   }
 
   // ── Containers ─────────────────────────────────────────────────────────────────────────────────────────────────────

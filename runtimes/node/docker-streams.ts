@@ -8,9 +8,18 @@ const longestLine = 64 * 1024;
 
 /** The values of a stream of JSON, one on each line. */
 export async function* jsonLines(stream: Bytes): AsyncIterable<unknown> {
-  const splitter = new LineSplitter();
-  for await (const chunk of stream)
-    for (const line of splitter.take(Buffer.from(chunk))) if (line.trim() !== "") yield JSON.parse(line);
+  for await (const line of textLines(stream)) if (line.trim() !== "") yield JSON.parse(line);
+}
+
+async function* textLines(stream: Bytes): AsyncIterable<string> {
+  const decoder = new StringDecoder("utf8");
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.write(Buffer.from(chunk))).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+  yield rest + decoder.end();
 }
 
 /**
@@ -18,31 +27,24 @@ export async function* jsonLines(stream: Bytes): AsyncIterable<unknown> {
  * eight bytes: the stream (2 is stderr), three zeros, the length. Source: Engine API, "Attach to a container".
  */
 export async function* logLines(stream: Bytes, tty: boolean): AsyncIterable<ContainerLine> {
-  const splitters = [new LineSplitter(), new LineSplitter()] as const;
-  for await (const { isStdErr, bytes } of tty ? plainPieces(stream) : framedPieces(stream))
-    for (const line of splitters[isStdErr ? 1 : 0].take(bytes)) yield toLine(line, isStdErr);
+  const [stdout, stderr] = [new LineReader(false), new LineReader(true)];
+  if (tty) for await (const chunk of stream) yield* stdout.take(Buffer.from(chunk));
+  else
+    for await (const { isStdErr, bytes } of frames(stream)) {
+      const reader = isStdErr ? stderr : stdout;
+      // The engine keeps a long line in pieces, each with the time in front.
+      yield* reader.take(reader.isWithinLine ? bytes.subarray(bytes.indexOf(" ") + 1) : bytes);
+    }
+  yield* stdout.end();
+  yield* stderr.end();
 }
 
-const toLine = (text: string, isStdErr: boolean): ContainerLine => {
-  const space = text.indexOf(" ");
-  // A terminal ends its lines with \r\n.
-  return {
-    message: text.slice(space + 1).replace(/\r$/, ""),
-    isStdErr,
-    timestamp: Date.parse(text.slice(0, space)) || 0,
-  };
-};
-
-interface Piece {
+interface Frame {
   readonly isStdErr: boolean;
   readonly bytes: Buffer;
 }
 
-async function* plainPieces(stream: Bytes): AsyncIterable<Piece> {
-  for await (const chunk of stream) yield { isStdErr: false, bytes: Buffer.from(chunk) };
-}
-
-async function* framedPieces(stream: Bytes): AsyncIterable<Piece> {
+async function* frames(stream: Bytes): AsyncIterable<Frame> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
     rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, Buffer.from(chunk)]);
@@ -55,16 +57,53 @@ async function* framedPieces(stream: Bytes): AsyncIterable<Piece> {
   }
 }
 
-class LineSplitter {
+/** One of a container's streams, line by line: time, space, message. */
+class LineReader {
+  readonly #isStdErr: boolean;
   readonly #decoder = new StringDecoder("utf8");
-  #rest = "";
+  /** What has come of the line under way, but for what was passed on already. */
+  #text = "";
+  /** Of the line under way, once a piece of it was passed on. */
+  #timestamp: number | undefined;
 
-  take(bytes: Buffer): string[] {
-    const lines = (this.#rest + this.#decoder.write(bytes)).split("\n");
-    this.#rest = lines.pop() ?? "";
-    if (this.#rest.length <= longestLine) return lines;
-    lines.push(this.#rest);
-    this.#rest = "";
-    return lines;
+  constructor(isStdErr: boolean) {
+    this.#isStdErr = isStdErr;
+  }
+
+  get isWithinLine(): boolean {
+    return this.#text !== "" || this.#timestamp !== undefined;
+  }
+
+  *take(bytes: Buffer): Iterable<ContainerLine> {
+    const lines = (this.#text + this.#decoder.write(bytes)).split("\n");
+    this.#text = lines.pop() ?? "";
+    for (const line of lines) {
+      yield* this.#piece(line);
+      this.#timestamp = undefined;
+    }
+    if (this.#text.length > longestLine) yield* this.#passOn();
+  }
+
+  /** The last words, if they did not end their line. */
+  *end(): Iterable<ContainerLine> {
+    if (this.#text !== "") yield* this.#passOn();
+  }
+
+  *#passOn(): Iterable<ContainerLine> {
+    const text = this.#text;
+    this.#text = "";
+    yield* this.#piece(text);
+  }
+
+  *#piece(text: string): Iterable<ContainerLine> {
+    // A terminal ends its lines with \r\n.
+    const message = text.replace(/\r$/, "");
+    if (this.#timestamp !== undefined) {
+      if (message !== "") yield { message, isStdErr: this.#isStdErr, timestamp: this.#timestamp };
+      return;
+    }
+    const space = message.indexOf(" ");
+    this.#timestamp = Date.parse(message.slice(0, space)) || 0;
+    yield { message: message.slice(space + 1), isStdErr: this.#isStdErr, timestamp: this.#timestamp };
   }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Dirent } from "node:fs";
 import { chmod, link, lstat, mkdir, open, readFile, readdir, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Folders, LockResult } from "../../core/ports/folders.ts";
@@ -7,6 +8,9 @@ const folder = "tmp/balena-supervisor/services";
 /** Today's lock and the one of old; either blocks, and we take both. */
 const lockNames = ["updates.lock", "resin-updates.lock"];
 const takeOverNames = ["handover-complete", "resin-kill-me"];
+
+/** A lock that is not in its place yet. */
+const draftPrefix = ".lock-";
 
 /** The original's mark on its own locks: they belong to this user ("nobody"). */
 const lockUid = 65534;
@@ -17,7 +21,7 @@ const lockText = "fairlead\n";
 export class FileFolders implements Folders {
   readonly root: string;
   readonly #path: string;
-  readonly #held = new Map<number, Set<string>>();
+  readonly #held = new Map<number, readonly string[]>();
 
   /**
    * @param hostRoot where this process sees the host's root folder
@@ -36,28 +40,30 @@ export class FileFolders implements Folders {
   }
 
   async take(appId: number, services: readonly string[], { force }: { readonly force: boolean }): Promise<LockResult> {
-    const held = this.#held.get(appId) ?? new Set<string>();
+    const held = this.#held.get(appId) ?? [];
     const taken: string[] = [];
-    for (const service of services) {
-      await this.prepare(appId, service);
-      for (const name of lockNames) {
-        const path = join(this.#folderOf(appId, service), name);
-        if (held.has(path)) continue;
-        if (await this.#takeOne(path, force)) taken.push(path);
-        else {
-          await Promise.all(taken.map(remove));
-          return { taken: false, by: service };
+    let complete = false;
+    try {
+      for (const service of services.filter((one) => !held.includes(one))) {
+        await this.prepare(appId, service);
+        for (const path of this.#locksOf(appId, service)) {
+          if (!(await this.#takeOne(path, force))) return { taken: false, by: service };
+          taken.push(path);
         }
       }
+      complete = true;
+    } finally {
+      if (!complete) await Promise.all(taken.map(remove));
     }
-    this.#held.set(appId, new Set([...held, ...taken]));
+    this.#held.set(appId, [...new Set([...held, ...services])]);
     return { taken: true };
   }
 
   async #takeOne(path: string, force: boolean): Promise<boolean> {
     if ((await this.#create(path)) || (await isOurs(path))) return true;
     if (!force) return false;
-    await remove(path);
+    // A folder with something in it is nobody's lock, and not ours to remove.
+    await remove(path).catch(unless("ENOTEMPTY"));
     return this.#create(path);
   }
 
@@ -66,7 +72,7 @@ export class FileFolders implements Folders {
    * making and giving it away, it would look like a user's for ever.
    */
   async #create(path: string): Promise<boolean> {
-    const draft = join(this.#path, `.lock-${randomUUID()}`);
+    const draft = join(this.#path, draftPrefix + randomUUID());
     const file = await open(draft, "wx", 0o444);
     try {
       await file.write(lockText);
@@ -88,20 +94,20 @@ export class FileFolders implements Folders {
   async release(appId: number): Promise<void> {
     const held = this.#held.get(appId) ?? [];
     this.#held.delete(appId);
-    for (const path of held) if (await isOurs(path)) await remove(path);
+    for (const path of held.flatMap((service) => this.#locksOf(appId, service)))
+      if (await isOurs(path)) await remove(path);
   }
 
-  held(): readonly number[] {
-    return [...this.#held.keys()];
+  held(): ReadonlyMap<number, readonly string[]> {
+    return new Map(this.#held);
   }
 
   async clearLeftovers(): Promise<void> {
-    for (const appId of await entries(this.#path))
-      for (const service of await entries(join(this.#path, appId)))
-        for (const name of lockNames) {
-          const path = join(this.#path, appId, service, name);
-          if (await isOurs(path)) await remove(path);
-        }
+    const found = await entries(this.#path);
+    for (const { name } of found) if (name.startsWith(draftPrefix)) await remove(join(this.#path, name));
+    for (const appId of folders(found))
+      for (const service of folders(await entries(join(this.#path, appId))))
+        for (const path of this.#locksOf(appId, service)) if (await isOurs(path)) await remove(path);
   }
 
   async hasTakenOver(appId: number, service: string): Promise<boolean> {
@@ -114,8 +120,12 @@ export class FileFolders implements Folders {
       await rm(join(this.#folderOf(appId, service), name), { recursive: true, force: true });
   }
 
-  #folderOf(appId: number, service: string): string {
+  #folderOf(appId: number | string, service: string): string {
     return join(this.#path, String(appId), service);
+  }
+
+  #locksOf(appId: number | string, service: string): string[] {
+    return lockNames.map((name) => join(this.#folderOf(appId, service), name));
   }
 }
 
@@ -137,17 +147,17 @@ async function isOurs(path: string): Promise<boolean> {
   return stats.uid === lockUid || (stats.size === lockText.length && (await readFile(path, "utf8")) === lockText);
 }
 
-/** A lock of proper-lockfile is an empty folder; one with something in it is nobody's lock. */
+/** A lock of proper-lockfile is an empty folder; nothing else that is a folder is removed. */
 const remove = (path: string): Promise<void> =>
   unlink(path).catch((error: unknown) =>
     codeOf(error) === "EISDIR" || codeOf(error) === "EPERM" ? rmdir(path) : unlessGone(undefined)(error),
   );
 
-const entries = (path: string): Promise<string[]> =>
-  readdir(path, { withFileTypes: true }).then(
-    (all) => all.filter((entry) => entry.isDirectory()).map(({ name }) => name),
-    unlessGone([]),
-  );
+const entries = (path: string): Promise<Dirent[]> =>
+  readdir(path, { withFileTypes: true }).catch(unlessGone<Dirent[]>([]));
+
+const folders = (found: readonly Dirent[]): string[] =>
+  found.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && "code" in error ? error.code : undefined);
 

@@ -1,21 +1,32 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import type { Fetch } from "../../core/http/fetch.ts";
 
-/** A node:http request listener for any server: streams both ways, with back-pressure; ends what the client leaves. */
-export const toNodeListener = (fetch: Fetch) =>
+/** Answers one request of a node:http server. */
+export type NodeListener = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+/**
+ * A request listener for any node:http server: streams both ways, with back-pressure; ends what the client leaves. It
+ * reads the body itself, so it comes before whatever parses bodies.
+ */
+export const toNodeListener = (fetch: Fetch): NodeListener =>
   // Replacing the global Request and Response is faster, but they belong to whoever owns the process.
-  getRequestListener((request) => fetch(request), { overrideGlobalObjects: false });
+  getRequestListener((request) => fetch(request), { ...nameless, overrideGlobalObjects: false });
+
+/** HTTP/1.0 need not say whom it asks. */
+const nameless = { hostname: "localhost" };
+
+/** The same for a process of our own. */
+export const toOwnListener = (fetch: Fetch): NodeListener => getRequestListener((request) => fetch(request), nameless);
 
 /** The API on any number of addresses. */
 export class Listener {
   readonly #servers = new Map<string, Server>();
-  readonly #answer: ReturnType<typeof getRequestListener>;
+  readonly #answer: NodeListener;
   #port: number;
 
-  constructor(fetch: Fetch, port: number) {
-    // This process is ours.
-    this.#answer = getRequestListener((request) => fetch(request));
+  constructor(fetch: Fetch, port: number, toListener = toOwnListener) {
+    this.#answer = toListener(fetch);
     this.#port = port;
   }
 

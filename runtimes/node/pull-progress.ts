@@ -8,16 +8,17 @@ const Message = z.looseObject({
   progressDetail: z.looseObject({ current: z.number().optional(), total: z.number().optional() }).optional(),
 });
 
+/** How much of a layer is there: parts of one. */
 interface Layer {
-  total: number;
+  size: number;
   downloaded: number;
   extracted: number;
 }
 
-/** A layer of which no size is known yet. */
+/** Bytes of a layer of which no size is known yet. */
 const guess = 1;
 
-/** How far a pull is: each layer is half downloaded bytes, half extracted ones. */
+/** How far a pull is: each layer counts by its size, half for its download, half for its extraction. */
 export class PullProgress {
   readonly #layers = new Map<string, Layer>();
   #percent = 0;
@@ -27,27 +28,34 @@ export class PullProgress {
     const { data } = Message.safeParse(value);
     if (!data) return undefined;
     if (data.error !== undefined) return data.error;
-    const { id, status = "", progressDetail = {} } = data;
+    const { id, status = "", progressDetail: { current = 0, total } = {} } = data;
+    // The last word of every pull, also of one for which everything was here already.
+    if (id === undefined && status.startsWith("Status: ")) this.#percent = 100;
     if (id === undefined || /^Pulling from/.test(status)) return undefined;
-    const layer = this.#layers.get(id) ?? { total: guess, downloaded: 0, extracted: 0 };
+    if (status === "Already exists") {
+      // It was here before, and is no part of what is to come.
+      this.#layers.delete(id);
+      return undefined;
+    }
+    const layer = this.#layers.get(id) ?? { size: guess, downloaded: 0, extracted: 0 };
     this.#layers.set(id, layer);
-    const { current = 0, total } = progressDetail;
-    if (total) layer.total = total;
+    if (total) layer.size = total;
+    // Without a total, the engine counts something else than bytes (seconds), or does not know how many there will be.
+    const part = total ? Math.min(current / total, 1) : 0;
     switch (status) {
       case "Downloading":
-        layer.downloaded = current;
+        layer.downloaded = part;
         break;
       case "Verifying Checksum":
       case "Download complete":
-        layer.downloaded = layer.total;
+        layer.downloaded = 1;
         break;
       case "Extracting":
-        layer.downloaded = layer.total;
-        layer.extracted = current;
+        layer.downloaded = 1;
+        layer.extracted = part;
         break;
       case "Pull complete":
-      case "Already exists":
-        layer.downloaded = layer.extracted = layer.total;
+        layer.downloaded = layer.extracted = 1;
         break;
     }
     return undefined;
@@ -56,8 +64,8 @@ export class PullProgress {
   /** Whole percents; never falls, though layers are found on the way. */
   percent(): number {
     const layers = [...this.#layers.values()];
-    const total = layers.reduce((sum, layer) => sum + 2 * layer.total, 0);
-    const done = layers.reduce((sum, layer) => sum + layer.downloaded + layer.extracted, 0);
+    const total = layers.reduce((sum, { size }) => sum + 2 * size, 0);
+    const done = layers.reduce((sum, { size, downloaded, extracted }) => sum + size * (downloaded + extracted), 0);
     this.#percent = Math.max(this.#percent, total === 0 ? 0 : Math.floor((100 * done) / total));
     return this.#percent;
   }

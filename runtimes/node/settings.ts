@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import * as z from "zod";
 
@@ -43,7 +43,11 @@ const Given = z.object({
     ),
   engine: z.enum(["docker", "embedded", "auto"], { error: "expected docker or embedded" }).default("docker"),
   "state-dir": z.string().optional(),
-  "host-root": z.string().default("/"),
+  // The engine is told of folders under it, and knows nothing of where we were started.
+  "host-root": z
+    .string()
+    .default("/")
+    .transform((path) => resolve(path)),
   config: z.string().optional(),
   "led-file": z.string().optional(),
   "docker-host": z.string().optional(),
@@ -133,7 +137,9 @@ function readConfig(file: string): ConfigJson {
   const parsed = ConfigJson.safeParse(json);
   if (parsed.success) return parsed.data;
   throw new SettingsError(
-    parsed.error.issues.map(({ path, message }) => `${file}: ${path.join(".")}: ${message}`).join("\n"),
+    parsed.error.issues
+      .map(({ path, message }) => [file, ...(path.length > 0 ? [path.join(".")] : []), message].join(": "))
+      .join("\n"),
   );
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Store } from "../../core/ports/store.ts";
@@ -9,7 +9,11 @@ export class SqliteStore implements Store {
 
   /** `:memory:` keeps nothing. */
   constructor(file: string) {
-    if (file !== ":memory:") mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    if (file !== ":memory:") {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+      // There are keys in it. SQLite makes its further files with the mode of the first.
+      closeSync(openSync(file, "a", 0o600));
+    }
     this.#database = new DatabaseSync(file);
     this.#database.exec(`
       PRAGMA journal_mode = WAL;

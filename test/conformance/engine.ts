@@ -84,7 +84,7 @@ export function engineSuite(name: string, make: () => Promise<Bench>): void {
       await engine.removeContainer(id);
       await engine.stopContainer(id);
       await engine.removeVolume(volumeName(appId, "none"));
-      await engine.removeImage("never-was-here:1");
+      expect(await engine.removeImage("never-was-here:1")).toBe(true);
     });
 
     test("names are unique", async () => {
@@ -201,10 +201,10 @@ export function engineSuite(name: string, make: () => Promise<Bench>): void {
       await bench.addImage("conformance:used");
       const used = findImage((await look()).images, "conformance:used")?.id ?? "";
       const id = await engine.createContainer("web_1_1_c", { ...spec(), image: used });
-      await engine.removeImage("conformance:used");
+      expect(await engine.removeImage("conformance:used")).toBe(false);
       expect((await look()).images.map((one) => one.id)).toContain(used);
       await engine.removeContainer(id);
-      await engine.removeImage("conformance:used");
+      expect(await engine.removeImage("conformance:used")).toBe(true);
       expect((await look()).images.map((one) => one.id)).not.toContain(used);
     });
 
@@ -271,13 +271,23 @@ export function engineSuite(name: string, make: () => Promise<Bench>): void {
         entrypoint: { entrypoint: ["/bin/sh", "/run.sh"] },
         "entrypoint and command": { entrypoint: "/bin/sh -c", command: ["sleep 100"] },
         environment: { environment: { A: "1", EMPTY: "", SPACED: "a b=c" } },
-        extra_hosts: { extra_hosts: ["a:192.0.2.1", "b:192.0.2.2"] },
+        "environment, the engine's own PATH": {
+          environment: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+        },
+        "environment, names that every object knows": { environment: { constructor: "1", toString: "2" } },
+        extra_hosts: { extra_hosts: ["a:192.0.2.1", "b:192.0.2.2"], network_mode: "bridge" },
+        "extra_hosts, all spellings": {
+          extra_hosts: ["b=192.0.2.2", "a:192.0.2.9", "a:192.0.2.1", "c=[2001:db8::1]", "d:2001:db8::2"],
+          network_mode: "bridge",
+        },
+        "extra_hosts, object": { extra_hosts: { a: ["192.0.2.1", "2001:db8::1"] }, network_mode: "bridge" },
         group_add: { group_add: ["20", 44] },
         "healthcheck of its own": {
           healthcheck: { test: ["CMD", "true"], interval: "2s", timeout: "1s", retries: 2, start_period: "1s" },
         },
         "healthcheck none": { healthcheck: { disable: true } },
         hostname: { hostname: "mine", network_mode: "bridge" },
+        "hostname on the host's network": { hostname: "mine", network_mode: "host" },
         init: { init: true },
         "ipc host": { ipc: "host" },
         labels: { labels: { "com.example.a": "b", "io.resin.features.dbus": "0" } },
@@ -289,22 +299,26 @@ export function engineSuite(name: string, make: () => Promise<Bench>): void {
         "pid host": { pid: "host" },
         pids_limit: { pids_limit: 100 },
         "pids_limit -1": { pids_limit: -1 },
+        "pids_limit -5": { pids_limit: -5 },
         ports: {
           network_mode: "bridge",
           ports: ["48601:80", "48602-48603:90-91/udp", "127.0.0.1::100", "48610-48612:101"],
         },
         privileged: { privileged: true },
+        "privileged, and said to be unconfined": { privileged: true, security_opt: ["label=disable"] },
         read_only: { read_only: true },
         "restart no": { restart: "no" },
         "restart false": { restart: false },
         "restart on-failure:3": { restart: "on-failure:3" },
         "restart unless-stopped": { restart: "unless-stopped" },
         security_opt: { security_opt: ["no-new-privileges:true"] },
+        "security_opt label=disable": { security_opt: ["label=disable"] },
+        "security_opt label=disable, pid host": { security_opt: ["label=disable", "no-new-privileges"], pid: "host" },
         shm_size: { shm_size: "128m" },
         "shm_size 0": { shm_size: 0 },
         stop: { stop_grace_period: "1m30s", stop_signal: "SIGINT" },
         sysctls: { sysctls: { "net.ipv4.ip_forward": 1 }, network_mode: "bridge" },
-        tmpfs: { tmpfs: ["/run", "/scratch:size=1m,mode=1777"] },
+        tmpfs: { tmpfs: ["/run", "/scratch/:size=1m,mode=1777", "/only:ro"] },
         "tty off": { tty: false },
         ulimits: { ulimits: { nofile: 1024, nproc: { soft: 100, hard: 200 } } },
         user: { user: "1000:1000" },
@@ -313,11 +327,14 @@ export function engineSuite(name: string, make: () => Promise<Bench>): void {
         "volumes, long": {
           volumes: [
             { type: "volume", source: "data", target: "/data", read_only: true, volume: { nocopy: true } },
-            { type: "tmpfs", target: "/t", tmpfs: { size: 1000000 } },
+            { type: "tmpfs", target: "/t", tmpfs: { size: 1000000, mode: 0o1777 } },
+            { type: "tmpfs", target: "/only", read_only: true, tmpfs: { size: "1m", mode: "755" } },
           ],
         },
+        "volumes, with detours": { volumes: ["data:/a/../data/", "other://b/./c"] },
         working_dir: { working_dir: "/tmp/" },
         "working_dir /": { working_dir: "/" },
+        "working_dir with detours": { working_dir: "/tmp/./a//../b/" },
         "feature labels": {
           labels: {
             "io.balena.features.procfs": "1",
@@ -342,36 +359,41 @@ export function engineSuite(name: string, make: () => Promise<Bench>): void {
         expect(differences(started?.spec ?? wanted, wanted)).toEqual([]);
       });
 
-      test("an image with opinions of its own", async () => {
-        await bench.addImage("conformance:opinions", [
-          "ENV A=image",
-          "ENV PATH=/bin",
-          "LABEL from=image",
-          "USER 1000",
-          "WORKDIR /tmp",
-          "STOPSIGNAL SIGINT",
-          "HEALTHCHECK --interval=5s CMD true",
-          "VOLUME /anonymous",
-          "EXPOSE 80",
-          'ENTRYPOINT ["/bin/sh"]',
-          'CMD ["/run.sh"]',
-        ]);
-        const id = findImage((await look()).images, "conformance:opinions")?.id ?? "";
-        const opinions = { id, config: await engine.imageConfig(id) };
-        for (const given of [
-          {},
-          { command: ["-c", "sleep 100"] },
-          { entrypoint: ["sleep", "100"] },
-          { user: "0", environment: { A: "mine" } },
-          { healthcheck: { retries: 7 } },
-          { healthcheck: { disable: true } },
-        ]) {
+      describe("from an image with opinions of its own", () => {
+        let opinions: typeof image;
+
+        beforeAll(async () => {
+          await bench.addImage("conformance:opinions", [
+            "ENV A=image",
+            "ENV PATH=/bin",
+            "LABEL from=image",
+            "USER 1000",
+            "WORKDIR /tmp",
+            "STOPSIGNAL SIGINT",
+            "HEALTHCHECK --interval=5s CMD true",
+            "VOLUME /anonymous",
+            "EXPOSE 80",
+            'ENTRYPOINT ["/bin/sh"]',
+            'CMD ["/run.sh"]',
+          ]);
+          const id = findImage((await look()).images, "conformance:opinions")?.id ?? "";
+          opinions = { id, config: await engine.imageConfig(id) };
+        });
+
+        test.each<[object]>([
+          [{}],
+          [{ command: ["-c", "sleep 100"] }],
+          [{ entrypoint: ["sleep", "100"] }],
+          [{ user: "0", environment: { A: "mine" } }],
+          [{ environment: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" } }],
+          [{ healthcheck: { retries: 7 } }],
+          [{ healthcheck: { disable: true } }],
+        ])("%j", async (given) => {
           const wanted = specOf({ network_mode: "none", ...given }, { appId, image: opinions });
           const made = await engine.createContainer("web_1_1_c", wanted);
           await engine.startContainer(made);
           expect(differences((await find(made))?.spec ?? wanted, wanted)).toEqual([]);
-          await bench.sweep();
-        }
+        });
       });
 
       test("several networks, with aliases and addresses", async () => {

@@ -1,13 +1,18 @@
 import { onTestFinished } from "vitest";
 import { createMemoryDevice, type MemoryDevice, type MemoryDeviceOptions } from "../../core/embedded/device.ts";
+import type { Container } from "../../core/model/container.ts";
+import { routes } from "../../core/routes.ts";
 
 /** A device in memory that ends with the test, and what tests do with it. */
 export interface TestDevice extends MemoryDevice {
   readonly get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
   readonly post: (path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
   readonly send: (method: string, path: string, init?: RequestInit) => Promise<Answer>;
+  readonly patch: (path: string, body: unknown, headers?: Record<string, string>) => Promise<Answer>;
   /** Sets a target state, and waits until it is reached. */
   readonly run: (apps: Record<string, object>, more?: object) => Promise<void>;
+  /** The container of a service, as the engine has it now. */
+  readonly container: (service: string) => Promise<Container>;
 }
 
 export interface Answer {
@@ -26,25 +31,32 @@ export async function testDevice(options?: MemoryDeviceOptions): Promise<TestDev
   const send = async (method: string, path: string, init: RequestInit = {}): Promise<Answer> => {
     const response = await device.fetch(new Request(base + path, { method, ...init }));
     const text = await response.text();
-    return { status: response.status, headers: response.headers, text, json: parse(text) };
+    const answer = { status: response.status, headers: response.headers, text, json: parse(text) };
+    expectDeclared(method, path, answer);
+    return answer;
   };
+  const withJson = (body: unknown, headers: Record<string, string>): RequestInit =>
+    body === undefined
+      ? { headers }
+      : { headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) };
   const post = (path: string, body?: unknown, headers: Record<string, string> = {}) =>
-    send(
-      "POST",
-      path,
-      body === undefined
-        ? { headers }
-        : { headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) },
-    );
+    send("POST", path, withJson(body, headers));
   return {
     ...device,
     send,
     get: (path, headers = {}) => send("GET", path, { headers }),
     post,
+    patch: (path, body, headers = {}) => send("PATCH", path, withJson(body, headers)),
     run: async (apps, more = {}) => {
       const answer = await post("/v2/local/target-state", { local: { name: "device", config: {}, apps }, ...more });
       if (answer.status !== 200) throw new Error(answer.text);
       await device.settled();
+    },
+    container: async (service) => {
+      const { containers } = await device.engine.look();
+      const container = containers.find((one) => one.service === service);
+      if (!container) throw new Error(`There is no container of ${service}`);
+      return container;
     },
   };
 }
@@ -56,6 +68,48 @@ function parse(text: string): unknown {
     return undefined;
   }
 }
+
+/**
+ * Throws when an endpoint gives an answer that it does not declare, or one of another form than it declares. What any
+ * endpoint may say (no key, a body that cannot be read, something unforeseen) need not be declared by each.
+ */
+export function expectDeclared(method: string, path: string, { status, headers, text, json }: Answer): void {
+  if (method === "HEAD" || method === "OPTIONS" || status === 304) return;
+  const [pathname = ""] = path.split("?");
+  const route = routes.find((one) => one.method === method && patternOf(one.path).test(pathname));
+  const type = headers.get("content-type");
+  const said = `${method} ${path} answered ${status} ${type ?? "without a content-type"}: ${text.slice(0, 400)}`;
+  if (status === 401 && text === "Unauthorized" && type === plainType) return;
+  if (!route) {
+    if (status !== 404) throw new Error(`${said}\nThere is no such endpoint`);
+    return;
+  }
+  if ([400, 413, 415, 503].includes(status) && type === jsonType && isFailed(json)) return;
+
+  const wire = route.replies[status];
+  if (!wire) throw new Error(`${said}\nDeclared are ${Object.keys(route.replies).join(", ")}`);
+  const isText = wire.type === "text" || (wire.type === "mixed" && type === plainType);
+  const declared = isText ? plainType : wire.type === "mixed" ? jsonType : (wire.contentType ?? null);
+  if (type !== declared) throw new Error(`${said}\nDeclared is ${declared ?? "no content-type"}`);
+  if (wire.type === "empty" && text !== "") throw new Error(`${said}\nDeclared is an empty body`);
+  if (wire.schema && wire.type !== "stream") {
+    const parsed = wire.schema.safeParse(isText ? text : json);
+    if (!parsed.success) throw new Error(`${said}\nIt does not fit: ${parsed.error.message}`);
+  }
+}
+
+const plainType = "text/plain; charset=utf-8";
+const jsonType = "application/json; charset=utf-8";
+
+const patternOf = (path: string): RegExp => new RegExp(`^${path.replace(/:\w+/g, "[^/]+")}/?$`, "i");
+
+const isFailed = (json: unknown): boolean =>
+  typeof json === "object" &&
+  json !== null &&
+  "status" in json &&
+  json.status === "failed" &&
+  "message" in json &&
+  typeof json.message === "string";
 
 /** A service of a target state, v2. */
 export const service = (name: string, id: number, more: object = {}): object => ({

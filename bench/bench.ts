@@ -1,0 +1,47 @@
+import { parseArgs } from "node:util";
+import { noDocker } from "../test/support/docker.ts";
+import { benchImage, callsRow, engineRows } from "./engine-rows.ts";
+import { loadRows, startRow } from "./http-rows.ts";
+import { plannerRow } from "./planner-row.ts";
+import { toMarkdown, type Row } from "./table.ts";
+
+/**
+ * `npm run bench`: what the agent costs, each figure beside a baseline that was measured in the same minutes, turn by
+ * turn; medians. With a Docker engine at DOCKER_HOST, also what it adds to the engine's own time.
+ * The names of parts (start, load, planner, engine, calls) as arguments choose some of them; `--rounds 3` takes fewer.
+ */
+
+const { values, positionals: chosen } = parseArgs({
+  options: { rounds: { type: "string", default: "7" } },
+  allowPositionals: true,
+});
+const rounds = Number(values.rounds);
+if (!Number.isInteger(rounds) || rounds < 1)
+  throw new Error(`--rounds: expected a number of rounds, but got ${values.rounds}`);
+
+const engine = noDocker === undefined ? "docker" : "embedded";
+const image = noDocker === undefined ? await benchImage() : "fairlead-bench:1";
+
+const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
+  start: async () => [await startRow(engine, rounds)],
+  load: () => loadRows(engine, image, rounds),
+  planner: async () => [await plannerRow()],
+  ...(noDocker === undefined && { engine: () => engineRows(rounds), calls: async () => [await callsRow()] }),
+};
+
+const unknown = chosen.filter((name) => !(name in parts));
+if (unknown.length > 0)
+  throw new Error(
+    `Expected parts of ${Object.keys(parts).join(", ")}, but got ${unknown.join(", ")}. ${noDocker ?? ""}`,
+  );
+
+const rows: Row[] = [];
+for (const [name, measure] of Object.entries(parts)) {
+  if (chosen.length > 0 && !chosen.includes(name)) continue;
+  process.stderr.write(`measuring: ${name}\n`);
+  rows.push(...(await measure()));
+}
+process.stdout.write(`${toMarkdown(rows)}\n`);
+if (noDocker !== undefined) process.stdout.write(`\nLeft out, and measured on the engine in memory: ${noDocker}\n`);
+// Whatever a client of the engine keeps open is no reason to stay.
+process.exit(0);

@@ -1,0 +1,96 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { get } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "../test/support/docker.ts";
+
+const root = join(import.meta.dirname, "..");
+
+/** A server in a process of its own, once it has answered `/ping`. */
+export interface Served {
+  readonly url: string;
+  /** Milliseconds from the start of the process to the first 200. */
+  readonly startMs: number;
+  /** Resident memory, in MB of a million bytes. */
+  readonly rss: () => number;
+  /** CPU time since the start, of all threads, in steps of 10 ms. */
+  readonly cpuMs: () => number;
+  readonly stop: () => Promise<void>;
+}
+
+async function serve(
+  makeArgs: (port: number) => readonly string[],
+  environment: Readonly<Record<string, string | undefined>> = {},
+): Promise<Served> {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const begun = performance.now();
+  const child = spawn(process.execPath, [...makeArgs(port)], {
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  while (!(await answers(`${url}/ping`))) {
+    if (child.exitCode !== null) throw new Error(`${makeArgs(port).join(" ")} ended with ${child.exitCode}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  const startMs = performance.now() - begun;
+  return {
+    url,
+    startMs,
+    rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) * 1.024e-3,
+    cpuMs: () => {
+      // Fields 14 and 15, in clock ticks of 1/100 s; the name in field 2 ends with the last parenthesis. Source: proc_pid_stat(5).
+      const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+      return (Number(fields[11]) + Number(fields[12])) * 10;
+    },
+    stop: async () => {
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
+const answers = (url: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const request = get(url, { agent: false }, (response) => {
+      response.resume().once("end", () => resolve(response.statusCode === 200));
+    });
+    request.once("error", () => resolve(false));
+  });
+
+/** What a server answers, byte for byte but for what node:http adds itself. */
+export interface Answer {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export async function answerOf(url: string): Promise<Answer> {
+  const response = await fetch(url);
+  const own = new Set(["date", "connection", "keep-alive", "transfer-encoding"]);
+  return {
+    headers: Object.fromEntries([...response.headers].filter(([name]) => !own.has(name))),
+    body: await response.text(),
+  };
+}
+
+export const startBare = (answers: Readonly<Record<string, Answer>> = {}): Promise<Served> =>
+  serve((port) => [join(import.meta.dirname, "bare-server.js"), String(port), JSON.stringify(answers)]);
+
+export type EngineKind = "docker" | "embedded";
+
+/** The built program, on an empty state, or on the one in `folder`. */
+export async function startBuilt(engine: EngineKind, dockerHost?: string): Promise<Served> {
+  const folder = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
+  const settings = ["--engine", engine, "--state-dir", join(folder, "state"), "--host-root", folder];
+  const served = await serve(
+    (port) => [join(root, "dist/cli.js"), "agent", "--port", String(port), ...settings],
+    dockerHost === undefined ? {} : { DOCKER_HOST: dockerHost },
+  );
+  const stop = async () => {
+    await served.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { ...served, stop };
+}

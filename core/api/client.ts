@@ -1,0 +1,84 @@
+import { none, type Endpoint, type Nothing, type Replies, type ReplyOf, type SentOf } from "./endpoint.ts";
+import { common } from "./fields.ts";
+
+/** What any call may bring, besides the endpoint's own replies. */
+type Common = ReplyOf<typeof common>;
+
+interface Answer {
+  readonly status: number;
+  readonly body?: unknown;
+}
+
+interface ClientOptions {
+  /** Where the device is: "http://10.0.0.7:48484". */
+  readonly base: string;
+  /** The global one, a supervisor's own, or a tunnel's. */
+  readonly fetch: (request: Request) => Promise<Response>;
+  /** A key: `{ authorization: "Bearer …" }`. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Typed calls: `call(endpoints.restart, { body: { appId: 1 } })` resolves with a reply that narrows by its status.
+ * Throws when the answer is none that the endpoint declares.
+ */
+export const createClient =
+  ({ base, fetch, headers = {} }: ClientOptions) =>
+  async <P, B, R extends Replies, SentP, SentB>(
+    endpoint: Endpoint<P, B, R, SentP, SentB>,
+    ...[sent]: Nothing extends SentOf<SentP, SentB> ? [sent?: SentOf<SentP, SentB>] : [sent: SentOf<SentP, SentB>]
+  ): Promise<ReplyOf<R> | Common> => {
+    const { method, path, replies } = endpoint;
+    const { params, body }: { readonly params?: unknown; readonly body?: unknown } = sent ?? {};
+    const carries = endpoint.body !== none && body !== undefined;
+    const response = await fetch(
+      new Request(new URL(fill(path, params), base), {
+        method,
+        headers: { ...headers, ...(carries && { "content-type": "application/json" }) },
+        ...(carries && { body: JSON.stringify(body) }),
+      }),
+    );
+    const answer: Answer = { status: response.status, body: await bodyOf(response, replies) };
+    if (isReply(replies, answer) || isReply(common, answer)) return answer;
+    throw new Error(
+      `${method} ${path} answered ${response.status}, which it does not declare: ${JSON.stringify(answer.body)}`,
+    );
+  };
+
+/** Parameters go where the path wants them, the others into the query. */
+function fill(path: string, params: unknown): string {
+  const left = new Map(
+    Object.entries(params ?? {})
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, String(value)]),
+  );
+  const filled = path.replace(/:(\w+)/g, (_, name: string) => {
+    const value = left.get(name) ?? "";
+    left.delete(name);
+    return encodeURIComponent(value);
+  });
+  return left.size > 0 ? `${filled}?${new URLSearchParams([...left]).toString()}` : filled;
+}
+
+async function bodyOf(response: Response, replies: Replies): Promise<unknown> {
+  const type = response.headers.get("content-type");
+  if (replies[response.status]?.type === "stream") return response.body;
+  if (type === null) return undefined;
+  return type.startsWith("application/json") ? response.json() : response.text();
+}
+
+function isReply<R extends Replies>(replies: R, answer: Answer | ReplyOf<R>): answer is ReplyOf<R> {
+  const wire = replies[answer.status];
+  switch (wire?.type) {
+    case undefined:
+      return false;
+    case "empty":
+      return answer.body === undefined;
+    case "stream":
+      return answer.body instanceof ReadableStream;
+    case "json":
+    case "text":
+    case "mixed":
+      return wire.schema?.safeParse(answer.body).success ?? false;
+  }
+}

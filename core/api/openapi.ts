@@ -1,0 +1,83 @@
+import * as z from "zod";
+import { none, type Endpoint, type Replies, type Wire } from "./endpoint.ts";
+import { common } from "./fields.ts";
+
+type Described = Pick<
+  Endpoint<unknown, unknown, Replies>,
+  "method" | "path" | "summary" | "open" | "params" | "body" | "replies"
+>;
+
+/** The endpoints as an OpenAPI 3.1 document; each one's name is its operationId. */
+export const toOpenApi = (
+  endpoints: Readonly<Record<string, Described>>,
+  info: { title: string; version: string },
+) => ({
+  openapi: "3.1.0",
+  info,
+  components: {
+    securitySchemes: {
+      header: { type: "http", scheme: "bearer" },
+      query: { type: "apiKey", in: "query", name: "apikey" },
+    },
+  },
+  security: [{ header: [] }, { query: [] }],
+  paths: toPaths(endpoints),
+});
+
+function toPaths(endpoints: Readonly<Record<string, Described>>): Record<string, Record<string, object>> {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const [operationId, endpoint] of Object.entries(endpoints)) {
+    const path = endpoint.path.replace(/:(\w+)/g, "{$1}");
+    (paths[path] ??= {})[endpoint.method.toLowerCase()] = { operationId, ...toOperation(endpoint) };
+  }
+  return paths;
+}
+
+function toOperation({ path, summary, open, params, body, replies }: Described) {
+  const { properties = {}, required = [] } = toJsonSchema(params, "input");
+  const parameters = Object.entries(properties).map(([name, schema]) => {
+    const inPath = path.includes(`:${name}`);
+    return { name, in: inPath ? "path" : "query", required: inPath || required.includes(name), schema };
+  });
+  const statuses = [...new Set([...Object.keys(replies), ...(open ? [] : Object.keys(common))])].map(Number);
+  return {
+    summary,
+    ...(open && { security: [] }),
+    ...(parameters.length > 0 && { parameters }),
+    ...(body !== none && { requestBody: { content: { "application/json": { schema: toJsonSchema(body, "input") } } } }),
+    responses: Object.fromEntries(statuses.map((status) => [status, toResponse(wiresOf(replies, status))])),
+  };
+}
+
+/** A status may come in the endpoint's own form, and in the one that all of them share. */
+const wiresOf = (replies: Replies, status: number): Wire<unknown>[] => {
+  const shared: Replies = common;
+  return [shared[status], replies[status]].filter((wire) => wire !== undefined);
+};
+
+function toResponse(wires: readonly Wire<unknown>[]) {
+  const content = Object.fromEntries(
+    wires.flatMap((wire) =>
+      contentTypes(wire).map((type) => [type, wire.schema ? { schema: toJsonSchema(wire.schema, "output") } : {}]),
+    ),
+  );
+  return { description: "", ...(Object.keys(content).length > 0 && { content }) };
+}
+
+const contentTypes = ({ type, contentType }: Wire<unknown>): string[] => {
+  switch (type) {
+    case "mixed":
+      return ["application/json", "text/plain"];
+    case "empty":
+      return [];
+    case "json":
+    case "text":
+    case "stream":
+      return [contentType?.split(";")[0] ?? "application/octet-stream"];
+  }
+};
+
+const toJsonSchema = (schema: z.ZodType, io: "input" | "output") => {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
+  return rest;
+};

@@ -1,0 +1,14 @@
+/** `fairlead/testing`: a whole device in memory, and its parts, for tests of whatever talks to the API. */
+export { createMemoryDevice, memoryIdentity, type MemoryDevice, type MemoryDeviceOptions } from "./device.ts";
+export { EmbeddedEngine, type EmbeddedOptions, type Program } from "./engine.ts";
+export {
+  MemoryFolders,
+  MemoryGateway,
+  MemoryHostname,
+  MemoryLed,
+  MemoryLog,
+  MemoryPower,
+  MemoryProxy,
+  MemoryStore,
+  memorySystem,
+} from "./ports.ts";

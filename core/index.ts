@@ -1,0 +1,23 @@
+/**
+ * `fairlead`: the supervisor itself, for any runtime with Web standards. It reaches the world only through the `Ports`
+ * that it is given; `fairlead/node` has those of a Linux machine, `fairlead/testing` has all of them in memory.
+ */
+export { createSupervisor, supervisorVersion, type Identity, type Supervisor } from "./supervisor.ts";
+export type { Caller, Fetch } from "./http/fetch.ts";
+export { everything, type Scope } from "./model/scope.ts";
+
+export { endpoints } from "./api/index.ts";
+export type { Endpoint, Input, Reply } from "./api/endpoint.ts";
+
+export { isMissing, type Missing, type Ports } from "./ports/index.ts";
+export { systemClock, type Clock } from "./ports/clock.ts";
+export { EngineError, type ContainerLine, type Engine, type EngineEvent, type EngineState } from "./ports/engine.ts";
+export type { Folders, LockResult } from "./ports/folders.ts";
+export type * from "./ports/host.ts";
+export type { Log } from "./ports/log.ts";
+export type { Store } from "./ports/store.ts";
+
+/** What an `Engine` is asked for and shows. */
+export type { Container, ContainerSpec, RestartPolicy } from "./model/container.ts";
+export type { Image, ImageConfig, ImageReference } from "./model/image.ts";
+export type { Network, NetworkSpec, Volume, VolumeSpec } from "./model/network.ts";

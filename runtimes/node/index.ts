@@ -1,0 +1,7 @@
+/** `fairlead/node`: the agent inside a program of yours, and the pieces that it is made of. */
+export { toNodeListener } from "./listener.ts";
+export { embedAgent, startAgent, type Agent, type EmbeddedAgent } from "./agent.ts";
+export { readSettings, SettingsError, type ConfigJson, type Settings } from "./settings.ts";
+export { consoleLog } from "./log.ts";
+export { SqliteStore } from "./sqlite-store.ts";
+export { FileFolders, seenByEngine } from "./file-folders.ts";

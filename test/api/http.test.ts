@@ -1,0 +1,517 @@
+import { deflateSync, gzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { routes } from "../../core/routes.ts";
+import { app, expectDeclared, testDevice, type TestDevice } from "../support/device.ts";
+import { empty, failed, json, ok, seen, text, unauthorized } from "./answers.ts";
+import { bearer, managedDevice, twoApps } from "./managed.ts";
+
+const version = json(200, { status: "success", version: "19.0.5" });
+
+/** Every endpoint, with something in the place of its parameters. */
+const endpoints = routes.map(({ method, path, open }) => ({ method, path: path.replace(":appId", "1"), open }));
+const withKey = endpoints.filter(({ open }) => !open);
+
+describe("without a key, a managed device", () => {
+  test.each(["/ping", "/v1/healthy"])("answers GET %s and its HEAD", async (path) => {
+    const device = await managedDevice();
+    expect((await device.get(path)).status).toBe(200);
+    expect((await device.send("HEAD", path)).status).toBe(200);
+  });
+
+  test.each(withKey)("refuses $method $path", async ({ method, path }) => {
+    const device = await managedDevice();
+    expect(seen(await device.send(method, path))).toEqual(unauthorized);
+  });
+
+  test.each([
+    ["an unknown path", "GET", "/nope"],
+    ["a path that is open for another method", "POST", "/ping"],
+    ["OPTIONS", "OPTIONS", "/v1/device"],
+    ["a path that cannot be decoded", "GET", "/v1/apps/%zz"],
+  ])("refuses %s before it tells what is wrong", async (_, method, path) => {
+    const device = await managedDevice();
+    expect(seen(await device.send(method, path))).toEqual(unauthorized);
+  });
+
+  test("refuses HEAD, without a body", async () => {
+    const device = await managedDevice();
+    expect(await device.send("HEAD", "/v1/device")).toMatchObject({ status: 401, text: "" });
+  });
+
+  test("refuses a body that cannot be read before it reads it", async () => {
+    const device = await managedDevice();
+    const headers = { "content-type": "application/json" };
+    expect(seen(await device.send("POST", "/v1/restart", { headers, body: "{bad" }))).toEqual(unauthorized);
+  });
+
+  test("does not take the key from the body", async () => {
+    const device = await managedDevice();
+    const apikey = device.supervisor.keys.global();
+    expect(seen(await device.post("/v1/update", { apikey }))).toEqual(unauthorized);
+    const body = new URLSearchParams({ apikey });
+    expect(seen(await device.send("POST", "/v1/update", { body }))).toEqual(unauthorized);
+  });
+});
+
+describe("the key", () => {
+  const query = (search: (key: string) => string) => (key: string) => ({
+    path: `/v2/version?${search(key)}`,
+    headers: {},
+  });
+  const header = (authorization: (key: string) => string) => (key: string) => ({
+    path: "/v2/version",
+    headers: { authorization: authorization(key) },
+  });
+  const both = (apikey: string, authorization: string) => (key: string) => ({
+    path: `/v2/version?apikey=${apikey.replace("KEY", key)}`,
+    headers: { authorization: `Bearer ${authorization.replace("KEY", key)}` },
+  });
+
+  test.each([
+    ["?apikey=KEY", query((key) => `apikey=${key}`)],
+    ["Bearer KEY", header((key) => `Bearer ${key}`)],
+    ["bearer KEY", header((key) => `bearer ${key}`)],
+    ["ApiKey KEY", header((key) => `ApiKey ${key}`)],
+    ["apikey KEY", header((key) => `apikey ${key}`)],
+    ["a right query and a wrong header", both("KEY", "wrong")],
+    ["an empty query and a right header", both("", "KEY")],
+  ])("is accepted as %s", async (_, request) => {
+    const device = await managedDevice();
+    const { path, headers } = request(device.supervisor.keys.global());
+    expect(seen(await device.get(path, headers))).toEqual(version);
+  });
+
+  test.each([
+    ["?apikey=wrong", query(() => "apikey=wrong")],
+    ["?apikey=", query(() => "apikey=")],
+    ["?apiKey=KEY", query((key) => `apiKey=${key}`)],
+    ["?APIKEY=KEY", query((key) => `APIKEY=${key}`)],
+    ["?apikey=KEY&apikey=KEY", query((key) => `apikey=${key}&apikey=${key}`)],
+    ["?apikey[]=KEY", query((key) => `apikey[]=${key}`)],
+    ["a part of it", header((key) => `Bearer ${key.slice(0, -1)}`)],
+    ["more than it", header((key) => `Bearer ${key}0`)],
+    ["it in upper case", header((key) => `Bearer ${key.toUpperCase()}`)],
+    ["Basic KEY", header((key) => `Basic ${key}`)],
+    ["Token KEY", header((key) => `Token ${key}`)],
+    ["KEY alone", header((key) => key)],
+    ["two spaces", header((key) => `Bearer  ${key}`)],
+    ["characters that no key has", header(() => "Bearer ab-cd.ef")],
+    ["Bearer alone", header(() => "Bearer ")],
+    ["a wrong query and a right header", both("wrong", "KEY")],
+    ["the cloud's key for the device", header(() => "Bearer k")],
+  ])("is refused as %s", async (_, request) => {
+    const device = await managedDevice();
+    const { path, headers } = request(device.supervisor.keys.global());
+    expect(seen(await device.get(path, headers))).toEqual(unauthorized);
+  });
+
+  test("of any service is good for what concerns the whole device", async () => {
+    const device = await twoApps({ ports: { journal: { read: () => new Blob(["a line\n"]).stream() } } });
+    const key = await device.keyOf(2, "db");
+    for (const path of ["/v1/device", "/v1/device/host-config", "/v2/version", "/v2/device/name", "/v2/device/tags"])
+      expect([path, (await device.get(path, key)).status]).toEqual([path, 200]);
+    for (const path of ["/v2/device/vpn", "/v2/local/target-state", "/v2/local/device-info", "/v2/state/status"])
+      expect([path, (await device.get(path, key)).status]).toEqual([path, 200]);
+    expect((await device.patch("/v1/device/host-config", { network: { hostname: "x" } }, key)).status).toBe(200);
+    expect((await device.patch("/v2/device/tags", { a: "b" }, key)).status).toBe(202);
+    expect((await device.post("/v1/blink", undefined, key)).status).toBe(200);
+    expect((await device.post("/v1/update", {}, key)).status).toBe(204);
+    expect((await device.post("/v2/journal-logs", {}, key)).status).toBe(200);
+    expect((await device.post("/v1/reboot", {}, key)).status).toBe(202);
+    expect((await device.post("/v1/shutdown", {}, key)).status).toBe(202);
+  });
+
+  test("may be left out where the way by which a request came has settled who asks", async () => {
+    const device = await twoApps();
+    const ask = (path: string, apps: readonly number[] | "all") =>
+      device.fetch(new Request(`http://device${path}`), { scope: { apps } });
+    expect((await ask("/v1/apps/1", "all")).status).toBe(200);
+    expect((await ask("/v1/apps/1", [1])).status).toBe(200);
+    expect((await ask("/v1/apps/2", [1])).status).toBe(401);
+  });
+});
+
+describe("local mode", () => {
+  test.each([{}, bearer("unknown"), { authorization: "Basic x" }])(
+    "needs no key, whatever comes along: %j",
+    async (headers) => {
+      const device = await testDevice();
+      expect(seen(await device.get("/v2/version", headers))).toEqual(version);
+      expect(seen(await device.get("/v2/version?apikey=unknown", headers))).toEqual(version);
+    },
+  );
+
+  test("puts everything into scope, also for a key of one application", async () => {
+    const device = await testDevice();
+    const labels = { "io.balena.features.supervisor-api": "1" };
+    await device.run({ "1": app({ one: { labels } }), "2": app({ two: {} }, { name: "other" }) });
+    const key = bearer((await device.container("one")).spec.environment["BALENA_SUPERVISOR_API_KEY"] ?? "");
+    expect((await device.get("/v1/apps/2", key)).status).toBe(200);
+  });
+
+  test("opens a managed device, and closes it again when it ends", async () => {
+    const device = await managedDevice();
+    await device.runCloud({}, { SUPERVISOR_LOCAL_MODE: "1" });
+    expect(seen(await device.get("/v2/version", bearer("unknown")))).toEqual(version);
+    await device.runCloud({}, { SUPERVISOR_LOCAL_MODE: "0" });
+    expect(seen(await device.get("/v2/version", bearer("unknown")))).toEqual(unauthorized);
+  });
+});
+
+describe("paths and methods", () => {
+  test.each(endpoints)("$path answers no other methods than its own", async ({ method, path }) => {
+    const device = await testDevice();
+    const methods = endpoints.filter((one) => one.path === path).map((one) => one.method);
+    for (const other of (["PUT", "DELETE", "POST", "PATCH"] as const).filter(
+      (one) => !methods.some((own) => own === one),
+    ))
+      expect(seen(await device.send(other, path))).toEqual(text(404, `Cannot ${other} ${path}`));
+    if (!methods.includes("GET")) expect(seen(await device.get(path))).toEqual(text(404, `Cannot GET ${path}`));
+    expect(methods).toContain(method);
+  });
+
+  test.each(["/", "/nope", "/v1", "/v2", "/v3/x", "/v1/apps", "/v1/apps/", "/v2/local", "/v2//version", "//ping"])(
+    "there is no %s",
+    async (path) => {
+      const device = await testDevice();
+      expect(seen(await device.get(path))).toEqual(text(404, `Cannot GET ${path}`));
+    },
+  );
+
+  test.each(["/PING", "/ping/", "/Ping/?x=1", "/ping?"])("%s is the ping", async (path) => {
+    const device = await testDevice();
+    expect(seen(await device.get(path))).toEqual(ok);
+  });
+
+  test.each(["/ping?x=100%25", "/ping?x=%zz", "/ping?x=%"])(
+    "%s is the ping: the query is none of its business",
+    async (path) => {
+      const device = await testDevice();
+      expect(seen(await device.get(path))).toEqual(ok);
+    },
+  );
+
+  test("the query is decoded once", async () => {
+    const device = await testDevice();
+    await device.run({ "1": app({ one: {} }) });
+    expect((await device.get("/v2/containerId?service=%6Fne")).status).toBe(200);
+    expect((await device.get("/v2/containerId?service=%256Fne")).status).toBe(503);
+  });
+
+  test.each(["/V2/Version", "/v2/VERSION/", "/v2/version?a=b&a=c"])("%s is the version", async (path) => {
+    const device = await testDevice();
+    expect(seen(await device.get(path))).toEqual(version);
+  });
+
+  test("parameters are decoded, and one that cannot be is named", async () => {
+    const device = await testDevice();
+    expect(seen(await device.get("/v2/applications/%31%30/state"))).toEqual(
+      failed(409, "Application ID does not exist: 10"),
+    );
+    expect(seen(await device.get("/v1/apps/%zz"))).toEqual(
+      failed(400, "Failed to decode param, expected valid %-encoding: %zz"),
+    );
+  });
+
+  test.each(endpoints.filter(({ method }) => method === "GET"))(
+    "HEAD $path is GET without the body",
+    async ({ path }) => {
+      const device = await testDevice();
+      await device.settled();
+      const head = await device.send("HEAD", path);
+      if (path === "/v2/local/logs") {
+        expect(head).toMatchObject({ status: 200, text: "" });
+        return;
+      }
+      const get = await device.get(path);
+      expect(head).toMatchObject({ status: get.status, text: "" });
+      for (const name of ["content-type", "etag"]) expect(head.headers.get(name)).toBe(get.headers.get(name));
+      if (get.text) expect(head.headers.get("content-length")).toBe(String(new TextEncoder().encode(get.text).length));
+    },
+  );
+
+  test("HEAD of a path that is not there has no body either", async () => {
+    const device = await testDevice();
+    expect(await device.send("HEAD", "/nope")).toMatchObject({ status: 404, text: "" });
+  });
+
+  test.each([
+    ["/ping", "GET,HEAD"],
+    ["/v1/device/host-config", "GET,HEAD,PATCH"],
+    ["/v2/local/target-state", "GET,HEAD,POST"],
+    ["/v2/device/tags", "GET,HEAD,PATCH"],
+    ["/v1/reboot", "POST"],
+    ["/V1/Apps/1/Stop/", "POST"],
+  ])("OPTIONS %s tells %s", async (path, methods) => {
+    const device = await testDevice();
+    const answer = await device.send("OPTIONS", path);
+    expect(seen(answer)).toEqual(text(200, methods));
+    expect(answer.headers.get("allow")).toBe(methods);
+  });
+
+  test("OPTIONS of a path that is not there is 404", async () => {
+    const device = await testDevice();
+    expect(seen(await device.send("OPTIONS", "/nope"))).toEqual(text(404, "Cannot OPTIONS /nope"));
+  });
+});
+
+describe("entity tags", () => {
+  const tagOf = async (device: TestDevice, path: string) => (await device.get(path)).headers.get("etag") ?? "";
+
+  test("are weak, the same for the same answer, and others for another", async () => {
+    const device = await testDevice();
+    await device.settled();
+    const tag = await tagOf(device, "/v2/version");
+    expect(tag).toMatch(/^W\/"[^"]+"$/);
+    expect(await tagOf(device, "/v2/version")).toBe(tag);
+    expect(await tagOf(device, "/v2/device/name")).not.toBe(tag);
+    const before = await tagOf(device, "/v2/applications/state");
+    await device.run({ "1": app({ one: {} }) });
+    expect(await tagOf(device, "/v2/applications/state")).not.toBe(before);
+  });
+
+  test.each([
+    (tag: string) => tag,
+    (tag: string) => tag.replace("W/", ""),
+    (tag: string) => `"other", ${tag}`,
+    () => "*",
+  ])("304 without a body tells a caller that it knows the answer already (%#)", async (known) => {
+    const device = await testDevice();
+    const tag = await tagOf(device, "/v2/version");
+    const answer = await device.get("/v2/version", { "if-none-match": known(tag) });
+    expect(seen(answer)).toEqual(empty(304));
+    expect(answer.headers.get("etag")).toBe(tag);
+  });
+
+  test("a caller that knows another answer gets this one", async () => {
+    const device = await testDevice();
+    expect(seen(await device.get("/v2/version", { "if-none-match": 'W/"other"' }))).toEqual(version);
+    const tag = await tagOf(device, "/v2/version");
+    const fresh = { "if-none-match": tag, "cache-control": "no-cache" };
+    expect(seen(await device.get("/v2/version", fresh))).toEqual(version);
+  });
+
+  test("refusals and POST are never 304", async () => {
+    const device = await testDevice();
+    expect((await device.get("/v1/apps/1", { "if-none-match": "*" })).status).toBe(400);
+    await device.run({ "1": app({ one: {} }) });
+    const named = { serviceName: "one" };
+    expect((await device.post("/v2/applications/1/start-service", named, { "if-none-match": "*" })).status).toBe(200);
+  });
+
+  test("every text and JSON has one, but not the page that says 404", async () => {
+    const device = await testDevice();
+    for (const path of ["/ping", "/v1/device", "/v1/apps/1", "/v2/applications/1/state", "/v2/containerId?service=x"])
+      expect((await device.get(path)).headers.get("etag")).toMatch(/^W\//);
+    expect((await device.get("/nope")).headers.get("etag")).toBeNull();
+  });
+});
+
+describe("bodies", () => {
+  const jsonType = { "content-type": "application/json" };
+  const formType = { "content-type": "application/x-www-form-urlencoded" };
+  const setTags = (device: TestDevice, body: BodyInit, headers: Record<string, string> = jsonType) =>
+    device.send("PATCH", "/v2/device/tags", { headers, body });
+  const tags = async (device: TestDevice) => {
+    const { tags: found } = Object((await device.get("/v2/device/tags")).json);
+    return Object.fromEntries(Array.isArray(found) ? found.map(({ name, value }) => [name, value]) : []);
+  };
+
+  test.each([
+    ["application/json", '{"a":"b"}'],
+    ["application/json; charset=utf-8", '{"a":"b"}'],
+    ['APPLICATION/JSON ; charset="UTF-8"', ' {"a":"b"}\n'],
+    ["application/json;charset=utf8", '{"a":"b"}'],
+    ["application/x-www-form-urlencoded", "a=b"],
+    ["application/x-www-form-urlencoded; charset=UTF-8", "a=b"],
+  ])("%s is read", async (type, body) => {
+    const device = await testDevice();
+    expect((await setTags(device, body, { "content-type": type })).status).toBe(202);
+    expect(await tags(device)).toEqual({ a: "b" });
+  });
+
+  test.each(["text/plain", "application/octet-stream", "multipart/form-data", "application/jsonx"])(
+    "%s is not looked at, and counts as {}",
+    async (type) => {
+      const device = await testDevice();
+      expect((await setTags(device, '{"a":"b"}', { "content-type": type })).status).toBe(202);
+      expect(await tags(device)).toEqual({});
+      expect(
+        seen(await device.send("POST", "/v1/restart", { headers: { "content-type": type }, body: '{"appId":1}' })),
+      ).toEqual(text(400, "Missing app id"));
+    },
+  );
+
+  test.each(["", " \n"])("an empty one (%j) counts as {}", async (body) => {
+    const device = await testDevice();
+    expect(seen(await device.send("POST", "/v1/update", { headers: jsonType, body }))).toEqual(empty(204));
+  });
+
+  test.each([
+    ["a=b+c%20d", { a: "b c d" }],
+    ["a=1&b=", { a: "1", b: "" }],
+    ["io.x.y=1", { "io.x.y": "1" }],
+    ["a=[]", { a: "[]" }],
+    ["%C3%A4=%C3%B6", { ä: "ö" }],
+  ])("the form %s says %j", async (body, said) => {
+    const device = await testDevice();
+    expect((await setTags(device, body, formType)).status).toBe(202);
+    expect(await tags(device)).toEqual(said);
+  });
+
+  test("forms of more than a thousand fields are refused", async () => {
+    const device = await testDevice();
+    expect((await setTags(device, "a=b&".repeat(999) + "c=d", formType)).status).toBe(400);
+    expect(seen(await setTags(device, "a=b&".repeat(1000) + "c=d", formType))).toEqual(
+      failed(413, "request entity too large, expected a form of at most 1000 fields"),
+    );
+  });
+
+  test.each([99, 100, 1_000_000])("JSON of %d lists in each other does not break anything", async (depth) => {
+    const device = await testDevice();
+    const body = `{"a":${"[".repeat(depth)}${"]".repeat(depth)}}`;
+    expect(seen(await setTags(device, body))).toEqual(
+      failed(
+        400,
+        depth < 100
+          ? "Invalid tags body, must be an object like `{[tagKey: string]: string}`"
+          : "Malformed JSON: expected at most 100 levels in each other",
+      ),
+    );
+  });
+
+  /** Every endpoint that reads its body. */
+  const readers = [
+    "POST /v1/update",
+    "POST /v1/reboot",
+    "POST /v1/shutdown",
+    "POST /v1/restart",
+    "POST /v1/purge",
+    "POST /v1/apps/1/stop",
+    "POST /v1/apps/1/start",
+    "PATCH /v1/device/host-config",
+    "POST /v2/applications/1/restart",
+    "POST /v2/applications/1/purge",
+    "POST /v2/applications/1/restart-service",
+    "POST /v2/applications/1/stop-service",
+    "POST /v2/applications/1/start-service",
+    "PATCH /v2/device/tags",
+    "POST /v2/local/target-state",
+    "POST /v2/journal-logs",
+  ].map((line) => line.split(" "));
+
+  test("the endpoints that read their body are all but those of GET, blink and regenerate-api-key", () => {
+    const others = ["/v1/blink", "/v1/regenerate-api-key"];
+    const expected = endpoints.filter(({ method, path }) => method !== "GET" && !others.includes(path));
+    expect(readers.map((one) => one.join(" ")).sort()).toEqual(
+      expected.map(({ method, path }) => `${method} ${path}`).sort(),
+    );
+  });
+
+  describe.each(readers)("%s %s", (method = "", path = "") => {
+    test.each([
+      ["{bad", /^Malformed JSON: .*at position 1\b/],
+      ['{"appId":', /^Malformed JSON: .*at position 9\b/],
+      ['{"a":1,}', /^Malformed JSON: .*at position 7\b/],
+      ["5", /^Malformed JSON: expected an object, but got 5$/],
+      ["yes", /^Malformed JSON: Unexpected token 'y', "yes" is not valid JSON$/],
+      ["null", /^Malformed JSON: expected an object, but got null$/],
+      ['"text"', /^Malformed JSON: expected an object, but got "text"$/],
+    ])("says where %s is no JSON object", async (body, message) => {
+      const device = await testDevice();
+      expect(seen(await device.send(method, path, { headers: jsonType, body }))).toEqual(
+        failed(400, expect.stringMatching(message)),
+      );
+    });
+  });
+
+  test.each([
+    ["gzip", gzipSync],
+    ["deflate", deflateSync],
+    ["GZIP", gzipSync],
+  ])("%s is unpacked", async (encoding, pack) => {
+    const device = await testDevice();
+    const headers = { ...jsonType, "content-encoding": encoding };
+    expect((await setTags(device, pack('{"a":"b"}'), headers)).status).toBe(202);
+    expect(await tags(device)).toEqual({ a: "b" });
+  });
+
+  test("what is no gzip is the caller's fault", async () => {
+    const device = await testDevice();
+    const headers = { ...jsonType, "content-encoding": "gzip" };
+    for (const body of ['{"a":"b"}', gzipSync('{"a":"b"}').subarray(0, 20)])
+      expect(seen(await setTags(device, body, headers))).toEqual(
+        failed(400, "The body could not be read to its end, or is no gzip"),
+      );
+  });
+
+  test.each([
+    [{ "content-type": "application/json; charset=foo" }, 'unsupported charset "FOO", expected UTF-8'],
+    [{ "content-type": "application/json; charset=latin1" }, 'unsupported charset "LATIN1", expected UTF-8'],
+    [{ ...jsonType, "content-encoding": "foo" }, 'unsupported content encoding "foo", expected gzip, deflate or none'],
+  ])("%j is refused with 415", async (headers, message) => {
+    const device = await testDevice();
+    expect(seen(await setTags(device, '{"a":"b"}', headers))).toEqual(failed(415, message));
+  });
+
+  const limit = 10 * 1024 * 1024;
+  const ofSize = (bytes: number) => `{"a":"${"x".repeat(bytes - 8)}"}`;
+  const tooLarge = failed(413, `request entity too large, expected at most ${limit} bytes`);
+
+  test("may have 10 MB, and not a byte more", async () => {
+    const device = await testDevice();
+    expect((await setTags(device, ofSize(limit))).status).toBe(202);
+    expect(seen(await setTags(device, ofSize(limit + 1)))).toEqual(tooLarge);
+  });
+
+  test("may not have more than 10 MB after unpacking", async () => {
+    const device = await testDevice();
+    const headers = { ...jsonType, "content-encoding": "gzip" };
+    expect(seen(await setTags(device, gzipSync(ofSize(limit + 1)), headers))).toEqual(tooLarge);
+  });
+
+  test("that announce more than 10 MB are not waited for", async () => {
+    const device = await testDevice();
+    const never = new ReadableStream<Uint8Array>();
+    const headers = { ...jsonType, "content-length": String(limit + 1) };
+    const init = { method: "POST", headers, body: never, duplex: "half" };
+    expect((await device.fetch(new Request("http://device/v1/update", init))).status).toBe(413);
+  });
+
+  test("with letters outside ASCII are UTF-8, wherever they are cut", async () => {
+    const device = await testDevice();
+    const bytes = new TextEncoder().encode('{"name":"Küche"}');
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (const byte of bytes) controller.enqueue(Uint8Array.of(byte));
+        controller.close();
+      },
+    });
+    const init = { method: "PATCH", headers: jsonType, body, duplex: "half" };
+    expect((await device.fetch(new Request("http://device/v2/device/tags", init))).status).toBe(202);
+    expect(await tags(device)).toEqual({ name: "Küche" });
+  });
+});
+
+test("what nobody foresaw is 503 with its message", async () => {
+  const read = () => Promise.reject(new Error("hostnamed does not answer"));
+  const device = await testDevice({ ports: { hostname: { read, write: () => Promise.resolve() } } });
+  expect(seen(await device.get("/v1/device/host-config"))).toEqual(failed(503, "hostnamed does not answer"));
+});
+
+test.each([
+  ["a status that is not declared", "/ping", 500, "text/plain; charset=utf-8", "Oh no"],
+  ["another content-type than declared", "/ping", 200, "text/html; charset=utf-8", "OK"],
+  [
+    "JSON of another shape than declared",
+    "/v2/version",
+    200,
+    "application/json; charset=utf-8",
+    '{"status":"success"}',
+  ],
+  ["a body where an empty one is declared", "/v1/healthy", 200, null, "OK"],
+])("%s fails the test that sees it", (_, path, status, type, body) => {
+  const headers = new Headers(type === null ? {} : { "content-type": type });
+  const answer = { status, headers, text: body, json: body.startsWith("{") ? JSON.parse(body) : undefined };
+  expect(() => expectDeclared("GET", path, answer)).toThrow(`GET ${path} answered ${status}`);
+});

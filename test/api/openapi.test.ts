@@ -1,0 +1,62 @@
+import { describe, expect, test } from "vitest";
+import { endpoints } from "../../core/api/index.ts";
+import { toOpenApi } from "../../core/api/openapi.ts";
+import { routes } from "../../core/routes.ts";
+
+const document = toOpenApi(endpoints, { title: "Fairlead", version: "1" });
+
+/** Every endpoint as "GET /v1/apps/{appId}", in order. */
+const described = Object.entries(document.paths)
+  .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`))
+  .sort();
+
+test("every route is described, and nothing else", () => {
+  expect(described).toEqual(routes.map(({ method, path }) => `${method} ${path.replace(":appId", "{appId}")}`).sort());
+});
+
+test("operations are called as their endpoints", () => {
+  const ids = Object.values(document.paths).flatMap((methods) =>
+    Object.values(methods).map((operation) => ("operationId" in operation ? operation.operationId : undefined)),
+  );
+  expect(ids.sort()).toEqual(Object.keys(endpoints).sort());
+});
+
+test("the document is plain JSON", () => {
+  expect(JSON.parse(JSON.stringify(document))).toEqual(document);
+});
+
+describe("an operation", () => {
+  test("tells its parameters, its body and its answers", () => {
+    expect(document.paths["/v1/apps/{appId}/stop"]?.["post"]).toMatchObject({
+      operationId: "stop",
+      parameters: [{ name: "appId", in: "path", required: true }],
+      requestBody: { content: { "application/json": { schema: { type: "object", properties: { force: {} } } } } },
+      responses: {
+        200: { content: { "application/json": { schema: { properties: { containerId: { type: "string" } } } } } },
+        400: {
+          content: {
+            "text/plain": { schema: { enum: expect.arrayContaining(["Invalid app id"]) } },
+            "application/json": { schema: { properties: { status: { const: "failed" } } } },
+          },
+        },
+        423: { content: { "application/json": {} } },
+      },
+    });
+  });
+
+  test("tells what may stand in its query", () => {
+    expect(document.paths["/v2/containerId"]?.["get"]).toMatchObject({
+      parameters: [
+        { name: "service", in: "query", required: false },
+        { name: "serviceName", in: "query", required: false },
+      ],
+    });
+  });
+
+  test("needs a key unless it is open", () => {
+    expect(document.security).toEqual([{ header: [] }, { query: [] }]);
+    expect(document.paths["/ping"]?.["get"]).toMatchObject({ security: [] });
+    expect(document.paths["/v2/version"]?.["get"]).not.toHaveProperty("security");
+    expect(document.paths["/v2/version"]?.["get"]).toMatchObject({ responses: { 401: {} } });
+  });
+});

@@ -1,0 +1,90 @@
+import { expect } from "vitest";
+import { memorySystem } from "../../core/embedded/ports.ts";
+import { testDevice, type TestDevice } from "../support/device.ts";
+import { recordedApp, recordedService } from "./deviations.ts";
+
+/** What was on the recorded device, and what happened to it, in each scenario. */
+export interface Scene {
+  readonly managed?: boolean;
+  /** The state before the first entry. */
+  readonly before?: (device: TestDevice) => Promise<unknown>;
+  /** Entries that were recorded while the device was busy: at once after the one before, or once it had begun to work. */
+  readonly busy?: Readonly<Record<string, "at once" | "at work">>;
+  /** What happens while a log is read, and its last line. */
+  readonly during?: { readonly act: (device: TestDevice) => Promise<unknown>; readonly until: string };
+}
+
+export const run = async (device: TestDevice, apps: object): Promise<void> => {
+  const local = { name: "my-device", config: { SUPERVISOR_LOCAL_MODE: "1" }, apps };
+  const answer = await device.post("/v2/local/target-state", { local });
+  expect(answer.json).toEqual({ status: "success", message: "OK" });
+};
+
+const two = { ...recordedService("one", 1), ...recordedService("two", 2) };
+export const three = { ...two, ...recordedService("three", 3) };
+
+export const scenes: Readonly<Record<string, Scene>> = {
+  "unmanaged-no-app": {},
+  "unmanaged-bad-input-no-app": {},
+  "unmanaged-single-container": {
+    busy: { "state/status right after": "at once", "v1 device right after": "at once" },
+  },
+  "unmanaged-target-state-invalid": {
+    busy: {
+      "state while image is missing": "at work",
+      "apps while image is missing": "at work",
+      "v1 device while image is missing": "at work",
+      "healthy while image missing": "at work",
+      "depends_on unknown service": "at work",
+    },
+  },
+  "unmanaged-vpn-name": { before: (device) => run(device, recordedApp("rb", two)) },
+  "unmanaged-local-logs-stream": {
+    before: (device) => run(device, recordedApp("rb", three, { volumes: { data: {} } })),
+    during: {
+      act: async (device) => {
+        device.engine.write((await device.container("one")).id, "hello from one\r");
+        await device.post("/v2/applications/1/restart-service", { serviceName: "one" });
+        await device.post("/v2/applications/1/purge");
+      },
+      until: "Purged data",
+    },
+  },
+  "managed-auth": { managed: true },
+  "managed-no-app": {
+    managed: true,
+    before: (device) => device.supervisor.documents.write({ tags: { loc: "lab" } }),
+  },
+};
+
+const system = {
+  ...memorySystem,
+  addresses: () => ["192.168.7.10"],
+  macAddresses: () => ["02:42:C0:A8:07:0A", "A6:43:F2:23:9A:68"],
+};
+
+/** The device of the recordings; its journal holds what the recorded one held for each entry. */
+export async function recordedDevice(
+  { managed = false, before }: Scene,
+  journal: { text: string },
+): Promise<TestDevice> {
+  const device = await testDevice({
+    identity: {
+      osVersion: "balenaOS 4.0.11+rev1",
+      ...(managed && { cloudUrl: "https://cloud.example", cloudKey: "<DEVICE>" }),
+    },
+    // An image that is not here never comes.
+    pullMs: 1e9,
+    program: ({ service }) => ({ lines: [`hello from ${service}\r`] }),
+    ports: { system, journal: { read: () => new Blob([journal.text]).stream() } },
+  });
+  device.hostname.name = "my-device";
+  for (const name of ["one", "two", "three"]) device.engine.addImage(`local_image_${name}:latest`);
+  if (managed) {
+    const cloud = { name: "cloud-name", config: {}, apps: {} };
+    await device.supervisor.targets.setCloud({ [device.supervisor.identity.uuid]: cloud });
+  }
+  await before?.(device);
+  await device.settled();
+  return device;
+}

@@ -1,0 +1,253 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  EngineNetwork,
+  EngineVolume,
+  fromEngineNetwork,
+  fromEngineVolume,
+  supervisorNetworkSpec,
+  toNetworkOptions,
+  toNetworkSpec,
+  toVolumeSpec,
+} from "../../core/compose/definitions.ts";
+import type { NetworkSpec, VolumeSpec } from "../../core/model/network.ts";
+import { body, entry, faultsOf, read } from "./read.ts";
+
+const plainNetwork: NetworkSpec = {
+  driver: "bridge",
+  driverOptions: {},
+  internal: false,
+  ipv6: false,
+  configOnly: false,
+  labels: {},
+  ipam: { driver: "default", options: {}, config: [] },
+};
+const plainVolume: VolumeSpec = { driver: "local", driverOptions: {}, labels: {} };
+
+describe("networks", () => {
+  test.each<[object, Partial<NetworkSpec>]>([
+    [{}, {}],
+    [{ driver: null, driver_opts: null, labels: null, ipam: null, internal: null, enable_ipv6: null }, {}],
+    [{ driver: "" }, {}],
+    [{ driver: "bridge" }, {}],
+    [{ driver: "macvlan" }, { driver: "macvlan" }],
+    [{ driver_opts: { parent: "eth0", mtu: 1400 } }, { driverOptions: { parent: "eth0", mtu: "1400" } }],
+    [{ driver_opts: ["parent=eth0"] }, { driverOptions: { parent: "eth0" } }],
+    [{ internal: true }, { internal: true }],
+    [{ internal: "true" }, { internal: true }],
+    [{ enable_ipv6: true }, { ipv6: true }],
+    [{ config_only: true }, { configOnly: true }],
+    [{ labels: { a: "1" } }, { labels: { a: "1" } }],
+    [{ labels: ["a=1", "b"] }, { labels: { a: "1", b: "" } }],
+    [{ ipam: {} }, {}],
+    [{ ipam: { driver: "default", config: [] } }, {}],
+    [
+      {
+        ipam: {
+          driver: "custom",
+          options: { a: 1 },
+          config: [
+            {
+              subnet: "172.30.0.0/16",
+              ip_range: "172.30.1.0/24",
+              gateway: "172.30.0.1",
+              aux_addresses: { router: "172.30.0.2" },
+            },
+            { subnet: "2001:db8::/64" },
+          ],
+        },
+      },
+      {
+        ipam: {
+          driver: "custom",
+          options: { a: "1" },
+          config: [
+            {
+              subnet: "172.30.0.0/16",
+              ipRange: "172.30.1.0/24",
+              gateway: "172.30.0.1",
+              auxAddresses: { router: "172.30.0.2" },
+            },
+            { subnet: "2001:db8::/64" },
+          ],
+        },
+      },
+    ],
+    [
+      { ipam: { config: [{ subnet: "172.30.0.0/16", gateway: null, aux_addresses: {} }] } },
+      {
+        ipam: { driver: "default", options: {}, config: [{ subnet: "172.30.0.0/16" }] },
+      },
+    ],
+    [{ external: true, attachable: true }, {}],
+  ])("%j is %j", (definition, normal) => {
+    const { app } = read(body({ "1": entry() }, { networks: { front: definition } }));
+    expect(app.networks["front"]).toEqual({ ...plainNetwork, ...normal });
+  });
+
+  test.each<[unknown, string]>([
+    [null, ": expected object, but got null"],
+    ["x", ': expected object, but got "x"'],
+    [{ driver: 3 }, ".driver: expected string, but got 3"],
+    [{ driver_opts: "a=1" }, '.driver_opts: expected an object, or a list of "name=value", but got "a=1"'],
+    [{ internal: "maybe" }, '.internal: expected true or false, but got "maybe"'],
+    [{ enable_ipv6: 2 }, ".enable_ipv6: expected true or false, but got 2"],
+    [{ config_only: {} }, ".config_only: expected true or false, but got {}"],
+    [{ labels: 3 }, '.labels: expected an object, or a list of "name=value", but got 3'],
+    [{ ipam: [] }, ".ipam: expected object, but got []"],
+    [{ ipam: { config: {} } }, ".ipam.config: expected array, but got {}"],
+    [{ ipam: { config: [{ subnet: 3 }] } }, ".ipam.config[0].subnet: expected string, but got 3"],
+    [{ ipam: { driver: 3 } }, ".ipam.driver: expected string, but got 3"],
+  ])("%j is refused: %s", (definition, fault) => {
+    expect(faultsOf(body({ "1": entry() }, { networks: { front: definition } }))).toEqual([
+      `local.apps.1.networks.front${fault}`,
+    ]);
+  });
+
+  test("are known on the engine by their application; a label tells given addresses from the engine's own", () => {
+    expect(toNetworkSpec({ ...plainNetwork, labels: { a: "1" } }, 7).labels).toEqual({
+      a: "1",
+      "io.balena.supervised": "true",
+      "io.balena.app-id": "7",
+    });
+    const ipam = { driver: "default", options: {}, config: [{ subnet: "172.30.0.0/16" }] };
+    expect(toNetworkSpec({ ...plainNetwork, ipam }, 7).labels).toEqual({
+      "io.balena.supervised": "true",
+      "io.balena.app-id": "7",
+      "io.balena.private.ipam.config": "true",
+    });
+  });
+
+  test("of which a label of the composition looks like ours: ours wins", () => {
+    const { labels } = toNetworkSpec({ ...plainNetwork, labels: { "io.balena.app-id": "8" } }, 7);
+    expect(labels["io.balena.app-id"]).toBe("7");
+  });
+
+  const cidr = fc.constantFrom("172.30.0.0/16", "10.1.0.0/24");
+  const words = fc.dictionary(fc.stringMatching(/^[a-z.]{1,9}$/), fc.string(), { noNullPrototype: true, maxKeys: 3 });
+  const network: fc.Arbitrary<NetworkSpec> = fc.record({
+    driver: fc.constantFrom("bridge", "macvlan"),
+    driverOptions: words,
+    internal: fc.boolean(),
+    ipv6: fc.boolean(),
+    configOnly: fc.boolean(),
+    labels: words,
+    ipam: fc.record({
+      driver: fc.constantFrom("default", "custom"),
+      options: words,
+      config: fc.array(
+        fc.record(
+          {
+            subnet: cidr,
+            ipRange: cidr,
+            gateway: fc.constant("172.30.0.1"),
+            auxAddresses: words.filter((some) => Object.keys(some).length > 0),
+          },
+          { requiredKeys: ["subnet"] },
+        ),
+        { maxLength: 2 },
+      ),
+    }),
+  });
+
+  /** What an engine answers: it fills in addresses where none were given, and writes null for some of what is empty. */
+  const engineNetwork = (name: string, spec: NetworkSpec) => {
+    const { Name, CheckDuplicate: _, IPAM, Options, ...rest } = toNetworkOptions(name, spec);
+    const given = IPAM.Config.length > 0;
+    return {
+      ...rest,
+      Id: "n1",
+      Name,
+      Scope: "local",
+      Options: Object.keys(Options).length > 0 ? Options : null,
+      IPAM: {
+        Driver: IPAM.Driver,
+        Options: Object.keys(IPAM.Options).length > 0 ? IPAM.Options : null,
+        Config: given ? IPAM.Config : [{ Subnet: "172.18.0.0/16", Gateway: "172.18.0.1" }],
+      },
+      Containers: {},
+    };
+  };
+
+  test("come back from the engine as they were made", () => {
+    fc.assert(
+      fc.property(network, (definition) => {
+        const spec = toNetworkSpec(definition, 1);
+        const answer: unknown = JSON.parse(JSON.stringify(engineNetwork("1_front", spec)));
+        expect(fromEngineNetwork(EngineNetwork.parse(answer))).toEqual({ id: "n1", name: "1_front", spec });
+      }),
+    );
+  });
+
+  test("of the engine's own are read as well", () => {
+    expect(fromEngineNetwork(EngineNetwork.parse({ Id: "h", Name: "host", IPAM: null, Labels: null }))).toEqual({
+      id: "h",
+      name: "host",
+      spec: plainNetwork,
+    });
+  });
+
+  test("the one on which services reach the API is a bridge with a name and an address of its own", () => {
+    expect(toNetworkOptions("supervisor0", supervisorNetworkSpec)).toMatchObject({
+      Name: "supervisor0",
+      Driver: "bridge",
+      Options: { "com.docker.network.bridge.name": "supervisor0" },
+      IPAM: { Driver: "default", Config: [{ Subnet: "10.114.104.0/25", Gateway: "10.114.104.1" }] },
+    });
+  });
+});
+
+describe("volumes", () => {
+  test.each<[object, Partial<VolumeSpec>]>([
+    [{}, {}],
+    [{ driver: null, driver_opts: null, labels: null }, {}],
+    [{ driver: "" }, {}],
+    [{ driver: "local" }, {}],
+    [{ driver: "nfs" }, { driver: "nfs" }],
+    [{ driver_opts: { type: "tmpfs", size: 100 } }, { driverOptions: { type: "tmpfs", size: "100" } }],
+    [{ driver_opts: ["type=tmpfs"] }, { driverOptions: { type: "tmpfs" } }],
+    [{ labels: ["a=1"] }, { labels: { a: "1" } }],
+    [{ external: true }, {}],
+  ])("%j is %j", (definition, normal) => {
+    const { app } = read(body({ "1": entry() }, { volumes: { data: definition } }));
+    expect(app.volumes["data"]).toEqual({ ...plainVolume, ...normal });
+  });
+
+  test.each<[unknown, string]>([
+    [null, ": expected object, but got null"],
+    [{ driver: 3 }, ".driver: expected string, but got 3"],
+    [{ driver_opts: 3 }, '.driver_opts: expected an object, or a list of "name=value", but got 3'],
+    [{ labels: "a" }, '.labels: expected an object, or a list of "name=value", but got "a"'],
+  ])("%j is refused: %s", (definition, fault) => {
+    expect(faultsOf(body({ "1": entry() }, { volumes: { data: definition } }))).toEqual([
+      `local.apps.1.volumes.data${fault}`,
+    ]);
+  });
+
+  test("are known on the engine by their application's uuid", () => {
+    expect(toVolumeSpec({ ...plainVolume, labels: { a: "1" } }, "u1").labels).toEqual({
+      a: "1",
+      "io.balena.supervised": "true",
+      "io.balena.app-uuid": "u1",
+    });
+  });
+
+  test.each<[object, VolumeSpec]>([
+    [{ Name: "1_data" }, plainVolume],
+    [{ Name: "1_data", Driver: "local", Options: null, Labels: null, Mountpoint: "/x" }, plainVolume],
+    [
+      { Name: "1_data", Driver: "nfs", Options: { a: "1" }, Labels: { b: "2" } },
+      { driver: "nfs", driverOptions: { a: "1" }, labels: { b: "2" } },
+    ],
+  ])("%j of the engine is %j", (answer, spec) => {
+    expect(fromEngineVolume(EngineVolume.parse(answer))).toEqual({ name: "1_data", spec });
+  });
+});
+
+test.each(["networks", "volumes"])("the names of %s begin with a letter or digit", (kind) => {
+  expect(read(body({ "1": entry() }, { [kind]: { "a.b-c_1": {}, "9": {} } })).app).toHaveProperty([kind, "a.b-c_1"]);
+  for (const name of ["", "-a", "_a", "a b", "a/b", "a!"])
+    expect(faultsOf(body({ "1": entry() }, { [kind]: { [name]: {} } }))).toEqual([
+      `local.apps.1.${kind}.${name}: expected a name: a letter or digit, then letters, digits, _, . and -, but got ${JSON.stringify(name)}`,
+    ]);
+});

@@ -1,0 +1,193 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { describeDifference, differences, type Difference } from "../../core/compose/container.ts";
+import { everySetting } from "../../core/compose/settings.ts";
+import type { ContainerSpec } from "../../core/model/container.ts";
+import type { Json } from "../../core/model/json.ts";
+import { containerSpec, settingValues } from "./arbitraries.ts";
+import { endpoint, plainSpec } from "./specs.ts";
+
+test("a container differs in nothing from itself", () => {
+  fc.assert(
+    fc.property(containerSpec, (spec) => {
+      expect(differences(spec, JSON.parse(JSON.stringify(spec)))).toEqual([]);
+    }),
+  );
+});
+
+test("the order of variables, labels, networks and settings does not count", () => {
+  const backwards = (record: object) => Object.fromEntries(Object.entries(record).reverse());
+  fc.assert(
+    fc.property(containerSpec, (spec) => {
+      const turned: ContainerSpec = {
+        ...spec,
+        environment: backwards(spec.environment),
+        labels: backwards(spec.labels),
+        networks: backwards(spec.networks),
+        settings: backwards(spec.settings),
+      };
+      expect(differences(spec, turned)).toEqual([]);
+    }),
+  );
+});
+
+describe("one change is found, and named in the words of compose", () => {
+  test.each<[string, Partial<ContainerSpec>]>([
+    ["image", { image: `sha256:${"b".repeat(64)}` }],
+    ["command", { command: ["run", "--now"] }],
+    ["entrypoint", { entrypoint: ["/entry"] }],
+    ["user", { user: "node" }],
+    ["working_dir", { workingDir: "/app" }],
+    ["stop_signal", { stopSignal: "SIGINT" }],
+    ["hostname", { hostname: "kitchen" }],
+    ["healthcheck", { healthcheck: { test: ["CMD", "x"], interval: 0, timeout: 0, startPeriod: 0, retries: 0 } }],
+    ["restart", { restart: { name: "on-failure", retries: 0 } }],
+    ["restart", { restart: { name: "always", retries: 1 } }],
+    ["ports", { ports: [{ target: 80, protocol: "tcp", published: "", ip: "" }] }],
+    ["mounts", { mounts: [{ type: "tmpfs", source: "", target: "/t", readOnly: false, options: "" }] }],
+    ["network_mode", { networkMode: "host" }],
+    ["networks", { networks: {} }],
+    ["networks", { networks: { "1_default": { ...endpoint, aliases: ["one", "two"] } } }],
+    ["networks", { networks: { "1_default": { ...endpoint, aliases: ["one"], ipv4: "172.30.0.5" } } }],
+    ["environment.A", { environment: { A: "" } }],
+    ["labels.a", { labels: { a: "" } }],
+  ])("%s: %j", (field, change) => {
+    const changed = { ...plainSpec, ...change };
+    expect(differences(plainSpec, changed).map((one) => one.field)).toEqual([field]);
+    expect(differences(changed, plainSpec).map((one) => one.field)).toEqual([field]);
+  });
+
+  test.each(Object.keys(everySetting))("the setting %s", (setting) => {
+    const value = settingValues[setting] ?? null;
+    const absent = everySetting[setting]?.absent ?? null;
+    const changed = { ...plainSpec, settings: { [setting]: value } };
+    expect(differences(plainSpec, changed)).toEqual([{ field: setting, from: absent, to: value }]);
+    expect(differences(changed, plainSpec)).toEqual([{ field: setting, from: value, to: absent }]);
+  });
+
+  const names = fc.stringMatching(/^[A-Z][A-Z0-9_]{0,20}$/).filter((name) => !/DEVICE_NAME_AT_INIT$/.test(name));
+
+  test.each(["environment", "labels"] as const)("any of the %s that is new, gone or another", (part) => {
+    fc.assert(
+      fc.property(containerSpec, names, fc.string(), fc.string(), (spec, name, before, after) => {
+        fc.pre(before !== after);
+        const { [name]: _, ...rest } = spec[part];
+        const without = { ...spec, [part]: rest };
+        const withBefore = { ...spec, [part]: { ...rest, [name]: before } };
+        const withAfter = { ...spec, [part]: { ...rest, [name]: after } };
+        const field = `${part}.${name}`;
+        expect(differences(without, withAfter)).toEqual([{ field, from: null, to: after }]);
+        expect(differences(withBefore, without)).toEqual([{ field, from: before, to: null }]);
+        expect(differences(withBefore, withAfter)).toEqual([{ field, from: before, to: after }]);
+      }),
+    );
+  });
+
+  test.each(["constructor", "toString", "valueOf"])("a name that every object knows is nothing special: %s", (name) => {
+    const named = { ...plainSpec, environment: { [name]: "1" } };
+    expect(differences(plainSpec, named)).toEqual([{ field: `environment.${name}`, from: null, to: "1" }]);
+    expect(differences(named, plainSpec)).toEqual([{ field: `environment.${name}`, from: "1", to: null }]);
+  });
+
+  test("every part of a container is compared", () => {
+    const compared = differences(plainSpec, {
+      image: "",
+      command: [],
+      entrypoint: ["x"],
+      environment: { A: "1" },
+      labels: { a: "1" },
+      user: "x",
+      workingDir: "/x",
+      stopSignal: "",
+      hostname: "x",
+      healthcheck: { test: [], interval: 0, timeout: 0, startPeriod: 0, retries: 0 },
+      restart: { name: "no", retries: 0 },
+      ports: [{ target: 1, protocol: "tcp", published: "", ip: "" }],
+      mounts: [{ type: "bind", source: "/x", target: "/x", readOnly: false, options: "" }],
+      networkMode: "none",
+      networks: {},
+      settings: { tty: false },
+    } satisfies ContainerSpec);
+    expect(compared).toHaveLength(Object.keys(plainSpec).length);
+  });
+});
+
+test.each(["BALENA_DEVICE_NAME_AT_INIT", "RESIN_DEVICE_NAME_AT_INIT"])(
+  "that the device has another name now (%s) is no difference",
+  (name) => {
+    const called = (device: string): ContainerSpec => ({ ...plainSpec, environment: { [name]: device } });
+    expect(differences(called("kitchen"), called("cellar"))).toEqual([]);
+    expect(differences(plainSpec, called("cellar"))).toEqual([]);
+  },
+);
+
+test("a setting that says its default is the same as none", () => {
+  for (const [setting, { absent }] of Object.entries(everySetting)) {
+    const said = { ...plainSpec, settings: { [setting]: absent } };
+    expect(differences(plainSpec, said)).toEqual([]);
+    expect(differences(said, plainSpec)).toEqual([]);
+  }
+});
+
+describe("as a sentence", () => {
+  test.each<[Difference, string]>([
+    [{ field: "environment.MODE", from: "a", to: "b" }, 'environment.MODE: "a" → "b"'],
+    [{ field: "environment.MODE", from: null, to: "b" }, 'environment.MODE: nothing → "b"'],
+    [{ field: "environment.MODE", from: "a", to: null }, 'environment.MODE: "a" → nothing'],
+    [{ field: "privileged", from: false, to: true }, "privileged: false → true"],
+    [{ field: "mem_limit", from: 0, to: 1024 }, "mem_limit: 0 → 1024"],
+    [{ field: "command", from: ["a"], to: ["a", "b"] }, 'command: ["a"] → ["a","b"]'],
+    [{ field: "healthcheck", from: null, to: { retries: 3 } }, 'healthcheck: nothing → {"retries":3}'],
+    [{ field: "environment.API_KEY", from: "old", to: "new" }, "environment.API_KEY: (hidden) → (hidden)"],
+    [{ field: "environment.API_KEY", from: null, to: "new" }, "environment.API_KEY: nothing → (hidden)"],
+    [{ field: "labels.key", from: "a", to: "b" }, 'labels.key: "a" → "b"'],
+  ])("%j is %s", (difference, sentence) => {
+    expect(describeDifference(difference)).toBe(sentence);
+  });
+
+  const secret = "hunter2-4f0c";
+
+  test.each([
+    "KEY",
+    "API_KEY",
+    "apikey",
+    "BALENA_SUPERVISOR_API_KEY",
+    "TOKEN",
+    "GITHUB_TOKEN",
+    "CLIENT_SECRET",
+    "PASSWORD",
+    "DB_PASS",
+    "PASSPHRASE",
+    "DB_PWD",
+    "AWS_CREDENTIALS",
+    "BASIC_AUTH",
+    "PRIVATE_PEM",
+    "authorization",
+  ])("the value of %s is not shown", (name) => {
+    for (const [from, to] of [
+      [secret, `${secret}2`],
+      [null, secret],
+      [secret, null],
+    ] satisfies [Json, Json][])
+      expect(describeDifference({ field: `environment.${name}`, from, to })).not.toContain(secret);
+  });
+
+  test.each([
+    `postgres://app:${secret}@db/app`,
+    `amqps://user:${secret}@mq.example.com:5671/%2f`,
+    `https://token:${secret}@git.example.com/x.git`,
+  ])("neither is a password within %s", (value) => {
+    expect(describeDifference({ field: "environment.DATABASE_URL", from: null, to: value })).not.toContain(secret);
+  });
+
+  test("whatever the name around it", () => {
+    const part = fc.constantFrom("KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL", "AUTH", "PRIVATE", "key", "Token");
+    const around = fc.stringMatching(/^[A-Z_]{0,6}$/);
+    fc.assert(
+      fc.property(around, part, around, (before, word, after) => {
+        const field = `environment.${before}${word}${after}`;
+        expect(describeDifference({ field, from: null, to: secret })).toBe(`${field}: nothing → (hidden)`);
+      }),
+    );
+  });
+});

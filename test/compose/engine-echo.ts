@@ -1,0 +1,177 @@
+import { posix } from "node:path";
+import * as z from "zod";
+import { Inspection, type toCreateOptions } from "../../core/compose/container.ts";
+import type { ImageConfig } from "../../core/model/image.ts";
+
+/**
+ * What an engine answers to `GET /containers/:id/json` about a container that was made of these options. Everything in
+ * here was seen on Docker 20.10.24, but for what `Manner` says.
+ */
+
+/** In what the engines that we know differ, and one engine from one moment to the next. */
+export interface Manner {
+  /** Whether lists and objects in which nothing is are written as null. */
+  readonly emptyIsNull: boolean;
+  /** Whether PATH is written down when nobody has set it. */
+  readonly addsPath: boolean;
+  /** Whether the container has been started. */
+  readonly started: boolean;
+}
+
+export const containerId = "fab1cd7c98cd9dcab8bfed6af1d437e87b79c11e80e8047b7ac6d3d6910ea8d7";
+const shortId = containerId.slice(0, 12);
+
+const words = z.array(z.string());
+const map = z.record(z.string(), z.string());
+
+/** The body as it arrives at the engine. */
+const Created = z.looseObject({
+  Image: z.string(),
+  Env: words,
+  Cmd: words.nullish(),
+  Entrypoint: words.nullish(),
+  Labels: map,
+  User: z.string().default(""),
+  WorkingDir: z.string().default(""),
+  StopSignal: z.string().default(""),
+  Hostname: z.string().optional(),
+  Healthcheck: z
+    .object({
+      Test: words,
+      Interval: z.number().default(0),
+      Timeout: z.number().default(0),
+      StartPeriod: z.number().default(0),
+      Retries: z.number().default(0),
+    })
+    .optional(),
+  HostConfig: z.looseObject({
+    Binds: words,
+    Tmpfs: map,
+    NetworkMode: z.string(),
+    PidMode: z.string().default(""),
+    IpcMode: z.string().default("private"),
+    Privileged: z.boolean().default(false),
+    SecurityOpt: words.default([]),
+    PidsLimit: z.number().default(0),
+    ShmSize: z.number().default(0),
+  }),
+  NetworkingConfig: z.object({ EndpointsConfig: z.record(z.string(), z.looseObject({ Aliases: words })) }),
+});
+type Created = z.output<typeof Created>;
+
+export function echo(
+  { options, join }: ReturnType<typeof toCreateOptions>,
+  image: ImageConfig,
+  { emptyIsNull, addsPath, started }: Manner,
+): z.output<typeof Inspection> {
+  const asked = Created.parse(JSON.parse(JSON.stringify(options)));
+  const { HostConfig: host } = asked;
+  const mode = host.NetworkMode || "default";
+  const ownNetworks = !/^(host|none|container:.*)$/.test(mode);
+  const label = !host.SecurityOpt.some((option) => option.startsWith("label"));
+  const unconfined = host.Privileged || host.PidMode === "host" || host.IpcMode === "host";
+  const endpoint = (config: object & { readonly Aliases?: readonly string[] }) => ({
+    IPAMConfig: null,
+    Links: null,
+    ...config,
+    Aliases: [...(config.Aliases ?? []), ...(started ? [shortId] : [])],
+    NetworkID: started ? "9c817e4d4cdd" : "",
+    DriverOpts: null,
+  });
+  const answer = {
+    Id: containerId,
+    Name: "/one_1_10_c1",
+    Created: "2026-01-01T00:00:00.000000000Z",
+    Image: asked.Image,
+    State: {
+      Status: started ? "running" : "created",
+      ExitCode: 0,
+      Error: "",
+      StartedAt: started ? "2026-01-01T00:00:01.5Z" : "0001-01-01T00:00:00Z",
+    },
+    Config: {
+      ...asked,
+      HostConfig: undefined,
+      NetworkingConfig: undefined,
+      Hostname: asked.Hostname ?? hostnameOf(mode, started),
+      ...commandOf(asked, image),
+      Env: environmentOf(asked, image, addsPath),
+      Labels: { ...image.labels, ...asked.Labels },
+      User: asked.User || image.user,
+      WorkingDir: cleaned(asked.WorkingDir || image.workingDir),
+      StopSignal: asked.StopSignal || image.stopSignal,
+      Healthcheck: healthcheckOf(asked, image),
+    },
+    HostConfig: {
+      ...host,
+      NetworkMode: mode,
+      SecurityOpt: [...host.SecurityOpt, ...(unconfined && label ? ["label=disable"] : [])],
+      PidsLimit: host.PidsLimit > 0 ? host.PidsLimit : null,
+      ShmSize: host.ShmSize || 64 * 2 ** 20,
+      OomScoreAdj: 0,
+      NanoCpus: 0,
+      CapAdd: [],
+      Devices: [],
+      ...onlyGiven(host),
+    },
+    NetworkSettings: {
+      Networks: ownNetworks
+        ? Object.fromEntries([
+            [mode, endpoint(asked.NetworkingConfig.EndpointsConfig[mode] ?? {})],
+            ...join.map((one) => [one.network, endpoint(one.endpoint)]),
+          ])
+        : mode.startsWith("container:")
+          ? {}
+          : { [mode]: { IPAMConfig: null, Links: null, Aliases: null } },
+    },
+  };
+  return Inspection.parse(JSON.parse(JSON.stringify(emptyIsNull ? withNulls(answer) : answer)));
+}
+
+/** What was asked for comes back as it was, where nothing is said to the contrary above. */
+const onlyGiven = ({
+  SecurityOpt: _,
+  PidsLimit: __,
+  ShmSize: ___,
+  NetworkMode: ____,
+  ...rest
+}: Created["HostConfig"]) => rest;
+
+const hostnameOf = (mode: string, started: boolean): string =>
+  mode === "host" ? "vm" : mode.startsWith("container:") && started ? "the-other" : shortId;
+
+const enginePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What the image sets and the container does not comes after what the container sets. */
+function environmentOf({ Env }: Created, image: ImageConfig, addsPath: boolean): string[] {
+  const named = (list: readonly string[], name: string) => list.some((one) => one.startsWith(`${name}=`));
+  const ofImage = Object.entries(image.environment).filter(([name]) => !named(Env, name));
+  const all = [...Env, ...ofImage.map(([name, value]) => `${name}=${value}`)];
+  return addsPath && !named(all, "PATH") ? [`PATH=${enginePath}`, ...all] : all;
+}
+
+/** An entrypoint of the container's own drops the image's command. */
+function commandOf({ Entrypoint, Cmd }: Created, image: ImageConfig) {
+  if (Entrypoint?.length) return { Entrypoint, Cmd: Cmd ?? null };
+  return { Entrypoint: Entrypoint ?? image.entrypoint, Cmd: Cmd?.length ? Cmd : image.command };
+}
+
+function healthcheckOf({ Healthcheck: own }: Created, { healthcheck: image }: ImageConfig) {
+  if (!image) return own;
+  return {
+    Test: own?.Test.length ? own.Test : image.test,
+    Interval: own?.Interval || image.interval,
+    Timeout: own?.Timeout || image.timeout,
+    StartPeriod: own?.StartPeriod || image.startPeriod,
+    Retries: own?.Retries || image.retries,
+  };
+}
+
+const cleaned = (path: string): string => (path === "" ? "" : posix.normalize(path).replace(/(?<=.)\/$/, ""));
+
+function withNulls(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.length === 0 ? null : value.map(withNulls);
+  const entries = Object.entries(value);
+  return entries.length === 0 ? null : Object.fromEntries(entries.map(([key, one]) => [key, withNulls(one)]));
+}

@@ -1,0 +1,126 @@
+import { createServer, request } from "node:http";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { makeImage, noDocker, startRegistry, type Registry } from "../support/docker.ts";
+import { agentOnEngine, docker, pause, target, watch, type Status } from "./on-the-engine.ts";
+
+const local = "fairlead-pull:1";
+
+async function registry(options: { login?: boolean } = {}): Promise<Registry> {
+  const started = await startRegistry(options);
+  onTestFinished(() => started.stop());
+  return started;
+}
+
+/** The same registry behind a line on which one can watch things arrive; gives its address. */
+async function slowLine(host: string, bytesPerSecond: number): Promise<string> {
+  const server = createServer(({ url, method, headers }, response) => {
+    request(`http://${host}${url ?? ""}`, { method, headers }, async (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      for await (const chunk of answer as AsyncIterable<Buffer>) {
+        response.write(chunk);
+        await pause((1000 * chunk.length) / bytesPerSecond);
+      }
+      response.end();
+    }).end();
+  });
+  onTestFinished(() => void server.close());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  return `127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+}
+
+/** Images that a test has pulled go after it. */
+function forget(...images: string[]): void {
+  onTestFinished(async () => {
+    for (const image of images)
+      await docker
+        .getImage(image)
+        .remove({ force: true })
+        .catch(() => {});
+  });
+}
+
+describe.skipIf(noDocker !== undefined)("an image from a registry", () => {
+  beforeAll(() => makeImage(docker, local));
+
+  test("is fetched, and how far it is can be seen", async () => {
+    const { host, push } = await registry();
+    const built = "fairlead-slow:1";
+    // Something that no compression makes smaller, and that is not here any more when it is asked for.
+    const random = 'RUN ["/bin/busybox", "dd", "if=/dev/urandom", "of=/blob", "bs=1M", "count=3"]';
+    await makeImage(docker, built, undefined, [random]);
+    await push(docker, built, "slow:1");
+    await docker.getImage(built).remove();
+    const image = `${await slowLine(host, 1_500_000)}/slow:1`;
+    forget(image);
+    const agent = await agentOnEngine();
+    await agent.accept(target({ one: { image } }));
+    const seen: Status[] = [];
+    await expect
+      .poll(async () => seen.push(await agent.status()) && seen.at(-1)?.appState, { timeout: 60_000, interval: 50 })
+      .toBe("applied");
+    const progress = seen.flatMap(({ overallDownloadProgress }) => overallDownloadProgress ?? []);
+    expect(progress).toEqual([...progress].sort((a, b) => a - b));
+    // Seen moving, not just once by a look that something else had brought about.
+    expect(new Set(progress.filter((percent) => percent > 0 && percent < 100)).size).toBeGreaterThan(4);
+    expect(seen.flatMap(({ images }) => images)).toContainEqual(
+      expect.objectContaining({ name: image, status: "Downloading" }),
+    );
+    expect(seen.at(-1)).toMatchObject({
+      overallDownloadProgress: null,
+      containers: [{ serviceName: "one", status: "Running" }],
+      images: [{ name: image, status: "Downloaded" }],
+    });
+  });
+
+  test("that asks for a login is fetched with the one in its name, which is not shown", async () => {
+    const { push } = await registry({ login: true });
+    const name = await push(docker, local, "secret:1");
+    forget(name);
+    const agent = await agentOnEngine();
+    await agent.accept(target({ one: { image: name } }));
+    await expect.poll(() => agent.said.join("\n"), { timeout: 30_000 }).toMatch(/Failed to download/);
+
+    await agent.accept(target({ one: { image: `fairlead:fairlead@${name}` } }));
+    await agent.settled();
+    expect(await agent.status()).toMatchObject({ containers: [{ serviceName: "one", status: "Running" }] });
+    expect(JSON.stringify([await agent.status(), agent.said])).not.toContain("fairlead:fairlead");
+  });
+
+  /** What happened on the engine while a service went from image 1 to image 2. */
+  async function update(strategy: string): Promise<string[]> {
+    const { host, push } = await registry();
+    const images = [`${host}/app:1`, `${host}/app:2`] as const;
+    forget(...images);
+    const agent = await agentOnEngine();
+    const wish = (image: string) => target({ one: { image, labels: { "io.balena.update.strategy": strategy } } });
+    await push(docker, local, "app:1");
+    await makeImage(docker, "fairlead-pull:2", undefined, ["ENV TWO=yes"]);
+    await push(docker, "fairlead-pull:2", "app:2");
+    await agent.accept(wish(images[0]));
+    await agent.settled();
+    const happened = await watch();
+    await agent.accept(wish(images[1]));
+    await agent.settled();
+    const relevant = happened.map(({ what }) => what).filter((what) => /^(pull|untag|start|die) /.test(what));
+    // An image has a name by tag and one by digest, and loses both.
+    return [...new Set(relevant.map((what) => what.replace(`${host}/`, "").replace(/sha256:.*/, "the old image")))];
+  }
+
+  test("is there before its predecessor ends: download-then-kill", async () => {
+    expect(await update("download-then-kill")).toEqual(["pull app:2", "die one_1_1_c1", "start one_1_1_c1"]);
+  });
+
+  test("comes after its predecessor has ended: kill-then-download", async () => {
+    expect(await update("kill-then-download")).toEqual(["die one_1_1_c1", "pull app:2", "start one_1_1_c1"]);
+  });
+
+  test("comes after its predecessor was removed: delete-then-download", async () => {
+    expect(await update("delete-then-download")).toEqual([
+      "die one_1_1_c1",
+      "untag the old image",
+      "pull app:2",
+      "start one_1_1_c1",
+    ]);
+  });
+});

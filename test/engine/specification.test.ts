@@ -1,0 +1,228 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { isMissing } from "../../core/ports/index.ts";
+import { routes } from "../../core/routes.ts";
+import { temporaryFolder } from "../node/temporary-folder.ts";
+import { makeImage, noDocker } from "../support/docker.ts";
+import { agentOnEngine, docker, environmentOf, inspect, names, target } from "./on-the-engine.ts";
+
+/** The specification's own example of a target state, as it is. */
+const example = {
+  local: {
+    name: "Home",
+    config: {
+      HOST_CONFIG_disable_splash: "1",
+      HOST_CONFIG_dtparam: "i2c_arm=on,i2s=on",
+      HOST_CONFIG_enable_uart: "1",
+      HOST_CONFIG_gpio: '"2=op","3=op"',
+      HOST_CONFIG_gpu_mem: "16",
+      SUPERVISOR_LOCAL_MODE: "1",
+      SUPERVISOR_POLL_INTERVAL: "600000",
+      SUPERVISOR_VPN_CONTROL: "true",
+      SUPERVISOR_CONNECTIVITY_CHECK: "true",
+      SUPERVISOR_LOG_CONTROL: "true",
+      SUPERVISOR_DELTA: "false",
+      SUPERVISOR_DELTA_REQUEST_TIMEOUT: "30000",
+      SUPERVISOR_DELTA_APPLY_TIMEOUT: "",
+      SUPERVISOR_DELTA_RETRY_COUNT: "30",
+      SUPERVISOR_DELTA_RETRY_INTERVAL: "10000",
+      SUPERVISOR_DELTA_VERSION: "2",
+      SUPERVISOR_OVERRIDE_LOCK: "false",
+      SUPERVISOR_PERSISTENT_LOGGING: "false",
+    },
+    apps: {
+      "1": {
+        name: "localapp",
+        commit: "localcommit",
+        releaseId: "1",
+        services: {
+          "1": {
+            environment: {},
+            labels: {},
+            imageId: 1,
+            serviceName: "one",
+            serviceId: 1,
+            image: "local_image_one:latest",
+            running: true,
+          },
+          "2": {
+            environment: {},
+            labels: {},
+            network_mode: "container:one",
+            imageId: 2,
+            serviceName: "two",
+            serviceId: 2,
+            image: "local_image_two:latest",
+            running: true,
+          },
+        },
+        volumes: {},
+        networks: {},
+      },
+    },
+  },
+  dependent: { apps: [], devices: [] },
+};
+
+const Shown = z.object({ status: z.literal("success"), state: z.looseObject({ local: z.looseObject({}) }) });
+
+describe.skipIf(noDocker !== undefined)("the specification's example", () => {
+  beforeAll(async () => {
+    await makeImage(docker, "local_image_one:latest");
+    await makeImage(docker, "local_image_two:latest");
+  });
+
+  test("runs as the original runs it, and what is read may be posted back", async () => {
+    const agent = await agentOnEngine();
+    await agent.accept(example);
+    const ids = await agent.settled();
+    expect(await names()).toEqual(["one_1_1_localcommit", "two_2_1_localcommit"]);
+
+    const one = await inspect(ids["one"]);
+    const shared = join(agent.folder, "tmp/balena-supervisor/services/1/one");
+    expect(one).toMatchObject({
+      State: { Running: true },
+      Image: (await docker.getImage("local_image_one:latest").inspect()).Id,
+      Config: {
+        Tty: true,
+        StopSignal: "SIGTERM",
+        StopTimeout: 10,
+        Labels: {
+          "io.balena.supervised": "true",
+          "io.balena.app-id": "1",
+          "io.balena.app-uuid": "1",
+          "io.balena.service-id": "1",
+          "io.balena.service-name": "one",
+        },
+      },
+      HostConfig: { RestartPolicy: { Name: "always" }, IpcMode: "shareable" },
+    });
+    expect([...(one.HostConfig.Binds ?? [])].sort()).toEqual([`${shared}:/tmp/balena`, `${shared}:/tmp/resin`]);
+    expect(Object.keys(one.NetworkSettings.Networks)).toEqual(["1_default"]);
+    expect(one.NetworkSettings.Networks["1_default"]?.Aliases).toContain("one");
+    const environment = await environmentOf(ids["one"]);
+    for (const prefix of ["BALENA", "RESIN"])
+      expect(environment).toMatchObject({
+        [prefix]: "1",
+        [`${prefix}_APP_ID`]: "1",
+        [`${prefix}_APP_UUID`]: "1",
+        [`${prefix}_APP_NAME`]: "localapp",
+        [`${prefix}_SERVICE_NAME`]: "one",
+        [`${prefix}_APP_LOCK_PATH`]: "/tmp/balena/updates.lock",
+        [`${prefix}_DEVICE_NAME_AT_INIT`]: "Home",
+        [`${prefix}_DEVICE_UUID`]: expect.stringMatching(/^[0-9a-f]{32}$/),
+      });
+    expect(environment).toMatchObject({
+      USER: "root",
+      BALENA_SERVICE_HANDOVER_COMPLETE_PATH: "/tmp/balena/handover-complete",
+      RESIN_SERVICE_KILL_ME_PATH: "/tmp/balena/handover-complete",
+    });
+    const two = await inspect(ids["two"]);
+    expect([two.State.Running, two.HostConfig.NetworkMode]).toEqual([true, `container:${ids["one"]}`]);
+
+    const shown = Shown.parse(await (await agent.get("/v2/local/target-state")).json());
+    expect(shown.state.local).toMatchObject({ name: "Home", apps: example.local.apps });
+    await agent.accept(shown.state);
+    expect(await agent.settled()).toEqual(ids);
+
+    // A service that lives in another's network goes down and up with it.
+    expect((await agent.post("/v2/applications/1/restart", {})).status).toBe(200);
+    const again = await agent.settled();
+    expect([again["one"] === ids["one"], again["two"] === ids["two"]]).toEqual([false, false]);
+    expect((await inspect(again["two"])).HostConfig.NetworkMode).toBe(`container:${again["one"]}`);
+  });
+});
+
+describe.skipIf(noDocker !== undefined)("with one service on the engine", () => {
+  beforeAll(() => makeImage(docker, "local_image_one:latest"));
+
+  test("every endpoint answers", async () => {
+    const led = join(await temporaryFolder(), "brightness");
+    await writeFile(led, "0");
+    const agent = await agentOnEngine(["--led-file", led]);
+    const labels = { "io.balena.features.supervisor-api": "1" };
+    await agent.accept(target({ one: { image: "local_image_one:latest", labels } }));
+    const { one: id } = await agent.settled();
+    const { BALENA_SUPERVISOR_API_KEY: key = "", BALENA_SUPERVISOR_PORT: port } = await environmentOf(id);
+    expect(port).toBe(new URL(agent.url).port);
+
+    const { power, hostname, proxy, journal } = agent.supervisor.ports;
+    const called = new Set<string>();
+    const call = async (method: string, path: string, status: number, body?: object) => {
+      const response = await fetch(agent.url + path, {
+        method,
+        headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
+        ...(body && { body: JSON.stringify(body) }),
+      });
+      called.add(`${method} ${path.replace(/\?.*/, "").replace(/(apps|applications)\/1/, "$1/:appId")}`);
+      if (response.status !== status) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+      return response;
+    };
+
+    await call("GET", "/ping", 200);
+    await call("GET", "/v1/healthy", 200);
+    expect(await (await call("GET", "/v1/device", 200)).json()).toMatchObject({ commit: "c1", status: "Idle" });
+    expect(await (await call("GET", "/v2/state/status", 200)).json()).toMatchObject({
+      appState: "applied",
+      containers: [{ serviceName: "one", containerId: id, status: "Running" }],
+      release: "c1",
+    });
+    expect(await (await call("GET", "/v2/applications/state", 200)).json()).toMatchObject({
+      fleet: { updateStatus: "done", services: { one: { status: "Running" } } },
+    });
+    expect(await (await call("GET", "/v2/applications/1/state", 200)).json()).toMatchObject({ commit: "c1" });
+    expect(await (await call("GET", "/v1/apps/1", 200)).json()).toMatchObject({ appId: 1, containerId: id });
+    expect(await (await call("GET", "/v2/containerId?service=one", 200)).json()).toMatchObject({ containerId: id });
+    await call("GET", "/v2/version", 200);
+    await call("GET", "/v2/cleanup-volumes", 200);
+    expect(await (await call("GET", "/v2/device/name", 200)).json()).toMatchObject({ deviceName: "kitchen" });
+    await call("GET", "/v2/device/vpn", 200);
+    await call("GET", "/v2/device/tags", 200);
+    await call("PATCH", "/v2/device/tags", 202, { place: "cellar" });
+    await call("GET", "/v2/local/device-info", 200);
+    const state: unknown = await (await call("GET", "/v2/local/target-state", 200)).json();
+    await call("POST", "/v2/local/target-state", 200, Shown.parse(state).state);
+    const logs = (await call("GET", "/v2/local/logs", 200)).body?.getReader();
+    expect(Buffer.from((await logs?.read())?.value ?? []).toString()).toContain("Streaming logs");
+    await logs?.cancel();
+    await (await call("POST", "/v2/journal-logs", isMissing(journal) ? 501 : 200, { count: 1 })).body?.cancel();
+    await call("GET", "/v1/device/host-config", isMissing(hostname) || isMissing(proxy) ? 501 : 200);
+    await call("PATCH", "/v1/device/host-config", 200, { network: {} });
+    await call("POST", "/v1/blink", 200);
+    await call("POST", "/v1/update", 204, {});
+    for (const how of ["reboot", "shutdown"])
+      // Nobody wants this machine to go down in the middle of its tests.
+      if (isMissing(power)) await call("POST", `/v1/${how}`, 501, {});
+      else called.add(`POST /v1/${how}`);
+
+    await call("POST", "/v1/apps/1/stop", 200, {});
+    expect((await inspect(id)).State.Running).toBe(false);
+    await call("POST", "/v1/apps/1/start", 200, {});
+    await call("POST", "/v2/applications/1/stop-service", 200, { serviceName: "one" });
+    expect((await inspect(id)).State.Running).toBe(false);
+    await call("POST", "/v2/applications/1/start-service", 200, { imageId: 1 });
+    expect((await inspect(id)).State.Running).toBe(true);
+    const replacing: [string, object][] = [
+      ["/v2/applications/1/restart-service", { serviceName: "one" }],
+      ["/v1/restart", { appId: 1 }],
+      ["/v1/purge", { appId: 1 }],
+      ["/v2/applications/1/restart", {}],
+      ["/v2/applications/1/purge", {}],
+    ];
+    for (const [path, body] of replacing) {
+      const { one: before } = await agent.settled();
+      await call("POST", path, 200, body);
+      expect((await agent.settled())["one"]).not.toBe(before);
+    }
+    const fresh = await (await call("POST", "/v1/regenerate-api-key", 200)).text();
+    expect(fresh).toMatch(/^[0-9a-f]{32,}$/);
+    expect(fresh).not.toBe(key);
+    // As recorded: the service learns it with the next update.
+    await call("POST", "/v1/update", 204, {});
+    expect(await environmentOf((await agent.settled())["one"])).toMatchObject({ BALENA_SUPERVISOR_API_KEY: fresh });
+
+    expect([...called].sort()).toEqual(routes.map(({ method, path }) => `${method} ${path}`).sort());
+  });
+});

@@ -1,0 +1,111 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { startProgram } from "./program.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+/** The real program, started in ways in which it cannot start. */
+
+describe("refused with one clear sentence, and code 1", () => {
+  async function refusal(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+    const { code, stdout, stderr } = await startProgram(args, environment).ended;
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).not.toMatch(/\n +at /);
+    expect(stderr.trim().split("\n")).toHaveLength(1);
+    return stderr.trim();
+  }
+
+  test.each<[readonly string[], RegExp]>([
+    [["--port", "abc"], /^--port \(or FAIRLEAD_PORT\): expected a port, 0 to 65535, but got "abc"$/],
+    [["--engine", "podman"], /^--engine \(or FAIRLEAD_ENGINE\): expected docker or embedded, but got "podman"$/],
+    [["--prot", "1"], /^Unknown option '--prot'/],
+    [["now"], /^Unexpected argument 'now'/],
+    [["--config", "/nonexistent/config.json"], /\/nonexistent\/config\.json/],
+  ])("agent %j", async (args, sentence) => {
+    expect(await refusal(["agent", ...args])).toMatch(sentence);
+  });
+
+  test("a variable that is wrong", async () => {
+    expect(await refusal(["agent"], { FAIRLEAD_PORT: "abc" })).toMatch(/^--port \(or FAIRLEAD_PORT\): /);
+  });
+
+  test("a config.json that is none", async () => {
+    const file = join(await temporaryFolder(), "config.json");
+    await writeFile(file, "{");
+    expect(await refusal(["agent", "--config", file])).toMatch(/config\.json is no JSON: /);
+  });
+
+  test("no Docker", async () => {
+    const args = ["agent", "--port", "0", "--docker-host", "unix:///nonexistent.sock"];
+    expect(await refusal([...args, "--state-dir", await temporaryFolder()])).toMatch(
+      /^No Docker engine answers at unix:\/\/\/nonexistent\.sock \(.+\)\. Start it, set DOCKER_HOST, or try with --engine embedded\.$/,
+    );
+  });
+
+  /** All that an agent needs but for what the test takes away. */
+  const almost = (folder: string) => [
+    "agent",
+    ...["--engine", "embedded", "--port", "0", "--state-dir", join(folder, "state"), "--host-root", folder],
+  ];
+
+  test("a port that is taken", async () => {
+    const other = createServer();
+    onTestFinished(() => void other.close());
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    const address = other.address();
+    const port = typeof address === "object" && address ? String(address.port) : "";
+    expect(await refusal([...almost(await temporaryFolder()), "--port", port])).toMatch(
+      new RegExp(`^Cannot answer on 127\\.0\\.0\\.1, port ${port}: .*EADDRINUSE`),
+    );
+  });
+
+  test("an address that is none of this machine", async () => {
+    expect(await refusal([...almost(await temporaryFolder()), "--listen", "203.0.113.1"])).toMatch(
+      /^Cannot answer on 203\.0\.113\.1, port \d+: .*EADDRNOTAVAIL/,
+    );
+  });
+
+  test("a folder for the state that can be none", async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, "file"), "");
+    expect(await refusal([...almost(folder), "--state-dir", join(folder, "file", "state")])).toContain(
+      join(folder, "file"),
+    );
+  });
+
+  test("a database that is none", async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, "state"));
+    await writeFile(join(folder, "state", "embedded.sqlite"), "This is no database.".repeat(100));
+    expect(await refusal(almost(folder))).toContain("embedded.sqlite");
+  });
+
+  test("a host's root that is not there", async () => {
+    const folder = await temporaryFolder();
+    expect(await refusal([...almost(folder), "--host-root", "/nonexistent/root"])).toContain("/nonexistent/root");
+  });
+
+  test("a command that there is not: the help follows", async () => {
+    const { code, stderr } = await startProgram(["fly"]).ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^There is no command "fly"\.\n\nUsage: /);
+  });
+});
+
+test.each([[[]], [["help"]], [["--help"]], [["agent", "--help"]]])("%j shows the help", async (args) => {
+  const { code, stdout, stderr } = await startProgram(args).ended;
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toMatch(/^Usage: fairlead agent \[options\]/);
+  for (const flag of [
+    "--port",
+    "--listen",
+    "--engine",
+    "--state-dir",
+    "--host-root",
+    "--config",
+    "--led-file",
+    "--docker-host",
+  ])
+    expect(stdout).toContain(`${flag} `);
+});

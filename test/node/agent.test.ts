@@ -1,0 +1,119 @@
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { environmentOf, service, settled, target } from "./on-the-device.ts";
+import { startAgent } from "./program.ts";
+import { get, rawClient } from "./raw-client.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+/** The real program: how it starts, how it ends, how it blinks. */
+
+describe("a start", () => {
+  test("says where it answers, on which engine, whether a key is needed, and what to try", async () => {
+    const agent = await startAgent(await temporaryFolder());
+    expect(agent.stdout()).toMatch(
+      /^Fairlead answers on (http:\/\/127\.0\.0\.1:\d+)\n +engine +embedded, in memory: NOTHING REALLY RUNS\n +key +none is needed: the device is in local mode\n +try +curl \1\/v2\/state\/status\n$/,
+    );
+    const ping = await agent.get("/ping");
+    expect([ping.status, await ping.text()]).toEqual([200, "OK"]);
+    expect((await agent.get("/v2/state/status")).status).toBe(200);
+  });
+
+  test("with a cloud in config.json says that a key is needed, and asks for it", async () => {
+    const folder = await temporaryFolder();
+    const config = join(folder, "config.json");
+    await writeFile(config, JSON.stringify({ apiEndpoint: "https://api.example.com", uuid: "0".repeat(32) }));
+    const agent = await startAgent(folder, { args: ["--config", config] });
+    expect(agent.stdout()).toContain("needed; services get theirs as BALENA_SUPERVISOR_API_KEY");
+    expect((await agent.get("/ping")).status).toBe(200);
+    expect((await agent.get("/v2/state/status")).status).toBe(401);
+  });
+
+  test("with the engine `auto` and no Docker takes the one in memory", async () => {
+    const agent = await startAgent(await temporaryFolder(), {
+      args: ["--engine", "auto", "--docker-host", "unix:///nonexistent.sock"],
+    });
+    expect(agent.stdout()).toContain("embedded, in memory");
+  });
+
+  test("keeps its state in the folder that it is given, and makes the services' folders on the host", async () => {
+    const folder = await temporaryFolder();
+    const agent = await startAgent(folder);
+    await agent.post("/v2/local/target-state", target([service("one", 1)]));
+    await settled(agent);
+    expect((await stat(join(folder, "state", "embedded.sqlite"))).isFile()).toBe(true);
+    const shared = join(folder, "tmp/balena-supervisor/services/1/one");
+    expect((await stat(shared)).mode & 0o7777).toBe(0o1777);
+  });
+
+  test("with port 0 tells the services the port that the system gave", async () => {
+    const agent = await startAgent(await temporaryFolder());
+    const labels = { "io.balena.features.supervisor-api": "1" };
+    await agent.post("/v2/local/target-state", target([service("one", 1, { labels })]));
+    await settled(agent);
+    const env = await environmentOf(agent);
+    expect(env["BALENA_SUPERVISOR_PORT"]).toBe(new URL(agent.url).port);
+  });
+});
+
+describe("an end", () => {
+  test.each(["SIGTERM", "SIGINT"] as const)("by %s comes within a second, with code 0", async (signal) => {
+    const agent = await startAgent(await temporaryFolder());
+    const before = Date.now();
+    agent.kill(signal);
+    expect(await agent.ended).toMatchObject({ code: 0, stderr: "" });
+    expect(Date.now() - before).toBeLessThan(1000);
+  });
+
+  test("waits neither for readers of the log nor for downloads", async () => {
+    const agent = await startAgent(await temporaryFolder());
+    const reader = await rawClient(Number(new URL(agent.url).port), get("/v2/local/logs"));
+    await reader.until("Streaming logs");
+    await agent.post("/v2/local/target-state", target([service("one", 1)]));
+    await reader.until("Downloading image");
+    const before = Date.now();
+    agent.kill("SIGTERM");
+    expect(await agent.ended).toMatchObject({ code: 0, stderr: "" });
+    expect(Date.now() - before).toBeLessThan(1000);
+    await reader.all();
+  });
+});
+
+describe("blinking", () => {
+  async function seenIn(file: string, wanted: string): Promise<void> {
+    for (const end = Date.now() + 3000; Date.now() < end;) {
+      if ((await readFile(file, "utf8")) === wanted) return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    throw new Error(`${file} was never ${wanted}`);
+  }
+
+  test.each(["LED_FILE", "--led-file"])(
+    "writes 1 and 0 to the file of %s, and puts back what was there",
+    async (how) => {
+      const folder = await temporaryFolder();
+      const file = join(folder, "brightness");
+      await writeFile(file, "200\n");
+      const agent = await startAgent(
+        folder,
+        how === "LED_FILE" ? { environment: { LED_FILE: file } } : { args: ["--led-file", file] },
+      );
+      expect((await agent.post("/v1/blink", {})).status).toBe(200);
+      for (const wanted of ["1", "0", "1", "0"]) await seenIn(file, wanted);
+      agent.kill("SIGTERM");
+      expect(await agent.ended).toMatchObject({ code: 0, stderr: "" });
+      expect((await readFile(file, "utf8")).trim()).toBe("200");
+    },
+  );
+
+  test("of an LED that is not there is said, and the agent goes on", async () => {
+    const folder = await temporaryFolder();
+    const agent = await startAgent(folder, { args: ["--led-file", join(folder, "nothing")] });
+    expect((await agent.post("/v1/blink", {})).status).toBe(200);
+    expect((await agent.get("/ping")).status).toBe(200);
+    agent.kill("SIGTERM");
+    const { code, stderr } = await agent.ended;
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^The LED does not blink: .*ENOENT/);
+  });
+});

@@ -1,0 +1,314 @@
+import { chmod, chown, lstat, mkdir, open, readFile, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { FileFolders, seenByEngine } from "../../runtimes/node/file-folders.ts";
+import { isRoot, temporaryFolder } from "./temporary-folder.ts";
+
+const services = "tmp/balena-supervisor/services";
+
+/** The folders of a device, on a host of its own. */
+async function world() {
+  const root = await temporaryFolder();
+  const folderOf = (appId: number, service: string) => join(root, services, String(appId), service);
+  return {
+    root,
+    folders: new FileFolders(root, "/"),
+    /** The same folders after the agent has started anew. */
+    restarted: () => new FileFolders(root, "/"),
+    pathOf: (appId: number, service: string, name: string) => join(folderOf(appId, service), name),
+    filesOf: async (appId: number, service: string) => (await readdir(folderOf(appId, service))).sort(),
+  };
+}
+
+const exists = (path: string) =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  );
+
+const both = ["resin-updates.lock", "updates.lock"];
+
+/** Of which applications we hold the locks. */
+const heldBy = (folders: FileFolders) => [...folders.held().keys()];
+
+describe("a service's folder", () => {
+  test("is where the engine finds it under the host's root", () => {
+    expect(new FileFolders("/mnt/root", "/").root).toBe("/tmp/balena-supervisor/services");
+    expect(new FileFolders("/mnt/root", "/mnt/root").root).toBe("/mnt/root/tmp/balena-supervisor/services");
+  });
+
+  test("is for everybody, but nobody may remove the others' files in it", async () => {
+    const { root, folders } = await world();
+    await folders.prepare(1, "one");
+    expect((await stat(join(root, services, "1", "one"))).mode & 0o7777).toBe(0o1777);
+  });
+
+  test("that the engine made is opened for everybody", async () => {
+    const { root, folders, pathOf } = await world();
+    const folder = join(root, services, "1", "one");
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o755);
+    await writeFile(pathOf(1, "one", "kept"), "x");
+    await folders.prepare(1, "one");
+    expect((await stat(folder)).mode & 0o7777).toBe(0o1777);
+    expect(await exists(pathOf(1, "one", "kept"))).toBe(true);
+  });
+});
+
+describe("taking the locks", () => {
+  test("leaves a file under today's name and under that of old, in every service", async () => {
+    const { folders, filesOf } = await world();
+    expect(await folders.take(1, ["one", "two"], { force: false })).toEqual({ taken: true });
+    expect(await filesOf(1, "one")).toEqual(both);
+    expect(await filesOf(1, "two")).toEqual(both);
+    expect(folders.held()).toEqual(new Map([[1, ["one", "two"]]]));
+  });
+
+  test("keeps everybody else from taking them", async () => {
+    const { folders, pathOf } = await world();
+    await folders.take(1, ["one"], { force: false });
+    for (const name of both) await expect(open(pathOf(1, "one", name), "wx")).rejects.toThrow("EEXIST");
+  });
+
+  test("again is no trouble, also for more services", async () => {
+    const { folders, filesOf } = await world();
+    await folders.take(1, ["one"], { force: false });
+    expect(await folders.take(1, ["one", "two"], { force: false })).toEqual({ taken: true });
+    expect(await filesOf(1, "two")).toEqual(both);
+    await folders.release(1);
+    expect([await filesOf(1, "one"), await filesOf(1, "two")]).toEqual([[], []]);
+  });
+
+  test("of an application without services is no trouble either", async () => {
+    const { folders } = await world();
+    expect(await folders.take(1, [], { force: false })).toEqual({ taken: true });
+    expect(heldBy(folders)).toEqual([1]);
+  });
+
+  test("and giving them back leaves nothing", async () => {
+    const { root, folders, filesOf } = await world();
+    await folders.take(1, ["one"], { force: false });
+    await folders.release(1);
+    expect(await filesOf(1, "one")).toEqual([]);
+    expect(await readdir(join(root, services))).toEqual(["1"]);
+    expect(heldBy(folders)).toEqual([]);
+  });
+
+  test("concerns one application at a time", async () => {
+    const { folders, filesOf } = await world();
+    await folders.take(1, ["one"], { force: false });
+    await folders.take(2, ["one"], { force: false });
+    expect(heldBy(folders)).toEqual([1, 2]);
+    await folders.release(1);
+    expect(await filesOf(1, "one")).toEqual([]);
+    expect(await filesOf(2, "one")).toEqual(both);
+    expect(heldBy(folders)).toEqual([2]);
+  });
+
+  test.runIf(isRoot)("marks them as the original does: they belong to nobody, and nobody writes to them", async () => {
+    const { folders, pathOf } = await world();
+    await folders.take(1, ["one"], { force: false });
+    for (const name of both) {
+      const { uid, mode } = await stat(pathOf(1, "one", name));
+      expect([uid, mode & 0o777]).toEqual([65534, 0o444]);
+    }
+  });
+});
+
+/** Whatever is in the way is a lock. */
+const inTheWay: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
+  ["a file", (path) => writeFile(path, "")],
+  ["a file with something in it", (path) => writeFile(path, "4711\n")],
+  ["a file that nobody may read", (path) => writeFile(path, "", { mode: 0 })],
+  ["an empty folder", (path) => mkdir(path)],
+  ["a link that leads nowhere", (path) => symlink("/nowhere", path)],
+  ["a link to a file", (path) => symlink("/etc/hostname", path)],
+];
+
+describe.each(both)("a user's %s", (name) => {
+  test.each(inTheWay)("that is %s is in the way, and stays", async (_, put) => {
+    const { folders, pathOf, filesOf } = await world();
+    await folders.prepare(1, "two");
+    await put(pathOf(1, "two", name));
+    expect(await folders.take(1, ["one", "two", "three"], { force: false })).toEqual({ taken: false, by: "two" });
+    expect(await exists(pathOf(1, "two", name))).toBe(true);
+    expect(await filesOf(1, "two")).toEqual([name]);
+    expect(await filesOf(1, "one")).toEqual([]);
+    expect(heldBy(folders)).toEqual([]);
+  });
+
+  test.each(inTheWay)("that is %s goes when it is forced", async (_, put) => {
+    const { folders, pathOf, filesOf } = await world();
+    await folders.prepare(1, "one");
+    await put(pathOf(1, "one", name));
+    expect(await folders.take(1, ["one"], { force: true })).toEqual({ taken: true });
+    expect((await lstat(pathOf(1, "one", name))).isFile()).toBe(true);
+    await folders.release(1);
+    expect(await filesOf(1, "one")).toEqual([]);
+  });
+});
+
+test("forcing a link removes the link, not what it leads to", async () => {
+  const { root, folders, pathOf } = await world();
+  await folders.prepare(1, "one");
+  await writeFile(join(root, "precious"), "x");
+  await symlink(join(root, "precious"), pathOf(1, "one", "updates.lock"));
+  await folders.take(1, ["one"], { force: true });
+  expect(await readFile(join(root, "precious"), "utf8")).toBe("x");
+});
+
+test("a folder with something in it is never removed, and then no other lock is kept", async () => {
+  const { folders, pathOf, filesOf } = await world();
+  await folders.prepare(1, "two");
+  await mkdir(pathOf(1, "two", "updates.lock"));
+  await writeFile(join(pathOf(1, "two", "updates.lock"), "precious"), "x");
+  const outcome = await folders.take(1, ["one", "two"], { force: true }).catch(() => "refused");
+  expect(outcome).not.toEqual({ taken: true });
+  expect(await exists(join(pathOf(1, "two", "updates.lock"), "precious"))).toBe(true);
+  expect(await filesOf(1, "one")).toEqual([]);
+  expect(heldBy(folders)).toEqual([]);
+});
+
+test("when one service of two says no, the locks that were held before stay", async () => {
+  const { folders, pathOf, filesOf } = await world();
+  await folders.take(1, ["one"], { force: false });
+  await folders.prepare(1, "two");
+  await writeFile(pathOf(1, "two", "updates.lock"), "");
+  expect(await folders.take(1, ["one", "two"], { force: false })).toEqual({ taken: false, by: "two" });
+  expect(await filesOf(1, "one")).toEqual(both);
+  expect(heldBy(folders)).toEqual([1]);
+});
+
+test("a lock that a service has put in the place of ours is not removed with ours", async () => {
+  const { folders, pathOf } = await world();
+  await folders.take(1, ["one"], { force: false });
+  await rm(pathOf(1, "one", "updates.lock"));
+  await writeFile(pathOf(1, "one", "updates.lock"), "mine");
+  await folders.release(1);
+  expect(await readFile(pathOf(1, "one", "updates.lock"), "utf8")).toBe("mine");
+});
+
+test("giving back what somebody else has removed already is no trouble", async () => {
+  const { root, folders } = await world();
+  await folders.take(1, ["one"], { force: false });
+  await rm(join(root, services), { recursive: true });
+  await folders.release(1);
+  expect(heldBy(folders)).toEqual([]);
+});
+
+describe("after the agent has ended without giving back", () => {
+  test("its locks are taken over", async () => {
+    const { folders, restarted } = await world();
+    await folders.take(1, ["one"], { force: false });
+    const later = restarted();
+    expect(heldBy(later)).toEqual([]);
+    expect(await later.take(1, ["one"], { force: false })).toEqual({ taken: true });
+    await later.release(1);
+  });
+
+  test("its leftovers are cleared, and the users' locks stay", async () => {
+    const { folders, restarted, pathOf, filesOf } = await world();
+    await folders.take(1, ["one", "two"], { force: false });
+    await folders.take(2, ["one"], { force: false });
+    await folders.prepare(3, "one");
+    await writeFile(pathOf(3, "one", "updates.lock"), "");
+    await writeFile(pathOf(3, "one", "handover-complete"), "");
+    await folders.prepare(3, "two");
+    await mkdir(pathOf(3, "two", "resin-updates.lock"));
+    await restarted().clearLeftovers();
+    expect(await filesOf(1, "one")).toEqual([]);
+    expect(await filesOf(1, "two")).toEqual([]);
+    expect(await filesOf(2, "one")).toEqual([]);
+    expect(await filesOf(3, "one")).toEqual(["handover-complete", "updates.lock"]);
+    expect(await filesOf(3, "two")).toEqual(["resin-updates.lock"]);
+  });
+
+  test.runIf(isRoot)("those of the original are cleared as well: they are known by their owner", async () => {
+    const { folders, pathOf, filesOf } = await world();
+    await folders.prepare(1, "one");
+    await writeFile(pathOf(1, "one", "updates.lock"), "0");
+    await chown(pathOf(1, "one", "updates.lock"), 65534, 65534);
+    await folders.clearLeftovers();
+    expect(await filesOf(1, "one")).toEqual([]);
+  });
+
+  test("what it was just about to put in place is cleared too", async () => {
+    const { root, folders, restarted } = await world();
+    await folders.take(1, ["one"], { force: false });
+    await folders.release(1);
+    await writeFile(join(root, services, ".lock-9b2c1e4a-7f6d-4a53-9d0f-0123456789ab"), "fairlead\n");
+    await restarted().clearLeftovers();
+    expect(await readdir(join(root, services))).toEqual(["1"]);
+  });
+
+  test("and nothing was ever there, there is nothing to clear", async () => {
+    await expect((await world()).folders.clearLeftovers()).resolves.toBeUndefined();
+  });
+});
+
+test("of twenty who want a lock at once, one gets it", async () => {
+  const { folders, pathOf } = await world();
+  for (let round = 0; round < 30; round++) {
+    const service = `s${round}`;
+    await folders.prepare(1, service);
+    const path = pathOf(1, service, "updates.lock");
+    const users = Array.from({ length: 19 }, async () => {
+      try {
+        await (await open(path, "wx")).close();
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    // Sometimes first, sometimes last.
+    if (round % 2 === 0) await Promise.race(users);
+    const agent = folders.take(1, [service], { force: false }).then(({ taken }) => taken);
+    const winners = (await Promise.all([agent, ...users])).filter(Boolean);
+    expect(winners).toHaveLength(1);
+    await folders.release(1);
+  }
+});
+
+test("the agent itself may ask twenty times at once", async () => {
+  const { folders, filesOf } = await world();
+  const asked = Array.from({ length: 20 }, () => folders.take(1, ["one", "two"], { force: false }));
+  expect(await Promise.all(asked)).toEqual(asked.map(() => ({ taken: true })));
+  await folders.release(1);
+  expect([await filesOf(1, "one"), await filesOf(1, "two")]).toEqual([[], []]);
+});
+
+describe("a hand-over", () => {
+  test.each(["handover-complete", "resin-kill-me"])("is over when the service makes %s", async (name) => {
+    const { folders, pathOf } = await world();
+    await folders.prepare(1, "one");
+    expect(await folders.hasTakenOver(1, "one")).toBe(false);
+    await writeFile(pathOf(1, "one", name), "");
+    expect(await folders.hasTakenOver(1, "one")).toBe(true);
+    expect(await folders.hasTakenOver(1, "two")).toBe(false);
+    expect(await folders.hasTakenOver(2, "one")).toBe(false);
+  });
+
+  test("begins without the signs of the last one", async () => {
+    const { folders, pathOf, filesOf } = await world();
+    await folders.prepare(1, "one");
+    await writeFile(pathOf(1, "one", "handover-complete"), "");
+    await mkdir(pathOf(1, "one", "resin-kill-me"));
+    await writeFile(pathOf(1, "one", "updates.lock"), "");
+    await folders.clearTakeOver(1, "one");
+    expect(await folders.hasTakenOver(1, "one")).toBe(false);
+    expect(await filesOf(1, "one")).toEqual(["updates.lock"]);
+    await expect(folders.clearTakeOver(1, "two")).resolves.toBeUndefined();
+  });
+});
+
+describe("the host's root, as the engine sees it", () => {
+  test("is the same for an agent that is no container", async () => {
+    const root = await temporaryFolder();
+    expect(await seenByEngine(root)).toBe(root);
+    expect(await seenByEngine("/")).toBe("/");
+  });
+
+  test.runIf(process.platform === "linux")("is / when it is mounted somewhere", async () => {
+    expect(await seenByEngine("/proc")).toBe("/");
+  });
+});

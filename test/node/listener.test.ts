@@ -1,0 +1,303 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { Listener, toNodeListener } from "../../runtimes/node/listener.ts";
+import { eventually, get, rawClient } from "./raw-client.ts";
+
+type Answer = (request: Request) => Promise<Response>;
+
+const encoder = new TextEncoder();
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function withListener(answer: Answer): Promise<number> {
+  const listener = new Listener(answer, 0);
+  onTestFinished(() => listener.close());
+  await listener.listen("127.0.0.1");
+  return listener.port;
+}
+
+async function withServerOfOnesOwn(answer: Answer): Promise<number> {
+  const server: Server = createServer((request, response) => void toNodeListener(answer)(request, response));
+  onTestFinished(
+    () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("It does not listen");
+  return (address satisfies AddressInfo).port;
+}
+
+/** A stream that the test writes to, and that remembers whether its reader has left. */
+function handStream() {
+  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  let cancelled = false;
+  const stream = new ReadableStream<Uint8Array>({
+    start: (given) => void (controller = given),
+    cancel: () => void (cancelled = true),
+  });
+  return {
+    stream,
+    write: (text: string) => controller?.enqueue(encoder.encode(text)),
+    end: () => controller?.close(),
+    fail: (error: Error) => controller?.error(error),
+    wasCancelled: () => cancelled,
+  };
+}
+
+describe.each([
+  ["the listener", withListener],
+  ["a server of one's own", withServerOfOnesOwn],
+])("through %s", (_, serve) => {
+  test("requests and answers pass with all that they are made of", async () => {
+    const port = await serve(async (request) => {
+      const { pathname, searchParams } = new URL(request.url);
+      return Response.json(
+        {
+          method: request.method,
+          pathname,
+          query: searchParams.getAll("q"),
+          header: request.headers.get("x-sent"),
+          body: await request.text(),
+        },
+        { status: 418, headers: { "x-answer": "tea", etag: 'W/"1"' } },
+      );
+    });
+    const response = await fetch(`http://127.0.0.1:${port}/v1/a%20b?q=1&q=ü`, {
+      method: "PATCH",
+      headers: { "x-sent": "yes" },
+      body: "schön",
+    });
+    expect([response.status, response.headers.get("x-answer"), response.headers.get("etag")]).toEqual([
+      418,
+      "tea",
+      'W/"1"',
+    ]);
+    expect(await response.json()).toEqual({
+      method: "PATCH",
+      pathname: "/v1/a%20b",
+      query: ["1", "ü"],
+      header: "yes",
+      body: "schön",
+    });
+  });
+
+  test("a large body arrives whole, both ways", async () => {
+    const port = await serve(async (request) => new Response(await request.arrayBuffer()));
+    const sent = crypto.getRandomValues(new Uint8Array(65_536));
+    const large = Buffer.concat(Array.from({ length: 100 }, () => sent));
+    const response = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: large });
+    expect(Buffer.from(await response.arrayBuffer()).equals(large)).toBe(true);
+  });
+
+  test("each piece of a stream leaves when it is written, also after a silence", async () => {
+    const { stream, write, end } = handStream();
+    const port = await serve(() => Promise.resolve(new Response(stream)));
+    const client = await rawClient(port, get("/"));
+    write("first\n");
+    expect(await client.until("first\n")).toMatch(/^HTTP\/1.1 200/);
+    await pause(50);
+    write("second\n");
+    await client.until("second\n");
+    end();
+    await client.until("\r\n0\r\n\r\n");
+  });
+
+  test("the head of a stream leaves before anything is in it", async () => {
+    const { stream } = handStream();
+    const port = await serve(() => Promise.resolve(new Response(stream, { headers: { "x-early": "1" } })));
+    expect(await (await rawClient(port, get("/"))).until("\r\n\r\n")).toContain("x-early: 1");
+  });
+
+  test("a stream is cancelled when its reader leaves", async () => {
+    const { stream, write, wasCancelled } = handStream();
+    const port = await serve(() => Promise.resolve(new Response(stream)));
+    const client = await rawClient(port, get("/"));
+    write("hello\n");
+    await client.until("hello\n");
+    client.leave();
+    await eventually(wasCancelled);
+  });
+
+  test("a stream is cancelled when its reader leaves in a silence", async () => {
+    const { stream, wasCancelled } = handStream();
+    const port = await serve(() => Promise.resolve(new Response(stream)));
+    const client = await rawClient(port, get("/"));
+    await client.until("\r\n\r\n");
+    await pause(50);
+    client.leave();
+    await eventually(wasCancelled);
+  });
+
+  test("who leaves before there is an answer is noticed", async () => {
+    let aborted = false;
+    const port = await serve(async (request) => {
+      request.signal.addEventListener("abort", () => (aborted = true));
+      await pause(10_000);
+      return new Response("late");
+    });
+    const client = await rawClient(port, get("/"));
+    await pause(50);
+    client.leave();
+    await eventually(() => aborted);
+  });
+
+  test("a reader that does not read bounds what is produced, and gets all of it when it reads on", async () => {
+    const piece = new Uint8Array(64 * 1024).fill(0x78);
+    const total = 800;
+    let produced = 0;
+    const port = await serve(() =>
+      Promise.resolve(
+        new Response(
+          new ReadableStream<Uint8Array>(
+            {
+              pull: (controller) => {
+                produced++;
+                controller.enqueue(piece);
+                if (produced === total) controller.close();
+              },
+            },
+            { highWaterMark: 0 },
+          ),
+        ),
+      ),
+    );
+    const client = await rawClient(port, get("/", "Connection: close\r\n"));
+    await client.until("\r\n\r\n");
+    let before = -1;
+    for (let n = 0; n < 100 && produced !== before; n++) {
+      before = produced;
+      await pause(50);
+    }
+    // What the sockets of the system hold is some megabytes; the whole is fifty.
+    expect(produced).toBeLessThan(total / 2);
+    client.socket.resume();
+    await eventually(() => client.socket.readableEnded, 20_000);
+    expect(produced).toBe(total);
+    expect(client.socket.bytesRead).toBeGreaterThan(total * piece.length);
+  });
+
+  test("a stream that fails half way ends the connection, so that nobody takes the half for the whole", async () => {
+    const { stream, write, fail } = handStream();
+    const port = await serve(() => Promise.resolve(new Response(stream)));
+    const client = await rawClient(port, get("/"));
+    write("half");
+    await client.until("half");
+    fail(new Error("the engine has gone"));
+    expect(await client.all()).not.toContain("\r\n0\r\n\r\n");
+  });
+
+  test("HEAD has no body, and the same connection goes on", async () => {
+    const port = await serve((request) =>
+      Promise.resolve(
+        new Response(request.method === "HEAD" ? null : "text", { headers: { "content-length": "4", "x-kept": "1" } }),
+      ),
+    );
+    const client = await rawClient(port, "HEAD / HTTP/1.1\r\nHost: device\r\n\r\n" + get("/second"));
+    const text = await client.until("text");
+    expect(text.match(/HTTP\/1\.1 200/g)).toHaveLength(2);
+    expect(text.match(/content-length: 4/gi)).toHaveLength(2);
+    expect(text.match(/text/g)).toHaveLength(1);
+  });
+
+  test("an answer without a body has none", async () => {
+    const port = await serve(() => Promise.resolve(new Response(null, { status: 204 })));
+    const text = await (await rawClient(port, get("/", "Connection: close\r\n"))).all();
+    expect(text).toMatch(/^HTTP\/1\.1 204/);
+    expect(text).toMatch(/\r\n\r\n$/);
+  });
+
+  test("something unforeseen is answered with 500, and the next request is served", async () => {
+    let count = 0;
+    const port = await serve(() => {
+      count++;
+      if (count === 1) return Promise.reject(new Error("unforeseen"));
+      return Promise.resolve(new Response("fine"));
+    });
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(500);
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("fine");
+  });
+
+  test.each([
+    ["no HTTP at all", "what is this\r\n\r\n", "400"],
+    ["a host that is none", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "400"],
+    ["no host", "GET / HTTP/1.1\r\n\r\n", "400"],
+  ])("%s is answered, and the next request is served", async (_name, request, status) => {
+    const port = await serve(() => Promise.resolve(new Response("fine")));
+    const client = await rawClient(port, request);
+    expect(await client.until("\r\n\r\n")).toMatch(new RegExp(`^HTTP/1.1 ${status}`));
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("fine");
+  });
+});
+
+describe("addresses", () => {
+  const answer: Answer = () => Promise.resolve(new Response("fine"));
+  const listener = (port = 0) => {
+    const made = new Listener(answer, port);
+    onTestFinished(() => made.close());
+    return made;
+  };
+  const text = async (url: string) => (await fetch(url)).text();
+
+  test("with port 0, the system chooses, and every further address has the same", async () => {
+    const made = listener();
+    await made.listen("127.0.0.1");
+    expect(made.port).toBeGreaterThan(0);
+    const { port } = made;
+    await made.listen("127.0.0.2");
+    expect(made.port).toBe(port);
+    expect(await text(`http://127.0.0.1:${port}/`)).toBe("fine");
+    expect(await text(`http://127.0.0.2:${port}/`)).toBe("fine");
+  });
+
+  test("one that is open already is not opened again", async () => {
+    const made = listener();
+    expect(made.isOpen("127.0.0.1")).toBe(false);
+    await made.listen("127.0.0.1");
+    await made.listen("127.0.0.1");
+    expect(made.isOpen("127.0.0.1")).toBe(true);
+    expect(made.isOpen("127.0.0.2")).toBe(false);
+  });
+
+  test("0.0.0.0 is all of them", async () => {
+    const made = listener();
+    await made.listen("0.0.0.0");
+    expect(made.isOpen("10.114.104.1")).toBe(true);
+    await made.listen("127.0.0.1");
+    expect(await text(`http://127.0.0.1:${made.port}/`)).toBe("fine");
+  });
+
+  test("one that is in use is an error, and can be had once it is free", async () => {
+    const first = listener();
+    await first.listen("127.0.0.1");
+    const second = listener(first.port);
+    await expect(second.listen("127.0.0.1")).rejects.toThrow("EADDRINUSE");
+    expect(second.isOpen("127.0.0.1")).toBe(false);
+    await first.close();
+    await second.listen("127.0.0.1");
+    expect(await text(`http://127.0.0.1:${second.port}/`)).toBe("fine");
+  });
+
+  test("one that is none of this machine is an error", async () => {
+    await expect(listener().listen("203.0.113.1")).rejects.toThrow("EADDRNOTAVAIL");
+  });
+
+  test("are closed together with what is still under way", async () => {
+    const { stream, wasCancelled } = handStream();
+    const made = new Listener(() => Promise.resolve(new Response(stream)), 0);
+    await made.listen("127.0.0.1");
+    const client = await rawClient(made.port, get("/"));
+    await client.until("\r\n\r\n");
+    await made.close();
+    await client.all();
+    await eventually(wasCancelled);
+    await expect(fetch(`http://127.0.0.1:${made.port}/`)).rejects.toThrow();
+  });
+
+  test("nothing is open, nothing is to be closed", async () => {
+    await expect(new Listener(answer, 0).close()).resolves.toBeUndefined();
+  });
+});

@@ -1,0 +1,88 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+
+const root = join(import.meta.dirname, "../..");
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Program {
+  readonly stdout: () => string;
+  readonly kill: (signal: NodeJS.Signals) => void;
+  readonly ended: Promise<Ended>;
+}
+
+/**
+ * The real program in a process of its own. It is Node itself that is started, with tsx as a loader: tsx's own command
+ * would be a second process around it, which a kill would not pass on.
+ */
+export function startProgram(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Program {
+  const child = spawn(process.execPath, ["--import", "tsx", "runtimes/node/cli.ts", ...args], {
+    cwd: root,
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (bytes: Buffer) => (stdout += bytes.toString()));
+  child.stderr.on("data", (bytes: Buffer) => (stderr += bytes.toString()));
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  return { stdout: () => stdout, kill: (signal) => void child.kill(signal), ended };
+}
+
+export interface RunningAgent extends Program {
+  readonly url: string;
+  readonly get: (path: string) => Promise<Response>;
+  readonly post: (path: string, body: object) => Promise<Response>;
+}
+
+/** An agent on the engine in memory, once it says that it answers. */
+export async function startAgent(
+  folder: string,
+  { args = [], environment = {} }: { args?: readonly string[]; environment?: Readonly<Record<string, string>> } = {},
+): Promise<RunningAgent> {
+  const program = startProgram(
+    [
+      "agent",
+      ...["--engine", "embedded", "--port", "0"],
+      ...["--state-dir", join(folder, "state"), "--host-root", folder],
+      ...args,
+    ],
+    environment,
+  );
+  const url = await Promise.race([
+    said(program, /curl (http:\/\/\S+?)\/v2\/state\/status\n/),
+    program.ended.then(({ code, stderr }) => Promise.reject(new Error(`It ended with ${code}: ${stderr}`))),
+  ]);
+  return {
+    ...program,
+    url,
+    get: (path) => fetch(url + path),
+    post: (path, body) =>
+      fetch(url + path, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      }),
+  };
+}
+
+async function said(program: Program, pattern: RegExp): Promise<string> {
+  for (;;) {
+    const found = pattern.exec(program.stdout())?.[1];
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

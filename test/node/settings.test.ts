@@ -1,0 +1,169 @@
+import { writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { SettingsError, readSettings, settingsHelp } from "../../runtimes/node/settings.ts";
+import { isRoot, temporaryFolder } from "./temporary-folder.ts";
+
+const given = (args: readonly string[], environment: Record<string, string> = {}) => readSettings(args, environment);
+
+function complaint(args: readonly string[], environment: Record<string, string> = {}): string {
+  try {
+    readSettings(args, environment);
+  } catch (error) {
+    if (error instanceof SettingsError) return error.message;
+    throw error;
+  }
+  throw new Error("It was accepted");
+}
+
+test("without a word, it answers on port 48484 and wants Docker", () => {
+  expect(given([])).toEqual({
+    port: 48484,
+    listen: [],
+    engine: "docker",
+    stateDir: expect.stringMatching(/fairlead$/),
+    hostRoot: "/",
+    config: {},
+    ledFile: undefined,
+    dockerHost: undefined,
+  });
+});
+
+/** Flag, variable, what is given, and what becomes of it. */
+const table = [
+  ["port", "FAIRLEAD_PORT", "8080", { port: 8080 }],
+  ["port", "FAIRLEAD_PORT", "0", { port: 0 }],
+  ["listen", "FAIRLEAD_LISTEN", "0.0.0.0", { listen: ["0.0.0.0"] }],
+  ["listen", "FAIRLEAD_LISTEN", "10.0.0.1, ::1 ,", { listen: ["10.0.0.1", "::1"] }],
+  ["engine", "FAIRLEAD_ENGINE", "embedded", { engine: "embedded" }],
+  ["engine", "FAIRLEAD_ENGINE", "docker", { engine: "docker" }],
+  ["engine", "FAIRLEAD_ENGINE", "auto", { engine: "auto" }],
+  ["state-dir", "FAIRLEAD_STATE_DIR", "/var/lib/x", { stateDir: "/var/lib/x" }],
+  ["host-root", "FAIRLEAD_HOST_ROOT", "/mnt/root", { hostRoot: "/mnt/root" }],
+  ["led-file", "LED_FILE", "/sys/class/leds/ACT/brightness", { ledFile: "/sys/class/leds/ACT/brightness" }],
+  ["docker-host", "DOCKER_HOST", "unix:///run/balena.sock", { dockerHost: "unix:///run/balena.sock" }],
+] as const;
+
+describe.each(table)("--%s and %s: %j", (flag, variable, value, expected) => {
+  test("mean the same", () => {
+    expect(given([`--${flag}`, value])).toMatchObject(expected);
+    expect(given([`--${flag}=${value}`])).toMatchObject(expected);
+    expect(given([], { [variable]: value })).toMatchObject(expected);
+  });
+
+  test("the flag wins", () => {
+    const other = { port: "1", engine: "auto" }[flag as string] ?? "other";
+    expect(given([`--${flag}`, value], { [variable]: other })).toMatchObject(expected);
+  });
+
+  test("an empty variable is none", () => {
+    expect(given([], { [variable]: "" })).toEqual(given([]));
+  });
+
+  test("are both in --help", () => {
+    expect(settingsHelp()).toMatch(new RegExp(`--${flag} +${variable} `));
+  });
+});
+
+test("a relative folder is meant from where the agent is started: the engine needs to know it too", () => {
+  expect(isAbsolute(given(["--host-root", "root"]).hostRoot)).toBe(true);
+});
+
+test("the state is kept where the system keeps such things", () => {
+  if (isRoot) expect(given([]).stateDir).toBe("/var/lib/fairlead");
+  else {
+    expect(given([], { XDG_STATE_HOME: "/x" }).stateDir).toBe("/x/fairlead");
+    expect(given([]).stateDir).toBe(join(homedir(), ".local/state/fairlead"));
+  }
+});
+
+describe("one sentence says what is wrong", () => {
+  test.each<[readonly string[], string]>([
+    [["--port", "abc"], '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "abc"'],
+    [["--port=-1"], '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "-1"'],
+    [["--port", "65536"], '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "65536"'],
+    [["--port", "1.5"], '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "1.5"'],
+    [["--engine", "podman"], '--engine (or FAIRLEAD_ENGINE): expected docker or embedded, but got "podman"'],
+    [["--prot", "1"], "Unknown option '--prot'"],
+    [["-p", "1"], "Unknown option '-p'"],
+    [["--port"], "Option '--port <value>' argument missing"],
+    [["x"], "Unexpected argument 'x'. This command does not take positional arguments"],
+  ])("%j", (args, message) => {
+    expect(complaint(args)).toBe(message);
+  });
+
+  test("of a variable too", () => {
+    expect(complaint([], { FAIRLEAD_PORT: "x" })).toBe(
+      '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "x"',
+    );
+  });
+
+  test("of each setting that is wrong", () => {
+    expect(complaint(["--port", "x", "--engine", "y"]).split("\n")).toEqual([
+      '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "x"',
+      '--engine (or FAIRLEAD_ENGINE): expected docker or embedded, but got "y"',
+    ]);
+  });
+});
+
+describe("config.json", () => {
+  async function configured(text: string) {
+    const file = join(await temporaryFolder(), "config.json");
+    await writeFile(file, text);
+    return file;
+  }
+
+  test("tells who the device is", async () => {
+    const file = await configured(
+      JSON.stringify({
+        uuid: "0123456789abcdef0123456789abcdef",
+        deviceType: "raspberrypi4-64",
+        deviceArch: "aarch64",
+        apiEndpoint: "https://api.example.com",
+        deviceApiKey: "key",
+        applicationId: 5,
+        persistentLogging: true,
+      }),
+    );
+    const expected = {
+      uuid: "0123456789abcdef0123456789abcdef",
+      deviceType: "raspberrypi4-64",
+      deviceArch: "aarch64",
+      apiEndpoint: "https://api.example.com",
+      deviceApiKey: "key",
+    };
+    expect(given(["--config", file]).config).toMatchObject(expected);
+    expect(given([], { FAIRLEAD_CONFIG: file }).config).toMatchObject(expected);
+  });
+
+  test.each(["{}", '{"uuid":"' + "0".repeat(62) + '"}'])("may be %s", async (text) => {
+    expect(given(["--config", await configured(text)]).config).toEqual(JSON.parse(text));
+  });
+
+  test.each<[string, RegExp]>([
+    ["{", /^FILE is no JSON: .+/],
+    ["", /^FILE is no JSON: .+/],
+    ['{"uuid":"x"}', /^FILE: uuid: expected 32 or 62 lower case hex digits$/],
+    ['{"uuid":"0123456789ABCDEF0123456789ABCDEF"}', /^FILE: uuid: expected 32 or 62 lower case hex digits$/],
+    ['{"uuid":1}', /^FILE: uuid: .*expected string.*/],
+    ['{"deviceType":3}', /^FILE: deviceType: .*expected string.*/],
+    ['{"uuid":1,"apiEndpoint":2}', /^FILE: uuid: .*\nFILE: apiEndpoint: .*/],
+    ["[]", /^FILE: .*expected object.*/],
+    ["null", /^FILE: .*expected object.*/],
+  ])("that is %s is refused", async (text, message) => {
+    const file = await configured(text);
+    const said = complaint(["--config", file]).replaceAll(file, "FILE");
+    expect(said).toMatch(message);
+    expect(said).not.toContain(": :");
+  });
+
+  test("that is not there is refused, and its name is said", () => {
+    expect(complaint(["--config", "/nonexistent/config.json"])).toContain("/nonexistent/config.json");
+  });
+
+  test("is not shown: there are keys in it", async () => {
+    const file = await configured('{"deviceApiKey":"hunter2","uuid":"x"}');
+    expect(complaint(["--config", file])).not.toContain("hunter2");
+  });
+});

@@ -1,0 +1,86 @@
+import { describe, expect, test } from "vitest";
+import { live, settle, type Fate } from "./life.ts";
+import type { World } from "./world.ts";
+
+/** `SEED=1234 npm run simulate` repeats one life and tells its story. */
+const seeds = process.env["SEED"] ? [Number(process.env["SEED"])] : range(Number(process.env["SEEDS"] ?? 2000));
+const told = process.env["SEED"] !== undefined;
+
+function range(length: number): number[] {
+  return Array.from({ length }, (_, n) => n);
+}
+
+/** The promises of the end: on target, at rest, and so after a restart of the agent. */
+async function endings(world: World): Promise<string[]> {
+  const broken = [...world.broken];
+  const left = await settle(world);
+  if (left.length > 0) return [...broken, ...left.map((one) => `Converges: ${one}`)];
+
+  const rested = await doings(world, () => world.clock.advance(3_600_000));
+  broken.push(...rested.map((one) => `Rests: ${one}`));
+
+  const heldUp = await world.heldUp();
+  world.crash();
+  const restarted = await doings(world, async () => {
+    await world.elapse(world.boot({ faults: 0, delays: 0 }));
+    await world.clock.advance(60_000);
+  });
+  // What people had stopped starts again with the agent, what it held up comes with it, and nothing else happens.
+  broken.push(...restarted.filter((one) => !heldUp.has(subjectOf(one))).map((one) => `Rests after a restart: ${one}`));
+  return broken;
+}
+
+/** `12 stop 1/a`, `12 create a_3_1_c0` (service, image, application, commit) → `1/a` */
+function subjectOf(line: string): string {
+  const subject = line.split(" ").at(-1) ?? "";
+  const [, service, appId] = /^(?:old_)?([a-z]+)_\d+_(\d+)_/.exec(subject) ?? [];
+  return service ? `${appId}/${service}` : subject;
+}
+
+async function doings(world: World, act: () => Promise<void>): Promise<string[]> {
+  const before = world.story.length;
+  await act();
+  return world.story.slice(before).filter((line) => /^\d+ (create|remove|stop)/.test(line));
+}
+
+async function judge(fate: Fate): Promise<World> {
+  const { world } = await live(fate);
+  const broken = await endings(world);
+  if (broken.length > 0 || told) {
+    const story = told ? `\n${world.story.join("\n")}\n${world.log.lines.join("\n")}` : "";
+    const again = `SEED=${fate.seed}${fate.crashAt === undefined ? "" : ` CRASH_AT=${fate.crashAt}`} npm run simulate`;
+    expect(broken, `seed ${fate.seed}: repeat it with  ${again}${story}`).toEqual([]);
+  }
+  return world;
+}
+
+const batch = 250;
+const batches = range(Math.ceil(seeds.length / batch)).map((n) => seeds.slice(n * batch, (n + 1) * batch));
+
+describe("from anywhere to anywhere, through failures, delays, crashes and people", () => {
+  test.each(batches.map((all) => [`${all[0]} to ${all.at(-1)}`, all] as const))(
+    "seeds %s",
+    { timeout: 600_000 },
+    async (_, all) => {
+      for (const seed of all) await judge({ seed, faults: 0.1, delays: 0.3, deeds: 8 });
+    },
+  );
+});
+
+describe("a crash at any call", () => {
+  const lives = range(told ? 1 : 12).map((n) => (told ? (seeds[0] ?? 0) : 10_000 + n));
+  test.each(lives)("seed %i", { timeout: 600_000 }, async (seed) => {
+    const fate = { seed, faults: 0, delays: 0, deeds: 4 };
+    const only = process.env["CRASH_AT"];
+    const { calls } = await live(fate);
+    for (const crashAt of only ? [Number(only)] : range(calls).map((n) => n + 1)) await judge({ ...fate, crashAt });
+  });
+});
+
+test("one seed tells one story", async () => {
+  for (const seed of [1, 2, 3]) {
+    const fate = { seed, faults: 0.1, delays: 0.3, deeds: 8 };
+    const [one, other] = [await judge(fate), await judge(fate)];
+    expect(one.story).toEqual(other.story);
+  }
+});

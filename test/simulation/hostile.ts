@@ -1,0 +1,109 @@
+import type { Clock } from "../../core/ports/clock.ts";
+import { EngineError, type Engine } from "../../core/ports/engine.ts";
+import type { Folders } from "../../core/ports/folders.ts";
+import type { Store } from "../../core/ports/store.ts";
+import type { Chance } from "./clock.ts";
+
+/** What the world does to the calls of one run of the agent. */
+export interface Hostility {
+  /** How often a call fails: half of the time before it had any effect, half of the time after. */
+  faults: number;
+  /** How often it takes its time. */
+  delays: number;
+  /** The run ends, as by a power cut, at the call with this number. */
+  readonly crashAt?: number | undefined;
+  readonly onCrash?: () => void;
+}
+
+/** Counts and spoils the calls of one run of the agent; after a crash, none of them comes back. */
+export class Hostile {
+  calls = 0;
+  dead = false;
+  readonly #clock: Clock;
+  readonly #chance: Chance;
+  readonly hostility: Hostility;
+
+  constructor(clock: Clock, chance: Chance, hostility: Hostility) {
+    this.#clock = clock;
+    this.#chance = chance;
+    this.hostility = hostility;
+  }
+
+  async call<T>(name: string, act: () => Promise<T>, { mayFailDone = true } = {}): Promise<T> {
+    if (this.dead) return forever();
+    const { faults, delays, crashAt, onCrash } = this.hostility;
+    if (++this.calls === crashAt) {
+      this.dead = true;
+      // The power goes before the call reaches its end, or after it has.
+      if (this.#chance.happens(0.5)) await act().catch(() => undefined);
+      onCrash?.();
+      return forever();
+    }
+    if (this.#chance.happens(delays)) await this.#clock.sleep(this.#chance.below(400));
+    if (this.dead) return forever();
+    if (this.#chance.happens(faults / 2)) throw new EngineError(`${name} failed before it began`, 500);
+    const result = await act();
+    if (this.dead) return forever();
+    if (mayFailDone && this.#chance.happens(faults / 2)) throw new EngineError(`${name} failed after it was done`, 500);
+    return result;
+  }
+
+  clock(): Clock {
+    const clock = this.#clock;
+    return {
+      now: () => clock.now(),
+      random: () => clock.random(),
+      token: (bytes) => clock.token(bytes),
+      sleep: async (ms, signal) => {
+        await clock.sleep(ms, signal);
+        if (this.dead) await forever();
+      },
+    };
+  }
+
+  engine(engine: Engine): Engine {
+    const call = <T>(name: string, act: () => Promise<T>) => this.call(name, act);
+    return {
+      name: engine.name,
+      look: (options) => call("look", () => engine.look(options)),
+      onEvent: (listener) => engine.onEvent((event) => void (this.dead || listener(event))),
+      imageConfig: (id) => call("imageConfig", () => engine.imageConfig(id)),
+      pull: (image, onProgress, signal) => call("pull", () => engine.pull(image, onProgress, signal)),
+      removeImage: (name) => call("removeImage", () => engine.removeImage(name)),
+      createContainer: (name, spec) => call("createContainer", () => engine.createContainer(name, spec)),
+      startContainer: (id) => call("startContainer", () => engine.startContainer(id)),
+      stopContainer: (id) => call("stopContainer", () => engine.stopContainer(id)),
+      removeContainer: (id) => call("removeContainer", () => engine.removeContainer(id)),
+      renameContainer: (id, name) => call("renameContainer", () => engine.renameContainer(id, name)),
+      setRestartPolicy: (id, policy) => call("setRestartPolicy", () => engine.setRestartPolicy(id, policy)),
+      createNetwork: (name, spec) => call("createNetwork", () => engine.createNetwork(name, spec)),
+      removeNetwork: (id) => call("removeNetwork", () => engine.removeNetwork(id)),
+      createVolume: (name, spec) => call("createVolume", () => engine.createVolume(name, spec)),
+      removeVolume: (name) => call("removeVolume", () => engine.removeVolume(name)),
+      logs: (id, since, signal) => engine.logs(id, since, signal),
+    };
+  }
+
+  folders(folders: Folders): Folders {
+    return {
+      root: folders.root,
+      prepare: (appId, service) => this.call("prepare", () => folders.prepare(appId, service)),
+      take: (appId, services, options) => this.call("take", () => folders.take(appId, services, options)),
+      release: (appId) => this.call("release", () => folders.release(appId)),
+      held: () => folders.held(),
+      clearLeftovers: () => folders.clearLeftovers(),
+      hasTakenOver: (appId, service) => this.call("hasTakenOver", () => folders.hasTakenOver(appId, service)),
+      clearTakeOver: (appId, service) => this.call("clearTakeOver", () => folders.clearTakeOver(appId, service)),
+    };
+  }
+
+  store(store: Store): Store {
+    return {
+      read: (name) => store.read(name),
+      // What could not be written is not there: that much a store promises.
+      write: (documents) => this.call("write", () => store.write(documents), { mayFailDone: false }),
+    };
+  }
+}
+
+const forever = (): Promise<never> => new Promise(() => {});

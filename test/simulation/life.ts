@@ -1,0 +1,123 @@
+import { isHandingOver } from "../../core/model/names.ts";
+import type { Chance } from "./clock.ts";
+import { World } from "./world.ts";
+import { anyWish } from "./wishes.ts";
+
+/** What people, programs and clouds do to a device, one thing at a time. */
+const deeds: readonly ((world: World, chance: Chance) => Promise<unknown> | unknown)[] = [
+  (world, chance) => world.setTarget(anyWish(chance), chance.happens(0.2)),
+  (world, chance) => world.setTarget(anyWish(chance), chance.happens(0.2)),
+  (world, chance) => world.setTarget(anyWish(chance), chance.happens(0.2)),
+  (world, chance) => {
+    const app = chance.pick([1, 2]);
+    const service = chance.pick(["a", "b", "c"]);
+    if (world.folders.lock(app, service)) world.tell(`lock ${app}/${service}`);
+    if (chance.happens(0.7)) world.forced.delete(app);
+  },
+  (world) => {
+    world.tell("unlock all");
+    world.unlockAll();
+  },
+  async (world, chance) => {
+    const container = await anyContainer(world, chance);
+    if (!container) return;
+    world.tell(`somebody removes ${container.name}`);
+    await world.engine.stopContainer(container.id);
+    await world.engine.removeContainer(container.id);
+  },
+  async (world, chance) => {
+    const container = await anyContainer(world, chance);
+    if (container?.state !== "running" || container.service === "job" || isHandingOver(container)) return;
+    world.tell(`somebody stops ${container.name}`);
+    world.leftAlone.add(container.id);
+    await world.engine.stopContainer(container.id);
+  },
+  (world, chance) => {
+    const name = `${chance.pick(["a", "b", "c"])}:v${1 + chance.below(3)}`;
+    if (!world.supervisor) return;
+    world.tell(`somebody builds ${name}`);
+    world.fetched.delete(name);
+    world.engine.addImage(name, { environment: { BUILD: String(chance.below(1000)) } });
+  },
+  (world, chance) => recreate(world, chance, "stopped"),
+  (world, chance) => recreate(world, chance, "purged"),
+  (world) => {
+    world.tell("update");
+    world.supervisor?.loop.retry({ force: false, cancel: true });
+  },
+];
+
+async function anyContainer(world: World, chance: Chance) {
+  const { containers } = await world.engine.look();
+  return containers[chance.below(containers.length)];
+}
+
+function recreate(world: World, chance: Chance, kind: "stopped" | "purged"): void {
+  const appId = chance.pick([1, 2]);
+  const force = chance.happens(0.3);
+  if (!world.supervisor || !world.target.apps.some((app) => app.appId === appId)) return;
+  world.tell(`${kind === "stopped" ? "restart" : "purge"} ${appId}${force ? " forced" : ""}`);
+  world.disturbed.add(appId);
+  if (kind === "purged") world.purging.add(appId);
+  if (force) world.forced.add(appId);
+  void world.supervisor.loop.recreate(appId, kind, { force });
+}
+
+/** How the world treats the agent in one life. */
+export interface Fate {
+  readonly seed: number;
+  readonly faults: number;
+  readonly delays: number;
+  readonly deeds: number;
+  /** The number of the call at which the agent dies for the first time. */
+  readonly crashAt?: number;
+}
+
+export interface Life {
+  readonly world: World;
+  /** Calls of the agent's first run. */
+  readonly calls: number;
+}
+
+const minute = 60_000;
+
+/** A whole life of a device; what is promised at any time is watched by the world. Then the world becomes kind. */
+export async function live({ seed, faults, delays, deeds: count, crashAt }: Fate): Promise<Life> {
+  const world = new World(seed);
+  const { chance, clock } = world;
+  let booting: Promise<void> = Promise.resolve();
+  const reboot = () => {
+    world.crash();
+    booting = world.boot({ faults, delays });
+  };
+  booting = world.boot({ faults, delays, crashAt, onCrash: reboot });
+  const first = world.hostile;
+  await world.elapse(booting);
+  await world.elapse(world.setTarget(anyWish(chance), false));
+  for (let n = 0; n < count; n++) {
+    await world.elapse(chance.pick([noDeed, ...deeds])(world, chance));
+    await clock.advance(chance.below(8000));
+    if (chance.happens(0.08)) reboot();
+    await world.elapse(booting);
+  }
+  const calls = first?.calls ?? 0;
+
+  if (world.hostile) Object.assign(world.hostile.hostility, { faults: 0, delays: 0 });
+  await world.elapse(booting, 200_000);
+  world.tell("the world becomes kind");
+  world.unlockAll();
+  world.supervisor?.loop.retry({ force: false });
+  return { world, calls };
+}
+
+const noDeed = () => undefined;
+
+/** Lets time pass until the device has reached its target, at most an hour. */
+export async function settle(world: World): Promise<string[]> {
+  let left = await world.differences();
+  for (let minutes = 0; minutes < 60 && (left.length > 0 || !world.supervisor?.loop.isSettled()); minutes++) {
+    await world.clock.advance(minute);
+    left = await world.differences();
+  }
+  return left;
+}

@@ -1,0 +1,164 @@
+import type { Chance } from "./clock.ts";
+
+/** An arbitrary target state, before it takes the shape of a version. */
+export interface Wish {
+  readonly commit: string;
+  readonly apps: readonly WishedApp[];
+}
+
+interface WishedApp {
+  readonly appId: number;
+  readonly services: readonly WishedService[];
+  readonly networks: Readonly<Record<string, object>>;
+  readonly volumes: Readonly<Record<string, object>>;
+}
+
+interface WishedService {
+  readonly name: string;
+  readonly image: string;
+  readonly running: boolean;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly composition: Readonly<Record<string, unknown>>;
+}
+
+const strategies = ["download-then-kill", "kill-then-download", "delete-then-download", "hand-over"] as const;
+
+/** Anything that an application may be: what matters is how one follows on another. */
+export function anyWish(chance: Chance): Wish {
+  return {
+    commit: `c${chance.below(4)}`,
+    apps: chance.some([1, 2], 0.7).map((appId) => anyApp(appId, chance)),
+  };
+}
+
+function anyApp(appId: number, chance: Chance): WishedApp {
+  const names = chance.some(["job", "a", "b", "c"], 0.6);
+  const networks = chance.happens(0.3)
+    ? { back: chance.happens(0.5) ? {} : { labels: { v: String(chance.below(2)) } } }
+    : {};
+  const volumes = chance.happens(0.4) ? { data: {} } : {};
+  return {
+    appId,
+    networks,
+    volumes,
+    services: names.map((name, n) => anyService(name, names.slice(0, n), { appId, networks, volumes }, chance)),
+  };
+}
+
+function anyService(
+  name: string,
+  earlier: readonly string[],
+  { appId, networks, volumes }: { appId: number; networks: object; volumes: object },
+  chance: Chance,
+): WishedService {
+  const [first, ...rest] = earlier.filter((one) => one !== "job");
+  const dependencies = chance.some(earlier, 0.4);
+  const home = first && name !== "job" && chance.happens(0.15) ? chance.pick([first, ...rest]) : undefined;
+  const running = name === "job" || chance.happens(0.9);
+  return {
+    name,
+    image: `${name}:v${1 + chance.below(3)}`,
+    running,
+    environment: { MODE: String(chance.below(2)) },
+    labels: {
+      ...(chance.happens(0.5) && { "io.balena.update.strategy": chance.pick(strategies) }),
+      ...(chance.happens(0.5) && { "io.balena.update.handover-timeout": "5000" }),
+      ...(chance.happens(0.2) && { "io.balena.features.supervisor-api": "1" }),
+    },
+    composition: {
+      ...(name === "job" && { restart: "no" }),
+      ...(chance.happens(0.3) && { healthcheck: { test: ["CMD", "true"] } }),
+      ...(dependencies.length > 0 && {
+        depends_on: Object.fromEntries(
+          dependencies.map((one) => [
+            one,
+            {
+              condition:
+                one === "job" ? "service_completed_successfully" : chance.pick(["service_started", "service_healthy"]),
+            },
+          ]),
+        ),
+      }),
+      ...(home && { network_mode: `service:${home}` }),
+      ...(!home && "back" in networks && chance.happens(0.5) && { networks: ["back"] }),
+      ...("data" in volumes && chance.happens(0.5) && { volumes: ["data:/data"] }),
+      ...(chance.happens(0.2) && { ports: [`${8000 * appId + 10 * name.charCodeAt(0) + chance.below(2)}:80`] }),
+    },
+  };
+}
+
+const imageId = ({ image }: WishedService): number => Number(image.replace(/\D/g, ""));
+const serviceId = ({ name }: WishedService): number => ["job", "a", "b", "c"].indexOf(name) + 1;
+
+export const toLocalBody = ({ commit, apps }: Wish): object => ({
+  local: {
+    name: "device",
+    config: {},
+    apps: Object.fromEntries(
+      apps.map(({ appId, services, networks, volumes }) => [
+        String(appId),
+        {
+          name: `app${appId}`,
+          commit,
+          releaseId: appId,
+          networks,
+          volumes,
+          services: Object.fromEntries(
+            services.map((service) => [
+              String(serviceId(service)),
+              {
+                ...service.composition,
+                serviceName: service.name,
+                imageId: imageId(service),
+                image: service.image,
+                running: service.running,
+                environment: service.environment,
+                labels: service.labels,
+              },
+            ]),
+          ),
+        },
+      ]),
+    ),
+  },
+});
+
+export const toCloudBody = ({ commit, apps }: Wish, uuid: string): object => ({
+  [uuid]: {
+    name: "device",
+    config: {},
+    apps: Object.fromEntries(
+      apps.map(({ appId, services, networks, volumes }) => [
+        `fleet${appId}`,
+        {
+          id: appId,
+          name: `app${appId}`,
+          is_host: false,
+          class: "fleet",
+          releases: {
+            [commit]: {
+              id: appId,
+              networks,
+              volumes,
+              services: Object.fromEntries(
+                services.map((service) => [
+                  service.name,
+                  {
+                    id: serviceId(service),
+                    image_id: imageId(service),
+                    image: service.image,
+                    running: service.running,
+                    environment: service.environment,
+                    labels: service.labels,
+                    composition: service.composition,
+                  },
+                ]),
+              ),
+            },
+          },
+        },
+      ]),
+    ),
+  },
+});

@@ -1,0 +1,314 @@
+import { differences, toContainerSpec } from "../../core/compose/container.ts";
+import { EmbeddedEngine } from "../../core/embedded/engine.ts";
+import { memoryIdentity } from "../../core/embedded/device.ts";
+import {
+  MemoryFolders,
+  MemoryGateway,
+  MemoryLog,
+  MemoryPower,
+  MemoryStore,
+  memorySystem,
+} from "../../core/embedded/ports.ts";
+import { findImage } from "../../core/model/image.ts";
+import { isHandingOver, networkName, volumeName } from "../../core/model/names.ts";
+import { prerequisites } from "../../core/compose/target-state.ts";
+import type { App, Service, TargetState } from "../../core/model/target.ts";
+import { inOurWords } from "../../core/reconcile/plan-application.ts";
+import type { Engine } from "../../core/ports/engine.ts";
+import { createSupervisor, type Supervisor } from "../../core/supervisor.ts";
+import { Chance, SimClock } from "./clock.ts";
+import { Hostile, type Hostility } from "./hostile.ts";
+import { toCloudBody, toLocalBody, type Wish } from "./wishes.ts";
+
+const missing = { missing: "not in a simulation" };
+const uuid = memoryIdentity.uuid ?? "";
+
+/** A device in a hostile world: what survives a crash is here, and every promise is watched. */
+export class World {
+  readonly chance: Chance;
+  readonly clock: SimClock;
+  readonly engine: EmbeddedEngine;
+  readonly folders = new MemoryFolders();
+  readonly log = new MemoryLog();
+  readonly managed: boolean;
+  /** What happened, in words; one seed makes one story. */
+  readonly story: string[] = [];
+  /** Promises that were broken. */
+  readonly broken: string[] = [];
+  supervisor: Supervisor | undefined;
+  hostile: Hostile | undefined;
+  /** Applications for which somebody has overridden the locks. */
+  readonly forced = new Set<number>();
+  /** Applications that somebody restarts, purges, or stops a service of. */
+  readonly disturbed = new Set<number>();
+  readonly purging = new Set<number>();
+  /** Containers that people have stopped, and that stay so. */
+  readonly leftAlone = new Set<string>();
+  readonly #store = new MemoryStore();
+  /** Names of images that the agent has fetched. */
+  readonly fetched = new Set<string>();
+  readonly #startedAt: number;
+  #targetSince = 0;
+
+  constructor(seed: number) {
+    this.chance = new Chance(seed);
+    this.clock = new SimClock(this.chance);
+    this.managed = this.chance.happens(0.5);
+    this.#startedAt = this.clock.now();
+    this.engine = new EmbeddedEngine({
+      clock: this.clock,
+      pullMs: 2000,
+      stopMs: 300,
+      program: ({ service }) => (service === "job" ? { exit: { code: 0, afterMs: 500 } } : {}),
+    });
+  }
+
+  /** Starts a run of the agent; one that cannot start is started again, as a service manager would. */
+  async boot(hostility: Hostility): Promise<void> {
+    const hostile = new Hostile(this.clock, this.chance, hostility);
+    this.hostile = hostile;
+    this.supervisor = undefined;
+    const ports = {
+      clock: hostile.clock(),
+      engine: hostile.engine(this.#watched(this.engine)),
+      folders: hostile.folders(this.folders),
+      store: hostile.store(this.#store),
+      log: this.log,
+      system: { ...memorySystem, bootedAt: () => this.#startedAt },
+      gateway: new MemoryGateway(),
+      power: new MemoryPower(),
+      hostname: missing,
+      proxy: missing,
+      journal: missing,
+      led: missing,
+    };
+    const identity = { ...memoryIdentity, cloudUrl: this.managed ? "https://cloud.example" : "" };
+    for (let tries = 0; this.supervisor === undefined && tries < 100; tries++) {
+      const made = await createSupervisor(ports, identity).catch((error: unknown) =>
+        this.tell(`no start: ${String(error)}`),
+      );
+      if (hostile.dead) return;
+      if (made) this.supervisor = made;
+      else await this.clock.sleep(1000);
+    }
+    this.supervisor?.start();
+  }
+
+  /** Lets time pass until something has ended, but not for ever: some things never do. */
+  async elapse(something: Promise<unknown> | unknown, limitMs = 5000): Promise<void> {
+    let ended = false;
+    const end = () => void (ended = true);
+    Promise.resolve(something).then(end, end);
+    const until = this.clock.now() + limitMs;
+    do await this.clock.advance(50);
+    while (!ended && this.clock.now() < until);
+  }
+
+  crash(): void {
+    this.tell("crash");
+    if (this.hostile) this.hostile.dead = true;
+    this.supervisor?.stop();
+    this.disturbed.clear();
+    this.purging.clear();
+  }
+
+  tell(what: string): void {
+    this.story.push(`${this.clock.now() - this.#startedAt} ${what}`);
+  }
+
+  get target(): TargetState {
+    return this.supervisor?.targets.current() ?? { name: "", config: {}, apps: [] };
+  }
+
+  async setTarget(wish: Wish, force: boolean): Promise<void> {
+    const { supervisor } = this;
+    if (!supervisor) return;
+    const before = new Set([...this.forced]);
+    this.tell(`target ${JSON.stringify(wish)}${force ? " forced" : ""}`);
+    if (force) for (const { appId } of [...wish.apps, ...this.target.apps]) this.forced.add(appId);
+    try {
+      const parsed = this.managed
+        ? await supervisor.targets.setCloud(toCloudBody(wish, uuid))
+        : await supervisor.targets.setLocal(toLocalBody(wish));
+      if (!parsed.ok) throw new Error(parsed.faults.join("\n"));
+    } catch (error) {
+      // The disk refused: the old target stands.
+      for (const appId of this.forced) if (!before.has(appId)) this.forced.delete(appId);
+      this.tell(`target refused: ${String(error)}`);
+      return;
+    }
+    this.#targetSince = this.clock.now();
+    supervisor.loop.retry({ force });
+  }
+
+  /** What the agent does to the engine, with the promises that it must keep. */
+  #watched(engine: Engine): Engine {
+    const find = async (id: string) => (await engine.look({ fresh: true })).containers.find((one) => one.id === id);
+    const breaks = (what: string) => {
+      this.tell(`BROKEN ${what}`);
+      this.broken.push(what);
+    };
+    return {
+      ...bound(engine),
+      stopContainer: async (id) => {
+        const container = await find(id);
+        if (container?.state === "running") {
+          const { appId, service } = container;
+          this.tell(`stop ${appId}/${service}`);
+          const state = await engine.look({ fresh: true });
+          const locked = state.containers.filter(
+            (one) => one.appId === appId && this.folders.isLocked(appId, one.service),
+          );
+          if (locked.length > 0 && !this.forced.has(appId))
+            breaks(`Respects locks: ${appId}/${service} stops under the lock of ${locked[0]?.service}`);
+          const app = this.target.apps.find((one) => one.appId === appId);
+          const careful = app?.services.every(
+            ({ strategy }) => strategy === "download-then-kill" || strategy === "hand-over",
+          );
+          const absent = app?.services.find(({ image }) => !findImage(state.images, image.name));
+          // What was decided for the target before may be on its way to the engine still.
+          const settledOn = this.clock.now() - this.#targetSince > 1000;
+          if (careful && absent && settledOn && !this.disturbed.has(appId))
+            breaks(`Keeps serving: ${appId}/${service} stops before ${absent.image.name} is here`);
+        }
+        await engine.stopContainer(id);
+      },
+      pull: async (image, onProgress, signal) => {
+        await engine.pull(image, onProgress, signal);
+        this.fetched.add(image.name);
+      },
+      createContainer: async (name, spec) => {
+        this.tell(`create ${name}`);
+        return engine.createContainer(name, spec);
+      },
+      removeContainer: async (id) => {
+        this.tell(`remove ${(await find(id))?.name ?? "nothing"}`);
+        await engine.removeContainer(id);
+      },
+      removeImage: async (name) => {
+        const { containers, images } = await engine.look({ fresh: true });
+        const image = findImage(images, name);
+        this.tell(`remove image ${name}`);
+        const removed = await engine.removeImage(name);
+        const now = await engine.look({ fresh: true });
+        if (image && !findImage(now.images, name) && containers.some(({ spec }) => spec.image === image.id))
+          breaks(`Keeps what is used: image ${name}`);
+        return removed;
+      },
+      removeVolume: async (name) => {
+        const appId = Number(name.split("_")[0]);
+        this.tell(`remove volume ${name}`);
+        if (!this.purging.has(appId)) breaks(`Keeps what is used: volume ${name}`);
+        await engine.removeVolume(name);
+      },
+    };
+  }
+
+  /** The services that cannot come up because of what people have stopped: until they can, what was there before goes on. */
+  async heldUp(): Promise<ReadonlySet<string>> {
+    const { containers } = await this.engine.look();
+    const of = (app: App, name: string) => containers.filter((one) => one.appId === app.appId && one.service === name);
+    const isStopped = (app: App, name: string) => of(app, name).some(({ id }) => this.leftAlone.has(id));
+    const isBlocked = (service: Service, app: App): boolean =>
+      prerequisites(service, app).some((name) => {
+        const other = app.services.find((one) => one.name === name);
+        return other !== undefined && (!other.running || isStopped(app, name) || isBlocked(other, app));
+      });
+    return new Set(
+      this.target.apps.flatMap((app) =>
+        app.services
+          .filter(
+            (service) =>
+              isBlocked(service, app) || (of(app, service.name).some(isHandingOver) && isStopped(app, service.name)),
+          )
+          .map(({ name }) => `${app.appId}/${name}`),
+      ),
+    );
+  }
+
+  /** What still differs from the target state, in words; empty: converged. */
+  async differences(): Promise<string[]> {
+    const { supervisor } = this;
+    if (!supervisor) return ["no agent"];
+    const { containers, images, networks, volumes } = await this.engine.look();
+    const found: string[] = [];
+    const expected = new Set<string>();
+    const heldUp = await this.heldUp();
+    for (const app of this.target.apps) {
+      const siblings = containers.filter(({ appId }) => appId === app.appId);
+      for (const service of app.services) {
+        const name = `${app.appId}/${service.name}`;
+        const own = siblings.filter((one) => one.service === service.name);
+        const [container, ...others] = own;
+        if (heldUp.has(name)) {
+          for (const { id } of own) expected.add(id);
+          continue;
+        }
+        const image = findImage(images, service.image.name);
+        if (!container || !image) found.push(`${name} has no ${container ? "image" : "container"}`);
+        if (others.length > 0) found.push(`${name} has ${own.length} containers`);
+        if (!container || !image) continue;
+        expected.add(container.id);
+        if (isHandingOver(container)) found.push(`${name} is still handing over`);
+        const key = supervisor.keys.of(app.appId, service.name) ?? "";
+        const device = { ...supervisor.identity, name: this.target.name };
+        const spec = toContainerSpec(
+          service,
+          app,
+          device,
+          { id: image.id, config: await this.engine.imageConfig(image.id) },
+          key,
+        );
+        for (const { field } of differences(inOurWords(container.spec, siblings), spec))
+          found.push(`${name} differs in ${field}`);
+        const mayRest = !service.running || service.name === "job" || this.leftAlone.has(container.id);
+        if (container.state !== "running" && !mayRest) found.push(`${name} is ${container.state}`);
+        if (container.state === "running" && !service.running) found.push(`${name} runs`);
+      }
+      for (const one of Object.keys(app.networks))
+        if (!networks.some(({ name }) => name === networkName(app.uuid, one))) found.push(`network ${one} is missing`);
+      for (const one of Object.keys(app.volumes))
+        if (!volumes.some(({ name }) => name === volumeName(app.appId, one))) found.push(`volume ${one} is missing`);
+    }
+    for (const { id, name } of containers) if (!expected.has(id)) found.push(`${name} is left over`);
+    const wanted = new Set(
+      this.target.apps.flatMap((app) => Object.keys(app.networks).map((one) => networkName(app.uuid, one))),
+    );
+    for (const { name } of networks)
+      if (name !== "supervisor0" && !wanted.has(name)) found.push(`network ${name} is left over`);
+    for (const appId of this.folders.held().keys()) found.push(`the locks of ${appId} are still held`);
+    if (this.managed && found.length === 0) {
+      const used = new Set(this.target.apps.flatMap((app) => app.services.map(({ image }) => image.name)));
+      for (const { id, tags } of images)
+        for (const tag of containers.some(({ spec }) => spec.image === id) ? [] : tags)
+          if (this.fetched.has(tag) && !used.has(tag)) found.push(`image ${tag} is left over`);
+    }
+    return found;
+  }
+
+  /** People let go of their locks. */
+  unlockAll(): void {
+    for (const app of [1, 2]) for (const one of ["a", "b", "c", "job"]) this.folders.unlock(app, one);
+  }
+}
+
+/** An engine's methods as a plain object, to replace some of. */
+const bound = (engine: Engine): Engine => ({
+  name: engine.name,
+  look: (options) => engine.look(options),
+  onEvent: (listener) => engine.onEvent(listener),
+  imageConfig: (id) => engine.imageConfig(id),
+  pull: (image, onProgress, signal) => engine.pull(image, onProgress, signal),
+  removeImage: (name) => engine.removeImage(name),
+  createContainer: (name, spec) => engine.createContainer(name, spec),
+  startContainer: (id) => engine.startContainer(id),
+  stopContainer: (id) => engine.stopContainer(id),
+  removeContainer: (id) => engine.removeContainer(id),
+  renameContainer: (id, name) => engine.renameContainer(id, name),
+  setRestartPolicy: (id, policy) => engine.setRestartPolicy(id, policy),
+  createNetwork: (name, spec) => engine.createNetwork(name, spec),
+  removeNetwork: (id) => engine.removeNetwork(id),
+  createVolume: (name, spec) => engine.createVolume(name, spec),
+  removeVolume: (name) => engine.removeVolume(name),
+  logs: (id, since, signal) => engine.logs(id, since, signal),
+});

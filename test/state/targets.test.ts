@@ -1,0 +1,195 @@
+import { describe, expect, test } from "vitest";
+import { MemoryStore } from "../../core/embedded/ports.ts";
+import type { Store } from "../../core/ports/store.ts";
+import { Documents } from "../../core/state/documents.ts";
+import { Targets } from "../../core/state/targets.ts";
+import { facts } from "../compose/read.ts";
+
+const uuid = "0123456789abcdef0123456789abcdef";
+
+async function loaded({ store = new MemoryStore(), managed = false }: { store?: Store; managed?: boolean } = {}) {
+  const targets = new Targets(new Documents(store), { facts, uuid, managed });
+  await targets.load();
+  return targets;
+}
+
+const local = (more: object = {}, services: object = {}): object => ({
+  local: {
+    name: "kitchen",
+    config: { SUPERVISOR_POLL_INTERVAL: "600000" },
+    apps: {
+      "1": {
+        name: "fleet",
+        commit: "c1",
+        releaseId: "1",
+        services: {
+          "1": { serviceName: "one", imageId: 1, image: "one", environment: { A: "1" }, labels: {}, ...services },
+        },
+      },
+    },
+    ...more,
+  },
+});
+
+const cloud = (config: object = {}): object => ({
+  [uuid]: {
+    name: "cellar",
+    config,
+    apps: {
+      u7: {
+        id: 7,
+        name: "fleet",
+        releases: {
+          c9: { id: 9, services: { web: { id: 1, image_id: 2, image: "web", environment: {}, labels: {} } } },
+        },
+      },
+    },
+  },
+});
+
+const running = (targets: Targets) =>
+  targets.current().apps.flatMap((app) => app.services.map((service) => `${app.appId}/${service.name}`));
+
+test("a device that was told nothing should run nothing", async () => {
+  const targets = await loaded();
+  expect(targets.current()).toEqual({ name: "local", config: {}, apps: [] });
+  expect(targets.isLocalMode()).toBe(true);
+});
+
+describe("a developer's target state", () => {
+  test("holds once it is accepted", async () => {
+    const targets = await loaded();
+    expect((await targets.setLocal(local())).ok).toBe(true);
+    expect(running(targets)).toEqual(["1/one"]);
+    expect(targets.current().name).toBe("kitchen");
+  });
+
+  test("that is refused changes nothing: the old one stands, also after a restart", async () => {
+    const store = new MemoryStore();
+    const targets = await loaded({ store });
+    await targets.setLocal(local());
+    const before = targets.current();
+    for (const body of [{}, null, "x", [], local({ name: 5 }), local({}, { ports: ["abc"] }), local({ apps: null })]) {
+      const parsed = await targets.setLocal(body);
+      expect(parsed.ok).toBe(false);
+      expect(targets.current()).toEqual(before);
+    }
+    expect((await loaded({ store })).current()).toEqual(before);
+  });
+
+  test("survives a restart", async () => {
+    const store = new MemoryStore();
+    const targets = await loaded({ store });
+    await targets.setLocal(local());
+    expect((await loaded({ store })).current()).toEqual(targets.current());
+  });
+
+  test("without applications removes all of them, for good", async () => {
+    const store = new MemoryStore();
+    const targets = await loaded({ store });
+    await targets.setLocal(local());
+    expect((await targets.setLocal({ local: { apps: {} } })).ok).toBe(true);
+    expect(running(targets)).toEqual([]);
+    expect(running(await loaded({ store }))).toEqual([]);
+  });
+
+  test("without a name leaves the device the one that it had, also after a restart", async () => {
+    const store = new MemoryStore();
+    const targets = await loaded({ store });
+    await targets.setLocal(local());
+    await targets.setLocal({ local: { apps: {} } });
+    expect(targets.current().name).toBe("kitchen");
+    expect((await loaded({ store })).current().name).toBe("kitchen");
+  });
+
+  test("that cannot be kept does not hold either", async () => {
+    const store = new MemoryStore();
+    const targets = await loaded({ store });
+    await targets.setLocal(local());
+    store.write = () => Promise.reject(new Error("the disk is full"));
+    await expect(targets.setLocal({ local: { apps: {} } })).rejects.toThrow("the disk is full");
+    expect(running(targets)).toEqual(["1/one"]);
+  });
+
+  test("can be read and given back unchanged", async () => {
+    const targets = await loaded();
+    await targets.setLocal(local({}, { command: "run 'it now'", ports: ["8080:80"], banana: 1 }));
+    const before = targets.current();
+    const shown = targets.show();
+    expect(shown.local.apps).toEqual(
+      JSON.parse(JSON.stringify(local({}, { command: "run 'it now'", ports: ["8080:80"], banana: 1 }))).local.apps,
+    );
+    expect((await targets.setLocal({ ...shown, dependent: { apps: [], devices: [] } })).ok).toBe(true);
+    expect(targets.current().apps).toEqual(before.apps);
+    expect(targets.show()).toEqual(shown);
+  });
+
+  test("is shown with every config variable", async () => {
+    const targets = await loaded();
+    expect(targets.show().local).toMatchObject({
+      name: "local",
+      config: { SUPERVISOR_LOCAL_MODE: "true", SUPERVISOR_POLL_INTERVAL: "900000" },
+      apps: {},
+    });
+    await targets.setLocal(local());
+    expect(targets.show().local.config).toMatchObject({
+      SUPERVISOR_POLL_INTERVAL: "600000",
+      SUPERVISOR_DELTA: "false",
+    });
+  });
+
+  test("that an older version accepted, and this one does not, is forgotten rather than fatal", async () => {
+    const store = new MemoryStore();
+    await store.write({ "local-target": { local: { apps: { "1": { what: "is this" } } } }, "device-name": 5 });
+    expect((await loaded({ store })).current()).toEqual({ name: "local", config: {}, apps: [] });
+    await store.write({ "local-target": "nonsense", "cloud-target": 7 });
+    expect((await loaded({ store })).current().apps).toEqual([]);
+  });
+});
+
+describe("a device with a cloud", () => {
+  test("runs what the cloud says", async () => {
+    const store = new MemoryStore();
+    const targets = await loaded({ store, managed: true });
+    expect(targets.isLocalMode()).toBe(false);
+    expect(running(targets)).toEqual([]);
+    expect((await targets.setCloud(cloud())).ok).toBe(true);
+    expect(running(targets)).toEqual(["7/web"]);
+    expect(running(await loaded({ store, managed: true }))).toEqual(["7/web"]);
+  });
+
+  test("whose new state is refused goes on with the old one", async () => {
+    const targets = await loaded({ managed: true });
+    await targets.setCloud(cloud());
+    expect((await targets.setCloud({ other: {} })).ok).toBe(false);
+    expect(running(targets)).toEqual(["7/web"]);
+  });
+
+  test.each(["1", "true", "on"])(
+    "goes into local mode when the cloud says so (%j), and starts with nothing",
+    async (value) => {
+      const targets = await loaded({ managed: true });
+      await targets.setCloud(cloud({ RESIN_SUPERVISOR_LOCAL_MODE: value }));
+      expect(targets.isLocalMode()).toBe(true);
+      expect(running(targets)).toEqual([]);
+      expect(targets.current().name).toBe("cellar");
+    },
+  );
+
+  test("in local mode runs what the developer says, and afterwards again what the cloud says", async () => {
+    const targets = await loaded({ managed: true });
+    await targets.setCloud(cloud({ SUPERVISOR_LOCAL_MODE: "1" }));
+    await targets.setLocal(local());
+    expect(running(targets)).toEqual(["1/one"]);
+    await targets.setCloud(cloud({ SUPERVISOR_LOCAL_MODE: "0" }));
+    expect(running(targets)).toEqual(["7/web"]);
+    expect(targets.show().local.apps).toEqual({});
+  });
+
+  test("cannot be taken out of local mode by the developer's own config", async () => {
+    const targets = await loaded({ managed: true });
+    await targets.setCloud(cloud({ SUPERVISOR_LOCAL_MODE: "1" }));
+    await targets.setLocal(local({ config: { SUPERVISOR_LOCAL_MODE: "0" } }));
+    expect(targets.isLocalMode()).toBe(true);
+  });
+});

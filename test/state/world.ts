@@ -1,0 +1,151 @@
+import { onTestFinished } from "vitest";
+import { EmbeddedEngine, type EmbeddedOptions } from "../../core/embedded/engine.ts";
+import type { ContainerLine } from "../../core/ports/engine.ts";
+import type { Clock } from "../../core/ports/clock.ts";
+import type { ImageReference } from "../../core/model/image.ts";
+
+/** A clock that stands still until a test moves it. Chance is counted, so that tokens differ and are known. */
+export class HandClock implements Clock {
+  #now: number;
+  #tokens = 0;
+  readonly #sleepers = new Set<{ readonly until: number; readonly wake: () => void }>();
+
+  constructor(now = 1_000_000) {
+    this.#now = now;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (ms <= 0 || signal?.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const sleeper = {
+        until: this.#now + ms,
+        wake: () => {
+          this.#sleepers.delete(sleeper);
+          resolve();
+        },
+      };
+      this.#sleepers.add(sleeper);
+      signal?.addEventListener("abort", sleeper.wake, { once: true });
+    });
+  }
+
+  random(): number {
+    return 0.5;
+  }
+
+  token(bytes: number): string {
+    this.#tokens++;
+    return this.#tokens.toString(16).padStart(bytes * 2, "0");
+  }
+
+  pass(ms: number): void {
+    this.#now += ms;
+    for (const sleeper of [...this.#sleepers]) if (sleeper.until <= this.#now) sleeper.wake();
+  }
+}
+
+/** Lets everything happen that waits for nothing but its turn. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+interface Pull {
+  readonly name: string;
+  readonly signal: AbortSignal;
+  readonly progress: (percent: number) => void;
+  readonly finish: () => void;
+  readonly fail: (reason: string) => void;
+}
+
+/** The engine in memory, with a registry whose downloads go on when the test says so. */
+export class SlowRegistry extends EmbeddedEngine {
+  /** Every pull that was begun and has not ended, the oldest first. */
+  readonly pulls: Pull[] = [];
+  /** The most that ever ran at once. */
+  most = 0;
+
+  override pull({ name }: ImageReference, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (act: () => void) => {
+        const at = this.pulls.indexOf(pull);
+        if (at >= 0) this.pulls.splice(at, 1);
+        act();
+      };
+      const pull: Pull = {
+        name,
+        signal,
+        progress: onProgress,
+        finish: () => end(resolve),
+        fail: (reason) => end(() => reject(new Error(reason))),
+      };
+      this.pulls.push(pull);
+      this.most = Math.max(this.most, this.pulls.length);
+      signal.addEventListener("abort", () => pull.fail("aborted"));
+    });
+  }
+
+  running(): string[] {
+    return this.pulls.map(({ name }) => name);
+  }
+
+  of(name: string): Pull {
+    const pull = this.pulls.find((one) => one.name === name);
+    if (!pull) throw new Error(`${name} is not being pulled`);
+    return pull;
+  }
+}
+
+/** The engine in memory, which shows whose logs are being followed. */
+export class WatchedLogs extends EmbeddedEngine {
+  readonly followed: string[] = [];
+
+  constructor(options: EmbeddedOptions) {
+    super(options);
+  }
+
+  override async *logs(id: string, since: number, signal: AbortSignal): AsyncIterable<ContainerLine> {
+    this.followed.push(id);
+    try {
+      yield* super.logs(id, since, signal);
+    } finally {
+      this.followed.splice(this.followed.indexOf(id), 1);
+    }
+  }
+}
+
+/** The lines of a stream of NDJSON. The reader leaves when the test ends. */
+export function linesOf(stream: ReadableStream<Uint8Array>) {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  const lines: unknown[] = [];
+  let rest = "";
+  let ended = false;
+  onTestFinished(() => reader.cancel().catch(() => undefined));
+  const read = async (): Promise<boolean> => {
+    const { done, value } = await reader.read();
+    if (done) {
+      ended = true;
+      return false;
+    }
+    const parts = (rest + decoder.decode(value, { stream: true })).split("\n");
+    rest = parts.pop() ?? "";
+    lines.push(...parts.map((text): unknown => JSON.parse(text)));
+    return true;
+  };
+  return {
+    /** Waits until there are that many. */
+    take: async (count: number): Promise<unknown[]> => {
+      while (lines.length < count && (await read()));
+      return lines.splice(0, count);
+    },
+    /** Reads to the end. */
+    all: async (): Promise<unknown[]> => {
+      while (await read());
+      return lines.splice(0);
+    },
+    hasEnded: () => ended,
+    leave: () => reader.cancel(),
+  };
+}
