@@ -14,8 +14,6 @@ export interface Served {
   readonly startMs: number;
   /** Resident memory, in MB of a million bytes. */
   readonly rss: () => number;
-  /** CPU time since the start, of all threads, in steps of 10 ms. */
-  readonly cpuMs: () => number;
   readonly stop: () => Promise<void>;
 }
 
@@ -40,11 +38,6 @@ async function serve(
     url,
     startMs,
     rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) * 1.024e-3,
-    cpuMs: () => {
-      // Fields 14 and 15, in clock ticks of 1/100 s; the name in field 2 ends with the last parenthesis. Source: proc_pid_stat(5).
-      const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-      return (Number(fields[11]) + Number(fields[12])) * 10;
-    },
     stop: async () => {
       child.kill("SIGTERM");
       await ended;
