@@ -42,6 +42,11 @@ const rules: readonly Rule[] = [
     because: "the wire is described without behaviour",
   },
   {
+    from: ["core/relay/"],
+    may: ["core/relay/", "core/http/fetch.ts", "core/model/scope.ts", "zod"],
+    because: "a socket carries requests, whatever they ask; the cloud's Worker is built of this too",
+  },
+  {
     from: ["core/"],
     may: ["core/", "zod", "itty-router"],
     because: "core runs anywhere",
@@ -50,6 +55,19 @@ const rules: readonly Rule[] = [
     from: ["hardware/"],
     may: ["hardware/", "core/model/", "core/ports/", "node:"],
     because: "boards know no HTTP and no Docker",
+  },
+  {
+    from: ["runtimes/worker/device-session.ts", "runtimes/worker/directory.ts"],
+    may: ["core/relay/", "runtimes/worker/", "zod", "cloudflare:workers"],
+    because: "only the Durable Objects are made of the platform",
+  },
+  {
+    from: ["runtimes/worker/"],
+    may: [
+      ...["core/relay/", "core/api/", "core/model/", "core/compose/", "core/http/body.ts", "core/http/reply.ts"],
+      ...["runtimes/worker/", "zod", "itty-router"],
+    ],
+    because: "the Worker runs where there is neither Node nor a device",
   },
   {
     from: ["runtimes/node/docker-engine.ts"],
@@ -71,7 +89,7 @@ function* sources(folder: string): Generator<string> {
   }
 }
 
-const files = ["core", "hardware", "runtimes/node"].flatMap((folder) => [...sources(folder)]);
+const files = ["core", "hardware", "runtimes/node", "runtimes/worker"].flatMap((folder) => [...sources(folder)]);
 
 const textOf = (file: string) => readFileSync(join(root, file), "utf8");
 

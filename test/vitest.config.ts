@@ -11,7 +11,7 @@ export default defineConfig({
         test: {
           name: "anywhere",
           include: ["**/*.test.ts", "../examples/**/*.test.ts"],
-          exclude: ["conformance/**", "engine/**"],
+          exclude: ["conformance/**", "engine/**", "worker/**"],
           ...timeouts,
         },
       },
@@ -25,6 +25,10 @@ export default defineConfig({
           // A busy machine starts a container in seconds.
           testTimeout: 120_000,
         },
+      },
+      {
+        // Each file starts a workerd of its own, and that has threads enough.
+        test: { name: "workerd", include: ["worker/**/*.test.ts"], fileParallelism: false, ...timeouts },
       },
     ],
   },

@@ -73,9 +73,11 @@ export interface InputOf<P, B> {
 /** No parameters, no body; an endpoint with this for its body does not even look at one. */
 export const none = z.object({});
 
+export type Method = "GET" | "POST" | "PATCH" | "DELETE";
+
 /** One HTTP endpoint as a value: what comes in, who may ask, and every answer that it gives. */
 export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unknown> {
-  readonly method: "GET" | "POST" | "PATCH";
+  readonly method: Method;
   /** Segments that begin with a colon are parameters. */
   readonly path: `/${string}`;
   readonly summary: string;

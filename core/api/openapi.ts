@@ -7,10 +7,11 @@ type Described = Pick<
   "method" | "path" | "summary" | "open" | "params" | "body" | "replies"
 >;
 
-/** The endpoints as an OpenAPI 3.1 document; each one's name is its operationId. */
+/** The endpoints as an OpenAPI 3.1 document; each one's name is its operationId. `shared`: what any of them may say. */
 export const toOpenApi = (
   endpoints: Readonly<Record<string, Described>>,
   info: { title: string; version: string },
+  shared: Replies = common,
 ) => ({
   openapi: "3.1.0",
   info,
@@ -21,39 +22,40 @@ export const toOpenApi = (
     },
   },
   security: [{ header: [] }, { query: [] }],
-  paths: toPaths(endpoints),
+  paths: toPaths(endpoints, shared),
 });
 
-function toPaths(endpoints: Readonly<Record<string, Described>>): Record<string, Record<string, object>> {
+function toPaths(
+  endpoints: Readonly<Record<string, Described>>,
+  shared: Replies,
+): Record<string, Record<string, object>> {
   const paths: Record<string, Record<string, object>> = {};
   for (const [operationId, endpoint] of Object.entries(endpoints)) {
     const path = endpoint.path.replace(/:(\w+)/g, "{$1}");
-    (paths[path] ??= {})[endpoint.method.toLowerCase()] = { operationId, ...toOperation(endpoint) };
+    (paths[path] ??= {})[endpoint.method.toLowerCase()] = { operationId, ...toOperation(endpoint, shared) };
   }
   return paths;
 }
 
-function toOperation({ path, summary, open, params, body, replies }: Described) {
+function toOperation({ path, summary, open, params, body, replies }: Described, shared: Replies) {
   const { properties = {}, required = [] } = toJsonSchema(params, "input");
   const parameters = Object.entries(properties).map(([name, schema]) => {
     const inPath = path.includes(`:${name}`);
     return { name, in: inPath ? "path" : "query", required: inPath || required.includes(name), schema };
   });
-  const statuses = [...new Set([...Object.keys(replies), ...(open ? [] : Object.keys(common))])].map(Number);
+  const statuses = [...new Set([...Object.keys(replies), ...(open ? [] : Object.keys(shared))])].map(Number);
   return {
     summary,
     ...(open && { security: [] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== none && { requestBody: { content: { "application/json": { schema: toJsonSchema(body, "input") } } } }),
-    responses: Object.fromEntries(statuses.map((status) => [status, toResponse(wiresOf(replies, status))])),
+    responses: Object.fromEntries(statuses.map((status) => [status, toResponse(wiresOf(replies, shared, status))])),
   };
 }
 
 /** A status may come in the endpoint's own form, and in the one that all of them share. */
-const wiresOf = (replies: Replies, status: number): Wire<unknown>[] => {
-  const shared: Replies = common;
-  return [shared[status], replies[status]].filter((wire) => wire !== undefined);
-};
+const wiresOf = (replies: Replies, shared: Replies, status: number): Wire<unknown>[] =>
+  [shared[status], replies[status]].filter((wire) => wire !== undefined);
 
 function toResponse(wires: readonly Wire<unknown>[]) {
   const content = Object.fromEntries(

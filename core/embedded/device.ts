@@ -81,6 +81,7 @@ export async function createMemoryDevice({
       hostname,
       proxy,
       led,
+      tunnel: { missing: "This device has no cloud" },
       journal: { missing: "There is no journal in memory" },
       ...ports,
     },

@@ -7,6 +7,7 @@ import {
   type Endpoint,
   type Fault,
   type InputOf,
+  type Method,
   type Replies,
   type ReplyOf,
 } from "../api/endpoint.ts";
@@ -16,7 +17,10 @@ import { keyOf } from "./auth.ts";
 import { readBody, type Body } from "./body.ts";
 import { plain, sized, toResponse, type AnyReply } from "./reply.ts";
 
-/** Who asks, where the way by which a request came has settled that already (the cloud's tunnel). */
+/**
+ * Who asks, where the way by which a request came has settled that already (the cloud's tunnel). The key that is the
+ * cloud's own stands for one that is not sent: that is the key which the cloud replaces when it asks for a new one.
+ */
 export interface Caller {
   readonly scope: Scope;
 }
@@ -31,7 +35,7 @@ interface Asked {
 
 /** An endpoint together with its handler. */
 export interface Route {
-  readonly method: "GET" | "POST" | "PATCH";
+  readonly method: Method;
   readonly path: string;
   readonly open: boolean;
   readonly summary: string;
@@ -106,7 +110,7 @@ export function createFetch(routes: readonly Route[], supervisor: Supervisor): F
     const match = await router.find(request);
 
     // A key is asked for before it is told whether there is such a path.
-    const key = keyOf(request);
+    const key = keyOf(request) ?? (caller && supervisor.keys.global());
     const scope = caller?.scope ?? scopeOf(supervisor, key) ?? (match?.route.open ? everything : undefined);
     if (!scope) return toResponse(common, { status: 401, body: "Unauthorized" }, request);
 
@@ -130,7 +134,7 @@ const scopeOf = ({ targets, keys }: Supervisor, key: string | undefined): Scope 
 /** Paths in any case, and with or without one slash at the end. */
 function createRouter(routes: readonly Route[]) {
   const router = IttyRouter();
-  const add = { GET: router.get, POST: router.post, PATCH: router.patch };
+  const add = { GET: router.get, POST: router.post, PATCH: router.patch, DELETE: router.delete };
   for (const route of routes)
     add[route.method](route.path, ({ params, query }: IRequestStrict): Match => ({
       route,

@@ -4,6 +4,7 @@ import type { Folders } from "./folders.ts";
 import type { Gateway, Hostname, Journal, Led, Power, Proxy, System } from "./host.ts";
 import type { Log } from "./log.ts";
 import type { Store } from "./store.ts";
+import type { Tunnel } from "./tunnel.ts";
 
 /** A port without an adapter on this machine, and what is missing, as a sentence. */
 export interface Missing {
@@ -26,4 +27,5 @@ export interface Ports {
   readonly proxy: Proxy | Missing;
   readonly journal: Journal | Missing;
   readonly led: Led | Missing;
+  readonly tunnel: Tunnel | Missing;
 }

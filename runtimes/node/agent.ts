@@ -4,8 +4,9 @@ import type { Fetch } from "../../core/http/fetch.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import type { Engine } from "../../core/ports/engine.ts";
 import type { Gateway } from "../../core/ports/host.ts";
-import type { Ports } from "../../core/ports/index.ts";
+import type { Missing, Ports } from "../../core/ports/index.ts";
 import type { Log } from "../../core/ports/log.ts";
+import type { Tunnel } from "../../core/ports/tunnel.ts";
 import { createSupervisor, type Identity, type Supervisor } from "../../core/supervisor.ts";
 import { FileLed } from "../../hardware/led.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
@@ -14,6 +15,7 @@ import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
 import { consoleLog } from "./log.ts";
 import { SettingsError, readSettings, type Settings } from "./settings.ts";
 import { SqliteStore } from "./sqlite-store.ts";
+import { startTunnel, type RunningTunnel } from "./tunnel.ts";
 
 /** A running agent that answers in somebody else's server. */
 export interface EmbeddedAgent {
@@ -77,6 +79,13 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
   };
   let openGateway: string | undefined;
 
+  const { apiEndpoint, deviceApiKey } = settings.config;
+  let running: RunningTunnel | undefined;
+  const tunnel: Tunnel | Missing =
+    apiEndpoint && deviceApiKey
+      ? { state: () => running?.state() ?? { is: "disconnected" } }
+      : { missing: "This device has joined no cloud: its config.json has no apiEndpoint, or no deviceApiKey" };
+
   const ports: Ports = {
     clock,
     engine,
@@ -92,10 +101,15 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
     led: led ?? {
       missing: "There is no LED to blink: set LED_FILE to its brightness file, such as /sys/class/leds/ACT/brightness",
     },
+    tunnel,
   };
   const supervisor = await createSupervisor(ports, identityOf(settings, listener.port, folders.root));
   assembled.resolve(supervisor);
   supervisor.start();
+  if (apiEndpoint && deviceApiKey) {
+    const { fetch, identity } = supervisor;
+    running = startTunnel({ url: apiEndpoint, uuid: identity.uuid, key: deviceApiKey, fetch, clock, log });
+  }
 
   return {
     fetch: supervisor.fetch,
@@ -103,6 +117,7 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
     engine,
     listener,
     stop: async () => {
+      running?.stop();
       supervisor.stop();
       await Promise.all([listener.close(), led?.stop()]);
       store.close();

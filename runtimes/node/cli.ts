@@ -1,12 +1,15 @@
 #!/usr/bin/env node
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { startAgent } from "./agent.ts";
+import { cloudCommand } from "./cloud-cli.ts";
+import { joinCommand } from "./join.ts";
 import { consoleLog } from "./log.ts";
 import { SettingsError, readSettings, settingsHelp } from "./settings.ts";
 
-const help = `Usage: fairlead agent [options]
-
-Keeps the containers of this device in their target state, and answers the balena Supervisor API.
+const help = `Usage: fairlead agent [options]        keeps the containers of this device in their target state, and answers the
+                                       balena Supervisor API
+       fairlead join <url> --key <key> makes this device one of a fleet
+       fairlead cloud <command>        fleets, devices and tokens; fairlead cloud --help has more
 
 Options, and the variables that mean the same:
 ${settingsHelp()}
@@ -16,6 +19,11 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
   switch (command) {
     case "agent":
       return args.includes("--help") ? print(help) : agent(args);
+    case "join":
+      return joinCommand(args, process.env, print);
+    case "cloud":
+      process.exitCode = await cloudCommand(args, process.env, print);
+      return;
     case undefined:
     case "help":
     case "--help":

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -22,7 +22,10 @@ const table = {
   },
   "state-dir": { variable: "FAIRLEAD_STATE_DIR", hint: "folder of the database (/var/lib/fairlead as root)" },
   "host-root": { variable: "FAIRLEAD_HOST_ROOT", hint: "where the host's root folder is mounted (/)" },
-  config: { variable: "FAIRLEAD_CONFIG", hint: "a balena config.json" },
+  config: {
+    variable: "FAIRLEAD_CONFIG",
+    hint: "a balena config.json (config.json in the state folder, which fairlead join writes)",
+  },
   "led-file": {
     variable: "LED_FILE",
     hint: "brightness file of the LED to blink, e.g. /sys/class/leds/ACT/brightness",
@@ -94,13 +97,14 @@ export function readSettings(args: readonly string[], environment: Environment):
   const parsed = Given.safeParse(given);
   if (!parsed.success) throw new SettingsError(parsed.error.issues.map((issue) => nameIssue(issue, given)).join("\n"));
   const { data } = parsed;
+  const stateDir = data["state-dir"] ?? defaultStateDir(environment);
   return {
     port: data.port,
     listen: data.listen,
     engine: data.engine,
-    stateDir: data["state-dir"] ?? defaultStateDir(environment),
+    stateDir,
     hostRoot: data["host-root"],
-    config: data.config === undefined ? {} : readConfig(data.config),
+    config: data.config === undefined ? readOwnConfig(stateDir) : readConfig(data.config),
     ledFile: data["led-file"],
     dockerHost: data["docker-host"],
   };
@@ -125,6 +129,12 @@ function nameIssue({ path, message }: z.core.$ZodIssue, given: Readonly<Record<s
   const entry = Object.entries(table).find(([one]) => one === flag)?.[1];
   return `--${flag} (or ${entry?.variable}): ${message}, but got ${JSON.stringify(given[String(flag)])}`;
 }
+
+/** Where the agent looks when it is given no other config.json. */
+export const ownConfig = (stateDir: string): string => join(stateDir, "config.json");
+
+const readOwnConfig = (stateDir: string): ConfigJson =>
+  existsSync(ownConfig(stateDir)) ? readConfig(ownConfig(stateDir)) : {};
 
 function readConfig(file: string): ConfigJson {
   const text = parse(() => readFileSync(file, "utf8"));

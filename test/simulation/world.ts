@@ -81,6 +81,7 @@ export class World {
       proxy: missing,
       journal: missing,
       led: missing,
+      tunnel: missing,
     };
     const identity = { ...memoryIdentity, cloudUrl: this.managed ? "https://cloud.example" : "" };
     for (let tries = 0; this.supervisor === undefined && tries < 100; tries++) {

@@ -1,0 +1,97 @@
+import { request as ask, Agent, createServer } from "node:http";
+import * as z from "zod";
+import { createMemoryDevice } from "../../core/embedded/device.ts";
+import type { Fetch } from "../../core/http/fetch.ts";
+import { systemClock } from "../../core/ports/clock.ts";
+import { Listener } from "../../runtimes/node/listener.ts";
+import { startTunnel } from "../../runtimes/node/tunnel.ts";
+import { measure } from "./load.ts";
+
+/** One process of the benchmark, so that none of them has to share its thread. Its role comes as a message. */
+
+const Role = z.discriminatedUnion("is", [
+  z.object({ is: z.literal("agent"), cloud: z.string(), uuids: z.array(z.string()), key: z.string() }),
+  z.object({ is: z.literal("proxy"), target: z.string() }),
+  z.object({
+    is: z.literal("load"),
+    url: z.string(),
+    method: z.enum(["GET", "POST"]),
+    headers: z.record(z.string(), z.string()),
+    body: z.string(),
+    connections: z.int(),
+    warmMs: z.number(),
+    ms: z.number(),
+  }),
+]);
+export type Role = z.input<typeof Role>;
+
+const silent = { info: () => {}, warn: () => {} };
+const encoder = new TextEncoder();
+
+/** The agent's own answers, and two bodies that are large. */
+function withBodies(fetch: Fetch): Fetch {
+  return (request, caller) => {
+    const { pathname, searchParams } = new URL(request.url);
+    let left = Number(searchParams.get("n") ?? 0);
+    const lines = pathname === "/bench/lines";
+    if (!lines && pathname !== "/bench/bytes") return fetch(request, caller);
+    const line = encoder.encode(`${JSON.stringify({ message: "a line of a log, as a service writes it" })}\n`);
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (left <= 0) return controller.close();
+        const next = lines ? line : new Uint8Array(65_536);
+        left -= lines ? 1 : next.length;
+        controller.enqueue(next);
+      },
+    });
+    const type = lines ? "application/x-ndjson" : "application/octet-stream";
+    return Promise.resolve(new Response(body, { headers: { "content-type": type } }));
+  };
+}
+
+/** The devices of this process share one agent; each has a tunnel of its own. Resolves with the address of its API. */
+async function agent({ cloud, uuids, key }: Extract<Role, { is: "agent" }>): Promise<string> {
+  const device = await createMemoryDevice();
+  const fetch = withBodies(device.fetch);
+  const listener = new Listener(fetch, 0);
+  await listener.listen("127.0.0.1");
+  const waiting = [...uuids];
+  const lane = async () => {
+    for (let uuid = waiting.pop(); uuid !== undefined; uuid = waiting.pop()) {
+      const tunnel = startTunnel({ url: cloud, uuid, key, fetch, clock: systemClock, log: silent });
+      while (tunnel.state().is !== "connected") await systemClock.sleep(2);
+    }
+  };
+  await Promise.all(Array.from({ length: 32 }, lane));
+  return `http://127.0.0.1:${listener.port}`;
+}
+
+/** The plainest reverse proxy that node:http makes. */
+function proxy(target: string): Promise<string> {
+  const connections = new Agent({ keepAlive: true, maxSockets: 128 });
+  const { hostname, port } = new URL(target);
+  const server = createServer((request, response) => {
+    const { url, method, headers } = request;
+    const onward = ask({ host: hostname, port, path: url, method, headers, agent: connections }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    onward.on("error", () => response.writeHead(502).end());
+    request.pipe(onward);
+  });
+  return new Promise((resolve) =>
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      resolve(`http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`);
+    }),
+  );
+}
+
+process.on("message", (message) => {
+  const role = Role.parse(message);
+  const done = role.is === "agent" ? agent(role) : role.is === "proxy" ? proxy(role.target) : measure(role);
+  done.then(
+    (result) => process.send?.({ result }),
+    (error: unknown) => process.send?.({ error: String(error) }),
+  );
+});

@@ -1,0 +1,163 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import type { Load, Measured } from "./load.ts";
+import type { Role } from "./part.ts";
+import { ownerSecret, startWorkerd } from "./workerd.ts";
+
+/** `npm run bench:relay`: the relay on workerd itself against a plain reverse proxy, with the same agent behind both. */
+
+const rounds = 3;
+const many = 1000;
+const key = "a-key-that-all-devices-of-the-bench-share";
+const uuidOf = (n: number) => n.toString(16).padStart(32, "0");
+
+const parts: ChildProcess[] = [];
+const Result = z.object({ result: z.unknown().optional(), error: z.string().optional() });
+
+/** A process with that role, and what it says when it is ready, or done. */
+async function part(role: Role): Promise<{ process: ChildProcess; result: unknown }> {
+  const process = fork(join(import.meta.dirname, "part.ts"), { execArgv: ["--import", "tsx"] });
+  parts.push(process);
+  const said = new Promise<unknown>((resolve, reject) => {
+    process.once("message", resolve);
+    process.once("exit", (code) => reject(new Error(`The ${role.is} ended with ${code}`)));
+  });
+  process.send(role);
+  const { result, error } = Result.parse(await said);
+  if (error !== undefined) throw new Error(`The ${role.is} has failed: ${error}`);
+  return { process, result };
+}
+
+const Measurement = z.object({ perSecond: z.number(), p50Ms: z.number(), p99Ms: z.number() });
+
+async function load(what: Pick<Load, "url" | "method" | "headers" | "body">, connections: number): Promise<Measured> {
+  const { process, result } = await part({ is: "load", ...what, connections, warmMs: 1000, ms: 3000 });
+  process.kill();
+  return Measurement.parse(result);
+}
+
+const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? NaN;
+
+/** Resident memory of a process, in MiB. */
+const memoryOf = (pid: number | undefined): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? NaN) / 1024;
+
+const progress = (what: string): void => console.error(`… ${what}`);
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+async function bench(): Promise<readonly (readonly [what: string, value: string])[]> {
+  const cloud = await startWorkerd();
+  try {
+    const headers = { authorization: `Bearer ${ownerSecret}`, "content-type": "application/json" };
+    const enroll = async (n: number, fleetId: number) => {
+      const told = { to: "enroll", uuid: uuidOf(n), deviceId: n, fleetId, key };
+      const response = await fetch(`${cloud.url}/tell`, { method: "POST", body: JSON.stringify(told) });
+      if (!response.ok) throw new Error(await response.text());
+    };
+    const call = (path: string, body: object) =>
+      fetch(`${cloud.url}/supervisor${path}`, {
+        method: "POST",
+        headers,
+        body: JSON.stringify({ method: "GET", ...body }),
+      });
+
+    await enroll(1, 1);
+    const agent = await part({ is: "agent", cloud: cloud.url, uuids: [uuidOf(1)], key });
+    const direct = z.string().parse(agent.result);
+    const proxy = z.string().parse((await part({ is: "proxy", target: direct })).result);
+    const plain = { method: "GET" as const, headers: {}, body: "" };
+    const ways = {
+      direct: { ...plain, url: `${direct}/ping` },
+      proxy: { ...plain, url: `${proxy}/ping` },
+      relay: {
+        url: `${cloud.url}/supervisor/ping`,
+        ...{ method: "POST" as const, headers, body: JSON.stringify({ uuid: uuidOf(1), method: "GET" }) },
+      },
+    };
+    const results: Record<keyof typeof ways, { one: Measured[]; many: Measured[] }> = {
+      direct: { one: [], many: [] },
+      proxy: { one: [], many: [] },
+      relay: { one: [], many: [] },
+    };
+    for (let round = 0; round < rounds; round++)
+      for (const way of ["direct", "proxy", "relay"] as const) {
+        results[way].one.push(await load(ways[way], 1));
+        results[way].many.push(await load(ways[way], 64));
+        progress(
+          `round ${round + 1} of ${rounds}, ${way}: ${results[way].many.at(-1)?.perSecond.toFixed(0)} requests/s`,
+        );
+      }
+    const throughput = (way: keyof typeof ways) => median(results[way].many.map(({ perSecond }) => perSecond));
+    const latency = (way: keyof typeof ways) => median(results[way].one.map(({ p50Ms }) => p50Ms));
+
+    const lines = 200_000;
+    const begun = performance.now();
+    const text = await (await call(`/bench/lines?n=${lines}`, { uuid: uuidOf(1) })).arrayBuffer();
+    const linesPerSecond = lines / ((performance.now() - begun) / 1000);
+    if (text.byteLength < lines) throw new Error("The log is not whole");
+
+    progress(`${linesPerSecond.toFixed(0)} lines/s; a slow reader`);
+    const before = [memoryOf(cloud.pid), memoryOf(agent.process.pid)];
+    const slow = await call("/bench/bytes?n=1073741824", { uuid: uuidOf(1) });
+    const reader = slow.body?.getReader();
+    let most = [0, 0];
+    for (let read = 0; read < 60; read++) {
+      await reader?.read();
+      await pause(100);
+      const grown = [memoryOf(cloud.pid), memoryOf(agent.process.pid)].map((now, n) => now - (before[n] ?? 0));
+      most = most.map((one, n) => Math.max(one, grown[n] ?? 0));
+    }
+    await reader?.cancel();
+
+    progress(`${many} devices`);
+    for (let n = 0; n < many; n++) await enroll(1000 + n, 2);
+    const empty = memoryOf(cloud.pid);
+    await part({ is: "agent", cloud: cloud.url, uuids: Array.from({ length: many }, (_, n) => uuidOf(1000 + n)), key });
+    progress("all connected");
+    const awake = memoryOf(cloud.pid);
+    // Objects sleep after ten seconds without anything to do.
+    await pause(20_000);
+    const asleep = memoryOf(cloud.pid);
+    const fanOut = async () => {
+      const asked = performance.now();
+      const entries = z
+        .array(z.object({ statusCode: z.literal(200) }))
+        .parse(await (await call("/ping", { appId: 2 })).json());
+      if (entries.length !== many) throw new Error(`${entries.length} entries`);
+      return performance.now() - asked;
+    };
+    const cold = await fanOut();
+    const warm: number[] = [];
+    for (let n = 0; n < 7; n++) warm.push(await fanOut());
+
+    const ratio = (a: number, b: number) => `${(a / b).toFixed(2)} ×`;
+    return [
+      ["direct, 64 connections", `${throughput("direct").toFixed(0)} requests/s`],
+      ["plain node:http reverse proxy, 64 connections", `${throughput("proxy").toFixed(0)} requests/s`],
+      ["relay, 64 connections", `${throughput("relay").toFixed(0)} requests/s`],
+      ["**relay / reverse proxy, 64 connections**", `**${ratio(throughput("relay"), throughput("proxy"))}**`],
+      [
+        "latency at one connection: direct, proxy, relay",
+        (["direct", "proxy", "relay"] as const).map((way) => `${latency(way).toFixed(2)} ms`).join(", "),
+      ],
+      ["added by the relay at one connection", `${(latency("relay") - latency("direct")).toFixed(2)} ms`],
+      ["NDJSON through the relay", `${linesPerSecond.toFixed(0)} lines/s`],
+      ["slow reader of 1 GiB: memory grown, relay and agent", most.map((one) => `${one.toFixed(0)} MiB`).join(", ")],
+      [
+        `${many} idle devices: memory of each, awake and asleep`,
+        [awake, asleep].map((one) => `${(((one - empty) * 1024) / many).toFixed(0)} KiB`).join(", "),
+      ],
+      [`one command to ${many} devices, all asleep`, `${cold.toFixed(0)} ms`],
+      [`one command to ${many} devices, warm`, `${median(warm).toFixed(0)} ms`],
+    ];
+  } finally {
+    for (const one of parts) one.kill("SIGKILL");
+    await cloud.stop();
+  }
+}
+
+const rows = await bench();
+console.log(["| relay | |", "|---|---|", ...rows.map((row) => `| ${row.join(" | ")} |`)].join("\n"));

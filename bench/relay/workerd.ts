@@ -1,0 +1,97 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+const root = join(import.meta.dirname, "../..");
+
+export const ownerSecret = "the-secret-of-the-owner-of-the-bench";
+
+export interface Cloud {
+  readonly url: string;
+  readonly pid: number;
+  readonly stop: () => Promise<void>;
+}
+
+/** The Worker on workerd itself: `wrangler dev` and the test harness put a proxy before it, and are many times slower. */
+export async function startWorkerd(): Promise<Cloud> {
+  const folder = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
+  mkdirSync(join(folder, "state"));
+  await build({
+    entryPoints: [join(root, "test/worker/entry/entry.ts")],
+    outfile: join(folder, "worker.js"),
+    bundle: true,
+    format: "esm",
+    target: "es2024",
+    minify: true,
+    external: ["cloudflare:workers"],
+  });
+  const port = await freePort();
+  const config = join(folder, "workerd.capnp");
+  writeFileSync(config, capnp(port, folder));
+  const program = spawn(join(root, "node_modules/@cloudflare/workerd-linux-64/bin/workerd"), ["serve", config], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const url = `http://127.0.0.1:${port}`;
+  await answers(url, program);
+  return {
+    url,
+    pid: program.pid ?? 0,
+    stop: async () => {
+      const ended = new Promise((resolve) => program.once("exit", resolve));
+      program.kill("SIGKILL");
+      await ended;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const capnp = (port: number, folder: string): string => `
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .relay),
+    (name = "disk", disk = (path = "${join(folder, "state")}", writable = true)),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
+);
+const relay :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed "worker.js")],
+  compatibilityDate = "2026-10-23",
+  compatibilityFlags = ["enable_request_signal"],
+  bindings = [
+    (name = "DEVICES", durableObjectNamespace = "DeviceSession"),
+    (name = "DIRECTORY", durableObjectNamespace = "Directory"),
+    (name = "ADMIN_SECRET", text = "${ownerSecret}"),
+  ],
+  durableObjectNamespaces = [
+    (className = "DeviceSession", uniqueKey = "device-session", enableSql = true),
+    (className = "Directory", uniqueKey = "directory", enableSql = true),
+  ],
+  durableObjectStorage = (localDisk = "disk"),
+);
+`;
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
+      );
+    });
+  });
+}
+
+async function answers(url: string, program: ChildProcess): Promise<void> {
+  for (const end = Date.now() + 20_000; Date.now() < end && program.exitCode === null;) {
+    if (await fetch(`${url}/supervisor/ping`, { method: "POST" }).catch(() => undefined)) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  program.kill("SIGKILL");
+  throw new Error("workerd does not answer");
+}

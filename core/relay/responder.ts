@@ -1,0 +1,181 @@
+import type { Fetch } from "../http/fetch.ts";
+import { everything } from "../model/scope.ts";
+import { Inflow, Outflow, readGathered, type Piece, type Read } from "./flow.ts";
+import {
+  decodeFrame,
+  encodeFrame,
+  limits,
+  noBytes,
+  ProtocolError,
+  type Bytes,
+  type Frame,
+  type ResponseHead,
+} from "./frame.ts";
+
+export interface ResponderOptions {
+  /** The same function that serves port 48484. */
+  readonly fetch: Fetch;
+  readonly send: (frame: Bytes) => void;
+  /** Resolves when everything that is ready by now has had its turn. */
+  readonly tick: () => Promise<void>;
+}
+
+interface Serving {
+  /** Node ends a request's signal with the request: it must live for as long as somebody may listen. */
+  readonly request: Request;
+  /** What the device does for this request is to end. */
+  readonly abort: AbortController;
+  readonly outflow: Outflow;
+  /** Of the body of the request, unless that came whole. */
+  readonly inflow: Inflow | undefined;
+}
+
+/** The device's end of one socket. Who may ask was settled by the cloud: every request has the global scope. */
+export class Responder {
+  readonly #streams = new Map<number, Serving>();
+  readonly #options: ResponderOptions;
+
+  constructor(options: ResponderOptions) {
+    this.#options = options;
+  }
+
+  /** How many requests are under way. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /** A message of the cloud. Throws `ProtocolError`: then `close`, and cut the socket. */
+  receive(message: ArrayBuffer): void {
+    const frame = decodeFrame(message);
+    const { id } = frame;
+    const serving = this.#streams.get(id);
+    switch (frame.is) {
+      case "request":
+        if (serving) throw new ProtocolError(`A second request on stream ${id}`);
+        if (this.#streams.size >= limits.streams) throw new ProtocolError(`More than ${limits.streams} streams`);
+        return this.#begin(frame);
+      case "response":
+        throw new ProtocolError("A response, which only the device sends");
+      case "data":
+        // Late words about what has ended here are no fault of the cloud.
+        if (!serving) return;
+        if (!serving.inflow) throw new ProtocolError(`Data on stream ${id} after the end of its request`);
+        serving.inflow.push(frame.body);
+        return frame.end ? serving.inflow.end() : undefined;
+      case "credit":
+        return serving?.outflow.grant(frame.bytes);
+      case "reset":
+        return id === 0 ? this.close(frame.reason) : this.#abort(id, frame.reason);
+    }
+  }
+
+  /** The socket is gone, or its other end has begun anew: nobody waits for any answer. */
+  close(reason: string): void {
+    for (const id of [...this.#streams.keys()]) this.#abort(id, reason);
+  }
+
+  #begin({ id, head, body, end }: Extract<Frame, { is: "request" }>): void {
+    const inflow = end
+      ? undefined
+      : new Inflow({
+          credit: (bytes) => this.#send({ is: "credit", id, bytes }),
+          // The answer goes on without the rest of the request; without credit the cloud stops sending it.
+          cancel: () => {},
+        });
+    inflow?.push(body);
+    const abort = new AbortController();
+    const request = toRequest(head, inflow?.stream ?? body, abort.signal);
+    const serving: Serving = { request, abort, outflow: new Outflow(), inflow };
+    this.#streams.set(id, serving);
+    void this.#serve(id, serving).catch((error: unknown) => {
+      if (this.#streams.get(id) !== serving) return;
+      const reason = `the answer broke off: ${error instanceof Error ? error.message : error}`;
+      this.#send({ is: "reset", id, reason });
+      this.#abort(id, reason);
+    });
+  }
+
+  async #serve(id: number, serving: Serving): Promise<void> {
+    const { fetch, tick } = this.#options;
+    const { signal } = serving.abort;
+    const response = await fetch(serving.request, { scope: everything });
+    if (signal.aborted) return response.body?.cancel();
+    const head: ResponseHead = {
+      status: response.status,
+      headers: [...response.headers].filter(([name]) => !ofTheConnection.has(name)),
+    };
+    if (!response.body) {
+      this.#send({ is: "response", id, head, body: noBytes, end: true });
+      return this.#finish(id, serving);
+    }
+
+    const reader = response.body.getReader();
+    signal.addEventListener("abort", () => void reader.cancel(signal.reason).catch(() => {}));
+    const read = readGathered(reader, tick);
+    const first = read();
+    // The head does not wait for a body that is silent, such as a log; two turns, since gathering takes one.
+    const ready = await Promise.race([first, tick().then(tick)]);
+    if (signal.aborted) return;
+    if (ready?.end && ready.bytes.length <= limits.chunkBytes) {
+      this.#send({ is: "response", id, head, body: ready.bytes, end: true });
+      return this.#finish(id, serving);
+    }
+    this.#send({ is: "response", id, head, body: noBytes, end: false });
+    await serving.outflow.pump(resumed(first, read), ({ bytes, end }: Piece) => {
+      if (!signal.aborted) this.#send({ is: "data", id, body: bytes, end });
+    });
+    this.#finish(id, serving);
+  }
+
+  #finish(id: number, { inflow }: Serving): void {
+    this.#streams.delete(id);
+    inflow?.fail(new Error("The request was answered without the rest of its body"));
+  }
+
+  #abort(id: number, reason: string): void {
+    const serving = this.#streams.get(id);
+    if (!serving) return;
+    this.#streams.delete(id);
+    const error = new Error(reason);
+    serving.inflow?.fail(error);
+    serving.outflow.fail(error);
+    serving.abort.abort(error);
+  }
+
+  #send(frame: Frame): void {
+    this.#options.send(encodeFrame(frame));
+  }
+}
+
+/** Headers that say something about one connection, not about the message. */
+const ofTheConnection = new Set([
+  "connection",
+  "content-length",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+function toRequest(
+  { method, path, headers }: Extract<Frame, { is: "request" }>["head"],
+  body: Bytes | ReadableStream<Bytes>,
+  signal: AbortSignal,
+): Request {
+  const bodiless = method === "GET" || method === "HEAD" || (body instanceof Uint8Array && body.length === 0);
+  // Node asks for `duplex` with a stream.
+  const init = { method, headers, signal, duplex: "half" as const };
+  return new Request(`http://device${path}`, bodiless ? init : { ...init, body });
+}
+
+function resumed(first: Promise<Piece>, read: Read): Read {
+  let started = false;
+  return () => {
+    if (started) return read();
+    started = true;
+    return first;
+  };
+}

@@ -1,0 +1,372 @@
+import { text as textOf } from "node:stream/consumers";
+import { parseArgs } from "node:util";
+import * as z from "zod";
+import * as api from "../../core/api/cloud-admin.ts";
+import { createClient } from "../../core/api/client.ts";
+import { cloudUrl, keepAccount, readAccount, type Account } from "./cloud-account.ts";
+import { SettingsError } from "./settings.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What a command works with. */
+interface Context {
+  readonly words: readonly string[];
+  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  readonly environment: Environment;
+  readonly call: ReturnType<typeof createClient>;
+  readonly account: () => Account;
+  readonly print: (text: string) => void;
+  /** Rows as a table, or as JSON where that is wanted. */
+  readonly show: (what: object | readonly object[]) => void;
+}
+
+interface Command {
+  /** After `fairlead cloud`: `fleet create <name>`. */
+  readonly usage: string;
+  readonly hint: string;
+  /** Exit status; none is 0. */
+  readonly run: (context: Context) => Promise<number | void>;
+}
+
+const options = {
+  json: { type: "boolean", hint: "the answer as JSON" },
+  token: { type: "string", hint: "init: the token, or the admin secret; read from standard input if absent" },
+  "device-type": { type: "string", hint: "fleet create: such as raspberrypi4-64 (generic-amd64)" },
+  name: { type: "string", hint: "fleet key: what it is for" },
+  days: { type: "string", hint: "fleet key, token create: how long it is good for (for ever)" },
+  fleet: { type: "string", hint: "token create: a fleet, or several with commas; device, call: one" },
+  write: { type: "boolean", hint: "token create: it may change things" },
+  data: { type: "string", hint: "call: the body, as JSON" },
+  wait: { type: "string", hint: "call: seconds to wait for the device (50)" },
+  help: { type: "boolean", hint: "this" },
+} as const;
+
+const commands: readonly Command[] = [
+  {
+    usage: "init <url>",
+    hint: "remember a cloud, and the token for it",
+    run: async ({ words: [given = ""], options, environment, print }) => {
+      const url = cloudUrl(given);
+      const token = typeof options["token"] === "string" ? options["token"] : environment["FAIRLEAD_CLOUD_TOKEN"];
+      const account = { url, token: (token ?? (await readToken(print))).trim() };
+      const { tokenId, fleets, write } = expectStatus(await clientOf(account)(api.whoami), 200);
+      const file = keepAccount(account, environment);
+      print(`${url} lets ${tokenId} ${write ? "read and write" : "read"} ${said(fleets)}. Kept in ${file}\n`);
+    },
+  },
+  {
+    usage: "fleet",
+    hint: "the fleets",
+    run: async ({ call, show }) => show(expectStatus(await call(api.fleets), 200)),
+  },
+  {
+    usage: "fleet create <name>",
+    hint: "a new fleet",
+    run: async ({ words: [name = ""], options, call, show }) => {
+      const deviceType = text(options["device-type"]);
+      show(expectStatus(await call(api.createFleet, { body: { name, ...(deviceType && { deviceType }) } }), 201));
+    },
+  },
+  {
+    usage: "fleet rename <fleet> <name>",
+    hint: "another name for it",
+    run: async ({ words: [fleet = "", name = ""], call, show }) => {
+      const { id } = await findFleet(call, fleet);
+      show(expectStatus(await call(api.renameFleet, { params: { fleetId: id }, body: { name } }), 200));
+    },
+  },
+  {
+    usage: "fleet delete <fleet>",
+    hint: "if it has no devices",
+    run: async ({ words: [fleet = ""], call, print }) => {
+      const { id, name } = await findFleet(call, fleet);
+      expectStatus(await call(api.deleteFleet, { params: { fleetId: id } }), 204);
+      print(`There is no fleet ${name} any more\n`);
+    },
+  },
+  {
+    usage: "fleet key <fleet>",
+    hint: "a provisioning key: with it, devices join the fleet",
+    run: async ({ words: [fleet = ""], options, call, account, print, show }) => {
+      const { id } = await findFleet(call, fleet);
+      const name = text(options["name"]);
+      const body = { ...(name && { name }), ...lifetime(options) };
+      const made = expectStatus(await call(api.createProvisioningKey, { params: { fleetId: id }, body }), 201);
+      if (options["json"]) return show(made);
+      print(`${made.key}\n\nIt is shown only now. On a device:\n  fairlead join ${account().url} --key ${made.key}\n`);
+    },
+  },
+  {
+    usage: "fleet keys <fleet>",
+    hint: "its provisioning keys, without the keys themselves",
+    run: async ({ words: [fleet = ""], call, show }) => {
+      const { id } = await findFleet(call, fleet);
+      show(expectStatus(await call(api.provisioningKeys, { params: { fleetId: id } }), 200));
+    },
+  },
+  {
+    usage: "fleet revoke-key <fleet> <key id>",
+    hint: "nobody joins with that key any more",
+    run: async ({ words: [fleet = "", keyId = ""], call, print }) => {
+      const { id } = await findFleet(call, fleet);
+      expectStatus(await call(api.deleteProvisioningKey, { params: { fleetId: id, keyId } }), 204);
+      print("No device joins with this key any more\n");
+    },
+  },
+  {
+    usage: "token",
+    hint: "the tokens, without the tokens themselves",
+    run: async ({ call, show }) => show(expectStatus(await call(api.tokens), 200)),
+  },
+  {
+    usage: "token create <name>",
+    hint: "for --fleet, else for all; to read, or to --write",
+    run: async ({ words: [name = ""], options, call, print, show }) => {
+      const names = text(options["fleet"])?.split(",");
+      const ids = names && (await Promise.all(names.map(async (one) => (await findFleet(call, one)).id)));
+      const fleets: number[] | "all" = ids ?? "all";
+      const body = { name, fleets, write: options["write"] === true, ...lifetime(options) };
+      const made = expectStatus(await call(api.createToken, { body }), 201);
+      if (options["json"]) return show(made);
+      print(`${made.token}\n\nIt is shown only now. Its id, by which it is revoked, is ${made.id}\n`);
+    },
+  },
+  {
+    usage: "token revoke <id>",
+    hint: "refuse it from now on",
+    run: async ({ words: [tokenId = ""], call, print }) => {
+      expectStatus(await call(api.revokeToken, { params: { tokenId } }), 204);
+      print("The token is refused from now on\n");
+    },
+  },
+  {
+    usage: "device",
+    hint: "the devices, of all fleets or of --fleet",
+    run: async ({ options, call, show }) => {
+      const fleet = text(options["fleet"]);
+      const params = { limit: 500, ...(fleet && { fleetId: (await findFleet(call, fleet)).id }) };
+      const all: api.Device[] = [];
+      for (let after = 0, page: readonly api.Device[] = []; ; after = page.at(-1)?.id ?? 0) {
+        page = expectStatus(await call(api.devices, { params: { ...params, ...(after > 0 && { after }) } }), 200);
+        all.push(...page);
+        if (page.length < params.limit) break;
+      }
+      show(all);
+    },
+  },
+  {
+    usage: "device show <uuid>",
+    hint: "one device",
+    run: async ({ words: [uuid = ""], call, show }) =>
+      show(expectStatus(await call(api.device, { params: { uuid } }), 200)),
+  },
+  {
+    usage: "device rename <uuid> <name>",
+    hint: "another name for it",
+    run: async ({ words: [uuid = "", name = ""], call, show }) =>
+      show(expectStatus(await call(api.changeDevice, { params: { uuid }, body: { name } }), 200)),
+  },
+  {
+    usage: "device move <uuid> <fleet>",
+    hint: "to another fleet",
+    run: async ({ words: [uuid = "", fleet = ""], call, show }) => {
+      const { id } = await findFleet(call, fleet);
+      show(expectStatus(await call(api.changeDevice, { params: { uuid }, body: { fleetId: id } }), 200));
+    },
+  },
+  {
+    usage: "device delete <uuid>",
+    hint: "its key is dead, its connection closed",
+    run: async ({ words: [uuid = ""], call, print }) => {
+      expectStatus(await call(api.deleteDevice, { params: { uuid } }), 204);
+      print("The device is forgotten\n");
+    },
+  },
+  {
+    usage: "device new-key <uuid>",
+    hint: "another key for it; the old one is dead",
+    run: async ({ words: [uuid = ""], call, print }) =>
+      print(`${expectStatus(await call(api.replaceDeviceKey, { params: { uuid } }), 200).key}\n`),
+  },
+  {
+    usage: "call <uuid> <method> <path>",
+    hint: "a request to a device's API, or with --fleet (and without a uuid) to all of a fleet",
+    run: callDevices,
+  },
+];
+
+const help = `Usage: fairlead cloud <command>
+
+${commands.map(({ usage, hint }) => `  ${usage.padEnd(34)} ${hint}`).join("\n")}
+
+A <fleet> is its name or its id.
+
+Options:
+${Object.entries(options)
+  .map(([name, { hint }]) => `  --${name.padEnd(14)} ${hint}`)
+  .join("\n")}
+
+The cloud is the one of fairlead cloud init, or of FAIRLEAD_CLOUD_URL and FAIRLEAD_CLOUD_TOKEN.
+`;
+
+/** `fairlead cloud …`; the exit status. Throws `SettingsError` for what the user can change. */
+export async function cloudCommand(
+  args: readonly string[],
+  environment: Environment,
+  print: (text: string) => void,
+): Promise<number> {
+  const { values, positionals } = parse(args);
+  if (values.help || positionals.length === 0) return (print(help), 0);
+  const command = findCommand(positionals);
+  if (!command) throw new SettingsError(`There is no command ${JSON.stringify(positionals.join(" "))}.\n\n${help}`);
+  const [verbs, wanted] = [verbsOf(command), command.usage.match(/<[^>]+>/g) ?? []];
+  const words = positionals.slice(verbs.length);
+  const needed = verbs[0] === "call" && values.fleet !== undefined ? wanted.slice(1) : wanted;
+  if (words.length !== needed.length)
+    throw new SettingsError(
+      `Expected: fairlead cloud ${[...verbs, ...needed].join(" ")}, but got ${JSON.stringify(positionals.join(" "))}`,
+    );
+
+  const account = () => readAccount(environment);
+  const show = (what: object | readonly object[]) =>
+    print(values.json ? `${JSON.stringify(what, undefined, 2)}\n` : table(what));
+  // Who has no account yet can still make one.
+  const call: Context["call"] = async (endpoint, ...sent) => clientOf(account())(endpoint, ...sent);
+  return (await command.run({ words, options: values, environment, call, account, print, show })) ?? 0;
+}
+
+const parse = (args: readonly string[]) => {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
+  } catch (error) {
+    throw new SettingsError(error instanceof Error ? error.message : String(error));
+  }
+};
+
+const verbsOf = ({ usage }: Command): readonly string[] => usage.split(" ").filter((word) => /^[a-z-]+$/.test(word));
+
+/** The one with the most words that fit. */
+const findCommand = (words: readonly string[]): Command | undefined =>
+  commands
+    .filter((command) => verbsOf(command).every((verb, n) => words[n] === verb))
+    .toSorted((a, b) => verbsOf(b).length - verbsOf(a).length)[0];
+
+const clientOf = ({ url, token }: Account): ReturnType<typeof createClient> =>
+  createClient({ base: url, headers: { authorization: `Bearer ${token}` }, fetch: (request) => reach(url, request) });
+
+/** A cloud that is not there is for the user to see to. */
+async function reach(url: string, request: Request): Promise<Response> {
+  try {
+    return await fetch(request);
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
+    throw new SettingsError(`${url} cannot be reached: ${cause}`);
+  }
+}
+
+interface AnyReply {
+  readonly status: number;
+  readonly body?: unknown;
+}
+
+/** The body of the one status that means success; what the cloud says, otherwise. */
+function expectStatus<R extends AnyReply, S extends R["status"]>(
+  answer: R,
+  status: S,
+): Extract<R, { status: S }>["body"] {
+  if (isOf(answer, status)) return answer.body;
+  const said = Refusal.safeParse(answer.body).data?.error ?? JSON.stringify(answer.body) ?? "";
+  throw new SettingsError(`The cloud refuses (${answer.status}): ${said}`);
+}
+
+const isOf = <R extends AnyReply, S extends R["status"]>(answer: R, status: S): answer is Extract<R, { status: S }> =>
+  answer.status === status;
+
+const Refusal = z.object({ error: z.string() });
+
+async function findFleet(call: Context["call"], nameOrId: string): Promise<api.Fleet> {
+  const all = expectStatus(await call(api.fleets), 200);
+  const found = all.find(({ id, name }) => name.toLowerCase() === nameOrId.toLowerCase() || String(id) === nameOrId);
+  if (found) return found;
+  const names = all.map(({ name }) => name).join(", ");
+  throw new SettingsError(`There is no fleet ${JSON.stringify(nameOrId)}, only: ${names || "none yet"}`);
+}
+
+async function callDevices({ words, options, call, account, print }: Context): Promise<number> {
+  const fleet = text(options["fleet"]);
+  const [path = "", method = "", uuid] = words.toReversed();
+  if (!path.startsWith("/"))
+    throw new SettingsError(`Expected a path such as /v1/device, but got ${JSON.stringify(path)}`);
+  const target = fleet === undefined ? { uuid } : { appId: (await findFleet(call, fleet)).id };
+  const data = text(options["data"]);
+  const wait = text(options["wait"]);
+  const { url, token } = account();
+  const response = await reach(
+    url,
+    new Request(`${url}/supervisor${path}`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${token}`,
+        "content-type": "application/json",
+        ...(wait !== undefined && { prefer: `wait=${wait}` }),
+      },
+      body: JSON.stringify({ ...target, method, ...(data !== undefined && { data: parseData(data) }) }),
+    }),
+  );
+  // Line by line as they come: it may be a log.
+  const decoder = new TextDecoder();
+  for await (const chunk of response.body ?? []) print(decoder.decode(chunk, { stream: true }));
+  print("\n");
+  if (response.ok) return 0;
+  process.stderr.write(`Status ${response.status}\n`);
+  return 1;
+}
+
+function parseData(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch (error) {
+    throw new SettingsError(`--data is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function readToken(print: Context["print"]): Promise<string> {
+  if (process.stdin.isTTY) print("The token, or the admin secret, and then Ctrl-D: ");
+  return textOf(process.stdin);
+}
+
+const text = (option: string | boolean | undefined): string | undefined =>
+  typeof option === "string" ? option : undefined;
+
+function lifetime(options: Context["options"]): { lifetimeDays?: number } {
+  const days = text(options["days"]);
+  if (days === undefined) return {};
+  if (!(Number(days) > 0))
+    throw new SettingsError(`--days: expected a number of days, but got ${JSON.stringify(days)}`);
+  return { lifetimeDays: Number(days) };
+}
+
+const said = (fleets: readonly number[] | "all"): string =>
+  fleets === "all" ? "all fleets" : `fleets ${fleets.join(", ")}`;
+
+/** One row for each, its columns as wide as they need to be. */
+function table(what: object | readonly object[]): string {
+  const rows = (Array.isArray(what) ? what : [what]).map((one) =>
+    Object.entries(one).map(
+      ([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)] as const,
+    ),
+  );
+  const [first] = rows;
+  if (!first) return "None\n";
+  const lines = [first.map(([name]) => name), ...rows.map((row) => row.map(([, value]) => value))];
+  const widths = first.map((_, n) => Math.max(...lines.map((line) => line[n]?.length ?? 0)));
+  return lines
+    .map(
+      (line) =>
+        `${line
+          .map((cell, n) => cell.padEnd(widths[n] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
+    .join("");
+}

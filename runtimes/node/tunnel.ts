@@ -1,0 +1,158 @@
+import type { Fetch } from "../../core/http/fetch.ts";
+import type { Clock } from "../../core/ports/clock.ts";
+import type { Log } from "../../core/ports/log.ts";
+import type { Tunnel, TunnelState } from "../../core/ports/tunnel.ts";
+import { ProtocolError } from "../../core/relay/frame.ts";
+import { Responder } from "../../core/relay/responder.ts";
+
+export interface TunnelOptions {
+  /** Of the cloud: http or https, ws or wss. */
+  readonly url: string;
+  readonly uuid: string;
+  /** The device's own key. */
+  readonly key: string;
+  /** The same that serves port 48484. */
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The longest time of the cloud's silence is twice that. */
+  readonly pingMs?: number;
+}
+
+export interface RunningTunnel extends Tunnel {
+  /** Ends the connection, and whatever is answered on it. */
+  readonly stop: () => void;
+}
+
+/** Why a connection is over. */
+interface End {
+  readonly reason: string;
+  /** Another agent has connected with our uuid. */
+  readonly replaced: boolean;
+  /** How long it had been up; undefined: never. */
+  readonly upMs: number | undefined;
+}
+
+/** Dials the cloud, and dials again for as long as it is not stopped; on the socket it answers as port 48484 does. */
+export function startTunnel(options: TunnelOptions): RunningTunnel {
+  const { clock, log } = options;
+  const address = addressOf(options);
+  const stop = new AbortController();
+  let state: TunnelState = { is: "disconnected" };
+
+  const run = async () => {
+    let failures = 0;
+    let replacements = 0;
+    let told: string | undefined;
+    while (!stop.signal.aborted) {
+      const end = await connect(options, address, stop.signal, () => {
+        state = { is: "connected", since: clock.now() };
+        told = undefined;
+        log.info(`Connected to the cloud at ${address.host}`);
+      });
+      state = { is: "disconnected", error: end.reason };
+      if (stop.signal.aborted) return;
+      // Once for as long as it lasts, not at every attempt.
+      if (told !== end.reason) log.warn(`No connection to the cloud at ${address.host}: ${end.reason}`);
+      told = end.reason;
+      failures = (end.upMs ?? 0) > steadyMs ? 0 : failures + 1;
+      replacements = end.replaced ? replacements + 1 : (end.upMs ?? 0) > steadyMs ? 0 : replacements;
+      await clock.sleep(end.replaced ? standBackMs(replacements, clock) : redialMs(failures, clock), stop.signal);
+    }
+  };
+  void run();
+  return { state: () => state, stop: () => stop.abort() };
+}
+
+/** A connection that held for so long was a good one: the next delay is a short one. */
+const steadyMs = 60_000;
+
+/** Full jitter: after a deployment of the cloud, every device has lost its connection in the same moment. */
+export const redialMs = (failures: number, clock: Pick<Clock, "random">): number =>
+  clock.random() * Math.min(60_000, 1000 * 2 ** Math.min(failures, 10));
+
+/** Two agents with one uuid would throw out each other forever: whoever is replaced waits, longer each time. */
+export const standBackMs = (replacements: number, clock: Pick<Clock, "random">): number =>
+  15_000 + clock.random() * Math.min(15 * 60_000, 15_000 * 2 ** Math.min(replacements, 10));
+
+function addressOf({ url, uuid }: TunnelOptions): URL {
+  const address = new URL(url);
+  address.protocol = address.protocol.replace(/^http/, "ws");
+  address.pathname = `${address.pathname.replace(/\/+$/, "")}/tunnel/${uuid}`;
+  return address;
+}
+
+const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** One connection from its dialling to its end. */
+function connect(
+  { key, fetch, clock, pingMs = 30_000 }: TunnelOptions,
+  address: URL,
+  stop: AbortSignal,
+  opened: () => void,
+): Promise<End> {
+  return new Promise((resolve) => {
+    const over = new AbortController();
+    let openedAt: number | undefined;
+    let heard = false;
+    // Node's takes headers, though the types are those of browsers, whose does not.
+    const socket: WebSocket = Reflect.construct(WebSocket, [address, { headers: { authorization: `Bearer ${key}` } }]);
+    socket.binaryType = "arraybuffer";
+    const responder = new Responder({
+      fetch,
+      send: (frame) => {
+        if (socket.readyState === WebSocket.OPEN) socket.send(frame);
+      },
+      tick,
+    });
+
+    // Never waits for the socket's own `close`: a peer that is gone, or leaves the connection half open, never says it.
+    const finish = (reason: string, replaced = false) => {
+      if (over.signal.aborted) return;
+      over.abort();
+      stop.removeEventListener("abort", stopped);
+      responder.close(reason);
+      socket.close();
+      resolve({ reason, replaced, upMs: openedAt === undefined ? undefined : clock.now() - openedAt });
+    };
+    const stopped = () => finish("the agent ends");
+    stop.addEventListener("abort", stopped);
+
+    const watch = async () => {
+      for (;;) {
+        heard = false;
+        if (socket.readyState === WebSocket.OPEN) socket.send("ping");
+        await clock.sleep(pingMs, over.signal);
+        if (over.signal.aborted) return;
+        if (!heard) return finish(openedAt === undefined ? "nobody answers" : "the cloud is silent");
+      }
+    };
+
+    socket.addEventListener("open", () => {
+      if (over.signal.aborted) return socket.close();
+      openedAt = clock.now();
+      heard = true;
+      opened();
+      socket.send("ping");
+    });
+    socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
+      if (over.signal.aborted) return;
+      heard = true;
+      try {
+        if (data instanceof ArrayBuffer) responder.receive(data);
+        else if (data === "bye:4001") finish("another device has connected with the same uuid", true);
+        else if (typeof data === "string" && data.startsWith("bye:"))
+          finish(`the cloud has closed it (${data.slice(4)})`);
+        else if (data !== "pong") throw new ProtocolError("Unknown text");
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        finish(`the cloud does not keep to the protocol: ${error.message}`);
+      }
+    });
+    socket.addEventListener("error", () =>
+      finish(openedAt === undefined ? "it cannot be reached, or does not know this device's key" : "it broke"),
+    );
+    socket.addEventListener("close", ({ code }: CloseEvent) => finish(`it was closed (${code})`));
+    void watch();
+  });
+}

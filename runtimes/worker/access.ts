@@ -1,0 +1,145 @@
+import * as z from "zod";
+import { directoryOf, type Env } from "./env.ts";
+
+/** What a verified caller may do. Made from a signed token, the admin secret, or a device's own key; passed on as a value. */
+export interface Caller {
+  /** Token id; "admin" for the owner's secret, "device:<id>" for a device's own key. Revocation is by this id. */
+  readonly tokenId: string;
+  /** Fleet (application) ids, or all. */
+  readonly fleets: readonly number[] | "all";
+  readonly write: boolean;
+  /** Seconds since the epoch when the token was issued. */
+  readonly issuedAt: number;
+  /** Nothing but the device with this uuid: the caller is that device itself. */
+  readonly device?: string | undefined;
+}
+
+export const coversFleet = ({ fleets }: Caller, fleetId: number): boolean =>
+  fleets === "all" || fleets.includes(fleetId);
+
+/** The holder of the admin secret: who alone makes and revokes tokens. */
+export const owner: Caller = { tokenId: "admin", fleets: "all", write: true, issuedAt: 0 };
+
+/** What a token says about itself; times in seconds since the epoch. */
+const Claims = z.object({
+  id: z.string(),
+  fleets: z.union([z.array(z.int()).readonly(), z.literal("all")]),
+  write: z.boolean(),
+  iat: z.int(),
+  exp: z.int().optional(),
+});
+export type Claims = z.output<typeof Claims>;
+
+/** Shorter ones can be guessed from any token that they signed. */
+export const shortestSecret = 16;
+
+/** The sentence that says what is wrong with this deployment's secret, if something is. */
+export const secretFault = ({ ADMIN_SECRET }: Env): string | undefined =>
+  // Missing altogether when it was never set, whatever the type says.
+  typeof ADMIN_SECRET === "string" && ADMIN_SECRET.length >= shortestSecret
+    ? undefined
+    : `ADMIN_SECRET is missing or shorter than ${shortestSecret} characters. Set it with: npx wrangler secret put ADMIN_SECRET`;
+
+/**
+ * Who sends this request. A token is verified by signature and expiry alone, no Durable Object is touched (a revoked one
+ * is refused where it is used). Only what looks like a device's key is looked up. Undefined: 401.
+ */
+export async function callerOf(request: Request, env: Env, nowMs: number): Promise<Caller | undefined> {
+  const key = bearerOf(request);
+  if (key === undefined) return undefined;
+  const signed = await holderOf(key, env, nowMs);
+  if (signed) return signed;
+  return looksLikeDeviceKey(key) ? directoryOf(env).callerOfDevice(await digestOf(key)) : undefined;
+}
+
+/** As `callerOf`, without the keys of devices. */
+export async function holderOf(key: string, env: Env, nowMs: number): Promise<Caller | undefined> {
+  if (secretFault(env)) return undefined;
+  if (key.startsWith(tokenPrefix)) {
+    const claims = await verifyToken(key, env);
+    if (!claims || (claims.exp !== undefined && claims.exp * 1000 <= nowMs)) return undefined;
+    return { tokenId: claims.id, fleets: claims.fleets, write: claims.write, issuedAt: claims.iat };
+  }
+  return equalInConstantTime(await digestOf(key), await digestOf(env.ADMIN_SECRET)) ? owner : undefined;
+}
+
+/** `Authorization: Bearer`, else `?apikey=` in exactly this spelling: as the public cloud reads it. */
+export function bearerOf(request: Request): string | undefined {
+  const header = /^bearer +(.*\S) *$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+  return header ?? (new URL(request.url).searchParams.get("apikey") || undefined);
+}
+
+/** Those that we make are 64 digits; one that a device brings along is of at least 32 letters and digits. */
+export const looksLikeDeviceKey = (key: string): boolean => /^\w{32,128}$/.test(key) && !key.startsWith(tokenPrefix);
+
+/** A new key for a device, or for provisioning: 256 bits as hex. */
+export const newKey = (): string => hex(crypto.getRandomValues(new Uint8Array(32)));
+
+/** SHA-256 as hex: the only form in which keys are kept. */
+export const digestOf = async (key: string): Promise<string> =>
+  hex(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8.encode(key))));
+
+const tokenPrefix = "fl_";
+
+/** `fl_<claims>.<HMAC-SHA-256>`, both in base64url. */
+export async function signToken(claims: Claims, env: Env): Promise<string> {
+  const payload = utf8.encode(JSON.stringify(claims));
+  const signature = await crypto.subtle.sign("HMAC", await signingKey(env), payload);
+  return `${tokenPrefix}${base64url(payload)}.${base64url(new Uint8Array(signature))}`;
+}
+
+async function verifyToken(token: string, env: Env): Promise<Claims | undefined> {
+  const [, claims, seal] = /^fl_([\w-]{1,4096})\.([\w-]{43})$/.exec(token) ?? [];
+  const payload = claims && fromBase64url(claims);
+  const signature = seal && fromBase64url(seal);
+  if (!payload || !signature) return undefined;
+  if (!(await crypto.subtle.verify("HMAC", await signingKey(env), signature, payload))) return undefined;
+  return Claims.parse(JSON.parse(new TextDecoder().decode(payload)));
+}
+
+/** Derived once per isolate and secret; the secret itself signs nothing. */
+const signingKeys = new WeakMap<Env, Promise<CryptoKey>>();
+
+function signingKey(env: Env): Promise<CryptoKey> {
+  const known = signingKeys.get(env);
+  if (known) return known;
+  const made = deriveKey(env.ADMIN_SECRET);
+  signingKeys.set(env, made);
+  return made;
+}
+
+async function deriveKey(secret: string): Promise<CryptoKey> {
+  const material = await crypto.subtle.importKey("raw", utf8.encode(secret), "HKDF", false, ["deriveKey"]);
+  return crypto.subtle.deriveKey(
+    { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info: utf8.encode("fairlead tokens 1") },
+    material,
+    { name: "HMAC", hash: "SHA-256", length: 256 },
+    false,
+    ["sign", "verify"],
+  );
+}
+
+const utf8 = new TextEncoder();
+
+const hex = (bytes: Uint8Array): string => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+const base64url = (bytes: Uint8Array): string =>
+  btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+
+function fromBase64url(text: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (one) => one.charCodeAt(0));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of digests, which are of one length. */
+function equalInConstantTime(a: string, b: string): boolean {
+  let difference = a.length ^ b.length;
+  for (let n = 0; n < a.length; n++) difference |= a.charCodeAt(n) ^ b.charCodeAt(n);
+  return difference === 0;
+}

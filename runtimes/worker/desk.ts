@@ -1,0 +1,74 @@
+import * as z from "zod";
+import type { Caller } from "./access.ts";
+import type { Database } from "./database.ts";
+import type { Env } from "./env.ts";
+
+/** What the directory's handlers work with. */
+export interface Desk {
+  readonly db: Database;
+  readonly env: Env;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /**
+   * Lets the sessions of these devices know who they are now, or that they are no more. What cannot be told at once is
+   * told later; until then a session holds to what it knew.
+   */
+  readonly tell: (uuids: readonly string[]) => Promise<void>;
+}
+
+/** Who asks: as the Worker saw it, before the directory has looked anything up. */
+export const Asker = z.discriminatedUnion("is", [
+  z.object({
+    is: z.literal("person"),
+    caller: z.object({
+      tokenId: z.string(),
+      fleets: z.union([z.array(z.int()).readonly(), z.literal("all")]),
+      write: z.boolean(),
+      issuedAt: z.number(),
+    }),
+  }),
+  /** SHA-256 of a key, as hex. */
+  z.object({ is: z.literal("key"), digest: z.string() }),
+  z.object({ is: z.literal("nobody") }),
+]);
+export type Asker = z.output<typeof Asker>;
+
+/** Who asks, once looked up. */
+export type Identity =
+  | { readonly is: "person"; readonly caller: Caller }
+  | { readonly is: "device"; readonly id: number; readonly uuid: string; readonly fleetId: number }
+  | { readonly is: "provisioning"; readonly fleetId: number }
+  | { readonly is: "nobody" };
+
+export const isoTime = (ms: number): string => new Date(ms).toISOString();
+
+/** SQL that is true for fleets that the caller may see, and its values. */
+export const inFleets = (column: string, { fleets }: Caller): readonly [string, ...string[]] =>
+  fleets === "all" ? ["TRUE"] : [`${column} IN (SELECT value FROM json_each(?))`, JSON.stringify(fleets)];
+
+/** The identity that belongs to what the Worker saw. A revoked token, or one of another installation, is nobody's. */
+export function identify(asker: Asker, { db, now }: Pick<Desk, "db" | "now">): Identity {
+  switch (asker.is) {
+    case "nobody":
+      return asker;
+    case "person":
+      return isGood(asker.caller, db) ? asker : { is: "nobody" };
+    case "key": {
+      const device = db.one<{ id: number; uuid: string; fleetId: number }>(
+        "SELECT id, uuid, fleet_id AS fleetId FROM devices WHERE key_digest = ?",
+        asker.digest,
+      );
+      if (device) return { is: "device", ...device };
+      const key = db.one<{ fleetId: number }>(
+        "SELECT fleet_id AS fleetId FROM provisioning_keys WHERE digest = ? AND ifnull(expires_at > ?, TRUE)",
+        asker.digest,
+        isoTime(now()),
+      );
+      return key ? { is: "provisioning", ...key } : { is: "nobody" };
+    }
+  }
+}
+
+/** Not revoked; the signature was checked before. */
+export const isGood = ({ tokenId }: Caller, db: Database): boolean =>
+  tokenId === "admin" || db.one("SELECT 1 FROM tokens WHERE id = ? AND revoked_at IS NULL", tokenId) !== undefined;

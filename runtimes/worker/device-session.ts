@@ -1,0 +1,361 @@
+import { DurableObject } from "cloudflare:workers";
+import * as z from "zod";
+import { Caller as Link, type Outcome, type Outgoing } from "../../core/relay/caller.ts";
+import { noBytes, ProtocolError, type Bytes, type Method, type RequestHead } from "../../core/relay/frame.ts";
+import { coversFleet, digestOf, type Caller } from "./access.ts";
+import type { Env } from "./env.ts";
+
+/** Who a device is, as its session must know it; the directory tells. */
+export interface Enrolled {
+  readonly uuid: string;
+  readonly deviceId: number;
+  readonly fleetId: number;
+  /** SHA-256 of the device's key, as hex. */
+  readonly keyDigest: string;
+  /** Ids of tokens that are refused. */
+  readonly revoked: readonly string[];
+}
+
+/** A whole request, for several devices at once. */
+export interface PlainRequest extends RequestHead {
+  readonly body: Bytes;
+}
+
+export interface PlainResponse {
+  readonly is: "answered";
+  readonly status: number;
+  readonly body: Bytes;
+}
+
+/** No answer of the device, and what to say instead. */
+export interface CallFailure {
+  readonly is: "failed";
+  readonly status: 403 | 404 | 413 | 502 | 503 | 504;
+  readonly error: string;
+  /** Whether the request has left for the device, which may have done what it asks. */
+  readonly mayHaveActed: boolean;
+}
+
+/** What our Worker sets on a request for a session; stripped from what comes from outside, since only it makes them. */
+export const sessionHeaders = { caller: "x-fairlead-caller", timeoutMs: "x-fairlead-timeout-ms" } as const;
+
+/** A whole answer for fan-out holds no more; the caller can ask that device alone, and gets a stream. */
+const wholeAnswerBytes = 1024 * 1024;
+
+/** A device that has pinged no more for that long is gone, whatever its socket says; it pings every 30 s. */
+const silentMs = 100_000;
+
+/** Of the answer; what else a device says is between it and us. */
+const passed = new Set([
+  "allow",
+  "cache-control",
+  "content-disposition",
+  "content-language",
+  "content-type",
+  "etag",
+  "last-modified",
+  "retry-after",
+]);
+
+const CallerHeader = z.object({
+  tokenId: z.string(),
+  fleets: z.union([z.array(z.int()).readonly(), z.literal("all")]),
+  write: z.boolean(),
+  issuedAt: z.number(),
+  device: z.string().optional(),
+});
+
+/** Told to a device before its socket is closed, which it may never see closed. */
+const bye = { replaced: 4001, protocol: 4002, forgotten: 4003 } as const;
+
+/** One for each device: holds the device's socket, and lets through who may call it. Sleeps while nobody does. */
+export class DeviceSession extends DurableObject<Env> {
+  #enrolled: Enrolled | undefined;
+  #line: { readonly socket: WebSocket; readonly link: Link } | undefined;
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    // Answered by the platform, without waking us.
+    state.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    this.#enrolled = state.storage.kv.get<Enrolled>("enrolled");
+    // After a hibernation the sockets are still there. Calls are not: while one is open, there is no hibernation.
+    const socket = state.getWebSockets().findLast(({ readyState }) => readyState === WebSocket.OPEN);
+    if (socket) this.#open(socket).forgetOthers();
+  }
+
+  enroll(record: Enrolled): void {
+    if (this.#enrolled && this.#enrolled.keyDigest !== record.keyDigest) this.#dismiss(bye.forgotten);
+    this.#keep(record);
+  }
+
+  async forget(): Promise<void> {
+    this.#dismiss(bye.forgotten);
+    this.#enrolled = undefined;
+    await this.ctx.storage.deleteAll();
+  }
+
+  revoke(tokenIds: readonly string[]): void {
+    if (this.#enrolled)
+      this.#keep({ ...this.#enrolled, revoked: [...new Set([...this.#enrolled.revoked, ...tokenIds])] });
+  }
+
+  status(): { connected: boolean; since: number | undefined } {
+    const line = this.#live();
+    return { connected: line !== undefined, since: line && sinceOf(line.socket) };
+  }
+
+  /** One whole request, one whole answer. Never throws. */
+  async call(
+    caller: Caller,
+    { method, path, headers, body }: PlainRequest,
+    timeoutMs: number,
+  ): Promise<PlainResponse | CallFailure> {
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(timedOut), timeoutMs);
+    try {
+      const answer = await this.#call(caller, { head: { method, path, headers }, body }, timeout.signal);
+      if (answer.is === "failed") return answer;
+      const whole = await readWhole(answer.body, method);
+      if (whole instanceof Uint8Array) return { is: "answered", status: answer.status, body: whole };
+      return timeout.signal.aborted ? lateAnswer(method) : whole;
+    } finally {
+      // A timer that is left keeps us awake, and that is billed.
+      clearTimeout(timer);
+    }
+  }
+
+  /** A device that dials in, or one request for it: with its body and answer as streams, and heard when the caller leaves. */
+  override async fetch(request: Request): Promise<Response> {
+    if (request.headers.get("upgrade") === "websocket") return this.#accept(request);
+    const caller = CallerHeader.parse(JSON.parse(request.headers.get(sessionHeaders.caller) ?? ""));
+    const timeoutMs = Number(request.headers.get(sessionHeaders.timeoutMs) ?? 50_000);
+
+    const left = new AbortController();
+    const timer = setTimeout(() => left.abort(timedOut), timeoutMs);
+    request.signal.addEventListener("abort", () => left.abort(request.signal.reason));
+    const answer = await this.#call(caller, await toOutgoing(request), left.signal);
+    clearTimeout(timer);
+    if (answer.is === "failed") return toFailure(answer);
+    const { status, headers, body } = answer;
+    return new Response(hasNoBody(status) ? null : body, { status, headers: [...headers] });
+  }
+
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    if (socket !== this.#line?.socket) return;
+    try {
+      if (typeof message === "string") throw new ProtocolError("Text, which only keeps the socket open");
+      this.#line.link.receive(message);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      console.warn(`The device does not keep to the protocol: ${error.message}`);
+      this.#dismiss(bye.protocol);
+    }
+  }
+
+  override webSocketClose(socket: WebSocket): void {
+    if (socket === this.#line?.socket) this.#drop("the connection to the device has ended");
+  }
+
+  override webSocketError(socket: WebSocket): void {
+    this.webSocketClose(socket);
+  }
+
+  async #call(
+    caller: Caller,
+    outgoing: Outgoing,
+    signal: AbortSignal,
+  ): Promise<
+    CallFailure | { is: "answered"; status: number; headers: RequestHead["headers"]; body: Outgoing["body"] }
+  > {
+    const { method } = outgoing.head;
+    const line = this.#mayCall(caller) ? this.#live() : undefined;
+    if (!line) return { is: "failed", status: 404, error: offline, mayHaveActed: false };
+    if (!caller.write && !isRead(method)) return { is: "failed", status: 403, error: "Forbidden", mayHaveActed: false };
+    const outcome = await line.link.call(outgoing, signal);
+    return outcome.is === "answered"
+      ? {
+          is: "answered",
+          status: outcome.head.status,
+          headers: outcome.head.headers.filter(([name]) => passed.has(name)),
+          body: outcome.body,
+        }
+      : toCallFailure(outcome, method);
+  }
+
+  #mayCall(caller: Caller): boolean {
+    const enrolled = this.#enrolled;
+    if (!enrolled || enrolled.revoked.includes(caller.tokenId)) return false;
+    return caller.device === undefined ? coversFleet(caller, enrolled.fleetId) : caller.device === enrolled.uuid;
+  }
+
+  async #accept(request: Request): Promise<Response> {
+    const key = /^bearer +(\S+) *$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+    const digest = key === undefined ? undefined : await digestOf(key);
+    const expected = this.#enrolled?.keyDigest;
+    if (digest === undefined || expected === undefined || !sameDigest(digest, expected))
+      return Response.json("The device's key is missing or not known", { status: 401 });
+
+    // The newest connection wins: a device that dials again has lost the old one, even if nobody has told us.
+    this.#dismiss(bye.replaced);
+    const { 0: theirs, 1: ours } = new WebSocketPair();
+    this.ctx.acceptWebSocket(ours);
+    ours.serializeAttachment({ since: Date.now() });
+    this.#open(ours);
+    return new Response(null, { status: 101, webSocket: theirs });
+  }
+
+  #open(socket: WebSocket): Link {
+    const firstId = 1 + Math.floor(Math.random() * 0x7fff_ffff);
+    const send = (frame: Bytes) => {
+      try {
+        socket.send(frame);
+      } catch {
+        // Closed: that event comes, and fails whatever waits for an answer.
+      }
+    };
+    const link = new Link(send, firstId);
+    this.#line = { socket, link };
+    return link;
+  }
+
+  /** The line, unless the device at its end is silent for so long that it must be gone. */
+  #live() {
+    const line = this.#line;
+    if (!line || line.socket.readyState !== WebSocket.OPEN) return undefined;
+    const pinged = this.ctx.getWebSocketAutoResponseTimestamp(line.socket)?.getTime() ?? 0;
+    return Date.now() - Math.max(pinged, sinceOf(line.socket)) < silentMs ? line : undefined;
+  }
+
+  /** Tells the device to go. A socket that is closed from here may stay half open; the text is what makes it leave. */
+  #dismiss(code: (typeof bye)[keyof typeof bye]): void {
+    for (const socket of this.ctx.getWebSockets())
+      try {
+        socket.send(`bye:${code}`);
+        socket.close(code);
+      } catch {
+        // Gone already.
+      }
+    this.#drop(code === bye.replaced ? "the device has connected anew" : "the connection to the device was cut");
+  }
+
+  #drop(reason: string): void {
+    const line = this.#line;
+    this.#line = undefined;
+    line?.link.close(reason);
+  }
+
+  #keep(record: Enrolled): void {
+    this.#enrolled = record;
+    this.ctx.storage.kv.put("enrolled", record);
+  }
+}
+
+export const offline = "No online device(s) found";
+
+/** The reason of our own abort, to be told from the caller's. */
+const timedOut = "timeout";
+
+const isRead = (method: Method): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS";
+
+const hasNoBody = (status: number): boolean => status === 204 || status === 205 || status === 304;
+
+/** Errors about the choice of a device are bare sentences, as in the public API; others say whether it may have acted. */
+export const toFailure = ({ status, error, mayHaveActed }: CallFailure): Response =>
+  status === 403 || status === 404
+    ? Response.json(error, { status })
+    : Response.json({ error, mayHaveActed }, { status, ...(status === 503 && { headers: { "retry-after": "1" } }) });
+
+function toCallFailure(outcome: Exclude<Outcome, { is: "answered" }>, method: Method): CallFailure {
+  const mayHaveActed = !isRead(method);
+  switch (outcome.is) {
+    case "busy":
+      return {
+        is: "failed",
+        status: 503,
+        error: "The device is busy with other requests; it was not asked",
+        mayHaveActed: false,
+      };
+    case "too large":
+      return { is: "failed", status: 413, error: `The request is too large: ${outcome.reason}`, mayHaveActed: false };
+    case "broken":
+      return {
+        is: "failed",
+        status: 502,
+        error: `No answer of the device: ${outcome.reason}; ${acted(method)}`,
+        mayHaveActed,
+      };
+    case "aborted":
+      return outcome.reason === timedOut
+        ? lateAnswer(method)
+        : { is: "failed", status: 502, error: `The caller has left; ${acted(method)}`, mayHaveActed };
+  }
+}
+
+const lateAnswer = (method: Method): CallFailure => ({
+  is: "failed",
+  status: 504,
+  error: `The device has not answered in time; ${acted(method)}`,
+  mayHaveActed: !isRead(method),
+});
+
+const acted = (method: Method): string =>
+  isRead(method) ? "it was only asked to read" : "it may have done what was asked, or may still do it";
+
+async function toOutgoing(request: Request): Promise<Outgoing> {
+  const { pathname, search } = new URL(request.url);
+  const head = {
+    method: RequestMethod.parse(request.method),
+    path: pathname + search,
+    headers: [...request.headers].filter(([name]) => !ofTheHop.has(name)),
+  };
+  if (!request.body) return { head, body: noBytes };
+  const length = Number(request.headers.get("content-length") ?? Infinity);
+  return { head, body: length <= 64 * 1024 ? new Uint8Array(await request.arrayBuffer()) : request.body };
+}
+const RequestMethod = z.enum(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
+const ofTheHop = new Set<string>([...Object.values(sessionHeaders), "host", "content-length", "connection"]);
+
+/** The body, or why it is none. */
+async function readWhole(body: Outgoing["body"], method: Method): Promise<Bytes | CallFailure> {
+  if (body instanceof Uint8Array) return body;
+  const parts: Bytes[] = [];
+  let size = 0;
+  try {
+    for await (const part of body) {
+      parts.push(part);
+      size += part.length;
+      // Leaving the loop cancels the stream, and with it what the device does for it.
+      if (size > wholeAnswerBytes)
+        return {
+          is: "failed",
+          status: 502,
+          error: `The answer is larger than ${wholeAnswerBytes} bytes: ask this device alone`,
+          mayHaveActed: !isRead(method),
+        };
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      is: "failed",
+      status: 502,
+      error: `The answer broke off: ${reason}; ${acted(method)}`,
+      mayHaveActed: !isRead(method),
+    };
+  }
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+const sinceOf = (socket: WebSocket): number => Attachment.parse(socket.deserializeAttachment()).since;
+const Attachment = z.object({ since: z.number() });
+
+const encoder = new TextEncoder();
+
+const sameDigest = (a: string, b: string): boolean =>
+  a.length === b.length && crypto.subtle.timingSafeEqual(encoder.encode(a), encoder.encode(b));

@@ -1,0 +1,107 @@
+import { DurableObject } from "cloudflare:workers";
+import { adminRoutes } from "./admin.ts";
+import type { Caller } from "./access.ts";
+import { Database } from "./database.ts";
+import { Asker, identify, inFleets, isGood, type Desk } from "./desk.ts";
+import type { Env } from "./env.ts";
+import { createFinder, refuse } from "./http.ts";
+import { publicRoutes } from "./public-api.ts";
+import { registerRoutes } from "./register.ts";
+import { migrations } from "./schema.ts";
+
+/** Told in one go; more than that waits for the alarm, since one request may make only so many others. */
+const toldAtOnce = 500;
+const tellAgainMs = 10_000;
+
+/** The record of fleets, devices and keys: one object, off the path of every command that names a device by its uuid. */
+export class Directory extends DurableObject<Env> {
+  readonly #desk: Desk;
+  readonly #find = createFinder([...adminRoutes, ...registerRoutes, ...publicRoutes]);
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.#desk = {
+      db: new Database(state.storage, migrations),
+      env,
+      now: () => Date.now(),
+      tell: (uuids) => this.#tell(uuids),
+    };
+  }
+
+  /** Everything but the relay; `x-fairlead-asker` says who asks, and only our Worker sets it. */
+  override async fetch(request: Request): Promise<Response> {
+    const asker = Asker.parse(JSON.parse(request.headers.get(askerHeader) ?? '{"is":"nobody"}'));
+    const identity = identify(asker, this.#desk);
+    const match = await this.#find(request.method, request.url);
+    if (!match) return refuse(404, `There is no ${request.method} ${new URL(request.url).pathname}`);
+    return match.route.answer(request, { params: match.params, identity }, this.#desk);
+  }
+
+  /** Devices by ANDed filters that the caller may see, ordered by id. */
+  find(
+    caller: Caller,
+    { uuid, deviceId, appId }: { uuid?: string; deviceId?: number; appId?: number },
+  ): readonly { uuid: string; deviceId: number; fleetId: number }[] {
+    const { db } = this.#desk;
+    if (caller.device === undefined && !isGood(caller, db)) return [];
+    const [visible, ...fleets] = inFleets("fleet_id", caller);
+    const filters = { uuid, id: deviceId, fleet_id: appId, "devices.uuid": caller.device };
+    const given = Object.entries(filters).filter(([, value]) => value !== undefined);
+    return db.all<{ uuid: string; deviceId: number; fleetId: number }>(
+      `SELECT uuid, id AS deviceId, fleet_id AS fleetId FROM devices
+       WHERE ${[visible, ...given.map(([column]) => `${column} = ?`)].join(" AND ")} ORDER BY id`,
+      ...fleets,
+      ...given.map(([, value]) => value ?? null),
+    );
+  }
+
+  /** Who calls with a device's own key: that device, and nothing else. */
+  callerOfDevice(digest: string): Caller | undefined {
+    const identity = identify({ is: "key", digest }, this.#desk);
+    if (identity.is !== "device") return undefined;
+    const { id, uuid, fleetId } = identity;
+    return { tokenId: `device:${id}`, fleets: [fleetId], write: true, issuedAt: 0, device: uuid };
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#tellNext();
+  }
+
+  async #tell(uuids: readonly string[]): Promise<void> {
+    this.#desk.db.run("INSERT OR IGNORE INTO untold SELECT value FROM json_each(?)", JSON.stringify(uuids));
+    await this.#tellNext();
+  }
+
+  async #tellNext(): Promise<void> {
+    const { db } = this.#desk;
+    const untold = db.all<{ uuid: string }>("SELECT uuid FROM untold LIMIT ?", toldAtOnce);
+    const told = await Promise.allSettled(untold.map(({ uuid }) => this.#tellOne(uuid)));
+    const failed = told.some(({ status }) => status === "rejected");
+    if (failed) console.warn("Some devices' sessions could not be told of a change; it is tried again");
+    if (db.one("SELECT 1 FROM untold")) await this.ctx.storage.setAlarm(Date.now() + (failed ? tellAgainMs : 0));
+  }
+
+  async #tellOne(uuid: string): Promise<void> {
+    const { db, env } = this.#desk;
+    const session = env.DEVICES.getByName(uuid);
+    const device = db.one<{ uuid: string; deviceId: number; fleetId: number; keyDigest: string }>(
+      "SELECT uuid, id AS deviceId, fleet_id AS fleetId, key_digest AS keyDigest FROM devices WHERE uuid = ?",
+      uuid,
+    );
+    // An expired token needs no revoking.
+    const revoked = db.all<{ id: string }>(
+      "SELECT id FROM tokens WHERE revoked_at IS NOT NULL AND ifnull(expires_at > ?, TRUE)",
+      Date.now() / 1000,
+    );
+    // Taken off the list first: what changes while the session is being told puts it there again.
+    db.run("DELETE FROM untold WHERE uuid = ?", uuid);
+    try {
+      await (device ? session.enroll({ ...device, revoked: revoked.map(({ id }) => id) }) : session.forget());
+    } catch (error) {
+      db.run("INSERT OR IGNORE INTO untold VALUES (?)", uuid);
+      throw error;
+    }
+  }
+}
+
+export const askerHeader = "x-fairlead-asker";

@@ -1,0 +1,82 @@
+import { IttyRouter, type IRequestStrict } from "itty-router";
+import { sentences, type Endpoint, type Method, type Replies, type ReplyOf } from "../../core/api/endpoint.ts";
+import { readBody } from "../../core/http/body.ts";
+import { toResponse } from "../../core/http/reply.ts";
+import type { Caller } from "./access.ts";
+import type { Desk, Identity } from "./desk.ts";
+
+/** A path, and what answers there. */
+export interface Route {
+  readonly method: Method;
+  readonly path: string;
+  readonly answer: (request: Request, asked: Asked, desk: Desk) => Response | Promise<Response>;
+}
+
+export interface Asked {
+  /** Of the path and the query. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly identity: Identity;
+}
+
+/** What the handler of an administration's endpoint is given. */
+export interface Ask<P, B> {
+  readonly params: P;
+  readonly body: B;
+  readonly caller: Caller;
+}
+
+/** An endpoint for people with a token, with its handler. What changes anything needs a token that may write. */
+export function route<P, B, R extends Replies>(
+  endpoint: Endpoint<P, B, R>,
+  handler: (ask: Ask<P, B>, desk: Desk) => ReplyOf<R> | Promise<ReplyOf<R>>,
+): Route {
+  const { method, path, replies } = endpoint;
+  return {
+    method,
+    path,
+    answer: async (request, { params: given, identity }, desk) => {
+      if (identity.is !== "person") return refuse(401, "Expected Authorization: Bearer, with a token of this cloud");
+      const { caller } = identity;
+      if (method !== "GET" && !caller.write) return refuse(403, "This token may only read");
+      const sent = await readBody(request);
+      if (!sent.ok) return refuse(sent.status, sent.message);
+      const params = endpoint.params.safeParse(given);
+      const body = endpoint.body.safeParse(sent.value);
+      if (params.success && body.success)
+        return toResponse(replies, await handler({ params: params.data, body: body.data, caller }, desk), request);
+      const faults = [...(params.error?.issues ?? []), ...(body.error?.issues ?? [])].map((issue) => ({
+        path: issue.path.map(String).join("."),
+        message: issue.message,
+      }));
+      const { contentType } = sent;
+      const reply = endpoint.invalid?.({ faults, params: given, contentType });
+      return reply ? toResponse(replies, reply, request) : refuse(400, sentences(faults));
+    },
+  };
+}
+
+export const refuse = (status: number, error: string): Response => Response.json({ error }, { status });
+
+export type Find = (method: string, url: string) => Promise<Match | undefined>;
+
+interface Match {
+  readonly route: Route;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+/** Which route a request is for. */
+export function createFinder(routes: readonly Route[]): Find {
+  const router = IttyRouter();
+  const add = { GET: router.get, POST: router.post, PATCH: router.patch, DELETE: router.delete };
+  for (const route of routes)
+    add[route.method](route.path, ({ params, query }: IRequestStrict): Match => ({
+      route,
+      params: { ...strings(query), ...strings(params) },
+    }));
+  return (method, url) => router.fetch({ method, url });
+}
+
+const strings = (given: Readonly<Record<string, unknown>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(given).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
+  );

@@ -1,0 +1,103 @@
+import * as z from "zod";
+import type { Desk } from "./desk.ts";
+import type { Asked, Route } from "./http.ts";
+import { parseAddress, type Address } from "./odata.ts";
+import { count, idsOf, isResource, mayWrite, QueryRefusal, read, type Reader } from "./resources.ts";
+import { changes, create, remove } from "./writes.ts";
+
+/** What the public SDK and CLI ask for beside the proxy. */
+
+const whoami: Route = {
+  method: "GET",
+  path: "/actor/v1/whoami",
+  answer: (_request, { identity }) => {
+    switch (identity.is) {
+      case "person": {
+        const username = identity.caller.tokenId;
+        return Response.json({ id: 1, actorType: "user", actorTypeId: 1, username, email: null });
+      }
+      case "device":
+        return Response.json({ id: identity.id, actorType: "device", actorTypeId: identity.id, uuid: identity.uuid });
+      case "provisioning":
+        return Response.json({ id: identity.fleetId, actorType: "application", actorTypeId: identity.fleetId });
+      case "nobody":
+        return new Response(null, { status: 401 });
+    }
+  },
+};
+
+/** Tokens are no JWTs that age: one stays as good as it is. */
+const refreshToken: Route = {
+  method: "GET",
+  path: "/user/v1/refresh-token",
+  answer: () => Response.json("A token of this cloud is not renewed: ask for another one", { status: 400 }),
+};
+
+type Answering = (address: Address, reader: Reader, request: Request, desk: Desk) => Promise<Response> | Response;
+
+/** `/v7/…`: 401 without a key, 400 with a sentence for what is no query on these resources. */
+const resource = (method: Route["method"], answering: Answering): Route => ({
+  method,
+  path: "/v7/*",
+  answer: async (request: Request, { identity }: Asked, desk) => {
+    if (identity.is !== "person" && identity.is !== "device") return new Response(null, { status: 401 });
+    if (method !== "GET" && !mayWrite(identity)) return Response.json("This token may only read", { status: 403 });
+    const { pathname, searchParams } = new URL(request.url);
+    const parsed = parseAddress(pathname.slice("/v7".length), searchParams);
+    if (!parsed.ok) return Response.json(parsed.message, { status: 400 });
+    if (!isResource(parsed.value.resource))
+      return Response.json(`There is no resource ${parsed.value.resource}`, { status: 404 });
+    try {
+      return await answering(parsed.value, identity, request, desk);
+    } catch (error) {
+      if (error instanceof QueryRefusal) return Response.json(error.message, { status: 400 });
+      throw error;
+    }
+  },
+});
+
+const askFor = ({ db, env }: Desk, reader: Reader) => ({
+  db,
+  reader,
+  connected: (uuid: string) => env.DEVICES.getByName(uuid).status(),
+});
+
+const get = resource("GET", async ({ resource: name, key, query, count: isCount }, reader, _request, desk) => {
+  const ask = askFor(desk, reader);
+  const d = isCount ? count(ask, name, key, query) : await read(ask, name, key, query);
+  return Response.json({ d }, { headers: { "cache-control": "no-cache" } });
+});
+
+const post = resource("POST", async ({ resource: name, key }, reader, request, desk) => {
+  if (key) return Response.json("A new row has no key yet", { status: 400 });
+  const made = create(name, await bodyOf(request), reader, desk);
+  if (!made.ok) return Response.json(made.message, { status: made.status });
+  const [row] = await read(askFor(desk, reader), name, { is: "eq", field: "id", value: made.id }, everyField);
+  const isWanted = new URL(request.url).searchParams.get("returnResource") !== "false";
+  return Response.json(isWanted ? row : { id: made.id }, { status: 201 });
+});
+
+const everyField = { expand: [], orderBy: [] };
+
+const patch = resource("PATCH", async ({ resource: name, key, query: { filter } }, reader, request, desk) => {
+  const filters = [key, filter].flatMap((one) => (one ? [one] : []));
+  if (filters.length === 0) return Response.json("Expected a key or $filter, to say what to change", { status: 400 });
+  const body = await bodyOf(request);
+  const refusal = changes(name, idsOf({ db: desk.db, reader }, name, filters), body, reader, desk);
+  return refusal ? Response.json(refusal.message, { status: refusal.status }) : new Response(null, { status: 200 });
+});
+
+const del = resource("DELETE", ({ resource: name, key, query: { filter } }, reader, _request, desk) => {
+  const filters = [key, filter].flatMap((one) => (one ? [one] : []));
+  if (filters.length === 0) return Response.json("Expected a key or $filter, to say what to delete", { status: 400 });
+  const refusal = remove(name, idsOf({ db: desk.db, reader }, name, filters), reader, desk);
+  return refusal ? Response.json(refusal.message, { status: refusal.status }) : new Response(null, { status: 200 });
+});
+
+const AnyBody = z.record(z.string(), z.unknown());
+
+/** What is no object is an empty one, which then lacks what is needed. */
+const bodyOf = async (request: Request): Promise<Readonly<Record<string, unknown>>> =>
+  AnyBody.safeParse(await request.json().catch(() => undefined)).data ?? {};
+
+export const publicRoutes: readonly Route[] = [whoami, refreshToken, get, post, patch, del];

@@ -1,0 +1,115 @@
+/** The directory's tables, as the steps that made them. Only ever append: a deployed object has run the earlier ones. */
+export const migrations: readonly string[] = [
+  `
+  CREATE TABLE fleets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    device_type TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    tracks_latest INTEGER NOT NULL DEFAULT 1,
+    release_id INTEGER REFERENCES releases
+  ) STRICT;
+  CREATE TABLE devices (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    fleet_id INTEGER NOT NULL REFERENCES fleets,
+    device_type TEXT NOT NULL,
+    key_digest TEXT NOT NULL UNIQUE,
+    created_at TEXT NOT NULL,
+    supervisor_version TEXT,
+    os_version TEXT,
+    os_variant TEXT,
+    mac_address TEXT,
+    note TEXT,
+    pinned_release_id INTEGER REFERENCES releases,
+    running_release_id INTEGER REFERENCES releases,
+    -- The last report's other fields, as JSON, and when the device was last heard of.
+    report TEXT NOT NULL DEFAULT '{}',
+    heard_at TEXT
+  ) STRICT;
+  CREATE INDEX devices_of_fleet ON devices (fleet_id);
+  CREATE TABLE provisioning_keys (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    fleet_id INTEGER NOT NULL REFERENCES fleets ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL UNIQUE,
+    created_at TEXT NOT NULL,
+    expires_at TEXT
+  ) STRICT;
+  -- Times in seconds, as the tokens say them.
+  CREATE TABLE tokens (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    fleets TEXT NOT NULL,
+    write INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  -- Devices whose session has yet to learn what changed here.
+  CREATE TABLE untold (uuid TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE releases (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    fleet_id INTEGER NOT NULL REFERENCES fleets ON DELETE CASCADE,
+    release_uuid TEXT NOT NULL UNIQUE,
+    version TEXT,
+    -- Networks and volumes, and the services without their images, as JSON.
+    composition TEXT NOT NULL,
+    created_at TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX releases_of_fleet ON releases (fleet_id, id);
+  CREATE TABLE services (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    fleet_id INTEGER NOT NULL REFERENCES fleets ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    UNIQUE (fleet_id, name)
+  ) STRICT;
+  -- What a service runs in a release; the same image in two releases is one row, so that ids stay and nothing restarts.
+  CREATE TABLE images (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    service_id INTEGER NOT NULL REFERENCES services ON DELETE CASCADE,
+    location TEXT NOT NULL,
+    UNIQUE (service_id, location)
+  ) STRICT;
+  CREATE TABLE release_images (
+    release_id INTEGER NOT NULL REFERENCES releases ON DELETE CASCADE,
+    image_id INTEGER NOT NULL REFERENCES images,
+    PRIMARY KEY (release_id, image_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE installs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    device_id INTEGER NOT NULL REFERENCES devices ON DELETE CASCADE,
+    image_id INTEGER NOT NULL REFERENCES images,
+    release_id INTEGER NOT NULL REFERENCES releases,
+    status TEXT NOT NULL,
+    download_progress INTEGER,
+    installed_at TEXT NOT NULL,
+    UNIQUE (device_id, image_id)
+  ) STRICT;
+
+  -- Of a fleet or a device, for all services or for one.
+  CREATE TABLE variables (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('config', 'env')),
+    fleet_id INTEGER REFERENCES fleets ON DELETE CASCADE,
+    device_id INTEGER REFERENCES devices ON DELETE CASCADE,
+    service_id INTEGER REFERENCES services ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    CHECK ((fleet_id IS NULL) <> (device_id IS NULL))
+  ) STRICT;
+  CREATE UNIQUE INDEX one_variable ON variables
+    (kind, ifnull(fleet_id, 0), ifnull(device_id, 0), ifnull(service_id, 0), name);
+  CREATE TABLE tags (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    device_id INTEGER NOT NULL REFERENCES devices ON DELETE CASCADE,
+    tag_key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    UNIQUE (device_id, tag_key)
+  ) STRICT;
+  `,
+];

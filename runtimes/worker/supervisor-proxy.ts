@@ -1,0 +1,180 @@
+import * as z from "zod";
+import { noBytes, type RequestHead } from "../../core/relay/frame.ts";
+import { callerOf, type Caller } from "./access.ts";
+import { offline, sessionHeaders } from "./device-session.ts";
+import { directoryOf, type Env } from "./env.ts";
+import { fanOut } from "./fan-out.ts";
+
+/** Numbers, or strings of digits. */
+const Id = (name: string) =>
+  z
+    .union(
+      [
+        z.int(),
+        z
+          .string()
+          .regex(/^-?[0-9]+$/)
+          .transform(Number),
+      ],
+      {
+        error: `${name} must be a valid integer if specified`,
+      },
+    )
+    .nullish();
+
+const method = z
+  .string()
+  .toUpperCase()
+  .pipe(
+    z.enum(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], {
+      error: ({ input }) => `Invalid method '${input}'`,
+    }),
+  );
+
+/** The body of `POST /supervisor/<url>`. Its filters are ANDed. */
+const Asked = z.object({
+  uuid: z.string().min(1).nullish(),
+  deviceId: Id("Device ID"),
+  appId: Id("App ID"),
+  method: method.default("POST"),
+  data: z.record(z.string(), z.unknown()).optional(),
+});
+type Asked = z.output<typeof Asked>;
+
+const encoder = new TextEncoder();
+
+const limitBytes = 10 * 1024 * 1024;
+const longestMs = 50_000;
+
+/**
+ * `POST /supervisor/<url>`: relays to the devices that the body names. One device: its own answer, whole or as a stream.
+ * Several: 207 with an entry for each. `Prefer: wait=<seconds>` shortens the wait for the answer, 50 s.
+ */
+export async function supervisorProxy(request: Request, env: Env): Promise<Response> {
+  const caller = await callerOf(request, env, Date.now());
+  if (!caller) return Response.json("Unauthorized", { status: 401 });
+  const url = new URL(request.url);
+  const path = url.pathname.slice("/supervisor".length);
+  if (path === "" || path === "/") return refuse("Supervisor API url must be specified");
+  if (Number(request.headers.get("content-length") ?? 0) > limitBytes)
+    return Response.json(`The body is too large, expected at most ${limitBytes} bytes`, { status: 413 });
+  const asked = parse(await request.text());
+  if (typeof asked === "string") return refuse(asked);
+
+  const targets = await find(asked, caller, env);
+  const [first] = targets;
+  if (!first) return Response.json(offline, { status: 404 });
+
+  const body = asked.data && !isRead(asked) ? JSON.stringify(asked.data) : undefined;
+  const head: RequestHead = {
+    method: asked.method,
+    path: path + queryOf(url, isRead(asked) ? asked.data : undefined),
+    headers: [
+      ...(body === undefined ? [] : [["content-type", "application/json"] as [string, string]]),
+      ...[...request.headers].filter(([name]) => passed.has(name)),
+    ],
+  };
+  const wait = waitOf(request);
+  const answer = await (targets.length === 1
+    ? callOne(first.uuid, { caller, head, body, wait, signal: request.signal }, env)
+    : fanOut(
+        targets,
+        {
+          caller,
+          request: { ...head, body: body === undefined ? noBytes : new Uint8Array(encoder.encode(body)) },
+          timeoutMs: wait ?? longestMs,
+          parsed: asked.data !== undefined,
+        },
+        env,
+      ));
+  if (wait === undefined) return answer;
+  const told = new Response(answer.body, answer);
+  told.headers.set("preference-applied", `wait=${wait / 1000}`);
+  return told;
+}
+
+/** `GET /tunnel/<uuid>`: a device dials in. Its key is looked at by its session. */
+export async function tunnel(request: Request, env: Env): Promise<Response> {
+  const uuid = new URL(request.url).pathname.slice("/tunnel/".length);
+  if (request.headers.get("upgrade") !== "websocket")
+    return Response.json("Expected the WebSocket of a device", { status: 426 });
+  return isUuid(uuid)
+    ? env.DEVICES.getByName(uuid).fetch(request)
+    : refuse("Expected a uuid of 32 or 62 lower case hex digits");
+}
+
+interface OneCall {
+  readonly caller: Caller;
+  readonly head: RequestHead;
+  readonly body: string | undefined;
+  readonly wait: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** Through the session's fetch: a stream stays one, and who hangs up is heard. */
+function callOne(uuid: string, { caller, head, body, wait, signal }: OneCall, env: Env): Promise<Response> {
+  const headers = [...head.headers, [sessionHeaders.caller, JSON.stringify(caller)]];
+  if (wait !== undefined) headers.push([sessionHeaders.timeoutMs, String(wait)]);
+  return env.DEVICES.getByName(uuid).fetch(`https://device${head.path}`, {
+    method: head.method,
+    headers,
+    signal,
+    ...(body !== undefined && { body }),
+  });
+}
+
+/** A command for one uuid touches that device's session alone. */
+async function find({ uuid, deviceId, appId }: Asked, caller: Caller, env: Env) {
+  if (uuid && !isUuid(uuid)) return [];
+  if (uuid && deviceId == null && appId == null) return [{ uuid, deviceId: 0 }];
+  return directoryOf(env).find(caller, {
+    ...(uuid && { uuid }),
+    ...(deviceId != null && { deviceId }),
+    ...(appId != null && { appId }),
+  });
+}
+
+const isUuid = (text: string): boolean => /^([0-9a-f]{32}|[0-9a-f]{62})$/.test(text);
+
+/** What was asked, or the sentence that says what is wrong with it. */
+function parse(text: string): Asked | string {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return "Expected a JSON object with uuid, deviceId or appId";
+  }
+  const parsed = Asked.safeParse(json);
+  if (!parsed.success)
+    return parsed.error.issues
+      .map(({ path, message }) =>
+        /^Invalid method|if specified$/.test(message) ? message : `${path.join(".") || "body"}: ${message}`,
+      )
+      .join("; ");
+  const { uuid, deviceId, appId } = parsed.data;
+  return uuid == null && deviceId == null && appId == null ? "At least one filter must be specified" : parsed.data;
+}
+
+const refuse = (message: string): Response => Response.json(message, { status: 400 });
+
+const isRead = ({ method }: Asked): boolean => method === "GET" || method === "HEAD";
+
+/** Headers of the caller that the device sees; never keys or cookies. */
+const passed = new Set(["accept", "if-none-match"]);
+
+const isKey = (name: string): boolean => /^(api[-_]?key|(access[-_]?)?token|authorization)$/i.test(name);
+
+/** The caller's query without keys, and what a request that has no body says in `data`. */
+function queryOf({ search, searchParams }: URL, data: Asked["data"]): string {
+  const kept = [...searchParams].filter(([name]) => !isKey(name));
+  const more = Object.entries(data ?? {}).map(([name, value]): [string, string] => [name, String(value)]);
+  if (more.length === 0 && kept.length === searchParams.size) return search;
+  const query = new URLSearchParams([...kept, ...more]).toString();
+  return query && `?${query}`;
+}
+
+/** Milliseconds by `Prefer: wait=<seconds>` (RFC 7240): shorter than ours, never longer. */
+function waitOf({ headers }: Request): number | undefined {
+  const seconds = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,5})"?/i.exec(headers.get("prefer") ?? "")?.[1];
+  return seconds === undefined ? undefined : Math.min(Math.max(1, Number(seconds)) * 1000, longestMs);
+}

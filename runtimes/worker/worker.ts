@@ -1,0 +1,47 @@
+import { bearerOf, digestOf, holderOf, secretFault } from "./access.ts";
+import type { Asker } from "./desk.ts";
+import { askerHeader } from "./directory.ts";
+import { directoryOf, type Env } from "./env.ts";
+import { refuse } from "./http.ts";
+import { openApi } from "./openapi.ts";
+import { supervisorProxy, tunnel } from "./supervisor-proxy.ts";
+
+export { DeviceSession } from "./device-session.ts";
+export { Directory } from "./directory.ts";
+
+export default {
+  async fetch(request, env) {
+    const fault = secretFault(env);
+    if (fault !== undefined) return refuse(503, fault);
+    const { pathname } = new URL(request.url);
+    try {
+      if (pathname.startsWith("/supervisor/") && request.method === "POST") return await supervisorProxy(request, env);
+      if (pathname.startsWith("/tunnel/")) return await tunnel(request, env);
+      if (pathname === "/ping") return new Response("OK");
+      if (pathname === "/openapi.json") return Response.json(openApi);
+      return await toDirectory(request, env);
+    } catch (error) {
+      // Its message may name what the caller has no business to know.
+      console.error(`${request.method} ${pathname} failed: ${error instanceof Error ? error.stack : String(error)}`);
+      return refuse(503, "The cloud cannot answer right now; try again");
+    }
+  },
+} satisfies ExportedHandler<Env>;
+
+/** Everything but the relay. The directory learns who asks, and never sees a key. */
+async function toDirectory(request: Request, env: Env): Promise<Response> {
+  const asker = await askerOf(request, env);
+  const url = new URL(request.url);
+  url.searchParams.delete("apikey");
+  const headers = new Headers(request.headers);
+  headers.delete("authorization");
+  headers.set(askerHeader, JSON.stringify(asker));
+  return directoryOf(env).fetch(new Request(new Request(url, request), { headers }));
+}
+
+async function askerOf(request: Request, env: Env): Promise<Asker> {
+  const key = bearerOf(request);
+  if (key === undefined) return { is: "nobody" };
+  const caller = await holderOf(key, env, Date.now());
+  return caller ? { is: "person", caller } : { is: "key", digest: await digestOf(key) };
+}

@@ -1,0 +1,157 @@
+import * as z from "zod";
+import { coversFleet } from "./access.ts";
+import { isoTime, type Desk } from "./desk.ts";
+import { callerOfReader, type Reader } from "./resources.ts";
+
+/** What may be created and changed through the public API: variables, tags, and a device's own fields. */
+
+export interface Refusal {
+  readonly ok: false;
+  readonly status: 400 | 403 | 404 | 409;
+  readonly message: string;
+}
+const no = (status: Refusal["status"], message: string): Refusal => ({ ok: false, status, message });
+
+const Value = z
+  .string({ error: "The value must be a text" })
+  .regex(/^[^\r\n]*$/, { error: "The value must not contain line breaks" });
+export const ConfigName = z.string().regex(/^(RESIN|BALENA)_[A-Za-z0-9_]+$/, {
+  error: "The name of a configuration variable must begin with RESIN_ or BALENA_, and have letters, digits and _ only",
+});
+export const EnvName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
+    error: "The name of a variable must begin with a letter or _, and have letters, digits and _ only",
+  })
+  .regex(/^(?!(RESIN|BALENA)(_|$)|USER$)/, {
+    error: "The names RESIN, BALENA and USER, and what begins with RESIN_ or BALENA_, are reserved",
+  });
+export const TagKey = z
+  .string()
+  .regex(/^\S{1,100}$/, { error: "A tag's key must have 1 to 100 characters and no white space" })
+  .regex(/^(?!io\.(resin|balena)\.)/, { error: "Tag keys that begin with io.resin. or io.balena. are reserved" });
+
+interface Writable {
+  readonly table: "variables" | "tags";
+  readonly kind?: "config" | "env";
+  readonly owner: "device" | "application";
+  readonly nameField: "name" | "tag_key";
+  readonly name: z.ZodType<string>;
+}
+
+const variables = (kind: "config" | "env", owner: "device" | "application"): Writable => ({
+  table: "variables",
+  kind,
+  owner,
+  nameField: "name",
+  name: kind === "config" ? ConfigName : EnvName,
+});
+
+const writable: Readonly<Record<string, Writable>> = {
+  device_config_variable: variables("config", "device"),
+  device_environment_variable: variables("env", "device"),
+  application_config_variable: variables("config", "application"),
+  application_environment_variable: variables("env", "application"),
+  device_tag: { table: "tags", owner: "device", nameField: "tag_key", name: TagKey },
+};
+
+const OwnerId = z.coerce.number({ error: "expected an id" }).int();
+
+/** A new row: its id, or why not. 409 with the word "unique" is what the SDK answers with a PATCH. */
+export function create(
+  resource: string,
+  body: Readonly<Record<string, unknown>>,
+  reader: Reader,
+  desk: Desk,
+): { readonly ok: true; readonly id: number } | Refusal {
+  const what = writable[resource];
+  if (!what) return no(400, `A ${resource} cannot be created here`);
+  const owner = OwnerId.safeParse(body[what.owner]);
+  const name = what.name.safeParse(body[what.nameField]);
+  const value = Value.safeParse(body["value"]);
+  if (!owner.success) return no(400, `Expected the id of the ${what.owner} as ${what.owner}`);
+  if (!name.success) return no(400, sentence(name.error));
+  if (!value.success) return no(400, sentence(value.error));
+  if (!isOf(reader, what.owner, owner.data, desk)) return no(404, `There is no such ${what.owner}`);
+
+  const { db, now } = desk;
+  const column = what.owner === "device" ? "device_id" : "fleet_id";
+  const row: Record<string, string | number> = {
+    [column]: owner.data,
+    [what.nameField]: name.data,
+    value: value.data,
+    ...(what.kind && { kind: what.kind, created_at: isoTime(now()) }),
+  };
+  const names = Object.keys(row);
+  const same = what.kind ? "kind = ? AND service_id IS NULL AND" : "";
+  const isThere = db.one(
+    `SELECT 1 FROM ${what.table} WHERE ${same} ${column} = ? AND ${what.nameField} = ?`,
+    ...(what.kind ? [what.kind] : []),
+    owner.data,
+    name.data,
+  );
+  if (isThere) return no(409, `"${what.owner}" and "${what.nameField}" must be unique.`);
+  const made = db.one<{ id: number }>(
+    `INSERT INTO ${what.table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")}) RETURNING id`,
+    ...Object.values(row),
+  );
+  return made ? { ok: true, id: made.id } : no(409, "The row could not be made");
+}
+
+const DeviceChanges = z.strictObject({
+  device_name: z.string().trim().min(1).max(255).optional(),
+  note: z.string().max(10_000).nullable().optional(),
+});
+
+/** Changes rows by id. */
+export function changes(
+  resource: string,
+  ids: readonly number[],
+  body: Readonly<Record<string, unknown>>,
+  reader: Reader,
+  { db }: Desk,
+): Refusal | undefined {
+  if (resource === "device") {
+    const parsed = DeviceChanges.safeParse(body);
+    if (!parsed.success) return no(400, sentence(parsed.error));
+    const { device_name: name, note } = parsed.data;
+    for (const id of ids) {
+      if (name !== undefined) db.run("UPDATE devices SET name = ? WHERE id = ?", name, id);
+      if (note !== undefined) db.run("UPDATE devices SET note = ? WHERE id = ?", note, id);
+    }
+    return undefined;
+  }
+  const what = writable[resource];
+  if (!what) return no(400, `A ${resource} cannot be changed here`);
+  if (isBeyond(reader, what)) return beyond;
+  const parsed = z.strictObject({ value: Value }).safeParse(body);
+  if (!parsed.success) return no(400, sentence(parsed.error));
+  for (const id of ids) db.run(`UPDATE ${what.table} SET value = ? WHERE id = ?`, parsed.data.value, id);
+  return undefined;
+}
+
+/** Deletes rows by id. */
+export function remove(resource: string, ids: readonly number[], reader: Reader, { db }: Desk): Refusal | undefined {
+  const what = writable[resource];
+  if (!what) return no(400, `A ${resource} cannot be deleted here`);
+  if (isBeyond(reader, what)) return beyond;
+  for (const id of ids) db.run(`DELETE FROM ${what.table} WHERE id = ?`, id);
+  return undefined;
+}
+
+/** A device reads what is its fleet's, but writes what is its own. */
+const isBeyond = (reader: Reader, { owner }: Writable): boolean => reader.is === "device" && owner === "application";
+const beyond = no(403, "A device may change what is its own only");
+
+const sentence = ({ issues }: z.ZodError): string =>
+  issues.map(({ path, message }) => [...path.map(String), message].join(": ")).join("; ");
+
+/** Whether a device or fleet is one of the reader's; a device may write to itself alone. */
+function isOf(reader: Reader, owner: "device" | "application", id: number, { db }: Desk): boolean {
+  if (reader.is === "device") return owner === "device" && id === reader.id;
+  const row =
+    owner === "device"
+      ? db.one<{ fleetId: number }>("SELECT fleet_id AS fleetId FROM devices WHERE id = ?", id)
+      : db.one<{ fleetId: number }>("SELECT id AS fleetId FROM fleets WHERE id = ?", id);
+  return row !== undefined && coversFleet(callerOfReader(reader), row.fleetId);
+}

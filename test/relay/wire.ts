@@ -1,0 +1,68 @@
+import { Caller, type Outcome } from "../../core/relay/caller.ts";
+import type { Bytes, RequestHead } from "../../core/relay/frame.ts";
+import { Responder } from "../../core/relay/responder.ts";
+import type { Fetch } from "../../core/http/fetch.ts";
+
+export const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+export interface Wire {
+  readonly caller: Caller;
+  readonly responder: Responder;
+  /** Every frame, in the order of sending: the sender and the frame. */
+  readonly frames: { readonly from: "cloud" | "device"; readonly bytes: Bytes }[];
+  /** As when a network breaks: nothing arrives any more, and both ends learn of it. */
+  readonly cut: (reason: string) => void;
+}
+
+/** Both ends of a socket in memory: each frame arrives later than it is sent, in order, as on a real one. */
+export function wireTo(fetch: Fetch): Wire {
+  const frames: Wire["frames"] = [];
+  let whole = true;
+  const carry = (from: "cloud" | "device", deliver: (message: ArrayBuffer) => void) => (bytes: Bytes) => {
+    frames.push({ from, bytes });
+    const message = bytes.slice().buffer;
+    setImmediate(() => {
+      if (whole) deliver(message);
+    });
+  };
+  const caller: Caller = new Caller(carry("cloud", (message) => responder.receive(message)));
+  const responder: Responder = new Responder({
+    fetch,
+    send: carry("device", (message) => caller.receive(message)),
+    tick,
+  });
+  return {
+    caller,
+    responder,
+    frames,
+    cut: (reason) => {
+      whole = false;
+      caller.close(reason);
+      responder.close(reason);
+    },
+  };
+}
+
+export const headOf = (
+  method: RequestHead["method"],
+  path: string,
+  headers: RequestHead["headers"] = [],
+): RequestHead => ({
+  method,
+  path,
+  headers,
+});
+
+const encoder = new TextEncoder();
+export const bytesOf = (text: string): Bytes => encoder.encode(text);
+
+/** The text of an answer, read to its end. Throws when there is none, or when it breaks off. */
+export async function textOf(outcome: Outcome): Promise<string> {
+  if (outcome.is !== "answered") throw new Error(`No answer: ${JSON.stringify(outcome)}`);
+  return new Response(outcome.body).text();
+}
+
+export function streamOf(outcome: Outcome): ReadableStream<Bytes> {
+  if (outcome.is === "answered" && outcome.body instanceof ReadableStream) return outcome.body;
+  throw new Error(`No stream: ${JSON.stringify(outcome)}`);
+}

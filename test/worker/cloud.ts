@@ -1,0 +1,78 @@
+import { join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
+import { createTestHarness } from "wrangler";
+
+export const adminSecret = "the secret of the tests";
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** Undefined when it is no JSON. */
+  readonly json: unknown;
+}
+
+export interface Cloud {
+  /** Without a slash at the end. */
+  readonly url: () => string;
+  /** `key`: what is sent as bearer; the admin secret if nothing is said. */
+  readonly ask: (method: string, path: string, body?: unknown, key?: string | null) => Promise<Answer>;
+  /** As `ask`, for what must succeed: the answer's JSON. */
+  readonly get: <T>(shape: { parse: (value: unknown) => T }, path: string) => Promise<T>;
+  readonly make: <T>(shape: { parse: (value: unknown) => T }, path: string, body?: unknown) => Promise<T>;
+  readonly worker: ReturnType<typeof createTestHarness>;
+}
+
+// Nothing that runs here needs the network.
+Object.assign(process.env, {
+  WRANGLER_SEND_METRICS: "false",
+  WRANGLER_HIDE_BANNER: "true",
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  CI: "1",
+  WRANGLER_LOG: "warn",
+});
+
+/** The Worker as it is deployed, in a real workerd that lives as long as the test file. */
+export function startCloud(): Cloud {
+  const worker = createTestHarness({
+    workers: [{ configPath: join(import.meta.dirname, "../../wrangler.toml"), secrets: { ADMIN_SECRET: adminSecret } }],
+  });
+  let url = "";
+  beforeAll(async () => {
+    url = (await worker.listen()).url.origin;
+  });
+  afterAll(() => worker.close());
+
+  const ask: Cloud["ask"] = async (method, path, body, key = adminSecret) => {
+    const response = await fetch(url + path, {
+      method,
+      headers: {
+        ...(key !== null && { authorization: `Bearer ${key}` }),
+        ...(body !== undefined && { "content-type": "application/json" }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, text, json: parse(text) };
+  };
+  const good = async (method: string, path: string, body?: unknown): Promise<unknown> => {
+    const { status, text, json } = await ask(method, path, body);
+    if (status >= 300) throw new Error(`${method} ${path} answered ${status}: ${text}`);
+    return json;
+  };
+  return {
+    url: () => url,
+    ask,
+    get: async (shape, path) => shape.parse(await good("GET", path)),
+    make: async (shape, path, body = {}) => shape.parse(await good("POST", path, body)),
+    worker,
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,144 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, onTestFinished } from "vitest";
+import { createTestHarness } from "wrangler";
+import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/device.ts";
+import { MemoryLog } from "../../core/embedded/ports.ts";
+import type { Fetch } from "../../core/http/fetch.ts";
+import { systemClock } from "../../core/ports/clock.ts";
+import { startTunnel, type RunningTunnel, type TunnelOptions } from "../../runtimes/node/tunnel.ts";
+
+/** The relay in a real workerd, and devices that dial it. */
+
+const ownerSecret = "the-secret-of-the-owner-in-tests";
+
+export interface RelayCloud {
+  readonly url: () => string;
+  /** Speaks to a session or the directory without going through the relay. */
+  readonly tell: (what: object) => Promise<unknown>;
+  /** `POST /supervisor<path>` as the owner, with the answer still to be read. */
+  readonly relay: (path: string, body: object, init?: RequestInit) => Promise<Response>;
+  /** Ends the life of a device's session as a hibernation does: its socket stays. */
+  readonly hibernate: (device: Known) => Promise<void>;
+  /** As at a deployment: every session's life ends, and so does every socket. */
+  readonly deploy: () => Promise<void>;
+}
+
+// Nothing that runs here needs the network.
+Object.assign(process.env, {
+  WRANGLER_SEND_METRICS: "false",
+  WRANGLER_HIDE_BANNER: "true",
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  CI: "1",
+  WRANGLER_LOG: "warn",
+});
+
+/** Lives as long as the test file. */
+export function startRelay(): RelayCloud {
+  const worker = createTestHarness({
+    workers: [
+      {
+        config: {
+          name: "relay",
+          main: join(import.meta.dirname, "entry/entry.ts"),
+          compatibility_date: "2026-10-23",
+          compatibility_flags: ["enable_request_signal"],
+          vars: { ADMIN_SECRET: ownerSecret },
+          durable_objects: {
+            bindings: [
+              { name: "DEVICES", class_name: "DeviceSession" },
+              { name: "DIRECTORY", class_name: "Directory" },
+            ],
+          },
+          migrations: [{ tag: "v1", new_sqlite_classes: ["DeviceSession", "Directory"] }],
+        },
+      },
+    ],
+  });
+  let url = "";
+  beforeAll(async () => {
+    url = (await worker.listen()).url.origin;
+  });
+  afterAll(() => worker.close());
+
+  return {
+    url: () => url,
+    tell: async (what) => {
+      const response = await fetch(`${url}/tell`, { method: "POST", body: JSON.stringify(what) });
+      if (!response.ok)
+        throw new Error(`${JSON.stringify(what)} answered ${response.status}: ${await response.text()}`);
+      return response.json();
+    },
+    relay: (path, body, init = {}) =>
+      fetch(`${url}/supervisor${path}`, {
+        method: "POST",
+        body: JSON.stringify(body),
+        ...init,
+        headers: { authorization: `Bearer ${ownerSecret}`, "content-type": "application/json", ...init.headers },
+      }),
+    hibernate: ({ uuid }) =>
+      worker.getWorker().evictDurableObject("DeviceSession", { name: uuid, webSockets: "hibernate" }),
+    deploy: () => worker.update((options) => options),
+  };
+}
+
+/** A device that the cloud knows. */
+export interface Known {
+  readonly uuid: string;
+  readonly deviceId: number;
+  readonly fleetId: number;
+  readonly key: string;
+}
+
+let made = 0;
+
+/** A device of that fleet, which has not dialled yet. */
+export async function newDevice(cloud: RelayCloud, fleetId = 1): Promise<Known> {
+  const deviceId = ++made;
+  const uuid = deviceId.toString(16).padStart(32, "0");
+  const device = { uuid, deviceId, fleetId, key: `key${uuid}` };
+  await cloud.tell({ to: "enroll", ...device });
+  return device;
+}
+
+export interface Joined extends Known {
+  readonly tunnel: RunningTunnel;
+  readonly log: MemoryLog;
+}
+
+/** Connects something that answers requests, as that device. */
+export async function dial(
+  cloud: RelayCloud,
+  device: Known,
+  fetch: Fetch,
+  more: Partial<TunnelOptions> = {},
+): Promise<Joined> {
+  const log = new MemoryLog();
+  const { uuid, key } = device;
+  const tunnel = startTunnel({ url: cloud.url(), uuid, key, fetch, clock: systemClock, log, ...more });
+  onTestFinished(() => tunnel.stop());
+  await connected(tunnel);
+  return { ...device, tunnel, log };
+}
+
+export async function connected(tunnel: RunningTunnel): Promise<void> {
+  for (const end = Date.now() + 10_000; tunnel.state().is !== "connected";) {
+    if (Date.now() > end) throw new Error(`Not connected: ${JSON.stringify(tunnel.state())}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+export interface JoinedAgent extends Joined {
+  readonly agent: MemoryDevice;
+}
+
+/** A whole agent on the engine in memory, connected. */
+export async function joinAgent(cloud: RelayCloud, fleetId = 1): Promise<JoinedAgent> {
+  const device = await newDevice(cloud, fleetId);
+  const agent: MemoryDevice = await createMemoryDevice({
+    identity: { uuid: device.uuid },
+    ports: { tunnel: { state: () => joined.tunnel.state() } },
+  });
+  onTestFinished(() => agent.stop());
+  const joined: Joined = await dial(cloud, device, agent.fetch);
+  return { ...joined, agent };
+}

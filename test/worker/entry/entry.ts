@@ -1,0 +1,95 @@
+import { DurableObject } from "cloudflare:workers";
+import { Router } from "itty-router";
+import * as z from "zod";
+import { coversFleet, digestOf, type Caller } from "../../../runtimes/worker/access.ts";
+import type { DeviceSession } from "../../../runtimes/worker/device-session.ts";
+import { supervisorProxy, tunnel } from "../../../runtimes/worker/supervisor-proxy.ts";
+
+export { DeviceSession } from "../../../runtimes/worker/device-session.ts";
+
+/** The relay as it is deployed, beside a directory that knows only what tests and benchmarks tell it. */
+
+interface Device {
+  readonly uuid: string;
+  readonly deviceId: number;
+  readonly fleetId: number;
+}
+
+export class Directory extends DurableObject {
+  readonly #devices: Device[] = [];
+
+  add(device: Device): void {
+    this.#devices.push(device);
+  }
+
+  find(caller: Caller, filter: { uuid?: string; deviceId?: number; appId?: number }): readonly Device[] {
+    return this.#devices.filter(
+      ({ uuid, deviceId, fleetId }) =>
+        uuid === (filter.uuid ?? uuid) &&
+        deviceId === (filter.deviceId ?? deviceId) &&
+        fleetId === (filter.appId ?? fleetId) &&
+        coversFleet(caller, fleetId),
+    );
+  }
+
+  callerOfDevice(): undefined {
+    return undefined;
+  }
+}
+
+const Told = z.discriminatedUnion("to", [
+  z.object({ to: z.literal("enroll"), uuid: z.string(), deviceId: z.int(), fleetId: z.int(), key: z.string() }),
+  z.object({ to: z.literal("forget"), uuid: z.string() }),
+  z.object({ to: z.literal("revoke"), uuid: z.string(), tokenIds: z.array(z.string()) }),
+  z.object({ to: z.literal("status"), uuid: z.string() }),
+  z.object({
+    to: z.literal("call"),
+    uuid: z.string(),
+    caller: z.object({
+      tokenId: z.string(),
+      fleets: z.union([z.array(z.int()), z.literal("all")]),
+      write: z.boolean(),
+      issuedAt: z.number(),
+      device: z.string().optional(),
+    }),
+    method: z.enum(["GET", "POST"]),
+    path: z.string(),
+  }),
+]);
+export type Told = z.input<typeof Told>;
+
+interface Bindings {
+  readonly DEVICES: DurableObjectNamespace<DeviceSession>;
+  readonly DIRECTORY: DurableObjectNamespace<Directory>;
+}
+
+/** What the directory tells a session, and what fan-out asks of it, for tests to say and ask themselves. */
+async function tell(request: Request, { DEVICES, DIRECTORY }: Bindings): Promise<unknown> {
+  const told = Told.parse(await request.json());
+  const { uuid } = told;
+  const session = DEVICES.getByName(uuid);
+  switch (told.to) {
+    case "enroll": {
+      const { deviceId, fleetId, key } = told;
+      await DIRECTORY.getByName("directory").add({ uuid, deviceId, fleetId });
+      return session.enroll({ uuid, deviceId, fleetId, keyDigest: await digestOf(key), revoked: [] });
+    }
+    case "forget":
+      return session.forget();
+    case "revoke":
+      return session.revoke(told.tokenIds);
+    case "status":
+      return session.status();
+    case "call": {
+      const { caller, method, path } = told;
+      return session.call(caller, { method, path, headers: [], body: new Uint8Array(0) }, 5000);
+    }
+  }
+}
+
+const router = Router();
+router.post("/supervisor/*", supervisorProxy);
+router.get("/tunnel/:uuid", tunnel);
+router.post("/tell", async (request, env) => Response.json((await tell(request, env)) ?? null));
+
+export default { fetch: (request: Request, env: Bindings) => router.fetch(request, env) };

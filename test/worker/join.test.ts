@@ -1,0 +1,120 @@
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import * as z from "zod";
+import { startAgent, startProgram, type Ended } from "../node/program.ts";
+import { temporaryFolder } from "../node/temporary-folder.ts";
+import { adminSecret, startCloud } from "./cloud.ts";
+
+/** From nothing to a command on a device, by what a user types. */
+const cloud = startCloud();
+
+interface Shell {
+  readonly folder: string;
+  readonly fairlead: (...args: readonly string[]) => Promise<Ended>;
+  /** What is printed by a command that must succeed. */
+  readonly said: (...args: readonly string[]) => Promise<string>;
+}
+
+/** A user's home, and the commands that are typed there. */
+async function shell(): Promise<Shell> {
+  const folder = await temporaryFolder();
+  const fairlead: Shell["fairlead"] = (...args) => startProgram(args, { XDG_CONFIG_HOME: folder }).ended;
+  return {
+    folder,
+    fairlead,
+    said: async (...args) => {
+      const { code, stdout, stderr } = await fairlead(...args);
+      if (code !== 0) throw new Error(`fairlead ${args.join(" ")} ended with ${code}: ${stderr}`);
+      return stdout;
+    },
+  };
+}
+
+const json = <T>(shape: z.ZodType<T>, text: string): T => shape.parse(JSON.parse(text));
+const Config = z.looseObject({ uuid: z.string(), apiEndpoint: z.string(), deviceApiKey: z.string() });
+
+test("init, a fleet, a key, join, and a command through the tunnel", async () => {
+  const { folder, fairlead, said } = await shell();
+  expect(await said("cloud", "init", cloud.url(), "--token", adminSecret)).toMatch(
+    /lets admin read and write all fleets/,
+  );
+  const kept = join(folder, "fairlead", "cloud.json");
+  expect(statSync(kept).mode & 0o777).toBe(0o600);
+
+  expect(await said("cloud", "fleet", "create", "cameras")).toMatch(/cameras +generic-amd64/);
+  const { key } = json(z.object({ key: z.string() }), await said("cloud", "fleet", "key", "cameras", "--json"));
+
+  const config = join(folder, "config.json");
+  writeFileSync(config, JSON.stringify({ deviceType: "raspberrypi4-64", wifiSsid: "kept" }));
+  expect(await said("join", cloud.url(), "--key", key, "--config", config)).toMatch(/^Joined /);
+  const written = json(Config, readFileSync(config, "utf8"));
+  expect(written).toMatchObject({
+    wifiSsid: "kept",
+    apiEndpoint: cloud.url(),
+    uuid: expect.stringMatching(/^[0-9a-f]{32}$/),
+  });
+  expect(statSync(config).mode & 0o777).toBe(0o600);
+
+  const again = await fairlead("join", cloud.url(), "--key", key, "--config", config);
+  expect([again.code, again.stderr]).toEqual([1, expect.stringMatching(/^This device has joined .* already/)]);
+  const anew = await fairlead("join", cloud.url(), "--key", key, "--config", config, "--anew");
+  expect([anew.code, anew.stderr]).toEqual([
+    1,
+    expect.stringMatching(/^The cloud knows a device with this uuid already/),
+  ]);
+
+  const agent = await startAgent(folder, { args: ["--config", config] });
+  await expect.poll(() => agent.stdout(), { timeout: 20_000 }).toMatch(/Connected to the cloud/);
+  expect(await said("cloud", "device", "--fleet", "cameras")).toMatch(new RegExp(`${written.uuid} .* true `));
+  expect(await said("cloud", "call", written.uuid, "GET", "/ping")).toBe("OK\n");
+  const fleet = json(
+    z.array(z.object({ statusCode: z.number() })).or(z.object({ api_port: z.number() })),
+    await said("cloud", "call", "--fleet", "cameras", "GET", "/v1/device"),
+  );
+  expect(fleet).toMatchObject({ api_port: 0 + Number(new URL(agent.url).port) });
+
+  const offline = await fairlead("cloud", "call", "f".repeat(32), "GET", "/ping");
+  expect([offline.code, offline.stdout]).toEqual([1, '"No online device(s) found"\n']);
+}, 120_000);
+
+test("without a config.json, the state folder gets one, and the uuid stays the one that the agent made", async () => {
+  const { folder, said } = await shell();
+  const token = ["cloud", "init", cloud.url(), "--token", adminSecret];
+  await said(...token);
+  await said("cloud", "fleet", "create", "doors");
+  const { key } = json(z.object({ key: z.string() }), await said("cloud", "fleet", "key", "doors", "--json"));
+  const first = await startAgent(folder);
+  await first.get("/v2/state/status");
+  first.kill("SIGTERM");
+  await first.ended;
+
+  const state = join(folder, "state");
+  const output = await said("join", cloud.url(), "--key", key, "--state-dir", state);
+  const { uuid } = json(Config, readFileSync(join(state, "config.json"), "utf8"));
+  expect(output).toContain(uuid);
+  const agent = await startAgent(folder);
+  await expect.poll(() => agent.stdout(), { timeout: 20_000 }).toMatch(/Connected to the cloud/);
+}, 120_000);
+
+test.each([
+  [["cloud", "fleet"], /^Which cloud\? Run: fairlead cloud init/],
+  [["cloud", "fly"], /^There is no command "fly"/],
+  [["cloud", "init", "here"], /^Expected the cloud's URL, such as https:/],
+  [["cloud", "fleet", "rename", "x"], /^Expected: fairlead cloud fleet rename <fleet> <name>/],
+  [["cloud", "init", "http://127.0.0.1:9", "--token", "x"], /^http:\/\/127.0.0.1:9 cannot be reached: /],
+  [["join"], /^Expected the cloud's URL/],
+  [["join", "http://127.0.0.1:9"], /^Expected --key/],
+])("%j is refused in words", async (args, message) => {
+  const { fairlead } = await shell();
+  const { code, stderr } = await fairlead(...args);
+  expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
+});
+
+test("a wrong token, and a wrong key, are refused in words", async () => {
+  const { folder, fairlead } = await shell();
+  const wrong = await fairlead("cloud", "init", cloud.url(), "--token", "wrong");
+  expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringMatching(/^The cloud refuses \(401\): Expected /)]);
+  const key = await fairlead("join", cloud.url(), "--key", "wrong", "--state-dir", folder);
+  expect([key.code, key.stderr]).toEqual([1, expect.stringMatching(/does not know this key as a provisioning key/)]);
+});

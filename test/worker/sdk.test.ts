@@ -1,0 +1,217 @@
+import { getSdk } from "balena-sdk";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/device.ts";
+import { systemClock } from "../../core/ports/clock.ts";
+import { startTunnel } from "../../runtimes/node/tunnel.ts";
+import { app } from "../support/device.ts";
+import { startCloud } from "./cloud.ts";
+import { connected } from "./devices.ts";
+import { newDevice, newFleet, newToken, newUuid, type TestFleet } from "./people.ts";
+
+/** The published SDK, as it is, against the Worker and agents in memory behind their tunnels. */
+const cloud = startCloud();
+
+interface Dialled extends MemoryDevice {
+  readonly id: number;
+  readonly uuid: string;
+}
+
+let fleet: TestFleet;
+let one: Dialled;
+let two: Dialled;
+let sdk: ReturnType<typeof getSdk>;
+
+beforeAll(async () => {
+  fleet = await newFleet(cloud, "the sdk's");
+  [one, two] = [await dial(), await dial()];
+  sdk = getSdk({ apiUrl: cloud.url(), dataDirectory: false });
+  await sdk.auth.loginWithToken((await newToken(cloud, { write: true })).token);
+  return () => {
+    for (const device of [one, two]) device.stop();
+  };
+});
+
+/** A device that has joined, runs two services, and is connected. */
+async function dial(): Promise<Dialled> {
+  const uuid = newUuid();
+  const { id, api_key: key } = await newDevice(cloud, fleet, {
+    uuid,
+    supervisor_version: "19.0.5",
+    os_version: "balenaOS 6.0.12",
+    os_variant: "dev",
+  });
+  const device = await createMemoryDevice({ identity: { uuid } });
+  const tunnel = startTunnel({ url: cloud.url(), uuid, key, fetch: device.fetch, clock: systemClock, log: device.log });
+  await connected(tunnel);
+  const target = { local: { name: "device", config: {}, apps: { [fleet.id]: app({ web: {}, db: {} }) } } };
+  const answer = await device.fetch(
+    new Request("http://device/v2/local/target-state", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(target),
+    }),
+  );
+  expect(answer.status).toBe(200);
+  await device.settled();
+  return {
+    ...device,
+    id,
+    uuid,
+    stop: () => {
+      tunnel.stop();
+      device.stop();
+    },
+  };
+}
+
+/** When each service's container came into being, and whether it runs. */
+async function services({ engine }: MemoryDevice): Promise<Record<string, { id: string; running: boolean }>> {
+  const { containers } = await engine.look();
+  return Object.fromEntries(
+    containers.map((each) => [each.service, { id: each.id, running: each.state === "running" }]),
+  );
+}
+
+test("who am I, and am I logged in", async () => {
+  expect(await sdk.auth.isLoggedIn()).toBe(true);
+  expect(await sdk.auth.whoami()).toMatchObject({ actorType: "user" });
+});
+
+test("a device by its uuid, by its id, and by the beginning of its uuid", async () => {
+  expect(await sdk.models.device.get(one.uuid, { $select: ["id", "device_name"] })).toMatchObject({ id: one.id });
+  expect(await sdk.models.device.get(one.id)).toMatchObject({ uuid: one.uuid, is_online: true });
+  await expect(sdk.models.device.get("f".repeat(32))).rejects.toThrow("Device not found");
+  expect(await sdk.models.application.get(fleet.id)).toMatchObject({ app_name: "the sdk's" });
+});
+
+test("ping", async () => {
+  await sdk.models.device.ping(one.uuid);
+});
+
+test("identify blinks the LED", async () => {
+  const before = one.led.blinks;
+  await sdk.models.device.identify(one.uuid);
+  expect(one.led.blinks).toBe(before + 1);
+});
+
+test("restartApplication makes its containers anew", async () => {
+  const before = await services(one);
+  expect(await sdk.models.device.restartApplication(one.uuid)).toBe("OK");
+  await one.settled();
+  const after = await services(one);
+  expect(Object.keys(after)).toEqual(Object.keys(before));
+  expect(after["web"]).toMatchObject({ running: true });
+  expect(after["web"]?.id).not.toBe(before["web"]?.id);
+});
+
+test("purge", async () => {
+  await sdk.models.device.purge(one.uuid);
+  await one.settled();
+  expect((await services(one))["db"]).toMatchObject({ running: true });
+});
+
+test("reboot, and shutdown", async () => {
+  const before = one.power.asked.length;
+  await sdk.models.device.reboot(one.uuid);
+  await sdk.models.device.shutdown(one.uuid, {});
+  await expect.poll(() => one.power.asked.slice(before)).toEqual(["reboot", "shutdown"]);
+});
+
+test("update", async () => {
+  await sdk.models.device.update(one.uuid, { force: true });
+});
+
+test("getSupervisorState", async () => {
+  expect(await sdk.models.device.getSupervisorState(one.uuid)).toMatchObject({
+    api_port: 48484,
+    supervisor_version: "19.0.5",
+    update_pending: false,
+  });
+});
+
+test("a service is stopped, started and restarted, by its image's id", async () => {
+  const running = async () => (await services(one))["web"]?.running;
+  await sdk.models.device.stopService(one.uuid, 1);
+  await expect.poll(running).toBe(false);
+  await sdk.models.device.startService(one.uuid, 1);
+  await expect.poll(running).toBe(true);
+  const before = (await services(one))["web"]?.id;
+  await sdk.models.device.restartService(one.uuid, 1);
+  await one.settled();
+  expect(await running()).toBe(true);
+  expect(before).toBeDefined();
+});
+
+test("local mode, and the lock override, as variables", async () => {
+  expect(await sdk.models.device.isInLocalMode(one.uuid)).toBe(false);
+  await sdk.models.device.enableLocalMode(one.uuid);
+  expect(await sdk.models.device.isInLocalMode(one.uuid)).toBe(true);
+  await sdk.models.device.disableLocalMode(one.uuid);
+  expect(await sdk.models.device.isInLocalMode(one.uuid)).toBe(false);
+
+  expect(await sdk.models.device.hasLockOverride(one.uuid)).toBe(false);
+  await sdk.models.device.enableLockOverride(one.uuid);
+  expect(await sdk.models.device.hasLockOverride(one.uuid)).toBe(true);
+  expect(await sdk.models.device.hasLockOverride(two.uuid)).toBe(false);
+  await sdk.models.device.disableLockOverride(one.uuid);
+  expect(await sdk.models.device.hasLockOverride(one.uuid)).toBe(false);
+});
+
+test("getWithServiceDetails", async () => {
+  expect(await sdk.models.device.getWithServiceDetails(one.uuid)).toMatchObject({
+    uuid: one.uuid,
+    current_services_by_app: {},
+  });
+});
+
+describe("the whole fleet", () => {
+  test("reboot and shutdown reach every device", async () => {
+    const before = [one, two].map(({ power }) => power.asked.length);
+    await sdk.models.application.reboot(fleet.id);
+    await sdk.models.application.shutdown(fleet.id);
+    for (const [n, { power }] of [one, two].entries())
+      await expect.poll(() => power.asked.slice(before[n])).toEqual(["reboot", "shutdown"]);
+  });
+
+  test("purge reaches every device", async () => {
+    const before = await Promise.all([one, two].map(services));
+    await sdk.models.application.purge(fleet.id);
+    await Promise.all([one.settled(), two.settled()]);
+    const after = await Promise.all([one, two].map(services));
+    for (const n of [0, 1]) expect(after[n]?.["web"]?.id).not.toBe(before[n]?.["web"]?.id);
+  });
+});
+
+describe("with a lock held", () => {
+  beforeEach(() => {
+    one.folders.lock(fleet.id, "web");
+    return () => one.folders.unlock(fleet.id, "web");
+  });
+
+  test.each([
+    ["restartApplication", () => sdk.models.device.restartApplication(one.uuid)],
+    ["purge", () => sdk.models.device.purge(one.uuid)],
+    ["reboot", () => sdk.models.device.reboot(one.uuid)],
+    ["shutdown", () => sdk.models.device.shutdown(one.uuid, {})],
+    ["stopService", () => sdk.models.device.stopService(one.uuid, 1)],
+    ["restartService", () => sdk.models.device.restartService(one.uuid, 1)],
+  ])("%s throws the SDK's own error", async (_, call) => {
+    await expect(call()).rejects.toMatchObject({ code: "BalenaSupervisorLockedError" });
+  });
+
+  test("reboot goes through with force", async () => {
+    const before = one.power.asked.length;
+    await sdk.models.device.reboot(one.uuid, { force: true });
+    await expect.poll(() => one.power.asked.slice(before)).toEqual(["reboot"]);
+  });
+});
+
+test("a device that is not connected is not online, in words that the CLI looks for", async () => {
+  const { uuid } = await newDevice(cloud, fleet);
+  await expect(sdk.models.device.identify(uuid)).rejects.toThrow("No online device(s) found");
+});
+
+test("without a login the SDK says so", async () => {
+  const stranger = getSdk({ apiUrl: cloud.url(), dataDirectory: false });
+  await expect(stranger.models.device.get(one.uuid)).rejects.toMatchObject({ code: "BalenaNotLoggedIn" });
+});
