@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { createTestHarness } from "wrangler";
 import * as z from "zod";
 import { startAgent } from "../runtimes/node/agent.ts";
@@ -104,15 +105,18 @@ On the device:
 Ctrl-C ends both.
 `);
 
-let ending = false;
 async function end(): Promise<void> {
-  // A second Ctrl-C, while the first one is seen to.
-  if (ending) return;
-  ending = true;
+  // On a real engine the containers would outlive us.
+  await targets.setCloud({ [uuid]: { name: "demo", config: {}, apps: {} } });
+  await loop.look();
+  while (!loop.isAtRest()) await setTimeout(50);
   await agent.stop();
   await worker.close();
   await rm(folder, { recursive: true, force: true });
   process.exit(0);
 }
-process.on("SIGINT", () => void end());
-process.on("SIGTERM", () => void end());
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  // The harness has put a listener there that ends this process at once, and leaves the rest behind.
+  process.removeAllListeners(signal);
+  process.once(signal, () => void end());
+}

@@ -16,6 +16,8 @@ import {
 export interface Outgoing {
   readonly head: RequestHead;
   readonly body: Bytes | ReadableStream<Bytes>;
+  /** Whether whoever asks still may, which `review` looks at again; absent: always. */
+  readonly allowed?: () => boolean;
 }
 
 /** What became of a request. Nothing is ever sent twice. */
@@ -31,6 +33,7 @@ export type Outcome =
   | { readonly is: "aborted"; readonly reason: unknown };
 
 interface Call {
+  readonly allowed: () => boolean;
   readonly settle: (outcome: Outcome) => void;
   readonly outflow: Outflow;
   /** Once the head of the answer is here. */
@@ -64,7 +67,7 @@ export class Caller {
     this.#reset(0, "the cloud's end has begun anew");
   }
 
-  call({ head, body }: Outgoing, signal?: AbortSignal): Promise<Outcome> {
+  call({ head, body, allowed = () => true }: Outgoing, signal?: AbortSignal): Promise<Outcome> {
     if (signal?.aborted) return Promise.resolve({ is: "aborted", reason: signal.reason });
     if (this.#calls.size >= limits.streams) return Promise.resolve({ is: "busy" });
     this.#id = this.#id >= 0xffffffff ? 1 : this.#id + 1;
@@ -85,6 +88,7 @@ export class Caller {
         this.#fail(id, { is: "aborted", reason: signal?.reason }, "the caller has gone");
       };
       const call: Call = {
+        allowed,
         settle,
         outflow: new Outflow(),
         inflow: undefined,
@@ -109,6 +113,16 @@ export class Caller {
     // Late words about a call that has ended here are no fault of the device.
     const call = this.#calls.get(frame.id);
     if (call) this.#take(call, frame);
+  }
+
+  /** Ends the calls of those who may call no more, however long their answers would go on. */
+  review(): void {
+    const reason = "whoever asked may not ask any more";
+    for (const [id, { allowed }] of [...this.#calls])
+      if (!allowed()) {
+        this.#reset(id, reason);
+        this.#fail(id, { is: "broken", reason }, reason);
+      }
   }
 
   /** The socket is gone: every call fails. */

@@ -7,6 +7,7 @@ import type { Gateway } from "../../core/ports/host.ts";
 import type { Missing, Ports } from "../../core/ports/index.ts";
 import type { Log } from "../../core/ports/log.ts";
 import type { Tunnel } from "../../core/ports/tunnel.ts";
+import { isOn } from "../../core/model/config.ts";
 import { createSupervisor, type Identity, type Supervisor } from "../../core/supervisor.ts";
 import { FileLed } from "../../hardware/led.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
@@ -107,8 +108,9 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
   assembled.resolve(supervisor);
   supervisor.start();
   if (apiEndpoint && deviceApiKey) {
-    const { fetch, identity } = supervisor;
-    running = startTunnel({ url: apiEndpoint, uuid: identity.uuid, key: deviceApiKey, fetch, clock, log });
+    const { fetch, identity, targets } = supervisor;
+    const isWanted = () => isOn(targets.current().config, "SUPERVISOR_VPN_CONTROL");
+    running = startTunnel({ url: apiEndpoint, uuid: identity.uuid, key: deviceApiKey, fetch, clock, log, isWanted });
   }
 
   return {

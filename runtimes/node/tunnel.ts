@@ -15,6 +15,8 @@ export interface TunnelOptions {
   readonly fetch: Fetch;
   readonly clock: Clock;
   readonly log: Log;
+  /** Whether there is to be a connection at all, as it may change at any time; absent: always. */
+  readonly isWanted?: () => boolean;
   /** The longest time of the cloud's silence is twice that. */
   readonly pingMs?: number;
 }
@@ -27,15 +29,15 @@ export interface RunningTunnel extends Tunnel {
 /** Why a connection is over. */
 interface End {
   readonly reason: string;
-  /** Another agent has connected with our uuid. */
-  readonly replaced: boolean;
+  /** How to dial again: at once; or another agent has connected with our uuid; or what answers there takes no tunnels. */
+  readonly next: "redial" | "stand back" | "other cloud";
   /** How long it had been up; undefined: never. */
   readonly upMs: number | undefined;
 }
 
 /** Dials the cloud, and dials again for as long as it is not stopped; on the socket it answers as port 48484 does. */
 export function startTunnel(options: TunnelOptions): RunningTunnel {
-  const { clock, log } = options;
+  const { clock, log, isWanted = () => true, pingMs = defaultPingMs } = options;
   const address = addressOf(options);
   const stop = new AbortController();
   let state: TunnelState = { is: "disconnected" };
@@ -45,6 +47,11 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
     let replacements = 0;
     let told: string | undefined;
     while (!stop.signal.aborted) {
+      if (!isWanted()) {
+        state = { is: "disconnected", error: unwanted };
+        await clock.sleep(pingMs, stop.signal);
+        continue;
+      }
       const end = await connect(options, address, stop.signal, () => {
         state = { is: "connected", since: clock.now() };
         told = undefined;
@@ -56,8 +63,13 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
       if (told !== end.reason) log.warn(`No connection to the cloud at ${address.host}: ${end.reason}`);
       told = end.reason;
       failures = (end.upMs ?? 0) > steadyMs ? 0 : failures + 1;
-      replacements = end.replaced ? replacements + 1 : (end.upMs ?? 0) > steadyMs ? 0 : replacements;
-      await clock.sleep(end.replaced ? standBackMs(replacements, clock) : redialMs(failures, clock), stop.signal);
+      const isReplaced = end.next === "stand back";
+      replacements = isReplaced ? replacements + 1 : (end.upMs ?? 0) > steadyMs ? 0 : replacements;
+      const longestMs = end.next === "other cloud" ? otherCloudMs : usualMs;
+      await clock.sleep(
+        isReplaced ? standBackMs(replacements, clock) : redialMs(failures, clock, longestMs),
+        stop.signal,
+      );
     }
   };
   void run();
@@ -67,9 +79,16 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
 /** A connection that held for so long was a good one: the next delay is a short one. */
 const steadyMs = 60_000;
 
+const defaultPingMs = 30_000;
+const usualMs = 60_000;
+/** A balena cloud is no Fairlead one, and may become one only by a change of its operator; it need not be asked often. */
+const otherCloudMs = 60 * 60_000;
+
+const unwanted = "SUPERVISOR_VPN_CONTROL is off";
+
 /** Full jitter: after a deployment of the cloud, every device has lost its connection in the same moment. */
-export const redialMs = (failures: number, clock: Pick<Clock, "random">): number =>
-  clock.random() * Math.min(60_000, 1000 * 2 ** Math.min(failures, 10));
+export const redialMs = (failures: number, clock: Pick<Clock, "random">, longestMs = usualMs): number =>
+  clock.random() * Math.min(longestMs, 1000 * 2 ** Math.min(failures, 12));
 
 /** Two agents with one uuid would throw out each other forever: whoever is replaced waits, longer each time. */
 export const standBackMs = (replacements: number, clock: Pick<Clock, "random">): number =>
@@ -86,7 +105,7 @@ const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** One connection from its dialling to its end. */
 function connect(
-  { key, fetch, clock, pingMs = 30_000 }: TunnelOptions,
+  { key, fetch, clock, isWanted = () => true, pingMs = defaultPingMs }: TunnelOptions,
   address: URL,
   stop: AbortSignal,
   opened: () => void,
@@ -107,13 +126,13 @@ function connect(
     });
 
     // Never waits for the socket's own `close`: a peer that is gone, or leaves the connection half open, never says it.
-    const finish = (reason: string, replaced = false) => {
+    const finish = (reason: string, next: End["next"] = "redial") => {
       if (over.signal.aborted) return;
       over.abort();
       stop.removeEventListener("abort", stopped);
       responder.close(reason);
       socket.close();
-      resolve({ reason, replaced, upMs: openedAt === undefined ? undefined : clock.now() - openedAt });
+      resolve({ reason, next, upMs: openedAt === undefined ? undefined : clock.now() - openedAt });
     };
     const stopped = () => finish("the agent ends");
     stop.addEventListener("abort", stopped);
@@ -124,6 +143,7 @@ function connect(
         if (socket.readyState === WebSocket.OPEN) socket.send("ping");
         await clock.sleep(pingMs, over.signal);
         if (over.signal.aborted) return;
+        if (!isWanted()) return finish(unwanted);
         if (!heard) return finish(openedAt === undefined ? "nobody answers" : "the cloud is silent");
       }
     };
@@ -140,7 +160,7 @@ function connect(
       heard = true;
       try {
         if (data instanceof ArrayBuffer) responder.receive(data);
-        else if (data === "bye:4001") finish("another device has connected with the same uuid", true);
+        else if (data === "bye:4001") finish("another device has connected with the same uuid", "stand back");
         else if (typeof data === "string" && data.startsWith("bye:"))
           finish(`the cloud has closed it (${data.slice(4)})`);
         else if (data !== "pong") throw new ProtocolError("Unknown text");
@@ -150,9 +170,34 @@ function connect(
       }
     });
     socket.addEventListener("error", () =>
-      finish(openedAt === undefined ? "it cannot be reached, or does not know this device's key" : "it broke"),
+      openedAt === undefined
+        ? void whyNot(address).then(({ reason, next }) => finish(reason, next))
+        : finish("it broke"),
     );
-    socket.addEventListener("close", ({ code }: CloseEvent) => finish(`it was closed (${code})`));
+    socket.addEventListener("close", ({ code }: CloseEvent) => {
+      // Otherwise it was never open, and the error before this is being looked into.
+      if (openedAt !== undefined) finish(`it was closed (${code})`);
+    });
     void watch();
   });
+}
+
+/** A WebSocket does not tell why it could not be opened. An ordinary request to the same address does. */
+async function whyNot(address: URL): Promise<Pick<End, "reason" | "next">> {
+  const url = new URL(address);
+  url.protocol = url.protocol.replace(/^ws/, "http");
+  try {
+    const { status, body } = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(10_000) });
+    void body?.cancel();
+    // What our Worker answers to whoever does not ask for a WebSocket.
+    if (status === 426) return { reason: "it does not know this device's key", next: "redial" };
+    if (status >= 500) return { reason: `it answers ${status}`, next: "redial" };
+    return { reason: `it takes no tunnels (${status}): it is no Fairlead cloud`, next: "other cloud" };
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    return {
+      reason: `it cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}`,
+      next: "redial",
+    };
+  }
 }

@@ -113,7 +113,7 @@ export class DeviceSession extends DurableObject<Env> {
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(timedOut), timeoutMs);
     try {
-      const answer = await this.#call(caller, { head: { method, path, headers }, body }, timeout.signal);
+      const answer = await this.#call(caller, { method, path, headers }, body, timeout.signal);
       if (answer.is === "failed") return answer;
       const whole = await readWhole(answer.body, method);
       if (whole instanceof Uint8Array) return { is: "answered", status: answer.status, body: whole };
@@ -133,7 +133,8 @@ export class DeviceSession extends DurableObject<Env> {
     const left = new AbortController();
     const timer = setTimeout(() => left.abort(timedOut), timeoutMs);
     request.signal.addEventListener("abort", () => left.abort(request.signal.reason));
-    const answer = await this.#call(caller, await toOutgoing(request), left.signal);
+    const { head, body: sent } = await toOutgoing(request);
+    const answer = await this.#call(caller, head, sent, left.signal);
     clearTimeout(timer);
     if (answer.is === "failed") return toFailure(answer);
     const { status, headers, body } = answer;
@@ -162,16 +163,17 @@ export class DeviceSession extends DurableObject<Env> {
 
   async #call(
     caller: Caller,
-    outgoing: Outgoing,
+    head: RequestHead,
+    sent: Outgoing["body"],
     signal: AbortSignal,
   ): Promise<
     CallFailure | { is: "answered"; status: number; headers: RequestHead["headers"]; body: Outgoing["body"] }
   > {
-    const { method } = outgoing.head;
+    const { method } = head;
     const line = this.#mayCall(caller) ? this.#live() : undefined;
     if (!line) return { is: "failed", status: 404, error: offline, mayHaveActed: false };
     if (!caller.write && !isRead(method)) return { is: "failed", status: 403, error: "Forbidden", mayHaveActed: false };
-    const outcome = await line.link.call(outgoing, signal);
+    const outcome = await line.link.call({ head, body: sent, allowed: () => this.#mayCall(caller) }, signal);
     return outcome.is === "answered"
       ? {
           is: "answered",
@@ -247,6 +249,7 @@ export class DeviceSession extends DurableObject<Env> {
   #keep(record: Enrolled): void {
     this.#enrolled = record;
     this.ctx.storage.kv.put("enrolled", record);
+    this.#line?.link.review();
   }
 }
 
@@ -301,7 +304,7 @@ const lateAnswer = (method: Method): CallFailure => ({
 const acted = (method: Method): string =>
   isRead(method) ? "it was only asked to read" : "it may have done what was asked, or may still do it";
 
-async function toOutgoing(request: Request): Promise<Outgoing> {
+async function toOutgoing(request: Request): Promise<Pick<Outgoing, "head" | "body">> {
   const { pathname, search } = new URL(request.url);
   const head = {
     method: RequestMethod.parse(request.method),

@@ -26,6 +26,9 @@ export interface FanOut {
 /** Requests under way at a time. Offline devices answer at once; only those that are slow hold a place. */
 const atOnce = 500;
 
+/** Devices of one request: a Worker may make 10,000 requests of its own for one of ours (1,000 where it is not paid for). */
+export const mostDevices = 9000;
+
 /** Bodies that are kept for one answer; the whole Worker has 128 MB. */
 const budgetBytes = 32 * 1024 * 1024;
 
@@ -62,9 +65,9 @@ async function askOne(
   try {
     return await env.DEVICES.getByName(uuid).call(caller, request, timeoutMs);
   } catch (error) {
-    // The session itself has failed, as at a deployment.
+    // The session itself has failed, as at a deployment; or the platform lets us ask no more of them.
     const reason = error instanceof Error ? error.message : String(error);
-    const mayHaveActed = request.method !== "GET" && request.method !== "HEAD";
+    const mayHaveActed = request.method !== "GET" && request.method !== "HEAD" && !/subrequests/i.test(reason);
     return { is: "failed", status: 502, error: `The device's session has failed: ${reason}`, mayHaveActed };
   }
 }

@@ -271,6 +271,10 @@ async function rowsOf(
     isNested ? 0 : (skip ?? 0),
   );
 
+  if (isLive && rows.length > mostLive)
+    throw new QueryRefusal(
+      `Each of ${rows.length} devices must be asked for this: expected $top of at most ${mostLive}`,
+    );
   const made = await Promise.all(
     rows.map(async (row): Promise<Found> => {
       const connection = isLive ? await connectionOf(ask, row) : undefined;
@@ -317,6 +321,9 @@ async function rowsOf(
   }
   return made;
 }
+
+/** Devices whose session is asked in one query; an object may make 1,000 such requests where it is not paid for. */
+const mostLive = 900;
 
 const isUpdating =
   "EXISTS (SELECT 1 FROM installs WHERE device_id = devices.id AND status IN ('Downloading', 'Installing'))";

@@ -3,7 +3,7 @@ import { noBytes, type RequestHead } from "../../core/relay/frame.ts";
 import { callerOf, type Caller } from "./access.ts";
 import { offline, sessionHeaders } from "./device-session.ts";
 import { directoryOf, type Env } from "./env.ts";
-import { fanOut } from "./fan-out.ts";
+import { fanOut, mostDevices } from "./fan-out.ts";
 
 /** Numbers, or strings of digits. */
 const Id = (name: string) =>
@@ -64,6 +64,10 @@ export async function supervisorProxy(request: Request, env: Env): Promise<Respo
   const targets = await find(asked, caller, env);
   const [first] = targets;
   if (!first) return Response.json(offline, { status: 404 });
+  if (targets.length > mostDevices)
+    return refuse(
+      `App ${asked.appId} has more than the ${mostDevices} devices that one request can reach: ask each by uuid`,
+    );
 
   const body = asked.data && !isRead(asked) ? JSON.stringify(asked.data) : undefined;
   const head: RequestHead = {

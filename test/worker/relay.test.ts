@@ -267,6 +267,28 @@ describe("a stream", () => {
     await expect.poll(() => aborted, { timeout: 5000 }).toBe(true);
   });
 
+  test("ends when whoever reads it may do so no more", async () => {
+    const device = await dial(
+      cloud,
+      await newDevice(cloud),
+      answering(
+        () =>
+          new Response(new ReadableStream({ start: (controller) => controller.enqueue(text.encode("line\n")) }), {
+            headers: lines,
+          }),
+      ),
+    );
+    const response = await relay("/logs", { uuid: device.uuid, method: "GET" });
+    const reader = response.body!.getReader();
+    await reader.read();
+    await cloud.tell({ to: "revoke", uuid: device.uuid, tokenIds: ["somebody else's"] });
+    expect(device.tunnel.state().is).toBe("connected");
+    const next = expect(reader.read()).rejects.toThrow();
+    await cloud.tell({ to: "revoke", uuid: device.uuid, tokenIds: ["admin"] });
+    await next;
+    expect((await relay("/ping", { uuid: device.uuid })).status).toBe(404);
+  });
+
   test("of 16 MiB that is read late stops its maker, and arrives whole", async () => {
     const size = 16 * 1024 * 1024;
     let made = 0;
@@ -326,6 +348,15 @@ describe("several devices", () => {
     expect((await asText.json())[0].body).toBe('{"status":"success","deviceName":"local"}');
   });
 
+  test("that are more than one request can reach, are not asked at all", async () => {
+    await cloud.tell({ to: "fill", fleetId: 82, devices: 9001 });
+    const response = await relay("/v1/reboot", { appId: 82 });
+    expect([response.status, await response.json()]).toEqual([
+      400,
+      "App 82 has more than the 9000 devices that one request can reach: ask each by uuid",
+    ]);
+  });
+
   test("that are all offline, are no online device", async () => {
     for (let n = 0; n < 2; n++) await newDevice(cloud, 81);
     const response = await relay("/ping", { appId: 81 });
@@ -334,6 +365,22 @@ describe("several devices", () => {
 });
 
 describe("hibernation", () => {
+  test("while a request is under way waits for its end", async () => {
+    let answer = (_: Response): void => undefined;
+    const device = await dial(cloud, await newDevice(cloud), () => new Promise((resolve) => (answer = resolve)));
+    const asked = relay("/v1/update", { uuid: device.uuid });
+    const slept = cloud.hibernate(device);
+    await pause(200);
+    answer(new Response("done"));
+    expect(await (await asked).text()).toBe("done");
+    await slept;
+    answer = () => undefined;
+    const again = relay("/v1/update", { uuid: device.uuid });
+    await pause(100);
+    answer(new Response("again"));
+    expect(await (await again).text()).toBe("again");
+  });
+
   test("between two requests is not noticed", async () => {
     const { uuid, ...device } = await joinAgent(cloud);
     for (let n = 0; n < 3; n++) {

@@ -1,11 +1,16 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { app } from "../support/device.ts";
-import { joinAgent, startRelay } from "./devices.ts";
+import { createMemoryDevice } from "../../core/embedded/device.ts";
+import { systemClock } from "../../core/ports/clock.ts";
+import { startTunnel } from "../../runtimes/node/tunnel.ts";
+import { startCloud } from "./cloud.ts";
+import { connected } from "./devices.ts";
+import { newDevice, newFleet, newToken, newUuid } from "./people.ts";
 
-const cloud = startRelay();
+const cloud = startCloud();
 
 /** Every example "Remotely via the API proxy" of the specification: its path, its body, and what it says of the answer. */
-const examples: readonly [path: string, body: string, status: number, answer: unknown][] = [
+const examples = (appId: number): readonly [path: string, body: string, status: number, answer: unknown][] => [
   ["/ping", '{"uuid": <uuid>, "method": "GET"}', 200, "OK"],
   ["/v1/blink", '{"uuid": <uuid>}', 200, ""],
   ["/v1/update", '{"uuid": <uuid>, "data": {"force": true}}', 204, ""],
@@ -15,7 +20,7 @@ const examples: readonly [path: string, body: string, status: number, answer: un
   ["/v1/device", '{"uuid": <uuid>, "method": "GET"}', 200, expect.objectContaining({ api_port: 48484, commit: "c1" })],
   ["/v1/apps/<appId>/stop", '{"uuid": <uuid>}', 200, { containerId: expect.stringMatching(/^\w+$/) }],
   ["/v1/apps/<appId>/start", '{"uuid": <uuid>}', 200, { containerId: expect.stringMatching(/^\w+$/) }],
-  ["/v1/apps/<appId>", '{"uuid": <uuid>, "method": "GET"}', 200, expect.objectContaining({ appId: 1, commit: "c1" })],
+  ["/v1/apps/<appId>", '{"uuid": <uuid>, "method": "GET"}', 200, expect.objectContaining({ appId, commit: "c1" })],
   ["/v1/healthy", '{"uuid": <uuid>, "method": "GET"}', 200, ""],
   [
     "/v1/device/host-config",
@@ -33,29 +38,40 @@ const examples: readonly [path: string, body: string, status: number, answer: un
     "/v2/applications/state",
     '{"uuid": "<uuid>", "method": "GET"}',
     200,
-    { fleet: expect.objectContaining({ appId: 1, commit: "c1" }) },
+    { fleet: expect.objectContaining({ appId, commit: "c1" }) },
   ],
   ["/v1/reboot", '{"uuid": <uuid>}', 202, { Data: "OK", Error: "" }],
   ["/v1/shutdown", '{"uuid": <uuid>}', 202, { Data: "OK", Error: "" }],
 ];
 
-test("every example of the specification works through the proxy", async () => {
-  const { agent, uuid } = await joinAgent(cloud);
-  const answer = await agent.fetch(
-    new Request("http://device/v2/local/target-state", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ local: { name: "local", config: {}, apps: { "1": app({ main: {} }) } } }),
-    }),
-  );
-  expect(answer.status).toBe(200);
+/** As it says: "in any of those you can replace uuid for a deviceId or appId". */
+test.each(["uuid", "deviceId", "appId"] as const)("every example works through the proxy, by %s", async (selector) => {
+  const fleet = await newFleet(cloud, `of ${selector}`);
+  const { token } = await newToken(cloud, { fleets: [fleet.id], write: true });
+  const uuid = newUuid();
+  const { id: deviceId, api_key: key } = await newDevice(cloud, fleet, { uuid });
+  const agent = await createMemoryDevice({ identity: { uuid } });
+  onTestFinished(() => agent.stop());
+  const { fetch, log } = agent;
+  const tunnel = startTunnel({ url: cloud.url(), uuid, key, fetch, clock: systemClock, log });
+  onTestFinished(() => tunnel.stop());
+  await connected(tunnel);
+  const target = { local: { name: "local", config: {}, apps: { [fleet.id]: app({ main: {} }) } } };
+  const set = await cloud.ask("POST", "/supervisor/v2/local/target-state", { uuid, data: target }, token);
+  expect(set.json).toEqual({ status: "success", message: "OK" });
   await agent.settled();
-  for (const [path, example, status, expected] of examples) {
-    const body = example.replace(/"?<uuid>"?/, `"${uuid}"`).replace("<appId>", "1");
-    const response = await cloud.relay(path.replace("<appId>", "1"), JSON.parse(body));
-    const text = await response.text();
-    const isJson = /json/.test(response.headers.get("content-type") ?? "");
-    expect([path, response.status, isJson ? JSON.parse(text) : text]).toEqual([path, status, expected]);
+
+  const appId = fleet.id;
+  const named = `"${selector}": ${JSON.stringify({ uuid, deviceId, appId }[selector])}`;
+  for (const [path, example, status, expected] of examples(appId)) {
+    const body = example.replace(/"uuid": "?<uuid>"?/, named).replace("<appId>", String(appId));
+    const answer = await cloud.ask(
+      "POST",
+      `/supervisor${path.replace("<appId>", String(appId))}`,
+      JSON.parse(body),
+      token,
+    );
+    expect([path, answer.status, answer.json ?? answer.text]).toEqual([path, status, expected]);
     await agent.settled();
   }
 });

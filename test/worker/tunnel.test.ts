@@ -74,9 +74,43 @@ test("a wrong key does not connect, and is told once however often it is tried",
   const tunnel = startTunnel({ url: cloud.url(), uuid: known.uuid, key: "wrong", fetch: ok, clock, log });
   onTestFinished(() => tunnel.stop());
   await expect.poll(() => tries, { timeout: 10_000 }).toBeGreaterThan(3);
-  expect(log.lines).toEqual([expect.stringMatching(/cannot be reached, or does not know this device's key/)]);
+  expect(log.lines).toEqual([expect.stringMatching(/: it does not know this device's key$/)]);
   const plain = await fetch(`${cloud.url()}/tunnel/${known.uuid}`);
   expect([plain.status, await plain.json()]).toEqual([426, "Expected the WebSocket of a device"]);
+});
+
+test("a cloud that takes no tunnels is told from ours, and is asked ever more rarely", async () => {
+  const balena = createServer((_, response) => response.writeHead(404).end());
+  await new Promise<void>((resolve) => balena.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void balena.close());
+  const address = balena.address();
+  const log = new MemoryLog();
+  const slept: number[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    random: () => 0.999,
+    sleep: (ms, signal) => {
+      if (ms !== 30_000) slept.push(ms);
+      return systemClock.sleep(ms === 30_000 ? ms : 1, signal);
+    },
+  };
+  const url = `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`;
+  const tunnel = startTunnel({ url, uuid: "0".repeat(32), key: "k", fetch: ok, clock, log });
+  onTestFinished(() => tunnel.stop());
+  await expect.poll(() => Math.max(...slept), { timeout: 10_000 }).toBeGreaterThan(50 * 60_000);
+  expect(log.lines).toEqual([expect.stringMatching(/: it takes no tunnels \(404\): it is no Fairlead cloud$/)]);
+});
+
+test("SUPERVISOR_VPN_CONTROL closes the connection, and opens it again", async () => {
+  const known = await newDevice(cloud);
+  let isWanted = true;
+  const { tunnel } = await dial(cloud, known, ok, { isWanted: () => isWanted, pingMs: 50 });
+  isWanted = false;
+  await expect.poll(() => tunnel.state()).toEqual({ is: "disconnected", error: "SUPERVISOR_VPN_CONTROL is off" });
+  await expect.poll(() => ping(known)).toBe('"No online device(s) found"');
+  isWanted = true;
+  await connected(tunnel);
+  expect(await ping(known)).toBe("OK");
 });
 
 test("a storm of 200 devices dialling at once ends with all of them connected, and answering", async () => {

@@ -22,6 +22,10 @@ export class Directory extends DurableObject {
     this.#devices.push(device);
   }
 
+  fill(fleetId: number, devices: number): void {
+    for (let n = 0; n < devices; n++) this.add({ uuid: `${fleetId}-${n}`, deviceId: fleetId * 1_000_000 + n, fleetId });
+  }
+
   find(caller: Caller, filter: { uuid?: string; deviceId?: number; appId?: number }): readonly Device[] {
     return this.#devices.filter(
       ({ uuid, deviceId, fleetId }) =>
@@ -39,6 +43,7 @@ export class Directory extends DurableObject {
 
 const Told = z.discriminatedUnion("to", [
   z.object({ to: z.literal("enroll"), uuid: z.string(), deviceId: z.int(), fleetId: z.int(), key: z.string() }),
+  z.object({ to: z.literal("fill"), fleetId: z.int(), devices: z.int() }),
   z.object({ to: z.literal("forget"), uuid: z.string() }),
   z.object({ to: z.literal("revoke"), uuid: z.string(), tokenIds: z.array(z.string()) }),
   z.object({ to: z.literal("status"), uuid: z.string() }),
@@ -66,6 +71,7 @@ interface Bindings {
 /** What the directory tells a session, and what fan-out asks of it, for tests to say and ask themselves. */
 async function tell(request: Request, { DEVICES, DIRECTORY }: Bindings): Promise<unknown> {
   const told = Told.parse(await request.json());
+  if (told.to === "fill") return DIRECTORY.getByName("directory").fill(told.fleetId, told.devices);
   const { uuid } = told;
   const session = DEVICES.getByName(uuid);
   switch (told.to) {
