@@ -75,7 +75,10 @@ export async function supervisorProxy(request: Request, env: Env): Promise<Respo
     path: path + queryOf(url, isRead(asked) ? asked.data : undefined),
     headers: [
       ...(body === undefined ? [] : [["content-type", "application/json"] as [string, string]]),
-      ...[...request.headers].filter(([name]) => passed.has(name)),
+      ...forwarded.flatMap((name): [string, string][] => {
+        const value = request.headers.get(name);
+        return value === null ? [] : [[name, value]];
+      }),
     ],
   };
   const wait = waitOf(request);
@@ -164,7 +167,7 @@ const refuse = (message: string): Response => Response.json(message, { status: 4
 const isRead = ({ method }: Asked): boolean => method === "GET" || method === "HEAD";
 
 /** Headers of the caller that the device sees; never keys or cookies. */
-const passed = new Set(["accept", "if-none-match"]);
+const forwarded = ["accept", "if-none-match"];
 
 const isKey = (name: string): boolean => /^(api[-_]?key|(access[-_]?)?token|authorization)$/i.test(name);
 
