@@ -16,11 +16,11 @@ export interface Cloud {
 }
 
 /** The Worker on workerd itself: `wrangler dev` and the test harness put a proxy before it, and are many times slower. */
-export async function startWorkerd(): Promise<Cloud> {
+export async function startWorkerd(entry = "runtimes/worker/worker.ts"): Promise<Cloud> {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
   mkdirSync(join(folder, "state"));
   await build({
-    entryPoints: [join(root, "runtimes/worker/worker.ts")],
+    entryPoints: [join(root, entry)],
     outfile: join(folder, "worker.js"),
     bundle: true,
     format: "esm",

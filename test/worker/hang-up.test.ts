@@ -8,7 +8,7 @@ import { connected } from "./devices.ts";
 
 test("who hangs up while he waits for the answer is heard by the device's handler", async () => {
   // On workerd itself: the harness has a proxy before it, which does not pass a hang-up on before the answer begins.
-  const cloud = await startWorkerd();
+  const cloud = await startWorkerd("test/worker/entry/entry.ts");
   onTestFinished(() => cloud.stop());
   const uuid = "0".repeat(32);
   const told = { to: "enroll", uuid, deviceId: 1, fleetId: 1, key: "k" };
