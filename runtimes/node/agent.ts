@@ -97,16 +97,18 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
   assembled.resolve(supervisor);
   supervisor.start();
 
+  const stop = async (): Promise<void> => {
+    supervisor.stop();
+    await Promise.all([listener.close(), led?.stop()]);
+    store.close();
+  };
+  let stopped: Promise<void> | undefined;
   return {
     fetch: supervisor.fetch,
     supervisor,
     engine,
     listener,
-    stop: async () => {
-      supervisor.stop();
-      await Promise.all([listener.close(), led?.stop()]);
-      store.close();
-    },
+    stop: () => (stopped ??= stop()),
   };
 }
 
