@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { networkInterfaces, release, uptime, type NetworkInterfaceInfo } from "node:os";
 import { join } from "node:path";
 import type { System } from "../core/ports/host.ts";
+import { balenaArchitecture, deviceType } from "./device-type.ts";
 
 // What the engine makes for containers is no way to reach the device.
 const virtual = /^(docker|br-|veth|supervisor|resin|balena|virbr|lo)/;
@@ -34,21 +35,13 @@ export function nodeSystem(now: () => number): System {
   };
 }
 
-/** balena's names for the architectures. */
-const architectures: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
-  x64: "amd64",
-  arm64: "aarch64",
-  arm: "armv7hf",
-  ia32: "i386",
-};
-
 /** The machine's architecture, operating system and kernel. Source: os-release(5). */
 export function machineFacts(hostRoot: string) {
   const osRelease = readOsRelease(join(hostRoot, "etc/os-release"));
-  const arch = architectures[process.arch] ?? process.arch;
+  const arch = balenaArchitecture();
   return {
     arch,
-    type: `generic-${arch}`,
+    type: deviceType(hostRoot, arch),
     osVersion: osRelease["PRETTY_NAME"] ?? "Linux",
     osSlug: osRelease["ID"] ?? "linux",
     kernelVersion: release(),

@@ -110,6 +110,8 @@ describe.each([
             const { containers } = await device.engine.look();
             seenByMachine.push(asked, ...containers.map(({ service, state }) => `${service} ${state}`));
           },
+          rebootRequired: () => Promise.resolve(false),
+          requireReboot: () => Promise.resolve(),
         },
       },
     });
