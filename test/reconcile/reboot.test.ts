@@ -94,8 +94,8 @@ describe("a device with a service that wants a reboot", () => {
     const device = await testDevice({ ports: { power: { missing: "no logind" } } });
     await device.run({ "1": app({ one: wants }) });
     expect((await device.container("one")).state).toBe("running");
-    expect(device.log.lines.find((line) => line.includes("wants the device to be rebooted"))).toMatch(
-      /^warning: Service 'one .*' wants the device to be rebooted, and the agent cannot$/,
+    expect(device.log.lines.find((line) => line.includes("should be rebooted"))).toMatch(
+      /^warning: The device should be rebooted for service 'one .*', and the agent cannot$/,
     );
   });
 });
