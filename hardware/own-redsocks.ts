@@ -4,7 +4,7 @@ import { readFile, rm } from "node:fs/promises";
 import { isIPv4 } from "node:net";
 import { join } from "node:path";
 import type { Clock } from "../core/ports/clock.ts";
-import type { ProxySettings } from "../core/ports/host.ts";
+import type { Objection, ProxySettings } from "../core/ports/host.ts";
 import type { Log } from "../core/ports/log.ts";
 import { Iptables, type Ruleset } from "./iptables.ts";
 import { renderRedsocks } from "./redsocks-conf.ts";
@@ -97,12 +97,12 @@ export class OwnRedsocks implements Redirector {
     this.#iptables = new Iptables(4, run);
   }
 
-  async check(settings: ProxySettings): Promise<string | undefined> {
+  async check(settings: ProxySettings): Promise<Objection | undefined> {
     const said = await this.#try(runningCopy(settings));
     if (said === undefined) return undefined;
     if (settings.dns !== undefined && (await this.#try(runningCopy(withoutDns(settings)))) === undefined)
-      return `network.proxy.dns: expected nothing, as the installed redsocks cannot forward DNS (${said})`;
-    return `network.proxy: redsocks does not take it: ${said}`;
+      return { to: "dns", reason: `expected nothing, as the installed redsocks cannot forward DNS (${said})` };
+    return { to: "", reason: `redsocks does not take it: ${said}` };
   }
 
   /** What redsocks has against a file; undefined: nothing. */

@@ -1,5 +1,5 @@
 import { isIPv4 } from "node:net";
-import type { ProxySettings } from "../core/ports/host.ts";
+import type { Objection, ProxySettings } from "../core/ports/host.ts";
 
 /**
  * The two files of balenaOS's proxy, as text. Their form is the operating system's: redsocks.conf as redsocks reads it
@@ -110,12 +110,18 @@ export const parseNoProxy = (text: string): string[] =>
     .filter(Boolean);
 
 /** What of these settings cannot be written; undefined when everything can. Tabs and line breaks of a login can. */
-export function objectionTo({ ip, login = "", password = "", dns, noProxy = [] }: ProxySettings): string | undefined {
+export function objectionTo({
+  ip,
+  login = "",
+  password = "",
+  dns,
+  noProxy = [],
+}: ProxySettings): Objection | undefined {
   const unwritable = /[^\P{Cc}\n\r\t]/u;
-  for (const [field, value] of Object.entries({ ip, login, password }))
+  for (const [to, value] of Object.entries({ ip, login, password }))
     if (unwritable.test(value) || !value.isWellFormed())
-      return `network.proxy.${field}: expected a text without control characters`;
-  if (dns !== undefined && !/^[\w.-]+:\d{1,5}$/.test(dns)) return 'network.proxy.dns: expected "ADDRESS:PORT"';
+      return { to, reason: "expected a text without control characters" };
+  if (dns !== undefined && !/^[\w.-]+:\d{1,5}$/.test(dns)) return { to: "dns", reason: 'expected "ADDRESS:PORT"' };
   const at = noProxy.findIndex((one) => !/^[A-Za-z0-9][A-Za-z0-9.:/-]*$/.test(one));
-  return at < 0 ? undefined : `network.proxy.noProxy.${at}: expected an address or a subnet`;
+  return at < 0 ? undefined : { to: `noProxy.${at}`, reason: "expected an address or a subnet" };
 }

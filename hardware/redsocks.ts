@@ -1,6 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Proxy, ProxyOutcome, ProxySettings } from "../core/ports/host.ts";
+import type { Objection, Proxy, ProxyOutcome, ProxySettings } from "../core/ports/host.ts";
 import type { Log } from "../core/ports/log.ts";
 import { objectionTo, parseNoProxy, parseRedsocks, renderNoProxy, renderRedsocks } from "./redsocks-conf.ts";
 import { readIfThere, replaceFile } from "./replace-file.ts";
@@ -8,7 +8,7 @@ import { readIfThere, replaceFile } from "./replace-file.ts";
 /** What makes connections go through the proxy. */
 export interface Redirector {
   /** What is wrong with these settings; undefined: nothing. */
-  check(settings: ProxySettings): Promise<string | undefined>;
+  check(settings: ProxySettings): Promise<Objection | undefined>;
   /** Puts them into effect; undefined: no proxy. Throws when that is not possible. */
   use(settings: ProxySettings | undefined): Promise<void>;
 }
@@ -47,7 +47,7 @@ export class Redsocks implements Proxy {
   async write(settings: ProxySettings | undefined): Promise<ProxyOutcome> {
     await mkdir(this.#folder, { recursive: true });
     const objection = settings && (objectionTo(settings) ?? (await this.#redirector.check(settings)));
-    if (objection) return { is: "refused", reason: objection };
+    if (objection) return { is: "refused", ...objection };
     const before = { files: await this.#files(), settings: await this.read() };
     try {
       await this.#keep({ conf: settings && renderRedsocks(settings), noProxy: renderNoProxy(settings?.noProxy) });

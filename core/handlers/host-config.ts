@@ -49,7 +49,10 @@ export async function setHostConfig(
     // The proxy first: it may refuse, and then nothing has changed.
     if (settings.is !== "unchanged" && !isMissing(proxy)) {
       const written = await proxy.write(settings.is === "off" ? undefined : settings.proxy);
-      if (written.is === "refused") return api.unfit([{ path: "network.proxy", message: written.reason }]);
+      if (written.is === "refused") {
+        const path = ["network", "proxy", written.to].filter(Boolean).join(".");
+        return api.unfit([{ path, message: written.reason }]);
+      }
     }
     if (network.hostname !== undefined && !isMissing(hostname))
       await hostname.write(network.hostname || identity.uuid.slice(0, 7));

@@ -32,8 +32,14 @@ export interface ProxySettings {
   readonly noProxy?: readonly string[];
 }
 
-/** What became of new settings. Refused ones change nothing; `reason` says what was expected. */
-export type ProxyOutcome = { readonly is: "done" } | { readonly is: "refused"; readonly reason: string };
+/** What is wrong with which of the settings: `dns`, `noProxy.1`; empty: with all of them together. */
+export interface Objection {
+  readonly to: string;
+  readonly reason: string;
+}
+
+/** What became of new settings. Refused ones change nothing. */
+export type ProxyOutcome = { readonly is: "done" } | ({ readonly is: "refused" } & Objection);
 
 export interface Proxy {
   /** Undefined: no proxy. */
