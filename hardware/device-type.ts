@@ -32,12 +32,13 @@ const boards: readonly { readonly model: RegExp; readonly aarch64?: string; read
 
 /** balena's slug for the board, or the generic one of its architecture. */
 export function deviceType(hostRoot: string, arch: string): string {
-  const model = readModel(hostRoot);
+  const model = boardModel(hostRoot);
   const board = boards.find((one) => one.model.test(model));
   return (arch === "aarch64" ? board?.aarch64 : board?.arm) ?? `generic-${arch}`;
 }
 
-function readModel(hostRoot: string): string {
+/** What the board calls itself; empty where nothing says it. Source: the kernel's devicetree usage model. */
+export function boardModel(hostRoot: string): string {
   try {
     return readFileSync(join(hostRoot, "proc/device-tree/model"), "utf8");
   } catch {

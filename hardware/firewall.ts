@@ -57,10 +57,12 @@ const closedHost = (family: 4 | 6, { open, developer }: { open: string; develope
   "-j REJECT",
 ];
 
-/** Whether the kernel, and whoever confines the agent, let it filter packets. */
-export async function canFilter(run: Run): Promise<boolean> {
-  if (missingPrograms(["iptables-save", "iptables-restore"]).length > 0) return false;
-  return (await run("iptables-save", ["-t", "filter"])).code === 0;
+/** Why the agent cannot filter packets; undefined when the kernel, and whoever confines the agent, let it. */
+export async function whyNotFilter(run: Run): Promise<string | undefined> {
+  const [absent] = missingPrograms(["iptables-save", "iptables-restore"]);
+  if (absent !== undefined) return `there is no program ${absent}`;
+  const { code, stderr } = await run("iptables-save", ["-t", "filter"]);
+  return code === 0 ? undefined : stderr.trim();
 }
 
 export interface FirewallOptions {
@@ -74,6 +76,7 @@ export class IptablesFirewall implements Firewall {
   readonly #options: FirewallOptions;
   readonly #families: readonly (readonly [4 | 6, Iptables])[];
   #policy: FirewallPolicy | undefined;
+  #guarded = 0;
 
   constructor(options: FirewallOptions) {
     this.#options = options;
@@ -86,23 +89,26 @@ export class IptablesFirewall implements Firewall {
   }
 
   policy(): FirewallPolicy | undefined {
-    return this.#policy;
+    // With port 0 the system may choose the port after the rules were made.
+    return this.#guarded === this.#options.apiPort() ? this.#policy : undefined;
   }
 
   async set(policy: FirewallPolicy): Promise<void> {
-    for (const [family, tables] of this.#families) await tables.apply(this.#rules(family, policy));
+    const port = this.#options.apiPort();
+    for (const [family, tables] of this.#families) await tables.apply(this.#rules(family, policy, port));
     this.#policy = policy;
+    this.#guarded = port;
   }
 
   /** When the agent ends: what closes the host stays, what only guards the API goes with it. */
   async stop(): Promise<void> {
     if (!this.#policy || this.#policy.closed) return;
-    for (const [family, tables] of this.#families) await tables.remove(this.#rules(family, this.#policy));
+    for (const [family, tables] of this.#families)
+      await tables.remove(this.#rules(family, this.#policy, this.#guarded));
     this.#policy = undefined;
   }
 
-  #rules(family: 4 | 6, policy: FirewallPolicy): Ruleset {
-    const { apiPort, onLan } = this.#options;
-    return firewallRules(family, { ...policy, apiPort: apiPort(), onLan });
+  #rules(family: 4 | 6, policy: FirewallPolicy, apiPort: number): Ruleset {
+    return firewallRules(family, { ...policy, apiPort, onLan: this.#options.onLan });
   }
 }

@@ -2,7 +2,7 @@ import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Journal, JournalQuery } from "../core/ports/host.ts";
-import { canRun, findProgram } from "./pieces.ts";
+import { canRun, environment, findProgram } from "./run.ts";
 
 /** A program and its first arguments. */
 export type Command = readonly [string, ...(readonly string[])];
@@ -25,7 +25,9 @@ export function journalctl([program, ...first]: Command): Journal {
       // The same question without an answer: whether journalctl understands it, before a reader is told that all is well.
       const complaint = await complaintOf(program, [...first, ...toArguments({ ...query, follow: false, count: 0 })]);
       if (complaint !== undefined) return { refused: complaint };
-      return outputOf(spawn(program, [...first, ...toArguments(query)], { stdio: ["ignore", "pipe", "ignore"] }));
+      return outputOf(
+        spawn(program, [...first, ...toArguments(query)], { env: environment, stdio: ["ignore", "pipe", "ignore"] }),
+      );
     },
   };
 }
@@ -44,7 +46,7 @@ export function toArguments({ all, follow, count, unit, containerId, format, sin
 
 function complaintOf(program: string, args: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
-    execFile(program, args, (error, _, stderr) => {
+    execFile(program, args, { env: environment }, (error, _, stderr) => {
       if (!error) return resolve(undefined);
       // Anything but its own "no" is no fault of the question.
       if (error.code !== 1 || stderr === "") return reject(error);

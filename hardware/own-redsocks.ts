@@ -10,7 +10,7 @@ import { Iptables, type Ruleset } from "./iptables.ts";
 import { renderRedsocks } from "./redsocks-conf.ts";
 import type { Redirector } from "./redsocks.ts";
 import { readIfThere, replaceFile } from "./replace-file.ts";
-import { mustRun, searchPath, type Run } from "./run.ts";
+import { environment, mustRun, type Run } from "./run.ts";
 
 /**
  * Where redsocks really listens, the address being balenaOS's. At 127.0.0.1, what the stock file says, containers could
@@ -168,7 +168,7 @@ export class OwnRedsocks implements Redirector {
     const child = spawn("redsocks", ["-c", this.#conf], {
       detached: true,
       stdio: ["ignore", "ignore", "inherit"],
-      env: { PATH: searchPath },
+      env: environment,
     });
     const ended = new Promise<string>((resolve) => {
       child.once("error", (error) => resolve(error.message));

@@ -1,5 +1,5 @@
-import { accessSync, constants, existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Missing } from "../core/ports/index.ts";
 
 /** A piece of the host by which the agent works: what stands still without it, and how to have it. */
@@ -63,6 +63,11 @@ export const pieces = {
     toHaveIt:
       "apt-get install iptables iproute2, run the agent as root, and with --iptables yes on an engine in memory",
   },
+  bootConfig: {
+    name: "boot configuration",
+    without: "no HOST_CONFIG_ variables",
+    toHaveIt: "on a Raspberry Pi, give its config.txt as --boot-config",
+  },
 } as const satisfies Readonly<Record<string, Piece>>;
 
 /** For a port that lacks this piece. */
@@ -87,18 +92,3 @@ export function findBalenaConfig(hostRoot: string): string | undefined {
 /** A folder on the file system that holds images and volumes: balenaOS's, or Docker's. */
 export const findStorage = (hostRoot: string): string =>
   ["mnt/data", "var/lib/docker"].map((path) => join(hostRoot, path)).find((path) => existsSync(path)) ?? hostRoot;
-
-/** Where a program is. The administrator's are in no ordinary PATH. */
-export const findProgram = (name: string): string | undefined =>
-  [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"]
-    .map((folder) => join(folder, name))
-    .find(canRun);
-
-export function canRun(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}

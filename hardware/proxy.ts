@@ -15,8 +15,8 @@ export interface ProxyHost {
   readonly osSlug: string;
   readonly stateDir: string;
   readonly bus: Bus | undefined;
-  /** Whether the agent may set rules of iptables. */
-  readonly mayFilter: boolean;
+  /** Whether the agent sets rules of iptables. */
+  readonly canFilter: boolean;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -29,15 +29,14 @@ export interface FoundProxy {
 }
 
 /** How this host can have a proxy: balenaOS brings one, elsewhere it is ours. */
-export function findProxy({ hostRoot, osSlug, stateDir, bus, mayFilter, clock, log }: ProxyHost): FoundProxy | Missing {
+export function findProxy({ hostRoot, osSlug, stateDir, bus, canFilter, clock, log }: ProxyHost): FoundProxy | Missing {
   if (osSlug === "balena-os") {
     if (!bus) return missing(pieces.bus);
     const folder = join(hostRoot, "mnt/boot/system-proxy");
     const redirector = osRedirector((unit) => restartUnit(bus, unit));
     return { proxy: new Redsocks(folder, redirector, log), stop: () => Promise.resolve() };
   }
-  if (!mayFilter || missingPrograms(["iptables-save", "iptables-restore", "ip"]).length > 0)
-    return missing(pieces.iptables);
+  if (!canFilter || missingPrograms(["ip"]).length > 0) return missing(pieces.iptables);
   if (missingPrograms(["redsocks"]).length > 0) return missing(pieces.redsocks);
   const folder = join(stateDir, "system-proxy");
   const redirector = new OwnRedsocks(folder, { clock, log, run });

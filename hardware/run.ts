@@ -17,12 +17,23 @@ export type Run = (
 ) => Promise<Ran>;
 
 /** The administrator's programs are in no ordinary PATH. */
-export const searchPath = [process.env["PATH"] ?? "", "/usr/sbin", "/sbin"].filter(Boolean).join(delimiter);
+const searchPath = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"].filter(Boolean);
+
+/** For programs that we start; what they say is for us, so not in the user's language. */
+export const environment = { ...process.env, PATH: searchPath.join(delimiter), LC_ALL: "C.UTF-8" };
+
+/** Where a program is. */
+export const findProgram = (name: string): string | undefined =>
+  searchPath.map((folder) => join(folder, name)).find(canRun);
+
+/** Those of these programs that are not installed. */
+export const missingPrograms = (names: readonly string[]): string[] =>
+  names.filter((name) => findProgram(name) === undefined);
 
 export const run: Run = (command, args, { input = "", timeoutMs = 30_000 } = {}) =>
   new Promise((resolve, reject) => {
-    const env = { ...process.env, PATH: searchPath, LC_ALL: "C" };
-    const child = spawn(command, args, { env, timeout: timeoutMs, stdio: ["pipe", "pipe", "pipe"] });
+    const options = { env: environment, timeout: timeoutMs } as const;
+    const child = spawn(command, args, { ...options, stdio: ["pipe", "pipe", "pipe"] });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
@@ -40,11 +51,7 @@ export async function mustRun(run: Run, command: string, args: readonly string[]
   throw new Error(`${[command, ...args].join(" ")} ended with ${code}: ${stderr.trim() || stdout.trim()}`);
 }
 
-/** Those of these programs that are not installed. */
-export const missingPrograms = (names: readonly string[]): string[] =>
-  names.filter((name) => !searchPath.split(delimiter).some((folder) => isExecutable(join(folder, name))));
-
-function isExecutable(file: string): boolean {
+export function canRun(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
     return true;

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { networkInterfaces, release, uptime, type NetworkInterfaceInfo } from "node:os";
 import { join } from "node:path";
 import type { System } from "../core/ports/host.ts";
@@ -10,8 +10,11 @@ const virtual = /^(docker|br-|veth|supervisor|resin|balena|virbr|lo)/;
 /** Interfaces change seldom, and listing them costs more than all the rest of an answer. */
 const keptMs = 5_000;
 
-/** Addresses, and when the machine started, as the operating system tells. */
-export function nodeSystem(now: () => number): System {
+/** balenaOS has this file as long as its VPN is connected. Source: meta-balena, upscript.sh of openvpn. */
+const vpnNote = "run/openvpn/vpn_status/active";
+
+/** Addresses, when the machine started, and whether its VPN is up, as the operating system tells. */
+export function nodeSystem(hostRoot: string, now: () => number): System {
   let listed: { readonly at: number; readonly all: readonly NetworkInterfaceInfo[] } | undefined;
   const interfaces = () => {
     if (!listed || now() - listed.at > keptMs)
@@ -32,6 +35,7 @@ export function nodeSystem(now: () => number): System {
         .filter((address) => !/^(fe80:|169\.254\.)/i.test(address)),
     macAddresses: () => [...new Set(interfaces().map(({ mac }) => mac.toUpperCase()))],
     bootedAt: () => bootedAt,
+    vpnIsUp: () => existsSync(join(hostRoot, vpnNote)),
   };
 }
 

@@ -88,6 +88,8 @@ export interface System {
   macAddresses(): readonly string[];
   /** Milliseconds since the epoch. */
   bootedAt(): number;
+  /** Whether the operating system's VPN is connected. */
+  vpnIsUp(): boolean;
 }
 
 /** How the machine is doing. What it cannot tell is left out. */

@@ -17,7 +17,7 @@ import { BlinkingLed, type Light } from "../../hardware/led.ts";
 import { logind } from "../../hardware/logind.ts";
 import { hostMetrics } from "../../hardware/metrics.ts";
 import { findBalenaConfig, findBus, findStorage, missing, pieces } from "../../hardware/pieces.ts";
-import { canFilter, IptablesFirewall } from "../../hardware/firewall.ts";
+import { IptablesFirewall, whyNotFilter } from "../../hardware/firewall.ts";
 import { findProxy } from "../../hardware/proxy.ts";
 import { run } from "../../hardware/run.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
@@ -87,13 +87,10 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
   const fetch = async (request: Request) => (await assembled.promise).fetch(request);
   const listener = new Listener(fetch, settings.port, toListener);
   for (const host of addresses) await needed(`answer on ${host}, port ${settings.port}`, () => listener.listen(host));
-  const mayFilter = (settings.iptables ?? !embedded) && process.getuid?.() === 0;
-  const found = findProxy({ ...settings, osSlug: facts.osSlug, bus, mayFilter, clock, log });
-
-  const firewall =
-    mayFilter && (await canFilter(run))
-      ? new IptablesFirewall({ apiPort: () => listener.port, onLan: settings.listen.length > 0, run })
-      : undefined;
+  const canFilter = (settings.iptables ?? !embedded) && (await whyNotFilter(run)) === undefined;
+  const found = findProxy({ ...settings, osSlug: facts.osSlug, bus, canFilter, clock, log });
+  const onLan = settings.listen.length > 0;
+  const firewall = canFilter ? new IptablesFirewall({ apiPort: () => listener.port, onLan, run }) : undefined;
 
   const gateway: Gateway = {
     isOpen: () => openGateway !== undefined,
@@ -110,7 +107,7 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
     folders,
     store,
     log,
-    system: nodeSystem(() => clock.now()),
+    system: nodeSystem(hostRoot, () => clock.now()),
     metrics: hostMetrics(hostRoot, findStorage(hostRoot)),
     gateway: embedded ? { missing: "The embedded engine has no networks" } : gateway,
     power: bus ? logind(bus, hostRoot, clock) : missing(pieces.bus),

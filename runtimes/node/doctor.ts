@@ -1,9 +1,13 @@
+import { isMissing } from "../../core/ports/index.ts";
+import { findBootConfig } from "../../hardware/boot-config/index.ts";
 import { busAt, type Bus } from "../../hardware/bus.ts";
 import { hostnamed } from "../../hardware/hostname.ts";
+import { whyNotFilter } from "../../hardware/firewall.ts";
 import { findJournalctl } from "../../hardware/journal.ts";
 import { findLed } from "../../hardware/led-class.ts";
 import { canReboot } from "../../hardware/logind.ts";
-import { findBalenaConfig, findBus, findProgram, pieces, type Piece } from "../../hardware/pieces.ts";
+import { findBalenaConfig, findBus, pieces, type Piece } from "../../hardware/pieces.ts";
+import { findProgram, run } from "../../hardware/run.ts";
 import { machineFacts } from "../../hardware/system.ts";
 import type { Settings } from "./settings.ts";
 
@@ -42,7 +46,16 @@ export async function examine(settings: Settings): Promise<readonly Finding[]> {
       ),
       look(pieces.journal, () => findJournalctl(hostRoot)?.join(" ")),
       look(pieces.redsocks, () => findProgram("redsocks")),
-      look(pieces.iptables, () => findProgram("iptables-restore")),
+      look(pieces.iptables, async () => {
+        const why = await whyNotFilter(run);
+        if (why !== undefined) throw new Error(why);
+        return settings.iptables === false ? "switched off by --iptables no" : findProgram("iptables-restore");
+      }),
+      look(pieces.bootConfig, () => {
+        const found = findBootConfig(hostRoot, settings.bootConfig);
+        if (isMissing(found)) throw new Error(found.missing);
+        return `it takes ${found.prefix}…`;
+      }),
       look(pieces.led, () => ledFile ?? (ledGpio ? `line ${ledGpio.line} of ${ledGpio.chip}` : findLed(hostRoot))),
     ]);
   } finally {

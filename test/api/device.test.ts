@@ -303,6 +303,11 @@ describe("GET /v2/device/vpn", () => {
       json(200, { status: "success", vpn: { enabled, connected: false } }),
     );
   });
+
+  test("tells whether the operating system's is connected", async () => {
+    const device = await testDevice({ ports: { system: { ...memorySystem, vpnIsUp: () => true } } });
+    expect((await device.get("/v2/device/vpn")).json).toMatchObject({ vpn: { connected: true } });
+  });
 });
 
 describe("/v2/device/tags", () => {

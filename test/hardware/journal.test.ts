@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { findJournalctl, journalctl, toArguments } from "../../hardware/journal.ts";
-import { findProgram } from "../../hardware/pieces.ts";
+import { findProgram } from "../../hardware/run.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
 const nothing = {

@@ -30,9 +30,10 @@ describe("on a machine with nothing", () => {
     const findings = await examine(readSettings(await nothing(), {}));
     const host = findings.filter(({ name }) => name !== "redsocks" && name !== "iptables");
     expect(host.map(({ name, found }) => [name, found])).toEqual(
-      ["engine", "system bus", "systemd-logind", "systemd-hostnamed", "avahi-daemon", "journalctl", "LED"].map(
-        (name) => [name, undefined],
-      ),
+      [
+        ...["engine", "system bus", "systemd-logind", "systemd-hostnamed", "avahi-daemon", "journalctl", "LED"],
+        "boot configuration",
+      ].map((name) => [name, undefined]),
     );
     expect(findings.find(({ name }) => name === "systemd-logind")?.why).toMatch(
       /^The system bus at .* does not answer/,
@@ -44,7 +45,7 @@ describe("on a machine with nothing", () => {
     expect([code, stderr]).toEqual([0, ""]);
     const lines = stdout.trimEnd().split("\n");
     expect(lines[0]).toMatch(/^PIECE +FOUND +WITHOUT IT +TO HAVE IT$/);
-    expect(lines).toHaveLength(10);
+    expect(lines).toHaveLength(11);
     expect(lines[1]).toMatch(/^engine +no: .*ENOENT.* +nothing runs +install Docker/);
   });
 });
