@@ -1,10 +1,11 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { examine } from "../../runtimes/node/doctor.ts";
 import { readSettings } from "../../runtimes/node/settings.ts";
 import { noHost, startSystemdHost } from "../support/systemd-host.ts";
 
 test.skipIf(noHost)("the doctor finds the pieces of a real systemd machine", async () => {
   const host = await startSystemdHost({ hostname: "patient" });
+  onTestFinished(host.remove);
   const root = await host.root();
   const find = async () => {
     const findings = await examine(readSettings(["--host-root", root, "--bus", host.busAddress], {}));

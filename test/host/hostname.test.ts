@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { noHost, startSystemdHost, type SystemdHost } from "../support/systemd-host.ts";
 import { startAgentOn } from "./agent-on-host.ts";
 
@@ -8,7 +8,9 @@ const naming = (hostname: unknown) => ({ network: { hostname } });
 
 let host: SystemdHost;
 beforeAll(async () => {
-  if (!noHost) host = await startSystemdHost({ hostname: "before", until: afterAll });
+  if (noHost) return undefined;
+  host = await startSystemdHost({ hostname: "before" });
+  return host.remove;
 });
 
 describe.skipIf(noHost)("the name of a plain systemd machine", () => {

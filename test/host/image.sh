@@ -7,7 +7,7 @@ set -euo pipefail
 image="fairlead-test/systemd-host:$(sha256sum "$0" | cut -c1-12)"
 docker image inspect "$image" >/dev/null 2>&1 && exit 0
 
-packages=systemd,systemd-sysv,dbus,libpam-systemd,polkitd,avahi-daemon,iproute2,iptables,redsocks,procps,netcat-openbsd
+packages=systemd,systemd-sysv,dbus,libpam-systemd,polkitd,avahi-daemon,iproute2,iptables,redsocks,procps,docker.io
 suite=bookworm
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 cache=${FAIRLEAD_TEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/fairlead-test}
@@ -43,10 +43,20 @@ rm -f "$root/var/lib/dbus/machine-id"
 mkdir -p "$root/var/log/journal" "$root/etc/systemd/journald.conf.d"
 printf '[Journal]\nStorage=persistent\n' >"$root/etc/systemd/journald.conf.d/host.conf"
 
+# An engine, for the tests that start it. It logs to the journal, and its limits are those of the container.
+rm -f "$units"/*.wants/{docker,containerd}.*
+mkdir -p "$root/etc/docker" "$units"/{docker,containerd}.service.d
+echo '{ "log-driver": "journald", "hosts": ["unix:///run/dbus/docker.sock"] }' >"$root/etc/docker/daemon.json"
+printf '[Service]\nLimitNOFILE=\nLimitNPROC=\nLimitCORE=\nOOMScoreAdjust=\n' |
+  tee "$units/containerd.service.d/host.conf" >"$units/docker.service.d/host.conf"
+printf 'ExecStart=\nExecStart=/usr/sbin/dockerd\n' >>"$units/docker.service.d/host.conf"
+
 cat >"$root/sbin/host-init" <<'INIT'
 #!/bin/sh
 # The engine mounts control groups read-only in a container that is not privileged; systemd needs its own tree.
 mount -o remount,bind,rw /sys/fs/cgroup/systemd 2>/dev/null || mount -o remount,bind,rw /sys/fs/cgroup
+# An engine in here needs all of them.
+[ -z "$with_engine" ] || for one in /sys/fs/cgroup/*/; do mount -o remount,bind,rw "$one"; done
 # The engine binds this file; hostnamed replaces it by renaming another, which fails on a mount.
 name=$(cat /etc/hostname)
 umount /etc/hostname && [ -s /etc/hostname ] || echo "$name" >/etc/hostname

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { journalctl } from "../../hardware/journal.ts";
 import { noHost, startSystemdHost, type SystemdHost } from "../support/systemd-host.ts";
 import { wait } from "../support/wait.ts";
@@ -22,9 +22,10 @@ async function withEntries(host: SystemdHost): Promise<void> {
 
 let host: SystemdHost;
 beforeAll(async () => {
-  if (noHost) return;
-  host = await startSystemdHost({ until: afterAll });
+  if (noHost) return undefined;
+  host = await startSystemdHost();
   await withEntries(host);
+  return host.remove;
 });
 
 async function start() {

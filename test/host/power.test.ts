@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../core/ports/clock.ts";
 import { busAt } from "../../hardware/bus.ts";
 import { logind } from "../../hardware/logind.ts";
@@ -19,7 +19,9 @@ const actions = [
 
 let host: SystemdHost;
 beforeAll(async () => {
-  if (!noHost) host = await startSystemdHost({ until: afterAll });
+  if (noHost) return undefined;
+  host = await startSystemdHost();
+  return host.remove;
 });
 beforeEach(() => host?.start());
 
@@ -92,6 +94,7 @@ describe.skipIf(noHost)("reboot and shutdown", () => {
 
   test("when logind is not there say so, and the services come back", async () => {
     const crippled = await startSystemdHost();
+    onTestFinished(crippled.remove);
     await crippled.run("systemctl", "mask", "--now", "systemd-logind.service");
     const agent = await startAgentOn(crippled);
     await agent.runService();

@@ -3,7 +3,6 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
-import { onTestFinished } from "vitest";
 import * as z from "zod";
 import { wait } from "./wait.ts";
 
@@ -30,6 +29,8 @@ export interface SystemdHost {
   /** Its root folder as seen from here; another one after each start. */
   readonly root: () => Promise<string>;
   readonly busAddress: string;
+  /** The address of its engine. */
+  readonly dockerHost: string;
   /** Runs a command line in it, as root; what it printed. Throws when it fails. */
   readonly run: (...command: readonly string[]) => Promise<string>;
   /** Resolves when it has ended, with how. */
@@ -38,13 +39,20 @@ export interface SystemdHost {
   readonly isRunning: () => Promise<boolean>;
   /** Starts it again, with its files kept: the next boot. Nothing happens when it runs. */
   readonly start: () => Promise<void>;
+  readonly remove: () => Promise<void>;
 }
 
-/** Boots one, which is gone after the test, or after what `until` says. */
+interface HostOptions {
+  readonly hostname?: string;
+  /** Whether it has an engine that runs; starting one takes some seconds. */
+  readonly withEngine?: boolean;
+}
+
+/** Boots one. */
 export async function startSystemdHost({
   hostname = "abc1234",
-  until = onTestFinished,
-}: { hostname?: string; until?: (remove: () => Promise<void>) => void } = {}): Promise<SystemdHost> {
+  withEngine = false,
+}: HostOptions = {}): Promise<SystemdHost> {
   const docker = new Docker();
   const bus = mkdtempSync(join(tmpdir(), "fairlead-bus-"));
   // Not only root is on the bus.
@@ -52,17 +60,24 @@ export async function startSystemdHost({
   const HostConfig = {
     CgroupnsMode: "private",
     // Ends with the pid namespace in which it is called: a reboot is the container's own.
-    CapAdd: ["SYS_ADMIN", "NET_ADMIN", "SYS_BOOT"],
+    CapAdd: ["SYS_ADMIN", "NET_ADMIN", "SYS_BOOT", ...(withEngine ? ["SYS_PTRACE"] : [])],
     SecurityOpt: ["seccomp=unconfined", "apparmor=unconfined"],
     Tmpfs: { "/run": "exec", "/run/lock": "", "/tmp": "exec" },
     NetworkMode: "none",
     Binds: [`${bus}:/run/dbus`],
+    // The engine sets sysctls, and its own storage cannot lie on that of the engine around it.
+    ...(withEngine && {
+      MaskedPaths: [],
+      ReadonlyPaths: [],
+      Mounts: [{ Type: "volume" as const, Target: "/var/lib/docker", Source: "" }],
+    }),
   };
-  const container = await docker.createContainer({ Image: image, Hostname: hostname, HostConfig });
-  until(async () => {
+  const Env = withEngine ? ["with_engine=1"] : [];
+  const container = await docker.createContainer({ Image: image, Hostname: hostname, Env, HostConfig });
+  const remove = async () => {
     await container.remove({ force: true, v: true });
     rmSync(bus, { recursive: true, force: true });
-  });
+  };
 
   async function run(...command: readonly string[]): Promise<string> {
     const exec = await container.exec({ Cmd: [...command], AttachStdout: true, AttachStderr: true, Tty: true });
@@ -81,11 +96,19 @@ export async function startSystemdHost({
     );
   }
 
-  await start();
+  try {
+    await start();
+    if (withEngine) await run("systemctl", "enable", "--now", "docker");
+  } catch (error) {
+    await remove();
+    throw error;
+  }
   return {
     run,
     start,
+    remove,
     busAddress: `unix:path=${join(bus, "system_bus_socket")}`,
+    dockerHost: `unix://${join(bus, "docker.sock")}`,
     root: async () => `/proc/${(await container.inspect()).State.Pid}/root`,
     ended: async () => {
       const { StatusCode } = Ended.parse(await container.wait());
