@@ -107,6 +107,25 @@ describe.skipIf(noHost)("reboot and shutdown", () => {
     expect(await crippled.isRunning()).toBe(true);
   });
 
+  test("when the machine refuses say so, and the services come back", async () => {
+    const strict = await startSystemdHost();
+    onTestFinished(strict.remove);
+    const logind = "org.freedesktop.login1";
+    const call = `send_destination="${logind}" send_interface="${logind}.Manager" send_member="ScheduleShutdown"`;
+    const rules = `<busconfig><policy context="mandatory"><deny ${call}/></policy></busconfig>`;
+    writeFileSync(join(await strict.root(), "etc/dbus-1/system.d/strict.conf"), rules);
+    await strict.run("systemctl", "reload", "dbus");
+    const agent = await startAgentOn(strict);
+    await agent.runService();
+    for (const [path] of actions) {
+      const answer = await agent.send("POST", path, {});
+      expect(answer.status).toBe(500);
+      expect(JSON.parse(answer.text)).toEqual({ Data: "", Error: expect.stringMatching(/^Rejected send message/) });
+      await wait("the service to run again", async () => (await agent.services()).includes("one running"));
+    }
+    expect(await strict.isRunning()).toBe(true);
+  });
+
   test("when there is no bus any more say so, and the services come back", async () => {
     const busAddress = "unix:path=/nonexistent/bus";
     const agent = await startAgentOn({ root: host.root, busAddress });
