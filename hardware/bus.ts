@@ -33,8 +33,9 @@ export function busAt(address: string): Bus {
   let connection: Promise<MessageBus> | undefined;
 
   const connect = async (): Promise<MessageBus> => {
-    const { createClient } = await import("dbus-native");
-    const bus = createClient({ busAddress: address });
+    // CommonJS: of a bundled one, there is only the default.
+    const { default: dbus } = await import("dbus-native");
+    const bus = dbus.createClient({ busAddress: address });
     // Whoever has called is told; nobody else needs to know.
     bus.connection.on("error", () => undefined);
     bus.connection.on("close", () => void (connection = undefined));
