@@ -204,7 +204,7 @@ export class DeviceSession extends DurableObject<Env> {
     const digest = key === undefined ? undefined : await digestOf(key);
     const expected = this.#enrolled?.keyDigest;
     if (digest === undefined || expected === undefined || !sameDigest(digest, expected))
-      return Response.json("The device's key is missing or not known", { status: 401 });
+      return Response.json(wrongKey, { status: 401 });
 
     // The newest connection wins: a device that dials again has lost the old one, even if nobody has told us.
     this.#dismiss(bye.replaced);
@@ -261,6 +261,8 @@ export class DeviceSession extends DurableObject<Env> {
     this.#line?.link.review();
   }
 }
+
+export const wrongKey = "The device's key is missing or not known";
 
 export const offline = "No online device(s) found";
 
