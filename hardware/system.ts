@@ -46,8 +46,10 @@ const architectures: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
 export function machineFacts(hostRoot: string) {
   const osRelease = readOsRelease(join(hostRoot, "etc/os-release"));
   const arch = architectures[process.arch] ?? process.arch;
+  const osVariant = (["dev", "prod"] as const).find((variant) => variant === osRelease["VARIANT_ID"]);
   return {
     arch,
+    ...(osVariant && { osVariant }),
     type: `generic-${arch}`,
     osVersion: osRelease["PRETTY_NAME"] ?? "Linux",
     osSlug: osRelease["ID"] ?? "linux",

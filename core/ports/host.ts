@@ -62,6 +62,27 @@ export interface System {
   bootedAt(): number;
 }
 
+/** How the machine is doing. What it cannot tell is left out. */
+export interface Metrics {
+  measure(): Promise<Measurements>;
+}
+
+/** All are whole numbers. */
+export interface Measurements {
+  readonly memoryUsedMb: number;
+  readonly memoryTotalMb: number;
+  /** Of the file system that holds images and volumes, and the device that holds that. */
+  readonly storageUsedMb?: number;
+  readonly storageTotalMb?: number;
+  readonly storageDevice?: string;
+  readonly cpuCelsius?: number;
+  /** Of all cores, since the last time that somebody asked. */
+  readonly cpuPercent: number;
+  readonly cpuId?: string;
+  /** Its power supply is too weak, now. */
+  readonly isUndervolted: boolean;
+}
+
 /** How services reach the API: an address of the host that their network has as its gateway. */
 export interface Gateway {
   isOpen(): boolean;

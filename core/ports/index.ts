@@ -1,8 +1,10 @@
 import type { Clock } from "./clock.ts";
+import type { Cloud } from "./cloud.ts";
 import type { Engine } from "./engine.ts";
 import type { Folders } from "./folders.ts";
-import type { Gateway, Hostname, Journal, Led, Power, Proxy, System } from "./host.ts";
+import type { Gateway, Hostname, Journal, Led, Metrics, Power, Proxy, System } from "./host.ts";
 import type { Log } from "./log.ts";
+import type { LogRing } from "./log-ring.ts";
 import type { Store } from "./store.ts";
 
 /** A port without an adapter on this machine, and what is missing, as a sentence. */
@@ -12,6 +14,12 @@ export interface Missing {
 
 export const isMissing = (port: object): port is Missing => "missing" in port;
 
+/** What speaking with a cloud takes. */
+export interface CloudPorts {
+  readonly ask: Cloud;
+  readonly ring: LogRing;
+}
+
 /** Everything that we need of the world. */
 export interface Ports {
   readonly clock: Clock;
@@ -20,6 +28,9 @@ export interface Ports {
   readonly store: Store;
   readonly log: Log;
   readonly system: System;
+  readonly metrics?: Metrics;
+  /** Absent: this device speaks with none. */
+  readonly cloud?: CloudPorts;
   readonly gateway: Gateway | Missing;
   readonly power: Power | Missing;
   readonly hostname: Hostname | Missing;

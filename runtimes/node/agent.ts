@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { CloudSettings } from "../../core/cloud/conversation.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 import { systemClock } from "../../core/ports/clock.ts";
@@ -9,10 +10,12 @@ import type { Log } from "../../core/ports/log.ts";
 import { createSupervisor, type Identity, type Supervisor } from "../../core/supervisor.ts";
 import { FileLed } from "../../hardware/led.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
+import { httpCloud } from "./cloud.ts";
 import { FileFolders, seenByEngine } from "./file-folders.ts";
 import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
 import { consoleLog } from "./log.ts";
 import { SettingsError, readSettings, type Settings } from "./settings.ts";
+import { SqliteLogRing } from "./sqlite-log-ring.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 
 /** A running agent that answers in somebody else's server. */
@@ -58,6 +61,9 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
   const engine = await chooseEngine(settings);
   const file = join(stateDir, engine instanceof EmbeddedEngine ? "embedded.sqlite" : "agent.sqlite");
   const store = await needed(`keep the state in ${file}`, () => new SqliteStore(file));
+  const { apiEndpoint } = settings.config;
+  const logsFile = file.replace(/\.sqlite$/, "-logs.sqlite");
+  const ring = apiEndpoint ? await needed(`keep logs in ${logsFile}`, () => new SqliteLogRing(logsFile)) : undefined;
   const engineRoot = await needed(`use ${hostRoot} as the host's root`, () => seenByEngine(hostRoot));
   const folders = new FileFolders(hostRoot, engineRoot);
   const led = ledFile === undefined ? undefined : new FileLed(ledFile, clock, log);
@@ -89,11 +95,13 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
     hostname: { missing: "This agent cannot read or set the host's name: it has no connection to systemd-hostnamed" },
     proxy: { missing: "This agent cannot configure a proxy: redsocks is not set up" },
     journal: { missing: "This agent cannot read the journal: journalctl is not set up" },
+    ...(apiEndpoint && ring && { cloud: { ask: httpCloud(apiEndpoint), ring } }),
     led: led ?? {
       missing: "There is no LED to blink: set LED_FILE to its brightness file, such as /sys/class/leds/ACT/brightness",
     },
   };
-  const supervisor = await createSupervisor(ports, identityOf(settings, listener.port, folders.root));
+  const identity = identityOf(settings, listener.port, folders.root);
+  const supervisor = await createSupervisor(ports, identity, cloudSettingsOf(settings));
   assembled.resolve(supervisor);
   supervisor.start();
 
@@ -103,9 +111,9 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
     engine,
     listener,
     stop: async () => {
-      supervisor.stop();
-      await Promise.all([listener.close(), led?.stop()]);
+      await Promise.all([supervisor.stop(), listener.close(), led?.stop()]);
       store.close();
+      ring?.close();
     },
   };
 }
@@ -135,6 +143,16 @@ async function chooseEngine({ engine, dockerHost }: Settings): Promise<Engine> {
       `No Docker engine answers at ${dockerHost ?? "/var/run/docker.sock"} (${messageOf(error)}). Start it, set DOCKER_HOST, or try with --engine embedded.`,
     );
   }
+}
+
+function cloudSettingsOf({ config }: Settings): CloudSettings {
+  const { apiKey: key, applicationId, userId, appUpdatePollInterval: pollIntervalMs, initialDeviceName } = config;
+  return {
+    ...(key &&
+      applicationId !== undefined && { provisioning: { key, applicationId, ...(userId !== undefined && { userId }) } }),
+    ...(pollIntervalMs !== undefined && { pollIntervalMs }),
+    ...(initialDeviceName && { initialName: initialDeviceName }),
+  };
 }
 
 function identityOf({ config, hostRoot, dockerHost }: Settings, apiPort: number, servicesFolder: string): Identity {
