@@ -63,7 +63,8 @@ export async function member(
 
 /** A cloud with one registered device. */
 export async function cloudWithDevice(): Promise<{ cloud: FakeCloud; known: FakeDevice }> {
-  const cloud = await startCloud();
+  const clock = new FastClock();
+  const cloud = await startCloud(() => clock.now());
   const known = cloud.addDevice(uuid, "device-key");
   known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "20000" };
   return { cloud, known };

@@ -81,7 +81,7 @@ const keyRequired = json(401, { error: "API key required" });
 const limitBytes = 512 * 1024;
 
 export class FakeCloud {
-  readonly fleet: { readonly id: number; readonly uuid: string; readonly key: string };
+  readonly fleet = { id: 1, uuid: "e9eb9c68bb8547caa6b002595b443009", key: "<provisioning-key>" } as const;
   readonly devices = new Map<string, FakeDevice>();
   /** By commit. */
   readonly releases = new Map<string, { readonly app: string; readonly images: ReadonlySet<string> }>();
@@ -92,12 +92,14 @@ export class FakeCloud {
   readonly #next: { readonly path: RegExp; readonly answer: Answer }[] = [];
   /** When lines came, of the last half second. */
   readonly #recentLines = new Map<string, number[]>();
+  readonly #now: () => number;
   #server: Server | undefined;
   #port = 0;
   #count = 0;
 
-  constructor(fleet = { id: 1, uuid: "e9eb9c68bb8547caa6b002595b443009", key: "<provisioning-key>" }) {
-    this.fleet = fleet;
+  /** `now`: milliseconds, of the time that the cloud's limits are about. */
+  constructor(now: () => number = () => Date.now()) {
+    this.#now = now;
   }
 
   get url(): string {
@@ -381,7 +383,7 @@ export class FakeCloud {
     const values = rows.map((row) => parse(Buffer.from(row)));
     const lines = values.flatMap((value) => LogEntry.safeParse(value).data ?? []);
 
-    const now = Date.now();
+    const now = this.#now();
     const recent = (this.#recentLines.get(uuid) ?? []).filter((at) => now - at < 450);
     this.#recentLines.set(uuid, [...recent, ...lines.map(() => now)]);
     const room = Math.max(0, 50 - recent.length);
@@ -400,8 +402,8 @@ export class FakeCloud {
 }
 
 /** A cloud that ends with the test. */
-export async function startCloud(): Promise<FakeCloud> {
-  const cloud = new FakeCloud();
+export async function startCloud(now?: () => number): Promise<FakeCloud> {
+  const cloud = new FakeCloud(now);
   await cloud.start();
   onTestFinished(() => cloud.stop());
   return cloud;
