@@ -32,7 +32,8 @@ interface Parts {
 const lingerMs = 1000;
 /** Who writes more than that within this time waits until it is written down. */
 const bufferBytes = 64 * 1024;
-const longestWaitMs = 300_000;
+/** The original's. */
+const patience = { firstMs: 5_000, limitMs: 300_000 };
 /** The cloud takes 55 seconds to refuse a device. */
 const timeoutMs = 60_000;
 
@@ -145,7 +146,7 @@ export class LogShipper implements LogKeeper {
       }
       failures++;
       if (failures === 1 && !signal.aborted) log.warn(`The logs wait for the cloud: ${outcome.why}`);
-      await clock.sleep(waitMs(failures, outcome, longestWaitMs, clock.random()), signal);
+      await clock.sleep(waitMs(failures, outcome, patience, clock.random()), signal);
     }
   }
 

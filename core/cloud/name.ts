@@ -13,7 +13,7 @@ interface Parts {
   readonly key: string;
 }
 
-const limitMs = 15 * 60_000;
+const patience = { firstMs: 15_000, limitMs: 15 * 60_000 };
 const timeoutMs = 59_000;
 
 /** Gives a device that has just registered the name that it is to have; later, its name is the cloud's. */
@@ -24,7 +24,7 @@ export async function tellName({ clock, ask, log, documents, key }: Parts, signa
     const { unsentName, ...told } = device;
     const trouble = await tell(unsentName, device.id);
     if (!trouble) return documents.write({ "cloud-device": told });
-    await clock.sleep(waitMs(failures, trouble, limitMs, clock.random()), signal);
+    await clock.sleep(waitMs(failures, trouble, patience, clock.random()), signal);
   }
 
   async function tell(name: string, id: number): Promise<Setback | undefined> {

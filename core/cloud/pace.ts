@@ -26,13 +26,19 @@ export const setback = (answer: CloudAnswer): Setback => ({
 /** Statuses after which the same question may be answered another time: the cloud is not well, or has too much to do. */
 export const isPassing = (status: number): boolean => status === 429 || status === 408 || status >= 500;
 
+/** How long the first wait is, and the longest. */
+export interface Patience {
+  readonly firstMs: number;
+  readonly limitMs: number;
+}
+
 /**
- * How long to wait after the n-th setback in a row (n from 1): 15, 30, 60… seconds up to a limit, but never shorter than
- * the cloud asks for. A fleet that has lost its cloud at one moment must not come back at one moment: up to half as much
- * again, by chance (0 ≤ x < 1).
+ * How long to wait after the n-th setback in a row (n from 1): each time twice as long up to a limit, but never shorter
+ * than the cloud asks for. A fleet that has lost its cloud at one moment must not come back at one moment: up to half as
+ * much again, by chance (0 ≤ x < 1).
  */
-export function waitMs(failures: number, setback: Setback, limitMs: number, chance: number): number {
-  const wait = Math.max(Math.min(15_000 * 2 ** Math.min(failures - 1, 20), limitMs), setback.retryAfterMs ?? 0);
+export function waitMs(failures: number, setback: Setback, { firstMs, limitMs }: Patience, chance: number): number {
+  const wait = Math.max(Math.min(firstMs * 2 ** Math.min(failures - 1, 20), limitMs), setback.retryAfterMs ?? 0);
   return Math.round(wait * (1 + chance / 2));
 }
 

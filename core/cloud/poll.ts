@@ -26,6 +26,8 @@ export function judgePoll(answer: CloudAnswer): Polled {
 }
 
 const shortestIntervalMs = 1000;
+/** The original's first wait after a failure; the longest is the interval. */
+const firstMs = 15_000;
 
 /** How often the cloud is asked: as the target state says, else as `givenMs` says, else as the original does. */
 export const intervalMs = (config: Readonly<Record<string, string>>, givenMs: number | undefined): number =>
@@ -85,7 +87,7 @@ export class Poll {
       failures = trouble ? failures + 1 : 0;
       await this.#alarm.sleep(
         trouble
-          ? waitMs(failures, trouble, this.#interval(), clock.random())
+          ? waitMs(failures, trouble, { firstMs, limitMs: this.#interval() }, clock.random())
           : nextPollMs(this.#interval(), clock.random()),
       );
     }

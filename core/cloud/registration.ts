@@ -84,7 +84,7 @@ interface Parts {
   readonly initialName: string | undefined;
 }
 
-const limitMs = 5 * 60_000;
+const patience = { firstMs: 5_000, limitMs: 5 * 60_000 };
 const timeoutMs = 59_000;
 const keyBytes = 16;
 
@@ -132,7 +132,7 @@ export class Registration {
       if (!trouble) return log.info("Registered with the cloud");
       if (trouble.why !== said && !signal.aborted) log.warn(`The device cannot be registered yet: ${trouble.why}`);
       said = trouble.why;
-      await this.#alarm.sleep(waitMs(failures, trouble, limitMs, clock.random()));
+      await this.#alarm.sleep(waitMs(failures, trouble, patience, clock.random()));
     }
   }
 

@@ -28,7 +28,7 @@ const reportPauseMs = 10_000;
 const metricsPauseMs = 300_000;
 /** Measuring costs something too. */
 const measurePauseMs = 60_000;
-const longestWaitMs = 900_000;
+const patience = { firstMs: 15_000, limitMs: 900_000 };
 const timeoutMs = 59_000;
 
 /** Source: recorded answers to `PATCH /device/v3/state`. Undefined: it may take the same another time. */
@@ -77,7 +77,7 @@ export class Reporter {
       }
       const trouble = await this.#send(fields, key, signal);
       failures = trouble ? failures + 1 : 0;
-      const wait = trouble ? waitMs(failures, trouble, longestWaitMs, clock.random()) : 0;
+      const wait = trouble ? waitMs(failures, trouble, patience, clock.random()) : 0;
       await clock.sleep(Math.max(reportPauseMs, wait), signal);
     }
   }

@@ -33,7 +33,7 @@ interface Parts {
   readonly key: () => string | undefined;
 }
 
-const limitMs = 15 * 60_000;
+const patience = { firstMs: 15_000, limitMs: 15 * 60_000 };
 const timeoutMs = 59_000;
 /** Somebody waits for the answer. */
 const readTimeoutMs = 5_000;
@@ -102,7 +102,7 @@ export class Tags {
         failures++;
         if (failures === 1 && !signal.aborted)
           log.warn(`The cloud cannot be told of the device's tags: ${outcome.why}`);
-        await clock.sleep(waitMs(failures, outcome, limitMs, clock.random()), signal);
+        await clock.sleep(waitMs(failures, outcome, patience, clock.random()), signal);
         continue;
       }
       failures = 0;
