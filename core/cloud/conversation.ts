@@ -126,6 +126,7 @@ export class Conversation {
         await part();
         broken = false;
       } catch (error) {
+        if (signal.aborted) return;
         log.warn(`The conversation with the cloud is interrupted: ${messageOf(error)}`);
         await clock.sleep(interruptionMs, signal);
       }

@@ -67,8 +67,14 @@ export function afterPosition(position: LogPosition | undefined): (timestamp: nu
   };
 }
 
-/** The position after one more line. Lines of two streams may come a little out of order; the latest time counts. */
+/** Between the lines of two streams there is less. */
+const disorderMs = 10_000;
+
+/**
+ * The position after one more line. Lines of two streams may come a little out of order, so the latest time counts; what
+ * is much older was written after somebody had set the clock back.
+ */
 export const nextPosition = (before: LogPosition | undefined, timestamp: number): LogPosition =>
-  before === undefined || timestamp > before.timestamp
+  before === undefined || timestamp > before.timestamp || timestamp < before.timestamp - disorderMs
     ? { timestamp, count: 1 }
     : { timestamp: before.timestamp, count: before.count + (timestamp === before.timestamp ? 1 : 0) };

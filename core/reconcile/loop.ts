@@ -158,9 +158,7 @@ export class Loop {
   }
 
   hasFailures(): boolean {
-    return (
-      this.#trouble.size > 0 || [...(this.view?.current.downloads.values() ?? [])].some(({ is }) => is === "failed")
-    );
+    return this.#trouble.size > 0 || [...this.#parts.downloads.state().values()].some(({ is }) => is === "failed");
   }
 
   /** Since when the engine could not be looked at, if so; milliseconds since the epoch. */

@@ -16,8 +16,8 @@ export function httpCloud(endpoint: string): Cloud {
         method,
         headers: {
           authorization: `Bearer ${key}`,
-          // Without one of ours, fetch adds "no-cache" to every request that has an If-None-Match.
-          "cache-control": "max-age=0",
+          // Without one of ours, fetch adds "no-cache" to whatever has an If-None-Match.
+          ...(headers?.["if-none-match"] && { "cache-control": "max-age=0" }),
           ...(packed && { "content-encoding": "gzip" }),
           ...headers,
         },

@@ -174,6 +174,10 @@ describe("a container's log that is read once more", () => {
     expect(positions.at(-1)).toEqual({ timestamp: 6, count: 3 });
     expect(positions.at(2)).toEqual({ timestamp: 5, count: 2 });
   });
+
+  test("follows a clock that was set back", () => {
+    expect(nextPosition({ timestamp: 20_000, count: 3 }, 9_999)).toEqual({ timestamp: 9_999, count: 1 });
+  });
   let position: ReturnType<typeof nextPosition> | undefined;
 });
 

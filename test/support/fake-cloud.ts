@@ -47,6 +47,7 @@ export interface Asked {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingMessage["headers"];
+  readonly body: string;
   readonly status: number;
 }
 
@@ -118,7 +119,10 @@ export class FakeCloud {
           /^Bearer (.+)$/i.exec(headers.authorization ?? "")?.[1] ?? url.searchParams.get("apikey") ?? undefined;
         const answer =
           this.#overridden(url) ?? this.#answer({ method, url, headers, key, body: Buffer.concat(chunks) });
-        this.asked.push({ method, path: url.pathname, headers, status: answer.status });
+        const packed = headers["content-encoding"] === "gzip";
+        const sent = Buffer.concat(chunks);
+        const text = packed ? unpacked(sent) : sent.toString();
+        this.asked.push({ method, path: url.pathname, headers, body: text, status: answer.status });
         response.writeHead(answer.status, answer.headers).end(answer.body);
       });
     });
@@ -407,6 +411,14 @@ export async function startCloud(now?: () => number): Promise<FakeCloud> {
   await cloud.start();
   onTestFinished(() => cloud.stop());
   return cloud;
+}
+
+function unpacked(bytes: Buffer): string {
+  try {
+    return gunzipSync(bytes).toString();
+  } catch {
+    return "";
+  }
 }
 
 /** Left out, the digest does not matter; given, it must be right. */
