@@ -19,9 +19,12 @@ export function retryAfterMs({ header }: Pick<CloudAnswer, "header">): number | 
 
 /** An answer that is no answer to the question: it failed, or there are too many questions. */
 export const setback = (answer: CloudAnswer): Setback => ({
-  why: `it answered ${answer.status}${answer.text.trim() && answer.text.length < 200 ? `: ${answer.text.trim()}` : ""}`,
+  why: [`it answered ${answer.status}`, ...sentence(answer.text)].join(": "),
   retryAfterMs: retryAfterMs(answer),
 });
+
+/** Pages of HTML are for browsers. */
+const sentence = (text: string): string[] => (/^[^<\s][^\n]{0,200}$/.test(text.trim()) ? [text.trim()] : []);
 
 /** Statuses after which the same question may be answered another time: the cloud is not well, or has too much to do. */
 export const isPassing = (status: number): boolean => status === 429 || status === 408 || status >= 500;

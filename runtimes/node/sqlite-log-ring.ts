@@ -13,6 +13,8 @@ export class SqliteLogRing implements LogRing {
   readonly #database: DatabaseSync;
   readonly #limitBytes: number;
   #bytes: number;
+  /** Numbers need only differ within one run: what is on its way ends with it. */
+  #last: number;
 
   /** `:memory:` keeps nothing. */
   constructor(file: string, { limitBytes = defaultBytes }: { readonly limitBytes?: number } = {}) {
@@ -23,16 +25,19 @@ export class SqliteLogRing implements LogRing {
     }
     this.#limitBytes = limitBytes;
     this.#database = new DatabaseSync(file);
+    // Every change writes whole pages, so small ones wear out a flash disk less.
     this.#database.exec(`
+      PRAGMA page_size = 1024;
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = NORMAL;
       PRAGMA journal_size_limit = 1048576;
-      CREATE TABLE IF NOT EXISTS lines (number INTEGER PRIMARY KEY AUTOINCREMENT, bytes INTEGER NOT NULL, text TEXT NOT NULL) STRICT;
+      CREATE TABLE IF NOT EXISTS lines (number INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, text TEXT NOT NULL) STRICT;
       CREATE TABLE IF NOT EXISTS positions (container TEXT PRIMARY KEY, timestamp INTEGER NOT NULL, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS lost (count INTEGER NOT NULL) STRICT;
       INSERT INTO lost SELECT 0 WHERE NOT EXISTS (SELECT * FROM lost);
     `);
     this.#bytes = this.#sum();
+    this.#last = Number(this.#database.prepare("SELECT max(number) AS last FROM lines").get()?.["last"] ?? 0);
   }
 
   async positions(): Promise<ReadonlyMap<string, LogPosition>> {
@@ -47,10 +52,10 @@ export class SqliteLogRing implements LogRing {
 
   async append(lines: readonly string[], positions: ReadonlyMap<string, LogPosition | undefined>): Promise<void> {
     this.#inTransaction(() => {
-      const add = this.#database.prepare("INSERT INTO lines (bytes, text) VALUES (?, ?)");
+      const add = this.#database.prepare("INSERT INTO lines VALUES (?, ?, ?)");
       for (const text of lines) {
         const bytes = Buffer.byteLength(text);
-        add.run(bytes, text);
+        add.run(++this.#last, bytes, text);
         this.#bytes += bytes;
       }
       const put = this.#database.prepare(

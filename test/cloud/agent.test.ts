@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { MemoryLogRing } from "../../core/embedded/ports.ts";
 import { startCloud } from "../support/fake-cloud.ts";
 import { cloudWithDevice, member, part, until, uuid } from "./fleet.ts";
 
@@ -188,6 +189,40 @@ describe("the target state", () => {
       BALENA_API_URL: cloud.url,
       RESIN_API_KEY: cloud.device(uuid).key,
     });
+  });
+});
+
+describe("a start with instant updates off", () => {
+  test("asks for the target state when it is time, and not before", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    known.target.config = {
+      RESIN_SUPERVISOR_INSTANT_UPDATE_TRIGGER: "false",
+      RESIN_SUPERVISOR_POLL_INTERVAL: "40000",
+    };
+    const first = await member(cloud, { key: "device-key" });
+    await until("it has its target", () => first.supervisor.targets.hasCloud());
+    await first.stop();
+    const polls = () => cloud.asked.filter(({ method }) => method === "GET").length;
+    const [before, from] = [polls(), Date.now()];
+    await member(cloud, { key: "device-key", store: first.store });
+    await until("it asks", () => polls() > before);
+    // 40 seconds, in a time that passes 40 times as fast.
+    expect(Date.now() - from).toBeGreaterThan(950);
+  });
+});
+
+describe("what goes wrong inside", () => {
+  test("ends no part of the conversation for good", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    const ring = new MemoryLogRing();
+    let isBroken = true;
+    const read = ring.read.bind(ring);
+    ring.read = (limit) => (isBroken ? Promise.reject(new Error("disk full")) : read(limit));
+    const device = await member(cloud, { key: "device-key", ring });
+    await until("it says so", () => device.log.lines.some((line) => line.includes("is interrupted: disk full")));
+    isBroken = false;
+    device.supervisor.logs.system("all is well");
+    await until("the log arrives", () => known.logs.some(({ message }) => message === "all is well"));
   });
 });
 

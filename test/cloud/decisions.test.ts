@@ -98,6 +98,11 @@ test("every recorded report is judged by its status", () => {
   for (const status of [408, 429, 500, 502, 503, 504]) expect(answeredBy({ status })).toBeUndefined();
 });
 
+test("a page of HTML is not told to anybody", () => {
+  const page = exchange("register", "register: body not json");
+  expect(judgeRegistration(answerOf(page))).toMatchObject({ is: "setback", why: "it answered 400" });
+});
+
 describe("how often", () => {
   test.each([
     // The config variable, what config.json says, the interval.

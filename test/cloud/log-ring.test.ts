@@ -45,6 +45,12 @@ describe.each<[string, (limitBytes: number) => Promise<LogRing>]>([
     await ring.acknowledge(first, 0);
     await ring.append(["b"], new Map());
     expect((await ring.read(all)).lines[0]?.number).toBeGreaterThan(first);
+    // What is on its way while all of it is lost must not take newer lines with it when it arrives.
+    const sent = (await ring.read(all)).lines[0]?.number ?? 0;
+    await ring.append(["x".repeat(2000)], new Map());
+    await ring.append(["c"], new Map());
+    await ring.acknowledge(sent, 0);
+    expect(await texts(ring)).toEqual(["c"]);
   });
 
   test("loses the oldest when there is no room, and counts them until that is acknowledged", async () => {
