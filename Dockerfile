@@ -12,5 +12,5 @@ ENV FAIRLEAD_HOST_ROOT=/host FAIRLEAD_STATE_DIR=/var/lib/fairlead
 VOLUME /var/lib/fairlead
 EXPOSE 48484
 HEALTHCHECK --start-period=10s CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.FAIRLEAD_PORT || 48484}/v1/healthy`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "/opt/fairlead/cli.js"]
+ENTRYPOINT ["/opt/fairlead/cli.js"]
 CMD ["agent"]

@@ -166,11 +166,11 @@ export class Loop {
     return this.#troubleSince;
   }
 
-  /** Resolves with the first look that begins from now on. */
-  async look(): Promise<View> {
+  /** Resolves with the first look that begins from now on; by itself, one that takes nothing for granted. */
+  async look({ fresh = true } = {}): Promise<View> {
     const before = this.#begun;
     do {
-      this.#again(true);
+      this.#again(fresh);
       await this.#looking;
     } while (!this.#stopped && this.#ended <= before && this.#troubleSince === undefined);
     if (this.view && this.#ended > before) return this.view;
@@ -187,7 +187,8 @@ export class Loop {
       return await result;
     } finally {
       this.#busy.delete(appId);
-      this.trigger();
+      this.#unsettled = true;
+      this.nudge();
     }
   }
 

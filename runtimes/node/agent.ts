@@ -105,16 +105,18 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
   assembled.resolve(supervisor);
   supervisor.start();
 
+  const stop = async (): Promise<void> => {
+    await Promise.all([supervisor.stop(), listener.close(), led?.stop()]);
+    store.close();
+    ring?.close();
+  };
+  let stopped: Promise<void> | undefined;
   return {
     fetch: supervisor.fetch,
     supervisor,
     engine,
     listener,
-    stop: async () => {
-      await Promise.all([supervisor.stop(), listener.close(), led?.stop()]);
-      store.close();
-      ring?.close();
-    },
+    stop: () => (stopped ??= stop()),
   };
 }
 

@@ -73,7 +73,8 @@ const targetState = (
   because,
 });
 const inThePostedForm = "it can be posted back unchanged: applications have the form in which they were posted";
-const defaults = {
+/** What a device answers of its config that nobody has set. */
+export const defaults = {
   SUPERVISOR_POLL_INTERVAL: "900000",
   SUPERVISOR_INSTANT_UPDATE_TRIGGER: "true",
   SUPERVISOR_LOCAL_MODE: "true",
