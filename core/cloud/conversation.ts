@@ -59,7 +59,8 @@ export class Conversation {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    const { ports, documents, settings, endpoint, givenKey, newcomer, targets } = parts;
+    const { ports, documents, settings, givenKey, newcomer, targets } = parts;
+    const endpoint = parts.endpoint.replace(/\/+$/, "");
     const { clock, log, cloud } = ports;
     const { uuid } = newcomer();
     const { ask, ring } = cloud;

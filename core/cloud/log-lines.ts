@@ -34,6 +34,9 @@ export const systemLine = (message: string, timestamp: number, isStdErr = false)
   isStdErr,
 });
 
+export const lossLine = (lost: number, now: number): CloudLine =>
+  systemLine(`Warning: ${lost} log lines were lost here: there was no room to keep them`, now, true);
+
 /** Of more lines at once, or within half a second, the cloud keeps the last 50, and answers 201. */
 export const batchLines = 50;
 export const batchPauseMs = 500;
@@ -42,16 +45,7 @@ export const batchBytes = 256 * 1024;
 
 /** The body that delivers these lines, with a line about those that were lost before them. */
 export const batchBody = (lines: readonly KeptLine[], lost: number, now: number): string =>
-  [
-    ...(lost > 0
-      ? [
-          JSON.stringify(
-            systemLine(`Warning: ${lost} log lines were lost here: there was no room to keep them`, now, true),
-          ),
-        ]
-      : []),
-    ...lines.map(({ text }) => text),
-  ]
+  [...(lost > 0 ? [JSON.stringify(lossLine(lost, now))] : []), ...lines.map(({ text }) => text)]
     .map((line) => `${line}\n`)
     .join("");
 

@@ -11,6 +11,7 @@ import {
   batchLines,
   batchPauseMs,
   containerLine,
+  lossLine,
   nextPosition,
   systemLine,
   type CloudLine,
@@ -32,6 +33,9 @@ interface Parts {
 const lingerMs = 1000;
 /** Who writes more than that within this time waits until it is written down. */
 const bufferBytes = 64 * 1024;
+/** What the agent says does not wait; on a full disk, this much of it does. */
+const longestBufferBytes = 256 * 1024;
+const fullDiskMs = 30_000;
 /** The original's. */
 const patience = { firstMs: 5_000, limitMs: 300_000 };
 /** The cloud takes 55 seconds to refuse a device. */
@@ -51,6 +55,9 @@ export class LogShipper implements LogKeeper {
   #moved = new Map<string, LogPosition | undefined>();
   #flushing: Promise<void> | undefined;
   #flushNow = new AbortController();
+  /** Lines for which there was not even room to wait. */
+  #unkept = 0;
+  readonly #stopped = new AbortController();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -94,12 +101,17 @@ export class LogShipper implements LogKeeper {
 
   /** Writes down what is still waiting for that. */
   async stop(): Promise<void> {
+    this.#stopped.abort();
     this.#flushNow.abort();
     await this.#flushing;
   }
 
   /** Undefined as long as there is room. */
   #keep(line: CloudLine): Promise<void> | undefined {
+    if (this.#bufferedBytes >= longestBufferBytes) {
+      this.#unkept++;
+      return this.#flushing;
+    }
     const text = JSON.stringify(line);
     this.#buffer.push(text);
     this.#bufferedBytes += text.length;
@@ -109,20 +121,33 @@ export class LogShipper implements LogKeeper {
   }
 
   async #flushSoon(): Promise<void> {
-    const { clock, ring, log } = this.#parts;
+    const { clock, log } = this.#parts;
     await clock.sleep(lingerMs, this.#flushNow.signal);
-    if (this.#bufferedBytes >= bufferBytes) this.#flushNow = new AbortController();
-    const [lines, moved] = [this.#buffer, this.#moved];
-    this.#buffer = [];
-    this.#bufferedBytes = 0;
-    this.#moved = new Map();
+    for (let isSaid = false; this.#buffer.length > 0; isSaid = true)
+      try {
+        await this.#flush();
+      } catch (error) {
+        if (!isSaid) log.warn(`Log lines for the cloud cannot be kept: ${messageOf(error)}`);
+        if (this.#stopped.signal.aborted) break;
+        await clock.sleep(fullDiskMs, this.#stopped.signal);
+      }
     this.#flushing = undefined;
-    try {
-      await ring.append(lines, moved);
-      this.#alarm.ring();
-    } catch (error) {
-      log.warn(`${lines.length} log lines for the cloud cannot be kept: ${messageOf(error)}`);
-    }
+    if (!this.#stopped.signal.aborted) this.#flushNow = new AbortController();
+  }
+
+  /** Writes down what waits for it; if that fails, it waits on. */
+  async #flush(): Promise<void> {
+    const { ring, clock } = this.#parts;
+    const count = this.#buffer.length;
+    const unkept = this.#unkept;
+    const lines = unkept === 0 ? this.#buffer : [...this.#buffer, JSON.stringify(lossLine(unkept, clock.now()))];
+    const moved = [...this.#moved];
+    await ring.append([...lines], new Map(moved));
+    this.#buffer = this.#buffer.slice(count);
+    this.#bufferedBytes = this.#buffer.reduce((sum, text) => sum + text.length, 0);
+    this.#unkept -= unkept;
+    for (const [id, position] of moved) if (this.#moved.get(id) === position) this.#moved.delete(id);
+    this.#alarm.ring();
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {

@@ -26,6 +26,7 @@ export function judgePoll(answer: CloudAnswer): Polled {
 }
 
 const shortestIntervalMs = 1000;
+const shortestTimeoutMs = 1000;
 /** The original's first wait after a failure; the longest is the interval. */
 const firstMs = 15_000;
 
@@ -103,7 +104,7 @@ export class Poll {
     const force = this.#force;
     this.#force = false;
     try {
-      const timeoutMs = numberOf(targets.cloudConfig(), "SUPERVISOR_API_REQUEST_TIMEOUT");
+      const timeoutMs = Math.max(shortestTimeoutMs, numberOf(targets.cloudConfig(), "SUPERVISOR_API_REQUEST_TIMEOUT"));
       const headers: Record<string, string> = this.#etag === undefined ? {} : { "if-none-match": this.#etag };
       const path = `/device/v3/${uuid}/state`;
       const polled = judgePoll(await ask({ method: "GET", path, key, headers, timeoutMs }, signal));
@@ -120,10 +121,10 @@ export class Poll {
           this.#say("The cloud does not know this device (any more); its target state stays as it is");
           return undefined;
         case "setback":
-          return this.#fail(polled, force);
+          return this.#fail(polled);
       }
     } catch (error) {
-      return this.#fail({ why: messageOf(error) }, force);
+      return this.#fail({ why: messageOf(error) });
     }
   }
 
@@ -140,8 +141,8 @@ export class Poll {
     changed(force);
   }
 
-  #fail(trouble: Setback, force: boolean): Setback {
-    this.#force ||= force;
+  /** Who wanted to override locks wanted it now, not whenever the cloud is back. */
+  #fail(trouble: Setback): Setback {
     this.#say(`The cloud cannot be asked for the target state: ${trouble.why}`);
     return trouble;
   }

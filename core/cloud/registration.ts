@@ -157,12 +157,7 @@ export class Registration {
           await this.#keep(judged.key, judged.id);
           return undefined;
         case "known":
-          if (!(await this.#isOurs(key, signal)))
-            return {
-              why: "it has a device with this uuid under another key; remove that one there, or put its key into config.json as deviceApiKey",
-            };
-          await this.#keep(key, undefined);
-          return undefined;
+          return await this.#claim(key, signal);
         case "keyTaken":
           await this.#forgetProposed();
           return { why: "the key that was made up for it is taken" };
@@ -174,12 +169,17 @@ export class Registration {
     }
   }
 
-  /** Whether the cloud knows the device by this key. For an unknown device it says 304 too, but without an ETag. */
-  async #isOurs(key: string, signal: AbortSignal): Promise<boolean> {
+  /** Keeps the key if the cloud knows the device by it. */
+  async #claim(key: string, signal: AbortSignal): Promise<Setback | undefined> {
     const { uuid } = this.#parts.newcomer();
     const path = `/device/v3/${uuid}/state`;
     const answer = await this.#parts.ask({ method: "GET", path, key, timeoutMs }, signal);
-    return answer.status === 200 || (answer.status === 304 && answer.header("etag") !== undefined);
+    if (answer.status === 200) return this.#keep(key, undefined).then(() => undefined);
+    return answer.status === 401
+      ? {
+          why: "it has a device with this uuid under another key; remove that one there, or put its key into config.json as deviceApiKey",
+        }
+      : setback(answer);
   }
 
   async #proposedKey(): Promise<string> {

@@ -15,15 +15,6 @@ export interface Tag {
 
 type Named = Readonly<Record<string, string>>;
 
-/** Which tags to send together, and what is left of what must be sent once they were taken, or one of them never will be. */
-export function afterSending(
-  sent: readonly string[],
-  unsent: readonly string[],
-  isOver: (name: string) => boolean,
-): string[] {
-  return unsent.filter((name) => !sent.includes(name) || !isOver(name));
-}
-
 interface Parts {
   readonly clock: Clock;
   readonly documents: Documents;
@@ -130,7 +121,7 @@ export class Tags {
   async #forget(sent: Named, outcome: "taken" | "refused"): Promise<void> {
     const { documents, log } = this.#parts;
     const [kept = {}, unsent = []] = await Promise.all([documents.read("tags"), documents.read("unsent-tags")]);
-    const left = afterSending(Object.keys(sent), unsent, (name) => kept[name] === sent[name]);
+    const left = unsent.filter((name) => !(name in sent) || kept[name] !== sent[name]);
     if (outcome === "refused") log.warn(`The cloud does not take the tag ${Object.keys(sent).join(", ")}`);
     const gone = outcome === "refused" ? Object.keys(sent).filter((name) => !left.includes(name)) : [];
     await documents.write({

@@ -99,6 +99,23 @@ describe("log lines", () => {
     expect(order.indexOf(warning ?? "")).toBeLessThan(order.indexOf(kept[0] ?? ""));
   });
 
+  test("that a full disk does not take wait until it does", async () => {
+    const { known, start, idOf } = await running();
+    const ring = new MemoryLogRing();
+    const append = ring.append.bind(ring);
+    let isFull = true;
+    ring.append = (...lines) => (isFull ? Promise.reject(new Error("disk full")) : append(...lines));
+    const device = await start({ ring });
+    const id = await idOf(device);
+    for (const message of numbers(0, 900)) device.engine.write(id, message);
+    const complaints = () => device.log.lines.filter((line) => line.includes("cannot be kept: disk full"));
+    await until("it says so", () => complaints().length > 0);
+    isFull = false;
+    await until("all are there", () => written(known).length >= 900);
+    expect(written(known)).toEqual(numbers(0, 900));
+    expect(complaints()).toHaveLength(1);
+  });
+
   test("of a service that ends at once arrive too", async () => {
     const { known, start } = await running();
     await start({ program: () => ({ lines: ["hello", "goodbye"], exit: { afterMs: 1, code: 0 } }) });
@@ -125,7 +142,7 @@ describe("log lines", () => {
     await idOf(device);
     known.target.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
     device.supervisor.cloud?.update({ force: false });
-    await until("it is in local mode", () => device.supervisor.targets.isLocalMode());
+    await until("nothing runs", async () => (await device.engine.look()).containers.length === 0);
     const before = known.logs.length;
     device.supervisor.logs.system("for the developer");
     known.target.config = {};
