@@ -10,6 +10,11 @@ export { endpoints } from "./api/index.ts";
 export type { Endpoint, Input, Reply } from "./api/endpoint.ts";
 
 export { isMissing, type Missing, type Ports } from "./ports/index.ts";
+export type { CloudPorts } from "./ports/index.ts";
+export type { Cloud, CloudAnswer, CloudRequest } from "./ports/cloud.ts";
+export type { KeptLine, LogPosition, LogRing } from "./ports/log-ring.ts";
+export type { CloudSettings } from "./cloud/conversation.ts";
+export type { Provisioning } from "./cloud/registration.ts";
 export { systemClock, type Clock } from "./ports/clock.ts";
 export { EngineError, type ContainerLine, type Engine, type EngineEvent, type EngineState } from "./ports/engine.ts";
 export type { Folders, LockResult } from "./ports/folders.ts";

@@ -1,6 +1,6 @@
 import type { Container } from "./model/container.ts";
 import type { Clock } from "./ports/clock.ts";
-import type { Engine } from "./ports/engine.ts";
+import type { ContainerLine, Engine } from "./ports/engine.ts";
 import type { Log } from "./ports/log.ts";
 
 /** One line of `GET /v2/local/logs` (the specification, "Stream local mode application logs from device"). */
@@ -15,22 +15,38 @@ export type LogLine =
     };
 
 /** A running container, and the service that its lines belong to. */
-export type LogSource = Pick<Container, "id" | "service" | "serviceId">;
+export type LogSource = Pick<Container, "id" | "service" | "serviceId" | "startedAt">;
+
+/** Who keeps the lines for the cloud, which may not be there now. */
+export interface LogKeeper {
+  /** Whether there is anybody to keep them for. */
+  wants(): boolean;
+  /** Since when a container's log is to be read, and where its lines go. Who writes too fast waits. */
+  open(source: LogSource): {
+    readonly since: number;
+    readonly take: (line: ContainerLine) => Promise<void> | undefined;
+  };
+  system(message: string): void;
+  /** No other containers are left. */
+  retain(ids: ReadonlySet<string>): void;
+}
 
 interface Parts {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly log: Log;
   readonly isLocalMode: () => boolean;
+  /** Absent: there is no cloud. */
+  readonly keeper?: LogKeeper | undefined;
 }
 
 /** A reader that does not keep up loses lines beyond this many bytes, and is told so. */
 const bufferBytes = 256 * 1024;
 
 /**
- * What the agent does and what the services write, for any number of readers. Containers are followed only while
- * somebody reads; a slow reader costs the others nothing. Outside local mode readers wait in silence: then the logs are
- * the cloud's.
+ * What the agent does and what the services write: in local mode for any number of readers, else for the cloud. Then
+ * readers wait in silence. Containers are followed only while somebody wants their lines; a slow reader costs the others
+ * nothing.
  */
 export class Logs {
   readonly #readers = new Set<Reader>();
@@ -41,14 +57,20 @@ export class Logs {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #isLocalMode: () => boolean;
-  #sources: readonly LogSource[] = [];
+  readonly #keeper: LogKeeper | undefined;
+  #running: readonly LogSource[] = [];
+  #ended: readonly LogSource[] = [];
+  /** What has ended and was read to its end, each time that it ran. */
+  readonly #readToEnd = new Set<string>();
   #readSince = 0;
+  #for: "readers" | "cloud" = "readers";
 
-  constructor({ engine, clock, log, isLocalMode }: Parts) {
+  constructor({ engine, clock, log, isLocalMode, keeper }: Parts) {
     this.#engine = engine;
     this.#clock = clock;
     this.#log = log;
     this.#isLocalMode = isLocalMode;
+    this.#keeper = keeper;
   }
 
   /** Something that the agent does: for the readers, and for the machine's log. */
@@ -63,10 +85,12 @@ export class Logs {
     this.#send({ message, isSystem: true, timestamp: this.#clock.now() });
   }
 
-  /** The containers that run now. */
-  setSources(sources: readonly LogSource[]): void {
-    this.#sources = sources;
-    if (this.#readers.size > 0) this.#follow();
+  /** The containers that run now, and those that have run. */
+  setSources(running: readonly LogSource[], ended: readonly LogSource[] = []): void {
+    this.#running = running;
+    this.#ended = ended;
+    this.#keeper?.retain(new Set([...running, ...ended].map(({ id }) => id)));
+    this.#follow();
   }
 
   /** A stream of NDJSON that begins now and ends when its reader leaves. */
@@ -86,29 +110,60 @@ export class Logs {
 
   stop(): void {
     for (const reader of [...this.#readers]) reader.end();
+    this.#unfollow(this.#followed.keys());
   }
 
   #send(line: LogLine): void {
     if (this.#isLocalMode()) for (const reader of this.#readers) reader.write(line);
+    else if ("isSystem" in line && this.#keeper?.wants()) this.#keeper.system(line.message);
   }
 
   #follow(): void {
-    const sources = this.#isLocalMode() ? this.#sources : [];
-    const running = new Set(sources.map(({ id }) => id));
-    this.#unfollow([...this.#followed.keys()].filter((id) => !running.has(id)));
-    for (const source of sources) if (!this.#followed.has(source.id)) void this.#followOne(source);
+    const localMode = this.#isLocalMode();
+    if ((this.#for === "readers") !== localMode) this.#unfollow(this.#followed.keys());
+    this.#for = localMode ? "readers" : "cloud";
+    const sources = localMode ? (this.#readers.size > 0 ? this.#running : []) : this.#forCloud();
+    const wanted = new Set(sources.map(({ id }) => id));
+    // The log of a container that is gone ends by itself, and its last lines say why it went.
+    if (localMode || !this.#keeper?.wants()) this.#unfollow([...this.#followed.keys()].filter((id) => !wanted.has(id)));
+    for (const source of sources)
+      if (!this.#followed.has(source.id))
+        void this.#followOne(source, (signal) => (localMode ? this.#read(source, signal) : this.#keep(source, signal)));
   }
 
-  async #followOne({ id, service, serviceId }: LogSource): Promise<void> {
+  /** What ran too shortly to be seen running has something to say too. */
+  #forCloud(): readonly LogSource[] {
+    if (!this.#keeper?.wants()) return [];
+    const unread = this.#ended.filter((source) => !this.#readToEnd.has(runOf(source)) || this.#followed.has(source.id));
+    return [...this.#running, ...unread];
+  }
+
+  async #read({ id, service, serviceId }: LogSource, signal: AbortSignal): Promise<void> {
+    // Not from its start: a container writes some milliseconds before the engine says that it has started.
+    const since = Math.max(this.#readSince, (this.#passedOn.get(id) ?? 0) + 1);
+    for await (const { message, isStdErr, timestamp } of this.#engine.logs(id, since, signal)) {
+      this.#passedOn.set(id, timestamp);
+      this.#send({ serviceName: service, serviceId, message, isStdErr, timestamp });
+    }
+  }
+
+  async #keep(source: LogSource, signal: AbortSignal): Promise<void> {
+    const kept = this.#keeper?.open(source);
+    if (!kept) return;
+    for await (const line of this.#engine.logs(source.id, kept.since, signal)) {
+      const written = kept.take(line);
+      if (written) await written;
+    }
+    if (signal.aborted || !this.#ended.some((one) => runOf(one) === runOf(source))) return;
+    this.#readToEnd.add(runOf(source));
+    for (const run of this.#readToEnd) if (!this.#ended.some((one) => runOf(one) === run)) this.#readToEnd.delete(run);
+  }
+
+  async #followOne({ id, service }: LogSource, read: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const end = new AbortController();
     this.#followed.set(id, end);
     try {
-      // Not from its start: a container writes some milliseconds before the engine says that it has started.
-      const since = Math.max(this.#readSince, (this.#passedOn.get(id) ?? 0) + 1);
-      for await (const { message, isStdErr, timestamp } of this.#engine.logs(id, since, end.signal)) {
-        this.#passedOn.set(id, timestamp);
-        this.#send({ serviceName: service, serviceId, message, isStdErr, timestamp });
-      }
+      await read(end.signal);
     } catch (error) {
       if (!end.signal.aborted) this.#log.warn(`The log of ${service} cannot be followed: ${String(error)}`);
     } finally {
@@ -123,6 +178,9 @@ export class Logs {
     }
   }
 }
+
+/** A container, each time that it runs. */
+const runOf = ({ id, startedAt }: LogSource): string => `${id} ${startedAt}`;
 
 class Reader {
   readonly stream: ReadableStream<Uint8Array>;

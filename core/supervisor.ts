@@ -1,3 +1,4 @@
+import { Conversation, type CloudSettings } from "./cloud/conversation.ts";
 import type { DeviceFacts } from "./compose/container.ts";
 import type { RequirementFacts } from "./compose/requirements.ts";
 import { createFetch, type Fetch } from "./http/fetch.ts";
@@ -10,6 +11,7 @@ import { Loop, type View } from "./reconcile/loop.ts";
 import { Memory } from "./reconcile/memory.ts";
 import { Observer } from "./reconcile/observe.ts";
 import { routes } from "./routes.ts";
+import { Tags } from "./cloud/tags.ts";
 import { Documents } from "./state/documents.ts";
 import { Keys } from "./state/keys.ts";
 import { Targets } from "./state/targets.ts";
@@ -25,6 +27,8 @@ export interface Identity extends Omit<DeviceFacts, "name" | "uuid"> {
   readonly osSlug: string;
   readonly kernelVersion: string;
   readonly l4tVersion?: string;
+  /** Whether the operating system is one for developing. */
+  readonly osVariant?: "dev" | "prod";
 }
 
 /** The assembled thing: what the handlers work with. */
@@ -38,38 +42,69 @@ export interface Supervisor {
   readonly applier: Applier;
   readonly loop: Loop;
   readonly logs: Logs;
+  readonly tags: Tags;
+  /** Absent: the device speaks with no cloud. */
+  readonly cloud: Conversation | undefined;
   /** What the last look showed; before the first one, a device with nothing on it. */
   readonly view: () => View;
   /** Answers the API; the same function for every way by which a request may come. */
   readonly fetch: Fetch;
   /** Begins to look after the containers. */
   readonly start: () => void;
-  /** Ends that; the containers go on. */
-  readonly stop: () => void;
+  /** Ends that; the containers go on. Resolves when everything is written down that is to be. */
+  readonly stop: () => Promise<void>;
 }
 
 /** Wires everything. Reads what earlier runs have kept, and touches nothing else before `start`. */
-export async function createSupervisor(ports: Ports, given: Identity): Promise<Supervisor> {
-  const { clock, engine, folders, store } = ports;
+export async function createSupervisor(
+  ports: Ports,
+  given: Identity,
+  cloudSettings: CloudSettings = {},
+): Promise<Supervisor> {
+  const { clock, engine, folders, store, log, system } = ports;
   const documents = new Documents(store);
   const identity = { ...given, uuid: given.uuid ?? (await keptUuid(documents, () => clock.token(16))) };
   const facts: RequirementFacts = { ...identity, supervisorVersion, deviceType: identity.type };
 
   const targets = new Targets(documents, { facts, uuid: identity.uuid, managed: identity.cloudUrl !== "" });
   const keys = new Keys(documents, clock);
-  const memory = new Memory(documents, ports.log);
-  await Promise.all([targets.load(), keys.load(), memory.load()]);
+  const memory = new Memory(documents, log);
+  const cloud =
+    ports.cloud && targets.managed
+      ? new Conversation({
+          ports: { ...ports, cloud: ports.cloud },
+          documents,
+          targets,
+          settings: cloudSettings,
+          endpoint: identity.cloudUrl,
+          givenKey: identity.cloudKey,
+          newcomer: () => ({ ...identity, supervisorVersion, macAddress: system.macAddresses().join(" ") }),
+          status: () => ({
+            ...identity,
+            supervisorVersion,
+            addresses: system.addresses(),
+            macAddresses: system.macAddresses(),
+            apiSecret: keys.global(),
+          }),
+          activity: memory.activity,
+        })
+      : undefined;
+  const { uuid } = identity;
+  const tags = cloud?.tags ?? new Tags({ clock, documents, log, ask: undefined, uuid, key: () => undefined });
+  await Promise.all([targets.load(), keys.load(), memory.load(), cloud?.load()]);
 
-  const logs = new Logs({ engine, clock, log: ports.log, isLocalMode: () => targets.isLocalMode() });
+  const logs = new Logs({ engine, clock, log, isLocalMode: () => targets.isLocalMode(), keeper: cloud?.shipper });
   const downloads = new Downloads(engine, clock, () => loop.nudge());
   const reboot = () => powerDown(supervisor, "reboot", { force: false, by: "device" });
   const applier = new Applier(ports, { memory, downloads, logs, reboot });
   const direction = () => {
     const target = targets.current();
-    return { target, device: { ...identity, name: target.name }, localMode: targets.isLocalMode() };
+    const cloudKey = cloud?.registration.key() ?? identity.cloudKey;
+    return { target, device: { ...identity, cloudKey, name: target.name }, localMode: targets.isLocalMode() };
   };
   const observer = new Observer(ports, { memory, keys, downloads });
-  const loop = new Loop({ clock, engine, observer, applier, downloads, logs, direction });
+  const looked = () => cloud?.reportSoon();
+  const loop = new Loop({ clock, engine, observer, applier, downloads, logs, direction, looked });
 
   const supervisor: Supervisor = {
     identity,
@@ -81,16 +116,21 @@ export async function createSupervisor(ports: Ports, given: Identity): Promise<S
     applier,
     loop,
     logs,
+    tags,
+    cloud,
     view: () => loop.view ?? loop.blankView(),
     fetch: (request, caller) => fetch(request, caller),
-    start: () =>
+    start: () => {
       void folders
         .clearLeftovers()
-        .catch((error: unknown) => ports.log.warn(`Old update locks cannot be removed: ${String(error)}`))
-        .then(() => loop.start()),
-    stop: () => {
+        .catch((error: unknown) => log.warn(`Old update locks cannot be removed: ${String(error)}`))
+        .then(() => loop.start());
+      cloud?.start({ logs, view: () => loop.view, changed: (force) => loop.retry({ force }) });
+    },
+    stop: async () => {
       loop.stop();
       logs.stop();
+      await cloud?.stop();
     },
   };
   const fetch = createFetch(routes, supervisor);

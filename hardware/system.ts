@@ -43,8 +43,10 @@ export function nodeSystem(hostRoot: string, now: () => number): System {
 export function machineFacts(hostRoot: string) {
   const osRelease = readOsRelease(join(hostRoot, "etc/os-release"));
   const arch = balenaArchitecture();
+  const osVariant = (["dev", "prod"] as const).find((variant) => variant === osRelease["VARIANT_ID"]);
   return {
     arch,
+    ...(osVariant && { osVariant }),
     type: deviceType(hostRoot, arch),
     osVersion: osRelease["PRETTY_NAME"] ?? "Linux",
     osSlug: osRelease["ID"] ?? "linux",

@@ -185,8 +185,9 @@ export function parseCloudTarget(body: unknown, facts: RequirementFacts, uuid: s
   const device = parsed.data[uuid];
   if (!device) return { ok: false, faults: [`expected the state of device ${uuid}, which is not in it`] };
   const apps = Object.entries(device.apps)
-    // The host's own releases are not containers of ours.
-    .filter(([, app]) => !app.is_host)
+    // The host's own releases are not containers of ours; nor is the original, which the cloud would have us run as soon as
+    // it knows a release of it of the version that we report.
+    .filter(([, app]) => !app.is_host && app.class !== "app")
     .map(([appUuid, app]): Draft => {
       const [commit, release] = Object.entries(app.releases)[0] ?? ["", undefined];
       const path = [uuid, "apps", appUuid, "releases", commit];

@@ -1,5 +1,6 @@
 import type { Ports } from "../ports/index.ts";
 import { systemClock, type Clock } from "../ports/clock.ts";
+import type { CloudSettings } from "../cloud/conversation.ts";
 import { createSupervisor, type Identity, type Supervisor } from "../supervisor.ts";
 import { EmbeddedEngine, type EmbeddedOptions } from "./engine.ts";
 import {
@@ -19,6 +20,7 @@ import {
 export interface MemoryDeviceOptions extends Omit<EmbeddedOptions, "clock"> {
   readonly clock?: Clock;
   readonly identity?: Partial<Identity>;
+  readonly cloudSettings?: CloudSettings;
   /** Ports to use instead of those in memory. */
   readonly ports?: Partial<Ports>;
 }
@@ -38,7 +40,7 @@ export interface MemoryDevice {
   readonly supervisor: Supervisor;
   /** Resolves when the target state is reached, as far as it can be without waiting for anything. */
   readonly settled: () => Promise<void>;
-  readonly stop: () => void;
+  readonly stop: () => Promise<void>;
 }
 
 export const memoryIdentity: Identity = {
@@ -61,6 +63,7 @@ export const memoryIdentity: Identity = {
 export async function createMemoryDevice({
   clock = systemClock,
   identity,
+  cloudSettings,
   ports,
   ...engineOptions
 }: MemoryDeviceOptions = {}): Promise<MemoryDevice> {
@@ -93,6 +96,7 @@ export async function createMemoryDevice({
       ...ports,
     },
     { ...memoryIdentity, ...identity },
+    cloudSettings,
   );
   supervisor.start();
   return {

@@ -7,6 +7,7 @@ export {
   MemoryHostname,
   MemoryLed,
   MemoryLog,
+  MemoryLogRing,
   MemoryPower,
   MemoryProxy,
   MemoryStore,

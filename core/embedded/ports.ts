@@ -15,6 +15,7 @@ import type {
   System,
 } from "../ports/host.ts";
 import type { Log } from "../ports/log.ts";
+import type { KeptLine, LogPosition, LogRing } from "../ports/log-ring.ts";
 import type { Store } from "../ports/store.ts";
 import { serviceKey } from "../reconcile/current.ts";
 
@@ -35,6 +36,48 @@ export class MemoryStore implements Store {
     return Promise.resolve();
   }
 }
+
+export class MemoryLogRing implements LogRing {
+  readonly #limitBytes: number;
+  readonly #positions = new Map<string, LogPosition>();
+  #lines: KeptLine[] = [];
+  #last = 0;
+  #lost = 0;
+
+  constructor(limitBytes = 5 * 1024 * 1024) {
+    this.#limitBytes = limitBytes;
+  }
+
+  positions(): Promise<ReadonlyMap<string, LogPosition>> {
+    return Promise.resolve(new Map(this.#positions));
+  }
+
+  append(lines: readonly string[], positions: ReadonlyMap<string, LogPosition | undefined>): Promise<void> {
+    for (const text of lines) this.#lines.push({ number: ++this.#last, text });
+    for (const [id, position] of positions)
+      if (position) this.#positions.set(id, position);
+      else this.#positions.delete(id);
+    for (; sizeOf(this.#lines) > this.#limitBytes; this.#lost++) this.#lines.shift();
+    return Promise.resolve();
+  }
+
+  read(limit: { readonly lines: number; readonly bytes: number }) {
+    const lines = this.#lines
+      .slice(0, limit.lines)
+      .filter((_, n, all) => n === 0 || sizeOf(all.slice(0, n + 1)) <= limit.bytes);
+    return Promise.resolve({ lines, lost: this.#lost });
+  }
+
+  acknowledge(upTo: number, lost: number): Promise<void> {
+    this.#lines = this.#lines.filter(({ number }) => number > upTo);
+    this.#lost -= lost;
+    return Promise.resolve();
+  }
+}
+
+const encoder = new TextEncoder();
+const sizeOf = (lines: readonly KeptLine[]): number =>
+  lines.reduce((sum, { text }) => sum + encoder.encode(text).byteLength, 0);
 
 export class MemoryFolders implements Folders {
   readonly root = "/tmp/balena-supervisor/services";

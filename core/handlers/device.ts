@@ -15,10 +15,15 @@ export function blink(_: Input<typeof api.blink>, { ports: { led } }: Supervisor
   return { status: 200 };
 }
 
-export function update({ body }: Input<typeof api.update>, { loop, targets }: Supervisor): Reply<typeof api.update> {
+/** What is known is tried again at once; what is not known yet, the cloud is asked for. */
+export function update(
+  { body }: Input<typeof api.update>,
+  { loop, targets, cloud }: Supervisor,
+): Reply<typeof api.update> {
   if (!body.force && !isOn(targets.current().config, "SUPERVISOR_INSTANT_UPDATE_TRIGGER"))
     return reply(202, "Accepted");
   loop.retry(body);
+  cloud?.update(body);
   return { status: 204 };
 }
 
@@ -41,10 +46,11 @@ async function goDown(
 
 /** The device, and its first application as if there were no other: that is how v1 sees the world. */
 export function device({ scope }: Input<typeof api.device>, supervisor: Supervisor): Reply<typeof api.device> {
-  const { loop, memory, identity, ports } = supervisor;
+  const { loop, memory, identity, ports, targets } = supervisor;
   const view = supervisor.view();
   const pending = !loop.isSettled();
-  const images = view.target.apps.flatMap((app) => app.services.map(({ image }) => image.name));
+  // The newest target state counts, also before the first look at it.
+  const images = targets.current().apps.flatMap((app) => app.services.map(({ image }) => image.name));
   const first = firstApp(view, (appId) => covers(scope, appId));
   const services = first ? reportServices(first.appId, first.app, view, memory.activity) : [];
   const progress = meanProgress(services);
@@ -79,15 +85,14 @@ export const vpn = (
     },
   });
 
-export async function tags(_: Input<typeof api.tags>, { documents }: Supervisor): Promise<Reply<typeof api.tags>> {
-  const kept = Object.entries((await documents.read("tags")) ?? {});
-  return reply(200, { status: "success", tags: kept.map(([name, value], n) => ({ id: n + 1, name, value })) });
+export async function tags(_: Input<typeof api.tags>, { tags }: Supervisor): Promise<Reply<typeof api.tags>> {
+  return reply(200, { status: "success", tags: [...(await tags.read())] });
 }
 
 export async function setTags(
   { body }: Input<typeof api.setTags>,
-  { documents }: Supervisor,
+  { tags }: Supervisor,
 ): Promise<Reply<typeof api.setTags>> {
-  await documents.write({ tags: { ...(await documents.read("tags")), ...body } });
+  await tags.set(body);
   return reply(202, { status: "success" });
 }

@@ -6,9 +6,11 @@ import type { Supervisor } from "../supervisor.ts";
 /** The service learns its new key when it is next applied; until then nothing restarts it. */
 export async function regenerateApiKey(
   { key }: Input<typeof api.regenerateApiKey>,
-  { keys }: Supervisor,
+  { keys, cloud }: Supervisor,
 ): Promise<Reply<typeof api.regenerateApiKey>> {
   const made = key === undefined ? undefined : await keys.regenerate(key);
+  // The global one is how the cloud calls the API.
+  cloud?.reportSoon();
   return made === undefined
     ? reply(503, failed("Expected the key to replace, as ?apikey= or in the Authorization header"))
     : reply(200, made);

@@ -9,6 +9,8 @@ export interface TargetState {
   /** Config variables by their bare name (`SUPERVISOR_…`, `HOST_…`), defaults left out. */
   readonly config: Readonly<Record<string, string>>;
   readonly apps: readonly App[];
+  /** Nobody has said yet what should run: whatever does, stays. */
+  readonly open?: true;
 }
 
 /** An application: one release of it. */

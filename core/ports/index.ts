@@ -1,9 +1,11 @@
 import type { BootConfig } from "./boot-config.ts";
 import type { Clock } from "./clock.ts";
+import type { Cloud } from "./cloud.ts";
 import type { Engine } from "./engine.ts";
 import type { Folders } from "./folders.ts";
 import type { Firewall, Gateway, Hostname, Journal, Led, Metrics, Power, Proxy, System } from "./host.ts";
 import type { Log } from "./log.ts";
+import type { LogRing } from "./log-ring.ts";
 import type { Store } from "./store.ts";
 import type { Tunnel } from "./tunnel.ts";
 
@@ -14,6 +16,12 @@ export interface Missing {
 
 export const isMissing = (port: object): port is Missing => "missing" in port;
 
+/** What speaking with a cloud takes. */
+export interface CloudPorts {
+  readonly ask: Cloud;
+  readonly ring: LogRing;
+}
+
 /** Everything that we need of the world. */
 export interface Ports {
   readonly clock: Clock;
@@ -23,6 +31,8 @@ export interface Ports {
   readonly log: Log;
   readonly system: System;
   readonly metrics: Metrics;
+  /** Absent: this device speaks with none. */
+  readonly cloud?: CloudPorts;
   readonly gateway: Gateway | Missing;
   readonly power: Power | Missing;
   readonly hostname: Hostname | Missing;

@@ -54,6 +54,8 @@ interface Parts {
   readonly downloads: Downloads;
   readonly logs: Logs;
   readonly direction: () => Direction;
+  /** Called after each look: what it showed may be new. */
+  readonly looked?: () => void;
 }
 
 /** Events come in swarms; one look answers for all of them. */
@@ -156,9 +158,7 @@ export class Loop {
   }
 
   hasFailures(): boolean {
-    return (
-      this.#trouble.size > 0 || [...(this.view?.current.downloads.values() ?? [])].some(({ is }) => is === "failed")
-    );
+    return this.#trouble.size > 0 || [...this.#parts.downloads.state().values()].some(({ is }) => is === "failed");
   }
 
   /** Since when the engine could not be looked at, if so; milliseconds since the epoch. */
@@ -294,7 +294,10 @@ export class Loop {
 
     const decided = plan(current, target);
     this.view = { current, target: accepted, plan: decided };
-    this.#parts.logs.setSources(current.containers.filter(({ state }) => state === "running"));
+    const [running, ended] = [true, false].map((runs) =>
+      current.containers.filter(({ state, startedAt }) => startedAt > 0 && (state === "running") === runs),
+    );
+    this.#parts.logs.setSources(running ?? [], ended);
     this.#forgetSettled(decided);
     if (!this.#paused) for (const [subject, steps] of decided) this.#act(subject, steps, current);
     this.#answerWaiters(decided, number);
@@ -302,6 +305,7 @@ export class Loop {
     if (!this.#lookAgain)
       this.#unsettled = this.#busy.size > 0 || [...decided.values()].some((steps) => steps.length > 0);
     this.#sleepUntilDue(decided, current.now);
+    this.#parts.looked?.();
   }
 
   #withTemporary(target: TargetState): TargetState {

@@ -20,6 +20,20 @@ export interface DocumentShapes {
   /** By container id: what the engine made of what we asked. */
   readonly tolerated: Readonly<Record<string, readonly Difference[]>>;
   readonly tags: Readonly<Record<string, string>>;
+  /** The keys of tags that the cloud has not been told of yet. */
+  readonly "unsent-tags": readonly string[];
+  readonly "cloud-device": CloudDevice;
+}
+
+/** As whom a cloud knows this device. */
+export interface CloudDevice {
+  readonly endpoint: string;
+  readonly key: string;
+  /** False: the key is proposed, and the cloud has not said yet that it has it. */
+  readonly registered: boolean;
+  readonly id?: number | undefined;
+  /** What it is to be called, until the cloud has been told. */
+  readonly unsentName?: string | undefined;
 }
 
 export interface Key {
@@ -47,6 +61,14 @@ const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N
   stopped: z.array(z.string()),
   tolerated: z.record(z.string(), z.array(z.object({ field: z.string(), from: z.json(), to: z.json() }))),
   tags: z.record(z.string(), z.string()),
+  "unsent-tags": z.array(z.string()),
+  "cloud-device": z.object({
+    endpoint: z.string(),
+    key: z.string(),
+    registered: z.boolean(),
+    id: z.number().optional(),
+    unsentName: z.string().optional(),
+  }),
 };
 
 /** The store, typed. What does not fit its shape (any more) counts as absent. */

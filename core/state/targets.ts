@@ -9,7 +9,11 @@ import type { Documents } from "./documents.ts";
 const LocalBody = z.object({ local: z.looseObject({ apps: z.record(z.string(), z.unknown()) }) });
 type LocalBody = z.output<typeof LocalBody>;
 
-const nothing: TargetState = { name: "local", config: {}, apps: [] };
+/** What may be done to a device that nobody has told yet what it should be: nothing. */
+const nothing: TargetState = { name: "local", config: {}, apps: [], open: true };
+
+/** A target state of the cloud's that was taken, and whether it is another one than before. */
+export type Taken = Extract<ParsedTarget, { ok: true }> & { readonly isNew: boolean };
 
 /**
  * The accepted target states: the developer's and the cloud's. Which one holds depends on local mode, in which a device
@@ -17,7 +21,7 @@ const nothing: TargetState = { name: "local", config: {}, apps: [] };
  */
 export class Targets {
   #local: { readonly body: LocalBody; readonly target: TargetState } | undefined;
-  #cloud: TargetState | undefined;
+  #cloud: { readonly body: object; readonly target: TargetState } | undefined;
   readonly #documents: Documents;
   readonly #facts: RequirementFacts;
   readonly #uuid: string;
@@ -42,18 +46,32 @@ export class Targets {
     const parsedLocal = local && parseLocalTarget(local, this.#facts, name ?? nothing.name);
     if (local && parsedLocal?.ok) this.#local = { body: LocalBody.parse(local), target: parsedLocal.target };
     const parsedCloud = cloud && parseCloudTarget(cloud, this.#facts, this.#uuid);
-    if (parsedCloud?.ok) this.#cloud = parsedCloud.target;
+    if (cloud && parsedCloud?.ok) this.#cloud = { body: cloud, target: parsedCloud.target };
   }
 
   isLocalMode(): boolean {
-    return !this.managed || isOn(this.#cloud?.config ?? {}, "SUPERVISOR_LOCAL_MODE");
+    return !this.managed || isOn(this.cloudConfig(), "SUPERVISOR_LOCAL_MODE");
+  }
+
+  /** Whether the cloud has said what the device should be. */
+  hasCloud(): boolean {
+    return this.#cloud !== undefined;
+  }
+
+  /** The cloud's config variables, also in local mode. */
+  cloudConfig(): Readonly<Record<string, string>> {
+    return this.#cloud?.target.config ?? {};
+  }
+
+  /** The cloud's target state as it was sent; undefined in local mode, in which it does not hold. */
+  cloudBody(): object | undefined {
+    return this.isLocalMode() ? undefined : this.#cloud?.body;
   }
 
   /** What holds now. */
   current(): TargetState {
-    if (!this.isLocalMode()) return this.#cloud ?? nothing;
-    const base = this.#cloud ?? nothing;
-    return this.#local?.target ?? { name: base.name, config: base.config, apps: [] };
+    const base = this.#cloud?.target ?? nothing;
+    return this.isLocalMode() ? (this.#local?.target ?? { ...base, apps: [] }) : base;
   }
 
   /** Takes a developer's target state, or says what is wrong with it; then the old one stands. */
@@ -66,13 +84,14 @@ export class Targets {
     return parsed;
   }
 
-  /** The same for the cloud's. */
-  async setCloud(body: object): Promise<ParsedTarget> {
+  /** The same for the cloud's. One that says the same as before is not written again. */
+  async setCloud(body: object): Promise<Taken | Extract<ParsedTarget, { ok: false }>> {
     const parsed = parseCloudTarget(body, this.#facts, this.#uuid);
     if (!parsed.ok) return parsed;
-    await this.#documents.write({ "cloud-target": body });
-    this.#cloud = parsed.target;
-    return parsed;
+    const isNew = JSON.stringify(body) !== JSON.stringify(this.#cloud?.body);
+    if (isNew) await this.#documents.write({ "cloud-target": body });
+    this.#cloud = { body, target: parsed.target };
+    return { ...parsed, isNew };
   }
 
   /** The current target in the form that `setLocal` takes, so that what was read can be given back unchanged. */

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { CloudSettings } from "../../core/cloud/conversation.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 import { isOn } from "../../core/model/config.ts";
@@ -23,10 +24,12 @@ import { IptablesFirewall, whyNotFilter } from "../../hardware/firewall.ts";
 import { findProxy } from "../../hardware/proxy.ts";
 import { run } from "../../hardware/run.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
+import { httpCloud } from "./cloud.ts";
 import { FileFolders, seenByEngine } from "./file-folders.ts";
 import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
 import { consoleLog } from "./log.ts";
 import { SettingsError, readSettings, type Settings } from "./settings.ts";
+import { SqliteLogRing } from "./sqlite-log-ring.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import { startTunnel, type RunningTunnel } from "./tunnel.ts";
 
@@ -74,6 +77,9 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
   const embedded = engine instanceof EmbeddedEngine;
   const file = join(stateDir, embedded ? "embedded.sqlite" : "agent.sqlite");
   const store = await needed(`keep the state in ${file}`, () => new SqliteStore(file));
+  const { apiEndpoint } = settings.config;
+  const logsFile = file.replace(/\.sqlite$/, "-logs.sqlite");
+  const ring = apiEndpoint ? await needed(`keep logs in ${logsFile}`, () => new SqliteLogRing(logsFile)) : undefined;
   const engineRoot = await needed(`use ${hostRoot} as the host's root`, () => seenByEngine(hostRoot));
   const folders = new FileFolders(hostRoot, engineRoot);
   const facts = machineFacts(hostRoot);
@@ -104,12 +110,10 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
   };
   let openGateway: string | undefined;
 
-  const { apiEndpoint, deviceApiKey } = settings.config;
   let running: RunningTunnel | undefined;
-  const tunnel: Tunnel | Missing =
-    apiEndpoint && deviceApiKey
-      ? { state: () => running?.state() ?? { is: "disconnected" } }
-      : { missing: "This device has joined no cloud: its config.json has no apiEndpoint, or no deviceApiKey" };
+  const tunnel: Tunnel | Missing = apiEndpoint
+    ? { state: () => running?.state() ?? { is: "disconnected" } }
+    : { missing: "This device has joined no cloud: its config.json has no apiEndpoint" };
 
   const ports: Ports = {
     clock,
@@ -131,26 +135,35 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
     journal: journal ? journalctl(journal) : missing(pieces.journal),
     led: led ?? missing(pieces.led),
     tunnel,
+    ...(apiEndpoint && ring && { cloud: { ask: httpCloud(apiEndpoint), ring } }),
   };
   const identity = identityOf(settings, facts, { apiPort: listener.port, servicesFolder: folders.root });
-  const supervisor = await createSupervisor(ports, identity);
+  const supervisor = await createSupervisor(ports, identity, cloudSettingsOf(settings));
   assembled.resolve(supervisor);
   supervisor.start();
   if (!isMissing(found)) await found.proxy.start();
-  if (apiEndpoint && deviceApiKey) {
-    const { fetch, identity, targets } = supervisor;
+  let stopped: Promise<void> | undefined;
+  const { fetch: answer, targets, cloud } = supervisor;
+  void cloud?.registration.known().then((key) => {
     const isWanted = () => isOn(targets.current().config, "SUPERVISOR_VPN_CONTROL");
-    running = startTunnel({ url: apiEndpoint, uuid: identity.uuid, key: deviceApiKey, fetch, clock, log, isWanted });
-  }
+    const { uuid } = supervisor.identity;
+    if (apiEndpoint && !stopped)
+      running = startTunnel({ url: apiEndpoint, uuid, key, fetch: answer, clock, log, isWanted });
+  });
 
   const stop = async (): Promise<void> => {
     running?.stop();
-    supervisor.stop();
-    await Promise.all([listener.close(), led?.stop(), isMissing(found) ? undefined : found.stop(), firewall?.stop()]);
+    await Promise.all([
+      supervisor.stop(),
+      listener.close(),
+      led?.stop(),
+      isMissing(found) ? undefined : found.stop(),
+      firewall?.stop(),
+    ]);
     bus?.close();
     store.close();
+    ring?.close();
   };
-  let stopped: Promise<void> | undefined;
   return {
     fetch: supervisor.fetch,
     supervisor,
@@ -185,6 +198,16 @@ async function chooseEngine({ engine, dockerHost }: Settings): Promise<Engine> {
       `No Docker engine answers at ${dockerHost ?? "/var/run/docker.sock"} (${messageOf(error)}). Start it, set DOCKER_HOST, or try with --engine embedded.`,
     );
   }
+}
+
+function cloudSettingsOf({ config }: Settings): CloudSettings {
+  const { apiKey: key, applicationId, userId, appUpdatePollInterval: pollIntervalMs, initialDeviceName } = config;
+  return {
+    ...(key &&
+      applicationId !== undefined && { provisioning: { key, applicationId, ...(userId !== undefined && { userId }) } }),
+    ...(pollIntervalMs !== undefined && { pollIntervalMs }),
+    ...(initialDeviceName && { initialName: initialDeviceName }),
+  };
 }
 
 function chooseLight({ ledFile, ledGpio, hostRoot }: Settings): Light | undefined {

@@ -82,6 +82,11 @@ const Given = z.object({
   "docker-host": z.string().optional(),
 });
 
+/** A number, which older tools write as text. */
+const IdNumber = z
+  .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: "expected a whole number of 0 or more" })
+  .refine((value) => Number.isInteger(value) && value >= 0, { error: "expected a whole number of 0 or more" });
+
 /** The fields of a balena config.json that mean something to us. */
 const ConfigJson = z.looseObject({
   uuid: z
@@ -90,8 +95,18 @@ const ConfigJson = z.looseObject({
     .optional(),
   deviceType: z.string().optional(),
   deviceArch: z.string().optional(),
-  apiEndpoint: z.string().optional(),
+  apiEndpoint: z
+    .string()
+    .regex(/^(https?:\/\/.+)?$/, { error: "expected the address of a cloud, such as https://api.balena-cloud.com" })
+    .optional(),
   deviceApiKey: z.string().optional(),
+  /** A provisioning key, and the fleet that it is for: with them, a device without a key of its own registers itself. */
+  apiKey: z.string().optional(),
+  applicationId: IdNumber.optional(),
+  userId: IdNumber.optional(),
+  initialDeviceName: z.string().optional(),
+  /** Milliseconds; holds until a target state says otherwise. */
+  appUpdatePollInterval: IdNumber.optional(),
   hostname: z.string().optional(),
 });
 export type ConfigJson = z.output<typeof ConfigJson>;

@@ -86,6 +86,11 @@ test("the host's own application is left out", () => {
   expect(parsed.ok && parsed.target.apps.map((app) => app.uuid)).toEqual(["u7"]);
 });
 
+test("the original, which the cloud gives to a device that reports one of its versions, is left out", () => {
+  const parsed = parse(state({ u7: fleet(), original: fleet({ s1: release() }, { id: 9, class: "app" }) }));
+  expect(parsed.ok && parsed.target.apps.map((app) => app.uuid)).toEqual(["u7"]);
+});
+
 test("an application without a release has no services", () => {
   expect(read(state({ u7: fleet({}) })).app).toMatchObject({ commit: "", releaseId: 0, services: [] });
 });

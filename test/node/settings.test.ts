@@ -142,6 +142,19 @@ describe("config.json", () => {
     expect(given([], { FAIRLEAD_CONFIG: file }).config).toMatchObject(expected);
   });
 
+  test("tells how to become a device of a cloud's; ids may be written as text", async () => {
+    const provisioning = {
+      apiEndpoint: "https://api.example.com",
+      apiKey: "provisioning",
+      initialDeviceName: "kitchen",
+      applicationId: "5",
+      userId: 2,
+      appUpdatePollInterval: "900000",
+    };
+    const { config } = given(["--config", await configured(JSON.stringify(provisioning))]);
+    expect(config).toEqual({ ...provisioning, applicationId: 5, appUpdatePollInterval: 900_000 });
+  });
+
   test.each(["{}", '{"uuid":"' + "0".repeat(62) + '"}'])("may be %s", async (text) => {
     expect(given(["--config", await configured(text)]).config).toEqual(JSON.parse(text));
   });
@@ -154,6 +167,9 @@ describe("config.json", () => {
     ['{"uuid":1}', /^FILE: uuid: .*expected string.*/],
     ['{"deviceType":3}', /^FILE: deviceType: .*expected string.*/],
     ['{"uuid":1,"apiEndpoint":2}', /^FILE: uuid: .*\nFILE: apiEndpoint: .*/],
+    ['{"apiEndpoint":"api.example.com"}', /^FILE: apiEndpoint: expected the address of a cloud, such as https:.*$/],
+    ['{"applicationId":"five"}', /^FILE: applicationId: expected a whole number of 0 or more$/],
+    ['{"appUpdatePollInterval":1.5}', /^FILE: appUpdatePollInterval: expected a whole number of 0 or more$/],
     ["[]", /^FILE: .*expected object.*/],
     ["null", /^FILE: .*expected object.*/],
   ])("that is %s is refused", async (text, message) => {

@@ -61,7 +61,7 @@ async function dial(to = fleet): Promise<Dialled> {
     uuid,
     stop: () => {
       tunnel.stop();
-      device.stop();
+      return device.stop();
     },
   };
   dialled.push(made);

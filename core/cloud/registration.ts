@@ -1,0 +1,210 @@
+import * as z from "zod";
+import type { Clock } from "../ports/clock.ts";
+import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
+import type { Log } from "../ports/log.ts";
+import type { Documents } from "../state/documents.ts";
+import { Alarm, setback, waitMs, type Setback } from "./pace.ts";
+
+/** What makes a machine a device of a fleet. */
+export interface Provisioning {
+  /** Good for nothing but to register. */
+  readonly key: string;
+  readonly applicationId: number;
+  readonly userId?: number;
+}
+
+/** What the cloud is told of the device when it registers. */
+export interface Newcomer {
+  readonly uuid: string;
+  readonly type: string;
+  readonly osVersion: string;
+  readonly osVariant?: string;
+  readonly supervisorVersion: string;
+  readonly macAddress: string;
+}
+
+/** What came of an attempt to register. */
+export type Registered =
+  | { readonly is: "done"; readonly key: string; readonly id: number }
+  /** There is a device with this uuid: perhaps this one, if an earlier answer was lost. */
+  | { readonly is: "known" }
+  /** The key that we made up is somebody's already. */
+  | { readonly is: "keyTaken" }
+  | ({ readonly is: "setback" } & Setback);
+
+const Answer = z.object({ id: z.int(), uuid: z.string(), api_key: z.string().min(1) });
+
+/** Source: recorded answers to `POST /device/register`. */
+export function judgeRegistration(answer: CloudAnswer): Registered {
+  const { status, text } = answer;
+  if (status === 409) return { is: /key\\?" must be unique/.test(text) ? "keyTaken" : "known" };
+  const parsed = status === 201 ? Answer.safeParse(parseJson(text)).data : undefined;
+  if (parsed) return { is: "done", key: parsed.api_key, id: parsed.id };
+  // Whatever it is, somebody may put it right in the cloud: a fleet of that id, a key that is good for it.
+  return { is: "setback", ...setback(answer) };
+}
+
+/** The body of `POST /device/register`. */
+export const registrationBody = (
+  { applicationId, userId }: Provisioning,
+  { uuid, type, osVersion, osVariant, supervisorVersion, macAddress }: Newcomer,
+  key: string,
+): object => ({
+  ...(userId !== undefined && { user: userId }),
+  application: applicationId,
+  device_type: type,
+  uuid,
+  api_key: key,
+  supervisor_version: supervisorVersion,
+  os_version: osVersion,
+  ...(osVariant && { os_variant: osVariant }),
+  ...(macAddress && { mac_address: macAddress }),
+});
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+interface Parts {
+  readonly documents: Documents;
+  readonly clock: Clock;
+  readonly ask: Cloud;
+  readonly log: Log;
+  readonly newcomer: () => Newcomer;
+  /** Of the cloud: what one has given us is for no other. */
+  readonly endpoint: string;
+  /** Of a device that is registered already. */
+  readonly givenKey: string;
+  readonly provisioning: Provisioning | undefined;
+  /** What a device is to be called that has registered just now. */
+  readonly initialName: string | undefined;
+}
+
+const patience = { firstMs: 5_000, limitMs: 5 * 60_000 };
+const timeoutMs = 59_000;
+const keyBytes = 16;
+
+/** The key by which the cloud knows this device: given, or got by registering and kept. */
+export class Registration {
+  readonly #parts: Parts;
+  readonly #alarm: Alarm;
+  #key: string | undefined;
+  readonly #known = Promise.withResolvers<string>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#alarm = new Alarm(parts.clock);
+  }
+
+  async load(): Promise<void> {
+    const { documents, givenKey, endpoint } = this.#parts;
+    const kept = await documents.read("cloud-device");
+    if (givenKey) this.#learn(givenKey);
+    else if (kept?.endpoint === endpoint && kept.registered) this.#learn(kept.key);
+  }
+
+  /** Undefined until the device is registered. */
+  key(): string | undefined {
+    return this.#key;
+  }
+
+  /** Resolves when the device is registered. */
+  known(): Promise<string> {
+    return this.#known.promise;
+  }
+
+  /** Registers if need be; resolves when that has come about, or the signal has fired. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { log, clock, provisioning } = this.#parts;
+    if (this.#key !== undefined) return;
+    if (!provisioning)
+      return log.warn(
+        "This device has no key for its cloud: put deviceApiKey, or apiKey and applicationId, into its config.json",
+      );
+    signal.addEventListener("abort", () => this.#alarm.ring(), { once: true });
+    let said = "";
+    for (let failures = 1; !signal.aborted; failures++) {
+      const trouble = await this.#attempt(provisioning, signal);
+      if (!trouble) return log.info("Registered with the cloud");
+      if (trouble.why !== said && !signal.aborted) log.warn(`The device cannot be registered yet: ${trouble.why}`);
+      said = trouble.why;
+      await this.#alarm.sleep(waitMs(failures, trouble, patience, clock.random()));
+    }
+  }
+
+  async #attempt(provisioning: Provisioning, signal: AbortSignal): Promise<Setback | undefined> {
+    const { ask, newcomer } = this.#parts;
+    try {
+      // Kept before it is sent: if the answer is lost, it is the cloud that has it.
+      const key = await this.#proposedKey();
+      const body = JSON.stringify(registrationBody(provisioning, newcomer(), key));
+      const headers = { "content-type": "application/json" };
+      const request = {
+        method: "POST",
+        path: "/device/register",
+        key: provisioning.key,
+        headers,
+        body,
+        timeoutMs,
+      } as const;
+      const judged = judgeRegistration(await ask(request, signal));
+      switch (judged.is) {
+        case "done":
+          await this.#keep(judged.key, judged.id);
+          return undefined;
+        case "known":
+          return await this.#claim(key, signal);
+        case "keyTaken":
+          await this.#forgetProposed();
+          return { why: "the key that was made up for it is taken" };
+        case "setback":
+          return judged;
+      }
+    } catch (error) {
+      return { why: messageOf(error) };
+    }
+  }
+
+  /** Keeps the key if the cloud knows the device by it. */
+  async #claim(key: string, signal: AbortSignal): Promise<Setback | undefined> {
+    const { uuid } = this.#parts.newcomer();
+    const path = `/device/v3/${uuid}/state`;
+    const answer = await this.#parts.ask({ method: "GET", path, key, timeoutMs }, signal);
+    if (answer.status === 200) return this.#keep(key, undefined).then(() => undefined);
+    return answer.status === 401
+      ? {
+          why: "it has a device with this uuid under another key; remove that one there, or put its key into config.json as deviceApiKey",
+        }
+      : setback(answer);
+  }
+
+  async #proposedKey(): Promise<string> {
+    const { documents, endpoint, clock } = this.#parts;
+    const kept = await documents.read("cloud-device");
+    if (kept?.endpoint === endpoint) return kept.key;
+    const key = clock.token(keyBytes);
+    await documents.write({ "cloud-device": { endpoint, key, registered: false } });
+    return key;
+  }
+
+  async #forgetProposed(): Promise<void> {
+    await this.#parts.documents.write({ "cloud-device": undefined });
+  }
+
+  async #keep(key: string, id: number | undefined): Promise<void> {
+    const { documents, endpoint, initialName: unsentName } = this.#parts;
+    await documents.write({ "cloud-device": { endpoint, key, registered: true, id, unsentName } });
+    this.#learn(key);
+  }
+
+  #learn(key: string): void {
+    this.#key = key;
+    this.#known.resolve(key);
+  }
+}
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

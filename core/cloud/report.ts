@@ -1,0 +1,137 @@
+import * as z from "zod";
+import { findImage } from "../model/image.ts";
+import type { Measurements } from "../ports/host.ts";
+import { reachedCommit, reportServices, updateStatus, type ServiceReport } from "../report.ts";
+import type { View } from "../reconcile/loop.ts";
+import type { Value } from "./difference.ts";
+
+/** What the cloud is told of the device: the fields of one device in `PATCH /device/v3/state`. */
+export type Report = Readonly<Record<string, Value>>;
+
+/** What a report says besides applications and metrics. */
+export interface DeviceStatus {
+  readonly osVersion: string;
+  readonly osVariant?: string | undefined;
+  readonly supervisorVersion: string;
+  readonly addresses: readonly string[];
+  readonly macAddresses: readonly string[];
+  readonly apiPort: number;
+  /** The key with which the cloud may call the API. */
+  readonly apiSecret: string;
+}
+
+/** In the words of the original's reports. No field is ever null that the cloud does not accept as null. */
+export const statusReport = (device: DeviceStatus): Report => ({
+  status: "Idle",
+  os_version: device.osVersion,
+  ...(device.osVariant !== undefined && { os_variant: device.osVariant }),
+  supervisor_version: device.supervisorVersion,
+  provisioning_progress: null,
+  provisioning_state: "",
+  ip_address: device.addresses.join(" "),
+  mac_address: device.macAddresses.join(" "),
+  api_port: device.apiPort,
+  api_secret: device.apiSecret,
+});
+
+/** The cloud refuses a whole report for one number that is not whole. */
+const whole = (value: number | undefined): number | null => (value === undefined ? null : Math.round(value));
+
+export const metricsReport = (measured: Measurements): Report => ({
+  memory_usage: whole(measured.memoryUsedMb),
+  memory_total: whole(measured.memoryTotalMb),
+  storage_block_device: measured.storageDevice ?? null,
+  storage_usage: whole(measured.storageUsedMb),
+  storage_total: whole(measured.storageTotalMb),
+  cpu_temp: whole(measured.cpuCelsius),
+  cpu_usage: whole(measured.cpuPercent),
+  cpu_id: measured.cpuId ?? null,
+  is_undervolted: measured.isUndervolted,
+});
+
+/** By how much a metric must have changed to be worth a report; those that are not here, by anything. */
+const steps: Readonly<Record<string, (now: Report) => number>> = {
+  cpu_usage: () => 20,
+  cpu_temp: () => 5,
+  memory_usage: ({ memory_total }) => Math.max(10, 0.05 * Number(memory_total ?? 0)),
+  storage_usage: ({ storage_total }) => Math.max(10, 0.01 * Number(storage_total ?? 0)),
+};
+
+/** The metrics, with those left as they were last told that have not moved much since. */
+export const steadyMetrics = (now: Report, told: Report): Report =>
+  Object.fromEntries(
+    Object.entries(now).map(([name, value]) => {
+      const before = told[name];
+      const step = steps[name]?.(now);
+      const isNear =
+        step !== undefined &&
+        typeof before === "number" &&
+        typeof value === "number" &&
+        Math.abs(value - before) < step;
+      return [name, isNear ? before : value];
+    }),
+  );
+
+const ImageTexts = z.record(
+  z.string(),
+  z.object({
+    apps: z.record(
+      z.string(),
+      z.object({
+        releases: z
+          .record(z.string(), z.object({ services: z.record(z.string(), z.object({ image: z.string() })).default({}) }))
+          .default({}),
+      }),
+    ),
+  }),
+);
+
+/**
+ * What each application of the target state has come to. Of each only the release that it should have: where one image
+ * belongs to two releases, the cloud refuses a report that names it under one of them, and its services that still run
+ * count as services of the new one that are not there yet. Images are named letter by letter as `body`, the target state
+ * as it was sent, has them: the cloud refuses a whole report for an image that it does not know.
+ */
+export function appsReport(view: View, activity: ReadonlyMap<string, string>, body: object, uuid: string): Value {
+  const texts = ImageTexts.safeParse(body).data?.[uuid]?.apps ?? {};
+  return Object.fromEntries(
+    view.target.apps.map((app) => {
+      if (app.commit === "") return [app.uuid, { releases: {} }];
+      const services = texts[app.uuid]?.releases[app.commit]?.services ?? {};
+      const reached = reachedCommit(app, view);
+      const wanted = reportServices(app.appId, app, view, activity).filter(({ name }) =>
+        app.services.some((service) => service.name === name),
+      );
+      return [
+        app.uuid,
+        {
+          ...(reached !== undefined && { release_uuid: reached }),
+          releases: {
+            [app.commit]: {
+              update_status: updateStatus(app, view),
+              services: Object.fromEntries(
+                wanted.map((service) => [
+                  service.name,
+                  {
+                    image: services[service.name]?.image ?? service.image,
+                    status: statusOfService(service, view),
+                    // Left out, an old number would stay.
+                    download_progress: service.downloadProgress,
+                  },
+                ]),
+              ),
+            },
+          },
+        },
+      ];
+    }),
+  );
+}
+
+/** A container made of another image is not this release's. */
+function statusOfService({ status, image, downloadProgress, container }: ServiceReport, view: View): string {
+  if (downloadProgress !== null) return "Downloading";
+  const id = findImage(view.current.images, image)?.id;
+  if (id === undefined) return "Downloading";
+  return container && container.spec.image !== id ? "Downloaded" : status;
+}

@@ -1,0 +1,388 @@
+import { describe, expect, test } from "vitest";
+import { MemoryLogRing } from "../../core/embedded/ports.ts";
+import { startCloud } from "../support/fake-cloud.ts";
+import { cloudWithDevice, member, part, until, uuid } from "./fleet.ts";
+
+/** The whole agent on the engine in memory, with a cloud that answers as the public one does, over real HTTP. */
+
+const web = "127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54";
+const db = `127.0.0.1:5000/v2/5f21fffe9215f95f8f119dea0cfd8845@sha256:${"ab".repeat(32)}`;
+const web2 = "127.0.0.1:5000/v2/f9ef1f42d7fc0ff0eb098c32dbc3edbe";
+
+const statuses = (device: { installs: Map<string, { status?: string | undefined }> }) =>
+  Object.fromEntries([...device.installs].map(([image, { status }]) => [image, status]));
+
+describe("a new device", () => {
+  test("registers, takes its target state, runs it, and says so", async () => {
+    const cloud = await startCloud();
+    const device = await member(cloud);
+    await until("it is registered", () => cloud.devices.has(uuid));
+    const known = cloud.device(uuid);
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web), db: part(2, db) } });
+    device.supervisor.loop.retry({ force: false });
+    expect((await device.fetch(update({}, device.supervisor.keys.global()))).status).toBe(204);
+    await until("both run and are reported", () => {
+      const found = statuses(known);
+      return found[web] === "Running" && found[db] === "Running";
+    });
+    expect(known.fields).toMatchObject({
+      status: "Idle",
+      supervisor_version: "19.0.5",
+      ip_address: "192.0.2.10",
+      api_secret: device.supervisor.keys.global(),
+    });
+    expect(known.runningRelease).toEqual({ [cloud.fleet.uuid]: "c1" });
+    expect(known.updateStatus).toEqual({ [cloud.fleet.uuid]: "done" });
+    expect(known.installs.get(web)?.progress).toBe(null);
+    expect(device.log.lines.join("\n")).not.toContain(known.key);
+  });
+
+  test("keeps the key with which it registered", async () => {
+    const cloud = await startCloud();
+    const first = await member(cloud);
+    await until("it polls", () => cloud.asked.some(({ path }) => path.endsWith("/state")));
+    await first.stop();
+    const before = cloud.asked.length;
+    await member(cloud, { store: first.store });
+    await until("it polls again", () => cloud.asked.length > before);
+    expect(cloud.asked.slice(before).map(({ path }) => path)).not.toContain("/device/register");
+    expect(cloud.asked.slice(before).every(({ status }) => status < 300)).toBe(true);
+  });
+
+  test("whose registration was answered to nobody is registered all the same", async () => {
+    const cloud = await startCloud();
+    const { store } = await member(cloud).then(async (device) => {
+      await until("it is registered", () => cloud.devices.has(uuid));
+      await device.stop();
+      return device;
+    });
+    const kept = cloud.device(uuid).key;
+    // As it was before the answer.
+    await store.write({ "cloud-device": { endpoint: cloud.url, key: kept, registered: false } });
+    const again = await member(cloud, { store });
+    await until("it knows", () => again.supervisor.cloud?.registration.key() === kept);
+  });
+
+  test("whose uuid is taken says what to do, and goes on trying", async () => {
+    const cloud = await startCloud();
+    cloud.addDevice(uuid, "somebody-else's");
+    const device = await member(cloud);
+    const tries = () => cloud.asked.filter(({ path }) => path === "/device/register").length;
+    await until("it has tried twice", () => tries() >= 2);
+    expect(device.log.lines.filter((line) => line.includes("under another key"))).toHaveLength(1);
+    cloud.devices.delete(uuid);
+    await until("it is registered", () => cloud.devices.has(uuid));
+  });
+
+  test("is called what its config.json says", async () => {
+    const cloud = await startCloud();
+    await member(cloud, {
+      cloudSettings: { provisioning: { key: cloud.fleet.key, applicationId: 1 }, initialName: "kitchen" },
+    });
+    await until("it has its name", () => cloud.devices.get(uuid)?.name === "kitchen");
+  });
+
+  test("leaves what it finds alone until it has a target state", async () => {
+    const { cloud } = await cloudWithDevice();
+    const first = await member(cloud, { key: "device-key" });
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+    first.supervisor.cloud?.update({ force: false });
+    await until("it runs", async () => (await first.engine.look()).containers.length === 1);
+    await first.settled();
+    await first.stop();
+    await cloud.stop();
+
+    // The same engine, and a store that knows nothing.
+    const second = await member(cloud, { key: "device-key", ports: { engine: first.engine } });
+    await second.settled();
+    const [container] = (await first.engine.look()).containers;
+    expect(container?.state).toBe("running");
+    await cloud.start();
+    second.supervisor.cloud?.update({ force: false });
+    await until("it has its target", () => second.supervisor.targets.hasCloud());
+    await second.settled();
+    expect((await first.engine.look()).containers).toMatchObject([{ id: container?.id, state: "running" }]);
+  });
+});
+
+const update = (body: object, key: string) =>
+  new Request("http://device/v1/update", {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
+    body: JSON.stringify(body),
+  });
+
+describe("the target state", () => {
+  test("is asked for with its ETag, and not sent again while it stays the same", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    await member(cloud, { key: "device-key" });
+    known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
+    const polls = () => cloud.asked.filter(({ method, path }) => method === "GET" && path.endsWith("/state"));
+    await until("it has asked four times", () => polls().length >= 4);
+    expect(polls().map(({ status }) => status)).toEqual([
+      200,
+      ...polls()
+        .slice(1)
+        .map(() => 304),
+    ]);
+  });
+
+  test("that cannot be used leaves the old one, and is told of once", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+    const device = await member(cloud, { key: "device-key" });
+    await until("it runs", async () => (await device.engine.look()).containers.length === 1);
+    cloud.setTarget(
+      uuid,
+      "c2",
+      { id: 2, services: { web: part(1, web2, { composition: { ports: ["abc"] } }) } },
+      { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" },
+    );
+    device.supervisor.cloud?.update({ force: false });
+    const faults = () => device.log.lines.filter((line) => line.includes("cannot be used"));
+    await until("it says so", () => faults().length > 0);
+    expect(faults()[0]).toContain(`${uuid}.apps.${cloud.fleet.uuid}.releases.c2.services.web.composition.ports`);
+    const before = cloud.asked.length;
+    device.supervisor.cloud?.update({ force: false });
+    await until("it asks again", () => cloud.asked.length > before);
+    await device.settled();
+    expect(faults()).toHaveLength(1);
+    expect((await device.engine.look()).containers).toHaveLength(1);
+    expect(known.fields).toBeDefined();
+  });
+
+  test("of a device that the cloud does not know any more stays as it is", async () => {
+    const { cloud } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+    const device = await member(cloud, { key: "device-key" });
+    await until("it runs", async () => (await device.engine.look()).containers.length === 1);
+    cloud.devices.delete(uuid);
+    device.supervisor.cloud?.update({ force: false });
+    await until("it says so", () => device.log.lines.some((line) => line.includes("does not know this device")));
+    await device.settled();
+    expect((await device.engine.look()).containers).toHaveLength(1);
+  });
+
+  test("that is new takes the place of one that is being applied", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+    const device = await member(cloud, { key: "device-key", pullMs: 400_000 });
+    await until("it is fetched", () => known.updateStatus[cloud.fleet.uuid] === "downloading");
+    expect(statuses(known)).toEqual({ [web]: "Downloading" });
+    device.engine.addImage(`${web2}:latest`);
+    cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
+    device.supervisor.cloud?.update({ force: false });
+    await until("the other one runs", () => known.runningRelease[cloud.fleet.uuid] === "c2");
+    expect(statuses(known)).toEqual({ [web]: "deleted", [web2]: "Running" });
+  });
+
+  test("gives a service the cloud's address and the device's key if it asks for them", async () => {
+    const cloud = await startCloud();
+    const device = await member(cloud);
+    await until("it is registered", () => cloud.devices.has(uuid));
+    const labels = { "io.balena.features.balena-api": "1" };
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web, { labels }) } });
+    device.supervisor.cloud?.update({ force: false });
+    await until("it runs", async () => (await device.engine.look()).containers.length === 1);
+    const [container] = (await device.engine.look()).containers;
+    expect(container?.spec.environment).toMatchObject({
+      BALENA_API_URL: cloud.url,
+      RESIN_API_KEY: cloud.device(uuid).key,
+    });
+  });
+});
+
+describe("a start with instant updates off", () => {
+  test("asks for the target state when it is time, and not before", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    known.target.config = {
+      RESIN_SUPERVISOR_INSTANT_UPDATE_TRIGGER: "false",
+      RESIN_SUPERVISOR_POLL_INTERVAL: "40000",
+    };
+    const first = await member(cloud, { key: "device-key" });
+    await until("it has its target", () => first.supervisor.targets.hasCloud());
+    await first.stop();
+    const polls = () => cloud.asked.filter(({ method }) => method === "GET").length;
+    const [before, from] = [polls(), Date.now()];
+    await member(cloud, { key: "device-key", store: first.store });
+    await until("it asks", () => polls() > before);
+    // 40 seconds, in a time that passes 40 times as fast.
+    expect(Date.now() - from).toBeGreaterThan(950);
+  });
+});
+
+describe("what goes wrong inside", () => {
+  test("ends no part of the conversation for good", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    const ring = new MemoryLogRing();
+    let isBroken = true;
+    const read = ring.read.bind(ring);
+    ring.read = (limit) => (isBroken ? Promise.reject(new Error("disk full")) : read(limit));
+    const device = await member(cloud, { key: "device-key", ring });
+    await until("it says so", () => device.log.lines.some((line) => line.includes("is interrupted: disk full")));
+    isBroken = false;
+    device.supervisor.logs.system("all is well");
+    await until("the log arrives", () => known.logs.some(({ message }) => message === "all is well"));
+  });
+});
+
+describe("POST /v1/update", () => {
+  test("with instant updates off answers 202 and asks nothing; forced, it asks", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    known.target.config = { RESIN_SUPERVISOR_INSTANT_UPDATE_TRIGGER: "false" };
+    const device = await member(cloud, { key: "device-key" });
+    const key = device.supervisor.keys.global();
+    await until("it has its target", () => device.supervisor.targets.hasCloud());
+    const polls = () => cloud.asked.filter(({ method }) => method === "GET").length;
+    const before = polls();
+    expect((await device.fetch(update({}, key))).status).toBe(202);
+    expect((await device.fetch(update({ force: true }, key))).status).toBe(204);
+    await until("it asks", () => polls() > before);
+    expect(polls()).toBe(before + 1);
+  });
+
+  test("with `force` holds for the target state that it brings", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+    const device = await member(cloud, { key: "device-key" });
+    await until("it runs", () => statuses(known)[web] === "Running");
+    device.folders.lock(1, "web");
+    cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
+    await device.fetch(update({}, device.supervisor.keys.global()));
+    await until("it waits for the lock", () => device.log.lines.some((line) => line.includes("Lockfile exists")));
+    cloud.setTarget(uuid, "c3", { id: 3, services: { web: part(1, web2, { environment: { A: "1" } }) } });
+    await device.fetch(update({ force: true }, device.supervisor.keys.global()));
+    await until("it runs the last one", () => known.runningRelease[cloud.fleet.uuid] === "c3");
+  });
+});
+
+describe("local mode", () => {
+  test("stops the cloud's applications, and when it ends, they come back", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+    const device = await member(cloud, { key: "device-key" });
+    await until("it runs", () => statuses(known)[web] === "Running");
+    known.target.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
+    device.supervisor.cloud?.update({ force: false });
+    await until("nothing runs", async () => (await device.engine.look()).containers.length === 0);
+    // The cloud is not told that its applications are gone: they are not, they are away.
+    expect(statuses(known)[web]).toBe("Running");
+    known.target.config = {};
+    device.supervisor.cloud?.update({ force: false });
+    await until("it runs again", async () => (await device.engine.look()).containers[0]?.state === "running");
+  });
+});
+
+describe("an outage of the cloud", () => {
+  test("changes nothing on the device, whose applications start without it", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+    const first = await member(cloud, { key: "device-key" });
+    await until("it runs", () => statuses(known)[web] === "Running");
+    await cloud.stop();
+    await first.stop();
+
+    const second = await member(cloud, { key: "device-key", store: first.store });
+    await until("it runs", async () => (await second.engine.look()).containers[0]?.state === "running");
+    const healthy = await second.fetch(new Request("http://device/v1/healthy"));
+    expect(healthy.status).toBe(200);
+    await until("it has noticed", () => second.log.lines.some((line) => line.includes("cannot be asked")));
+    cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
+    await cloud.start();
+    await until("it has the new one", () => known.runningRelease[cloud.fleet.uuid] === "c2");
+    expect(second.log.lines.filter((line) => line.includes("cannot be asked"))).toHaveLength(1);
+  });
+
+  test("that says how long it will last is taken at its word", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
+    cloud.answerNext(/\/state$/, { status: 429, headers: { "retry-after": "60" } });
+    cloud.answerNext(/\/state$/, { status: 429, headers: { "retry-after": "60" } });
+    const from = Date.now();
+    await member(cloud, { key: "device-key" });
+    await until("it asks again", () => cloud.asked.some(({ status }) => status === 200));
+    // 60 seconds, in a time that passes 40 times as fast.
+    expect(Date.now() - from).toBeGreaterThan(1450);
+    expect(cloud.asked.slice(0, 2).map(({ status }) => status)).toEqual([429, 429]);
+  });
+});
+
+describe("reports", () => {
+  test("say nothing twice, and nothing when nothing changes", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+    const device = await member(cloud, { key: "device-key" });
+    await until("it runs", () => statuses(known)[web] === "Running");
+    const before = known.reports.length;
+    for (const report of known.reports.slice(1)) expect(Object.keys(report)).toEqual(["apps"]);
+    for (let n = 0; n < 5; n++) await device.supervisor.loop.look();
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect(known.reports).toHaveLength(before);
+  });
+
+  test("that are refused for one image leave everything else in place", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+    cloud.releases.clear();
+    const device = await member(cloud, { key: "device-key" });
+    await until("it runs", async () => (await device.engine.look()).containers.length === 1);
+    await until("it has told the rest", () => known.fields["api_secret"] === device.supervisor.keys.global());
+    await until("it says what is wrong", () =>
+      device.log.lines.some((line) => line.includes("does not take this device's apps")),
+    );
+    cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
+    device.supervisor.cloud?.update({ force: false });
+    await until("the next one is taken", () => known.runningRelease[cloud.fleet.uuid] === "c2");
+  });
+
+  test("tell a new key for the API at once", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    const device = await member(cloud, { key: "device-key" });
+    const old = device.supervisor.keys.global();
+    await until("the first is told", () => known.fields["api_secret"] === old);
+    const answer = await device.fetch(
+      new Request(`http://device/v1/regenerate-api-key?apikey=${old}`, { method: "POST" }),
+    );
+    const key = await answer.text();
+    expect(key).not.toBe(old);
+    await until("the new one is told", () => known.fields["api_secret"] === key);
+  });
+});
+
+describe("tags", () => {
+  const tagsOf = async (device: { fetch: (request: Request) => Promise<Response> }, key: string): Promise<unknown> => {
+    const answer = await device.fetch(new Request(`http://device/v2/device/tags?apikey=${key}`));
+    return answer.json();
+  };
+  const setTags = (tags: object, key: string) =>
+    new Request(`http://device/v2/device/tags?apikey=${key}`, {
+      method: "PATCH",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(tags),
+    });
+
+  test("that are set without a cloud reach it when it is back, and a bad one keeps no other from it", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    known.tags["room"] = "cellar";
+    const first = await member(cloud, { key: "device-key" });
+    await until("it polls", () => cloud.asked.length > 0);
+    await cloud.stop();
+    const key = first.supervisor.keys.global();
+    expect((await first.fetch(setTags({ floor: "2", "io.balena.x": "no" }, key))).status).toBe(202);
+    await first.stop();
+    const second = await member(cloud, { key: "device-key", store: first.store });
+    expect(await tagsOf(second, key)).toMatchObject({ tags: [{ name: "floor", value: "2" }, { name: "io.balena.x" }] });
+    await cloud.start();
+    await until("the good one is there", () => known.tags["floor"] === "2");
+    await until("the bad one is told of", () =>
+      second.log.lines.some((line) => line.includes("does not take the tag io.balena.x")),
+    );
+    expect(await tagsOf(second, key)).toEqual({
+      status: "success",
+      tags: [
+        { id: 100, name: "room", value: "cellar" },
+        { id: 101, name: "floor", value: "2" },
+      ],
+    });
+  });
+});

@@ -1,0 +1,205 @@
+import { describe, expect, test } from "vitest";
+import { nextPosition, afterPosition, batchBody, cut } from "../../core/cloud/log-lines.ts";
+import { retryAfterMs, waitMs } from "../../core/cloud/pace.ts";
+import { intervalMs, judgePoll, nextPollMs } from "../../core/cloud/poll.ts";
+import { judgeRegistration, registrationBody } from "../../core/cloud/registration.ts";
+import { answeredBy } from "../../core/cloud/reporter.ts";
+import { answerOf, exchange, exchanges, uuid } from "./recorded.ts";
+
+/** What is decided in the conversation with the cloud: recorded answers in, decisions out. */
+
+describe("an answer to a registration", () => {
+  test.each([
+    ["register: ok", { is: "done", key: "<device-key>", id: 1 }],
+    ["register: same uuid again", { is: "known" }],
+    ["register: same uuid, other key", { is: "known" }],
+    ["register: other uuid, key in use", { is: "keyTaken" }],
+  ])("%s", (name, judged) => {
+    expect(judgeRegistration(answerOf(exchange("register", name)))).toEqual(judged);
+  });
+
+  test.each([
+    ["register: no key", 'it answered 401: {"error":"API key required"}'],
+    ["register: key of another fleet", "it answered 401"],
+    ["register: unknown device_type", 'it answered 404: "Unknown device type nosuch"'],
+    [
+      "register: uuid not hex",
+      'it answered 400: "Device UUID must be a 32 or 62 character long lower case hex string."',
+    ],
+    ["register: array body", "it answered 400"],
+  ])("%s is told in the cloud's words", (name, why) => {
+    expect(judgeRegistration(answerOf(exchange("register", name)))).toEqual({
+      is: "setback",
+      why,
+      retryAfterMs: undefined,
+    });
+  });
+
+  test("that is no JSON, or lacks the key, is none", () => {
+    const answer = { header: () => undefined, text: "{}" };
+    expect(judgeRegistration({ ...answer, status: 201 })).toMatchObject({ is: "setback" });
+  });
+});
+
+test("a registration says what the recorded one said", () => {
+  const { body } = exchange("register", "register: ok").request;
+  const newcomer = {
+    uuid,
+    type: "generic-amd64",
+    osVersion: "balenaOS 6.0.12",
+    osVariant: "dev",
+    supervisorVersion: "17.4.1",
+    macAddress: "02:00:00:00:00:01",
+  };
+  const provisioning = { key: "<provisioning-key>", applicationId: 1, userId: 2 };
+  expect(registrationBody(provisioning, newcomer, "<device-key>")).toEqual(body);
+});
+
+describe("an answer to the question for the target state", () => {
+  test.each([
+    ["v3 state, If-None-Match = etag", "unchanged"],
+    ["v3 state, Accept-Encoding: gzip with If-None-Match", "unchanged"],
+    ["v3 state, unknown uuid with a good key", "unknown"],
+    ["v3 state, malformed uuid", "unknown"],
+    ["v3 state, no key, known uuid", "setback"],
+    ["v3 state, unknown key", "setback"],
+    ["v3 state, provisioning key", "setback"],
+    ["v3 state", "target"],
+    ["v3 state, If-None-Match + Cache-Control: no-cache", "target"],
+  ])("%s", (name, is) => {
+    expect(judgePoll(answerOf(exchange("state-get", name))).is).toBe(is);
+  });
+
+  test("brings the body and the ETag", () => {
+    const recorded = exchange("state-get", "v3 state");
+    expect(judgePoll(answerOf(recorded))).toEqual({
+      is: "target",
+      body: recorded.response.body,
+      etag: recorded.response.headers["etag"],
+    });
+  });
+
+  test.each(["", "<html>", "null", "7"])("of 200 with %j is none", (text) => {
+    expect(judgePoll({ status: 200, header: () => undefined, text }).is).toBe("setback");
+  });
+});
+
+test("every recorded report is judged by its status", () => {
+  const reports = exchanges("report-v3").filter(({ request }) => request.method === "PATCH");
+  const judged = reports.map(({ response }) => [response.status, answeredBy(response)]);
+  expect(new Map(judged.map((pair) => [pair[0], pair[1]]))).toEqual(
+    new Map([
+      [200, "taken"],
+      [400, "refused"],
+      [401, "unauthorized"],
+      [413, "refused"],
+    ]),
+  );
+  for (const status of [408, 429, 500, 502, 503, 504]) expect(answeredBy({ status })).toBeUndefined();
+});
+
+test("a page of HTML is not told to anybody", () => {
+  const page = exchange("register", "register: body not json");
+  expect(judgeRegistration(answerOf(page))).toMatchObject({ is: "setback", why: "it answered 400" });
+});
+
+describe("how often", () => {
+  test.each([
+    // The config variable, what config.json says, the interval.
+    [undefined, undefined, 900_000],
+    [undefined, 60_000, 60_000],
+    ["600000", 60_000, 600_000],
+    ["0", undefined, 1000],
+    ["soon", undefined, 900_000],
+  ])("%j and %j: each %d ms", (variable, given, interval) => {
+    expect(intervalMs(variable === undefined ? {} : { SUPERVISOR_POLL_INTERVAL: variable }, given)).toBe(interval);
+  });
+
+  test.each([
+    [600_000, 0, 600_000],
+    [600_000, 0.5, 630_000],
+    [3_600_000, 0.5, 3_630_000],
+    [10_000, 0.5, 10_500],
+  ])("%d ms with chance %d: in %d ms", (interval, chance, next) => {
+    expect(nextPollMs(interval, chance)).toBe(next);
+  });
+
+  test.each([
+    // Failures in a row, what the cloud asks for, the limit, chance.
+    [1, undefined, 600_000, 0, 15_000],
+    [2, undefined, 600_000, 0, 30_000],
+    [5, undefined, 600_000, 0, 240_000],
+    [9, undefined, 600_000, 0, 600_000],
+    [1000, undefined, 600_000, 0, 600_000],
+    [1, undefined, 600_000, 0.5, 18_750],
+    [1, undefined, 1_000, 0, 1_000],
+    [1, 60_000, 1_000, 0, 60_000],
+    [1, 5_000, 600_000, 0, 15_000],
+  ])(
+    "after %d setbacks, asked for %j, at most %d, chance %d: in %d ms",
+    (failures, retryAfterMs, limit, chance, wait) => {
+      expect(waitMs(failures, { why: "", retryAfterMs }, { firstMs: 15_000, limitMs: limit }, chance)).toBe(wait);
+    },
+  );
+
+  test.each([
+    ["10", 10_000],
+    ["0", 0],
+    [" 7 ", 7_000],
+    ["999999999", 86_400_000],
+    ["Wed, 21 Oct 2015 07:28:00 GMT", undefined],
+    ["-1", undefined],
+    ["", undefined],
+    [undefined, undefined],
+  ])("Retry-After: %j is %j ms", (value, ms) => {
+    expect(retryAfterMs({ header: (name) => (name === "retry-after" ? value : undefined) })).toBe(ms);
+  });
+
+  test("the recorded 429 asks for ten seconds", () => {
+    const limited = exchanges("logs").find(({ response }) => response.status === 429);
+    expect(limited && retryAfterMs(answerOf(limited))).toBe(10_000);
+  });
+});
+
+describe("a container's log that is read once more", () => {
+  test.each([
+    [undefined, [1, 1, 2], [1, 1, 2]],
+    [{ timestamp: 5, count: 1 }, [5, 5, 6], [5, 6]],
+    [{ timestamp: 5, count: 2 }, [5, 5, 6], [6]],
+    [{ timestamp: 5, count: 2 }, [3, 4, 5, 5, 5], [5]],
+    // The engine rounds; nothing of that millisecond may be there any more.
+    [{ timestamp: 5, count: 2 }, [6, 7], [6, 7]],
+  ])("from %j on: of %j the new ones are %j", (position, read, fresh) => {
+    const isNew = afterPosition(position);
+    expect(read.filter((timestamp) => isNew(timestamp))).toEqual(fresh);
+  });
+
+  test("position counts the lines of its last millisecond", () => {
+    const positions = [5, 5, 4, 6, 6, 6].map((timestamp) => (position = nextPosition(position, timestamp)));
+    expect(positions.at(-1)).toEqual({ timestamp: 6, count: 3 });
+    expect(positions.at(2)).toEqual({ timestamp: 5, count: 2 });
+  });
+
+  test("follows a clock that was set back", () => {
+    expect(nextPosition({ timestamp: 20_000, count: 3 }, 9_999)).toEqual({ timestamp: 9_999, count: 1 });
+  });
+  let position: ReturnType<typeof nextPosition> | undefined;
+});
+
+test("a batch is one line of JSON each, with what was lost in front", () => {
+  const lines = [{ number: 1, text: '{"message":"a"}' }];
+  expect(batchBody(lines, 0, 9)).toBe('{"message":"a"}\n');
+  const [lost = "", kept] = batchBody(lines, 3, 9).split("\n");
+  expect(JSON.parse(lost)).toEqual({
+    message: "Warning: 3 log lines were lost here: there was no room to keep them",
+    timestamp: 9,
+    isSystem: true,
+    isStdErr: true,
+  });
+  expect(kept).toBe('{"message":"a"}');
+});
+
+test("a long message is cut where the original cuts it", () => {
+  expect(cut("x".repeat(10_000))).toBe("x".repeat(10_000));
+  expect(cut("x".repeat(10_001))).toBe(`${"x".repeat(10_000)}[...]`);
+});

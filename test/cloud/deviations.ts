@@ -1,0 +1,18 @@
+/**
+ * Where what our agent sends is not what the original was recorded to send, and why. golden.test.ts finds these
+ * differences, and no others: one that is not listed here fails, and so does one that is listed and not found.
+ */
+export const deviations: Readonly<Record<string, string>> = {
+  "POST /device/register: no user":
+    "It is sent when config.json names one; the cloud registers a device without it all the same.",
+  "GET /device/v3/:uuid/state: header pragma":
+    "The runtime's fetch adds it to every question with an If-None-Match; of the two headers, the cloud looks at the other.",
+  "GET /device/v3/:uuid/state: header cache-control":
+    "Without it, the runtime's fetch adds `no-cache`, and the cloud answers every poll with 200 and the whole state.",
+  "POST /device/v2/:uuid/log-stream: a request for each batch":
+    "The original keeps one request open, to which 201 is answered when it ends: until then nobody knows which lines have arrived. A batch of at most 50 lines each half second is what the cloud keeps whole, and its 201 is what moves our cursor.",
+  "PATCH /device/v3/state: one release of each application":
+    "The original lists the old and the new one during an update. Where both have one image, and it is named under one of them, the cloud refuses the whole report; and it marks what is not named as deleted, which is what becomes of the old one.",
+  "PATCH /device/v3/state: download_progress is null when there is none":
+    "Left out, the last number stays: 50 % of a service that runs (recorded: `after running`).",
+};

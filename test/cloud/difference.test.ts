@@ -1,0 +1,232 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  judgeReport,
+  stranger,
+  toSend,
+  type Answered,
+  type Standing,
+  type Value,
+} from "../../core/cloud/difference.ts";
+import { metricsReport, statusReport, steadyMetrics } from "../../core/cloud/report.ts";
+
+/** What of a report is sent, and how refusals are survived. */
+
+type Fields = Readonly<Record<string, Value>>;
+
+const knowing = (known: Fields, more: Partial<Standing> = {}): Standing => ({ ...stranger, known, ...more });
+
+describe("what is sent", () => {
+  test.each<[string, Fields, Standing, Fields | undefined]>([
+    ["everything at first", { a: 1, apps: {} }, stranger, { a: 1, apps: {} }],
+    ["nothing twice", { a: 1, apps: { x: 1 } }, knowing({ a: 1, apps: { x: 1 } }), undefined],
+    ["what has changed", { a: 1, b: 2 }, knowing({ a: 1, b: 1 }), { b: 2 }],
+    [
+      "applications whole",
+      { apps: { x: { s: 1 }, y: 2 } },
+      knowing({ apps: { x: { s: 0 }, y: 2 } }),
+      { apps: { x: { s: 1 }, y: 2 } },
+    ],
+    ["nothing of what is not told now", { a: 1 }, knowing({ a: 1, apps: {} }), undefined],
+    ["nothing that was refused", { a: 1, apps: { x: 1 } }, knowing({}, { refused: { apps: { x: 1 } } }), { a: 1 }],
+    [
+      "what was refused, once it is another",
+      { apps: { x: 2 } },
+      knowing({}, { refused: { apps: { x: 1 } } }),
+      { apps: { x: 2 } },
+    ],
+    [
+      "half of it, if need be, applications last",
+      { apps: {}, a: 1, b: 2, c: 3 },
+      knowing({}, { atOnce: 2 }),
+      { a: 1, b: 2 },
+    ],
+    ["an empty report, to tell a bad field from a bad key", { a: 1 }, knowing({}, { suspect: { apps: {} } }), {}],
+  ])("%s", (_, current, standing, fields) => {
+    expect(toSend(current, standing)).toEqual(fields);
+  });
+});
+
+describe("a refusal", () => {
+  test("of several fields has half of them sent", () => {
+    expect(judgeReport({ a: 1, b: 2, c: 3 }, "refused", stranger).standing.atOnce).toBe(2);
+  });
+  test("of one field leaves it out from then on", () => {
+    expect(judgeReport({ a: 1 }, "refused", knowing({}, { atOnce: 1 }))).toEqual({
+      standing: knowing({}, { refused: { a: 1 } }),
+      culprit: "a",
+    });
+  });
+  test("as unauthorized, without applications, is about the device", () => {
+    expect(judgeReport({ a: 1, b: 2 }, "unauthorized", stranger)).toEqual({ standing: stranger, outcast: true });
+  });
+  test("as unauthorized, of the applications alone, may be about either", () => {
+    const { standing } = judgeReport({ apps: { x: 1 } }, "unauthorized", stranger);
+    expect(standing.suspect).toEqual({ apps: { x: 1 } });
+    expect(judgeReport({}, "taken", standing)).toEqual({
+      standing: { ...stranger, refused: { apps: { x: 1 } } },
+      culprit: "apps",
+    });
+    expect(judgeReport({}, "unauthorized", standing)).toEqual({ standing: stranger, outcast: true });
+  });
+});
+
+const value: fc.Arbitrary<Value> = fc.oneof(
+  fc.integer({ min: 0, max: 3 }),
+  fc.constantFrom("x", "y"),
+  fc.constant(null),
+);
+const fields = fc
+  .record(
+    {
+      a: value,
+      b: value,
+      c: value,
+      d: value,
+      e: value,
+      apps: fc.dictionary(fc.constantFrom("one", "two"), value, { maxKeys: 2 }),
+    },
+    { requiredKeys: [] },
+  )
+  .map((record): Fields => Object.fromEntries(Object.entries(record)));
+
+/** A cloud that takes what it is sent, unless it is bad or it does not know the device. */
+class View {
+  readonly fields: Record<string, Value> = {};
+
+  take(sent: Fields, bad: (name: string, value: Value) => Answered | undefined): Answered {
+    const refusal = Object.entries(sent)
+      .map(([name, one]) => bad(name, one))
+      .find((one) => one !== undefined);
+    if (refusal) return refusal;
+    Object.assign(this.fields, sent);
+    return "taken";
+  }
+}
+
+/** Reports until there is nothing left to send; false when that never comes. */
+function settle(current: Fields, from: Standing, cloud: View, bad: Parameters<View["take"]>[1]): Standing | undefined {
+  let standing = from;
+  for (let n = 0; n < 40; n++) {
+    const sent = toSend(current, standing);
+    if (!sent) return standing;
+    standing = judgeReport(sent, cloud.take(sent, bad), standing).standing;
+  }
+  return undefined;
+}
+
+test("the cloud always comes to have the current report", () => {
+  fc.assert(
+    fc.property(fc.array(fields, { minLength: 1, maxLength: 6 }), (reports) => {
+      const cloud = new View();
+      let standing: Standing | undefined = stranger;
+      for (const current of reports) {
+        standing = settle(current, standing, cloud, () => undefined);
+        if (!standing) return false;
+        expect(cloud.fields).toMatchObject(current);
+        expect(standing.known).toEqual(cloud.fields);
+      }
+      return true;
+    }),
+  );
+});
+
+test("whatever the cloud does not take, it comes to have all the rest", () => {
+  const names = fc.uniqueArray(fc.constantFrom<string>("a", "b", "c", "d", "e", "apps"), { maxLength: 3 });
+  fc.assert(
+    fc.property(fields, fields, names, fc.boolean(), (before, current, badNames, appsByKey) => {
+      const cloud = new View();
+      const first = settle(before, stranger, cloud, () => undefined);
+      const bad = (name: string): Answered | undefined =>
+        !badNames.includes(name) ? undefined : name === "apps" && appsByKey ? "unauthorized" : "refused";
+      const standing = first && settle(current, first, cloud, bad);
+      expect(standing).toBeDefined();
+      for (const [name, one] of Object.entries(current))
+        expect(cloud.fields[name]).toEqual(badNames.includes(name) ? before[name] : one);
+    }),
+  );
+});
+
+test("a device that the cloud does not know for a while loses nothing by it", () => {
+  fc.assert(
+    fc.property(fields, fields, fc.integer({ min: 1, max: 5 }), (before, current, times) => {
+      const cloud = new View();
+      let standing = settle(before, stranger, cloud, () => undefined) ?? stranger;
+      for (let n = 0; n < times; n++) {
+        const sent = toSend(current, standing);
+        if (sent) standing = judgeReport(sent, "unauthorized", standing).standing;
+      }
+      expect(settle(current, standing, cloud, () => undefined)).toBeDefined();
+      expect(cloud.fields).toMatchObject(current);
+    }),
+  );
+});
+
+describe("metrics", () => {
+  const measured = {
+    memoryUsedMb: 600,
+    memoryTotalMb: 2000,
+    storageUsedMb: 300,
+    storageTotalMb: 14000,
+    storageDevice: "/dev/mmcblk0p6",
+    cpuCelsius: 44,
+    cpuPercent: 12,
+    cpuId: "ABCDEF0123",
+    isUndervolted: false,
+  };
+
+  test("are told as whole numbers, and as null where there are none", () => {
+    expect(metricsReport({ ...measured, cpuCelsius: 41.5 })).toMatchObject({ cpu_temp: 42, memory_usage: 600 });
+    expect(metricsReport({ memoryUsedMb: 1, memoryTotalMb: 2, cpuPercent: 3, isUndervolted: true })).toEqual({
+      memory_usage: 1,
+      memory_total: 2,
+      storage_block_device: null,
+      storage_usage: null,
+      storage_total: null,
+      cpu_temp: null,
+      cpu_usage: 3,
+      cpu_id: null,
+      is_undervolted: true,
+    });
+  });
+
+  test.each([
+    ["a little memory", { memoryUsedMb: 690 }, { memory_usage: 600 }],
+    ["much memory", { memoryUsedMb: 700 }, { memory_usage: 700 }],
+    ["a little heat", { cpuCelsius: 48 }, { cpu_temp: 44 }],
+    ["much heat", { cpuCelsius: 39 }, { cpu_temp: 39 }],
+    ["some work", { cpuPercent: 31 }, { cpu_usage: 12 }],
+    ["much work", { cpuPercent: 32 }, { cpu_usage: 32 }],
+    ["a little storage", { storageUsedMb: 439 }, { storage_usage: 300 }],
+    ["too little power", { isUndervolted: true }, { is_undervolted: true }],
+  ])("%s", (_, change, told) => {
+    expect(steadyMetrics(metricsReport({ ...measured, ...change }), metricsReport(measured))).toEqual({
+      ...metricsReport(measured),
+      ...told,
+    });
+  });
+});
+
+test("the status of a device has no null where the cloud takes none", () => {
+  const status = statusReport({
+    osVersion: "balenaOS 6.0.12",
+    osVariant: "prod",
+    supervisorVersion: "19.0.5",
+    addresses: ["192.168.1.20", "10.0.0.4"],
+    macAddresses: [],
+    apiPort: 48484,
+    apiSecret: "5".repeat(64),
+  });
+  expect(status).toEqual({
+    status: "Idle",
+    os_version: "balenaOS 6.0.12",
+    os_variant: "prod",
+    supervisor_version: "19.0.5",
+    provisioning_progress: null,
+    provisioning_state: "",
+    ip_address: "192.168.1.20 10.0.0.4",
+    mac_address: "",
+    api_port: 48484,
+    api_secret: "5".repeat(64),
+  });
+});

@@ -1,0 +1,104 @@
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { MemoryLogRing } from "../../core/embedded/ports.ts";
+import type { LogRing } from "../../core/ports/log-ring.ts";
+import { SqliteLogRing } from "../../runtimes/node/sqlite-log-ring.ts";
+import { temporaryFolder } from "../node/temporary-folder.ts";
+
+/** What every ring for log lines promises. */
+
+async function sqlite(limitBytes: number): Promise<LogRing> {
+  const ring = new SqliteLogRing(join(await temporaryFolder(), "logs.sqlite"), { limitBytes });
+  onTestFinished(() => ring.close());
+  return ring;
+}
+
+const all = { lines: 1000, bytes: 1_000_000 };
+const texts = async (ring: LogRing, limit = all) => (await ring.read(limit)).lines.map(({ text }) => text);
+
+describe.each<[string, (limitBytes: number) => Promise<LogRing>]>([
+  ["in memory", (limitBytes) => Promise.resolve(new MemoryLogRing(limitBytes))],
+  ["in SQLite", sqlite],
+])("a ring %s", (_, create) => {
+  test("gives the lines as they came, until they are acknowledged", async () => {
+    const ring = await create(1000);
+    await ring.append(["a", "b"], new Map());
+    await ring.append(["c"], new Map());
+    const { lines, lost } = await ring.read({ lines: 2, bytes: 1000 });
+    expect([lines.map(({ text }) => text), lost]).toEqual([["a", "b"], 0]);
+    expect(await texts(ring)).toEqual(["a", "b", "c"]);
+    await ring.acknowledge(lines[1]?.number ?? 0, 0);
+    expect(await texts(ring)).toEqual(["c"]);
+  });
+
+  test("gives at least one line, and no more bytes than asked for", async () => {
+    const ring = await create(1000);
+    await ring.append(["äää", "b", "c"], new Map());
+    expect(await texts(ring, { lines: 10, bytes: 1 })).toEqual(["äää"]);
+    expect(await texts(ring, { lines: 10, bytes: 7 })).toEqual(["äää", "b"]);
+  });
+
+  test("gives no number twice", async () => {
+    const ring = await create(1000);
+    await ring.append(["a"], new Map());
+    const first = (await ring.read(all)).lines[0]?.number ?? 0;
+    await ring.acknowledge(first, 0);
+    await ring.append(["b"], new Map());
+    expect((await ring.read(all)).lines[0]?.number).toBeGreaterThan(first);
+    // What is on its way while all of it is lost must not take newer lines with it when it arrives.
+    const sent = (await ring.read(all)).lines[0]?.number ?? 0;
+    await ring.append(["x".repeat(2000)], new Map());
+    await ring.append(["c"], new Map());
+    await ring.acknowledge(sent, 0);
+    expect(await texts(ring)).toEqual(["c"]);
+  });
+
+  test("loses the oldest when there is no room, and counts them until that is acknowledged", async () => {
+    const ring = await create(10);
+    await ring.append(["12345", "67890"], new Map());
+    expect((await ring.read(all)).lost).toBe(0);
+    await ring.append(["a"], new Map());
+    expect(await ring.read(all)).toMatchObject({ lost: 1, lines: [{ text: "67890" }, { text: "a" }] });
+    const { lines } = await ring.read(all);
+    await ring.append(["12345"], new Map());
+    await ring.acknowledge(lines.at(-1)?.number ?? 0, 1);
+    expect(await ring.read(all)).toMatchObject({ lost: 1, lines: [{ text: "12345" }] });
+    await ring.append(["far too long a line"], new Map());
+    expect(await ring.read(all)).toEqual({ lost: 3, lines: [] });
+  });
+
+  test("knows how far the logs of containers are kept, and forgets those that are gone", async () => {
+    const ring = await create(1000);
+    await ring.append(["a"], new Map([["one", { timestamp: 5, count: 2 }]]));
+    await ring.append(
+      [],
+      new Map([
+        ["two", { timestamp: 7, count: 1 }],
+        ["one", { timestamp: 6, count: 1 }],
+      ]),
+    );
+    expect(await ring.positions()).toEqual(
+      new Map([
+        ["one", { timestamp: 6, count: 1 }],
+        ["two", { timestamp: 7, count: 1 }],
+      ]),
+    );
+    await ring.append([], new Map([["one", undefined]]));
+    expect([...(await ring.positions()).keys()]).toEqual(["two"]);
+  });
+});
+
+test("in SQLite, all of it is there the next time, for nobody else to read", async () => {
+  const file = join(await temporaryFolder(), "state/logs.sqlite");
+  const first = new SqliteLogRing(file, { limitBytes: 10 });
+  await first.append(["12345", "67890", "a"], new Map([["one", { timestamp: 5, count: 2 }]]));
+  first.close();
+  const { mode } = await import("node:fs").then(({ statSync }) => statSync(file));
+  expect(mode & 0o777).toBe(0o600);
+  const second = new SqliteLogRing(file, { limitBytes: 10 });
+  onTestFinished(() => second.close());
+  expect(await second.read(all)).toMatchObject({ lost: 1, lines: [{ text: "67890" }, { text: "a" }] });
+  expect(await second.positions()).toEqual(new Map([["one", { timestamp: 5, count: 2 }]]));
+  await second.append(["123456789"], new Map());
+  expect(await texts(second)).toEqual(["a", "123456789"]);
+});

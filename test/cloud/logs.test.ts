@@ -1,0 +1,155 @@
+import { describe, expect, test } from "vitest";
+import { MemoryLogRing } from "../../core/embedded/ports.ts";
+import type { FakeDevice } from "../support/fake-cloud.ts";
+import { cloudWithDevice, member, part, until, uuid, type Member } from "./fleet.ts";
+
+/** Log lines on their way to the cloud: in order, each once, whatever happens in between. */
+
+const web = "127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54";
+
+const written = ({ logs }: FakeDevice): string[] =>
+  logs.filter(({ isSystem }) => !isSystem).map(({ message }) => message);
+const said = ({ logs }: FakeDevice): string[] => logs.filter(({ isSystem }) => isSystem).map(({ message }) => message);
+
+const numbers = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, n) => `line ${from + n}`);
+
+async function running() {
+  const { cloud, known } = await cloudWithDevice();
+  cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(7, web) } });
+  const program = () => ({ lines: [] });
+  const start = (more: Parameters<typeof member>[1] = {}) => member(cloud, { key: "device-key", program, ...more });
+  const idOf = async (device: Member): Promise<string> => {
+    let id = "";
+    await until("it runs", async () => {
+      const [container] = (await device.engine.look()).containers;
+      id = container?.state === "running" ? container.id : "";
+      return id !== "";
+    });
+    return id;
+  };
+  return { cloud, known, start, idOf };
+}
+
+describe("log lines", () => {
+  test("of services and of the agent arrive as they were written", async () => {
+    const { known, start, idOf } = await running();
+    const device = await start();
+    const id = await idOf(device);
+    device.engine.write(id, "out");
+    device.engine.write(id, "err", true);
+    await until("both are there", () => written(known).length === 2);
+    expect(known.logs.filter(({ isSystem }) => !isSystem)).toMatchObject([
+      { message: "out", isStdErr: false, serviceId: 7, isSystem: false },
+      { message: "err", isStdErr: true, serviceId: 7 },
+    ]);
+    await until("the agent's are there", () => said(known).some((message) => message.includes("Downloading image")));
+    const order = known.logs.map(({ message }) => message);
+    expect(order.findIndex((one) => one.includes("Downloading"))).toBeLessThan(order.indexOf("out"));
+  });
+
+  test("that were written while the cloud was away arrive after, in order and once", async () => {
+    const { cloud, known, start, idOf } = await running();
+    const device = await start();
+    const id = await idOf(device);
+    device.engine.write(id, "line 0");
+    await until("it is there", () => written(known).length === 1);
+    await cloud.stop();
+    for (const message of numbers(1, 200)) device.engine.write(id, message);
+    await until("it has noticed", () => device.log.lines.some((line) => line.includes("The logs wait for the cloud")));
+    await cloud.start();
+    await until("all are there", () => written(known).length >= 200);
+    expect(written(known)).toEqual(numbers(0, 200));
+    expect(said(known).filter((message) => message.includes("Suppressed"))).toEqual([]);
+  });
+
+  test("that an agent has kept are sent by the next one, which reads on where that one ended", async () => {
+    const { cloud, known, start, idOf } = await running();
+    const first = await start();
+    const id = await idOf(first);
+    await until("the first are sent", () => said(known).length > 0);
+    await cloud.stop();
+    for (const message of numbers(0, 30)) first.engine.write(id, message);
+    await first.stop();
+    for (const message of numbers(30, 60)) first.engine.write(id, message);
+    await cloud.start();
+    await start({ store: first.store, ring: first.ring, ports: { engine: first.engine } });
+    await until("all are there", () => written(known).length >= 60);
+    expect(written(known)).toEqual(numbers(0, 60));
+  });
+
+  test("for which there is no room are counted, and that is said where they are missing", async () => {
+    const { cloud, known, start, idOf } = await running();
+    const device = await start({ ring: new MemoryLogRing(10_000) });
+    const id = await idOf(device);
+    device.engine.write(id, "before");
+    await until("it is there", () => written(known).length === 1);
+    await cloud.stop();
+    for (const message of numbers(0, 500)) device.engine.write(id, message);
+    await until("they are kept", async () => (await device.ring.read({ lines: 1, bytes: 1 })).lost > 0);
+    await cloud.start();
+    await until("the last is there", () => written(known).at(-1) === "line 499");
+    const kept = written(known).slice(1);
+    const [warning] = said(known).filter((message) => message.includes("were lost"));
+    const lost = Number(/^Warning: (\d+) log lines were lost here/.exec(warning ?? "")?.[1]);
+    // One of those that were lost is the agent's own, about the outage.
+    expect(kept.length + lost).toBeGreaterThanOrEqual(500);
+    expect(kept.length + lost).toBeLessThanOrEqual(510);
+    expect(kept).toEqual(numbers(500 - kept.length, 500));
+    const order = known.logs.map(({ message }) => message);
+    expect(order.indexOf(warning ?? "")).toBeLessThan(order.indexOf(kept[0] ?? ""));
+  });
+
+  test("that a full disk does not take wait until it does", async () => {
+    const { known, start, idOf } = await running();
+    const ring = new MemoryLogRing();
+    const append = ring.append.bind(ring);
+    let isFull = true;
+    ring.append = (...lines) => (isFull ? Promise.reject(new Error("disk full")) : append(...lines));
+    const device = await start({ ring });
+    const id = await idOf(device);
+    for (const message of numbers(0, 900)) device.engine.write(id, message);
+    const complaints = () => device.log.lines.filter((line) => line.includes("cannot be kept: disk full"));
+    await until("it says so", () => complaints().length > 0);
+    isFull = false;
+    await until("all are there", () => written(known).length >= 900);
+    expect(written(known)).toEqual(numbers(0, 900));
+    expect(complaints()).toHaveLength(1);
+  });
+
+  test("of a service that ends at once arrive too", async () => {
+    const { known, start } = await running();
+    await start({ program: () => ({ lines: ["hello", "goodbye"], exit: { afterMs: 1, code: 0 } }) });
+    await until("both are there", () => written(known).includes("goodbye"));
+    expect(written(known).slice(0, 2)).toEqual(["hello", "goodbye"]);
+  });
+
+  test("that the cloud does not want are not kept", async () => {
+    const { cloud, known, start, idOf } = await running();
+    known.target.config = { ...known.target.config, RESIN_SUPERVISOR_LOG_CONTROL: "false" };
+    const device = await start();
+    const id = await idOf(device);
+    device.engine.write(id, "out");
+    await device.settled();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(known.logs).toEqual([]);
+    expect((await device.ring.read({ lines: 1, bytes: 1 })).lines).toEqual([]);
+    expect(cloud.asked.some(({ path }) => path.endsWith("/log-stream"))).toBe(false);
+  });
+
+  test("are for the developer in local mode, and for the cloud again afterwards", async () => {
+    const { known, start, idOf } = await running();
+    const device = await start();
+    await idOf(device);
+    known.target.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
+    device.supervisor.cloud?.update({ force: false });
+    await until("nothing runs", async () => (await device.engine.look()).containers.length === 0);
+    const before = known.logs.length;
+    device.supervisor.logs.system("for the developer");
+    known.target.config = {};
+    device.supervisor.cloud?.update({ force: false });
+    const again = await idOf(device);
+    device.engine.write(again, "for the cloud");
+    await until("it is there", () => written(known).includes("for the cloud"));
+    expect(known.logs.slice(before).map(({ message }) => message)).not.toContain("for the developer");
+  });
+});

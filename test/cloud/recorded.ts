@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import * as z from "zod";
+import type { CloudAnswer } from "../../core/ports/cloud.ts";
+
+/** What was recorded of the public cloud. <device-key> and the like stand for keys. */
+
+const Exchange = z.object({
+  name: z.string(),
+  request: z.object({
+    method: z.string(),
+    path: z.string(),
+    headers: z.record(z.string(), z.union([z.string(), z.number()])),
+    body: z.unknown().optional(),
+  }),
+  response: z.object({
+    status: z.number(),
+    headers: z.record(z.string(), z.string().nullable()),
+    body: z.unknown().optional(),
+  }),
+});
+export type Exchange = z.output<typeof Exchange>;
+
+const Recording = z.object({ entries: z.array(z.union([z.object({ note: z.string() }), Exchange])) });
+
+export const exchanges = (file: string): Exchange[] =>
+  Recording.parse(
+    JSON.parse(readFileSync(join(import.meta.dirname, "recorded", `${file}.json`), "utf8")),
+  ).entries.flatMap((entry) => ("note" in entry ? [] : [entry]));
+
+export function exchange(file: string, name: string): Exchange {
+  const found = exchanges(file).find((one) => one.name === name);
+  if (!found) throw new Error(`${file} has no ${name}`);
+  return found;
+}
+
+/** As the port gives it. */
+export function answerOf({ response: { status, headers, body } }: Exchange): CloudAnswer {
+  const isJson = headers["content-type"]?.startsWith("application/json") ?? false;
+  const text = body === null ? "" : isJson ? JSON.stringify(body) : String(body);
+  return { status, header: (name) => headers[name] ?? undefined, text };
+}
+
+/** The body as it went over the wire; where the recording only describes it, what it describes. */
+export function bodyOf({ request: { body, headers } }: Exchange): Buffer | undefined {
+  if (body === null || body === undefined) return undefined;
+  if (typeof body !== "string") return Buffer.from(JSON.stringify(body));
+  const [, count] = /"x"\*(\d+)/.exec(body) ?? [];
+  if (count !== undefined)
+    return Buffer.from(JSON.stringify({ [uuid]: { status: "Idle", foo: "x".repeat(Number(count)) } }));
+  if (body.startsWith("message of 40000")) return Buffer.from(line("m".repeat(40_000)));
+  if (body.startsWith("300 lines"))
+    return Buffer.from(Array.from({ length: 300 }, (_, n) => line(`burst ${n}`)).join(""));
+  const [, packed] =
+    /^\(gzip of\)?(.*?)\)?$/s.exec(
+      body.replace("{uuid:{status:Idle}}", JSON.stringify({ [uuid]: { status: "Idle" } })),
+    ) ?? [];
+  if (headers["Content-Encoding"] === "gzip" && packed !== undefined) return gzipSync(packed.trim());
+  return Buffer.from(body);
+}
+
+export const uuid = "aaaa0000bbbb1111cccc2222dddd3333";
+
+const line = (message: string): string =>
+  `${JSON.stringify({ message, timestamp: 1795470252949, isSystem: false, isStdErr: false })}\n`;
