@@ -2,6 +2,7 @@ import type { Caller } from "./access.ts";
 import type { Database } from "./database.ts";
 import { inFleets, isoTime, type Identity } from "./desk.ts";
 import type { Filter, Literal, Query } from "./odata.ts";
+import { progressOfDevice, targetOfDevice } from "./releases.ts";
 
 /** The directory's tables as the resources of the public cloud's API, version 7; and a query on them as SQL. */
 interface Resource {
@@ -84,6 +85,7 @@ const resources: Readonly<Record<string, Resource>> = {
       ...reported("memory_usage", "memory_total", "storage_block_device", "storage_usage", "storage_total"),
       ...reported("cpu_temp", "cpu_usage", "is_undervolted"),
       device_name: column("name"),
+      overall_progress: column(progressOfDevice),
       is_active: yes("1"),
       is_frozen: yes("0"),
       is_online: live(({ connected }) => connected),
@@ -99,6 +101,7 @@ const resources: Readonly<Record<string, Resource>> = {
       is_of__device_type: { to: "device_type", by: "device_type" },
       is_pinned_on__release: { to: "release", by: "pinned_release_id" },
       is_running__release: { to: "release", by: "running_release_id" },
+      should_be_running__release: { to: "release", by: targetOfDevice },
     },
     many: {
       device_config_variable: { of: "device_config_variable", by: "device_id" },
