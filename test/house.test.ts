@@ -62,8 +62,8 @@ const rules: readonly Rule[] = [
     because: "boards know no HTTP and no Docker",
   },
   {
-    from: ["runtimes/worker/device-session.ts", "runtimes/worker/directory.ts"],
-    may: ["core/relay/", "runtimes/worker/", "zod", "cloudflare:workers"],
+    from: ["runtimes/worker/device-session.ts", "runtimes/worker/device-logs.ts", "runtimes/worker/directory.ts"],
+    may: ["core/relay/", "core/fleet/", "core/http/body.ts", "runtimes/worker/", "zod", "cloudflare:workers"],
     because: "only the Durable Objects are made of the platform",
   },
   {

@@ -137,11 +137,13 @@ export function installsAfter(
       const imageId = findImage(release, name, image);
       if (imageId === undefined) continue;
       const known = named.get(imageId) ?? before.find((one) => one.imageId === imageId);
+      const newStatus = status ?? known?.status ?? "Unknown";
       named.set(imageId, {
         imageId,
         releaseId: release.id,
-        status: status ?? known?.status ?? "Unknown",
-        progress: download_progress === undefined ? (known?.progress ?? null) : download_progress,
+        status: newStatus,
+        // The public cloud keeps the last number until it is told null: 50 % of a service that runs.
+        progress: newStatus === "Downloading" ? (download_progress ?? known?.progress ?? null) : null,
       });
     }
   }

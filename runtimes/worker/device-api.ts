@@ -129,7 +129,11 @@ function take(db: Database, deviceId: number, given: Report, at: string): void {
   const app = given.apps?.[fleetUuid];
   const updateStatus = updateStatusOf(app);
   const { supervisor_version, os_version, os_variant, mac_address, ...rest } = fieldsAfter(
-    { ...columns, ...Kept.parse(JSON.parse(before)), ...(updateStatus && { update_status: updateStatus }) },
+    {
+      ...columns,
+      ...Kept.parse(JSON.parse(before)),
+      ...(updateStatus && { update_status: updateStatus, update_status_at: at }),
+    },
     given,
   );
   const reached = app?.release_uuid === undefined ? undefined : releaseIdOf(db, fleetId, app.release_uuid);

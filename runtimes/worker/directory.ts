@@ -4,7 +4,7 @@ import { owner, type Caller } from "./access.ts";
 import { Database } from "./database.ts";
 import type { PlainRequest } from "./device-session.ts";
 import { Asker, identify, inFleets, isGood, type Desk } from "./desk.ts";
-import type { Env } from "./env.ts";
+import { askerHeader, type Env } from "./env.ts";
 import { deviceRoutes } from "./device-api.ts";
 import { createFinder, refuse } from "./http.ts";
 import { publicRoutes } from "./public-api.ts";
@@ -12,8 +12,8 @@ import { registerRoutes } from "./register.ts";
 import { createNudge } from "./nudge.ts";
 import { migrations } from "./schema.ts";
 
-/** Told in one go; more than that waits for the alarm, since one request may make only so many others. */
-const toldAtOnce = 500;
+/** Told in one go, two objects each; more wait for the alarm, since one request may make only so many others. */
+const toldAtOnce = 400;
 const tellAgainMs = 10_000;
 /** A device that does not answer a nudge within this time holds up no others any longer. */
 const nudgeMs = 10_000;
@@ -95,7 +95,7 @@ export class Directory extends DurableObject<Env> {
 
   async #tellOne(uuid: string): Promise<void> {
     const { db, env } = this.#desk;
-    const session = env.DEVICES.getByName(uuid);
+    const objects = [env.DEVICES.getByName(uuid), env.LOGS.getByName(uuid)];
     const device = db.one<{ uuid: string; deviceId: number; fleetId: number; keyDigest: string }>(
       "SELECT uuid, id AS deviceId, fleet_id AS fleetId, key_digest AS keyDigest FROM devices WHERE uuid = ?",
       uuid,
@@ -108,12 +108,11 @@ export class Directory extends DurableObject<Env> {
     // Taken off the list first: what changes while the session is being told puts it there again.
     db.run("DELETE FROM untold WHERE uuid = ?", uuid);
     try {
-      await (device ? session.enroll({ ...device, revoked: revoked.map(({ id }) => id) }) : session.forget());
+      const record = device && { ...device, revoked: revoked.map(({ id }) => id) };
+      await Promise.all(objects.map((one) => (record ? one.enroll(record) : one.forget())));
     } catch (error) {
       db.run("INSERT OR IGNORE INTO untold VALUES (?)", uuid);
       throw error;
     }
   }
 }
-
-export const askerHeader = "x-fairlead-asker";

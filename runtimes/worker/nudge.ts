@@ -19,6 +19,7 @@ export function createNudge(nudgeOne: (uuid: string) => Promise<void>): (uuids: 
   };
   return (uuids) => {
     for (const uuid of uuids) waiting.add(uuid);
-    for (; lanes < Math.min(atOnce, waiting.size); lanes++) void lane();
+    const wanted = Math.min(atOnce, lanes + waiting.size);
+    for (; lanes < wanted; lanes++) void lane();
   };
 }

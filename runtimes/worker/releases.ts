@@ -7,7 +7,8 @@ import { isoTime, type Desk } from "./desk.ts";
 /** Releases and variables, as the directory keeps them; and what they make of a device. */
 
 /** SQL: the release that a row of `devices` should run. */
-export const targetOfDevice = "ifnull(pinned_release_id, (SELECT release_id FROM fleets WHERE fleets.id = fleet_id))";
+export const targetOfDevice =
+  "ifnull(devices.pinned_release_id, (SELECT release_id FROM fleets WHERE fleets.id = devices.fleet_id))";
 
 /** SQL: how much of what it downloads now a row of `devices` has, in percent; null when it downloads nothing. */
 export const progressOfDevice = `(SELECT CAST(round(avg(iif(status = 'Downloading', ifnull(download_progress, 0), 100))) AS INTEGER)

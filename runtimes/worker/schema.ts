@@ -113,4 +113,6 @@ export const migrations: readonly string[] = [
     UNIQUE (device_id, tag_key)
   ) STRICT;
   `,
+  // Devices have an object for their log too now, and it has yet to learn of them.
+  "INSERT OR IGNORE INTO untold SELECT uuid FROM devices",
 ];
