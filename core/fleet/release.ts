@@ -27,7 +27,7 @@ const Definitions = (of: string) =>
     .record(
       z.string(),
       z
-        .looseObject({})
+        .looseObject({}, anObject("settings"))
         .nullish()
         .transform((definition) => definition ?? {}),
       anObject(of),
@@ -35,13 +35,14 @@ const Definitions = (of: string) =>
     .nullish()
     .transform((definitions) => definitions ?? {});
 
-const Shape = z.looseObject({
-  services: z.record(z.string(), z.looseObject({}, { error: "expected an object of compose fields" }), {
-    ...anObject("services"),
-  }),
-  networks: Definitions("networks"),
-  volumes: Definitions("volumes"),
-});
+const Shape = z.looseObject(
+  {
+    services: z.record(z.string(), z.looseObject({}, anObject("compose fields")), anObject("services")),
+    networks: Definitions("networks"),
+    volumes: Definitions("volumes"),
+  },
+  { error: "expected a compose file: an object with services, networks and volumes" },
+);
 
 const largestBytes = 512 * 1024;
 
@@ -49,7 +50,12 @@ const largestBytes = 512 * 1024;
 export function parseComposition(body: unknown): ParsedComposition {
   const shape = Shape.safeParse(body);
   if (!shape.success)
-    return { ok: false, faults: shape.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`) };
+    return {
+      ok: false,
+      faults: shape.error.issues.map(({ path, message }) =>
+        path.length > 0 ? `${path.join(".")}: ${message}` : message,
+      ),
+    };
   if (JSON.stringify(body).length > largestBytes)
     return { ok: false, faults: [`expected a composition of at most ${largestBytes} bytes`] };
 
