@@ -1,4 +1,6 @@
 import autocannon from "autocannon";
+import Docker from "dockerode";
+import { sweep } from "../test/support/docker.ts";
 import { startBare, startBuilt, answerOf, type EngineKind, type Served } from "./processes.ts";
 import { mb, median, ms, perSecond, ratioRow, type Row } from "./table.ts";
 import { post, settled, threeServices } from "./target.ts";
@@ -20,12 +22,17 @@ export async function startRow(engine: EngineKind, rounds: number): Promise<Row>
 
 const connections = 16;
 
-/** Requests per round. */
-const amount = 10_000;
+/** Seconds per round: autocannon counts in whole ones. */
+const duration = 3;
 
-async function load(url: string, options: { readonly amount: number }): Promise<void> {
-  const { errors, non2xx } = await autocannon({ url, connections, ...options });
+/** Requests per second that were answered. */
+async function load(
+  url: string,
+  options: { readonly amount: number } | { readonly duration: number },
+): Promise<number> {
+  const { errors, non2xx, requests, duration } = await autocannon({ url, connections, ...options });
   if (errors > 0 || non2xx > 0) throw new Error(`${url}: ${errors} errors, ${non2xx} answers that are not 2xx`);
+  return requests.total / duration;
 }
 
 const paths = [
@@ -70,6 +77,7 @@ export async function loadRows(engine: EngineKind, image: string, rounds: number
     return rows;
   } finally {
     await Promise.all([bare.stop(), agent.stop()]);
+    if (engine === "docker") await sweep(new Docker());
   }
 }
 
@@ -82,11 +90,7 @@ async function loadRow(
   original: string,
   { bare, ours, rounds }: { readonly bare: Served; readonly ours: Served; readonly rounds: number },
 ): Promise<Row> {
-  const rate = async (server: Served): Promise<number> => {
-    const before = performance.now();
-    await load(server.url + path, { amount });
-    return (amount * 1000) / (performance.now() - before);
-  };
+  const rate = (server: Served): Promise<number> => load(server.url + path, { duration });
   const rates = { bare: [] as number[], ours: [] as number[] };
   for (let round = 0; round < rounds; round++) {
     rates.bare.push(await rate(bare));

@@ -18,19 +18,20 @@ export interface Served {
 }
 
 async function serve(
-  makeArgs: (port: number) => readonly string[],
+  makeCommand: (port: number) => readonly string[],
   environment: Readonly<Record<string, string | undefined>> = {},
 ): Promise<Served> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const begun = performance.now();
-  const child = spawn(process.execPath, [...makeArgs(port)], {
+  const [program = "", ...args] = makeCommand(port);
+  const child = spawn(program, args, {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "ignore", "inherit"],
   });
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   while (!(await answers(`${url}/ping`))) {
-    if (child.exitCode !== null) throw new Error(`${makeArgs(port).join(" ")} ended with ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`${program} ${args.join(" ")} ended with ${child.exitCode}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   const startMs = performance.now() - begun;
@@ -69,14 +70,20 @@ export async function answerOf(url: string): Promise<Answer> {
 }
 
 export const startBare = (answers: Readonly<Record<string, Answer>> = {}): Promise<Served> =>
-  serve((port) => [join(import.meta.dirname, "bare-server.js"), String(port), JSON.stringify(answers)]);
+  serve((port) => [
+    process.execPath,
+    join(import.meta.dirname, "bare-server.js"),
+    String(port),
+    JSON.stringify(answers),
+  ]);
 
 export type EngineKind = "docker" | "embedded";
 
 /** The built program, on an empty state, or on the one in `folder`. */
 export async function startBuilt(engine: EngineKind, dockerHost?: string): Promise<Served> {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
-  const settings = ["--engine", engine, "--state-dir", join(folder, "state"), "--host-root", folder];
+  const paths = ["--state-dir", join(folder, "state"), "--host-root", folder];
+  const settings = ["--engine", engine, ...paths, "--iptables", "no"];
   const served = await serve(
     (port) => [join(root, "dist/cli.js"), "agent", "--port", String(port), ...settings],
     dockerHost === undefined ? {} : { DOCKER_HOST: dockerHost },

@@ -21,13 +21,15 @@ export async function withLocks<T>(
 ): Promise<Locked<T>> {
   const override = force || isOn(targets.current().config, "SUPERVISOR_OVERRIDE_LOCK");
   const appIds = [...new Set(containers.map(({ appId }) => appId))].sort((a, b) => a - b);
+  const before = new Set(folders.held().keys());
   const taken: number[] = [];
   try {
     for (const appId of appIds) {
       const services = containers.filter((one) => one.appId === appId).map(({ service }) => service);
       const lock = await folders.take(appId, [...new Set(services)].sort(), { force: override });
       if (!lock.taken) return { is: "locked", message: lockedMessage(appId, lock.by) };
-      taken.push(appId);
+      // What the loop holds is for the loop to give back.
+      if (!before.has(appId)) taken.push(appId);
     }
     return { is: "done", value: await act() };
   } finally {

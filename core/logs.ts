@@ -15,7 +15,7 @@ export type LogLine =
     };
 
 /** A running container, and the service that its lines belong to. */
-export type LogSource = Pick<Container, "id" | "service" | "serviceId" | "startedAt">;
+export type LogSource = Pick<Container, "id" | "service" | "serviceId">;
 
 interface Parts {
   readonly engine: Engine;
@@ -99,11 +99,12 @@ export class Logs {
     for (const source of sources) if (!this.#followed.has(source.id)) void this.#followOne(source);
   }
 
-  async #followOne({ id, service, serviceId, startedAt }: LogSource): Promise<void> {
+  async #followOne({ id, service, serviceId }: LogSource): Promise<void> {
     const end = new AbortController();
     this.#followed.set(id, end);
     try {
-      const since = Math.max(startedAt, this.#readSince, (this.#passedOn.get(id) ?? 0) + 1);
+      // Not from its start: a container writes some milliseconds before the engine says that it has started.
+      const since = Math.max(this.#readSince, (this.#passedOn.get(id) ?? 0) + 1);
       for await (const { message, isStdErr, timestamp } of this.#engine.logs(id, since, end.signal)) {
         this.#passedOn.set(id, timestamp);
         this.#send({ serviceName: service, serviceId, message, isStdErr, timestamp });

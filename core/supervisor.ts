@@ -3,6 +3,7 @@ import type { RequirementFacts } from "./compose/requirements.ts";
 import { createFetch, type Fetch } from "./http/fetch.ts";
 import { Logs } from "./logs.ts";
 import type { Ports } from "./ports/index.ts";
+import { powerDown } from "./power.ts";
 import { Applier } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { Loop, type View } from "./reconcile/loop.ts";
@@ -61,7 +62,8 @@ export async function createSupervisor(ports: Ports, given: Identity): Promise<S
 
   const logs = new Logs({ engine, clock, log: ports.log, isLocalMode: () => targets.isLocalMode() });
   const downloads = new Downloads(engine, clock, () => loop.nudge());
-  const applier = new Applier(ports, { memory, downloads, logs });
+  const reboot = () => powerDown(supervisor, "reboot", { force: false, by: "device" });
+  const applier = new Applier(ports, { memory, downloads, logs, reboot });
   const direction = () => {
     const target = targets.current();
     return { target, device: { ...identity, name: target.name }, localMode: targets.isLocalMode() };

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -25,7 +25,8 @@ Object.assign(process.env, {
 });
 
 const print = (text: string) => void process.stdout.write(text);
-const folder = await mkdtemp(join(tmpdir(), "fairlead-demo-"));
+const folder = mkdtempSync(join(tmpdir(), "fairlead-demo-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 const worker = createTestHarness({
   workers: [{ configPath: join(import.meta.dirname, "../wrangler.toml"), secrets: { ADMIN_SECRET: secret } }],
 });
@@ -112,7 +113,6 @@ async function end(): Promise<void> {
   while (!loop.isAtRest()) await setTimeout(50);
   await agent.stop();
   await worker.close();
-  await rm(folder, { recursive: true, force: true });
   process.exit(0);
 }
 for (const signal of ["SIGINT", "SIGTERM"]) {

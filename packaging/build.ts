@@ -85,7 +85,10 @@ const { metafile } = await build({
     js: 'const require=globalThis.process?.getBuiltinModule?.("module")?.createRequire(import.meta.url);',
   },
 });
-chmodSync(join(dist, "cli.js"), 0o755);
+const bin = join(dist, "cli.js");
+// Small nurseries: under load a quarter less memory, and a board has little.
+writeFileSync(bin, readFileSync(bin, "utf8").replace(/^#!.*/, "#!/usr/bin/env -S node --max-semi-space-size=2"));
+chmodSync(bin, 0o755);
 
 const tsc = join(root, "node_modules/typescript/bin/tsc");
 const types = ["-p", join(root, "packaging/types.json"), "--outDir", join(dist, "types")];

@@ -11,7 +11,7 @@ export default defineConfig({
         test: {
           name: "anywhere",
           include: ["**/*.test.ts", "../examples/**/*.test.ts"],
-          exclude: ["conformance/**", "engine/**", "worker/**"],
+          exclude: ["conformance/**", "engine/**", "host/**", "worker/**"],
           ...timeouts,
         },
       },
@@ -29,6 +29,16 @@ export default defineConfig({
       {
         // Each file starts a workerd of its own, and that has threads enough.
         test: { name: "workerd", include: ["worker/**/*.test.ts"], fileParallelism: false, ...timeouts },
+      },
+      {
+        // Machines with a real systemd, one at a time: they boot, and reboot.
+        test: {
+          name: "host",
+          include: ["host/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
       },
     ],
   },

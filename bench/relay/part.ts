@@ -10,7 +10,11 @@ import { measure } from "./load.ts";
 /** One process of the benchmark, so that none of them has to share its thread. Its role comes as a message. */
 
 const Role = z.discriminatedUnion("is", [
-  z.object({ is: z.literal("agent"), cloud: z.string(), uuids: z.array(z.string()), key: z.string() }),
+  z.object({
+    is: z.literal("agent"),
+    cloud: z.string(),
+    devices: z.array(z.object({ uuid: z.string(), key: z.string() })),
+  }),
   z.object({ is: z.literal("proxy"), target: z.string() }),
   z.object({
     is: z.literal("load"),
@@ -50,15 +54,15 @@ function withBodies(fetch: Fetch): Fetch {
 }
 
 /** The devices of this process share one agent; each has a tunnel of its own. Resolves with the address of its API. */
-async function agent({ cloud, uuids, key }: Extract<Role, { is: "agent" }>): Promise<string> {
+async function agent({ cloud, devices }: Extract<Role, { is: "agent" }>): Promise<string> {
   const device = await createMemoryDevice();
   const fetch = withBodies(device.fetch);
   const listener = new Listener(fetch, 0);
   await listener.listen("127.0.0.1");
-  const waiting = [...uuids];
+  const waiting = [...devices];
   const lane = async () => {
-    for (let uuid = waiting.pop(); uuid !== undefined; uuid = waiting.pop()) {
-      const tunnel = startTunnel({ url: cloud, uuid, key, fetch, clock: systemClock, log: silent });
+    for (let one = waiting.pop(); one; one = waiting.pop()) {
+      const tunnel = startTunnel({ url: cloud, ...one, fetch, clock: systemClock, log: silent });
       while (tunnel.state().is !== "connected") await systemClock.sleep(2);
     }
   };

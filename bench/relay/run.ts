@@ -10,7 +10,6 @@ import { ownerSecret, startWorkerd } from "./workerd.ts";
 
 const rounds = 3;
 const many = 1000;
-const key = "a-key-that-all-devices-of-the-bench-share";
 const uuidOf = (n: number) => n.toString(16).padStart(32, "0");
 
 const parts: ChildProcess[] = [];
@@ -51,12 +50,29 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 async function bench(): Promise<readonly (readonly [what: string, value: string])[]> {
   const cloud = await startWorkerd();
   try {
-    const headers = { authorization: `Bearer ${ownerSecret}`, "content-type": "application/json" };
-    const enroll = async (n: number, fleetId: number) => {
-      const told = { to: "enroll", uuid: uuidOf(n), deviceId: n, fleetId, key };
-      const response = await fetch(`${cloud.url}/tell`, { method: "POST", body: JSON.stringify(told) });
-      if (!response.ok) throw new Error(await response.text());
+    const make = async <T>(shape: z.ZodType<T>, path: string, body: object, bearer = ownerSecret): Promise<T> => {
+      const sent = { authorization: `Bearer ${bearer}`, "content-type": "application/json" };
+      const response = await fetch(cloud.url + path, { method: "POST", headers: sent, body: JSON.stringify(body) });
+      if (response.status !== 201) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
+      return shape.parse(await response.json());
     };
+    const newFleet = async (name: string) => {
+      const { id } = await make(z.object({ id: z.int() }), "/admin/v1/fleets", { name });
+      const { key } = await make(z.object({ key: z.string() }), `/admin/v1/fleets/${id}/provisioning-keys`, {});
+      return { id, key };
+    };
+    type Fleet = Awaited<ReturnType<typeof newFleet>>;
+    const register = async (n: number, fleet: Fleet) => {
+      const device = { application: fleet.id, device_type: "generic-amd64", uuid: uuidOf(n) };
+      const { api_key: key } = await make(z.object({ api_key: z.string() }), "/device/register", device, fleet.key);
+      return { uuid: uuidOf(n), key };
+    };
+    const { token } = await make(z.object({ token: z.string() }), "/admin/v1/tokens", {
+      name: "bench",
+      fleets: "all",
+      write: true,
+    });
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
     const call = (path: string, body: object) =>
       fetch(`${cloud.url}/supervisor${path}`, {
         method: "POST",
@@ -64,8 +80,8 @@ async function bench(): Promise<readonly (readonly [what: string, value: string]
         body: JSON.stringify({ method: "GET", ...body }),
       });
 
-    await enroll(1, 1);
-    const agent = await part({ is: "agent", cloud: cloud.url, uuids: [uuidOf(1)], key });
+    const device = await register(1, await newFleet("one"));
+    const agent = await part({ is: "agent", cloud: cloud.url, devices: [device] });
     const direct = z.string().parse(agent.result);
     const proxy = z.string().parse((await part({ is: "proxy", target: direct })).result);
     const plain = { method: "GET" as const, headers: {}, body: "" };
@@ -113,9 +129,11 @@ async function bench(): Promise<readonly (readonly [what: string, value: string]
     await reader?.cancel();
 
     progress(`${many} devices`);
-    for (let n = 0; n < many; n++) await enroll(1000 + n, 2);
+    const fleet = await newFleet("many");
+    const devices: Awaited<ReturnType<typeof register>>[] = [];
+    for (let n = 0; n < many; n++) devices.push(await register(1000 + n, fleet));
     const empty = memoryOf(cloud.pid);
-    await part({ is: "agent", cloud: cloud.url, uuids: Array.from({ length: many }, (_, n) => uuidOf(1000 + n)), key });
+    await part({ is: "agent", cloud: cloud.url, devices });
     progress("all connected");
     const awake = memoryOf(cloud.pid);
     // Objects sleep after ten seconds without anything to do.
@@ -125,7 +143,7 @@ async function bench(): Promise<readonly (readonly [what: string, value: string]
       const asked = performance.now();
       const entries = z
         .array(z.object({ statusCode: z.literal(200) }))
-        .parse(await (await call("/ping", { appId: 2 })).json());
+        .parse(await (await call("/ping", { appId: fleet.id })).json());
       if (entries.length !== many) throw new Error(`${entries.length} entries`);
       return performance.now() - asked;
     };

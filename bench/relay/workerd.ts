@@ -16,11 +16,11 @@ export interface Cloud {
 }
 
 /** The Worker on workerd itself: `wrangler dev` and the test harness put a proxy before it, and are many times slower. */
-export async function startWorkerd(): Promise<Cloud> {
+export async function startWorkerd(entry = "runtimes/worker/worker.ts"): Promise<Cloud> {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
   mkdirSync(join(folder, "state"));
   await build({
-    entryPoints: [join(root, "test/worker/entry/entry.ts")],
+    entryPoints: [join(root, entry)],
     outfile: join(folder, "worker.js"),
     bundle: true,
     format: "esm",
@@ -89,7 +89,7 @@ function freePort(): Promise<number> {
 
 async function answers(url: string, program: ChildProcess): Promise<void> {
   for (const end = Date.now() + 20_000; Date.now() < end && program.exitCode === null;) {
-    if (await fetch(`${url}/supervisor/ping`, { method: "POST" }).catch(() => undefined)) return;
+    if (await fetch(`${url}/ping`).catch(() => undefined)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   program.kill("SIGKILL");

@@ -5,7 +5,7 @@ import type { App, Dependency, Service, TargetState, UpdateStrategy } from "../m
 import { containerName } from "../model/names.ts";
 import { bareConfig } from "../model/config.ts";
 import { show } from "../model/show.ts";
-import { homesOf } from "./container.ts";
+import { homesOf, networkModeOf } from "./container.ts";
 import { hasFeature } from "./features.ts";
 import { NetworkDefinition, VolumeDefinition } from "./definitions.ts";
 import {
@@ -258,7 +258,12 @@ function finish(
       ...withUndeclared(rest, services, path, warnings),
       ...(rejected && { rejected }),
     };
-    faults.push(...duplicates(drafts), ...unknownNamespaces(app, path), ...dependencyCycles(app, path));
+    faults.push(
+      ...duplicates(drafts),
+      ...unknownNamespaces(app, path),
+      ...borrowedNetworks(app, path),
+      ...dependencyCycles(app, path),
+    );
     return app;
   });
   faults.push(...sameNames(finished));
@@ -388,6 +393,22 @@ const unknownNamespaces = (app: App, path: Path): string[] =>
           `${showPath([...path, "services"])}: ${service.name} wants to live in service ${JSON.stringify(name)}, which is not another service of this application`,
       ),
   );
+
+/** Whoever lives in another's network has no name, ports or resolver of its own: no engine makes such a container. */
+const borrowedNetworks = (app: App, path: Path): string[] =>
+  app.services.flatMap((service) => {
+    const mode = networkModeOf(service, app);
+    if (!/^(service|container):/.test(mode)) return [];
+    const { hostname, ports, settings } = service.config;
+    const own = [
+      ...(hostname ? ["hostname"] : []),
+      ...(ports.length > 0 ? ["ports"] : []),
+      ...["dns", "extra_hosts", "mac_address"].filter((field) => field in settings),
+    ];
+    return own.length > 0
+      ? [`${showPath([...path, "services"])}: ${service.name} has network_mode ${mode}: expected no ${own.join(", ")}`]
+      : [];
+  });
 
 /** The services that must be there before this one: what it waits for, and what it lives in. */
 export const prerequisites = (service: Service, app: App): string[] => [

@@ -3,6 +3,7 @@ import { systemClock, type Clock } from "../ports/clock.ts";
 import { createSupervisor, type Identity, type Supervisor } from "../supervisor.ts";
 import { EmbeddedEngine, type EmbeddedOptions } from "./engine.ts";
 import {
+  MemoryFirewall,
   MemoryFolders,
   MemoryGateway,
   MemoryHostname,
@@ -11,6 +12,7 @@ import {
   MemoryPower,
   MemoryProxy,
   MemoryStore,
+  memoryMetrics,
   memorySystem,
 } from "./ports.ts";
 
@@ -30,6 +32,7 @@ export interface MemoryDevice {
   readonly power: MemoryPower;
   readonly hostname: MemoryHostname;
   readonly proxy: MemoryProxy;
+  readonly firewall: MemoryFirewall;
   readonly led: MemoryLed;
   readonly log: MemoryLog;
   readonly supervisor: Supervisor;
@@ -66,6 +69,7 @@ export async function createMemoryDevice({
   const power = new MemoryPower();
   const hostname = new MemoryHostname();
   const proxy = new MemoryProxy();
+  const firewall = new MemoryFirewall();
   const led = new MemoryLed();
   const log = new MemoryLog();
   const supervisor = await createSupervisor(
@@ -76,10 +80,13 @@ export async function createMemoryDevice({
       store: new MemoryStore(),
       log,
       system: memorySystem,
+      metrics: memoryMetrics,
       gateway: new MemoryGateway(),
       power,
       hostname,
       proxy,
+      firewall,
+      bootConfig: { missing: "a device in memory has no boot loader" },
       led,
       tunnel: { missing: "This device has no cloud" },
       journal: { missing: "There is no journal in memory" },
@@ -95,6 +102,7 @@ export async function createMemoryDevice({
     power,
     hostname,
     proxy,
+    firewall,
     led,
     log,
     supervisor,

@@ -67,12 +67,15 @@ export function device({ scope }: Input<typeof api.device>, supervisor: Supervis
 export const deviceName = (_: Input<typeof api.deviceName>, { targets }: Supervisor): Reply<typeof api.deviceName> =>
   reply(200, { status: "success", deviceName: targets.current().name });
 
-export const vpn = (_: Input<typeof api.vpn>, { targets, ports: { tunnel } }: Supervisor): Reply<typeof api.vpn> =>
+export const vpn = (
+  _: Input<typeof api.vpn>,
+  { targets, ports: { system, tunnel } }: Supervisor,
+): Reply<typeof api.vpn> =>
   reply(200, {
     status: "success",
     vpn: {
       enabled: isOn(targets.current().config, "SUPERVISOR_VPN_CONTROL"),
-      connected: !isMissing(tunnel) && tunnel.state().is === "connected",
+      connected: system.vpnIsUp() || (!isMissing(tunnel) && tunnel.state().is === "connected"),
     },
   });
 

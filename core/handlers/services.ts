@@ -20,7 +20,7 @@ async function find(
   appId: number,
   wanted?: { readonly serviceName?: string | null | undefined; readonly imageId?: number | null | undefined },
 ): Promise<Found> {
-  const { current } = await loop.look();
+  const { current } = await loop.look({ fresh: false });
   const containers = current.containers.filter((container) => container.appId === appId && !isHandingOver(container));
   const services = findApp(targets.current(), appId)?.services ?? [];
   if (containers.length === 0 && services.length === 0) return { is: "noApp" };

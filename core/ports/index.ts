@@ -1,7 +1,8 @@
+import type { BootConfig } from "./boot-config.ts";
 import type { Clock } from "./clock.ts";
 import type { Engine } from "./engine.ts";
 import type { Folders } from "./folders.ts";
-import type { Gateway, Hostname, Journal, Led, Power, Proxy, System } from "./host.ts";
+import type { Firewall, Gateway, Hostname, Journal, Led, Metrics, Power, Proxy, System } from "./host.ts";
 import type { Log } from "./log.ts";
 import type { Store } from "./store.ts";
 import type { Tunnel } from "./tunnel.ts";
@@ -21,10 +22,13 @@ export interface Ports {
   readonly store: Store;
   readonly log: Log;
   readonly system: System;
+  readonly metrics: Metrics;
   readonly gateway: Gateway | Missing;
   readonly power: Power | Missing;
   readonly hostname: Hostname | Missing;
   readonly proxy: Proxy | Missing;
+  readonly firewall: Firewall | Missing;
+  readonly bootConfig: BootConfig | Missing;
   readonly journal: Journal | Missing;
   readonly led: Led | Missing;
   readonly tunnel: Tunnel | Missing;

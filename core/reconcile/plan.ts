@@ -1,7 +1,9 @@
 import type { TargetState } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
 import { planApplication } from "./plan-application.ts";
-import { planGateway, planUnusedImages } from "./plan-device.ts";
+import { planBootConfig } from "./plan-boot-config.ts";
+import { planFirewall } from "./plan-firewall.ts";
+import { planGateway, planReboot, planUnusedImages } from "./plan-device.ts";
 import { isWork, type Step } from "./step.ts";
 
 /** Steps by whom they belong to: an application (by id), which waits for no other, or the device as a whole. */
@@ -29,8 +31,14 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       wantedImages,
     ),
   ]);
-  const device = [...planGateway(current, target), ...planUnusedImages(current, wantedImages)];
-  return new Map<Subject, readonly Step[]>([["device", device], ...apps]);
+  const device = [
+    ...planBootConfig(current, target),
+    ...planFirewall(current, target),
+    ...planGateway(current, target),
+    ...planUnusedImages(current, wantedImages),
+  ];
+  const reboot = planReboot(current, [...device, ...apps.flatMap(([, steps]) => steps)]);
+  return new Map<Subject, readonly Step[]>([["device", [...device, ...reboot]], ...apps]);
 }
 
 /** Whether nothing is left to do; waiting counts as not settled. */

@@ -104,8 +104,24 @@ export class Responder {
       status: response.status,
       headers: [...response.headers].filter(([name]) => !ofTheConnection.has(name)),
     };
+    const sendOn = ({ bytes, end }: Piece) => {
+      if (!signal.aborted) this.#send({ is: "data", id, body: bytes, end });
+    };
     if (!response.body) {
       this.#send({ is: "response", id, head, body: noBytes, end: true });
+      return this.#finish(id, serving);
+    }
+
+    // A body with an entity tag is all there: what it is made of need not be waited for, piece by piece.
+    if (response.headers.has("etag")) {
+      const body = new Uint8Array(await response.arrayBuffer());
+      if (signal.aborted) return;
+      if (body.length <= limits.chunkBytes) {
+        this.#send({ is: "response", id, head, body, end: true });
+        return this.#finish(id, serving);
+      }
+      this.#send({ is: "response", id, head, body: noBytes, end: false });
+      await serving.outflow.pump(async () => ({ bytes: body, end: true }), sendOn);
       return this.#finish(id, serving);
     }
 
@@ -121,9 +137,7 @@ export class Responder {
       return this.#finish(id, serving);
     }
     this.#send({ is: "response", id, head, body: noBytes, end: false });
-    await serving.outflow.pump(resumed(first, read), ({ bytes, end }: Piece) => {
-      if (!signal.aborted) this.#send({ is: "data", id, body: bytes, end });
-    });
+    await serving.outflow.pump(resumed(first, read), sendOn);
     this.#finish(id, serving);
   }
 

@@ -2,14 +2,19 @@
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { startAgent } from "./agent.ts";
 import { cloudCommand } from "./cloud-cli.ts";
+import { examine, toTable } from "./doctor.ts";
 import { joinCommand } from "./join.ts";
 import { consoleLog } from "./log.ts";
 import { SettingsError, readSettings, settingsHelp } from "./settings.ts";
 
-const help = `Usage: fairlead agent [options]        keeps the containers of this device in their target state, and answers the
-                                       balena Supervisor API
-       fairlead join <url> --key <key> makes this device one of a fleet
-       fairlead cloud <command>        fleets, devices and tokens; fairlead cloud --help has more
+const help = `Usage: fairlead agent [options]
+       fairlead doctor [options]
+       fairlead join <url> --key <key>
+       fairlead cloud <command>
+
+The agent keeps the containers of this device in their target state, and answers the balena Supervisor API.
+The doctor looks at what there is for it on this machine: what is missing, what does not work then, how to have it.
+Join makes this device one of a fleet. Cloud manages fleets, devices and tokens: fairlead cloud --help has more.
 
 Options, and the variables that mean the same:
 ${settingsHelp()}
@@ -19,6 +24,8 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
   switch (command) {
     case "agent":
       return args.includes("--help") ? print(help) : agent(args);
+    case "doctor":
+      return args.includes("--help") ? print(help) : print(toTable(await examine(readSettings(args, process.env))));
     case "join":
       return joinCommand(args, process.env, print);
     case "cloud":

@@ -259,14 +259,19 @@ export class DockerEngine implements Engine {
     await this.#act(
       id,
       async (container) => {
-        const { State } = await container.inspect();
         // An engine does not stop what is paused.
-        if (State.Paused) await container.unpause();
+        if ((await this.#stateOf(id)) === "paused") await container.unpause();
         await container.stop();
       },
       304,
       404,
     );
+  }
+
+  async #stateOf(id: string): Promise<string | undefined> {
+    if (!this.#listening) this.#list.forget();
+    const list = await this.#list.get();
+    return list.find(({ Id }) => Id === id)?.State;
   }
 
   async removeContainer(id: string): Promise<void> {

@@ -84,27 +84,41 @@ const tokenPrefix = "fl_";
 /** `fl_<claims>.<HMAC-SHA-256>`, both in base64url. */
 export async function signToken(claims: Claims, env: Env): Promise<string> {
   const payload = utf8.encode(JSON.stringify(claims));
-  const signature = await crypto.subtle.sign("HMAC", await signingKey(env), payload);
+  const signature = await crypto.subtle.sign("HMAC", await memoryOf(env).signingKey, payload);
   return `${tokenPrefix}${base64url(payload)}.${base64url(new Uint8Array(signature))}`;
 }
 
 async function verifyToken(token: string, env: Env): Promise<Claims | undefined> {
+  const { signingKey, claims: known } = memoryOf(env);
+  const before = known.get(token);
+  if (before) return before;
   const [, claims, seal] = /^fl_([\w-]{1,4096})\.([\w-]{43})$/.exec(token) ?? [];
   const payload = claims && fromBase64url(claims);
   const signature = seal && fromBase64url(seal);
   if (!payload || !signature) return undefined;
-  if (!(await crypto.subtle.verify("HMAC", await signingKey(env), signature, payload))) return undefined;
-  return Claims.parse(JSON.parse(new TextDecoder().decode(payload)));
+  if (!(await crypto.subtle.verify("HMAC", await signingKey, signature, payload))) return undefined;
+  const parsed = Claims.parse(JSON.parse(new TextDecoder().decode(payload)));
+  if (known.size >= mostRemembered) known.clear();
+  known.set(token, parsed);
+  return parsed;
 }
 
-/** Derived once per isolate and secret; the secret itself signs nothing. */
-const signingKeys = new WeakMap<Env, Promise<CryptoKey>>();
+/** What is worked out once for each isolate. */
+interface Remembered {
+  /** The secret itself signs nothing. */
+  readonly signingKey: Promise<CryptoKey>;
+  /** Tokens whose signature is right. Their expiry is looked at each time, their revocation where they are used. */
+  readonly claims: Map<string, Claims>;
+}
 
-function signingKey(env: Env): Promise<CryptoKey> {
-  const known = signingKeys.get(env);
+const remembered = new WeakMap<Env, Remembered>();
+const mostRemembered = 1000;
+
+function memoryOf(env: Env): Remembered {
+  const known = remembered.get(env);
   if (known) return known;
-  const made = deriveKey(env.ADMIN_SECRET);
-  signingKeys.set(env, made);
+  const made = { signingKey: deriveKey(env.ADMIN_SECRET), claims: new Map<string, Claims>() };
+  remembered.set(env, made);
   return made;
 }
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { noBytes, type RequestHead } from "../../core/relay/frame.ts";
-import { callerOf, type Caller } from "./access.ts";
-import { offline, sessionHeaders } from "./device-session.ts";
+import { callerOf, looksLikeDeviceKey, type Caller } from "./access.ts";
+import { offline, sessionHeaders, wrongKey } from "./device-session.ts";
 import { directoryOf, type Env } from "./env.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
 
@@ -56,9 +56,11 @@ export async function supervisorProxy(request: Request, env: Env): Promise<Respo
   const url = new URL(request.url);
   const path = url.pathname.slice("/supervisor".length);
   if (path === "" || path === "/") return refuse("Supervisor API url must be specified");
-  if (Number(request.headers.get("content-length") ?? 0) > limitBytes)
+  const isTooLarge = Number(request.headers.get("content-length") ?? 0) > limitBytes;
+  const text = isTooLarge ? "" : await request.text();
+  if (isTooLarge || text.length > limitBytes)
     return Response.json(`The body is too large, expected at most ${limitBytes} bytes`, { status: 413 });
-  const asked = parse(await request.text());
+  const asked = parse(text);
   if (typeof asked === "string") return refuse(asked);
 
   const targets = await find(asked, caller, env);
@@ -75,7 +77,10 @@ export async function supervisorProxy(request: Request, env: Env): Promise<Respo
     path: path + queryOf(url, isRead(asked) ? asked.data : undefined),
     headers: [
       ...(body === undefined ? [] : [["content-type", "application/json"] as [string, string]]),
-      ...[...request.headers].filter(([name]) => passed.has(name)),
+      ...forwarded.flatMap((name): [string, string][] => {
+        const value = request.headers.get(name);
+        return value === null ? [] : [[name, value]];
+      }),
     ],
   };
   const wait = waitOf(request);
@@ -97,14 +102,15 @@ export async function supervisorProxy(request: Request, env: Env): Promise<Respo
   return told;
 }
 
-/** `GET /tunnel/<uuid>`: a device dials in. Its key is looked at by its session. */
+/** `GET /tunnel/<uuid>`: a device dials in. Its key is looked at by its session, which is not woken for what is none. */
 export async function tunnel(request: Request, env: Env): Promise<Response> {
   const uuid = new URL(request.url).pathname.slice("/tunnel/".length);
   if (request.headers.get("upgrade") !== "websocket")
     return Response.json("Expected the WebSocket of a device", { status: 426 });
-  return isUuid(uuid)
-    ? env.DEVICES.getByName(uuid).fetch(request)
-    : refuse("Expected a uuid of 32 or 62 lower case hex digits");
+  if (!isUuid(uuid)) return refuse("Expected a uuid of 32 or 62 lower case hex digits");
+  const key = /^bearer +(\S+) *$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+  if (key === undefined || !looksLikeDeviceKey(key)) return Response.json(wrongKey, { status: 401 });
+  return env.DEVICES.getByName(uuid).fetch(request);
 }
 
 interface OneCall {
@@ -164,7 +170,7 @@ const refuse = (message: string): Response => Response.json(message, { status: 4
 const isRead = ({ method }: Asked): boolean => method === "GET" || method === "HEAD";
 
 /** Headers of the caller that the device sees; never keys or cookies. */
-const passed = new Set(["accept", "if-none-match"]);
+const forwarded = ["accept", "if-none-match"];
 
 const isKey = (name: string): boolean => /^(api[-_]?key|(access[-_]?)?token|authorization)$/i.test(name);
 

@@ -3,6 +3,7 @@ import { MemoryStore } from "../../core/embedded/ports.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import { app, service, testDevice, type TestDevice } from "../support/device.ts";
 import { failed, json, seen } from "./answers.ts";
+import { defaults } from "./deviations.ts";
 import { readLogs } from "./log-reader.ts";
 import { cloudApp, managedDevice, twoApps } from "./managed.ts";
 
@@ -11,26 +12,6 @@ const accepted = json(200, { status: "success", message: "OK" });
 const acceptedWith = (...warnings: string[]) => json(200, { status: "success", message: "OK", warnings });
 const refused = (...faults: string[]) => failed(400, ["Invalid target state.", ...faults].join("\n"));
 
-const defaults = {
-  SUPERVISOR_POLL_INTERVAL: "900000",
-  SUPERVISOR_INSTANT_UPDATE_TRIGGER: "true",
-  SUPERVISOR_LOCAL_MODE: "true",
-  SUPERVISOR_CONNECTIVITY_CHECK: "true",
-  SUPERVISOR_LOG_CONTROL: "true",
-  SUPERVISOR_API_REQUEST_TIMEOUT: "59000",
-  SUPERVISOR_DELTA: "false",
-  SUPERVISOR_DELTA_REQUEST_TIMEOUT: "59000",
-  SUPERVISOR_DELTA_APPLY_TIMEOUT: "0",
-  SUPERVISOR_DELTA_RETRY_COUNT: "30",
-  SUPERVISOR_DELTA_RETRY_INTERVAL: "10000",
-  SUPERVISOR_DELTA_VERSION: "2",
-  SUPERVISOR_OVERRIDE_LOCK: "false",
-  SUPERVISOR_PERSISTENT_LOGGING: "false",
-  HOST_FIREWALL_MODE: "",
-  HOST_DISCOVERABILITY: "true",
-  SUPERVISOR_HARDWARE_METRICS: "true",
-  SUPERVISOR_VPN_CONTROL: "true",
-};
 const state = (local: object) =>
   json(200, { status: "success", state: { local, dependent: { apps: [], devices: [] } } });
 

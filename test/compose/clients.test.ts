@@ -3,6 +3,7 @@ import { networkModeOf } from "../../core/compose/container.ts";
 import { parseLocalTarget } from "../../core/compose/target-state.ts";
 import type { App, TargetState } from "../../core/model/target.ts";
 import { facts } from "./read.ts";
+import { specifiedBody } from "../support/specification.ts";
 
 /** Bodies as clients send them, and as the specification shows them: taken as they are, without a word. */
 
@@ -213,72 +214,14 @@ test("balena-cli 25, fields as compose-go writes them", () => {
 });
 
 describe("the specification's example", () => {
-  const config = {
-    HOST_CONFIG_disable_splash: "1",
-    HOST_CONFIG_dtparam: "i2c_arm=on,i2s=on",
-    HOST_CONFIG_enable_uart: "1",
-    HOST_CONFIG_gpio: '"2=op","3=op"',
-    HOST_CONFIG_gpu_mem: "16",
-    SUPERVISOR_LOCAL_MODE: "1",
-    SUPERVISOR_POLL_INTERVAL: "600000",
-    SUPERVISOR_VPN_CONTROL: "true",
-    SUPERVISOR_CONNECTIVITY_CHECK: "true",
-    SUPERVISOR_LOG_CONTROL: "true",
-    SUPERVISOR_DELTA: "false",
-    SUPERVISOR_DELTA_REQUEST_TIMEOUT: "30000",
-    SUPERVISOR_DELTA_APPLY_TIMEOUT: "",
-    SUPERVISOR_DELTA_RETRY_COUNT: "30",
-    SUPERVISOR_DELTA_RETRY_INTERVAL: "10000",
-    SUPERVISOR_DELTA_VERSION: "2",
-    SUPERVISOR_OVERRIDE_LOCK: "false",
-    SUPERVISOR_PERSISTENT_LOGGING: "false",
-  };
-  const example = {
-    local: {
-      name: "Home",
-      config,
-      apps: {
-        "1": {
-          name: "localapp",
-          commit: "localcommit",
-          releaseId: "1",
-          services: {
-            "1": {
-              environment: {},
-              labels: {},
-              imageId: 1,
-              serviceName: "one",
-              serviceId: 1,
-              image: "local_image_one:latest",
-              running: true,
-            },
-            "2": {
-              environment: {},
-              labels: {},
-              network_mode: "container:one",
-              imageId: 2,
-              serviceName: "two",
-              serviceId: 2,
-              image: "local_image_two:latest",
-              running: true,
-            },
-          },
-          volumes: {},
-          networks: {},
-        },
-      },
-    },
-    dependent,
-  };
-
   test("is taken as it is", () => {
-    const target = accept(example);
-    expect(target).toMatchObject({ name: "Home", config });
+    const target = accept(specifiedBody);
+    expect(target).toMatchObject({ name: "Home", config: specifiedBody.local.config });
     expect(appOf(target)).toMatchObject({ commit: "localcommit", releaseId: 1, name: "localapp" });
   });
 
   test("has a second service in the network of the first", () => {
-    const app = appOf(accept(example));
+    const app = appOf(accept(specifiedBody));
     expect(app.services.map((service) => [service.name, networkModeOf(service, app)])).toEqual([
       ["one", "networks"],
       ["two", "service:one"],

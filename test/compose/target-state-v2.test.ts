@@ -147,6 +147,13 @@ describe("refused, with every fault and its place", () => {
     expect(fault).toMatch(/^local\.name: .*255 characters, but got "n{78}…$/);
   });
 
+  test("a name and ports of one's own in the network of another", () => {
+    const two = entry({ serviceName: "two", imageId: 2, network_mode: "service:one", hostname: "x", ports: ["80:80"] });
+    const [fault, ...others] = faultsOf(body({ "1": entry(), "2": two }));
+    expect(others).toEqual([]);
+    expect(fault).toContain("two has network_mode service:one: expected no hostname, ports");
+  });
+
   test("two applications whose containers would have one name", () => {
     const one = { name: "a", commit: "c1", releaseId: 10, services: { "1": entry() } };
     const faults = faultsOf({ local: { apps: { "1": one, "2": one } } });

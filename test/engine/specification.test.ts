@@ -7,64 +7,7 @@ import { routes } from "../../core/routes.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 import { makeImage, noDocker } from "../support/docker.ts";
 import { agentOnEngine, docker, environmentOf, inspect, names, target } from "./on-the-engine.ts";
-
-/** The specification's own example of a target state, as it is. */
-const example = {
-  local: {
-    name: "Home",
-    config: {
-      HOST_CONFIG_disable_splash: "1",
-      HOST_CONFIG_dtparam: "i2c_arm=on,i2s=on",
-      HOST_CONFIG_enable_uart: "1",
-      HOST_CONFIG_gpio: '"2=op","3=op"',
-      HOST_CONFIG_gpu_mem: "16",
-      SUPERVISOR_LOCAL_MODE: "1",
-      SUPERVISOR_POLL_INTERVAL: "600000",
-      SUPERVISOR_VPN_CONTROL: "true",
-      SUPERVISOR_CONNECTIVITY_CHECK: "true",
-      SUPERVISOR_LOG_CONTROL: "true",
-      SUPERVISOR_DELTA: "false",
-      SUPERVISOR_DELTA_REQUEST_TIMEOUT: "30000",
-      SUPERVISOR_DELTA_APPLY_TIMEOUT: "",
-      SUPERVISOR_DELTA_RETRY_COUNT: "30",
-      SUPERVISOR_DELTA_RETRY_INTERVAL: "10000",
-      SUPERVISOR_DELTA_VERSION: "2",
-      SUPERVISOR_OVERRIDE_LOCK: "false",
-      SUPERVISOR_PERSISTENT_LOGGING: "false",
-    },
-    apps: {
-      "1": {
-        name: "localapp",
-        commit: "localcommit",
-        releaseId: "1",
-        services: {
-          "1": {
-            environment: {},
-            labels: {},
-            imageId: 1,
-            serviceName: "one",
-            serviceId: 1,
-            image: "local_image_one:latest",
-            running: true,
-          },
-          "2": {
-            environment: {},
-            labels: {},
-            network_mode: "container:one",
-            imageId: 2,
-            serviceName: "two",
-            serviceId: 2,
-            image: "local_image_two:latest",
-            running: true,
-          },
-        },
-        volumes: {},
-        networks: {},
-      },
-    },
-  },
-  dependent: { apps: [], devices: [] },
-};
+import { specifiedBody } from "../support/specification.ts";
 
 const Shown = z.object({ status: z.literal("success"), state: z.looseObject({ local: z.looseObject({}) }) });
 
@@ -76,7 +19,7 @@ describe.skipIf(noDocker !== undefined)("the specification's example", () => {
 
   test("runs as the original runs it, and what is read may be posted back", async () => {
     const agent = await agentOnEngine();
-    await agent.accept(example);
+    await agent.accept(specifiedBody);
     const ids = await agent.settled();
     expect(await names()).toEqual(["one_1_1_localcommit", "two_2_1_localcommit"]);
 
@@ -123,7 +66,7 @@ describe.skipIf(noDocker !== undefined)("the specification's example", () => {
     expect([two.State.Running, two.HostConfig.NetworkMode]).toEqual([true, `container:${ids["one"]}`]);
 
     const shown = Shown.parse(await (await agent.get("/v2/local/target-state")).json());
-    expect(shown.state.local).toMatchObject({ name: "Home", apps: example.local.apps });
+    expect(shown.state.local).toMatchObject({ name: "Home", apps: specifiedBody.local.apps });
     await agent.accept(shown.state);
     expect(await agent.settled()).toEqual(ids);
 

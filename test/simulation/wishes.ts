@@ -83,7 +83,8 @@ function anyService(
       ...(home && { network_mode: `service:${home}` }),
       ...(!home && "back" in networks && chance.happens(0.5) && { networks: ["back"] }),
       ...("data" in volumes && chance.happens(0.5) && { volumes: ["data:/data"] }),
-      ...(chance.happens(0.2) && { ports: [`${8000 * appId + 10 * name.charCodeAt(0) + chance.below(2)}:80`] }),
+      ...(!home &&
+        chance.happens(0.2) && { ports: [`${8000 * appId + 10 * name.charCodeAt(0) + chance.below(2)}:80`] }),
     },
   };
 }

@@ -5,23 +5,13 @@ import type { ContainerSpec } from "../../core/model/container.ts";
 import type { ImageConfig } from "../../core/model/image.ts";
 import type { App } from "../../core/model/target.ts";
 import { supervisorVersion } from "../../core/supervisor.ts";
+import { plainImage } from "../compose/specs.ts";
 import { app } from "./device.ts";
 
 /** Values to begin with. */
 
 export const device: DeviceFacts = { ...memoryIdentity, uuid: "0123456789abcdef0123456789abcdef", name: "device" };
 export const facts = { ...memoryIdentity, supervisorVersion, deviceType: memoryIdentity.type };
-
-export const plainImage: ImageConfig = {
-  command: ["run"],
-  entrypoint: [],
-  environment: {},
-  labels: {},
-  user: "",
-  workingDir: "",
-  stopSignal: "",
-  healthcheck: null,
-};
 
 /** A parsed application, from the fields of its services. */
 export function parsedApp(appId: number, services: Record<string, object>, more: object = {}): App {

@@ -8,14 +8,15 @@ import { connected } from "./devices.ts";
 
 test("who hangs up while he waits for the answer is heard by the device's handler", async () => {
   // On workerd itself: the harness has a proxy before it, which does not pass a hang-up on before the answer begins.
-  const cloud = await startWorkerd();
+  const cloud = await startWorkerd("test/worker/entry/entry.ts");
   onTestFinished(() => cloud.stop());
   const uuid = "0".repeat(32);
-  const told = { to: "enroll", uuid, deviceId: 1, fleetId: 1, key: "k" };
+  const key = "k".repeat(32);
+  const told = { to: "enroll", uuid, deviceId: 1, fleetId: 1, key };
   expect((await fetch(`${cloud.url}/tell`, { method: "POST", body: JSON.stringify(told) })).status).toBe(200);
   const seen = { asked: false, aborted: false };
   const tunnel = startTunnel({
-    ...{ url: cloud.url, uuid, key: "k", clock: systemClock, log: new MemoryLog() },
+    ...{ url: cloud.url, uuid, key, clock: systemClock, log: new MemoryLog() },
     fetch: ({ signal }) => {
       seen.asked = true;
       signal.addEventListener("abort", () => (seen.aborted = true));

@@ -365,20 +365,24 @@ describe("several devices", () => {
 });
 
 describe("hibernation", () => {
-  test("while a request is under way waits for its end", async () => {
+  test("waits for the end of what is under way, and is not noticed afterwards", async () => {
+    let asked = 0;
     let answer = (_: Response): void => undefined;
-    const device = await dial(cloud, await newDevice(cloud), () => new Promise((resolve) => (answer = resolve)));
-    const asked = relay("/v1/update", { uuid: device.uuid });
+    const device = await dial(cloud, await newDevice(cloud), () => {
+      asked++;
+      return new Promise((resolve) => (answer = resolve));
+    });
+    const first = relay("/v1/update", { uuid: device.uuid });
+    await expect.poll(() => asked).toBe(1);
     const slept = cloud.hibernate(device);
-    await pause(200);
-    answer(new Response("done"));
-    expect(await (await asked).text()).toBe("done");
-    await slept;
-    answer = () => undefined;
-    const again = relay("/v1/update", { uuid: device.uuid });
     await pause(100);
+    answer(new Response("done"));
+    expect(await (await first).text()).toBe("done");
+    await slept;
+    const second = relay("/v1/update", { uuid: device.uuid });
+    await expect.poll(() => asked).toBe(2);
     answer(new Response("again"));
-    expect(await (await again).text()).toBe("again");
+    expect(await (await second).text()).toBe("again");
   });
 
   test("between two requests is not noticed", async () => {

@@ -27,14 +27,16 @@ beforeAll(async () => {
   sdk = getSdk({ apiUrl: cloud.url(), dataDirectory: false });
   await sdk.auth.loginWithToken((await newToken(cloud, { write: true })).token);
   return () => {
-    for (const device of [one, two]) device.stop();
+    for (const device of dialled) device.stop();
   };
 });
 
-/** A device that has joined, runs two services, and is connected. */
-async function dial(): Promise<Dialled> {
+const dialled: Dialled[] = [];
+
+/** A device that has joined, runs two services, and is connected. One that goes down stays down: that is of another fleet. */
+async function dial(to = fleet): Promise<Dialled> {
   const uuid = newUuid();
-  const { id, api_key: key } = await newDevice(cloud, fleet, {
+  const { id, api_key: key } = await newDevice(cloud, to, {
     uuid,
     supervisor_version: "19.0.5",
     os_version: "balenaOS 6.0.12",
@@ -43,7 +45,7 @@ async function dial(): Promise<Dialled> {
   const device = await createMemoryDevice({ identity: { uuid } });
   const tunnel = startTunnel({ url: cloud.url(), uuid, key, fetch: device.fetch, clock: systemClock, log: device.log });
   await connected(tunnel);
-  const target = { local: { name: "device", config: {}, apps: { [fleet.id]: app({ web: {}, db: {} }) } } };
+  const target = { local: { name: "device", config: {}, apps: { [to.id]: app({ web: {}, db: {} }) } } };
   const answer = await device.fetch(
     new Request("http://device/v2/local/target-state", {
       method: "POST",
@@ -53,7 +55,7 @@ async function dial(): Promise<Dialled> {
   );
   expect(answer.status).toBe(200);
   await device.settled();
-  return {
+  const made = {
     ...device,
     id,
     uuid,
@@ -62,6 +64,8 @@ async function dial(): Promise<Dialled> {
       device.stop();
     },
   };
+  dialled.push(made);
+  return made;
 }
 
 /** When each service's container came into being, and whether it runs. */
@@ -111,10 +115,11 @@ test("purge", async () => {
 });
 
 test("reboot, and shutdown", async () => {
-  const before = one.power.asked.length;
-  await sdk.models.device.reboot(one.uuid);
-  await sdk.models.device.shutdown(one.uuid, {});
-  await expect.poll(() => one.power.asked.slice(before)).toEqual(["reboot", "shutdown"]);
+  const down = await newFleet(cloud, "for power");
+  const [rebooted, shutDown] = [await dial(down), await dial(down)];
+  await sdk.models.device.reboot(rebooted.uuid);
+  await sdk.models.device.shutdown(shutDown.uuid, {});
+  await expect.poll(() => [rebooted, shutDown].map(({ power }) => power.asked)).toEqual([["reboot"], ["shutdown"]]);
 });
 
 test("update", async () => {
@@ -165,12 +170,11 @@ test("getWithServiceDetails", async () => {
 });
 
 describe("the whole fleet", () => {
-  test("reboot and shutdown reach every device", async () => {
-    const before = [one, two].map(({ power }) => power.asked.length);
-    await sdk.models.application.reboot(fleet.id);
-    await sdk.models.application.shutdown(fleet.id);
-    for (const [n, { power }] of [one, two].entries())
-      await expect.poll(() => power.asked.slice(before[n])).toEqual(["reboot", "shutdown"]);
+  test.each(["reboot", "shutdown"] as const)("%s reaches every device", async (how) => {
+    const down = await newFleet(cloud, `for ${how}`);
+    const devices = [await dial(down), await dial(down)];
+    await sdk.models.application[how](down.id);
+    await expect.poll(() => devices.map(({ power }) => power.asked)).toEqual([[how], [how]]);
   });
 
   test("purge reaches every device", async () => {
@@ -200,9 +204,11 @@ describe("with a lock held", () => {
   });
 
   test("reboot goes through with force", async () => {
-    const before = one.power.asked.length;
-    await sdk.models.device.reboot(one.uuid, { force: true });
-    await expect.poll(() => one.power.asked.slice(before)).toEqual(["reboot"]);
+    const down = await newFleet(cloud, "for force");
+    const locked = await dial(down);
+    locked.folders.lock(down.id, "web");
+    await sdk.models.device.reboot(locked.uuid, { force: true });
+    await expect.poll(() => locked.power.asked).toEqual(["reboot"]);
   });
 });
 

@@ -71,10 +71,20 @@ test("a wrong key does not connect, and is told once however often it is tried",
       return systemClock.sleep(ms === 30_000 ? ms : 5, signal);
     },
   };
-  const tunnel = startTunnel({ url: cloud.url(), uuid: known.uuid, key: "wrong", fetch: ok, clock, log });
+  const tunnel = startTunnel({ url: cloud.url(), uuid: known.uuid, key: "w".repeat(32), fetch: ok, clock, log });
   onTestFinished(() => tunnel.stop());
   await expect.poll(() => tries, { timeout: 10_000 }).toBeGreaterThan(3);
   expect(log.lines).toEqual([expect.stringMatching(/: it does not know this device's key$/)]);
+  const noKey = startTunnel({
+    url: cloud.url(),
+    uuid: known.uuid,
+    key: "short",
+    fetch: ok,
+    clock,
+    log: new MemoryLog(),
+  });
+  onTestFinished(() => noKey.stop());
+  await expect.poll(() => noKey.state()).toEqual({ is: "disconnected", error: "it does not know this device's key" });
   const plain = await fetch(`${cloud.url()}/tunnel/${known.uuid}`);
   expect([plain.status, await plain.json()]).toEqual([426, "Expected the WebSocket of a device"]);
 });

@@ -1,0 +1,57 @@
+/** The target state of the specification, "Set a target state". */
+export const specifiedBody = {
+  local: {
+    name: "Home",
+    config: {
+      HOST_CONFIG_disable_splash: "1",
+      HOST_CONFIG_dtparam: "i2c_arm=on,i2s=on",
+      HOST_CONFIG_enable_uart: "1",
+      HOST_CONFIG_gpio: '"2=op","3=op"',
+      HOST_CONFIG_gpu_mem: "16",
+      SUPERVISOR_LOCAL_MODE: "1",
+      SUPERVISOR_POLL_INTERVAL: "600000",
+      SUPERVISOR_VPN_CONTROL: "true",
+      SUPERVISOR_CONNECTIVITY_CHECK: "true",
+      SUPERVISOR_LOG_CONTROL: "true",
+      SUPERVISOR_DELTA: "false",
+      SUPERVISOR_DELTA_REQUEST_TIMEOUT: "30000",
+      SUPERVISOR_DELTA_APPLY_TIMEOUT: "",
+      SUPERVISOR_DELTA_RETRY_COUNT: "30",
+      SUPERVISOR_DELTA_RETRY_INTERVAL: "10000",
+      SUPERVISOR_DELTA_VERSION: "2",
+      SUPERVISOR_OVERRIDE_LOCK: "false",
+      SUPERVISOR_PERSISTENT_LOGGING: "false",
+    },
+    apps: {
+      "1": {
+        name: "localapp",
+        commit: "localcommit",
+        releaseId: "1",
+        services: {
+          "1": {
+            environment: {},
+            labels: {},
+            imageId: 1,
+            serviceName: "one",
+            serviceId: 1,
+            image: "local_image_one:latest",
+            running: true,
+          },
+          "2": {
+            environment: {},
+            labels: {},
+            network_mode: "container:one",
+            imageId: 2,
+            serviceName: "two",
+            serviceId: 2,
+            image: "local_image_two:latest",
+            running: true,
+          },
+        },
+        volumes: {},
+        networks: {},
+      },
+    },
+  },
+  dependent: { apps: [], devices: [] },
+};
