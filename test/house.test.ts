@@ -47,6 +47,11 @@ const rules: readonly Rule[] = [
     because: "a socket carries requests, whatever they ask; the cloud's Worker is built of this too",
   },
   {
+    from: ["core/fleet/"],
+    may: ["core/fleet/", ...pure, "zod"],
+    because: "what a fleet is to be is decided without asking anybody",
+  },
+  {
     from: ["core/"],
     may: ["core/", "zod", "itty-router"],
     because: "core runs anywhere",
@@ -62,14 +67,14 @@ const rules: readonly Rule[] = [
     because: "boards know no HTTP and no Docker",
   },
   {
-    from: ["runtimes/worker/device-session.ts", "runtimes/worker/directory.ts"],
-    may: ["core/relay/", "runtimes/worker/", "zod", "cloudflare:workers"],
+    from: ["runtimes/worker/device-session.ts", "runtimes/worker/device-logs.ts", "runtimes/worker/directory.ts"],
+    may: ["core/relay/", "core/fleet/", "core/http/body.ts", "runtimes/worker/", "zod", "cloudflare:workers"],
     because: "only the Durable Objects are made of the platform",
   },
   {
     from: ["runtimes/worker/"],
     may: [
-      ...["core/relay/", "core/api/", "core/model/", "core/compose/", "core/http/body.ts", "core/http/reply.ts"],
+      ...["core/relay/", "core/api/", "core/fleet/", "core/model/", "core/http/body.ts", "core/http/reply.ts"],
       ...["runtimes/worker/", "zod", "itty-router"],
     ],
     because: "the Worker runs where there is neither Node nor a device",

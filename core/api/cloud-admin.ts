@@ -21,6 +21,8 @@ export const Fleet = z.object({
   name: z.string(),
   deviceType: z.string(),
   devices: z.int().describe("How many there are"),
+  release: z.string().nullable().describe("The commit that devices should run which are not pinned to another"),
+  tracksLatest: z.boolean().describe("The next release is for them; else the fleet is pinned"),
   createdAt: When,
 });
 export type Fleet = z.output<typeof Fleet>;
@@ -35,6 +37,12 @@ export const Device = z.object({
   connectedSince: When.nullable(),
   supervisorVersion: z.string().nullable(),
   osVersion: z.string().nullable(),
+  release: z.string().nullable().describe("The commit that it runs, as it reports"),
+  target: z.string().nullable().describe("The commit that it should run"),
+  pinned: z.boolean().describe("To that commit; else it follows its fleet"),
+  updateStatus: z.string().nullable().describe("How far it is with it, as it reports: downloading, done, …"),
+  progress: z.int().nullable().describe("Of what it downloads now, in percent"),
+  heardAt: When.nullable().describe("When it last asked or reported, to the minute"),
   createdAt: When,
 });
 export type Device = z.output<typeof Device>;
@@ -58,6 +66,42 @@ export const ProvisioningKey = z.object({
   expiresAt: When.nullable(),
 });
 export type ProvisioningKey = z.output<typeof ProvisioningKey>;
+
+/** It becomes part of the names of containers. */
+const Commit = z.string().regex(/^(?!latest$)[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/, {
+  error: "expected a commit: 1 to 64 letters, digits, _, . and -, and not the word latest",
+});
+const Pin = z.string().min(1).optional().describe('A release\'s commit; or "latest", to follow again');
+
+export const Release = z.object({
+  id: z.int(),
+  fleetId: z.int(),
+  commit: z.string(),
+  services: z.array(z.string()),
+  target: z.boolean().describe("What devices of the fleet should run that are not pinned to another"),
+  devices: z.int().describe("How many run it, as they report"),
+  createdAt: When,
+});
+export type Release = z.output<typeof Release>;
+
+/** Never with its value: who sets a variable knows it, and nobody else needs to. */
+export const Variable = z.object({
+  name: z.string(),
+  kind: z.enum(["env", "config"]),
+  service: z.string().nullable().describe("Null: for all services"),
+  createdAt: When,
+});
+export type Variable = z.output<typeof Variable>;
+
+const Service = z.string().optional().describe("For this service alone");
+const NewVariables = z.object({
+  service: Service,
+  variables: z
+    .record(z.string(), z.string(), { error: "expected an object of names and values, all of them strings" })
+    .describe(
+      "Names that begin with RESIN_ or BALENA_ are configuration of the device, others environment of services",
+    ),
+});
 
 const LifetimeDays = z.number().positive().max(36_500).optional().describe("Absent: it does not expire");
 
@@ -94,12 +138,12 @@ export const createFleet = endpoint({
   invalid,
 });
 
-export const renameFleet = endpoint({
+export const changeFleet = endpoint({
   method: "PATCH",
   path: "/admin/v1/fleets/:fleetId",
-  summary: "Another name for a fleet",
+  summary: "Rename a fleet, or pin it to a release",
   params: z.object({ fleetId: Id }),
-  body: z.object({ name: Name }),
+  body: z.object({ name: Name.optional(), release: Pin }),
   replies: { 200: json(Fleet), 409: Refused, 400: Refused, 401: Refused, 403: Refused, 404: Refused },
   invalid,
 });
@@ -150,6 +194,98 @@ export const deleteProvisioningKey = endpoint({
   invalid,
 });
 
+export const createRelease = endpoint({
+  method: "POST",
+  path: "/admin/v1/fleets/:fleetId/releases",
+  summary: "A release of a compose file; the fleet's devices are told at once, unless they or the fleet are pinned",
+  params: z.object({ fleetId: Id }),
+  body: z.object({
+    commit: Commit.optional().describe("Absent: one is made up"),
+    composition: z
+      .looseObject({}, { error: "expected an object with services, networks and volumes" })
+      .describe("The compose file as JSON; its images must be in a registry"),
+  }),
+  replies: {
+    201: json(Release.extend({ warnings: z.array(z.string()) })),
+    409: Refused,
+    400: Refused,
+    401: Refused,
+    403: Refused,
+    404: Refused,
+  },
+  invalid,
+});
+
+export const releases = endpoint({
+  method: "GET",
+  path: "/admin/v1/fleets/:fleetId/releases",
+  summary: "The releases of a fleet, the newest first; page by `before`, the last id of the page before",
+  params: z.object({ fleetId: Id, before: Id.optional(), limit: Id.pipe(z.number().max(500)).default(100) }),
+  body: none,
+  replies: { 200: json(z.array(Release)), 400: Refused, 401: Refused, 403: Refused, 404: Refused },
+  invalid,
+});
+
+export const fleetVariables = endpoint({
+  method: "GET",
+  path: "/admin/v1/fleets/:fleetId/variables",
+  summary: "The names of a fleet's variables",
+  params: z.object({ fleetId: Id }),
+  body: none,
+  replies: { 200: json(z.array(Variable)), 400: Refused, 401: Refused, 403: Refused, 404: Refused },
+  invalid,
+});
+
+export const setFleetVariables = endpoint({
+  method: "POST",
+  path: "/admin/v1/fleets/:fleetId/variables",
+  summary: "Set variables of a fleet; its devices are told at once",
+  params: z.object({ fleetId: Id }),
+  body: NewVariables,
+  replies: { 204: empty, 400: Refused, 401: Refused, 403: Refused, 404: Refused },
+  invalid,
+});
+
+export const deleteFleetVariable = endpoint({
+  method: "DELETE",
+  path: "/admin/v1/fleets/:fleetId/variables/:name",
+  summary: "A variable of the fleet is no more; its devices are told at once",
+  params: z.object({ fleetId: Id, name: z.string(), service: Service }),
+  body: none,
+  replies: { 204: empty, 400: Refused, 401: Refused, 403: Refused, 404: Refused },
+  invalid,
+});
+
+export const deviceVariables = endpoint({
+  method: "GET",
+  path: "/admin/v1/devices/:uuid/variables",
+  summary: "The names of a device's own variables, which win over its fleet's",
+  params: z.object({ uuid: Uuid }),
+  body: none,
+  replies: { 200: json(z.array(Variable)), 400: Refused, 401: Refused, 403: Refused, 404: Refused },
+  invalid,
+});
+
+export const setDeviceVariables = endpoint({
+  method: "POST",
+  path: "/admin/v1/devices/:uuid/variables",
+  summary: "Set variables of a device; it is told at once",
+  params: z.object({ uuid: Uuid }),
+  body: NewVariables,
+  replies: { 204: empty, 400: Refused, 401: Refused, 403: Refused, 404: Refused },
+  invalid,
+});
+
+export const deleteDeviceVariable = endpoint({
+  method: "DELETE",
+  path: "/admin/v1/devices/:uuid/variables/:name",
+  summary: "A variable of the device is no more; it is told at once",
+  params: z.object({ uuid: Uuid, name: z.string(), service: Service }),
+  body: none,
+  replies: { 204: empty, 400: Refused, 401: Refused, 403: Refused, 404: Refused },
+  invalid,
+});
+
 export const devices = endpoint({
   method: "GET",
   path: "/admin/v1/devices",
@@ -177,9 +313,9 @@ export const device = endpoint({
 export const changeDevice = endpoint({
   method: "PATCH",
   path: "/admin/v1/devices/:uuid",
-  summary: "Rename a device, or move it to another fleet",
+  summary: "Rename a device, move it to another fleet, or pin it to a release",
   params: z.object({ uuid: Uuid }),
-  body: z.object({ name: Name.optional(), fleetId: z.int().positive().optional() }),
+  body: z.object({ name: Name.optional(), fleetId: z.int().positive().optional(), release: Pin }),
   replies: { 200: json(Device), 400: Refused, 401: Refused, 403: Refused, 404: Refused },
   invalid,
 });
@@ -245,11 +381,19 @@ export const endpoints = {
   whoami,
   fleets,
   createFleet,
-  renameFleet,
+  changeFleet,
   deleteFleet,
   provisioningKeys,
   createProvisioningKey,
   deleteProvisioningKey,
+  createRelease,
+  releases,
+  fleetVariables,
+  setFleetVariables,
+  deleteFleetVariable,
+  deviceVariables,
+  setDeviceVariables,
+  deleteDeviceVariable,
   devices,
   device,
   changeDevice,

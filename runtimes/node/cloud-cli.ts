@@ -72,7 +72,7 @@ const commands: readonly Command[] = [
     hint: "another name for it",
     run: async ({ words: [fleet = "", name = ""], call, show }) => {
       const { id } = await findFleet(call, fleet);
-      show(expectStatus(await call(api.renameFleet, { params: { fleetId: id }, body: { name } }), 200));
+      show(expectStatus(await call(api.changeFleet, { params: { fleetId: id }, body: { name } }), 200));
     },
   },
   {

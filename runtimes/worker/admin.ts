@@ -1,14 +1,18 @@
 import * as api from "../../core/api/cloud-admin.ts";
 import { refused } from "../../core/api/cloud-admin.ts";
 import { reply } from "../../core/api/endpoint.ts";
+import { parseComposition } from "../../core/fleet/release.ts";
 import { coversFleet, digestOf, newKey, signToken, type Caller } from "./access.ts";
-import { inFleets, isoTime, type Desk } from "./desk.ts";
+import { inFleets, isoTime, uuidsOfFleet, type Desk } from "./desk.ts";
 import { route, type Route } from "./http.ts";
+import { addRelease, progressOfDevice, releaseIdOf, targetOfDevice } from "./releases.ts";
+import { listVariables, removeVariable, setVariables, type Owner } from "./variables.ts";
 
 /** What answers the administration. What is not the caller's, and what does not exist, look the same. */
 
 const noFleet = reply(404, refused("There is no such fleet"));
 const noDevice = reply(404, refused("There is no such device"));
+const noRelease = reply(404, refused("There is no release with this commit in the fleet"));
 const noToken = reply(404, refused("There is no such token"));
 const ownerOnly = reply(403, refused("Only the admin secret may do that"));
 
@@ -16,19 +20,36 @@ const whoami = route(api.whoami, ({ caller: { tokenId, fleets, write } }) =>
   reply(200, { tokenId, fleets: fleets === "all" ? fleets : [...fleets], write }),
 );
 
-const fleetColumns = `id, uuid, name, device_type AS deviceType, created_at AS createdAt,
+interface FleetRow extends Record<string, SqlStorageValue> {
+  readonly id: number;
+  readonly uuid: string;
+  readonly name: string;
+  readonly deviceType: string;
+  readonly devices: number;
+  readonly release: string | null;
+  readonly tracksLatest: number;
+  readonly createdAt: string;
+}
+
+const fleetColumns = `id, uuid, name, device_type AS deviceType, created_at AS createdAt, tracks_latest AS tracksLatest,
+  (SELECT release_uuid FROM releases WHERE releases.id = release_id) AS release,
   (SELECT count(*) FROM devices WHERE fleet_id = fleets.id) AS devices`;
+
+const toFleet = (row: FleetRow): api.Fleet => ({ ...row, tracksLatest: row.tracksLatest === 1 });
 
 const fleets = route(api.fleets, ({ caller }, { db }) => {
   const [visible, ...values] = inFleets("id", caller);
-  return reply(200, [
-    ...db.all<api.Fleet>(`SELECT ${fleetColumns} FROM fleets WHERE ${visible} ORDER BY id`, ...values),
-  ]);
+  const rows = db.all<FleetRow>(`SELECT ${fleetColumns} FROM fleets WHERE ${visible} ORDER BY id`, ...values);
+  return reply(200, rows.map(toFleet));
 });
 
 /** Undefined: there is none, or it is not the caller's. */
-const findFleet = ({ db }: Desk, caller: Caller, id: number): api.Fleet | undefined =>
-  coversFleet(caller, id) ? db.one<api.Fleet>(`SELECT ${fleetColumns} FROM fleets WHERE id = ?`, id) : undefined;
+const findFleet = ({ db }: Desk, caller: Caller, id: number): api.Fleet | undefined => {
+  const row = coversFleet(caller, id)
+    ? db.one<FleetRow>(`SELECT ${fleetColumns} FROM fleets WHERE id = ?`, id)
+    : undefined;
+  return row && toFleet(row);
+};
 
 const createFleet = route(api.createFleet, ({ body: { name, deviceType }, caller }, desk) => {
   if (caller.fleets !== "all") return reply(403, refused("This token is for certain fleets and cannot make another"));
@@ -42,14 +63,25 @@ const createFleet = route(api.createFleet, ({ body: { name, deviceType }, caller
     deviceType,
     isoTime(now()),
   );
-  const made = db.one<api.Fleet>(`SELECT ${fleetColumns} FROM fleets WHERE uuid = ?`, uuid);
-  return made ? reply(201, made) : noFleet;
+  const made = db.one<FleetRow>(`SELECT ${fleetColumns} FROM fleets WHERE uuid = ?`, uuid);
+  return made ? reply(201, toFleet(made)) : noFleet;
 });
 
-const renameFleet = route(api.renameFleet, ({ params: { fleetId }, body: { name }, caller }, desk) => {
+const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body: { name, release }, caller }, desk) => {
   if (!findFleet(desk, caller, fleetId)) return noFleet;
-  if (isTaken(desk, name, fleetId)) return taken(name);
-  desk.db.run("UPDATE fleets SET name = ? WHERE id = ?", name, fleetId);
+  if (name !== undefined && isTaken(desk, name, fleetId)) return taken(name);
+  const { db } = desk;
+  const releaseId = release === undefined || release === "latest" ? null : releaseIdOf(db, fleetId, release);
+  if (releaseId === undefined) return noRelease;
+  if (name !== undefined) db.run("UPDATE fleets SET name = ? WHERE id = ?", name, fleetId);
+  if (release !== undefined)
+    db.run(
+      `UPDATE fleets SET tracks_latest = ?1 IS NULL,
+         release_id = ifnull(?1, (SELECT max(id) FROM releases WHERE fleet_id = fleets.id)) WHERE id = ?2`,
+      ...[releaseId, fleetId],
+    );
+  // The name is in the target state too.
+  desk.nudge(uuidsOfFleet(desk, fleetId, name === undefined ? "following" : "all"));
   const made = findFleet(desk, caller, fleetId);
   return made ? reply(200, made) : noFleet;
 });
@@ -58,6 +90,7 @@ const isTaken = ({ db }: Desk, name: string, by = 0): boolean =>
   db.one("SELECT 1 FROM fleets WHERE name = ? AND id <> ?", name, by) !== undefined;
 const taken = (name: string) => reply(409, refused(`There is a fleet ${JSON.stringify(name)} already`));
 
+/** Its releases and variables go with it. */
 const deleteFleet = route(api.deleteFleet, ({ params: { fleetId }, caller }, desk) => {
   const fleet = findFleet(desk, caller, fleetId);
   if (!fleet) return noFleet;
@@ -105,10 +138,29 @@ const deleteProvisioningKey = route(api.deleteProvisioningKey, ({ params: { flee
   return reply(204, undefined);
 });
 
-type DeviceRow = Omit<api.Device, "connected" | "connectedSince">;
+interface DeviceRow extends Record<string, SqlStorageValue> {
+  readonly id: number;
+  readonly uuid: string;
+  readonly name: string;
+  readonly fleetId: number;
+  readonly deviceType: string;
+  readonly createdAt: string;
+  readonly supervisorVersion: string | null;
+  readonly osVersion: string | null;
+  readonly release: string | null;
+  readonly target: string | null;
+  readonly pinned: number;
+  readonly updateStatus: string | null;
+  readonly progress: number | null;
+  readonly heardAt: string | null;
+}
+
+const commitOf = (id: string): string => `(SELECT release_uuid FROM releases WHERE releases.id = ${id})`;
 
 const deviceColumns = `id, uuid, name, fleet_id AS fleetId, device_type AS deviceType, created_at AS createdAt,
-  supervisor_version AS supervisorVersion, os_version AS osVersion`;
+  supervisor_version AS supervisorVersion, os_version AS osVersion, heard_at AS heardAt,
+  ${commitOf("running_release_id")} AS release, ${commitOf(targetOfDevice)} AS target,
+  pinned_release_id IS NOT NULL AS pinned, report ->> '$.update_status' AS updateStatus, ${progressOfDevice} AS progress`;
 
 const devices = route(api.devices, async ({ params: { fleetId, after = 0, limit }, caller }, desk) => {
   if (fleetId !== undefined && !findFleet(desk, caller, fleetId)) return noFleet;
@@ -131,7 +183,12 @@ const findDevice = ({ db }: Desk, caller: Caller, uuid: string): DeviceRow | und
 
 async function withConnection({ env }: Desk, row: DeviceRow): Promise<api.Device> {
   const { connected, since } = await env.DEVICES.getByName(row.uuid).status();
-  return { ...row, connected, connectedSince: connected && since !== undefined ? isoTime(since) : null };
+  return {
+    ...row,
+    pinned: row.pinned === 1,
+    connected,
+    connectedSince: connected && since !== undefined ? isoTime(since) : null,
+  };
 }
 
 const device = route(api.device, async ({ params: { uuid }, caller }, desk) => {
@@ -139,19 +196,23 @@ const device = route(api.device, async ({ params: { uuid }, caller }, desk) => {
   return found ? reply(200, await withConnection(desk, found)) : noDevice;
 });
 
-const changeDevice = route(api.changeDevice, async ({ params: { uuid }, body: { name, fleetId }, caller }, desk) => {
-  if (!findDevice(desk, caller, uuid)) return noDevice;
+const changeDevice = route(api.changeDevice, async ({ params: { uuid }, body, caller }, desk) => {
+  const { name, fleetId, release } = body;
+  const before = findDevice(desk, caller, uuid);
+  if (!before) return noDevice;
   if (fleetId !== undefined && !findFleet(desk, caller, fleetId)) return noFleet;
-  const { db, tell } = desk;
+  const { db, tell, nudge } = desk;
+  const isMoved = fleetId !== undefined && fleetId !== before.fleetId;
+  const releaseId =
+    release === undefined || release === "latest" ? null : releaseIdOf(db, fleetId ?? before.fleetId, release);
+  if (releaseId === undefined) return noRelease;
   if (name !== undefined) db.run("UPDATE devices SET name = ? WHERE uuid = ?", name, uuid);
-  if (fleetId !== undefined) {
-    // A release of the old fleet is none of the new one's.
-    db.run(
-      "UPDATE devices SET fleet_id = ?, pinned_release_id = NULL WHERE uuid = ? AND fleet_id <> ?",
-      ...[fleetId, uuid, fleetId],
-    );
-    await tell([uuid]);
-  }
+  if (fleetId !== undefined) db.run("UPDATE devices SET fleet_id = ? WHERE uuid = ?", fleetId, uuid);
+  // A release of the old fleet is none of the new one's.
+  if (release !== undefined || isMoved)
+    db.run("UPDATE devices SET pinned_release_id = ? WHERE uuid = ?", releaseId, uuid);
+  if (isMoved) await tell([uuid]);
+  nudge([uuid]);
   const changed = findDevice(desk, caller, uuid);
   return changed ? reply(200, await withConnection(desk, changed)) : noDevice;
 });
@@ -170,6 +231,104 @@ const replaceDeviceKey = route(api.replaceDeviceKey, async ({ params: { uuid }, 
   desk.db.run("UPDATE devices SET key_digest = ? WHERE uuid = ?", digest, uuid);
   await desk.tell([uuid]);
   return reply(200, { key });
+});
+
+const releaseColumns = `id, fleet_id AS fleetId, release_uuid AS "commit", created_at AS createdAt,
+  (SELECT json_group_array(services.name) FROM release_images JOIN images ON images.id = image_id
+   JOIN services ON services.id = service_id WHERE release_id = releases.id) AS services,
+  id = (SELECT release_id FROM fleets WHERE fleets.id = fleet_id) AS target,
+  (SELECT count(*) FROM devices WHERE running_release_id = releases.id) AS devices`;
+
+interface ReleaseRow extends Record<string, SqlStorageValue> {
+  readonly id: number;
+  readonly fleetId: number;
+  readonly commit: string;
+  readonly createdAt: string;
+  readonly services: string;
+  readonly target: number | null;
+  readonly devices: number;
+}
+
+const toRelease = ({ services, target, ...row }: ReleaseRow): api.Release => ({
+  ...row,
+  services: api.Release.shape.services.parse(JSON.parse(services)),
+  target: target === 1,
+});
+
+const releases = route(api.releases, ({ params: { fleetId, before, limit }, caller }, desk) => {
+  if (!findFleet(desk, caller, fleetId)) return noFleet;
+  const rows = desk.db.all<ReleaseRow>(
+    `SELECT ${releaseColumns} FROM releases WHERE fleet_id = ? AND ifnull(id < ?, TRUE) ORDER BY id DESC LIMIT ?`,
+    ...[fleetId, before ?? null, limit],
+  );
+  return reply(200, rows.map(toRelease));
+});
+
+const createRelease = route(api.createRelease, ({ params: { fleetId }, body, caller }, desk) => {
+  if (!findFleet(desk, caller, fleetId)) return noFleet;
+  const { commit = newKey().slice(0, 32) } = body;
+  if (releaseIdOf(desk.db, fleetId, commit) !== undefined)
+    return reply(409, refused(`There is a release ${commit} of this fleet already`));
+  const parsed = parseComposition(body.composition);
+  if (!parsed.ok) return reply(400, refused(parsed.faults.join("\n")));
+  const id = addRelease(desk, fleetId, commit, parsed.composition);
+  desk.nudge(uuidsOfFleet(desk, fleetId, "following"));
+  const made = desk.db.one<ReleaseRow>(`SELECT ${releaseColumns} FROM releases WHERE id = ?`, id);
+  return made ? reply(201, { ...toRelease(made), warnings: [...parsed.warnings] }) : noFleet;
+});
+
+const noVariable = reply(404, refused("There is no such variable"));
+
+const fleetOwner = (id: number): Owner => ({ is: "fleet", id, fleetId: id });
+const deviceOwner = ({ id, fleetId }: DeviceRow): Owner => ({ is: "device", id, fleetId });
+
+/** Answers for an owner, and nudges the devices whose variables these are. */
+const set = (desk: Desk, owner: Owner, { service, variables }: NewVariables, uuids: readonly string[]) => {
+  const fault = setVariables(desk, owner, service, variables);
+  if (fault !== undefined) return reply(400, refused(fault));
+  desk.nudge(uuids);
+  return reply(204, undefined);
+};
+interface NewVariables {
+  readonly service?: string | undefined;
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+const unset = (desk: Desk, owner: Owner, name: string, service: string | undefined, uuids: readonly string[]) => {
+  const removed = removeVariable(desk.db, owner, service, name);
+  if (typeof removed === "string") return reply(404, refused(removed));
+  if (!removed) return noVariable;
+  desk.nudge(uuids);
+  return reply(204, undefined);
+};
+
+const fleetVariables = route(api.fleetVariables, ({ params: { fleetId }, caller }, desk) =>
+  findFleet(desk, caller, fleetId) ? reply(200, [...listVariables(desk.db, fleetOwner(fleetId))]) : noFleet,
+);
+
+const setFleetVariables = route(api.setFleetVariables, ({ params: { fleetId }, body, caller }, desk) =>
+  findFleet(desk, caller, fleetId) ? set(desk, fleetOwner(fleetId), body, uuidsOfFleet(desk, fleetId)) : noFleet,
+);
+
+const deleteFleetVariable = route(api.deleteFleetVariable, ({ params: { fleetId, name, service }, caller }, desk) =>
+  findFleet(desk, caller, fleetId)
+    ? unset(desk, fleetOwner(fleetId), name, service, uuidsOfFleet(desk, fleetId))
+    : noFleet,
+);
+
+const deviceVariables = route(api.deviceVariables, ({ params: { uuid }, caller }, desk) => {
+  const found = findDevice(desk, caller, uuid);
+  return found ? reply(200, [...listVariables(desk.db, deviceOwner(found))]) : noDevice;
+});
+
+const setDeviceVariables = route(api.setDeviceVariables, ({ params: { uuid }, body, caller }, desk) => {
+  const found = findDevice(desk, caller, uuid);
+  return found ? set(desk, deviceOwner(found), body, [uuid]) : noDevice;
+});
+
+const deleteDeviceVariable = route(api.deleteDeviceVariable, ({ params: { uuid, name, service }, caller }, desk) => {
+  const found = findDevice(desk, caller, uuid);
+  return found ? unset(desk, deviceOwner(found), name, service, [uuid]) : noDevice;
 });
 
 interface TokenRow {
@@ -248,11 +407,19 @@ export const adminRoutes: readonly Route[] = [
   whoami,
   fleets,
   createFleet,
-  renameFleet,
+  changeFleet,
   deleteFleet,
   provisioningKeys,
   createProvisioningKey,
   deleteProvisioningKey,
+  createRelease,
+  releases,
+  fleetVariables,
+  setFleetVariables,
+  deleteFleetVariable,
+  deviceVariables,
+  setDeviceVariables,
+  deleteDeviceVariable,
   devices,
   device,
   changeDevice,

@@ -14,6 +14,8 @@ export interface Desk {
    * told later; until then a session holds to what it knew.
    */
   readonly tell: (uuids: readonly string[]) => Promise<void>;
+  /** Has these devices ask for their target state now, as far as they can be reached. Waits for none of them. */
+  readonly nudge: (uuids: readonly string[]) => void;
 }
 
 /** Who asks: as the Worker saw it, before the directory has looked anything up. */
@@ -45,6 +47,15 @@ export const isoTime = (ms: number): string => new Date(ms).toISOString();
 /** SQL that is true for fleets that the caller may see, and its values. */
 export const inFleets = (column: string, { fleets }: Caller): readonly [string, ...string[]] =>
   fleets === "all" ? ["TRUE"] : [`${column} IN (SELECT value FROM json_each(?))`, JSON.stringify(fleets)];
+
+/** The devices of a fleet, or of those only that follow its release. */
+export const uuidsOfFleet = ({ db }: Pick<Desk, "db">, fleetId: number, which: "all" | "following" = "all"): string[] =>
+  db
+    .all<{ uuid: string }>(
+      `SELECT uuid FROM devices WHERE fleet_id = ? ${which === "following" ? "AND pinned_release_id IS NULL" : ""}`,
+      fleetId,
+    )
+    .map(({ uuid }) => uuid);
 
 /** The identity that belongs to what the Worker saw. A revoked token, or one of another installation, is nobody's. */
 export function identify(asker: Asker, { db, now }: Pick<Desk, "db" | "now">): Identity {

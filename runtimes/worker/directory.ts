@@ -1,22 +1,27 @@
 import { DurableObject } from "cloudflare:workers";
 import { adminRoutes } from "./admin.ts";
-import type { Caller } from "./access.ts";
+import { owner, type Caller } from "./access.ts";
 import { Database } from "./database.ts";
+import type { PlainRequest } from "./device-session.ts";
 import { Asker, identify, inFleets, isGood, type Desk } from "./desk.ts";
-import type { Env } from "./env.ts";
+import { askerHeader, type Env } from "./env.ts";
+import { deviceRoutes } from "./device-api.ts";
 import { createFinder, refuse } from "./http.ts";
 import { publicRoutes } from "./public-api.ts";
 import { registerRoutes } from "./register.ts";
+import { createNudge } from "./nudge.ts";
 import { migrations } from "./schema.ts";
 
-/** Told in one go; more than that waits for the alarm, since one request may make only so many others. */
-const toldAtOnce = 500;
+/** Told in one go, two objects each; more wait for the alarm, since one request may make only so many others. */
+const toldAtOnce = 400;
 const tellAgainMs = 10_000;
+/** A device that does not answer a nudge within this time holds up no others any longer. */
+const nudgeMs = 10_000;
 
 /** The record of fleets, devices and keys: one object, off the path of every command that names a device by its uuid. */
 export class Directory extends DurableObject<Env> {
   readonly #desk: Desk;
-  readonly #find = createFinder([...adminRoutes, ...registerRoutes, ...publicRoutes]);
+  readonly #find = createFinder([...adminRoutes, ...registerRoutes, ...deviceRoutes, ...publicRoutes]);
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -25,6 +30,7 @@ export class Directory extends DurableObject<Env> {
       env,
       now: () => Date.now(),
       tell: (uuids) => this.#tell(uuids),
+      nudge: createNudge((uuid) => this.#nudgeOne(uuid)),
     };
   }
 
@@ -32,7 +38,7 @@ export class Directory extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const asker = Asker.parse(JSON.parse(request.headers.get(askerHeader) ?? '{"is":"nobody"}'));
     const identity = identify(asker, this.#desk);
-    const match = await this.#find(request.method, request.url);
+    const match = await this.#find(request.method === "HEAD" ? "GET" : request.method, request.url);
     if (!match) return refuse(404, `There is no ${request.method} ${new URL(request.url).pathname}`);
     return match.route.answer(request, { params: match.params, identity }, this.#desk);
   }
@@ -81,9 +87,15 @@ export class Directory extends DurableObject<Env> {
     if (db.one("SELECT 1 FROM untold")) await this.ctx.storage.setAlarm(Date.now() + (failed ? tellAgainMs : 0));
   }
 
+  /** `POST /v1/update`, whatever becomes of it: who misses it asks when its time comes. */
+  async #nudgeOne(uuid: string): Promise<void> {
+    const request: PlainRequest = { method: "POST", path: "/v1/update", headers: [], body: new Uint8Array(0) };
+    await this.#desk.env.DEVICES.getByName(uuid).call(owner, request, nudgeMs);
+  }
+
   async #tellOne(uuid: string): Promise<void> {
     const { db, env } = this.#desk;
-    const session = env.DEVICES.getByName(uuid);
+    const objects = [env.DEVICES.getByName(uuid), env.LOGS.getByName(uuid)];
     const device = db.one<{ uuid: string; deviceId: number; fleetId: number; keyDigest: string }>(
       "SELECT uuid, id AS deviceId, fleet_id AS fleetId, key_digest AS keyDigest FROM devices WHERE uuid = ?",
       uuid,
@@ -96,12 +108,11 @@ export class Directory extends DurableObject<Env> {
     // Taken off the list first: what changes while the session is being told puts it there again.
     db.run("DELETE FROM untold WHERE uuid = ?", uuid);
     try {
-      await (device ? session.enroll({ ...device, revoked: revoked.map(({ id }) => id) }) : session.forget());
+      const record = device && { ...device, revoked: revoked.map(({ id }) => id) };
+      await Promise.all(objects.map((one) => (record ? one.enroll(record) : one.forget())));
     } catch (error) {
       db.run("INSERT OR IGNORE INTO untold VALUES (?)", uuid);
       throw error;
     }
   }
 }
-
-export const askerHeader = "x-fairlead-asker";

@@ -1,9 +1,11 @@
+import type { DeviceLogs } from "./device-logs.ts";
 import type { DeviceSession } from "./device-session.ts";
 import type { Directory } from "./directory.ts";
 
 /** What the deployment gives the Worker; the bindings are in wrangler.toml. */
 export interface Env {
   readonly DEVICES: DurableObjectNamespace<DeviceSession>;
+  readonly LOGS: DurableObjectNamespace<DeviceLogs>;
   readonly DIRECTORY: DurableObjectNamespace<Directory>;
   /** Bearer of it is the owner. The tokens' signing key is derived from it, so changing it ends every token. */
   readonly ADMIN_SECRET: string;
@@ -11,3 +13,6 @@ export interface Env {
 
 /** The one record of fleets, devices and keys. */
 export const directoryOf = (env: Env): DurableObjectStub<Directory> => env.DIRECTORY.getByName("directory");
+
+/** Says to an object who asks, as the Worker has seen it; what comes from outside under this name never gets there. */
+export const askerHeader = "x-fairlead-asker";

@@ -2,6 +2,7 @@ import type { Caller } from "./access.ts";
 import type { Database } from "./database.ts";
 import { inFleets, isoTime, type Identity } from "./desk.ts";
 import type { Filter, Literal, Query } from "./odata.ts";
+import { progressOfDevice, targetOfDevice } from "./releases.ts";
 
 /** The directory's tables as the resources of the public cloud's API, version 7; and a query on them as SQL. */
 interface Resource {
@@ -30,6 +31,11 @@ export interface Connection {
   readonly isUpdating: boolean;
 }
 
+/** A device that asks for its target state every ten minutes, as it is told to, has asked within that time. */
+const silentMs = 1.5 * 600_000 + 15_000;
+const isAlive = ({ connected, heardAt }: Connection): boolean =>
+  connected || (heardAt !== null && Date.now() - Date.parse(heardAt) < silentMs);
+
 const column = (sql: string): Field => ({ sql });
 const yes = (sql: string): Field => ({ sql, isBoolean: true });
 const live = (of: (connection: Connection) => unknown): Field => ({ live: of });
@@ -44,7 +50,8 @@ const fleetOfService = "(SELECT fleet_id FROM services WHERE id = service_id)";
 const variable = (kind: "config" | "env", owner: "device" | "application"): Resource => ({
   from: `(SELECT * FROM variables WHERE kind = '${kind}' AND service_id IS NULL
           AND ${owner === "device" ? "device_id" : "fleet_id"} IS NOT NULL)`,
-  fields: columns("id", "name", "value", "created_at"),
+  // What services are given may be secret: who has set it knows it, and the device gets it with its target state.
+  fields: columns("id", "name", ...(kind === "config" ? ["value"] : []), "created_at"),
   one: { [owner]: { to: owner, by: owner === "device" ? "device_id" : "fleet_id" } },
   many: {},
   fleet: owner === "device" ? fleetOfDevice : "fleet_id",
@@ -82,16 +89,29 @@ const resources: Readonly<Record<string, Resource>> = {
       ...columns("id", "uuid", "note", "created_at", "supervisor_version", "os_version", "os_variant", "mac_address"),
       ...reported("status", "ip_address", "provisioning_progress", "provisioning_state", "cpu_id", "update_status"),
       ...reported("memory_usage", "memory_total", "storage_block_device", "storage_usage", "storage_total"),
-      ...reported("cpu_temp", "cpu_usage", "is_undervolted"),
+      ...reported("cpu_temp", "cpu_usage"),
+      is_undervolted: yes("ifnull(report ->> '$.is_undervolted', 0)"),
       device_name: column("name"),
+      overall_progress: column(progressOfDevice),
+      last_update_status_event: column("report ->> '$.update_status_at'"),
+      // Devices are called through their tunnels, whatever their address is.
+      public_address: column("NULL"),
       is_active: yes("1"),
       is_frozen: yes("0"),
       is_online: live(({ connected }) => connected),
       is_connected_to_vpn: live(({ connected }) => connected),
       last_connectivity_event: live(({ since, heardAt }) => (since === undefined ? heardAt : isoTime(since))),
-      api_heartbeat_state: live(({ connected, heardAt }) => (connected ? "online" : heardAt ? "timeout" : "unknown")),
-      overall_status: live(({ connected, isUpdating }) =>
-        !connected ? "disconnected" : isUpdating ? "updating" : "operational",
+      api_heartbeat_state: live((connection) =>
+        isAlive(connection) ? "online" : connection.heardAt === null ? "unknown" : "offline",
+      ),
+      overall_status: live((connection) =>
+        !isAlive(connection)
+          ? "disconnected"
+          : connection.isUpdating
+            ? "updating"
+            : connection.connected
+              ? "operational"
+              : "reduced-functionality",
       ),
     },
     one: {
@@ -99,6 +119,7 @@ const resources: Readonly<Record<string, Resource>> = {
       is_of__device_type: { to: "device_type", by: "device_type" },
       is_pinned_on__release: { to: "release", by: "pinned_release_id" },
       is_running__release: { to: "release", by: "running_release_id" },
+      should_be_running__release: { to: "release", by: targetOfDevice },
     },
     many: {
       device_config_variable: { of: "device_config_variable", by: "device_id" },
@@ -152,7 +173,13 @@ const resources: Readonly<Record<string, Resource>> = {
   },
   image: {
     from: "images",
-    fields: { id: column("id"), is_stored_at__image_location: column("location") },
+    fields: {
+      id: column("id"),
+      is_stored_at__image_location: column(
+        "iif(instr(location, '@'), substr(location, 1, instr(location, '@') - 1), location)",
+      ),
+      content_hash: column("iif(instr(location, '@'), substr(location, instr(location, '@') + 1), NULL)"),
+    },
     one: { is_a_build_of__service: { to: "service", by: "service_id" } },
     many: {},
     fleet: fleetOfService,

@@ -54,11 +54,12 @@ export const migrations: readonly string[] = [
   CREATE TABLE releases (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     fleet_id INTEGER NOT NULL REFERENCES fleets ON DELETE CASCADE,
-    release_uuid TEXT NOT NULL UNIQUE,
+    release_uuid TEXT NOT NULL,
     version TEXT,
-    -- Networks and volumes, and the services without their images, as JSON.
+    -- The services, networks and volumes of the compose file, as JSON.
     composition TEXT NOT NULL,
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    UNIQUE (fleet_id, release_uuid)
   ) STRICT;
   CREATE INDEX releases_of_fleet ON releases (fleet_id, id);
   CREATE TABLE services (
@@ -112,4 +113,6 @@ export const migrations: readonly string[] = [
     UNIQUE (device_id, tag_key)
   ) STRICT;
   `,
+  // Devices have an object for their log too now, and it has yet to learn of them.
+  "INSERT OR IGNORE INTO untold SELECT uuid FROM devices",
 ];

@@ -144,7 +144,7 @@ async function find({ uuid, deviceId, appId }: Asked, caller: Caller, env: Env) 
   });
 }
 
-const isUuid = (text: string): boolean => /^([0-9a-f]{32}|[0-9a-f]{62})$/.test(text);
+export const isUuid = (text: string): boolean => /^([0-9a-f]{32}|[0-9a-f]{62})$/.test(text);
 
 /** What was asked, or the sentence that says what is wrong with it. */
 function parse(text: string): Asked | string {

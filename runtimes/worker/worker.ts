@@ -1,11 +1,11 @@
 import { bearerOf, digestOf, holderOf, secretFault } from "./access.ts";
 import type { Asker } from "./desk.ts";
-import { askerHeader } from "./directory.ts";
-import { directoryOf, type Env } from "./env.ts";
+import { askerHeader, directoryOf, type Env } from "./env.ts";
 import { refuse } from "./http.ts";
 import { openApi } from "./openapi.ts";
-import { supervisorProxy, tunnel } from "./supervisor-proxy.ts";
+import { isUuid, supervisorProxy, tunnel } from "./supervisor-proxy.ts";
 
+export { DeviceLogs } from "./device-logs.ts";
 export { DeviceSession } from "./device-session.ts";
 export { Directory } from "./directory.ts";
 
@@ -19,7 +19,9 @@ export default {
       if (pathname.startsWith("/tunnel/")) return await tunnel(request, env);
       if (pathname === "/ping") return new Response("OK");
       if (pathname === "/openapi.json") return Response.json(openApi);
-      return await toDirectory(request, env);
+      const [, uuid] = /^\/device\/v2\/([^/]+)\/log(?:s|-stream)$/.exec(pathname) ?? [];
+      const asked = await withAsker(request, env);
+      return await (uuid !== undefined && isUuid(uuid) ? env.LOGS.getByName(uuid) : directoryOf(env)).fetch(asked);
     } catch (error) {
       // Its message may name what the caller has no business to know.
       console.error(`${request.method} ${pathname} failed: ${error instanceof Error ? error.stack : String(error)}`);
@@ -28,15 +30,15 @@ export default {
   },
 } satisfies ExportedHandler<Env>;
 
-/** Everything but the relay. The directory learns who asks, and never sees a key. */
-async function toDirectory(request: Request, env: Env): Promise<Response> {
+/** For the objects behind us: they learn who asks, and never see a key. */
+async function withAsker(request: Request, env: Env): Promise<Request> {
   const asker = await askerOf(request, env);
   const url = new URL(request.url);
   url.searchParams.delete("apikey");
   const headers = new Headers(request.headers);
   headers.delete("authorization");
   headers.set(askerHeader, JSON.stringify(asker));
-  return directoryOf(env).fetch(new Request(new Request(url, request), { headers }));
+  return new Request(new Request(url, request), { headers });
 }
 
 async function askerOf(request: Request, env: Env): Promise<Asker> {

@@ -12,7 +12,7 @@ export interface Refusal {
 }
 const no = (status: Refusal["status"], message: string): Refusal => ({ ok: false, status, message });
 
-const Value = z
+export const VariableValue = z
   .string({ error: "The value must be a text" })
   .regex(/^[^\r\n]*$/, { error: "The value must not contain line breaks" });
 export const ConfigName = z.string().regex(/^(RESIN|BALENA)_[A-Za-z0-9_]+$/, {
@@ -68,7 +68,7 @@ export function create(
   if (!what) return no(400, `A ${resource} cannot be created here`);
   const owner = OwnerId.safeParse(body[what.owner]);
   const name = what.name.safeParse(body[what.nameField]);
-  const value = Value.safeParse(body["value"]);
+  const value = VariableValue.safeParse(body["value"]);
   if (!owner.success) return no(400, `Expected the id of the ${what.owner} as ${what.owner}`);
   if (!name.success) return no(400, sentence(name.error));
   if (!value.success) return no(400, sentence(value.error));
@@ -95,12 +95,26 @@ export function create(
     `INSERT INTO ${what.table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")}) RETURNING id`,
     ...Object.values(row),
   );
-  return made ? { ok: true, id: made.id } : no(409, "The row could not be made");
+  if (!made) return no(409, "The row could not be made");
+  if (what.kind) desk.nudge(devicesOf([made.id], db));
+  return { ok: true, id: made.id };
 }
+
+/** The devices whose target state these variables are in. */
+const devicesOf = (variableIds: readonly number[], db: Desk["db"]): readonly string[] =>
+  db
+    .all<{ uuid: string }>(
+      `WITH those AS (SELECT * FROM variables WHERE id IN (SELECT value FROM json_each(?)))
+       SELECT uuid FROM devices
+       WHERE id IN (SELECT device_id FROM those) OR fleet_id IN (SELECT fleet_id FROM those)`,
+      JSON.stringify(variableIds),
+    )
+    .map(({ uuid }) => uuid);
 
 const DeviceChanges = z.strictObject({
   device_name: z.string().trim().min(1).max(255).optional(),
   note: z.string().max(10_000).nullable().optional(),
+  is_pinned_on__release: z.int().nullable().optional(),
 });
 
 /** Changes rows by id. */
@@ -109,33 +123,58 @@ export function changes(
   ids: readonly number[],
   body: Readonly<Record<string, unknown>>,
   reader: Reader,
-  { db }: Desk,
+  { db, nudge }: Desk,
 ): Refusal | undefined {
-  if (resource === "device") {
-    const parsed = DeviceChanges.safeParse(body);
-    if (!parsed.success) return no(400, sentence(parsed.error));
-    const { device_name: name, note } = parsed.data;
-    for (const id of ids) {
-      if (name !== undefined) db.run("UPDATE devices SET name = ? WHERE id = ?", name, id);
-      if (note !== undefined) db.run("UPDATE devices SET note = ? WHERE id = ?", note, id);
-    }
-    return undefined;
-  }
+  if (resource === "device") return changeDevices(ids, body, { db, nudge });
   const what = writable[resource];
   if (!what) return no(400, `A ${resource} cannot be changed here`);
   if (isBeyond(reader, what)) return beyond;
-  const parsed = z.strictObject({ value: Value }).safeParse(body);
+  const parsed = z.strictObject({ value: VariableValue }).safeParse(body);
   if (!parsed.success) return no(400, sentence(parsed.error));
   for (const id of ids) db.run(`UPDATE ${what.table} SET value = ? WHERE id = ?`, parsed.data.value, id);
+  if (what.kind) nudge(devicesOf(ids, db));
+  return undefined;
+}
+
+function changeDevices(
+  ids: readonly number[],
+  body: Readonly<Record<string, unknown>>,
+  { db, nudge }: Pick<Desk, "db" | "nudge">,
+): Refusal | undefined {
+  const parsed = DeviceChanges.safeParse(body);
+  if (!parsed.success) return no(400, sentence(parsed.error));
+  const { device_name: name, note, is_pinned_on__release: pin } = parsed.data;
+  const among = "id IN (SELECT value FROM json_each(?))";
+  const devices = db.all<{ id: number; uuid: string; fleetId: number }>(
+    `SELECT id, uuid, fleet_id AS fleetId FROM devices WHERE ${among}`,
+    JSON.stringify(ids),
+  );
+  const fleetOfPin =
+    pin == null ? undefined : db.one<{ fleetId: number }>("SELECT fleet_id AS fleetId FROM releases WHERE id = ?", pin);
+  if (pin != null && devices.some(({ fleetId }) => fleetId !== fleetOfPin?.fleetId))
+    return no(400, "A device can be pinned to a release of its own fleet only");
+  for (const { id } of devices) {
+    if (name !== undefined) db.run("UPDATE devices SET name = ? WHERE id = ?", name, id);
+    if (note !== undefined) db.run("UPDATE devices SET note = ? WHERE id = ?", note, id);
+    if (pin !== undefined) db.run("UPDATE devices SET pinned_release_id = ? WHERE id = ?", pin, id);
+  }
+  if (name !== undefined || pin !== undefined) nudge(devices.map(({ uuid }) => uuid));
   return undefined;
 }
 
 /** Deletes rows by id. */
-export function remove(resource: string, ids: readonly number[], reader: Reader, { db }: Desk): Refusal | undefined {
+export function remove(
+  resource: string,
+  ids: readonly number[],
+  reader: Reader,
+  { db, nudge }: Desk,
+): Refusal | undefined {
   const what = writable[resource];
   if (!what) return no(400, `A ${resource} cannot be deleted here`);
   if (isBeyond(reader, what)) return beyond;
+  const devices = what.kind ? devicesOf(ids, db) : [];
   for (const id of ids) db.run(`DELETE FROM ${what.table} WHERE id = ?`, id);
+  nudge(devices);
   return undefined;
 }
 

@@ -97,5 +97,6 @@ const router = Router();
 router.post("/supervisor/*", supervisorProxy);
 router.get("/tunnel/:uuid", tunnel);
 router.post("/tell", async (request, env) => Response.json((await tell(request, env)) ?? null));
+router.all("*", () => new Response(null, { status: 404 }));
 
 export default { fetch: (request: Request, env: Bindings) => router.fetch(request, env) };

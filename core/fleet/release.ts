@@ -1,0 +1,154 @@
+import * as z from "zod";
+import { parseCloudTarget } from "../compose/target-state.ts";
+import { StringMap } from "../compose/quantities.ts";
+import { parseImage } from "../model/image.ts";
+
+/** A release: what a compose file says, once every device of the fleet could run it. */
+export interface Composition {
+  readonly services: Readonly<Record<string, ServiceEntry>>;
+  readonly networks: Readonly<Record<string, object>>;
+  readonly volumes: Readonly<Record<string, object>>;
+}
+
+/** A service as the compose file has it: the device reads it, and merges what the cloud adds. */
+export interface ServiceEntry extends Readonly<Record<string, unknown>> {
+  readonly image: string;
+}
+
+export type ParsedComposition =
+  | { readonly ok: true; readonly composition: Composition; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly faults: readonly string[] };
+
+const anObject = (of: string) => ({ error: `expected an object of ${of}` });
+
+/** `data:` without anything behind it is a definition without settings. */
+const Definitions = (of: string) =>
+  z
+    .record(
+      z.string(),
+      z
+        .looseObject({}, anObject("settings"))
+        .nullish()
+        .transform((definition) => definition ?? {}),
+      anObject(of),
+    )
+    .nullish()
+    .transform((definitions) => definitions ?? {});
+
+const Shape = z.looseObject(
+  {
+    services: z.record(z.string(), z.looseObject({}, anObject("compose fields")), anObject("services")),
+    networks: Definitions("networks"),
+    volumes: Definitions("volumes"),
+  },
+  { error: "expected a compose file: an object with services, networks and volumes" },
+);
+
+const largestBytes = 512 * 1024;
+
+/** Reads a compose file (parsed from YAML) with the very schemas of the device. Each fault begins with its path. */
+export function parseComposition(body: unknown): ParsedComposition {
+  const shape = Shape.safeParse(body);
+  if (!shape.success)
+    return {
+      ok: false,
+      faults: shape.error.issues.map(({ path, message }) =>
+        path.length > 0 ? `${path.join(".")}: ${message}` : message,
+      ),
+    };
+  if (JSON.stringify(body).length > largestBytes)
+    return { ok: false, faults: [`expected a composition of at most ${largestBytes} bytes`] };
+
+  const { services: given, networks, volumes, ...others } = shape.data;
+  const services = Object.fromEntries(
+    Object.entries(given).flatMap(([name, entry]) => {
+      const { image } = entry;
+      return typeof image === "string" ? [[name, { ...entry, image }]] : [];
+    }),
+  );
+  const faults = Object.entries(given).flatMap(([name, entry]) =>
+    imageFaults(entry).map((one) => `services.${name}.${one}`),
+  );
+  const checked = parseCloudTarget(asTarget({ services, networks, volumes }), anyDevice, stand);
+  if (!checked.ok) return { ok: false, faults: [...faults, ...checked.faults.map(inTheFile)] };
+  if (faults.length > 0) return { ok: false, faults };
+  return {
+    ok: true,
+    composition: { services, networks, volumes },
+    warnings: [
+      ...unknownParts(others),
+      ...Object.entries(services).flatMap(movingImage),
+      ...checked.warnings.map(inTheFile),
+    ],
+  };
+}
+
+function imageFaults({ build, image }: Readonly<Record<string, unknown>>): readonly string[] {
+  if (build !== undefined)
+    return [
+      "build: images are not built here; build and push it to a registry, then name it with image, without build",
+    ];
+  if (typeof image !== "string") return ['image: expected an image such as "registry/name:tag"'];
+  return parseImage(image)?.auth
+    ? [
+        "image: expected an image without user and password, which everybody who sees the fleet would read; log in on the device",
+      ]
+    : [];
+}
+
+/** A device does not look for a newer image under a name that it has. */
+const movingImage = ([name, { image }]: [string, ServiceEntry]): readonly string[] =>
+  /:latest$/.test(parseImage(image)?.name ?? "")
+    ? [
+        `services.${name}.image: ${image} may become another image, of which devices that have this one learn nothing; give each version a tag of its own`,
+      ]
+    : [];
+
+/** Beside what a device can use; `x-…` is for the author's own ends. */
+const unknownParts = (others: object): readonly string[] =>
+  Object.keys(others)
+    .filter((key) => key !== "version" && key !== "name" && !key.startsWith("x-"))
+    .map((key) => `${key}: not supported, left out`);
+
+const stand = "release";
+
+/** The target state of a device that would run this. */
+const asTarget = ({ services, networks, volumes }: Composition): object => ({
+  [stand]: {
+    name: stand,
+    apps: {
+      [stand]: {
+        id: 1,
+        name: stand,
+        releases: {
+          [stand]: {
+            id: 1,
+            networks,
+            volumes,
+            services: Object.fromEntries(
+              Object.entries(services).map(([name, composition], n) => [
+                name,
+                { id: n + 1, image_id: n + 1, image: composition.image, composition },
+              ]),
+            ),
+          },
+        },
+      },
+    },
+  },
+});
+
+/** No compose file has requirements: those are in the contracts of images. */
+const anyDevice = { supervisorVersion: "", deviceType: "", arch: "", osSlug: "", osVersion: "", kernelVersion: "" };
+
+/** A path in the target state above → the path in the compose file. */
+const inTheFile = (sentence: string): string =>
+  sentence
+    .replace(`${stand}.apps.${stand}.releases.${stand}.`, "")
+    .replace(/^(services\.[^:]*?)\.composition(?=[.:])/, "$1");
+
+/** A service's labels in the compose file, whichever way they are written. */
+export const labelsOf = ({ labels }: ServiceEntry): Readonly<Record<string, string>> =>
+  StringMap.safeParse(labels ?? {}).data ?? {};
+export const environmentIn = ({ environment }: ServiceEntry): Readonly<Record<string, string>> =>
+  StringMap.safeParse(environment ?? {}).data ?? {};

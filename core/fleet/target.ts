@@ -1,0 +1,164 @@
+import { environmentIn, labelsOf, type ServiceEntry } from "./release.ts";
+
+/** The target state of a device, made of its fleet, a release and the variables of both. */
+
+export interface Variable {
+  readonly kind: "env" | "config";
+  readonly of: "fleet" | "device";
+  /** Absent: for all services. */
+  readonly service?: string | undefined;
+  readonly name: string;
+  readonly value: string;
+}
+
+export interface Fleet {
+  readonly id: number;
+  readonly uuid: string;
+  readonly name: string;
+}
+
+export interface Release {
+  readonly id: number;
+  readonly commit: string;
+  readonly services: readonly ReleaseService[];
+  readonly networks: Readonly<Record<string, object>>;
+  readonly volumes: Readonly<Record<string, object>>;
+}
+
+export interface ReleaseService {
+  readonly name: string;
+  readonly serviceId: number;
+  readonly imageId: number;
+  readonly entry: ServiceEntry;
+}
+
+export interface Wanted {
+  /** Of a device; or of a fleet itself, for what its devices have in common. */
+  readonly uuid: string;
+  readonly name: string;
+  readonly fleet: Fleet;
+  /** Absent: the fleet has none yet. */
+  readonly release: Release | undefined;
+  readonly variables: readonly Variable[];
+}
+
+type Named = Readonly<Record<string, string>>;
+
+/** From the weakest to the strongest: the fleet's, the fleet's for one service, the device's, the device's for one service. */
+const strength = ({ of, service }: Variable): number => (of === "device" ? 2 : 0) + (service === undefined ? 0 : 1);
+
+const byStrength = (variables: readonly Variable[]): readonly Variable[] =>
+  variables.toSorted((a, b) => strength(a) - strength(b));
+
+/** What the cloud gives a service; it wins over the composition's own environment, on the device. */
+export const environmentOf = (variables: readonly Variable[], serviceName: string): Named =>
+  Object.fromEntries(
+    byStrength(variables)
+      .filter(({ kind, service }) => kind === "env" && (service === undefined || service === serviceName))
+      .map(({ name, value }): [string, string] => [name, value]),
+  );
+
+const shortestPollMs = 600_000;
+
+/**
+ * The device's configuration: the fleet's variables, and its own over them, whichever prefix they are written with.
+ * Recorded: `GET /device/v3/:uuid/state`.
+ */
+export function configOf(variables: readonly Variable[]): Named {
+  const strongest = new Map<string, Variable>();
+  for (const one of byStrength(variables.filter(({ kind }) => kind === "config")))
+    strongest.set(one.name.replace(/^(RESIN|BALENA)_/, ""), one);
+  const wantedMs = Number(strongest.get("SUPERVISOR_POLL_INTERVAL")?.value ?? 0);
+  const isForDevices = (bare: string) => !/^(HOST_LOG_TO_DISPLAY$|SUPERVISOR_POLL_INTERVAL$|UI)/.test(bare);
+  return {
+    ...Object.fromEntries(
+      [...strongest].flatMap(([bare, { name, value }]) => (isForDevices(bare) ? [[name, value] as const] : [])),
+    ),
+    RESIN_SUPERVISOR_POLL_INTERVAL: String(Math.max(Number.isFinite(wantedMs) ? wantedMs : 0, shortestPollMs)),
+  };
+}
+
+/** Configuration that services are told by a label, unless their own label says something. */
+const labelled = [
+  ["SUPERVISOR_UPDATE_STRATEGY", "update.strategy"],
+  ["SUPERVISOR_HANDOVER_TIMEOUT", "update.handover-timeout"],
+] as const;
+
+function cloudLabels(entry: ServiceEntry, config: Named): Named {
+  const own = labelsOf(entry);
+  return Object.fromEntries(
+    labelled.flatMap(([variable, label]): [string, string][] => {
+      const value = config[`RESIN_${variable}`] ?? config[`BALENA_${variable}`];
+      const said = Object.hasOwn(own, `io.resin.${label}`) || Object.hasOwn(own, `io.balena.${label}`);
+      return value === undefined || said ? [] : [[`io.resin.${label}`, value]];
+    }),
+  );
+}
+
+/** Version 3: what `GET /device/v3/:uuid/state` answers, with its keys in the recorded order. */
+export function targetState({ uuid, name, fleet, release, variables }: Wanted): object {
+  const config = configOf(variables);
+  const app = {
+    id: fleet.id,
+    name: fleet.name,
+    is_host: false,
+    class: "fleet",
+    ...(release && { releases: { [release.commit]: releaseState(release, variables, config) } }),
+  };
+  return { [uuid]: { name, apps: { [fleet.uuid]: app }, config } };
+}
+
+function releaseState(
+  { id, services, networks, volumes }: Release,
+  variables: readonly Variable[],
+  config: Named,
+): object {
+  if (services.length === 0) return { id };
+  return {
+    id,
+    services: Object.fromEntries(
+      services.map(({ name, serviceId, imageId, entry }) => [
+        name,
+        {
+          id: serviceId,
+          image_id: imageId,
+          image: entry.image,
+          environment: environmentOf(variables, name),
+          labels: cloudLabels(entry, config),
+          composition: entry,
+        },
+      ]),
+    ),
+    ...(Object.keys(networks).length > 0 && { networks }),
+    ...(Object.keys(volumes).length > 0 && { volumes }),
+  };
+}
+
+/**
+ * Version 2, which older agents and the public SDK ask for. Here the merging is ours: there is one environment and one set
+ * of labels for each service.
+ */
+export function targetStateV2({ name, fleet, release, variables }: Wanted): object {
+  const config = configOf(variables);
+  const services = Object.fromEntries(
+    (release?.services ?? []).map(({ name: serviceName, serviceId, imageId, entry }) => [
+      String(serviceId),
+      {
+        ...entry,
+        environment: { ...environmentIn(entry), ...environmentOf(variables, serviceName) },
+        labels: { ...labelsOf(entry), ...cloudLabels(entry, config) },
+        imageId,
+        serviceName,
+        running: true,
+      },
+    ]),
+  );
+  const app = {
+    ...(release && { releaseId: release.id, commit: release.commit }),
+    name: fleet.name,
+    services,
+    networks: release?.networks ?? {},
+    volumes: release?.volumes ?? {},
+  };
+  return { local: { name, config, apps: { [fleet.id]: app } }, dependent: { apps: {}, devices: {} } };
+}

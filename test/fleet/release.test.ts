@@ -1,0 +1,84 @@
+import { expect, test } from "vitest";
+import { parseComposition } from "../../core/fleet/release.ts";
+
+const faultsOf = (body: unknown) => {
+  const parsed = parseComposition(body);
+  return parsed.ok ? [] : parsed.faults;
+};
+const one = (entry: object) => ({ services: { web: entry } });
+
+test.each<readonly [string, unknown, readonly unknown[]]>([
+  ["no object", "services", ["expected a compose file: an object with services, networks and volumes"]],
+  ["no services", {}, ["services: expected an object of services"]],
+  ["services in a list", { services: [] }, ["services: expected an object of services"]],
+  ["a service without anything", { services: { web: null } }, ["services.web: expected an object of compose fields"]],
+  ["no image", one({}), ['services.web.image: expected an image such as "registry/name:tag"']],
+  [
+    "an image that is none",
+    one({ image: "No Image" }),
+    ['services.web.image: expected an image such as "registry/name:tag", but got "No Image"'],
+  ],
+  [
+    "something to build",
+    one({ build: ".", image: "web:1" }),
+    [
+      "services.web.build: images are not built here; build and push it to a registry, then name it with image, without build",
+    ],
+  ],
+  [
+    "credentials",
+    one({ image: "me:secret@registry.example/web" }),
+    [expect.stringMatching(/^services\.web\.image: expected an image without user and password/)],
+  ],
+  [
+    "a field of the wrong kind",
+    one({ image: "web:1", ports: ["eighty"] }),
+    [expect.stringMatching(/^services\.web\.ports\[0\]: expected a port/)],
+  ],
+  [
+    "a name that is none",
+    { services: { "my web": { image: "web:1" } } },
+    [expect.stringMatching(/^services\.my web: expected a name/)],
+  ],
+  [
+    "services that wait for each other",
+    { services: { a: { image: "a:1", depends_on: ["b"] }, b: { image: "b:1", depends_on: ["a"] } } },
+    [expect.stringMatching(/^services: expected an order to start in, but they wait for each other: a → b → a/)],
+  ],
+  [
+    "a network of the wrong kind",
+    { ...one({ image: "web:1" }), networks: { front: "bridge" } },
+    ["networks.front: expected an object of settings"],
+  ],
+  [
+    "a driver that is no text",
+    { ...one({ image: "web:1" }), volumes: { data: { driver: 5 } } },
+    [expect.stringMatching(/^volumes\.data\.driver: /)],
+  ],
+])("%s is refused by its path", (_, body, faults) => {
+  expect(faultsOf(body)).toEqual(faults);
+});
+
+test("no variable's value is in a fault", () => {
+  expect(JSON.stringify(faultsOf(one({ image: "web:1", environment: { A: { secret: "hidden" } } })))).not.toContain(
+    "hidden",
+  );
+});
+
+test("what devices will leave out is said at once", () => {
+  const parsed = parseComposition({
+    name: "mine",
+    "x-note": "mine too",
+    secrets: {},
+    volumes: { data: null },
+    services: { web: { image: "web", env_file: ".env", volumes: ["data:/data", "other:/other", "/host:/host"] } },
+  });
+  expect(parsed.ok && parsed.warnings).toEqual([
+    "secrets: not supported, left out",
+    expect.stringMatching(/^services\.web\.image: web may become another image/),
+    "services.web.env_file: not supported, left out",
+    expect.stringMatching(/^services\.web\.volumes: host folders are not mounted/),
+    'volumes: "other" is used but not defined; made with default settings',
+  ]);
+  expect(parsed.ok && parsed.composition.volumes).toEqual({ data: {} });
+});

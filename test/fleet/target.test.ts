@@ -1,0 +1,183 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parseCloudTarget } from "../../core/compose/target-state.ts";
+import {
+  configOf,
+  environmentOf,
+  targetState,
+  targetStateV2,
+  type Variable,
+  type Wanted,
+} from "../../core/fleet/target.ts";
+
+const env = (of: Variable["of"], value: string, service?: string, name = "A"): Variable => ({
+  kind: "env",
+  of,
+  ...(service && { service }),
+  name,
+  value,
+});
+const config = (of: Variable["of"], name: string, value: string): Variable => ({ kind: "config", of, name, value });
+
+/** From the weakest to the strongest: each wins over those before it. */
+const layers = [
+  env("fleet", "fleet"),
+  env("fleet", "fleet's service", "web"),
+  env("device", "device"),
+  env("device", "device's service", "web"),
+];
+
+describe("the environment of a service", () => {
+  test.each(layers.flatMap((weak, n) => layers.slice(n + 1).map((strong) => [weak, strong] as const)))(
+    "$0.value yields to $1.value, in whichever order they were set",
+    (weak, strong) => {
+      expect(environmentOf([weak, strong], "web")).toEqual({ A: strong.value });
+      expect(environmentOf([strong, weak], "web")).toEqual({ A: strong.value });
+    },
+  );
+
+  test("has nothing of another service, and no configuration", () => {
+    expect(environmentOf([env("device", "x", "db"), config("device", "RESIN_A", "1")], "web")).toEqual({});
+  });
+});
+
+const anyVariable: fc.Arbitrary<Variable> = fc.record(
+  {
+    kind: fc.constantFrom("env" as const, "config" as const),
+    of: fc.constantFrom("fleet" as const, "device" as const),
+    service: fc.constantFrom("web", "db"),
+    name: fc.constantFrom("A", "B", "RESIN_A", "BALENA_A"),
+    value: fc.string({ maxLength: 5 }),
+  },
+  { requiredKeys: ["kind", "of", "name", "value"] },
+);
+
+test("the strongest layer that has a name decides it, and no name is made up or lost", () => {
+  fc.assert(
+    fc.property(fc.array(anyVariable, { maxLength: 12 }), fc.constantFrom("web", "db"), (variables, service) => {
+      const made = environmentOf(variables, service);
+      const concerned = variables.filter((one) => one.kind === "env" && (one.service ?? service) === service);
+      expect(new Set(Object.keys(made))).toEqual(new Set(concerned.map(({ name }) => name)));
+      for (const [name, value] of Object.entries(made)) {
+        const rank = (one: Variable) => ["fleet", "device"].indexOf(one.of) * 2 + Number(one.service !== undefined);
+        const best = Math.max(...concerned.filter((one) => one.name === name).map(rank));
+        expect(concerned.filter((one) => one.name === name && rank(one) === best).at(-1)?.value).toBe(value);
+      }
+    }),
+  );
+});
+
+describe("the configuration of a device", () => {
+  const shortest = { RESIN_SUPERVISOR_POLL_INTERVAL: "600000" };
+  test.each<readonly [string, readonly Variable[], Record<string, string>]>([
+    ["has always an interval", [], shortest],
+    ["takes the fleet's", [config("fleet", "RESIN_X", "1")], { RESIN_X: "1", ...shortest }],
+    [
+      "takes the device's over the fleet's",
+      [config("device", "RESIN_X", "2"), config("fleet", "RESIN_X", "1")],
+      { RESIN_X: "2", ...shortest },
+    ],
+    [
+      "takes it under either prefix",
+      [config("fleet", "BALENA_X", "1"), config("device", "RESIN_X", "2")],
+      { RESIN_X: "2", ...shortest },
+    ],
+    [
+      "has no interval that is shorter, not even by the device's own wish",
+      [
+        config("fleet", "RESIN_SUPERVISOR_POLL_INTERVAL", "900000"),
+        config("device", "RESIN_SUPERVISOR_POLL_INTERVAL", "1000"),
+      ],
+      shortest,
+    ],
+    ["reads what is no number as none", [config("fleet", "RESIN_SUPERVISOR_POLL_INTERVAL", "soon")], shortest],
+    [
+      "keeps to itself what is for a dashboard",
+      [
+        config("fleet", "RESIN_HOST_LOG_TO_DISPLAY", "1"),
+        config("fleet", "BALENA_UI_X", "1"),
+        config("fleet", "RESIN_UI", "1"),
+      ],
+      shortest,
+    ],
+  ])("%s", (_, variables, expected) => {
+    expect(configOf(variables)).toEqual(expected);
+  });
+});
+
+const wanted = (given: Partial<Wanted> = {}, labels?: unknown): Wanted => ({
+  uuid: "u",
+  name: "device",
+  fleet: { id: 7, uuid: "f", name: "fleet" },
+  release: {
+    id: 3,
+    commit: "c",
+    services: [
+      {
+        name: "web",
+        serviceId: 1,
+        imageId: 2,
+        entry: { image: "web:1", environment: ["A=file"], ...(labels !== undefined && { labels }) },
+      },
+    ],
+    networks: {},
+    volumes: { data: {} },
+  },
+  variables: [],
+  ...given,
+});
+
+const facts = { supervisorVersion: "1.0.0", deviceType: "", arch: "", osSlug: "", osVersion: "", kernelVersion: "" };
+
+function onDevice(what: Wanted) {
+  const parsed = parseCloudTarget(targetState(what), facts, what.uuid);
+  if (!parsed.ok) throw new Error(parsed.faults.join("\n"));
+  return parsed.target.apps[0];
+}
+
+describe("on the device", () => {
+  test("what the cloud gives wins over the compose file", () => {
+    expect(onDevice(wanted())?.services[0]?.config.environment).toEqual({ A: "file" });
+    const given = wanted({ variables: [env("fleet", "cloud")] });
+    expect(onDevice(given)?.services[0]?.config.environment).toEqual({ A: "cloud" });
+  });
+
+  test.each([
+    ["no label", undefined, "hand-over"],
+    ["a label of its own", { "io.balena.update.strategy": "kill-then-download" }, "kill-then-download"],
+    ["the label of old, in a list", ["io.resin.update.strategy=kill-then-download"], "kill-then-download"],
+  ])("the update strategy of the configuration is for a service with %s", (_, labels, expected) => {
+    const variables = [config("fleet", "RESIN_SUPERVISOR_UPDATE_STRATEGY", "hand-over")];
+    expect(onDevice(wanted({ variables }, labels))?.services[0]?.strategy).toBe(expected);
+  });
+
+  test("a fleet without a release has no release, and one without services no services", () => {
+    expect(onDevice(wanted({ release: undefined }))).toMatchObject({ commit: "", services: [] });
+    const release = { id: 3, commit: "c", services: [], networks: {}, volumes: {} };
+    expect(targetState(wanted({ release }))).toMatchObject({ u: { apps: { f: { releases: { c: { id: 3 } } } } } });
+  });
+});
+
+test("in version 2, the merging is done", () => {
+  const variables = [env("device", "cloud"), env("device", "b", undefined, "B")];
+  expect(targetStateV2(wanted({ variables }, ["x=y"]))).toMatchObject({
+    local: {
+      name: "device",
+      apps: {
+        7: {
+          releaseId: 3,
+          commit: "c",
+          services: {
+            1: {
+              serviceName: "web",
+              imageId: 2,
+              running: true,
+              environment: { A: "cloud", B: "b" },
+              labels: { x: "y" },
+            },
+          },
+        },
+      },
+    },
+  });
+});

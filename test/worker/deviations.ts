@@ -1,0 +1,120 @@
+interface Deviation {
+  /** The paths at which the answers differ. */
+  readonly differ: readonly string[];
+  readonly why: string;
+}
+
+/** Paths that differ wherever they are. */
+export const everywhere: readonly { readonly differ: RegExp; readonly why: string }[] = [
+  {
+    differ: /\.services\.\w+\.(contract|labels\.com\.example\.\w+)$/,
+    why: "The public cloud builds images, and knows their labels and contracts; ours takes them from a registry, where the engine reads the labels.",
+  },
+  {
+    differ: /\.composition\.image$/,
+    why: "The public cloud gives each image a place in its own registry; with ours, it is where the compose file says.",
+  },
+];
+
+const installs = "body.d.0.image_install";
+
+const saidWhy: Deviation = {
+  differ: ["body"],
+  why: "The public cloud says nothing, or shows a page of HTML; ours says what is wrong.",
+};
+const notLost: Deviation = {
+  differ: ["status"],
+  why: "The public cloud loses a whole report for one part that it does not know, as after a move to another fleet; ours passes that part over.",
+};
+const larger: Deviation = {
+  differ: ["status", "body"],
+  why: "The public cloud reads 512 KiB; ours 10 MB, as everywhere, and keeps nothing of what it does not know.",
+};
+const noProgress: Deviation = {
+  differ: [`${installs}.0.download_progress`],
+  why: "The public cloud keeps 50 % of a service that runs until it is told null.",
+};
+const onlineByTunnel: Deviation = {
+  differ: ["body.d.0.is_online"],
+  why: "The public cloud believes a device that says it is online; ours looks whether its tunnel is up.",
+};
+
+export const deviations: Readonly<Record<"state-get" | "report-v3" | "logs", Readonly<Record<string, Deviation>>>> = {
+  "state-get": {
+    "v1 state (gone)": saidWhy,
+    "v2 state": {
+      differ: [
+        "body.local.apps.1.services.1.labels.io.balena.features.supervisor-api",
+        "body.local.apps.1.services.1.environment.FROM_COMPOSE",
+        "body.local.apps.1.services.2.environment.A",
+        "body.local.apps.1.services.2.environment.B",
+      ],
+      why: "In version 2, the public cloud loses the environment and the labels of the compose file; ours merges them.",
+    },
+  },
+  "report-v3": {
+    "after progress 60": {
+      differ: [`${installs}.0.download_progress`, "body.d.0.overall_progress"],
+      why: "The public cloud throws away progress that comes within 30 s; ours keeps it, since agents hold back by themselves.",
+    },
+    "after running": noProgress,
+    "after metrics only": {
+      differ: [...noProgress.differ, "body.d.0.memory_usage", "body.d.0.cpu_temp"],
+      why: "The public cloud throws away metrics that come within 60 s; ours keeps them, since agents hold back by themselves.",
+    },
+    "after metrics with a change": noProgress,
+    "after one service": noProgress,
+    "after unknown fields": onlineByTunnel,
+    "after big metric": onlineByTunnel,
+    "negative / float metrics": {
+      differ: ["status"],
+      why: "The public cloud loses a whole report for a number that is not whole; ours rounds it.",
+    },
+    "after float metrics": {
+      differ: ["body.d.0.is_online", "body.d.0.ip_address", "body.d.0.memory_usage", "body.d.0.cpu_temp"],
+      why: "That report was kept.",
+    },
+    "unknown release": notLost,
+    "release_uuid unknown": notLost,
+    "unknown image": notLost,
+    "image with a wrong digest": notLost,
+    "unknown app with a known commit": notLost,
+    "same image under two service names": {
+      differ: ["status"],
+      why: "Two services may share an image, and ours can tell them apart.",
+    },
+    "bad update_status": saidWhy,
+    "status number": saidWhy,
+    "service without image": saidWhy,
+    "update_status null": saidWhy,
+    "status null": saidWhy,
+    "uuid: [] ": saidWhy,
+    "malformed json": saidWhy,
+    "deflate-encoded header but plain": {
+      differ: ["status", "body"],
+      why: "The recorded header says br, which ours does not read: 415, with the encodings that it does.",
+    },
+    "big body 600 KB": larger,
+    "big body 1100 KB": larger,
+    "big body 2100 KB": larger,
+    "device at the end": {
+      differ: [
+        `${installs}.1.status`,
+        "body.d.0.is_online",
+        "body.d.0.ip_address",
+        "body.d.0.memory_usage",
+        "body.d.0.cpu_temp",
+        "body.d.0.update_status",
+      ],
+      why: "Reports that the public cloud has lost were kept.",
+    },
+  },
+  logs: {
+    "not an array": saidWhy,
+    "timestamp text": saidWhy,
+    "stream: gzip declared, plain sent": {
+      differ: ["status", "body"],
+      why: "The public cloud says 201, and keeps nothing; ours says 400, since a device that is told 201 throws its lines away.",
+    },
+  },
+};

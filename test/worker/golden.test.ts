@@ -1,0 +1,162 @@
+import { createHash } from "node:crypto";
+import { beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { deviations, everywhere } from "./deviations.ts";
+import { adminSecret, startCloud } from "./cloud.ts";
+import { newDevice, newFleet, type TestFleet } from "./people.ts";
+import { ask, differences, exchanges, recordedFleet, recordedUuid, type Exchange, type Said } from "./recorded.ts";
+
+/**
+ * What was asked of the public cloud, asked of ours. Every answer that differs is listed in deviations.ts with its reason;
+ * one that is not listed fails, and so does one that is listed and not found.
+ */
+
+const cloud = startCloud();
+
+const keys = { "<device-key>": "1".repeat(32), "<device-key-2>": "2".repeat(32), "<user-jwt>": adminSecret };
+const commits = { first: `11111111${"a".repeat(32)}`, second: `22222222${"b".repeat(32)}` };
+const replaced: Record<string, string> = { ...keys, "start=1795471252949": "start=4000000000000" };
+
+/** What the recording has as the state of the device, which was made of images with labels, variables and contracts. */
+const State = z.record(
+  z.string(),
+  z.object({
+    apps: z.record(
+      z.string(),
+      z.object({
+        releases: z.record(
+          z.string(),
+          z.object({
+            services: z.record(z.string(), z.looseObject({ image: z.string(), composition: z.looseObject({}) })),
+            networks: z.looseObject({}),
+            volumes: z.looseObject({}),
+          }),
+        ),
+      }),
+    ),
+  }),
+);
+
+beforeAll(async () => {
+  const fleet = await newFleet(cloud, "fleet-one");
+  await newFleet(cloud, "fleet-one-and-a-half");
+  const other = await newFleet(cloud, "fleet-two");
+  Object.assign(replaced, {
+    "<provisioning-key>": fleet.key,
+    [recordedFleet]: fleet.uuid,
+    df50433f6835487d874dc01737de0738: other.uuid,
+  });
+  await newDevice(cloud, fleet, { uuid: recordedUuid, api_key: keys["<device-key>"], ...versions });
+  await newDevice(cloud, fleet, { uuid: recordedUuid.replace("3333", "4444"), api_key: keys["<device-key-2>"] });
+  await rename("weathered-stream");
+  const variables = { SHARED: "image-env" };
+  await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/variables`, { variables });
+  // The recording's fleet was pinned, in effect, to the older of its two releases.
+  await release(fleet, commits.second, "fleet state v3 of a given release (user)");
+  await release(fleet, commits.first, "v3 state");
+  await cloud.ask("GET", `/device/v3/${recordedUuid}/state`, undefined, keys["<device-key>"]);
+});
+
+const versions = {
+  os_version: "balenaOS 6.0.12",
+  os_variant: "dev",
+  supervisor_version: "17.4.1",
+  mac_address: "02:00:00:00:00:01",
+};
+
+const rename = (name: string) => cloud.ask("PATCH", `/admin/v1/devices/${recordedUuid}`, { name });
+
+/** The release that the recording has in this state, as a compose file of its images. */
+async function release(fleet: TestFleet, commit: string, name: string): Promise<void> {
+  const state = State.parse(exchanges("state-get", {}).find((one) => one.name === name)?.response.body);
+  const recorded = Object.values(state)[0]?.apps[recordedFleet]?.releases[commit];
+  if (!recorded) throw new Error(`${name} has no release ${commit}`);
+  const { services, networks, volumes } = recorded;
+  const composition = {
+    services: Object.fromEntries(
+      Object.entries(services).map(([service, { image, composition: entry }]) => [service, { ...entry, image }]),
+    ),
+    networks,
+    volumes,
+  };
+  const made = await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/releases`, { commit, composition });
+  expect([made.status, made.text]).toEqual([201, expect.any(String)]);
+}
+
+/** Ids are those of rows; times those of the day. */
+const unlike =
+  /(^|\.)(id|image_id|imageId|releaseId|createdAt|timestamp|install_date|last_update_status_event|last_connectivity_event)$/;
+
+/** The installs of a device in the order of what they are, since the recording's is by ids, and backwards. */
+function sorted(body: unknown): unknown {
+  const Rows = z.object({ d: z.tuple([z.looseObject({ image_install: z.array(z.looseObject({})) })]) });
+  const { data } = Rows.safeParse(body);
+  if (!data) return body;
+  const [device] = data.d;
+  const place = (install: object) =>
+    JSON.stringify(Object.entries(install).filter(([name]) => /__/.test(name))).replace(/"id":\d+,/g, "");
+  const installs = device.image_install.toSorted((a, b) => (place(a) < place(b) ? -1 : 1));
+  return { d: [{ ...device, image_install: installs.map((one) => ({ ...one })) }] };
+}
+
+const found = (theirs: Said, ours: Said): readonly string[] => [
+  ...differences({ status: theirs.status }, { status: ours.status }),
+  ...differences({ body: sorted(theirs.body) }, { body: sorted(ours.body) }).filter((path) => !unlike.test(path)),
+];
+
+/** What has no end, and what came after a wait. */
+const unasked = /^(live: .*|batch after the block)$/;
+
+async function compare(file: string): Promise<Record<string, readonly string[]>> {
+  const differing: Record<string, readonly string[]> = {};
+  let etag = "";
+  for (const exchange of exchanges(file, replaced).filter(({ name }) => !unasked.test(name))) {
+    const ours = await ask(cloud.url(), withEtag(exchange, etag));
+    etag ||= ours.headers.get("etag") ?? "";
+    const theirs: Said = { status: exchange.response.status, body: exchange.response.body ?? null };
+    const paths = found(theirs, ours);
+    const unexplained = paths.filter((path) => !everywhere.some((one) => one.differ.test(path)));
+    if (unexplained.length > 0) differing[exchange.name] = unexplained;
+    const hasTag = exchange.response.headers["etag"] != null && file === "state-get";
+    if (hasTag)
+      expect([exchange.name, ours.headers.get("etag")]).toEqual([exchange.name, expect.stringMatching(/^W\//)]);
+    else if (file === "state-get") expect([exchange.name, ours.headers.get("etag")]).toEqual([exchange.name, null]);
+  }
+  return differing;
+}
+
+/** The tag of our state in place of theirs. */
+const withEtag = (exchange: Exchange, etag: string): Exchange => {
+  const known = exchange.request.headers["If-None-Match"];
+  const bare = etag.replace(/^W\//, "");
+  if (typeof known !== "string" || !etag) return exchange;
+  const ours = known.replace('"6e9-AcNHunlQw3m31PVSDo0aGjVldxI"', bare);
+  return {
+    ...exchange,
+    request: { ...exchange.request, headers: { ...exchange.request.headers, "If-None-Match": ours } },
+  };
+};
+
+const listed = (file: keyof typeof deviations) =>
+  Object.fromEntries(Object.entries(deviations[file]).map(([name, { differ }]) => [name, differ]));
+
+describe("the recorded exchanges", () => {
+  test("of the target state", async () => {
+    expect(await compare("state-get")).toEqual(listed("state-get"));
+  });
+
+  test("of reports, and what is known after each", async () => {
+    expect(await compare("report-v3")).toEqual(listed("report-v3"));
+  });
+
+  test("of logs", async () => {
+    expect(await compare("logs")).toEqual(listed("logs"));
+  });
+});
+
+test("the entity tag is made as the public cloud makes it", () => {
+  const [first] = exchanges("state-get", {});
+  const body = JSON.stringify(first?.response.body);
+  const sha1 = createHash("sha1").update(body).digest("base64").slice(0, 27);
+  expect(first?.response.headers["etag"]).toBe(`W/"${Buffer.byteLength(body).toString(16)}-${sha1}"`);
+});
