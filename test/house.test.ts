@@ -86,7 +86,7 @@ const rules: readonly Rule[] = [
   },
   {
     from: ["runtimes/node/"],
-    may: ["core/", "hardware/", "runtimes/node/", "node:", "zod", "@hono/node-server"],
+    may: ["core/", "hardware/", "runtimes/node/", "node:", "zod", "yaml", "@hono/node-server"],
     because: "the runtime assembles what the others are",
   },
 ];

@@ -1,32 +1,20 @@
 import { text as textOf } from "node:stream/consumers";
 import { parseArgs } from "node:util";
-import * as z from "zod";
 import * as api from "../../core/api/cloud-admin.ts";
-import { createClient } from "../../core/api/client.ts";
-import { cloudUrl, keepAccount, readAccount, type Account } from "./cloud-account.ts";
+import { cloudUrl, keepAccount, readAccount } from "./cloud-account.ts";
+import {
+  clientOf,
+  expectStatus,
+  findFleet,
+  reach,
+  table,
+  text,
+  type Command,
+  type Context,
+  type Environment,
+} from "./cloud-command.ts";
+import { allDevices, fleetCommands } from "./cloud-fleet-cli.ts";
 import { SettingsError } from "./settings.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/** What a command works with. */
-interface Context {
-  readonly words: readonly string[];
-  readonly options: Readonly<Record<string, string | boolean | undefined>>;
-  readonly environment: Environment;
-  readonly call: ReturnType<typeof createClient>;
-  readonly account: () => Account;
-  readonly print: (text: string) => void;
-  /** Rows as a table, or as JSON where that is wanted. */
-  readonly show: (what: object | readonly object[]) => void;
-}
-
-interface Command {
-  /** After `fairlead cloud`: `fleet create <name>`. */
-  readonly usage: string;
-  readonly hint: string;
-  /** Exit status; none is 0. */
-  readonly run: (context: Context) => Promise<number | void>;
-}
 
 const options = {
   json: { type: "boolean", hint: "the answer as JSON" },
@@ -34,9 +22,16 @@ const options = {
   "device-type": { type: "string", hint: "fleet create: such as raspberrypi4-64 (generic-amd64)" },
   name: { type: "string", hint: "fleet key: what it is for" },
   days: { type: "string", hint: "fleet key, token create: how long it is good for (for ever)" },
-  fleet: { type: "string", hint: "token create: a fleet, or several with commas; device, call: one" },
+  fleet: {
+    type: "string",
+    hint: "token create: a fleet, or several with commas; elsewhere: one, in place of a device",
+  },
   write: { type: "boolean", hint: "token create: it may change things" },
   data: { type: "string", hint: "call: the body, as JSON" },
+  commit: { type: "string", hint: "release: its name, such as the commit of the source (one is made up)" },
+  service: { type: "string", hint: "env: for this service alone; logs: of it alone" },
+  follow: { type: "boolean", hint: "logs: go on with what comes" },
+  count: { type: "string", hint: "logs: how many of the last lines (100), or all" },
   wait: { type: "string", hint: "call: seconds to wait for the device (50)" },
   help: { type: "boolean", hint: "this" },
 } as const;
@@ -139,20 +134,11 @@ const commands: readonly Command[] = [
       print("The token is refused from now on\n");
     },
   },
+  ...fleetCommands,
   {
     usage: "device",
-    hint: "the devices, of all fleets or of --fleet",
-    run: async ({ options, call, show }) => {
-      const fleet = text(options["fleet"]);
-      const params = { limit: 500, ...(fleet && { fleetId: (await findFleet(call, fleet)).id }) };
-      const all: api.Device[] = [];
-      for (let after = 0, page: readonly api.Device[] = []; ; after = page.at(-1)?.id ?? 0) {
-        page = expectStatus(await call(api.devices, { params: { ...params, ...(after > 0 && { after }) } }), 200);
-        all.push(...page);
-        if (page.length < params.limit) break;
-      }
-      show(all);
-    },
+    hint: "all about the devices, of all fleets or of --fleet",
+    run: async (context) => context.show(await allDevices(context)),
   },
   {
     usage: "device show <uuid>",
@@ -191,6 +177,7 @@ const commands: readonly Command[] = [
   {
     usage: "call <uuid> <method> <path>",
     hint: "a request to a device's API, or with --fleet (and without a uuid) to all of a fleet",
+    orFleet: true,
     run: callDevices,
   },
 ];
@@ -199,7 +186,7 @@ const help = `Usage: fairlead cloud <command>
 
 ${commands.map(({ usage, hint }) => `  ${usage.padEnd(34)} ${hint}`).join("\n")}
 
-A <fleet> is its name or its id.
+A <fleet> is its name or its id; a <device> its name, its uuid, or the beginning of that.
 
 Options:
 ${Object.entries(options)
@@ -221,10 +208,11 @@ export async function cloudCommand(
   if (!command) throw new SettingsError(`There is no command ${JSON.stringify(positionals.join(" "))}.\n\n${help}`);
   const [verbs, wanted] = [verbsOf(command), command.usage.match(/<[^>]+>/g) ?? []];
   const words = positionals.slice(verbs.length);
-  const needed = verbs[0] === "call" && values.fleet !== undefined ? wanted.slice(1) : wanted;
-  if (words.length !== needed.length)
+  const needed = command.orFleet && values.fleet !== undefined ? wanted.slice(1) : wanted;
+  const isMany = command.usage.endsWith("…");
+  if (words.length < needed.length || (words.length > needed.length && !isMany))
     throw new SettingsError(
-      `Expected: fairlead cloud ${[...verbs, ...needed].join(" ")}, but got ${JSON.stringify(positionals.join(" "))}`,
+      `Expected: fairlead cloud ${[...verbs, ...needed].join(" ")}${isMany ? "…" : ""}, but got ${JSON.stringify(positionals.join(" "))}`,
     );
 
   const account = () => readAccount(environment);
@@ -250,47 +238,6 @@ const findCommand = (words: readonly string[]): Command | undefined =>
   commands
     .filter((command) => verbsOf(command).every((verb, n) => words[n] === verb))
     .toSorted((a, b) => verbsOf(b).length - verbsOf(a).length)[0];
-
-const clientOf = ({ url, token }: Account): ReturnType<typeof createClient> =>
-  createClient({ base: url, headers: { authorization: `Bearer ${token}` }, fetch: (request) => reach(url, request) });
-
-/** A cloud that is not there is for the user to see to. */
-async function reach(url: string, request: Request): Promise<Response> {
-  try {
-    return await fetch(request);
-  } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-    throw new SettingsError(`${url} cannot be reached: ${cause}`);
-  }
-}
-
-interface AnyReply {
-  readonly status: number;
-  readonly body?: unknown;
-}
-
-/** The body of the one status that means success; what the cloud says, otherwise. */
-function expectStatus<R extends AnyReply, S extends R["status"]>(
-  answer: R,
-  status: S,
-): Extract<R, { status: S }>["body"] {
-  if (isOf(answer, status)) return answer.body;
-  const said = Refusal.safeParse(answer.body).data?.error ?? JSON.stringify(answer.body) ?? "";
-  throw new SettingsError(`The cloud refuses (${answer.status}): ${said}`);
-}
-
-const isOf = <R extends AnyReply, S extends R["status"]>(answer: R, status: S): answer is Extract<R, { status: S }> =>
-  answer.status === status;
-
-const Refusal = z.object({ error: z.string() });
-
-async function findFleet(call: Context["call"], nameOrId: string): Promise<api.Fleet> {
-  const all = expectStatus(await call(api.fleets), 200);
-  const found = all.find(({ id, name }) => name.toLowerCase() === nameOrId.toLowerCase() || String(id) === nameOrId);
-  if (found) return found;
-  const names = all.map(({ name }) => name).join(", ");
-  throw new SettingsError(`There is no fleet ${JSON.stringify(nameOrId)}, only: ${names || "none yet"}`);
-}
 
 async function callDevices({ words, options, call, account, print }: Context): Promise<number> {
   const fleet = text(options["fleet"]);
@@ -335,9 +282,6 @@ async function readToken(print: Context["print"]): Promise<string> {
   return textOf(process.stdin);
 }
 
-const text = (option: string | boolean | undefined): string | undefined =>
-  typeof option === "string" ? option : undefined;
-
 function lifetime(options: Context["options"]): { lifetimeDays?: number } {
   const days = text(options["days"]);
   if (days === undefined) return {};
@@ -348,25 +292,3 @@ function lifetime(options: Context["options"]): { lifetimeDays?: number } {
 
 const said = (fleets: readonly number[] | "all"): string =>
   fleets === "all" ? "all fleets" : `fleets ${fleets.join(", ")}`;
-
-/** One row for each, its columns as wide as they need to be. */
-function table(what: object | readonly object[]): string {
-  const rows = (Array.isArray(what) ? what : [what]).map((one) =>
-    Object.entries(one).map(
-      ([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)] as const,
-    ),
-  );
-  const [first] = rows;
-  if (!first) return "None\n";
-  const lines = [first.map(([name]) => name), ...rows.map((row) => row.map(([, value]) => value))];
-  const widths = first.map((_, n) => Math.max(...lines.map((line) => line[n]?.length ?? 0)));
-  return lines
-    .map(
-      (line) =>
-        `${line
-          .map((cell, n) => cell.padEnd(widths[n] ?? 0))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
-    .join("");
-}

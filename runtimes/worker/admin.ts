@@ -234,7 +234,7 @@ const replaceDeviceKey = route(api.replaceDeviceKey, async ({ params: { uuid }, 
 });
 
 const releaseColumns = `id, fleet_id AS fleetId, release_uuid AS "commit", created_at AS createdAt,
-  (SELECT json_group_array(services.name) FROM release_images JOIN images ON images.id = image_id
+  (SELECT json_group_array(services.name ORDER BY services.name) FROM release_images JOIN images ON images.id = image_id
    JOIN services ON services.id = service_id WHERE release_id = releases.id) AS services,
   id = (SELECT release_id FROM fleets WHERE fleets.id = fleet_id) AS target,
   (SELECT count(*) FROM devices WHERE running_release_id = releases.id) AS devices`;

@@ -21,12 +21,17 @@ export interface Program {
  * The real program in a process of its own. It is Node itself that is started, with tsx as a loader: tsx's own command
  * would be a second process around it, which a kill would not pass on.
  */
-export function startProgram(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Program {
+export function startProgram(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  input = "",
+): Program {
   const child = spawn(process.execPath, ["--import", "tsx", "runtimes/node/cli.ts", ...args], {
     cwd: root,
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
   });
+  child.stdin.end(input);
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (bytes: Buffer) => (stdout += bytes.toString()));

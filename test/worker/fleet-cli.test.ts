@@ -1,0 +1,163 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import * as z from "zod";
+import { startProgram, type Ended } from "../node/program.ts";
+import { temporaryFolder } from "../node/temporary-folder.ts";
+import { adminSecret, startCloud } from "./cloud.ts";
+import { newDevice, newFleet } from "./people.ts";
+
+const cloud = startCloud();
+
+const environment = () => ({ FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: adminSecret });
+
+const fairlead = (...args: readonly string[]): Promise<Ended> => startProgram(["cloud", ...args], environment()).ended;
+
+async function said(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await fairlead(...args);
+  if (code !== 0) throw new Error(`fairlead cloud ${args.join(" ")} ended with ${code}: ${stderr}`);
+  return stdout;
+}
+
+const compose = `
+x-common: &common
+  restart: unless-stopped
+services:
+  web:
+    <<: *common
+    image: registry.example/web:1
+    ports: ["80:80"]
+    volumes: [data:/data]
+  db: { <<: *common, image: "registry.example/db:1" }
+volumes:
+  data:
+`;
+
+test("from a compose file to a running release, as it is typed", async () => {
+  const file = join(await temporaryFolder(), "docker-compose.yml");
+  writeFileSync(file, compose);
+  const fleet = await newFleet(cloud, "cli");
+  const device = await newDevice(cloud, fleet);
+  const { uuid, api_key: key } = device;
+
+  expect(await said("release", "cli", file, "--commit", "one")).toBe("Release one of db, web\n");
+  writeFileSync(file, compose.replace("web:1", "web"));
+  expect(await said("release", "cli", file, "--commit", "two")).toMatch(
+    /^Warning: services\.web\.image: .*\nRelease two of db, web\n$/,
+  );
+  expect(await said("pin", uuid, "one")).toMatch(/ is pinned to one\n$/);
+  expect(await said("releases", "cli")).toMatch(/two +db,web +true[^]*one +db,web +false/);
+
+  expect(await said("env", "set", uuid, "A=1", "B=x=y", "--service", "web")).toBe("Set: A, B\n");
+  expect(await said("env", "set", "--fleet", "cli", "C=3", "RESIN_HOST_X=1")).toBe("Set: C, RESIN_HOST_X\n");
+  const names = await said("env", "list", uuid);
+  expect(names).toMatch(/^name +kind +service[^]*A +env +web[^]*B +env +web/);
+  expect(names).not.toContain("x=y");
+  expect(await said("env", "rm", "--fleet", "cli", "C")).toBe("Removed: C\n");
+
+  const { json } = await cloud.ask("GET", `/device/v3/${uuid}/state`, undefined, key);
+  expect(json).toMatchObject({
+    [uuid]: {
+      config: { RESIN_HOST_X: "1" },
+      apps: {
+        [fleet.uuid]: {
+          releases: {
+            one: {
+              services: {
+                web: {
+                  environment: { A: "1", B: "x=y" },
+                  composition: { restart: "unless-stopped", ports: ["80:80"] },
+                },
+                db: { environment: {} },
+              },
+              volumes: { data: {} },
+            },
+          },
+        },
+      },
+    },
+  });
+
+  const web = { image: "registry.example/web:1", status: "Downloading", download_progress: 40 };
+  const apps = { [fleet.uuid]: { releases: { one: { update_status: "downloading", services: { web } } } } };
+  await cloud.ask("PATCH", "/device/v3/state", { [uuid]: { apps } }, key);
+  expect(await said("devices", "--fleet", "cli")).toMatch(
+    /^name +uuid +online +runs +should run +state +heard\n.* no +- +one \(pinned\) +downloading 40 % /,
+  );
+  expect(await said("pin", uuid, "latest")).toMatch(/ follows its fleet to two\n$/);
+  expect(await said("pin", "--fleet", "cli", "one")).toBe("cli is pinned to one\n");
+  expect(await said("pin", "--fleet", "cli", "latest")).toBe("cli follows its latest release two\n");
+});
+
+test("a value that nobody is to see comes from standard input", async () => {
+  const fleet = await newFleet(cloud, "stdin");
+  const device = await newDevice(cloud, fleet);
+  const program = startProgram(["cloud", "env", "set", "--fleet", "stdin", "TOKEN"], environment(), "a secret\n");
+  expect((await program.ended).code).toBe(0);
+  const { text } = await cloud.ask("GET", `/v7/device?$select=id`, undefined, device.api_key);
+  expect(text).not.toContain("a secret");
+});
+
+test("a log is read, and followed across a deployment", async () => {
+  const fleet = await newFleet(cloud, "log reading");
+  const { uuid, api_key: key } = await newDevice(cloud, fleet);
+  await cloud.make(z.unknown(), `/admin/v1/fleets/${fleet.id}/releases`, {
+    composition: { services: { web: { image: "web:1" } } },
+  });
+  const { d } = z
+    .object({ d: z.tuple([z.object({ id: z.int() })]) })
+    .parse((await cloud.ask("GET", `/v7/service?$filter=application eq ${fleet.id}`)).json);
+  let at = Date.parse("2026-01-01T00:00:00.000Z");
+  const write = async (message: string, more: object = { serviceId: d[0].id }) => {
+    const line = JSON.stringify({ message, timestamp: at++, ...more });
+    const headers = { "content-type": "application/x-ndjson", authorization: `Bearer ${key}` };
+    const { status } = await fetch(`${cloud.url()}/device/v2/${uuid}/log-stream`, {
+      method: "POST",
+      headers,
+      body: line,
+    });
+    expect(status).toBe(201);
+  };
+  await write("hello");
+  await write("Started", { isSystem: true });
+  expect(await said("logs", uuid)).toBe(
+    "2026-01-01T00:00:00.000Z web: hello\n2026-01-01T00:00:00.001Z system: Started\n",
+  );
+  expect(await said("logs", uuid, "--service", "web", "--count", "all")).toBe("2026-01-01T00:00:00.000Z web: hello\n");
+
+  const following = startProgram(["cloud", "logs", uuid, "--follow", "--count", "1"], environment());
+  await expect.poll(() => following.stdout(), { timeout: 20_000 }).toMatch(/system: Started\n$/);
+  await write("live");
+  await expect.poll(() => following.stdout(), { timeout: 20_000 }).toMatch(/web: live\n$/);
+  await cloud.worker.update((options) => options);
+  await write("after the deployment");
+  await expect
+    .poll(() => following.stdout(), { timeout: 20_000 })
+    .toMatch(/web: live\n.* web: after the deployment\n$/);
+});
+
+test.each<readonly [readonly string[], RegExp]>([
+  [["release", "words"], /^Expected: fairlead cloud release <fleet> <compose file>/],
+  [["release", "words", "/nowhere.yml"], /^\/nowhere\.yml cannot be read: ENOENT/],
+  [["pin", "ffff", "one"], /^There is no device "ffff"; fairlead cloud devices lists/],
+  [["env", "set", "--fleet", "words", "A", "B"], /^Only one value can come from standard input, but A, B have none/],
+  [["env", "set", "--fleet", "words", "1A=x"], /^The cloud refuses \(400\): "1A": The name of a variable/],
+  [["env", "rm", "--fleet", "words", "A"], /^The cloud refuses \(404\): There is no such variable/],
+])("%j is refused in words", async (args, message) => {
+  await cloud.ask("POST", "/admin/v1/fleets", { name: "words" });
+  const { code, stderr } = await fairlead(...args);
+  expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
+});
+
+test.each([
+  ["services:\n  web:\n    image: [unclosed\n", /docker-compose\.yml: .* at line 4/],
+  ["services:\n  web:\n    build: .\n", /^The cloud refuses \(400\): services\.web\.build: images are not built here/],
+  ["- a list\n", /expected a compose file/],
+])("a compose file such as %j is refused in words", async (source, message) => {
+  const file = join(await temporaryFolder(), "docker-compose.yml");
+  writeFileSync(file, source);
+  await cloud.ask("POST", "/admin/v1/fleets", { name: "words" });
+  const { code, stderr } = await fairlead("release", "words", file);
+  expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
+  expect(readFileSync(file, "utf8")).toBe(source);
+});
