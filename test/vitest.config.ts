@@ -11,7 +11,7 @@ export default defineConfig({
         test: {
           name: "anywhere",
           include: ["**/*.test.ts", "../examples/**/*.test.ts"],
-          exclude: ["conformance/**", "engine/**", "host/**", "worker/**"],
+          exclude: ["conformance/**", "engine/**", "boards/**", "host/**", "worker/**"],
           ...timeouts,
         },
       },
@@ -29,6 +29,10 @@ export default defineConfig({
       {
         // Each file starts a workerd of its own, and that has threads enough.
         test: { name: "workerd", include: ["worker/**/*.test.ts"], fileParallelism: false, ...timeouts },
+      },
+      {
+        // Boards with engines of their own, and one cloud for all of them.
+        test: { name: "boards", include: ["boards/**/*.test.ts"], fileParallelism: false, ...timeouts },
       },
       {
         // Machines with a real systemd, one at a time: they boot, and reboot.
