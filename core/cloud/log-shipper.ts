@@ -4,6 +4,7 @@ import type { Cloud } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
 import type { LogPosition, LogRing } from "../ports/log-ring.ts";
 import type { ContainerLine } from "../ports/engine.ts";
+import { messageOf, setback, type Setback } from "./answers.ts";
 import {
   afterPosition,
   batchBody,
@@ -16,8 +17,7 @@ import {
   systemLine,
   type CloudLine,
 } from "./log-lines.ts";
-import { Alarm, setback, waitMs, type Setback } from "./pace.ts";
-import { messageOf } from "./registration.ts";
+import { Alarm, waitMs } from "./pace.ts";
 
 interface Parts {
   readonly clock: Clock;
