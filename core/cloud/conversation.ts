@@ -78,7 +78,7 @@ export class Conversation {
       initialName,
     });
     const wants = () => !targets.isLocalMode() && isOn(targets.cloudConfig(), "SUPERVISOR_LOG_CONTROL");
-    this.shipper = new LogShipper({ clock, ask, ring, log, uuid, wants });
+    this.shipper = new LogShipper({ clock, documents, ask, ring, log, uuid, wants });
     this.tags = new Tags({ clock, documents, log, ask, uuid, key: () => this.registration.key() });
   }
 
