@@ -82,7 +82,8 @@ export type EngineKind = "docker" | "embedded";
 /** The built program, on an empty state, or on the one in `folder`. */
 export async function startBuilt(engine: EngineKind, dockerHost?: string): Promise<Served> {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
-  const settings = ["--engine", engine, "--state-dir", join(folder, "state"), "--host-root", folder];
+  const paths = ["--state-dir", join(folder, "state"), "--host-root", folder];
+  const settings = ["--engine", engine, ...paths, "--iptables", "no"];
   const served = await serve(
     (port) => [join(root, "dist/cli.js"), "agent", "--port", String(port), ...settings],
     dockerHost === undefined ? {} : { DOCKER_HOST: dockerHost },

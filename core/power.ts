@@ -1,8 +1,19 @@
 import { withLocks } from "./locks.ts";
 import { isMissing, type Missing } from "./ports/index.ts";
+import type { Power } from "./ports/host.ts";
+import type { Subject } from "./reconcile/plan.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 export type PowerOutcome = { readonly is: "done" } | { readonly is: "refused"; readonly reason: string } | Missing;
+
+interface PowerOptions {
+  readonly force: boolean;
+  /** Whose step this is, when it is one of the plan. */
+  readonly by?: Subject;
+}
+
+/** Longer than systemd waits for a unit to stop, twice over. Who is still here then will stay. */
+const patienceMs = 180_000;
 
 /**
  * Reboot and shutdown, in the specification's order: refuse while a host update is under way or a service holds its
@@ -11,28 +22,47 @@ export type PowerOutcome = { readonly is: "done" } | { readonly is: "refused"; r
 export async function powerDown(
   supervisor: Supervisor,
   how: "reboot" | "shutdown",
-  { force }: { force: boolean },
+  { force, by }: PowerOptions,
 ): Promise<PowerOutcome> {
-  const { ports, loop, memory, applier, logs } = supervisor;
-  const { power } = ports;
+  const { ports, loop, logs } = supervisor;
+  const { power, clock } = ports;
   if (isMissing(power)) return power;
   if (!force && (await power.updateInProgress()))
     return { is: "refused", reason: "Waiting for Host OS update to finish" };
 
-  return loop.whilePaused(async (): Promise<PowerOutcome> => {
-    const { current } = await loop.look();
-    const running = current.containers.filter(({ state }) => state === "running" || state === "restarting");
-    const locked = await withLocks(supervisor, current.containers, { force }, async () => {
-      try {
-        await Promise.all(running.map(({ id }) => applier.stop(id, current)));
-        logs.system(how === "reboot" ? "Rebooting" : "Shutting down");
-        await power.goDown(how);
-      } catch (error) {
-        // Nobody wanted these to stop for good.
-        for (const { id } of running) memory.seen.delete(id);
-        throw error;
-      }
-    });
-    return locked.is === "locked" ? { is: "refused", reason: locked.message } : { is: "done" };
+  return new Promise((answer, fail) => {
+    const goingDown = loop.whilePaused(async (end) => {
+      const { outcome, comeBack } = await stopAndGo(supervisor, power, how, force);
+      answer(outcome);
+      if (outcome.is !== "done") return;
+      await clock.sleep(patienceMs, end);
+      if (end.aborted) return;
+      logs.warning(`The machine did not ${how === "reboot" ? "reboot" : "shut down"}: the services come back`);
+      comeBack();
+    }, by);
+    goingDown.catch(fail);
   });
+}
+
+async function stopAndGo(supervisor: Supervisor, power: Power, how: "reboot" | "shutdown", force: boolean) {
+  const { loop, memory, applier, logs } = supervisor;
+  const { current } = await loop.look();
+  const running = current.containers.filter(({ state }) => state === "running" || state === "restarting");
+  /** Nobody wanted these to stop for good. */
+  const comeBack = () => {
+    for (const { id } of running) memory.seen.delete(id);
+  };
+  const locked = await withLocks(supervisor, current.containers, { force }, async () => {
+    try {
+      await Promise.all(running.map(({ id }) => applier.stop(id, current)));
+      logs.system(how === "reboot" ? "Rebooting" : "Shutting down");
+      await power.goDown(how);
+    } catch (error) {
+      comeBack();
+      throw error;
+    }
+  });
+  const outcome =
+    locked.is === "locked" ? ({ is: "refused", reason: locked.message } as const) : ({ is: "done" } as const);
+  return { outcome, comeBack };
 }

@@ -4,6 +4,7 @@ import type { RequirementFacts } from "./compose/requirements.ts";
 import { createFetch, type Fetch } from "./http/fetch.ts";
 import { Logs } from "./logs.ts";
 import type { Ports } from "./ports/index.ts";
+import { powerDown } from "./power.ts";
 import { Applier } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { Loop, type View } from "./reconcile/loop.ts";
@@ -94,7 +95,8 @@ export async function createSupervisor(
 
   const logs = new Logs({ engine, clock, log, isLocalMode: () => targets.isLocalMode(), keeper: cloud?.shipper });
   const downloads = new Downloads(engine, clock, () => loop.nudge());
-  const applier = new Applier(ports, { memory, downloads, logs });
+  const reboot = () => powerDown(supervisor, "reboot", { force: false, by: "device" });
+  const applier = new Applier(ports, { memory, downloads, logs, reboot });
   const direction = () => {
     const target = targets.current();
     const cloudKey = cloud?.registration.key() ?? identity.cloudKey;

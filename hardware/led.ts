@@ -1,22 +1,33 @@
-import { readFile, writeFile } from "node:fs/promises";
 import type { Clock } from "../core/ports/clock.ts";
 import type { Led } from "../core/ports/host.ts";
 import type { Log } from "../core/ports/log.ts";
 
+/** Something that shines or not. */
+export interface Light {
+  /** Takes it from whatever governs it. */
+  take(): Promise<LightSwitch>;
+}
+
+export interface LightSwitch {
+  turn(on: boolean): Promise<void>;
+  /** Puts back what was there. */
+  giveBack(): Promise<void>;
+}
+
 const halfPeriodMs = 200;
 const lengthMs = 15_000;
 
-/** Blinks by the brightness file of an LED (Documentation/leds/leds-class.rst of the kernel), and puts back what was there. */
-export class FileLed implements Led {
-  readonly #file: string;
+/** Blinks by a light, and puts back what was there. */
+export class BlinkingLed implements Led {
+  readonly #light: Light;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #end = new AbortController();
   #until = 0;
   #blinking: Promise<void> | undefined;
 
-  constructor(file: string, clock: Clock, log: Log) {
-    this.#file = file;
+  constructor(light: Light, clock: Clock, log: Log) {
+    this.#light = light;
     this.#clock = clock;
     this.#log = log;
   }
@@ -35,14 +46,14 @@ export class FileLed implements Led {
   }
 
   async #run(): Promise<void> {
-    const before = (await readFile(this.#file, "utf8")).trim() || "0";
+    const light = await this.#light.take();
     try {
       for (let on = true; this.#clock.now() < this.#until && !this.#end.signal.aborted; on = !on) {
-        await writeFile(this.#file, on ? "1" : "0");
+        await light.turn(on);
         await this.#clock.sleep(halfPeriodMs, this.#end.signal);
       }
     } finally {
-      await writeFile(this.#file, before);
+      await light.giveBack();
     }
   }
 }

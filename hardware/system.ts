@@ -1,7 +1,8 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { networkInterfaces, release, uptime, type NetworkInterfaceInfo } from "node:os";
 import { join } from "node:path";
 import type { System } from "../core/ports/host.ts";
+import { balenaArchitecture, deviceType } from "./device-type.ts";
 
 // What the engine makes for containers is no way to reach the device.
 const virtual = /^(docker|br-|veth|supervisor|resin|balena|virbr|lo)/;
@@ -9,8 +10,11 @@ const virtual = /^(docker|br-|veth|supervisor|resin|balena|virbr|lo)/;
 /** Interfaces change seldom, and listing them costs more than all the rest of an answer. */
 const keptMs = 5_000;
 
-/** Addresses, and when the machine started, as the operating system tells. */
-export function nodeSystem(now: () => number): System {
+/** balenaOS has this file as long as its VPN is connected. Source: meta-balena, upscript.sh of openvpn. */
+const vpnNote = "run/openvpn/vpn_status/active";
+
+/** Addresses, when the machine started, and whether its VPN is up, as the operating system tells. */
+export function nodeSystem(hostRoot: string, now: () => number): System {
   let listed: { readonly at: number; readonly all: readonly NetworkInterfaceInfo[] } | undefined;
   const interfaces = () => {
     if (!listed || now() - listed.at > keptMs)
@@ -31,26 +35,19 @@ export function nodeSystem(now: () => number): System {
         .filter((address) => !/^(fe80:|169\.254\.)/i.test(address)),
     macAddresses: () => [...new Set(interfaces().map(({ mac }) => mac.toUpperCase()))],
     bootedAt: () => bootedAt,
+    vpnIsUp: () => existsSync(join(hostRoot, vpnNote)),
   };
 }
-
-/** balena's names for the architectures. */
-const architectures: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
-  x64: "amd64",
-  arm64: "aarch64",
-  arm: "armv7hf",
-  ia32: "i386",
-};
 
 /** The machine's architecture, operating system and kernel. Source: os-release(5). */
 export function machineFacts(hostRoot: string) {
   const osRelease = readOsRelease(join(hostRoot, "etc/os-release"));
-  const arch = architectures[process.arch] ?? process.arch;
+  const arch = balenaArchitecture();
   const osVariant = (["dev", "prod"] as const).find((variant) => variant === osRelease["VARIANT_ID"]);
   return {
     arch,
     ...(osVariant && { osVariant }),
-    type: `generic-${arch}`,
+    type: deviceType(hostRoot, arch),
     osVersion: osRelease["PRETTY_NAME"] ?? "Linux",
     osSlug: osRelease["ID"] ?? "linux",
     kernelVersion: release(),

@@ -47,6 +47,11 @@ const rules: readonly Rule[] = [
     because: "core runs anywhere",
   },
   {
+    from: ["hardware/bus.ts"],
+    may: ["dbus-native"],
+    because: "only the bus's adapter knows by which library",
+  },
+  {
     from: ["hardware/"],
     may: ["hardware/", "core/model/", "core/ports/", "node:"],
     because: "boards know no HTTP and no Docker",

@@ -11,7 +11,7 @@ export default defineConfig({
         test: {
           name: "anywhere",
           include: ["**/*.test.ts", "../examples/**/*.test.ts"],
-          exclude: ["conformance/**", "engine/**"],
+          exclude: ["conformance/**", "engine/**", "host/**"],
           ...timeouts,
         },
       },
@@ -24,6 +24,16 @@ export default defineConfig({
           ...timeouts,
           // A busy machine starts a container in seconds.
           testTimeout: 120_000,
+        },
+      },
+      {
+        // Machines with a real systemd, one at a time: they boot, and reboot.
+        test: {
+          name: "host",
+          include: ["host/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
     ],

@@ -4,6 +4,7 @@ import type { CloudSettings } from "../cloud/conversation.ts";
 import { createSupervisor, type Identity, type Supervisor } from "../supervisor.ts";
 import { EmbeddedEngine, type EmbeddedOptions } from "./engine.ts";
 import {
+  MemoryFirewall,
   MemoryFolders,
   MemoryGateway,
   MemoryHostname,
@@ -12,6 +13,7 @@ import {
   MemoryPower,
   MemoryProxy,
   MemoryStore,
+  memoryMetrics,
   memorySystem,
 } from "./ports.ts";
 
@@ -32,6 +34,7 @@ export interface MemoryDevice {
   readonly power: MemoryPower;
   readonly hostname: MemoryHostname;
   readonly proxy: MemoryProxy;
+  readonly firewall: MemoryFirewall;
   readonly led: MemoryLed;
   readonly log: MemoryLog;
   readonly supervisor: Supervisor;
@@ -69,6 +72,7 @@ export async function createMemoryDevice({
   const power = new MemoryPower();
   const hostname = new MemoryHostname();
   const proxy = new MemoryProxy();
+  const firewall = new MemoryFirewall();
   const led = new MemoryLed();
   const log = new MemoryLog();
   const supervisor = await createSupervisor(
@@ -79,10 +83,13 @@ export async function createMemoryDevice({
       store: new MemoryStore(),
       log,
       system: memorySystem,
+      metrics: memoryMetrics,
       gateway: new MemoryGateway(),
       power,
       hostname,
       proxy,
+      firewall,
+      bootConfig: { missing: "a device in memory has no boot loader" },
       led,
       journal: { missing: "There is no journal in memory" },
       ...ports,
@@ -98,6 +105,7 @@ export async function createMemoryDevice({
     power,
     hostname,
     proxy,
+    firewall,
     led,
     log,
     supervisor,

@@ -1,5 +1,19 @@
+import type { BootSettings } from "../model/boot-config.ts";
+import type { BootConfig } from "../ports/boot-config.ts";
 import type { Folders, LockResult } from "../ports/folders.ts";
-import type { Gateway, Hostname, Led, Power, Proxy, ProxySettings, System } from "../ports/host.ts";
+import type { FirewallPolicy } from "../model/firewall.ts";
+import type {
+  Firewall,
+  Gateway,
+  Hostname,
+  Led,
+  Metrics,
+  Power,
+  Proxy,
+  ProxyOutcome,
+  ProxySettings,
+  System,
+} from "../ports/host.ts";
 import type { Log } from "../ports/log.ts";
 import type { KeptLine, LogPosition, LogRing } from "../ports/log-ring.ts";
 import type { Store } from "../ports/store.ts";
@@ -133,6 +147,8 @@ export class MemoryPower implements Power {
   updating = false;
   /** Set to let the machine refuse. */
   refusal: string | undefined;
+  /** Something waits for the next start of the machine. */
+  required = false;
 
   updateInProgress(): Promise<boolean> {
     return Promise.resolve(this.updating);
@@ -141,6 +157,15 @@ export class MemoryPower implements Power {
   goDown(how: "reboot" | "shutdown"): Promise<void> {
     if (this.refusal !== undefined) return Promise.reject(new Error(this.refusal));
     this.asked.push(how);
+    return Promise.resolve();
+  }
+
+  rebootRequired(): Promise<boolean> {
+    return Promise.resolve(this.required);
+  }
+
+  requireReboot(): Promise<void> {
+    this.required = true;
     return Promise.resolve();
   }
 }
@@ -163,7 +188,33 @@ export class MemoryProxy implements Proxy {
   read(): Promise<ProxySettings | undefined> {
     return Promise.resolve(this.settings);
   }
-  write(settings: ProxySettings | undefined): Promise<void> {
+  write(settings: ProxySettings | undefined): Promise<ProxyOutcome> {
+    this.settings = settings;
+    return Promise.resolve({ is: "done" });
+  }
+}
+
+export class MemoryFirewall implements Firewall {
+  #policy: FirewallPolicy | undefined;
+
+  policy(): FirewallPolicy | undefined {
+    return this.#policy;
+  }
+  set(policy: FirewallPolicy): Promise<void> {
+    this.#policy = policy;
+    return Promise.resolve();
+  }
+}
+
+export class MemoryBootConfig implements BootConfig {
+  readonly prefix = "HOST_CONFIG_";
+  readonly forbidden = ["kernel"];
+  settings: BootSettings = {};
+
+  read(): Promise<BootSettings> {
+    return Promise.resolve(this.settings);
+  }
+  write(settings: BootSettings): Promise<void> {
     this.settings = settings;
     return Promise.resolve();
   }
@@ -200,8 +251,13 @@ export class MemoryLog implements Log {
   }
 }
 
+export const memoryMetrics: Metrics = {
+  measure: () => Promise.resolve({ memoryUsedMb: 512, memoryTotalMb: 1024, cpuPercent: 7, isUndervolted: false }),
+};
+
 export const memorySystem: System = {
   addresses: () => ["192.0.2.10"],
   macAddresses: () => ["02:00:5E:00:00:01"],
   bootedAt: () => 0,
+  vpnIsUp: () => false,
 };

@@ -73,10 +73,10 @@ export function device({ scope }: Input<typeof api.device>, supervisor: Supervis
 export const deviceName = (_: Input<typeof api.deviceName>, { targets }: Supervisor): Reply<typeof api.deviceName> =>
   reply(200, { status: "success", deviceName: targets.current().name });
 
-export const vpn = (_: Input<typeof api.vpn>, { targets }: Supervisor): Reply<typeof api.vpn> =>
+export const vpn = (_: Input<typeof api.vpn>, { targets, ports: { system } }: Supervisor): Reply<typeof api.vpn> =>
   reply(200, {
     status: "success",
-    vpn: { enabled: isOn(targets.current().config, "SUPERVISOR_VPN_CONTROL"), connected: false },
+    vpn: { enabled: isOn(targets.current().config, "SUPERVISOR_VPN_CONTROL"), connected: system.vpnIsUp() },
   });
 
 export async function tags(_: Input<typeof api.tags>, { tags }: Supervisor): Promise<Reply<typeof api.tags>> {

@@ -46,12 +46,19 @@ export async function setHostConfig(
 
   const { current } = await supervisor.loop.look();
   const outcome = await withLocks(supervisor, current.containers, { force: body.force || network.force }, async () => {
+    // The proxy first: it may refuse, and then nothing has changed.
+    if (settings.is !== "unchanged" && !isMissing(proxy)) {
+      const written = await proxy.write(settings.is === "off" ? undefined : settings.proxy);
+      if (written.is === "refused") {
+        const path = ["network", "proxy", written.to].filter(Boolean).join(".");
+        return api.unfit([{ path, message: written.reason }]);
+      }
+    }
     if (network.hostname !== undefined && !isMissing(hostname))
       await hostname.write(network.hostname || identity.uuid.slice(0, 7));
-    if (settings.is !== "unchanged" && !isMissing(proxy))
-      await proxy.write(settings.is === "off" ? undefined : settings.proxy);
+    return reply(200, "OK");
   });
-  return outcome.is === "done" ? reply(200, "OK") : reply(423, outcome.message);
+  return outcome.is === "done" ? outcome.value : reply(423, outcome.message);
 }
 
 type Merged =

@@ -4,8 +4,11 @@ import { failed } from "../api/fields.ts";
 import { isMissing } from "../ports/index.ts";
 import type { Supervisor } from "../supervisor.ts";
 
-export const journalLogs = (
+export async function journalLogs(
   { body }: Input<typeof api.journalLogs>,
   { ports: { journal } }: Supervisor,
-): Reply<typeof api.journalLogs> =>
-  isMissing(journal) ? reply(501, failed(journal.missing)) : reply(200, journal.read(body));
+): Promise<Reply<typeof api.journalLogs>> {
+  if (isMissing(journal)) return reply(501, failed(journal.missing));
+  const reading = await journal.read(body);
+  return "refused" in reading ? reply(400, failed(reading.refused)) : reply(200, reading);
+}

@@ -1,8 +1,9 @@
+import type { BootConfig } from "./boot-config.ts";
 import type { Clock } from "./clock.ts";
 import type { Cloud } from "./cloud.ts";
 import type { Engine } from "./engine.ts";
 import type { Folders } from "./folders.ts";
-import type { Gateway, Hostname, Journal, Led, Metrics, Power, Proxy, System } from "./host.ts";
+import type { Firewall, Gateway, Hostname, Journal, Led, Metrics, Power, Proxy, System } from "./host.ts";
 import type { Log } from "./log.ts";
 import type { LogRing } from "./log-ring.ts";
 import type { Store } from "./store.ts";
@@ -28,13 +29,15 @@ export interface Ports {
   readonly store: Store;
   readonly log: Log;
   readonly system: System;
-  readonly metrics?: Metrics;
+  readonly metrics: Metrics;
   /** Absent: this device speaks with none. */
   readonly cloud?: CloudPorts;
   readonly gateway: Gateway | Missing;
   readonly power: Power | Missing;
   readonly hostname: Hostname | Missing;
   readonly proxy: Proxy | Missing;
+  readonly firewall: Firewall | Missing;
+  readonly bootConfig: BootConfig | Missing;
   readonly journal: Journal | Missing;
   readonly led: Led | Missing;
 }

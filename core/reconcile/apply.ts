@@ -1,8 +1,11 @@
 import { describeDifference, differences } from "../compose/container.ts";
+import { lockedMessage } from "../locks.ts";
 import type { Logs } from "../logs.ts";
 import type { ContainerSpec } from "../model/container.ts";
 import { isHandingOver } from "../model/names.ts";
+import { isTruthy } from "../model/truthy.ts";
 import { isMissing, type Ports } from "../ports/index.ts";
+import type { PowerOutcome } from "../power.ts";
 import { serviceKey, type CurrentState } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Memory } from "./memory.ts";
@@ -10,29 +13,39 @@ import { inOurWords } from "./plan-application.ts";
 import type { Work } from "./step.ts";
 
 /** What a step came to. That a service says "not now" is no failure of ours. */
-export type Outcome = { readonly is: "done" } | { readonly is: "locked"; readonly by: string; readonly appId: number };
+export type Outcome = { readonly is: "done" } | { readonly is: "locked"; readonly message: string };
 
 const done: Outcome = { is: "done" };
 
+interface Parts {
+  readonly memory: Memory;
+  readonly downloads: Downloads;
+  readonly logs: Logs;
+  /** Stops the services and reboots, as the API does. */
+  readonly reboot: () => Promise<PowerOutcome>;
+}
+
 /** Does what a step says; the only writer. Throws when the engine or the machine refuses. */
 export class Applier {
-  readonly #ports: Pick<Ports, "engine" | "folders" | "gateway">;
+  readonly #ports: Pick<Ports, "engine" | "folders" | "gateway" | "firewall" | "bootConfig" | "power">;
   readonly #memory: Memory;
   readonly #downloads: Downloads;
   readonly #logs: Logs;
+  readonly #reboot: Parts["reboot"];
 
   constructor(
-    ports: Pick<Ports, "engine" | "folders" | "gateway">,
-    { memory, downloads, logs }: { memory: Memory; downloads: Downloads; logs: Logs },
+    ports: Pick<Ports, "engine" | "folders" | "gateway" | "firewall" | "bootConfig" | "power">,
+    { memory, downloads, logs, reboot }: Parts,
   ) {
     this.#ports = ports;
     this.#memory = memory;
     this.#downloads = downloads;
     this.#logs = logs;
+    this.#reboot = reboot;
   }
 
   async apply(step: Work, current: CurrentState, force: boolean): Promise<Outcome> {
-    const { engine, folders, gateway } = this.#ports;
+    const { engine, folders, gateway, firewall, bootConfig } = this.#ports;
     const logs = this.#logs;
     switch (step.action) {
       case "fetch": {
@@ -63,6 +76,20 @@ export class Applier {
       case "openGateway":
         if (!isMissing(gateway)) await gateway.open(step.address);
         return done;
+      case "setBootConfig":
+        if (isMissing(bootConfig)) return done;
+        logs.system("Applying the boot configuration");
+        // Noted first: a device that loses its power in between reboots once more than it must, not once less.
+        await this.#requireReboot("the boot configuration");
+        await bootConfig.write(step.settings);
+        return done;
+      case "refuseBootConfig":
+        for (const sentence of step.refused) logs.warning(sentence);
+        this.#memory.refusedBootConfig = step.refused;
+        return done;
+      case "setFirewall":
+        if (!isMissing(firewall)) await firewall.set(step.policy);
+        return done;
       case "createVolume":
         logs.system(`Creating volume '${bare(step.name)}'`);
         await engine.createVolume(step.name, step.spec);
@@ -75,8 +102,7 @@ export class Applier {
         logs.system("Taking update locks");
         const { appId } = step;
         const lock = await folders.take(appId, step.services, { force });
-        if (lock.taken) return done;
-        return { is: "locked", by: lock.by, appId };
+        return lock.taken ? done : { is: "locked", message: lockedMessage(appId, lock.by) };
       }
       case "releaseLocks":
         logs.system("Releasing update locks");
@@ -106,6 +132,11 @@ export class Applier {
         await engine.setRestartPolicy(step.id, { name: "no", retries: 0 });
         await engine.renameContainer(step.id, step.name);
         return done;
+      case "reboot": {
+        const outcome = await this.#reboot();
+        if (isMissing(outcome)) throw new Error(outcome.missing);
+        return outcome.is === "done" ? done : { is: "locked", message: outcome.reason };
+      }
     }
   }
 
@@ -159,6 +190,8 @@ export class Applier {
       this.#memory.activity.set(key, "Installing");
       this.#logs.system(`Installing service '${label}'`);
       await folders.prepare(appId, service);
+      // Before it is made, so that it cannot be forgotten.
+      if (isTruthy(spec.labels[rebootLabel])) await this.#requireReboot(`service '${label}'`);
       const wish = inEngineWords(spec, appId, current);
       const id = await engine.createContainer(name, wish);
       this.#logs.system(`Installed service '${label}'`);
@@ -177,6 +210,13 @@ export class Applier {
     } finally {
       this.#memory.activity.delete(key);
     }
+  }
+
+  async #requireReboot(what: string): Promise<void> {
+    const { power } = this.#ports;
+    if (isMissing(power)) return this.#logs.warning(`The device should be rebooted for ${what}, and the agent cannot`);
+    await power.requireReboot();
+    this.#logs.system(`A reboot will follow, for ${what}`);
   }
 
   /**
@@ -212,6 +252,9 @@ export class Applier {
     return container ? `${container.service} ${container.spec.image}` : id.slice(0, 12);
   }
 }
+
+/** Source: the labels' documentation; such an update is done only once the device has rebooted. */
+const rebootLabel = "io.balena.update.requires-reboot";
 
 /** The composition's name of a network or volume: the engine's without the application in front. */
 const bare = (name: string): string => name.replace(/^[^_]+_/, "");

@@ -1,5 +1,7 @@
 import type { DeviceFacts, Difference } from "../compose/container.ts";
 import type { ContainerSpec } from "../model/container.ts";
+import type { BootConfigState } from "../model/boot-config.ts";
+import type { FirewallPolicy } from "../model/firewall.ts";
 import { findImage, type ImageConfig } from "../model/image.ts";
 import type { EngineState } from "../ports/engine.ts";
 
@@ -34,6 +36,13 @@ export interface CurrentState extends EngineState {
   readonly apiKeys: ReadonlyMap<string, string>;
   /** By container id: in which fields the engine made something else of what we asked; no reason to replace. */
   readonly tolerated: ReadonlyMap<string, readonly Difference[]>;
+  /** Something was applied since the machine started that takes effect with its next start. */
+  readonly rebootRequired: boolean;
+  /** The firewall that this run of the agent has set; undefined when this machine has no such thing. */
+  readonly firewall: FirewallPolicy | "unset" | undefined;
+  readonly bootConfig: BootConfigState;
+  /** What was refused last of the boot loader's settings, and has been said, in this run. */
+  readonly refusedBootConfig: readonly string[];
   /** Whether services can reach the API on their network; undefined when this machine has no such thing. */
   readonly gatewayOpen: boolean | undefined;
 }
@@ -89,5 +98,9 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   interrupted: new Map(),
   apiKeys: new Map(),
   tolerated: new Map(),
+  rebootRequired: false,
+  firewall: undefined,
+  bootConfig: { is: "absent", why: "nothing is known of this machine yet" },
+  refusedBootConfig: [],
   gatewayOpen: undefined,
 });

@@ -4,7 +4,6 @@ import type { TargetState } from "../model/target.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine, EngineEvent } from "../ports/engine.ts";
 import type { Logs } from "../logs.ts";
-import { lockedMessage } from "../locks.ts";
 import type { Applier, Outcome } from "./apply.ts";
 import { backoffMs, failureRetryLimitMs, lockRetryLimitMs } from "./backoff.ts";
 import { unseen, type CurrentState } from "./current.ts";
@@ -84,8 +83,9 @@ export class Loop {
   #looking: Promise<void> | undefined;
   #lookAgain: { fresh: boolean } | undefined;
   #unsettled = true;
-  #paused = false;
-  #stopped = false;
+  /** How many want everything to be left alone. */
+  #pauses = 0;
+  readonly #end = new AbortController();
   #wake = new AbortController();
   #engineFailures = 0;
   #troubleSince: number | undefined;
@@ -103,7 +103,7 @@ export class Loop {
 
   /** Ends the loop; what it has begun on the engine goes on there, and the next start takes it up. */
   stop(): void {
-    this.#stopped = true;
+    this.#end.abort();
     this.#unsubscribe?.();
     this.#wake.abort();
     this.#parts.downloads.cancel();
@@ -172,7 +172,7 @@ export class Loop {
     do {
       this.#again(fresh);
       await this.#looking;
-    } while (!this.#stopped && this.#ended <= before && this.#troubleSince === undefined);
+    } while (!this.#end.signal.aborted && this.#ended <= before && this.#troubleSince === undefined);
     if (this.view && this.#ended > before) return this.view;
     throw new Error("The engine cannot be reached");
   }
@@ -192,16 +192,23 @@ export class Loop {
     }
   }
 
-  /** Runs `act` while the loop leaves everything alone. */
-  async whilePaused<T>(act: () => Promise<T>): Promise<T> {
-    this.#paused = true;
+  /**
+   * Runs `act` while the loop leaves everything alone; its signal fires when the loop ends. `by` is whose step this is,
+   * and need not be waited for.
+   */
+  async whilePaused<T>(act: (end: AbortSignal) => Promise<T>, by?: Subject): Promise<T> {
+    this.#pauses++;
     try {
-      await Promise.all(this.#busy.values());
-      return await act();
+      await Promise.all([...this.#busy].flatMap(([subject, ended]) => (subject === by ? [] : [ended])));
+      return await act(this.#end.signal);
     } finally {
-      this.#paused = false;
+      this.#pauses--;
       this.trigger();
     }
+  }
+
+  get #paused(): boolean {
+    return this.#pauses > 0;
   }
 
   /** Takes an application through a temporary target and back: restart and purge. One after the other. */
@@ -250,7 +257,7 @@ export class Loop {
 
   #again(fresh: boolean): void {
     this.#lookAgain = { fresh: fresh || (this.#lookAgain?.fresh ?? false) };
-    if (this.#looking || this.#stopped) return;
+    if (this.#looking || this.#end.signal.aborted) return;
     this.#looking = this.#lookWhileAsked().finally(() => {
       this.#looking = undefined;
       if (this.#lookAgain) this.#again(false);
@@ -260,7 +267,7 @@ export class Loop {
   async #lookWhileAsked(): Promise<void> {
     // Whoever asks in this turn of the event loop is answered by one look.
     await Promise.resolve();
-    while (this.#lookAgain && !this.#stopped) {
+    while (this.#lookAgain && !this.#end.signal.aborted) {
       const { fresh } = this.#lookAgain;
       this.#lookAgain = undefined;
       this.#wake.abort();
@@ -417,5 +424,4 @@ export class Loop {
 const noop = () => {};
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-const toFailure = (outcome: Outcome): Failure | undefined =>
-  outcome.is === "locked" ? { is: "locked", message: lockedMessage(outcome.appId, outcome.by) } : undefined;
+const toFailure = (outcome: Outcome): Failure | undefined => (outcome.is === "locked" ? outcome : undefined);

@@ -17,6 +17,8 @@ export class Memory {
   readonly stoppedNow = new Set<string>();
   /** What a restart or a purge has taken away, by `serviceKey`. */
   readonly interrupted = new Map<string, Interrupted>();
+  /** What was refused last of the boot loader's settings, in this run. */
+  refusedBootConfig: readonly string[] = [];
   #stopped = new Set<string>();
   #images: readonly ImageRecord[] = [];
   #tolerated: Readonly<Record<string, readonly Difference[]>> = {};

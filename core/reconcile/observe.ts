@@ -1,5 +1,6 @@
 import type { DeviceFacts } from "../compose/container.ts";
 import { hasFeature } from "../compose/features.ts";
+import type { BootConfigState } from "../model/boot-config.ts";
 import type { Container } from "../model/container.ts";
 import { findImage, type ImageConfig } from "../model/image.ts";
 import { isHandingOver } from "../model/names.ts";
@@ -13,14 +14,17 @@ import type { Memory } from "./memory.ts";
 /** Looks at the world; the only reader. An idle device is never looked at. */
 export class Observer {
   readonly #configs = new Map<string, ImageConfig>();
-  readonly #ports: Pick<Ports, "engine" | "folders" | "clock" | "system" | "gateway">;
+  readonly #ports: Pick<
+    Ports,
+    "engine" | "folders" | "clock" | "system" | "gateway" | "power" | "firewall" | "bootConfig"
+  >;
   readonly #runningSince: number;
   readonly #memory: Memory;
   readonly #keys: Keys;
   readonly #downloads: Downloads;
 
   constructor(
-    ports: Pick<Ports, "engine" | "folders" | "clock" | "system" | "gateway">,
+    ports: Pick<Ports, "engine" | "folders" | "clock" | "system" | "gateway" | "power" | "firewall" | "bootConfig">,
     { memory, keys, downloads }: { memory: Memory; keys: Keys; downloads: Downloads },
   ) {
     this.#ports = ports;
@@ -31,7 +35,7 @@ export class Observer {
   }
 
   async observe(target: TargetState, device: DeviceFacts, localMode: boolean, fresh: boolean): Promise<CurrentState> {
-    const { engine, folders, clock, system, gateway } = this.#ports;
+    const { engine, folders, clock, system, gateway, power, firewall, bootConfig } = this.#ports;
     await this.#memory.save();
     const state = await engine.look({ fresh });
     const services = target.apps.flatMap((app) => app.services.map((service) => ({ app, service })));
@@ -94,6 +98,10 @@ export class Observer {
         ]),
       ),
       tolerated: this.#memory.tolerated,
+      rebootRequired: !isMissing(power) && (await power.rebootRequired()),
+      firewall: isMissing(firewall) ? undefined : (firewall.policy() ?? "unset"),
+      bootConfig: await stateOf(bootConfig),
+      refusedBootConfig: this.#memory.refusedBootConfig,
       gatewayOpen: isMissing(gateway) ? undefined : gateway.isOpen(),
     };
   }
@@ -115,6 +123,17 @@ export class Observer {
     const unknown = [...ids].filter((id) => !this.#configs.has(id));
     await Promise.all(unknown.map(async (id) => this.#configs.set(id, await this.#ports.engine.imageConfig(id))));
     return new Map(this.#configs);
+  }
+}
+
+/** A boot partition that cannot be read is no reason not to look after the containers. */
+async function stateOf(bootConfig: Ports["bootConfig"]): Promise<BootConfigState> {
+  if (isMissing(bootConfig)) return { is: "absent", why: bootConfig.missing };
+  try {
+    const { prefix, forbidden } = bootConfig;
+    return { is: "here", prefix, forbidden, settings: await bootConfig.read() };
+  } catch (error) {
+    return { is: "absent", why: String(error) };
   }
 }
 

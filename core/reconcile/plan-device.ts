@@ -16,6 +16,10 @@ export function planGateway(current: CurrentState, target: TargetState): Step[] 
   return current.gatewayOpen === false ? [{ action: "openGateway", address: supervisorNetwork.gateway }] : [];
 }
 
+/** When there is nothing left to do, nor to wait for, but what a reboot does. */
+export const planReboot = ({ rebootRequired }: CurrentState, rest: readonly Step[]): Step[] =>
+  rebootRequired && rest.length === 0 ? [{ action: "reboot" }] : [];
+
 /** Only images that were fetched for services of ours: what else is on the engine is none of our business. */
 export function planUnusedImages(current: CurrentState, wantedImages: ReadonlySet<string>): Step[] {
   if (current.localMode) return [];

@@ -1,8 +1,10 @@
 import type { TargetState } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
 import { planApplication } from "./plan-application.ts";
-import { planGateway, planUnusedImages } from "./plan-device.ts";
-import { isWork, type Step } from "./step.ts";
+import { planBootConfig } from "./plan-boot-config.ts";
+import { planFirewall } from "./plan-firewall.ts";
+import { planGateway, planReboot, planUnusedImages } from "./plan-device.ts";
+import type { Step } from "./step.ts";
 
 /** Steps by whom they belong to: an application (by id), which waits for no other, or the device as a whole. */
 export type Plan = ReadonlyMap<Subject, readonly Step[]>;
@@ -10,8 +12,9 @@ export type Subject = number | "device";
 
 /** What may be done right now, all at once, to bring `current` closer to `target`. No work: on target. */
 export function plan(current: CurrentState, target: TargetState): Plan {
-  // A device of the original, or one whose store is lost, runs what its cloud or its developer will soon ask for again.
-  if (target.open) return new Map([["device", []]]);
+  // A device of the original, or one whose store is lost, runs what its cloud or its developer will soon ask for again,
+  // and its boot loader is set as they want it; but our own port is guarded from the first moment on.
+  if (target.open) return new Map([["device", planFirewall(current, target)]]);
   const appIds = new Set([
     ...target.apps.map((app) => app.appId),
     ...current.containers.map((container) => container.appId),
@@ -31,11 +34,15 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       wantedImages,
     ),
   ]);
-  const device = [...planGateway(current, target), ...planUnusedImages(current, wantedImages)];
-  return new Map<Subject, readonly Step[]>([["device", device], ...apps]);
+  const device = [
+    ...planBootConfig(current, target),
+    ...planFirewall(current, target),
+    ...planGateway(current, target),
+    ...planUnusedImages(current, wantedImages),
+  ];
+  const reboot = planReboot(current, [...device, ...apps.flatMap(([, steps]) => steps)]);
+  return new Map<Subject, readonly Step[]>([["device", [...device, ...reboot]], ...apps]);
 }
 
 /** Whether nothing is left to do; waiting counts as not settled. */
 export const isSettled = (steps: readonly Step[] | undefined): boolean => steps === undefined || steps.length === 0;
-
-export const workOf = (steps: readonly Step[]) => steps.filter(isWork);

@@ -1,4 +1,6 @@
 import type { ContainerSpec } from "../model/container.ts";
+import type { BootSettings } from "../model/boot-config.ts";
+import type { FirewallPolicy } from "../model/firewall.ts";
 import type { ImageReference } from "../model/image.ts";
 import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
 
@@ -22,6 +24,12 @@ export type Step =
   | { readonly action: "removeNetwork"; readonly id: string; readonly name: string }
   /** Due: services can reach the API only once it answers on their network. */
   | { readonly action: "openGateway"; readonly address: string }
+  /** Due: the boot loader has been told something else. A reboot follows. */
+  | { readonly action: "setBootConfig"; readonly settings: BootSettings }
+  /** Due: something of it is asked for that this machine does not do, and nobody has been told. */
+  | { readonly action: "refuseBootConfig"; readonly refused: readonly string[] }
+  /** Due: this run of the agent has not set it yet, or it is to be another. */
+  | { readonly action: "setFirewall"; readonly policy: FirewallPolicy }
   | { readonly action: "createVolume"; readonly name: string; readonly spec: VolumeSpec }
   /** Due: a purge, and nothing uses it any more. */
   | { readonly action: "removeVolume"; readonly name: string }
@@ -61,6 +69,8 @@ export type Step =
       readonly name: string;
       readonly why: string;
     }
+  /** Due: all else is done, and something of it takes effect with the next start of the machine. */
+  | { readonly action: "reboot" }
   /** `recheckMs` is set when nothing but time will tell that it is over. */
   | { readonly action: "wait"; readonly reason: string; readonly recheckMs?: number };
 
@@ -81,6 +91,14 @@ export function describe(step: Step): string {
       return `remove network ${step.name}`;
     case "openGateway":
       return `answer the API on ${step.address}`;
+    case "setBootConfig":
+      return `set the boot configuration: ${Object.entries(step.settings)
+        .flatMap(([key, values]) => values.map((value) => `${key}=${value}`))
+        .join(", ")}`;
+    case "refuseBootConfig":
+      return `refuse of the boot configuration: ${step.refused.join("; ")}`;
+    case "setFirewall":
+      return `set the firewall: the host ${step.policy.closed ? "closed" : "open"}, the API for ${step.policy.localMode ? "developers too" : "services only"}`;
     case "createVolume":
       return `create volume ${step.name}`;
     case "removeVolume":
@@ -101,6 +119,8 @@ export function describe(step: Step): string {
       return `rename ${step.service} to ${step.name}`;
     case "moveAside":
       return `move ${step.service} aside for a hand-over (${step.why})`;
+    case "reboot":
+      return "reboot, for what takes effect only then";
     case "wait":
       return `wait for ${step.reason}`;
   }

@@ -5,10 +5,22 @@ import type { Fetch } from "../../core/http/fetch.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import type { Engine } from "../../core/ports/engine.ts";
 import type { Gateway } from "../../core/ports/host.ts";
-import type { Ports } from "../../core/ports/index.ts";
+import { isMissing, type Ports } from "../../core/ports/index.ts";
 import type { Log } from "../../core/ports/log.ts";
 import { createSupervisor, type Identity, type Supervisor } from "../../core/supervisor.ts";
-import { FileLed } from "../../hardware/led.ts";
+import { findBootConfig } from "../../hardware/boot-config/index.ts";
+import { busAt, type Bus } from "../../hardware/bus.ts";
+import { balenaHostname, hostnamed } from "../../hardware/hostname.ts";
+import { findJournalctl, journalctl } from "../../hardware/journal.ts";
+import { fileLight, findLed } from "../../hardware/led-class.ts";
+import { gpioLight } from "../../hardware/led-gpio.ts";
+import { BlinkingLed, type Light } from "../../hardware/led.ts";
+import { logind } from "../../hardware/logind.ts";
+import { hostMetrics } from "../../hardware/metrics.ts";
+import { findBalenaConfig, findBus, findStorage, missing, pieces } from "../../hardware/pieces.ts";
+import { IptablesFirewall, whyNotFilter } from "../../hardware/firewall.ts";
+import { findProxy } from "../../hardware/proxy.ts";
+import { run } from "../../hardware/run.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
 import { httpCloud } from "./cloud.ts";
 import { FileFolders, seenByEngine } from "./file-folders.ts";
@@ -57,22 +69,34 @@ export async function embedAgent(settings: Partial<Settings> = {}, log: Log = co
 /** The one list of which adapter serves which port on this machine. */
 async function assemble(settings: Settings, log: Log, toListener: typeof toNodeListener, addresses: readonly string[]) {
   const clock = systemClock;
-  const { hostRoot, stateDir, ledFile } = settings;
+  const { hostRoot, stateDir } = settings;
   const engine = await chooseEngine(settings);
-  const file = join(stateDir, engine instanceof EmbeddedEngine ? "embedded.sqlite" : "agent.sqlite");
+  const embedded = engine instanceof EmbeddedEngine;
+  const file = join(stateDir, embedded ? "embedded.sqlite" : "agent.sqlite");
   const store = await needed(`keep the state in ${file}`, () => new SqliteStore(file));
   const { apiEndpoint } = settings.config;
   const logsFile = file.replace(/\.sqlite$/, "-logs.sqlite");
   const ring = apiEndpoint ? await needed(`keep logs in ${logsFile}`, () => new SqliteLogRing(logsFile)) : undefined;
   const engineRoot = await needed(`use ${hostRoot} as the host's root`, () => seenByEngine(hostRoot));
   const folders = new FileFolders(hostRoot, engineRoot);
-  const led = ledFile === undefined ? undefined : new FileLed(ledFile, clock, log);
+  const facts = machineFacts(hostRoot);
+
+  // Who tries things out on an engine in memory does not want the machine to reboot for that.
+  const busAddress = settings.busAddress ?? (embedded ? undefined : findBus(hostRoot));
+  const bus = busAddress === undefined ? undefined : busAt(busAddress);
+  const journal = findJournalctl(hostRoot);
+  const light = chooseLight(settings);
+  const led = light && new BlinkingLed(light, clock, log);
 
   // The services are told the port, and with port 0 the system chooses it; so the API opens before it can answer.
   const assembled = Promise.withResolvers<Supervisor>();
   const fetch = async (request: Request) => (await assembled.promise).fetch(request);
   const listener = new Listener(fetch, settings.port, toListener);
   for (const host of addresses) await needed(`answer on ${host}, port ${settings.port}`, () => listener.listen(host));
+  const canFilter = (settings.iptables ?? !embedded) && (await whyNotFilter(run)) === undefined;
+  const found = findProxy({ ...settings, osSlug: facts.osSlug, bus, canFilter, clock, log });
+  const onLan = settings.listen.length > 0;
+  const firewall = canFilter ? new IptablesFirewall({ apiPort: () => listener.port, onLan, run }) : undefined;
 
   const gateway: Gateway = {
     isOpen: () => openGateway !== undefined,
@@ -89,24 +113,31 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
     folders,
     store,
     log,
-    system: nodeSystem(() => clock.now()),
-    gateway: engine instanceof EmbeddedEngine ? { missing: "The embedded engine has no networks" } : gateway,
-    power: { missing: "This agent cannot reboot or shut down the host: it has no connection to systemd-logind" },
-    hostname: { missing: "This agent cannot read or set the host's name: it has no connection to systemd-hostnamed" },
-    proxy: { missing: "This agent cannot configure a proxy: redsocks is not set up" },
-    journal: { missing: "This agent cannot read the journal: journalctl is not set up" },
+    system: nodeSystem(hostRoot, () => clock.now()),
+    metrics: hostMetrics(hostRoot, findStorage(hostRoot)),
+    gateway: embedded ? { missing: "The embedded engine has no networks" } : gateway,
+    power: bus ? logind(bus, hostRoot, clock) : missing(pieces.bus),
+    hostname: facts.osSlug === "balena-os" ? chooseBalenaHostname(settings) : chooseHostname(bus),
+    proxy: isMissing(found) ? found : found.proxy,
+    bootConfig:
+      embedded && settings.bootConfig === undefined
+        ? { missing: "the engine in memory leaves the board alone" }
+        : findBootConfig(hostRoot, settings.bootConfig),
+    firewall: firewall ?? missing(pieces.iptables),
     ...(apiEndpoint && ring && { cloud: { ask: httpCloud(apiEndpoint), ring } }),
-    led: led ?? {
-      missing: "There is no LED to blink: set LED_FILE to its brightness file, such as /sys/class/leds/ACT/brightness",
-    },
+    journal: journal ? journalctl(journal) : missing(pieces.journal),
+    led: led ?? missing(pieces.led),
   };
-  const identity = identityOf(settings, listener.port, folders.root);
+  const identity = identityOf(settings, facts, { apiPort: listener.port, servicesFolder: folders.root });
   const supervisor = await createSupervisor(ports, identity, cloudSettingsOf(settings));
   assembled.resolve(supervisor);
   supervisor.start();
+  if (!isMissing(found)) await found.proxy.start();
 
   const stop = async (): Promise<void> => {
-    await Promise.all([supervisor.stop(), listener.close(), led?.stop()]);
+    const proxy = isMissing(found) ? undefined : found;
+    await Promise.all([supervisor.stop(), listener.close(), led?.stop(), proxy?.stop(), firewall?.stop()]);
+    bus?.close();
     store.close();
     ring?.close();
   };
@@ -157,8 +188,24 @@ function cloudSettingsOf({ config }: Settings): CloudSettings {
   };
 }
 
-function identityOf({ config, hostRoot, dockerHost }: Settings, apiPort: number, servicesFolder: string): Identity {
-  const facts = machineFacts(hostRoot);
+function chooseLight({ ledFile, ledGpio, hostRoot }: Settings): Light | undefined {
+  const file = ledFile ?? (ledGpio ? undefined : findLed(hostRoot));
+  if (file !== undefined) return fileLight(file);
+  return ledGpio && gpioLight(ledGpio);
+}
+
+const chooseHostname = (bus: Bus | undefined) => (bus ? hostnamed(bus) : missing(pieces.bus));
+
+function chooseBalenaHostname({ configFile, hostRoot }: Settings) {
+  const file = configFile ?? findBalenaConfig(hostRoot);
+  return file === undefined ? missing(pieces.configJson) : balenaHostname(file, hostRoot);
+}
+
+function identityOf(
+  { config, dockerHost }: Settings,
+  facts: ReturnType<typeof machineFacts>,
+  { apiPort, servicesFolder }: Pick<Identity, "apiPort" | "servicesFolder">,
+): Identity {
   return {
     ...facts,
     ...(config.uuid && { uuid: config.uuid }),

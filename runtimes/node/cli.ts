@@ -1,12 +1,15 @@
 #!/usr/bin/env node
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { startAgent } from "./agent.ts";
+import { examine, toTable } from "./doctor.ts";
 import { consoleLog } from "./log.ts";
 import { SettingsError, readSettings, settingsHelp } from "./settings.ts";
 
 const help = `Usage: fairlead agent [options]
+       fairlead doctor [options]
 
-Keeps the containers of this device in their target state, and answers the balena Supervisor API.
+The agent keeps the containers of this device in their target state, and answers the balena Supervisor API.
+The doctor looks at what there is for it on this machine: what is missing, what does not work then, how to have it.
 
 Options, and the variables that mean the same:
 ${settingsHelp()}
@@ -16,6 +19,8 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
   switch (command) {
     case "agent":
       return args.includes("--help") ? print(help) : agent(args);
+    case "doctor":
+      return args.includes("--help") ? print(help) : print(toTable(await examine(readSettings(args, process.env))));
     case undefined:
     case "help":
     case "--help":

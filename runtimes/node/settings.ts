@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import * as z from "zod";
+import { parseGpioLine, type GpioLine } from "../../hardware/led-gpio.ts";
 
 /** What is wrong with what the user gave, as sentences. */
 export class SettingsError extends Error {}
@@ -27,6 +28,19 @@ const table = {
     variable: "LED_FILE",
     hint: "brightness file of the LED to blink, e.g. /sys/class/leds/ACT/brightness",
   },
+  iptables: {
+    variable: "FAIRLEAD_IPTABLES",
+    hint: "yes, or no: whether the agent may set rules of iptables, for proxy and firewall (yes as root on Docker)",
+  },
+  "boot-config": {
+    variable: "FAIRLEAD_BOOT_CONFIG",
+    hint: "the boot loader's config.txt (found on a Raspberry Pi)",
+  },
+  "led-gpio": { variable: "LED_GPIO", hint: "or a GPIO line to blink by, as CHIP:LINE, e.g. gpiochip0:17" },
+  bus: {
+    variable: "DBUS_SYSTEM_BUS_ADDRESS",
+    hint: "the host's system bus (unix:path=/run/dbus/system_bus_socket, under the host root)",
+  },
   "docker-host": { variable: "DOCKER_HOST", hint: "the engine's address (unix:///var/run/docker.sock)" },
 } as const;
 
@@ -50,6 +64,18 @@ const Given = z.object({
     .transform((path) => resolve(path)),
   config: z.string().optional(),
   "led-file": z.string().optional(),
+  iptables: z.enum(["yes", "no"], { error: "expected yes or no" }).optional(),
+  "boot-config": z.string().optional(),
+  "led-gpio": z
+    .string()
+    .transform((text, context): GpioLine => {
+      const line = parseGpioLine(text);
+      if (line) return line;
+      context.addIssue({ code: "custom", message: "expected CHIP:LINE, such as gpiochip0:17", input: text });
+      return z.NEVER;
+    })
+    .optional(),
+  bus: z.string().optional(),
   "docker-host": z.string().optional(),
 });
 
@@ -90,7 +116,15 @@ export interface Settings {
   readonly stateDir: string;
   readonly hostRoot: string;
   readonly config: ConfigJson;
+  readonly configFile: string | undefined;
   readonly ledFile: string | undefined;
+  /** Undefined: the one of this board, if it has one. */
+  readonly bootConfig: string | undefined;
+  /** Undefined: as root on a Docker engine. */
+  readonly iptables: boolean | undefined;
+  readonly ledGpio: GpioLine | undefined;
+  /** As `DBUS_SYSTEM_BUS_ADDRESS` has it. Undefined: wherever it is found. */
+  readonly busAddress: string | undefined;
   readonly dockerHost: string | undefined;
 }
 
@@ -116,7 +150,12 @@ export function readSettings(args: readonly string[], environment: Environment):
     stateDir: data["state-dir"] ?? defaultStateDir(environment),
     hostRoot: data["host-root"],
     config: data.config === undefined ? {} : readConfig(data.config),
+    configFile: data.config,
     ledFile: data["led-file"],
+    bootConfig: data["boot-config"],
+    iptables: data.iptables === undefined ? undefined : data.iptables === "yes",
+    ledGpio: data["led-gpio"],
+    busAddress: data.bus,
     dockerHost: data["docker-host"],
   };
 }

@@ -275,10 +275,6 @@ export const deviations: Deviations = {
   },
 
   "unmanaged-vpn-name": {
-    "vpn with vpn_status/active file": {
-      body: { status: "success", vpn: { enabled: true, connected: false } },
-      because: "there is no VPN to be connected to",
-    },
     "vpn after VPN_CONTROL=false": {
       body: { status: "success", vpn: { enabled: false, connected: false } },
       because: "an accepted target state holds at once; the original was still applying it",

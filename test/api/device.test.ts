@@ -110,6 +110,8 @@ describe.each([
             const { containers } = await device.engine.look();
             seenByMachine.push(asked, ...containers.map(({ service, state }) => `${service} ${state}`));
           },
+          rebootRequired: () => Promise.resolve(false),
+          requireReboot: () => Promise.resolve(),
         },
       },
     });
@@ -300,6 +302,11 @@ describe("GET /v2/device/vpn", () => {
     expect(seen(await device.get("/v2/device/vpn"))).toEqual(
       json(200, { status: "success", vpn: { enabled, connected: false } }),
     );
+  });
+
+  test("tells whether the operating system's is connected", async () => {
+    const device = await testDevice({ ports: { system: { ...memorySystem, vpnIsUp: () => true } } });
+    expect((await device.get("/v2/device/vpn")).json).toMatchObject({ vpn: { connected: true } });
   });
 });
 

@@ -63,11 +63,14 @@ const system = {
   macAddresses: () => ["02:42:C0:A8:07:0A", "A6:43:F2:23:9A:68"],
 };
 
-/** The device of the recordings; its journal holds what the recorded one held for each entry. */
-export async function recordedDevice(
-  { managed = false, before }: Scene,
-  journal: { text: string },
-): Promise<TestDevice> {
+/** What of the recorded device's host is another for each entry. */
+export interface RecordedHost {
+  journal: string;
+  vpnIsUp: boolean;
+}
+
+/** The device of the recordings. */
+export async function recordedDevice({ managed = false, before }: Scene, host: RecordedHost): Promise<TestDevice> {
   const device = await testDevice({
     identity: {
       osVersion: "balenaOS 4.0.11+rev1",
@@ -76,7 +79,10 @@ export async function recordedDevice(
     // An image that is not here never comes.
     pullMs: 1e9,
     program: ({ service }) => ({ lines: [`hello from ${service}\r`] }),
-    ports: { system, journal: { read: () => new Blob([journal.text]).stream() } },
+    ports: {
+      system: { ...system, vpnIsUp: () => host.vpnIsUp },
+      journal: { read: () => new Blob([host.journal]).stream() },
+    },
   });
   device.hostname.name = "my-device";
   for (const name of ["one", "two", "three"]) device.engine.addImage(`local_image_${name}:latest`);

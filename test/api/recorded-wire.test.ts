@@ -28,7 +28,7 @@ test("http-headers", async () => {
         return run(one, recordedApp("bench7", services, { releaseId: 10 }));
       },
     },
-    { text: "Nov 23 20:54:37 vm f16193ce6e00[3369]: hello from two\n" },
+    { journal: "Nov 23 20:54:37 vm f16193ce6e00[3369]: hello from two\n", vpnIsUp: false },
   );
   const listener = new Listener(device.fetch, 0);
   await listener.listen("127.0.0.1");

@@ -21,8 +21,8 @@ import {
 /** Every recorded exchange, asked of ours in the same order and state. */
 
 test.each(Object.entries(scenes))("%s", async (scenario, scene) => {
-  const journal = { text: "" };
-  const device = await recordedDevice(scene, journal);
+  const host = { journal: "", vpnIsUp: false };
+  const device = await recordedDevice(scene, host);
   const comparison = createComparison(scenario);
   const [named, namedThere] = [createNormaliser(), createNormaliser()];
 
@@ -53,7 +53,8 @@ test.each(Object.entries(scenes))("%s", async (scenario, scene) => {
     }
 
     const { name, response, request } = withKeys(entry, device);
-    journal.text = response?.body ?? "";
+    host.journal = response?.body ?? "";
+    host.vpnIsUp = name.includes("vpn_status/active");
     if (request.path === "/v2/local/logs" && response?.status === 200) {
       const theirs = { status: 200, type: null, body: byVoice(response.body.trim().split("\n").map(parseJson)) };
       comparison.compare(name, await readLog(device, request, scene.during), ruled(theirs, request.path));

@@ -21,10 +21,8 @@ async function device() {
   const port = String(await freePort());
   const start = async (): Promise<Running> => {
     const environment = process.env["DOCKER_HOST"] === undefined ? {} : { DOCKER_HOST: process.env["DOCKER_HOST"] };
-    const program = startProgram(
-      ["agent", "--port", port, "--state-dir", join(folder, "state"), "--host-root", folder],
-      environment,
-    );
+    const paths = ["--state-dir", join(folder, "state"), "--host-root", folder];
+    const program = startProgram(["agent", "--port", port, ...paths, "--iptables", "no"], environment);
     await expect.poll(() => program.stdout(), { timeout: 60_000 }).toContain("answers on");
     return {
       ...remote(`http://127.0.0.1:${port}`),

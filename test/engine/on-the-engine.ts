@@ -69,7 +69,7 @@ export interface OnEngine extends Remote, Agent {
 /** An agent in this process, on a host of its own; what it made is gone after the test. */
 export async function agentOnEngine(args: readonly string[] = [], folder?: string): Promise<OnEngine> {
   const hostRoot = folder ?? (await temporaryFolder());
-  const state = ["--port", "0", "--state-dir", join(hostRoot, "state"), "--host-root", hostRoot];
+  const state = ["--port", "0", "--state-dir", join(hostRoot, "state"), "--host-root", hostRoot, "--iptables", "no"];
   const said: string[] = [];
   const log = { info: (line: string) => void said.push(line), warn: (line: string) => void said.push(line) };
   onTestFinished(() => sweep(docker));

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { Log } from "../../core/ports/log.ts";
-import { FileLed } from "../../hardware/led.ts";
+import { fileLight } from "../../hardware/led-class.ts";
+import { BlinkingLed } from "../../hardware/led.ts";
 
 /** A clock on which each sleep is over at once. Before it passes, the test may look, and act. */
 class QuickClock implements Clock {
@@ -62,7 +63,7 @@ async function world(before: string, during: (elapsed: number) => void | Promise
     shown.push([elapsed, readFileSync(file, "utf8")]);
     await during(elapsed);
   });
-  const led = new FileLed(file, clock, log);
+  const led = new BlinkingLed(fileLight(file), clock, log);
   /** Waits until the file says that, and nothing changes it any more. */
   const restored = async (value: string) => {
     for (let quiet = 0, seen = -1; quiet < 20; seen = shown.length) {

@@ -42,7 +42,7 @@ describe("the machine", () => {
 
 describe("what changes while it runs", () => {
   test("addresses are those by which one can reach it", () => {
-    const addresses = nodeSystem(() => Date.now()).addresses();
+    const addresses = nodeSystem("/", () => Date.now()).addresses();
     const all = Object.values(networkInterfaces()).flatMap((one) => one ?? []);
     for (const address of addresses) {
       expect(all.some((one) => one.address === address && !one.internal)).toBe(true);
@@ -51,23 +51,32 @@ describe("what changes while it runs", () => {
   });
 
   test("MAC addresses are written in capitals, each once", () => {
-    const addresses = nodeSystem(() => Date.now()).macAddresses();
+    const addresses = nodeSystem("/", () => Date.now()).macAddresses();
     expect(new Set(addresses).size).toBe(addresses.length);
     for (const address of addresses) expect(address).toMatch(/^([0-9A-F]{2}:){5}[0-9A-F]{2}$/);
   });
 
   test("when it booted does not move", () => {
     let now = Date.now();
-    const system = nodeSystem(() => now);
+    const system = nodeSystem("/", () => now);
     const booted = system.bootedAt();
     expect(Math.abs(booted - (Date.now() - uptime() * 1000))).toBeLessThan(5000);
     now += 86_400_000;
     expect(system.bootedAt()).toBe(booted);
   });
 
+  test("the VPN is up while balenaOS has its note of that", async () => {
+    const root = await hostWith(undefined);
+    const system = nodeSystem(root, () => 0);
+    expect(system.vpnIsUp()).toBe(false);
+    await mkdir(join(root, "run/openvpn/vpn_status"), { recursive: true });
+    await writeFile(join(root, "run/openvpn/vpn_status/active"), "");
+    expect(system.vpnIsUp()).toBe(true);
+  });
+
   test("answers are the same within some seconds: listing is dear", () => {
     let now = 0;
-    const system = nodeSystem(() => now);
+    const system = nodeSystem("/", () => now);
     const first = system.addresses();
     now += 4000;
     expect(system.addresses()).toEqual(first);

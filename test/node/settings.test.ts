@@ -25,7 +25,10 @@ test("without a word, it answers on port 48484 and wants Docker", () => {
     stateDir: expect.stringMatching(/fairlead$/),
     hostRoot: "/",
     config: {},
+    configFile: undefined,
     ledFile: undefined,
+    ledGpio: undefined,
+    busAddress: undefined,
     dockerHost: undefined,
   });
 });
@@ -42,6 +45,8 @@ const table = [
   ["state-dir", "FAIRLEAD_STATE_DIR", "/var/lib/x", { stateDir: "/var/lib/x" }],
   ["host-root", "FAIRLEAD_HOST_ROOT", "/mnt/root", { hostRoot: "/mnt/root" }],
   ["led-file", "LED_FILE", "/sys/class/leds/ACT/brightness", { ledFile: "/sys/class/leds/ACT/brightness" }],
+  ["led-gpio", "LED_GPIO", "gpiochip0:17", { ledGpio: { chip: "gpiochip0", line: "17" } }],
+  ["bus", "DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/bus", { busAddress: "unix:path=/run/bus" }],
   ["docker-host", "DOCKER_HOST", "unix:///run/balena.sock", { dockerHost: "unix:///run/balena.sock" }],
 ] as const;
 

@@ -125,6 +125,20 @@ describe("for who has installed it", () => {
     expect(await (await fetch(`${url}/ping`)).text()).toBe("OK");
   });
 
+  test("`fairlead doctor` speaks with the system bus and the engine", async () => {
+    const bus = `unix:path=${folder}/no.bus`;
+    const { stdout } = await node(
+      join(installed, "cli.js"),
+      "doctor",
+      "--bus",
+      bus,
+      "--docker-host",
+      "unix:///no.sock",
+    );
+    expect(stdout).toContain(`no: The system bus at ${bus} does not answer: connect ENOENT`);
+    expect(stdout).toMatch(/^engine +no: connect ENOENT \/no\.sock/m);
+  });
+
   test("`fairlead agent` without an engine says in one sentence what is missing, and ends with 1", async () => {
     const ended = await node(join(installed, "cli.js"), "agent", "--docker-host", "unix:///nonexistent.sock").catch(
       (error: unknown) => error,

@@ -2,11 +2,13 @@ import { differences, toContainerSpec } from "../../core/compose/container.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
 import {
+  MemoryFirewall,
   MemoryFolders,
   MemoryGateway,
   MemoryLog,
   MemoryPower,
   MemoryStore,
+  memoryMetrics,
   memorySystem,
 } from "../../core/embedded/ports.ts";
 import { findImage } from "../../core/model/image.ts";
@@ -75,10 +77,13 @@ export class World {
       store: hostile.store(this.#store),
       log: this.log,
       system: { ...memorySystem, bootedAt: () => this.#startedAt },
+      metrics: memoryMetrics,
       gateway: new MemoryGateway(),
       power: new MemoryPower(),
       hostname: missing,
       proxy: missing,
+      firewall: new MemoryFirewall(),
+      bootConfig: missing,
       journal: missing,
       led: missing,
     };

@@ -1,8 +1,12 @@
 import { noDocker } from "./docker.ts";
+import { noNamespaces } from "./namespaces.ts";
+import { noHost } from "./systemd-host.ts";
 
 /** Says once what is left out on this machine, and how to have it. */
 export default function setup(): () => void {
-  const say = () => noDocker && process.stdout.write(`${noDocker}\n`);
+  const say = () => {
+    for (const why of [noDocker, noHost, noNamespaces]) if (why) process.stdout.write(`${why}\n`);
+  };
   say();
   return say;
 }

@@ -1,0 +1,24 @@
+import type { FirewallPolicy } from "../model/firewall.ts";
+import { sameJson } from "../model/json.ts";
+import type { TargetState } from "../model/target.ts";
+import type { CurrentState } from "./current.ts";
+import type { Step } from "./step.ts";
+
+/** The firewall as `HOST_FIREWALL_MODE` has it. This run of the agent sets it once, and when it is to be another. */
+export function planFirewall({ firewall, localMode }: CurrentState, target: TargetState): Step[] {
+  if (firewall === undefined) return [];
+  const policy: FirewallPolicy = { closed: isClosed(target), localMode };
+  return firewall !== "unset" && sameJson({ ...firewall }, { ...policy }) ? [] : [{ action: "setFirewall", policy }];
+}
+
+function isClosed({ config, apps }: TargetState): boolean {
+  switch (config["HOST_FIREWALL_MODE"]) {
+    case "on":
+      return true;
+    case "auto":
+      // Only a service on the host's network can open a port of the host's.
+      return apps.some(({ services }) => services.some(({ config: { networkMode } }) => networkMode === "host"));
+    default:
+      return false;
+  }
+}

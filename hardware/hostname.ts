@@ -1,0 +1,40 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Hostname } from "../core/ports/host.ts";
+import type { Bus } from "./bus.ts";
+import { replaceFile } from "./replace-file.ts";
+import { restartIfRunning } from "./units.ts";
+
+const hostname1 = { service: "org.freedesktop.hostname1", path: "/org/freedesktop/hostname1" };
+const properties = { ...hostname1, interface: "org.freedesktop.DBus.Properties" };
+
+/** The name of a plain systemd machine, by systemd-hostnamed. Source: org.freedesktop.hostname1(5). */
+export const hostnamed = (bus: Bus): Hostname => ({
+  async read() {
+    const property = async (name: string) =>
+      String(await bus.call({ ...properties, member: "Get" }, "ss", hostname1.service, name));
+    return (await property("StaticHostname")) || property("Hostname");
+  },
+
+  async write(name) {
+    const set = { ...hostname1, interface: "org.freedesktop.hostname1", member: "SetStaticHostname" };
+    await bus.call(set, "sb", name, false);
+    // Which goes on answering to the old name.
+    await restartIfRunning(bus, "avahi-daemon.service");
+  },
+});
+
+/**
+ * The name of a balenaOS machine: the OS takes it from `hostname` in config.json, and some seconds later goes by it.
+ * Source: meta-balena, os-config-json and balena-hostname.
+ */
+export const balenaHostname = (configJson: string, hostRoot: string): Hostname => ({
+  read: async () => (await readFile(join(hostRoot, "etc/hostname"), "utf8")).trim(),
+
+  async write(hostname) {
+    const config: unknown = JSON.parse(await readFile(configJson, "utf8"));
+    if (typeof config !== "object" || config === null || Array.isArray(config))
+      throw new Error(`${configJson} holds no object`);
+    await replaceFile(configJson, JSON.stringify({ ...config, hostname }, undefined, 2));
+  },
+});

@@ -1,0 +1,110 @@
+import { execFile } from "node:child_process";
+import { readdir, readFile, statfs } from "node:fs/promises";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Measurements, Metrics } from "../core/ports/host.ts";
+
+const megabyte = 1024 * 1024;
+
+/** How the machine is doing, as the kernel tells. `storage` is a folder on the file system that fills up. */
+export function hostMetrics(hostRoot: string, storage: string): Metrics {
+  let before = cpuTimes();
+  return {
+    async measure(): Promise<Measurements> {
+      const [memory, disk, cpuCelsius, cpuId, isUndervolted] = await Promise.all([
+        measureMemory(hostRoot),
+        measureStorage(hostRoot, storage),
+        measureTemperature(hostRoot),
+        readText(join(hostRoot, "proc/device-tree/serial-number")),
+        measureVoltage(hostRoot),
+      ]);
+      const now = cpuTimes();
+      const total = now.total - before.total;
+      const cpuPercent = total > 0 ? Math.round((100 * (now.busy - before.busy)) / total) : 0;
+      before = now;
+      return {
+        ...memory,
+        ...disk,
+        ...(cpuCelsius !== undefined && { cpuCelsius }),
+        cpuPercent,
+        ...(cpuId && { cpuId }),
+        isUndervolted,
+      };
+    },
+  };
+}
+
+function cpuTimes() {
+  const times = cpus().map((core) => core.times);
+  const total = times.reduce((sum, { user, nice, sys, idle, irq }) => sum + user + nice + sys + idle + irq, 0);
+  return { total, busy: total - times.reduce((sum, { idle }) => sum + idle, 0) };
+}
+
+/** What the kernel would give back when asked does not count as used. Source: proc_meminfo(5). */
+async function measureMemory(hostRoot: string) {
+  const text = await readFile(join(hostRoot, "proc/meminfo"), "utf8");
+  const kilobytes = (name: string) => Number(new RegExp(`^${name}: +(\\d+) kB$`, "m").exec(text)?.[1] ?? 0);
+  const total = kilobytes("MemTotal");
+  const free = ["MemFree", "Buffers", "Cached", "SReclaimable"].map(kilobytes).reduce((sum, one) => sum + one, 0);
+  return { memoryUsedMb: Math.floor((total - free) / 1024), memoryTotalMb: Math.floor(total / 1024) };
+}
+
+async function measureStorage(hostRoot: string, folder: string) {
+  const found = await statfs(folder).catch(() => undefined);
+  if (!found) return {};
+  const megabytes = (blocks: number) => Math.floor((blocks * found.bsize) / megabyte);
+  const device = deviceOf(folder, (await readText(join(hostRoot, "proc/self/mountinfo"))) ?? "");
+  return {
+    storageUsedMb: megabytes(found.blocks - found.bfree),
+    storageTotalMb: megabytes(found.blocks),
+    ...(device && { storageDevice: device }),
+  };
+}
+
+/** The device of the mount in which a folder lies. Source: proc_pid_mountinfo(5). */
+export function deviceOf(folder: string, mountinfo: string): string | undefined {
+  const mounts = mountinfo.split("\n").flatMap((line) => {
+    const [before = "", after = ""] = line.split(" - ");
+    const point = before.split(" ")[4];
+    const device = after.split(" ")[1];
+    const holds = point !== undefined && `${folder}/`.startsWith(point === "/" ? "/" : `${point}/`);
+    return holds && device !== undefined ? [{ point, device }] : [];
+  });
+  // Of two at the same place, the later one covers the other.
+  return mounts.toSorted((a, b) => a.point.length - b.point.length).at(-1)?.device;
+}
+
+/** The zone that says it is the processor's, else the first. Source: Documentation/driver-api/thermal/sysfs-api.rst. */
+async function measureTemperature(hostRoot: string): Promise<number | undefined> {
+  const folder = join(hostRoot, "sys/class/thermal");
+  const zones = (await readdir(folder).catch(() => [])).filter((name) => /^thermal_zone\d+$/.test(name)).sort();
+  const types = await Promise.all(zones.map((zone) => readText(join(folder, zone, "type"))));
+  const zone =
+    zones[
+      Math.max(
+        0,
+        types.findIndex((type) => /cpu|pkg|soc/i.test(type ?? "")),
+      )
+    ];
+  const millidegrees = zone === undefined ? undefined : await readText(join(folder, zone, "temp"));
+  return millidegrees ? Math.round(Number(millidegrees) / 1000) : undefined;
+}
+
+/** A Raspberry Pi says so, by its kernel's hardware monitor or, where that is not there, by its firmware. */
+async function measureVoltage(hostRoot: string): Promise<boolean> {
+  const folder = join(hostRoot, "sys/class/hwmon");
+  for (const monitor of await readdir(folder).catch(() => []))
+    if ((await readText(join(folder, monitor, "name"))) === "rpi_volt")
+      return (await readText(join(folder, monitor, "in0_lcrit_alarm"))) === "1";
+  const answer = await promisify(execFile)("vcgencmd", ["get_throttled"]).catch(() => undefined);
+  return isUndervolted(answer?.stdout ?? "");
+}
+
+/** Source: the Raspberry Pi documentation of vcgencmd: bit 0 is "undervoltage detected", now. */
+export const isUndervolted = (throttled: string): boolean =>
+  (Number(/^throttled=(0x[0-9a-f]+)/i.exec(throttled)?.[1] ?? 0) & 1) === 1;
+
+/** Without the line's end, and the zero that ends texts of a device tree. */
+const readText = async (file: string): Promise<string | undefined> =>
+  (await readFile(file, "utf8").catch(() => undefined))?.replace(/[\0\s]+$/, "");

@@ -1,0 +1,257 @@
+import { spawn } from "node:child_process";
+import { lookup } from "node:dns/promises";
+import { readFile, rm } from "node:fs/promises";
+import { isIPv4 } from "node:net";
+import { join } from "node:path";
+import type { Clock } from "../core/ports/clock.ts";
+import type { Objection, ProxySettings } from "../core/ports/host.ts";
+import type { Log } from "../core/ports/log.ts";
+import { Iptables, type Ruleset } from "./iptables.ts";
+import { renderRedsocks } from "./redsocks-conf.ts";
+import type { Redirector } from "./redsocks.ts";
+import { readIfThere, replaceFile } from "./replace-file.ts";
+import { environment, mustRun, type Run } from "./run.ts";
+
+/**
+ * Where redsocks really listens, the address being balenaOS's. At 127.0.0.1, what the stock file says, containers could
+ * not reach it; at an address of the loopback device, they and the host can, and nobody beyond.
+ */
+const listen = { ip: "10.114.103.1", port: 12345, dnsIp: "10.114.103.1", dnsPort: 5313 };
+
+/** As /proc/net/tcp shows a socket that listens there. */
+const listening = /^\s*\d+: 0167720A:3039 00000000:0000 0A /m;
+
+/** "This" network and private, shared, local and multicast ones: balenaOS's list. */
+const reserved = [
+  "0.0.0.0/8",
+  "10.0.0.0/8",
+  "100.64.0.0/10",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "172.16.0.0/12",
+  "192.168.0.0/16",
+  "224.0.0.0/4",
+  "240.0.0.0/4",
+];
+
+const chain = "FAIRLEAD-PROXY";
+const dnsChain = "FAIRLEAD-PROXY-DNS";
+// Redsocks' own connections must leave.
+const notRedsocks = "-m owner ! --uid-owner redsocks";
+
+/** The rules that lead connections into redsocks; `direct` are the addresses and subnets that stay outside. */
+function redirection(direct: readonly string[], dns: boolean): Ruleset {
+  return {
+    table: "nat",
+    chains: {
+      [chain]: [
+        // Somebody connects to the device itself.
+        "-m addrtype --dst-type LOCAL -j RETURN",
+        ...[...direct, ...reserved].map((subnet) => `-d ${subnet} -j RETURN`),
+        `-p tcp -j DNAT --to-destination ${listen.ip}:${listen.port}`,
+      ],
+      [dnsChain]: dns ? [`-p udp -j DNAT --to-destination ${listen.dnsIp}:${listen.dnsPort}`] : [],
+    },
+    jumps: [
+      { from: "OUTPUT", to: chain, match: `-p tcp ${notRedsocks}`, at: "last" },
+      { from: "PREROUTING", to: chain, match: "-p tcp", at: "last" },
+      { from: "OUTPUT", to: dnsChain, match: `-p udp --dport 53 ${notRedsocks} ! -d 127.0.0.0/8`, at: "last" },
+      { from: "PREROUTING", to: dnsChain, match: "-p udp --dport 53", at: "last" },
+    ],
+  };
+}
+
+/** What redsocks is given: the settings, with the address at which we want it, and an unprivileged user to run as. */
+const runningCopy = (settings: ProxySettings): string =>
+  renderRedsocks(settings, listen)
+    .replace("log_info = on;", "log_info = off;")
+    .replace("redirector = iptables;", "redirector = iptables;\n\tuser = redsocks;\n\tgroup = redsocks;");
+
+const checkMs = 5_000;
+const startMs = 5_000;
+
+/**
+ * A redsocks of our own and the rules that lead into it, for a host whose operating system has no proxy. It is a child
+ * process and no unit of systemd's: this way it runs wherever the agent does, in a container and without systemd too, and
+ * in the agent's network namespace, which is where the rules are. It outlives the agent, as the containers do whose
+ * connections it carries; the next agent takes it over.
+ */
+export class OwnRedsocks implements Redirector {
+  readonly #folder: string;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #run: Run;
+  readonly #iptables: Iptables;
+  readonly #end = new AbortController();
+  #wanted: ProxySettings | undefined;
+  #watching: Promise<void> | undefined;
+  /** One change after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** `folder` holds the running copy and the process id. */
+  constructor(folder: string, { clock, log, run }: { clock: Clock; log: Log; run: Run }) {
+    this.#folder = folder;
+    this.#clock = clock;
+    this.#log = log;
+    this.#run = run;
+    this.#iptables = new Iptables(4, run);
+  }
+
+  async check(settings: ProxySettings): Promise<Objection | undefined> {
+    const said = await this.#try(runningCopy(settings));
+    if (said === undefined) return undefined;
+    if (settings.dns !== undefined && (await this.#try(runningCopy(withoutDns(settings)))) === undefined)
+      return { to: "dns", reason: `expected nothing, as the installed redsocks cannot forward DNS (${said})` };
+    return { to: "", reason: `redsocks does not take it: ${said}` };
+  }
+
+  /** What redsocks has against a file; undefined: nothing. */
+  async #try(text: string): Promise<string | undefined> {
+    const file = join(this.#folder, "redsocks.check");
+    await replaceFile(file, text, 0o600);
+    try {
+      const { code, stderr } = await this.#run("redsocks", ["-t", "-c", file]);
+      return code === 0
+        ? undefined
+        : stderr
+            .replace(/^file parsing error at line \d+: /, "")
+            .trim()
+            .split("\n", 1)[0];
+    } finally {
+      await rm(file, { force: true });
+    }
+  }
+
+  async use(settings: ProxySettings | undefined): Promise<void> {
+    const change = this.#turn.then(async () => {
+      this.#wanted = settings;
+      await (settings ? this.#on(settings) : this.#off());
+    });
+    this.#turn = change.catch(() => undefined);
+    await change;
+    this.#watching ??= this.#watch();
+  }
+
+  /** Ends the watch; redsocks and the rules go on. */
+  async stop(): Promise<void> {
+    this.#end.abort();
+    await this.#watching;
+    await this.#turn;
+  }
+
+  async #on(settings: ProxySettings): Promise<void> {
+    await mustRun(this.#run, "ip", ["address", "replace", `${listen.ip}/32`, "dev", "lo", "scope", "host"]);
+    await this.#ensureRunning(settings);
+    await this.#iptables.apply(redirection(await this.#addresses(settings.noProxy ?? []), settings.dns !== undefined));
+  }
+
+  async #off(): Promise<void> {
+    await this.#iptables.remove(redirection([], false));
+    await this.#kill();
+    await rm(this.#conf, { force: true });
+    // It may be gone already.
+    await this.#run("ip", ["address", "delete", `${listen.ip}/32`, "dev", "lo"]);
+  }
+
+  get #conf(): string {
+    return join(this.#folder, "redsocks.running");
+  }
+  get #pidFile(): string {
+    return join(this.#folder, "redsocks.pid");
+  }
+
+  async #ensureRunning(settings: ProxySettings): Promise<void> {
+    const text = runningCopy(settings);
+    if ((await this.#pid()) !== undefined && (await readIfThere(this.#conf)) === text) return;
+    await this.#kill();
+    await replaceFile(this.#conf, text, 0o600);
+    const child = spawn("redsocks", ["-c", this.#conf], {
+      detached: true,
+      stdio: ["ignore", "ignore", "inherit"],
+      env: environment,
+    });
+    const ended = new Promise<string>((resolve) => {
+      child.once("error", (error) => resolve(error.message));
+      child.once("exit", (code, signal) => resolve(`it ended with ${code ?? signal}`));
+    });
+    child.unref();
+    if (child.pid !== undefined) await replaceFile(this.#pidFile, `${child.pid}\n`);
+    const failure = await Promise.race([ended, this.#listens()]);
+    if (failure === undefined) return;
+    await this.#kill();
+    throw new Error(`Redsocks does not start: ${failure}`);
+  }
+
+  async #listens(): Promise<string | undefined> {
+    for (let waited = 0; waited < startMs; waited += 20) {
+      if (listening.test(await readFile("/proc/net/tcp", "utf8"))) return undefined;
+      await this.#clock.sleep(20);
+    }
+    return "it does not listen";
+  }
+
+  /** The process that an earlier call, or an earlier agent, has started, if it lives. */
+  async #pid(): Promise<number | undefined> {
+    const pid = Number(await readIfThere(this.#pidFile));
+    if (!Number.isInteger(pid) || pid <= 1) return undefined;
+    // The number may be another process's by now.
+    const words = (await readIfThere(`/proc/${pid}/cmdline`).catch(() => undefined))?.split("\0") ?? [];
+    return words[0] === "redsocks" && words.includes(this.#conf) ? pid : undefined;
+  }
+
+  async #kill(): Promise<void> {
+    const pid = await this.#pid();
+    if (pid !== undefined) process.kill(pid, "SIGTERM");
+    for (let waited = 0; (await this.#pid()) !== undefined; waited += 20) {
+      if (waited === 2_000 && pid !== undefined) process.kill(pid, "SIGKILL");
+      await this.#clock.sleep(20);
+    }
+    await rm(this.#pidFile, { force: true });
+  }
+
+  /** Starts redsocks again when it has ended: while the rules stand, nothing else leaves the device. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#end;
+    let said = "";
+    while (!signal.aborted) {
+      await this.#clock.sleep(checkMs, signal);
+      const turn = this.#turn.then(async () => {
+        if (signal.aborted || !this.#wanted || (await this.#pid()) !== undefined) return;
+        try {
+          await this.#on(this.#wanted);
+          this.#log.warn("Redsocks had ended, and was started again");
+          said = "";
+        } catch (error) {
+          if (String(error) !== said) this.#log.warn(`The proxy does not work: ${String(error)}`);
+          said = String(error);
+        }
+      });
+      this.#turn = turn;
+      await turn;
+    }
+  }
+
+  /** IPv4 addresses and subnets as they are, names by their addresses; redsocks speaks no IPv6. */
+  async #addresses(noProxy: readonly string[]): Promise<string[]> {
+    const found = await Promise.all(
+      noProxy.map(async (one) => {
+        if (isSubnet(one)) return [one];
+        if (one.includes(":")) return [];
+        try {
+          return (await lookup(one, { family: 4, all: true })).map(({ address }) => address);
+        } catch {
+          this.#log.warn(`noProxy: ${one} has no address, so it is not left out of the proxy`);
+          return [];
+        }
+      }),
+    );
+    return [...new Set(found.flat())];
+  }
+}
+
+const isSubnet = (text: string): boolean => {
+  const [address = "", bits = "32", ...more] = text.split("/");
+  return isIPv4(address) && /^\d{1,2}$/.test(bits) && Number(bits) <= 32 && more.length === 0;
+};
+
+const withoutDns = ({ dns: _, ...rest }: ProxySettings): ProxySettings => rest;

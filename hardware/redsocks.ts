@@ -1,0 +1,101 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Objection, Proxy, ProxyOutcome, ProxySettings } from "../core/ports/host.ts";
+import type { Log } from "../core/ports/log.ts";
+import { objectionTo, parseNoProxy, parseRedsocks, renderNoProxy, renderRedsocks } from "./redsocks-conf.ts";
+import { readIfThere, replaceFile } from "./replace-file.ts";
+
+/** What makes connections go through the proxy. */
+export interface Redirector {
+  /** What is wrong with these settings; undefined: nothing. */
+  check(settings: ProxySettings): Promise<Objection | undefined>;
+  /** Puts them into effect; undefined: no proxy. Throws when that is not possible. */
+  use(settings: ProxySettings | undefined): Promise<void>;
+}
+
+/** The proxy's settings in two files, and whoever acts on them. */
+export class Redsocks implements Proxy {
+  readonly #folder: string;
+  readonly #redirector: Redirector;
+  readonly #log: Log;
+
+  /** `folder`: `system-proxy` on the boot partition of balenaOS. */
+  constructor(folder: string, redirector: Redirector, log: Log) {
+    this.#folder = folder;
+    this.#redirector = redirector;
+    this.#log = log;
+  }
+
+  /** Puts into effect what an earlier run has left: rules and processes do not survive a reboot. */
+  async start(): Promise<void> {
+    const settings = await this.read();
+    if (!settings) return;
+    await mkdir(this.#folder, { recursive: true });
+    await this.#redirector
+      .use(settings)
+      .catch((error: unknown) => this.#log.warn(`The proxy does not work: ${String(error)}`));
+  }
+
+  async read(): Promise<ProxySettings | undefined> {
+    const { conf, noProxy } = await this.#files();
+    const settings = conf === undefined ? undefined : parseRedsocks(conf);
+    if (!settings) return undefined;
+    const direct = parseNoProxy(noProxy ?? "");
+    return { ...settings, ...(direct.length > 0 && { noProxy: direct }) };
+  }
+
+  async write(settings: ProxySettings | undefined): Promise<ProxyOutcome> {
+    await mkdir(this.#folder, { recursive: true });
+    const objection = settings && (objectionTo(settings) ?? (await this.#redirector.check(settings)));
+    if (objection) return { is: "refused", ...objection };
+    const before = { files: await this.#files(), settings: await this.read() };
+    try {
+      await this.#keep({ conf: settings && renderRedsocks(settings), noProxy: renderNoProxy(settings?.noProxy) });
+      await this.#redirector.use(settings);
+    } catch (error) {
+      await this.#keep(before.files);
+      await this.#redirector
+        .use(before.settings)
+        .catch((again: unknown) => this.#log.warn(`The old proxy does not work either: ${String(again)}`));
+      throw error;
+    }
+    return { is: "done" };
+  }
+
+  async #files(): Promise<Files> {
+    const [conf, noProxy] = await Promise.all([
+      readIfThere(this.#path("redsocks.conf")),
+      readIfThere(this.#path("no_proxy")),
+    ]);
+    return { conf, noProxy };
+  }
+
+  async #keep({ conf, noProxy }: Files): Promise<void> {
+    // In this order, what must not go through the proxy never does.
+    await keep(this.#path("no_proxy"), noProxy, 0o644);
+    await keep(this.#path("redsocks.conf"), conf, 0o600);
+  }
+
+  #path(name: string): string {
+    return join(this.#folder, name);
+  }
+}
+
+const keep = (file: string, text: string | undefined, mode: number): Promise<void> =>
+  text === undefined ? rm(file, { force: true }) : replaceFile(file, text, mode);
+
+interface Files {
+  readonly conf: string | undefined;
+  readonly noProxy: string | undefined;
+}
+
+/** balenaOS's own proxy: units that read the files when they are started, and rules that one of them makes. */
+export const osRedirector = (restart: (unit: string) => Promise<void>): Redirector => ({
+  // The operating system's redsocks is not ours to call; it forwards DNS.
+  check: () => Promise.resolve(undefined),
+  use: async () => {
+    // The older name, for the older releases.
+    await restart("balena-proxy-config.service").catch(() => restart("resin-proxy-config.service"));
+    await restart("redsocks.service");
+  },
+});

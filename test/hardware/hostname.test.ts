@@ -1,0 +1,44 @@
+import { mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { balenaHostname } from "../../hardware/hostname.ts";
+import { temporaryFolder } from "../node/temporary-folder.ts";
+
+async function balenaOs(configJson: string) {
+  const root = await temporaryFolder();
+  for (const folder of ["etc", "mnt/boot"]) await mkdir(join(root, folder), { recursive: true });
+  const file = join(root, "mnt/boot/config.json");
+  await writeFile(join(root, "etc/hostname"), "0123456\n");
+  await writeFile(file, configJson, { mode: 0o600 });
+  return { root, file, hostname: balenaHostname(file, root) };
+}
+
+describe("the name of a balenaOS machine", () => {
+  test("is asked for in config.json, where all else stays", async () => {
+    const { root, file, hostname } = await balenaOs(
+      '{"uuid":"0123456789abcdef","os":{"sshKeys":["a b"]},"hostname":"old"}',
+    );
+    await hostname.write("kitchen");
+    expect(JSON.parse(await readFile(file, "utf8"))).toEqual({
+      uuid: "0123456789abcdef",
+      os: { sshKeys: ["a b"] },
+      hostname: "kitchen",
+    });
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect(await readdir(join(root, "mnt/boot"))).toEqual(["config.json"]);
+  });
+
+  test("is what the machine goes by, until the OS has changed it", async () => {
+    const { root, hostname } = await balenaOs("{}");
+    await hostname.write("kitchen");
+    expect(await hostname.read()).toBe("0123456");
+    await writeFile(join(root, "etc/hostname"), "kitchen\n");
+    expect(await hostname.read()).toBe("kitchen");
+  });
+
+  test.each(["", "{", "null", "[]", '"x"'])("is not asked for in a config.json that is %j", async (text) => {
+    const { file, hostname } = await balenaOs(text);
+    await expect(hostname.write("kitchen")).rejects.toThrow();
+    expect(await readFile(file, "utf8")).toBe(text);
+  });
+});
