@@ -15,7 +15,7 @@ interface Parts {
   readonly ask: Cloud;
   readonly log: Log;
   readonly targets: Targets;
-  readonly metrics: Metrics | undefined;
+  readonly metrics: Metrics;
   readonly uuid: string;
   readonly status: () => DeviceStatus;
   /** Undefined before the first look. */
@@ -103,7 +103,7 @@ export class Reporter {
   async #measure(): Promise<void> {
     const { metrics, targets, clock, log } = this.#parts;
     this.#measuredAt = clock.now();
-    if (!metrics || !isOn(targets.cloudConfig(), "SUPERVISOR_HARDWARE_METRICS")) {
+    if (!isOn(targets.cloudConfig(), "SUPERVISOR_HARDWARE_METRICS")) {
       this.#metrics = {};
       return;
     }
