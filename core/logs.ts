@@ -15,7 +15,9 @@ export type LogLine =
     };
 
 /** A running container, and the service that its lines belong to. */
-export type LogSource = Pick<Container, "id" | "service" | "serviceId" | "startedAt">;
+export type LogSource = Pick<Container, "id" | "service" | "serviceId">;
+/** One that has ended; it may run again. */
+export type EndedSource = LogSource & Pick<Container, "startedAt">;
 
 /** Who keeps the lines for the cloud, which may not be there now. */
 export interface LogKeeper {
@@ -59,7 +61,7 @@ export class Logs {
   readonly #isLocalMode: () => boolean;
   readonly #keeper: LogKeeper | undefined;
   #running: readonly LogSource[] = [];
-  #ended: readonly LogSource[] = [];
+  #ended: readonly EndedSource[] = [];
   /** What has ended and was read to its end, each time that it ran. */
   readonly #readToEnd = new Set<string>();
   #readSince = 0;
@@ -86,7 +88,7 @@ export class Logs {
   }
 
   /** The containers that run now, and those that have run. */
-  setSources(running: readonly LogSource[], ended: readonly LogSource[] = []): void {
+  setSources(running: readonly LogSource[], ended: readonly EndedSource[] = []): void {
     this.#running = running;
     this.#ended = ended;
     this.#keeper?.retain(new Set([...running, ...ended].map(({ id }) => id)));
@@ -154,8 +156,9 @@ export class Logs {
       const written = kept.take(line);
       if (written) await written;
     }
-    if (signal.aborted || !this.#ended.some((one) => runOf(one) === runOf(source))) return;
-    this.#readToEnd.add(runOf(source));
+    const ended = this.#ended.find(({ id }) => id === source.id);
+    if (signal.aborted || !ended) return;
+    this.#readToEnd.add(runOf(ended));
     for (const run of this.#readToEnd) if (!this.#ended.some((one) => runOf(one) === run)) this.#readToEnd.delete(run);
   }
 
@@ -180,7 +183,7 @@ export class Logs {
 }
 
 /** A container, each time that it runs. */
-const runOf = ({ id, startedAt }: LogSource): string => `${id} ${startedAt}`;
+const runOf = ({ id, startedAt }: EndedSource): string => `${id} ${startedAt}`;
 
 class Reader {
   readonly stream: ReadableStream<Uint8Array>;

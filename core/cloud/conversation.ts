@@ -4,10 +4,11 @@ import type { CloudPorts, Ports } from "../ports/index.ts";
 import type { View } from "../reconcile/loop.ts";
 import type { Documents } from "../state/documents.ts";
 import type { Targets } from "../state/targets.ts";
+import { messageOf } from "./answers.ts";
 import { LogShipper } from "./log-shipper.ts";
 import { tellName } from "./name.ts";
 import { Poll } from "./poll.ts";
-import { Registration, messageOf, type Newcomer, type Provisioning } from "./registration.ts";
+import { Registration, type Newcomer, type Provisioning } from "./registration.ts";
 import type { DeviceStatus } from "./report.ts";
 import { Reporter } from "./reporter.ts";
 import { Tags } from "./tags.ts";
@@ -77,7 +78,7 @@ export class Conversation {
       initialName,
     });
     const wants = () => !targets.isLocalMode() && isOn(targets.cloudConfig(), "SUPERVISOR_LOG_CONTROL");
-    this.shipper = new LogShipper({ clock, ask, ring, log, uuid, wants });
+    this.shipper = new LogShipper({ clock, documents, ask, ring, log, uuid, wants });
     this.tags = new Tags({ clock, documents, log, ask, uuid, key: () => this.registration.key() });
   }
 

@@ -3,7 +3,9 @@ import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
 import type { LogPosition, LogRing } from "../ports/log-ring.ts";
+import type { Documents } from "../state/documents.ts";
 import type { ContainerLine } from "../ports/engine.ts";
+import { messageOf, setback, type Setback } from "./answers.ts";
 import {
   afterPosition,
   batchBody,
@@ -16,11 +18,11 @@ import {
   systemLine,
   type CloudLine,
 } from "./log-lines.ts";
-import { Alarm, setback, waitMs, type Setback } from "./pace.ts";
-import { messageOf } from "./registration.ts";
+import { Alarm, waitMs } from "./pace.ts";
 
 interface Parts {
   readonly clock: Clock;
+  readonly documents: Documents;
   readonly ask: Cloud;
   readonly ring: LogRing;
   readonly log: Log;
@@ -50,6 +52,10 @@ export class LogShipper implements LogKeeper {
   readonly #parts: Parts;
   readonly #alarm: Alarm;
   #positions = new Map<string, LogPosition>();
+  /** Nothing that was written before is sent. */
+  #since = 0;
+  /** Nor what was written while nobody wanted it. */
+  #unwantedUntil = 0;
   #buffer: string[] = [];
   #bufferedBytes = 0;
   #moved = new Map<string, LogPosition | undefined>();
@@ -65,7 +71,14 @@ export class LogShipper implements LogKeeper {
   }
 
   async load(): Promise<void> {
-    this.#positions = new Map(await this.#parts.ring.positions());
+    const { ring, documents, clock } = this.#parts;
+    this.#positions = new Map(await ring.positions());
+    const now = clock.now();
+    // What was written before an agent of ours was here, the original has sent.
+    const since = await documents.read("logs-since");
+    if (since === undefined) await documents.write({ "logs-since": now });
+    // A clock that was ahead then would have us send nothing until it is that time again.
+    this.#since = since !== undefined && since > now ? 0 : (since ?? now);
   }
 
   wants(): boolean {
@@ -76,7 +89,7 @@ export class LogShipper implements LogKeeper {
     const position = this.#positions.get(id);
     const isNew = afterPosition(position);
     return {
-      since: position?.timestamp ?? 0,
+      since: Math.max(position?.timestamp ?? this.#since, this.#unwantedUntil),
       take: (line) => {
         if (!isNew(line.timestamp)) return undefined;
         const moved = nextPosition(this.#positions.get(id), line.timestamp);
@@ -92,6 +105,7 @@ export class LogShipper implements LogKeeper {
   }
 
   retain(ids: ReadonlySet<string>): void {
+    if (!this.wants()) this.#unwantedUntil = this.#parts.clock.now();
     for (const id of [...this.#positions.keys()].filter((one) => !ids.has(one))) {
       this.#positions.delete(id);
       // Written down with the next lines: by itself it is not worth waking the disk.

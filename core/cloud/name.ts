@@ -2,8 +2,8 @@ import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
-import { isPassing, setback, waitMs, type Setback } from "./pace.ts";
-import { messageOf } from "./registration.ts";
+import { isPassing, messageOf, setback, type Setback } from "./answers.ts";
+import { waitMs } from "./pace.ts";
 
 interface Parts {
   readonly clock: Clock;

@@ -3,8 +3,8 @@ import type { Clock } from "../ports/clock.ts";
 import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
 import type { Logs } from "../logs.ts";
 import type { Targets } from "../state/targets.ts";
-import { Alarm, setback, waitMs, type Setback } from "./pace.ts";
-import { messageOf, parseJson } from "./registration.ts";
+import { messageOf, parseJson, setback, type Setback } from "./answers.ts";
+import { Alarm, waitMs } from "./pace.ts";
 
 /** What the cloud's answer to "what should this device be?" says. */
 export type Polled =

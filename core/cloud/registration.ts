@@ -3,7 +3,8 @@ import type { Clock } from "../ports/clock.ts";
 import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
-import { Alarm, setback, waitMs, type Setback } from "./pace.ts";
+import { messageOf, parseJson, setback, type Setback } from "./answers.ts";
+import { Alarm, waitMs } from "./pace.ts";
 
 /** What makes a machine a device of a fleet. */
 export interface Provisioning {
@@ -60,14 +61,6 @@ export const registrationBody = (
   ...(osVariant && { os_variant: osVariant }),
   ...(macAddress && { mac_address: macAddress }),
 });
-
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
 
 interface Parts {
   readonly documents: Documents;
@@ -206,5 +199,3 @@ export class Registration {
     this.#known.resolve(key);
   }
 }
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -5,9 +5,9 @@ import type { Metrics } from "../ports/host.ts";
 import type { Log } from "../ports/log.ts";
 import type { View } from "../reconcile/loop.ts";
 import type { Targets } from "../state/targets.ts";
+import { isPassing, messageOf, setback, type Setback } from "./answers.ts";
 import { judgeReport, stranger, toSend, type Answered } from "./difference.ts";
-import { Alarm, isPassing, setback, waitMs, type Setback } from "./pace.ts";
-import { messageOf } from "./registration.ts";
+import { Alarm, waitMs } from "./pace.ts";
 import { appsReport, metricsReport, statusReport, steadyMetrics, type DeviceStatus, type Report } from "./report.ts";
 
 interface Parts {
@@ -15,7 +15,7 @@ interface Parts {
   readonly ask: Cloud;
   readonly log: Log;
   readonly targets: Targets;
-  readonly metrics: Metrics | undefined;
+  readonly metrics: Metrics;
   readonly uuid: string;
   readonly status: () => DeviceStatus;
   /** Undefined before the first look. */
@@ -103,7 +103,7 @@ export class Reporter {
   async #measure(): Promise<void> {
     const { metrics, targets, clock, log } = this.#parts;
     this.#measuredAt = clock.now();
-    if (!metrics || !isOn(targets.cloudConfig(), "SUPERVISOR_HARDWARE_METRICS")) {
+    if (!isOn(targets.cloudConfig(), "SUPERVISOR_HARDWARE_METRICS")) {
       this.#metrics = {};
       return;
     }

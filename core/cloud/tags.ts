@@ -4,8 +4,8 @@ import type { Cloud, CloudRequest } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
 import { oneByOne } from "../state/one-by-one.ts";
-import { Alarm, isPassing, setback, waitMs, type Setback } from "./pace.ts";
-import { messageOf, parseJson } from "./registration.ts";
+import { isPassing, messageOf, parseJson, setback, type Setback } from "./answers.ts";
+import { Alarm, waitMs } from "./pace.ts";
 
 export interface Tag {
   readonly id: number;

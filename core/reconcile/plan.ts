@@ -12,8 +12,9 @@ export type Subject = number | "device";
 
 /** What may be done right now, all at once, to bring `current` closer to `target`. No work: on target. */
 export function plan(current: CurrentState, target: TargetState): Plan {
-  // A device of the original, or one whose store is lost, runs what its cloud or its developer will soon ask for again.
-  if (target.open) return new Map([["device", []]]);
+  // A device of the original, or one whose store is lost, runs what its cloud or its developer will soon ask for again,
+  // and its boot loader is set as they want it; but our own port is guarded from the first moment on.
+  if (target.open) return new Map([["device", planFirewall(current, target)]]);
   const appIds = new Set([
     ...target.apps.map((app) => app.appId),
     ...current.containers.map((container) => container.appId),

@@ -23,6 +23,8 @@ export interface DocumentShapes {
   /** The keys of tags that the cloud has not been told of yet. */
   readonly "unsent-tags": readonly string[];
   readonly "cloud-device": CloudDevice;
+  /** Since when log lines are kept for the cloud; milliseconds since the epoch. */
+  readonly "logs-since": number;
 }
 
 /** As whom a cloud knows this device. */
@@ -62,6 +64,7 @@ const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N
   tolerated: z.record(z.string(), z.array(z.object({ field: z.string(), from: z.json(), to: z.json() }))),
   tags: z.record(z.string(), z.string()),
   "unsent-tags": z.array(z.string()),
+  "logs-since": z.number(),
   "cloud-device": z.object({
     endpoint: z.string(),
     key: z.string(),

@@ -84,13 +84,15 @@ export class Targets {
     return parsed;
   }
 
-  /** The same for the cloud's. One that says the same as before is not written again. */
+  /** The same for the cloud's. One that says the same as before changes nothing. */
   async setCloud(body: object): Promise<Taken | Extract<ParsedTarget, { ok: false }>> {
     const parsed = parseCloudTarget(body, this.#facts, this.#uuid);
     if (!parsed.ok) return parsed;
     const isNew = JSON.stringify(body) !== JSON.stringify(this.#cloud?.body);
-    if (isNew) await this.#documents.write({ "cloud-target": body });
-    this.#cloud = { body, target: parsed.target };
+    if (isNew) {
+      await this.#documents.write({ "cloud-target": body });
+      this.#cloud = { body, target: parsed.target };
+    }
     return { ...parsed, isNew };
   }
 

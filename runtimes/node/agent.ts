@@ -153,13 +153,8 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
 
   const stop = async (): Promise<void> => {
     running?.stop();
-    await Promise.all([
-      supervisor.stop(),
-      listener.close(),
-      led?.stop(),
-      isMissing(found) ? undefined : found.stop(),
-      firewall?.stop(),
-    ]);
+    const proxy = isMissing(found) ? undefined : found;
+    await Promise.all([supervisor.stop(), listener.close(), led?.stop(), proxy?.stop(), firewall?.stop()]);
     bus?.close();
     store.close();
     ring?.close();

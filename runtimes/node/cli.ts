@@ -45,15 +45,15 @@ const print = (text: string) => void process.stdout.write(text);
 async function agent(args: readonly string[]): Promise<void> {
   const settings = readSettings(args, process.env);
   const { url, engine, supervisor, stop } = await startAgent(settings, consoleLog);
+  const end = () => void stop().then(() => process.exit(0));
+  process.once("SIGTERM", end);
+  process.once("SIGINT", end);
   const embedded = engine instanceof EmbeddedEngine;
   print(`Fairlead answers on ${url}
   engine   ${embedded ? "embedded, in memory: NOTHING REALLY RUNS" : engine.name}
   key      ${supervisor.targets.isLocalMode() ? "none is needed: the device is in local mode" : "needed; services get theirs as BALENA_SUPERVISOR_API_KEY"}
   try      curl ${url}/v2/state/status
 `);
-  const end = () => void stop().then(() => process.exit(0));
-  process.once("SIGTERM", end);
-  process.once("SIGINT", end);
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

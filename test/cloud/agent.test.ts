@@ -349,6 +349,21 @@ describe("reports", () => {
   });
 });
 
+test("an agent that starts anew tells what runs, although nothing has changed", async () => {
+  const { cloud, known } = await cloudWithDevice();
+  cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+  const first = await member(cloud, { key: "device-key" });
+  await until("it runs", () => statuses(known)[web] === "Running");
+  await first.settled();
+  await first.stop();
+  known.installs.clear();
+  const before = cloud.asked.length;
+  const second = await member(cloud, { key: "device-key", store: first.store, ports: { engine: first.engine } });
+  await until("it has its target again", () => cloud.asked.slice(before).some(({ method }) => method === "GET"));
+  await until("it is told", () => statuses(known)[web] === "Running");
+  expect(second.log.lines).toEqual([]);
+});
+
 describe("tags", () => {
   const tagsOf = async (device: { fetch: (request: Request) => Promise<Response> }, key: string): Promise<unknown> => {
     const answer = await device.fetch(new Request(`http://device/v2/device/tags?apikey=${key}`));

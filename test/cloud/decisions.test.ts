@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { nextPosition, afterPosition, batchBody, cut } from "../../core/cloud/log-lines.ts";
-import { retryAfterMs, waitMs } from "../../core/cloud/pace.ts";
+import { retryAfterMs } from "../../core/cloud/answers.ts";
+import { waitMs } from "../../core/cloud/pace.ts";
 import { intervalMs, judgePoll, nextPollMs } from "../../core/cloud/poll.ts";
 import { judgeRegistration, registrationBody } from "../../core/cloud/registration.ts";
 import { answeredBy } from "../../core/cloud/reporter.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MemoryLogRing } from "../../core/embedded/ports.ts";
 import type { FakeDevice } from "../support/fake-cloud.ts";
-import { cloudWithDevice, member, part, until, uuid, type Member } from "./fleet.ts";
+import { FastClock, cloudWithDevice, member, part, until, uuid, type Member } from "./fleet.ts";
 
 /** Log lines on their way to the cloud: in order, each once, whatever happens in between. */
 
@@ -17,7 +17,10 @@ async function running() {
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(7, web) } });
   const program = () => ({ lines: [] });
-  const start = (more: Parameters<typeof member>[1] = {}) => member(cloud, { key: "device-key", program, ...more });
+  // One for all, since an engine may outlive its agent.
+  const clock = new FastClock();
+  const start = (more: Parameters<typeof member>[1] = {}) =>
+    member(cloud, { key: "device-key", program, clock, ...more });
   const idOf = async (device: Member): Promise<string> => {
     let id = "";
     await until("it runs", async () => {
@@ -134,6 +137,37 @@ describe("log lines", () => {
     expect(known.logs).toEqual([]);
     expect((await device.ring.read({ lines: 1, bytes: 1 })).lines).toEqual([]);
     expect(cloud.asked.some(({ path }) => path.endsWith("/log-stream"))).toBe(false);
+  });
+
+  test("of before the agent's first start are not sent, nor those that were not wanted", async () => {
+    const { known, start, idOf } = await running();
+    const first = await start();
+    const id = await idOf(first);
+    first.engine.write(id, "sent by the first");
+    await until("it is there", () => written(known).length === 1);
+    await first.stop();
+
+    // An agent that knows nothing of the first one, as on a device of the original.
+    const second = await start({ ports: { engine: first.engine } });
+    await until("it has its target", () => second.supervisor.targets.hasCloud());
+    await second.settled();
+    first.engine.write(id, "wanted");
+    await until("it is there", () => written(known).length === 2);
+    const set = async (LOG_CONTROL: string) => {
+      known.target.config = { ...known.target.config, RESIN_SUPERVISOR_LOG_CONTROL: LOG_CONTROL };
+      second.supervisor.cloud?.update({ force: false });
+      const { targets } = second.supervisor;
+      await until("it knows", () => targets.cloudConfig()["SUPERVISOR_LOG_CONTROL"] === LOG_CONTROL);
+      await second.settled();
+    };
+    await set("false");
+    first.engine.write(id, "not wanted");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await second.supervisor.loop.look();
+    await set("true");
+    first.engine.write(id, "wanted again");
+    await until("it is there", () => written(known).includes("wanted again"));
+    expect(written(known)).toEqual(["sent by the first", "wanted", "wanted again"]);
   });
 
   test("are for the developer in local mode, and for the cloud again afterwards", async () => {

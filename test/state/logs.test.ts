@@ -35,7 +35,7 @@ async function world() {
       networks: { "1_default": endpoint },
     });
     await engine.startContainer(id);
-    return { id, service, serviceId, startedAt: clock.now() };
+    return { id, service, serviceId };
   };
   const one = await run("one", 1);
   const two = await run("two", 2);
