@@ -43,7 +43,8 @@ function cpuTimes() {
 
 /** What the kernel would give back when asked does not count as used. Source: proc_meminfo(5). */
 async function measureMemory(hostRoot: string) {
-  const text = await readFile(join(hostRoot, "proc/meminfo"), "utf8");
+  // The kernel's memory is that of all namespaces: where the host's /proc is not to be seen, ours says the same.
+  const text = (await readText(join(hostRoot, "proc/meminfo"))) ?? (await readFile("/proc/meminfo", "utf8"));
   const kilobytes = (name: string) => Number(new RegExp(`^${name}: +(\\d+) kB$`, "m").exec(text)?.[1] ?? 0);
   const total = kilobytes("MemTotal");
   const free = ["MemFree", "Buffers", "Cached", "SReclaimable"].map(kilobytes).reduce((sum, one) => sum + one, 0);

@@ -146,9 +146,11 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
   const { fetch: answer, targets, cloud } = supervisor;
   void cloud?.registration.known().then((key) => {
     const isWanted = () => isOn(targets.current().config, "SUPERVISOR_VPN_CONTROL");
+    // Whatever the cloud wanted to tell meanwhile, it could not.
+    const opened = () => cloud.update({ force: false });
     const { uuid } = supervisor.identity;
     if (apiEndpoint && !stopped)
-      running = startTunnel({ url: apiEndpoint, uuid, key, fetch: answer, clock, log, isWanted });
+      running = startTunnel({ url: apiEndpoint, uuid, key, fetch: answer, clock, log, isWanted, opened });
   });
 
   const stop = async (): Promise<void> => {

@@ -17,6 +17,8 @@ export interface TunnelOptions {
   readonly log: Log;
   /** Whether there is to be a connection at all, as it may change at any time; absent: always. */
   readonly isWanted?: () => boolean;
+  /** Called each time that a connection is up. */
+  readonly opened?: () => void;
   /** The longest time of the cloud's silence is twice that. */
   readonly pingMs?: number;
 }
@@ -56,6 +58,7 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
         state = { is: "connected", since: clock.now() };
         told = undefined;
         log.info(`Connected to the cloud at ${address.host}`);
+        options.opened?.();
       });
       state = { is: "disconnected", error: end.reason };
       if (stop.signal.aborted) return;

@@ -36,7 +36,7 @@ export function owner(cloud: Cloud, folder: string) {
     release: async (fleet: string, commit: string, images: Readonly<Record<string, string>>): Promise<void> => {
       const file = join(folder, `${commit}.yml`);
       const services = Object.entries(images).map(([name, image]) => `  ${name}:\n    image: ${image}\n`);
-      writeFileSync(file, `services:\n${services.join("")}`);
+      writeFileSync(file, services.length > 0 ? `services:\n${services.join("")}` : "services: {}\n");
       await type(z.unknown(), "release", fleet, file, "--commit", commit);
     },
     devices: () => type(z.array(Shown), "devices"),
