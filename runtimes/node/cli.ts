@@ -49,10 +49,11 @@ async function agent(args: readonly string[]): Promise<void> {
   process.once("SIGTERM", end);
   process.once("SIGINT", end);
   const embedded = engine instanceof EmbeddedEngine;
+  const open = supervisor.targets.isLocalMode();
   print(`Fairlead answers on ${url}
   engine   ${embedded ? "embedded, in memory: NOTHING REALLY RUNS" : engine.name}
-  key      ${supervisor.targets.isLocalMode() ? "none is needed: the device is in local mode" : "needed; services get theirs as BALENA_SUPERVISOR_API_KEY"}
-  try      curl ${url}/v2/state/status
+  key      ${open ? "none is needed: the device is in local mode" : "needed; services get theirs as BALENA_SUPERVISOR_API_KEY"}
+  try      curl ${url}${open ? "/v2/state/status" : "/ping"}
 `);
 }
 
