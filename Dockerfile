@@ -7,8 +7,8 @@
 # The network of the host, since services reach the API on the gateway of theirs; the host's root folder, since the update
 # locks of the services are there, and the system bus, the journal and the LED. NET_ADMIN is for the firewall and the
 # proxy, which also need programs that are not in this image: RUN apt-get update && apt-get install -y iptables iproute2
-# redsocks. Without them the agent says so, and does the rest. `docker exec fairlead node /opt/fairlead/cli.js doctor`
-# tells what it has found.
+# redsocks. Without them the agent says so, and does the rest. `docker exec fairlead /opt/fairlead/cli.js doctor` tells
+# what it has found.
 ARG NODE_IMAGE=node:24-slim
 FROM ${NODE_IMAGE}
 COPY dist /opt/fairlead

@@ -56,14 +56,15 @@ const agent = await startAgent(settings, quiet);
 const { identity, keys, loop, targets } = agent.supervisor;
 const { uuid } = identity;
 
-const service = (id: number) => ({
-  id,
-  image_id: id,
+// One service: the specification's v1 examples are for applications of one.
+const web = {
+  id: 1,
+  image_id: 1,
   image: "alpine:3",
   environment: {},
   labels: {},
   composition: { command: ["sleep", "infinity"] },
-});
+};
 const sample = await targets.setCloud({
   [uuid]: {
     name: "demo",
@@ -74,7 +75,7 @@ const sample = await targets.setCloud({
         name: "demo",
         is_host: false,
         class: "fleet",
-        releases: { c1: { id: 1, services: { web: service(1), camera: service(2) } } },
+        releases: { c1: { id: 1, services: { web } } },
       },
     },
   },

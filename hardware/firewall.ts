@@ -77,6 +77,7 @@ export class IptablesFirewall implements Firewall {
   readonly #families: readonly (readonly [4 | 6, Iptables])[];
   #policy: FirewallPolicy | undefined;
   #guarded = 0;
+  #setting: Promise<void> = Promise.resolve();
 
   constructor(options: FirewallOptions) {
     this.#options = options;
@@ -93,7 +94,11 @@ export class IptablesFirewall implements Firewall {
     return this.#guarded === this.#options.apiPort() ? this.#policy : undefined;
   }
 
-  async set(policy: FirewallPolicy): Promise<void> {
+  set(policy: FirewallPolicy): Promise<void> {
+    return (this.#setting = this.#set(policy));
+  }
+
+  async #set(policy: FirewallPolicy): Promise<void> {
     const port = this.#options.apiPort();
     for (const [family, tables] of this.#families) await tables.apply(this.#rules(family, policy, port));
     this.#policy = policy;
@@ -102,6 +107,7 @@ export class IptablesFirewall implements Firewall {
 
   /** When the agent ends: what closes the host stays, what only guards the API goes with it. */
   async stop(): Promise<void> {
+    await this.#setting.catch(() => undefined);
     if (!this.#policy || this.#policy.closed) return;
     for (const [family, tables] of this.#families)
       await tables.remove(this.#rules(family, this.#policy, this.#guarded));

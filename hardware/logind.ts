@@ -25,6 +25,8 @@ const breadcrumbs = ["rollback-health-breadcrumb", "rollback-altboot-breadcrumb"
 /** Where the original keeps this note, too; `/tmp` need not be empty after a boot. */
 const rebootNote = "tmp/balena-supervisor/reboot-after-apply";
 
+const bootIdFile = "proc/sys/kernel/random/boot_id";
+
 /** Whether logind would let us reboot, in words; throws when it would not. */
 export async function canReboot(bus: Bus): Promise<string> {
   const answer = String(await bus.call({ ...manager, member: "CanReboot" }));
@@ -47,7 +49,10 @@ export function logind(bus: Bus, hostRoot: string, clock: Clock): Power {
       await bus.call({ ...manager, member: "ScheduleShutdown" }, "st", kinds[how], at);
     },
 
-    rebootRequired: async () => (await read(note)) === (await bootId()),
+    async rebootRequired() {
+      const noted = await read(note);
+      return noted !== undefined && noted === (await bootId());
+    },
     async requireReboot() {
       await mkdir(dirname(note), { recursive: true });
       await writeFile(note, await bootId());
@@ -55,8 +60,9 @@ export function logind(bus: Bus, hostRoot: string, clock: Clock): Power {
   };
 
   // Not the time of the boot: a machine without a clock of its own learns late what time it is.
-  function bootId(): Promise<string> {
-    return readFile(join(hostRoot, "proc/sys/kernel/random/boot_id"), "utf8");
+  async function bootId(): Promise<string> {
+    // The kernel is the same where the host's root is mounted without its /proc.
+    return (await read(join(hostRoot, bootIdFile))) ?? readFile(`/${bootIdFile}`, "utf8");
   }
 }
 

@@ -40,7 +40,7 @@ const dnsChain = "FAIRLEAD-PROXY-DNS";
 const notRedsocks = "-m owner ! --uid-owner redsocks";
 
 /** The rules that lead connections into redsocks; `direct` are the addresses and subnets that stay outside. */
-export function redirection(direct: readonly string[], dns: boolean): Ruleset {
+function redirection(direct: readonly string[], dns: boolean): Ruleset {
   return {
     table: "nat",
     chains: {
@@ -62,7 +62,7 @@ export function redirection(direct: readonly string[], dns: boolean): Ruleset {
 }
 
 /** What redsocks is given: the settings, with the address at which we want it, and an unprivileged user to run as. */
-export const runningCopy = (settings: ProxySettings): string =>
+const runningCopy = (settings: ProxySettings): string =>
   renderRedsocks(settings, listen)
     .replace("log_info = on;", "log_info = off;")
     .replace("redirector = iptables;", "redirector = iptables;\n\tuser = redsocks;\n\tgroup = redsocks;");

@@ -4,7 +4,7 @@ import { planApplication } from "./plan-application.ts";
 import { planBootConfig } from "./plan-boot-config.ts";
 import { planFirewall } from "./plan-firewall.ts";
 import { planGateway, planReboot, planUnusedImages } from "./plan-device.ts";
-import { isWork, type Step } from "./step.ts";
+import type { Step } from "./step.ts";
 
 /** Steps by whom they belong to: an application (by id), which waits for no other, or the device as a whole. */
 export type Plan = ReadonlyMap<Subject, readonly Step[]>;
@@ -43,5 +43,3 @@ export function plan(current: CurrentState, target: TargetState): Plan {
 
 /** Whether nothing is left to do; waiting counts as not settled. */
 export const isSettled = (steps: readonly Step[] | undefined): boolean => steps === undefined || steps.length === 0;
-
-export const workOf = (steps: readonly Step[]) => steps.filter(isWork);

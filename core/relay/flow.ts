@@ -184,7 +184,7 @@ export function readGathered(reader: Reader, tick: () => Promise<void>): Read {
   };
 }
 
-function joined(parts: readonly Bytes[], size: number): Bytes {
+export function joined(parts: readonly Bytes[], size: number): Bytes {
   if (parts.length === 1 && parts[0]) return parts[0];
   const all = new Uint8Array(size);
   let at = 0;

@@ -22,7 +22,7 @@ export function findBootConfig(hostRoot: string, file: string | undefined): Boot
 }
 
 /** The Raspberry Pi's. */
-export const configTxt = (file: string): BootConfig => ({
+const configTxt = (file: string): BootConfig => ({
   prefix: "HOST_CONFIG_",
   forbidden: forbiddenKeys,
   read: async () => parseConfigTxt(await readFile(file, "utf8")).settings,

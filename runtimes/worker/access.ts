@@ -64,10 +64,11 @@ export async function holderOf(key: string, env: Env, nowMs: number): Promise<Ca
 }
 
 /** `Authorization: Bearer`, else `?apikey=` in exactly this spelling: as the public cloud reads it. */
-export function bearerOf(request: Request): string | undefined {
-  const header = /^bearer +(.*\S) *$/i.exec(request.headers.get("authorization") ?? "")?.[1];
-  return header ?? (new URL(request.url).searchParams.get("apikey") || undefined);
-}
+export const bearerOf = (request: Request): string | undefined =>
+  keyInHeader(request) ?? (new URL(request.url).searchParams.get("apikey") || undefined);
+
+export const keyInHeader = ({ headers }: Request): string | undefined =>
+  /^bearer +(.*\S) *$/i.exec(headers.get("authorization") ?? "")?.[1];
 
 /** Those that we make are 64 digits; one that a device brings along is of at least 32 letters and digits. */
 export const looksLikeDeviceKey = (key: string): boolean => /^\w{32,128}$/.test(key) && !key.startsWith(tokenPrefix);

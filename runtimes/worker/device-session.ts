@@ -1,8 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
 import * as z from "zod";
 import { Caller as Link, type Outcome, type Outgoing } from "../../core/relay/caller.ts";
+import { joined } from "../../core/relay/flow.ts";
 import { noBytes, ProtocolError, type Bytes, type Method, type RequestHead } from "../../core/relay/frame.ts";
-import { coversFleet, digestOf, type Caller } from "./access.ts";
+import { coversFleet, digestOf, keyInHeader, type Caller } from "./access.ts";
 import type { Env } from "./env.ts";
 
 /** Who a device is, as its session must know it; the directory tells. */
@@ -200,7 +201,7 @@ export class DeviceSession extends DurableObject<Env> {
   }
 
   async #accept(request: Request): Promise<Response> {
-    const key = /^bearer +(\S+) *$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+    const key = keyInHeader(request);
     const digest = key === undefined ? undefined : await digestOf(key);
     const expected = this.#enrolled?.keyDigest;
     if (digest === undefined || expected === undefined || !sameDigest(digest, expected))
@@ -269,7 +270,8 @@ export const offline = "No online device(s) found";
 /** The reason of our own abort, to be told from the caller's. */
 const timedOut = "timeout";
 
-const isRead = (method: Method): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS";
+/** What only reads cannot have acted. */
+export const isRead = (method: Method): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS";
 
 const hasNoBody = (status: number): boolean => status === 204 || status === 205 || status === 304;
 
@@ -361,13 +363,7 @@ async function readWhole(body: Outgoing["body"], method: Method): Promise<Bytes 
       mayHaveActed: !isRead(method),
     };
   }
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joined(parts, size);
 }
 
 const sinceOf = (socket: WebSocket): number => Attachment.parse(socket.deserializeAttachment()).since;

@@ -1,6 +1,6 @@
 import type { Method } from "../../core/relay/frame.ts";
 import type { Caller } from "./access.ts";
-import { offline, type CallFailure, type PlainRequest, type PlainResponse } from "./device-session.ts";
+import { isRead, offline, type CallFailure, type PlainRequest, type PlainResponse } from "./device-session.ts";
 import type { Env } from "./env.ts";
 
 export interface Target {
@@ -67,7 +67,7 @@ async function askOne(
   } catch (error) {
     // The session itself has failed, as at a deployment; or the platform lets us ask no more of them.
     const reason = error instanceof Error ? error.message : String(error);
-    const mayHaveActed = request.method !== "GET" && request.method !== "HEAD" && !/subrequests/i.test(reason);
+    const mayHaveActed = !isRead(request.method) && !/subrequests/i.test(reason);
     return { is: "failed", status: 502, error: `The device's session has failed: ${reason}`, mayHaveActed };
   }
 }
@@ -76,7 +76,7 @@ const tooMuch = (method: Method): CallFailure => ({
   is: "failed",
   status: 502,
   error: "The answers together are too large: ask this device alone",
-  mayHaveActed: method !== "GET" && method !== "HEAD",
+  mayHaveActed: !isRead(method),
 });
 
 const isOffline = ({ statusCode, body }: Entry): boolean => statusCode === 404 && body === offline;

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { noBytes, type RequestHead } from "../../core/relay/frame.ts";
-import { callerOf, looksLikeDeviceKey, type Caller } from "./access.ts";
-import { offline, sessionHeaders, wrongKey } from "./device-session.ts";
+import { callerOf, keyInHeader, looksLikeDeviceKey, type Caller } from "./access.ts";
+import { isRead, offline, sessionHeaders, wrongKey } from "./device-session.ts";
 import { directoryOf, type Env } from "./env.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
 
@@ -71,10 +71,10 @@ export async function supervisorProxy(request: Request, env: Env): Promise<Respo
       `App ${asked.appId} has more than the ${mostDevices} devices that one request can reach: ask each by uuid`,
     );
 
-  const body = asked.data && !isRead(asked) ? JSON.stringify(asked.data) : undefined;
+  const body = asked.data && !isRead(asked.method) ? JSON.stringify(asked.data) : undefined;
   const head: RequestHead = {
     method: asked.method,
-    path: path + queryOf(url, isRead(asked) ? asked.data : undefined),
+    path: path + queryOf(url, isRead(asked.method) ? asked.data : undefined),
     headers: [
       ...(body === undefined ? [] : [["content-type", "application/json"] as [string, string]]),
       ...forwarded.flatMap((name): [string, string][] => {
@@ -108,7 +108,7 @@ export async function tunnel(request: Request, env: Env): Promise<Response> {
   if (request.headers.get("upgrade") !== "websocket")
     return Response.json("Expected the WebSocket of a device", { status: 426 });
   if (!isUuid(uuid)) return refuse("Expected a uuid of 32 or 62 lower case hex digits");
-  const key = /^bearer +(\S+) *$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+  const key = keyInHeader(request);
   if (key === undefined || !looksLikeDeviceKey(key)) return Response.json(wrongKey, { status: 401 });
   return env.DEVICES.getByName(uuid).fetch(request);
 }
@@ -166,8 +166,6 @@ function parse(text: string): Asked | string {
 }
 
 const refuse = (message: string): Response => Response.json(message, { status: 400 });
-
-const isRead = ({ method }: Asked): boolean => method === "GET" || method === "HEAD";
 
 /** Headers of the caller that the device sees; never keys or cookies. */
 const forwarded = ["accept", "if-none-match"];

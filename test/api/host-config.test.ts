@@ -169,6 +169,17 @@ describe("PATCH /v1/device/host-config", () => {
     expect(device.proxy.settings).toBeUndefined();
   });
 
+  test.each([
+    ["dns", "network.proxy.dns: expected nothing"],
+    ["", "network.proxy: expected nothing"],
+  ])("that the host refuses for %j says so, and leaves the name", async (to, sentence) => {
+    const write = () => Promise.resolve({ is: "refused" as const, to, reason: "expected nothing" });
+    const device = await testDevice({ ports: { proxy: { read: () => Promise.resolve(proxy), write } } });
+    const answer = await device.patch(path, { network: { proxy: { dns: true }, hostname: "gateway" } });
+    expect(seen(answer)).toEqual(text(400, `Could not parse host config input to a valid format:\n${sentence}`));
+    expect(device.hostname.name).toBe("device");
+  });
+
   test("writes nothing while a service holds its lock", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });

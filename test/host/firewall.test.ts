@@ -134,7 +134,10 @@ describe.skipIf(noNamespaces !== undefined)(`a firewall ${noNamespaces ?? ""}`, 
     await first.end("SIGKILL");
     expect([await rules("iptables"), await rules("ip6tables")]).toEqual(once);
     rmSync(folder, { recursive: true });
+    for (const tables of ["iptables", "ip6tables"])
+      await device.must(tables, ..."-A BALENA-FIREWALL -p tcp --dport 7 -j DROP".split(" "));
     const second = await start(["managed", "--listen", "::"]);
+    await until(async () => !/dport 7 /.test((await rules("iptables")) + (await rules("ip6tables"))));
     expect([await rules("iptables"), await rules("ip6tables")]).toEqual(once);
     for (const [n, text] of once.entries()) {
       const others = text.split("\n").filter((line) => !line.includes("BALENA-FIREWALL"));

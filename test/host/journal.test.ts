@@ -171,8 +171,8 @@ describe.skipIf(noHost)("POST /v2/journal-logs on a real journal", () => {
       await new Promise((resolve) => setTimeout(resolve, 300));
       return looks.at(-1) === written();
     });
-    // All of it is more than 10 MB.
-    expect(written()).toBeLessThan(5_000_000);
+    // The kernel itself keeps some megabytes for a connection; all of it is more than 14.
+    expect(written()).toBeLessThan(10_000_000);
     reader.abort();
     await wait("journalctl to end", async () => running(unfiltered).length === 0);
   });

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
 import { createTestHarness } from "wrangler";
+import "./offline.ts";
 
 export const adminSecret = "the secret of the tests";
 
@@ -22,15 +23,6 @@ export interface Cloud {
   readonly make: <T>(shape: { parse: (value: unknown) => T }, path: string, body?: unknown) => Promise<T>;
   readonly worker: ReturnType<typeof createTestHarness>;
 }
-
-// Nothing that runs here needs the network.
-Object.assign(process.env, {
-  WRANGLER_SEND_METRICS: "false",
-  WRANGLER_HIDE_BANNER: "true",
-  CLOUDFLARE_CF_FETCH_ENABLED: "false",
-  CI: "1",
-  WRANGLER_LOG: "warn",
-});
 
 /** The Worker as it is deployed, in a real workerd that lives as long as the test file. */
 export function startCloud(): Cloud {

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, onTestFinished } from "vitest";
 import { createTestHarness } from "wrangler";
+import "./offline.ts";
 import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/device.ts";
 import { MemoryLog } from "../../core/embedded/ports.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
@@ -22,15 +23,6 @@ export interface RelayCloud {
   /** As at a deployment: every session's life ends, and so does every socket. */
   readonly deploy: () => Promise<void>;
 }
-
-// Nothing that runs here needs the network.
-Object.assign(process.env, {
-  WRANGLER_SEND_METRICS: "false",
-  WRANGLER_HIDE_BANNER: "true",
-  CLOUDFLARE_CF_FETCH_ENABLED: "false",
-  CI: "1",
-  WRANGLER_LOG: "warn",
-});
 
 /** Lives as long as the test file. */
 export function startRelay(): RelayCloud {
@@ -121,7 +113,7 @@ export async function dial(
 }
 
 export async function connected(tunnel: RunningTunnel): Promise<void> {
-  for (const end = Date.now() + 10_000; tunnel.state().is !== "connected";) {
+  for (const end = Date.now() + 60_000; tunnel.state().is !== "connected";) {
     if (Date.now() > end) throw new Error(`Not connected: ${JSON.stringify(tunnel.state())}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
