@@ -16,7 +16,8 @@ test("npm run demo: every line that it prints to be tried works, and nothing sta
     env: { ...process.env, TMPDIR: folder },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  onTestFinished(() => void demo.kill("SIGKILL"));
+  // Not SIGKILL, which would leave its workerd behind.
+  onTestFinished(() => void demo.kill("SIGTERM"));
   const ended = once(demo, "exit");
   let said = "";
   demo.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
