@@ -27,10 +27,19 @@ export const fleetCommands: readonly Command[] = [
   {
     usage: "releases <fleet>",
     hint: "its releases, the newest first",
-    run: async ({ words: [fleet = ""], call, show }) => {
+    run: async ({ words: [fleet = ""], options, call, show }) => {
       const { id } = await findFleet(call, fleet);
       const all = expectStatus(await call(api.releases, { params: { fleetId: id } }), 200);
-      show(all.map((one) => ({ ...one, services: one.services.join(",") })));
+      if (options["json"]) return show(all);
+      show(
+        all.map(({ commit, services, target, devices, createdAt }) => ({
+          commit,
+          services: services.join(","),
+          target: target ? "yes" : "no",
+          "runs on": devices,
+          made: shortTime(createdAt),
+        })),
+      );
     },
   },
   {
@@ -143,8 +152,11 @@ const toRow = ({ name, uuid, connected, release, target, pinned, updateStatus, p
   runs: release === null ? "-" : release.slice(0, 12),
   "should run": target === null ? "-" : `${target.slice(0, 12)}${pinned ? " (pinned)" : ""}`,
   state: progress === null ? (updateStatus ?? "-") : `${updateStatus ?? "downloading"} ${progress} %`,
-  heard: heardAt === null ? "never" : heardAt.slice(0, 19).replace("T", " "),
+  heard: heardAt === null ? "never" : shortTime(heardAt),
 });
+
+/** To the second, in UTC. */
+const shortTime = (iso: string): string => iso.slice(0, 19).replace("T", " ");
 
 async function findDevice(call: Context["call"], wanted: string): Promise<api.Device> {
   if (/^([0-9a-f]{32}|[0-9a-f]{62})$/.test(wanted))

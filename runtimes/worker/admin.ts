@@ -207,15 +207,24 @@ const changeDevice = route(api.changeDevice, async ({ params: { uuid }, body, ca
     release === undefined || release === "latest" ? null : releaseIdOf(db, fleetId ?? before.fleetId, release);
   if (releaseId === undefined) return noRelease;
   if (name !== undefined) db.run("UPDATE devices SET name = ? WHERE uuid = ?", name, uuid);
-  if (fleetId !== undefined) db.run("UPDATE devices SET fleet_id = ? WHERE uuid = ?", fleetId, uuid);
-  // A release of the old fleet is none of the new one's.
-  if (release !== undefined || isMoved)
-    db.run("UPDATE devices SET pinned_release_id = ? WHERE uuid = ?", releaseId, uuid);
+  if (isMoved) leaveFleet(desk, before.id, fleetId);
+  if (release !== undefined) db.run("UPDATE devices SET pinned_release_id = ? WHERE uuid = ?", releaseId, uuid);
   if (isMoved) await tell([uuid]);
   nudge([uuid]);
   const changed = findDevice(desk, caller, uuid);
   return changed ? reply(200, await withConnection(desk, changed)) : noDevice;
 });
+
+/** Releases and images of the old fleet are none of the new one's, and may be deleted with it. */
+function leaveFleet({ db }: Desk, deviceId: number, fleetId: number): void {
+  db.transaction(() => {
+    db.run(
+      "UPDATE devices SET fleet_id = ?, pinned_release_id = NULL, running_release_id = NULL WHERE id = ?",
+      ...[fleetId, deviceId],
+    );
+    db.run("DELETE FROM installs WHERE device_id = ?", deviceId);
+  });
+}
 
 const deleteDevice = route(api.deleteDevice, async ({ params: { uuid }, caller }, desk) => {
   if (!findDevice(desk, caller, uuid)) return noDevice;

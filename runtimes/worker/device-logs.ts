@@ -92,12 +92,9 @@ export class DeviceLogs extends DurableObject<Env> {
     const url = new URL(request.url);
     if (request.method === "GET" && url.pathname.endsWith("/logs")) return this.#read(url, asker);
     if (request.method !== "POST") return Response.json("Expected GET or POST", { status: 405 });
-    const isBatch = url.pathname.endsWith("/logs");
-    if (isBatch && this.#isTooFast())
-      return Response.json("Too Many Requests", { status: 429, headers: { "retry-after": "10" } });
     if (asker.is !== "key") return Response.json({ error: "API key required" }, { status: 401 });
     if (asker.digest !== this.#enrolled?.keyDigest) return new Response(null, { status: 401 });
-    return isBatch ? this.#takeBatch(request) : this.#takeStream(request);
+    return url.pathname.endsWith("/logs") ? this.#takeBatch(request) : this.#takeStream(request);
   }
 
   #open(): void {
@@ -122,6 +119,7 @@ export class DeviceLogs extends DurableObject<Env> {
   }
 
   async #takeBatch(request: Request): Promise<Response> {
+    if (this.#isTooFast()) return Response.json("Too Many Requests", { status: 429, headers: { "retry-after": "10" } });
     const sent = await readBody(request);
     if (!sent.ok) return Response.json(sent.message, { status: sent.status });
     if (!Array.isArray(sent.value)) return Response.json("Expected a list of log lines", { status: 400 });

@@ -1,4 +1,4 @@
-import { bearerOf, digestOf, holderOf, secretFault } from "./access.ts";
+import { bearerOf, digestOf, holderOf, looksLikeDeviceKey, secretFault } from "./access.ts";
 import type { Asker } from "./desk.ts";
 import { askerHeader, directoryOf, type Env } from "./env.ts";
 import { refuse } from "./http.ts";
@@ -19,9 +19,12 @@ export default {
       if (pathname.startsWith("/tunnel/")) return await tunnel(request, env);
       if (pathname === "/ping") return new Response("OK");
       if (pathname === "/openapi.json") return Response.json(openApi);
+      const asker = await askerOf(request, env);
       const [, uuid] = /^\/device\/v2\/([^/]+)\/log(?:s|-stream)$/.exec(pathname) ?? [];
-      const asked = await withAsker(request, env);
-      return await (uuid !== undefined && isUuid(uuid) ? env.LOGS.getByName(uuid) : directoryOf(env)).fetch(asked);
+      if (uuid === undefined || !isUuid(uuid)) return await directoryOf(env).fetch(withAsker(request, asker));
+      // Nobody wakes an object.
+      if (asker.is === "nobody") return nobodysLogs(request.method);
+      return await env.LOGS.getByName(uuid).fetch(withAsker(request, asker));
     } catch (error) {
       // Its message may name what the caller has no business to know.
       console.error(`${request.method} ${pathname} failed: ${error instanceof Error ? error.stack : String(error)}`);
@@ -31,8 +34,7 @@ export default {
 } satisfies ExportedHandler<Env>;
 
 /** For the objects behind us: they learn who asks, and never see a key. */
-async function withAsker(request: Request, env: Env): Promise<Request> {
-  const asker = await askerOf(request, env);
+function withAsker(request: Request, asker: Asker): Request {
   const url = new URL(request.url);
   url.searchParams.delete("apikey");
   const headers = new Headers(request.headers);
@@ -45,5 +47,12 @@ async function askerOf(request: Request, env: Env): Promise<Asker> {
   const key = bearerOf(request);
   if (key === undefined) return { is: "nobody" };
   const caller = await holderOf(key, env, Date.now());
-  return caller ? { is: "person", caller } : { is: "key", digest: await digestOf(key) };
+  if (caller) return { is: "person", caller };
+  return looksLikeDeviceKey(key) ? { is: "key", digest: await digestOf(key) } : { is: "nobody" };
 }
+
+/** Recorded: without a key, reading is refused in silence, and writing in words. */
+const nobodysLogs = (method: string): Response =>
+  method === "GET"
+    ? new Response(null, { status: 401 })
+    : Response.json({ error: "API key required" }, { status: 401 });

@@ -258,6 +258,24 @@ test("a report is in the listings: the release that runs, how far an update is, 
   expect(listed).toMatchObject({ commit: "one", devices: 1 });
 });
 
+test("a device that has moved leaves nothing in its old fleet, which can be deleted", async () => {
+  const [from, to] = [await newFleet(cloud, "left behind"), await newFleet(cloud, "gone to")];
+  const device = await newDevice(cloud, from);
+  await release(from, web("web:1"), "old");
+  const releases = { old: { services: { web: { image: "web:1", status: "Running" } } } };
+  const apps = { [from.uuid]: { release_uuid: "old", releases } };
+  await report(device, { apps });
+  await cloud.ask("POST", `/admin/v1/devices/${device.uuid}/variables`, { variables: { A: "1" }, service: "web" });
+  expect((await change(`devices/${device.uuid}`, { fleetId: to.id })).json).toMatchObject({
+    release: null,
+    target: null,
+  });
+  // Until it has its new target, it tells of the old one.
+  expect((await report(device, { status: "Idle", apps })).status).toBe(200);
+  expect((await cloud.ask("DELETE", `/admin/v1/fleets/${from.id}`)).status).toBe(204);
+  expect(await cloud.get(z.array(Variable), `/admin/v1/devices/${device.uuid}/variables`)).toEqual([]);
+});
+
 test("a device's key for the API is not kept", async () => {
   const fleet = await newFleet(cloud, "api secret");
   const device = await newDevice(cloud, fleet);
