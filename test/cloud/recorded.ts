@@ -24,10 +24,12 @@ export type Exchange = z.output<typeof Exchange>;
 
 const Recording = z.object({ entries: z.array(z.union([z.object({ note: z.string() }), Exchange])) });
 
-export const exchanges = (file: string): Exchange[] =>
-  Recording.parse(
-    JSON.parse(readFileSync(join(import.meta.dirname, "recorded", `${file}.json`), "utf8")),
-  ).entries.flatMap((entry) => ("note" in entry ? [] : [entry]));
+/** With what stands for something in the recording replaced by what it is here. */
+export function exchanges(file: string, replaced: Readonly<Record<string, string>> = {}): Exchange[] {
+  const text = readFileSync(join(import.meta.dirname, "recorded", `${file}.json`), "utf8");
+  const ours = Object.entries(replaced).reduce((made, [theirs, our]) => made.replaceAll(theirs, our), text);
+  return Recording.parse(JSON.parse(ours)).entries.flatMap((entry) => ("note" in entry ? [] : [entry]));
+}
 
 export function exchange(file: string, name: string): Exchange {
   const found = exchanges(file).find((one) => one.name === name);
@@ -46,17 +48,17 @@ export function answerOf({ response: { status, headers, body } }: Exchange): Clo
 export function bodyOf({ request: { body, headers } }: Exchange): Buffer | undefined {
   if (body === null || body === undefined) return undefined;
   if (typeof body !== "string") return Buffer.from(JSON.stringify(body));
-  const [, count] = /"x"\*(\d+)/.exec(body) ?? [];
-  if (count !== undefined)
-    return Buffer.from(JSON.stringify({ [uuid]: { status: "Idle", foo: "x".repeat(Number(count)) } }));
+  const [, size] = /"x"\*(\d+)/.exec(body) ?? [];
+  if (size !== undefined)
+    return Buffer.from(JSON.stringify({ [uuid]: { status: "Idle", foo: "x".repeat(Number(size)) } }));
   if (body.startsWith("message of 40000")) return Buffer.from(line("m".repeat(40_000)));
   if (body.startsWith("300 lines"))
     return Buffer.from(Array.from({ length: 300 }, (_, n) => line(`burst ${n}`)).join(""));
-  const [, packed] =
-    /^\(gzip of\)?(.*?)\)?$/s.exec(
-      body.replace("{uuid:{status:Idle}}", JSON.stringify({ [uuid]: { status: "Idle" } })),
-    ) ?? [];
-  if (headers["Content-Encoding"] === "gzip" && packed !== undefined) return gzipSync(packed.trim());
+  if (body.startsWith("(binary")) return gzipSync(`[${line("packed").trim()}]`);
+  if (headers["Content-Encoding"] === "gzip" && body.startsWith("(gzip of")) {
+    const packed = body.replace(/^\(gzip of\)? ?/, "").replace(/\)$/, "");
+    return gzipSync(packed.replace("{uuid:{status:Idle}}", JSON.stringify({ [uuid]: { status: "Idle" } })));
+  }
   return Buffer.from(body);
 }
 

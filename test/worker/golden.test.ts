@@ -4,7 +4,8 @@ import * as z from "zod";
 import { deviations, everywhere } from "./deviations.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 import { newDevice, newFleet, type TestFleet } from "./people.ts";
-import { ask, differences, exchanges, recordedFleet, recordedUuid, type Exchange, type Said } from "./recorded.ts";
+import { exchanges, uuid as recordedUuid, type Exchange } from "../cloud/recorded.ts";
+import { ask, differences, recordedFleet, type Said } from "./recorded.ts";
 
 /**
  * What was asked of the public cloud, asked of ours. Every answer that differs is listed in deviations.ts with its reason;

@@ -1,58 +1,8 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gzipSync } from "node:zlib";
-import * as z from "zod";
+import { bodyOf, type Exchange } from "../cloud/recorded.ts";
 
-/** Exchanges with the public cloud, as they were recorded; `<device-key>` and the like stand for keys. */
+/** The recorded exchanges with the public cloud, asked of ours. */
 
-const Exchange = z.object({
-  name: z.string(),
-  request: z.object({
-    method: z.string(),
-    path: z.string(),
-    headers: z.record(z.string(), z.union([z.string(), z.number()])),
-    body: z.unknown().optional(),
-  }),
-  response: z.object({
-    status: z.number(),
-    headers: z.record(z.string(), z.string().nullable()),
-    body: z.unknown().optional(),
-  }),
-});
-export type Exchange = z.output<typeof Exchange>;
-
-const Recording = z.object({ entries: z.array(z.union([z.object({ note: z.string() }), Exchange])) });
-
-export const recordedUuid = "aaaa0000bbbb1111cccc2222dddd3333";
 export const recordedFleet = "e9eb9c68bb8547caa6b002595b443009";
-
-/** With what stands for something in the recording replaced by what it is here. */
-export function exchanges(file: string, replaced: Readonly<Record<string, string>>): readonly Exchange[] {
-  const text = readFileSync(join(import.meta.dirname, "../cloud/recorded", `${file}.json`), "utf8");
-  const ours = Object.entries(replaced).reduce((made, [theirs, our]) => made.replaceAll(theirs, our), text);
-  return Recording.parse(JSON.parse(ours)).entries.flatMap((entry) => ("note" in entry ? [] : [entry]));
-}
-
-/** The body as it went over the wire; where the recording only describes it, what it describes. */
-export function bodyOf({ request: { body, headers } }: Exchange): Buffer | undefined {
-  if (body === null || body === undefined) return undefined;
-  if (typeof body !== "string") return Buffer.from(JSON.stringify(body));
-  const [, size] = /"x"\*(\d+)/.exec(body) ?? [];
-  if (size !== undefined)
-    return Buffer.from(JSON.stringify({ [recordedUuid]: { status: "Idle", foo: "x".repeat(Number(size)) } }));
-  if (body.startsWith("message of 40000")) return Buffer.from(line("m".repeat(40_000)));
-  if (body.startsWith("300 lines"))
-    return Buffer.from(Array.from({ length: 300 }, (_, n) => line(`burst ${n}`)).join(""));
-  if (body.startsWith("(binary")) return gzipSync(`[${line("packed").trim()}]`);
-  if (headers["Content-Encoding"] === "gzip" && body.startsWith("(gzip of")) {
-    const packed = body.replace(/^\(gzip of\)? ?/, "").replace(/\)$/, "");
-    return gzipSync(packed.replace("{uuid:{status:Idle}}", JSON.stringify({ [recordedUuid]: { status: "Idle" } })));
-  }
-  return Buffer.from(body);
-}
-
-const line = (message: string): string =>
-  `${JSON.stringify({ message, timestamp: 1795470252949, isSystem: false, isStdErr: false })}\n`;
 
 /** An answer, as far as it is compared. */
 export interface Said {
