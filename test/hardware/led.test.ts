@@ -64,11 +64,11 @@ async function world(before: string, during: (elapsed: number) => void | Promise
     await during(elapsed);
   });
   const led = new BlinkingLed(fileLight(file), clock, log);
-  /** Waits until the file says that, and nothing changes it any more. */
+  /** Waits until the LED has blinked, the file says that, and nothing changes it any more. */
   const restored = async (value: string) => {
-    for (let quiet = 0, seen = -1; quiet < 20; seen = shown.length) {
+    for (let quiet = 0, seen = 0; quiet < 100; seen = shown.length) {
       await new Promise((resolve) => setTimeout(resolve, 2));
-      quiet = seen === shown.length && readFileSync(file, "utf8") === value ? quiet + 1 : 0;
+      quiet = seen > 0 && seen === shown.length && readFileSync(file, "utf8") === value ? quiet + 1 : 0;
     }
   };
   return { file, shown, log, led, restored };
