@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,8 @@ export interface Served {
   readonly startMs: number;
   /** Resident memory, in MB of a million bytes. */
   readonly rss: () => number;
+  /** Bytes that it has sent towards the disk since its start; what a folder in memory takes does not count. */
+  readonly written: () => number;
   readonly stop: () => Promise<void>;
 }
 
@@ -39,6 +41,7 @@ async function serve(
     url,
     startMs,
     rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) * 1.024e-3,
+    written: () => Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${child.pid}/io`, "utf8"))?.[1]),
     stop: async () => {
       child.kill("SIGTERM");
       await ended;
@@ -79,9 +82,11 @@ export const startBare = (answers: Readonly<Record<string, Answer>> = {}): Promi
 
 export type EngineKind = "docker" | "embedded";
 
-/** The built program, on an empty state, or on the one in `folder`. */
-export async function startBuilt(engine: EngineKind, dockerHost?: string): Promise<Served> {
+/** The built program, on an empty state; with a config.json, if one is given. */
+export async function startBuilt(engine: EngineKind, dockerHost?: string, config?: object): Promise<Served> {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
+  mkdirSync(join(folder, "state"));
+  if (config) writeFileSync(join(folder, "state/config.json"), JSON.stringify(config));
   const paths = ["--state-dir", join(folder, "state"), "--host-root", folder];
   const settings = ["--engine", engine, ...paths, "--iptables", "no"];
   const served = await serve(

@@ -46,7 +46,11 @@ export function toMarkdown(rows: readonly Row[]): string {
     row.aimShown,
     isReached(row) ? "reached" : "MISSED",
   ]);
-  const table = [["what", "baseline", "ours (the original)", "ratio", "to reach", "verdict"], ...cells];
+  return aligned([["what", "baseline", "ours (the original)", "ratio", "to reach", "verdict"], ...cells]);
+}
+
+/** Markdown of a table, its headings first. */
+export function aligned(table: readonly (readonly string[])[]): string {
   const widths = table[0]?.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0))) ?? [];
   const lines = table.map((line) => `| ${line.map((cell, n) => cell.padEnd(widths[n] ?? 0)).join(" | ")} |`);
   return [lines[0], `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...lines.slice(1)].join("\n");

@@ -15,6 +15,8 @@ const dist = resolve(process.argv[2] ?? join(root, "dist"));
 /** What can be imported, by subpath; and the program. */
 const doors = { index: "core/index.ts", node: "runtimes/node/index.ts", testing: "core/embedded/index.ts" };
 const program = { cli: "runtimes/node/cli.ts" };
+/** And the cloud, which runs elsewhere: in one piece, so that the others are in no more pieces for it. */
+const cloud = { worker: "runtimes/worker/worker.ts" };
 
 const Root = z.object({
   name: z.string(),
@@ -44,8 +46,9 @@ const leaner: Plugin = {
 };
 
 /** The notices that the licences of what is bundled ask for. */
-function licences(metafile: Metafile): string {
-  const inputs = Object.keys(metafile.inputs).flatMap((file) => /^node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []);
+function licences(metafiles: readonly Metafile[]): string {
+  const files = metafiles.flatMap(({ inputs }) => Object.keys(inputs));
+  const inputs = files.flatMap((file) => /^node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []);
   return [...new Set(inputs)]
     .sort()
     .map((folder) => {
@@ -64,21 +67,30 @@ const { name, version, description, license, engines, dependencies } = Root.pars
 );
 
 rmSync(dist, { recursive: true, force: true });
-const { metafile } = await build({
+const common = {
   absWorkingDir: root,
-  entryPoints: { ...doors, ...program },
   outdir: dist,
-  chunkNames: "chunks/[name]-[hash]",
   bundle: true,
-  splitting: true,
   format: "esm",
-  platform: "node",
-  target: "node22.13",
   // Names stay, for readable stack traces.
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: "none",
   metafile: true,
+} as const;
+const { metafile: ofCloud } = await build({
+  ...common,
+  entryPoints: cloud,
+  target: "es2024",
+  external: ["cloudflare:workers"],
+});
+const { metafile } = await build({
+  ...common,
+  entryPoints: { ...doors, ...program },
+  chunkNames: "chunks/[name]-[hash]",
+  splitting: true,
+  platform: "node",
+  target: "node22.13",
   plugins: [leaner],
   // What is CommonJS asks for Node's own modules this way; where there is no Node, nothing does.
   banner: {
@@ -91,8 +103,10 @@ writeFileSync(bin, readFileSync(bin, "utf8").replace(/^#!.*/, "#!/usr/bin/env -S
 chmodSync(bin, 0o755);
 
 const tsc = join(root, "node_modules/typescript/bin/tsc");
-const types = ["-p", join(root, "packaging/types.json"), "--outDir", join(dist, "types")];
-execFileSync(process.execPath, [tsc, ...types], { stdio: "inherit" });
+for (const project of ["worker-types.json", "types.json"]) {
+  const types = ["-p", join(root, "packaging", project), "--outDir", join(dist, "types")];
+  execFileSync(process.execPath, [tsc, ...types], { stdio: "inherit" });
+}
 
 const typesOf = (file: string) => `./types/${file.replace(/\.ts$/, ".d.ts")}`;
 const published = {
@@ -105,7 +119,7 @@ const published = {
   bin: { fairlead: "cli.js" },
   exports: {
     ...Object.fromEntries(
-      Object.entries(doors).map(([door, file]) => [
+      Object.entries({ ...doors, ...cloud }).map(([door, file]) => [
         door === "index" ? "." : `./${door}`,
         { types: typesOf(file), default: `./${door}.js` },
       ]),
@@ -116,5 +130,7 @@ const published = {
   dependencies: { zod: dependencies["zod"] },
 };
 writeFileSync(join(dist, "package.json"), `${JSON.stringify(published, undefined, 2)}\n`);
-writeFileSync(join(dist, "THIRD-PARTY-LICENSES.txt"), licences(metafile));
+writeFileSync(join(dist, "THIRD-PARTY-LICENSES.txt"), licences([ofCloud, metafile]));
+const deployment = readFileSync(join(root, "wrangler.toml"), "utf8");
+writeFileSync(join(dist, "wrangler.toml"), deployment.replace(/^main = .*/m, 'main = "worker.js"'));
 for (const file of ["README.md", "LICENSE"]) copyFileSync(join(root, file), join(dist, file));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import type { Load, Measured } from "./load.ts";
 import type { Role } from "./part.ts";
-import { ownerSecret, startWorkerd } from "./workerd.ts";
+import { startWorkerd } from "./workerd.ts";
 
 /** `npm run bench:relay`: the relay on workerd itself against a plain reverse proxy, with the same agent behind both. */
 
@@ -50,24 +50,29 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 async function bench(): Promise<readonly (readonly [what: string, value: string])[]> {
   const cloud = await startWorkerd();
   try {
-    const make = async <T>(shape: z.ZodType<T>, path: string, body: object, bearer = ownerSecret): Promise<T> => {
-      const sent = { authorization: `Bearer ${bearer}`, "content-type": "application/json" };
-      const response = await fetch(cloud.url + path, { method: "POST", headers: sent, body: JSON.stringify(body) });
-      if (response.status !== 201) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
-      return shape.parse(await response.json());
-    };
     const newFleet = async (name: string) => {
-      const { id } = await make(z.object({ id: z.int() }), "/admin/v1/fleets", { name });
-      const { key } = await make(z.object({ key: z.string() }), `/admin/v1/fleets/${id}/provisioning-keys`, {});
+      const { id } = await cloud.ask(z.object({ id: z.int() }), "POST", "/admin/v1/fleets", { name });
+      const { key } = await cloud.ask(
+        z.object({ key: z.string() }),
+        "POST",
+        `/admin/v1/fleets/${id}/provisioning-keys`,
+        {},
+      );
       return { id, key };
     };
     type Fleet = Awaited<ReturnType<typeof newFleet>>;
     const register = async (n: number, fleet: Fleet) => {
       const device = { application: fleet.id, device_type: "generic-amd64", uuid: uuidOf(n) };
-      const { api_key: key } = await make(z.object({ api_key: z.string() }), "/device/register", device, fleet.key);
+      const { api_key: key } = await cloud.ask(
+        z.object({ api_key: z.string() }),
+        "POST",
+        "/device/register",
+        device,
+        fleet.key,
+      );
       return { uuid: uuidOf(n), key };
     };
-    const { token } = await make(z.object({ token: z.string() }), "/admin/v1/tokens", {
+    const { token } = await cloud.ask(z.object({ token: z.string() }), "POST", "/admin/v1/tokens", {
       name: "bench",
       fleets: "all",
       write: true,

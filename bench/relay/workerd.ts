@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
+import type * as z from "zod";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -12,6 +13,14 @@ export const ownerSecret = "the-secret-of-the-owner-of-the-bench";
 export interface Cloud {
   readonly url: string;
   readonly pid: number;
+  /** Asks for JSON of that shape, as the owner unless it is said as whom. Throws for a refusal. */
+  readonly ask: <T>(
+    shape: z.ZodType<T>,
+    method: "GET" | "POST",
+    path: string,
+    body?: object,
+    bearer?: string,
+  ) => Promise<T>;
   readonly stop: () => Promise<void>;
 }
 
@@ -39,6 +48,12 @@ export async function startWorkerd(entry = "runtimes/worker/worker.ts"): Promise
   return {
     url,
     pid: program.pid ?? 0,
+    ask: async (shape, method, path, body, bearer = ownerSecret) => {
+      const headers = { authorization: `Bearer ${bearer}`, "content-type": "application/json" };
+      const response = await fetch(url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+      if (!response.ok) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
+      return shape.parse(await response.json());
+    },
     stop: async () => {
       const ended = new Promise((resolve) => program.once("exit", resolve));
       program.kill("SIGKILL");
@@ -64,11 +79,13 @@ const relay :Workerd.Worker = (
   bindings = [
     (name = "DEVICES", durableObjectNamespace = "DeviceSession"),
     (name = "DIRECTORY", durableObjectNamespace = "Directory"),
+    (name = "LOGS", durableObjectNamespace = "DeviceLogs"),
     (name = "ADMIN_SECRET", text = "${ownerSecret}"),
   ],
   durableObjectNamespaces = [
     (className = "DeviceSession", uniqueKey = "device-session", enableSql = true),
     (className = "Directory", uniqueKey = "directory", enableSql = true),
+    (className = "DeviceLogs", uniqueKey = "device-logs", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "disk"),
 );

@@ -25,7 +25,7 @@ interface Parts {
 
 /** The original's: no two reports within this time, and metrics for themselves only so often. */
 const reportPauseMs = 10_000;
-const metricsPauseMs = 300_000;
+export const metricsPauseMs = 300_000;
 /** Measuring costs something too. */
 const measurePauseMs = 60_000;
 const patience = { firstMs: 15_000, limitMs: 900_000 };

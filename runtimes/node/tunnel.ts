@@ -82,7 +82,7 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
 /** A connection that held for so long was a good one: the next delay is a short one. */
 const steadyMs = 60_000;
 
-const defaultPingMs = 30_000;
+export const defaultPingMs = 30_000;
 const usualMs = 60_000;
 /** A balena cloud is no Fairlead one, and may become one only by a change of its operator; it need not be asked often. */
 const otherCloudMs = 60 * 60_000;

@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
+import { createTestHarness } from "wrangler";
 import { supervisorVersion } from "fairlead";
+import "../worker/offline.ts";
 
 /** The published package, built, packed, and unpacked in a folder that knows nothing of this one. */
 
@@ -51,15 +53,16 @@ test("its manifest has the root's version and licence, and none of the tools tha
   expect(manifest).not.toHaveProperty("devDependencies");
   expect(manifest).not.toHaveProperty("private");
   expect(Object.keys(manifest.dependencies)).toEqual(["zod"]);
-  expect(Object.keys(manifest.exports)).toEqual([".", "./node", "./testing", "./package.json"]);
+  expect(Object.keys(manifest.exports)).toEqual([".", "./node", "./testing", "./worker", "./package.json"]);
 });
 
 test("it holds the program, the doors, their types, and the licences; no sources and no tests", () => {
   expect(files).toEqual(
     expect.arrayContaining([
       "cli.js",
-      ...["index.js", "node.js", "testing.js"],
+      ...["index.js", "node.js", "testing.js", "worker.js", "wrangler.toml"],
       ...["types/core/index.d.ts", "types/runtimes/node/index.d.ts", "types/core/embedded/index.d.ts"],
+      "types/runtimes/worker/worker.d.ts",
       ...["README.md", "LICENSE", "THIRD-PARTY-LICENSES.txt"],
     ]),
   );
@@ -76,25 +79,29 @@ function reach(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-test("`fairlead` and `fairlead/testing` need no Node", () => {
-  for (const door of ["index.js", "testing.js"])
+test("`fairlead`, `fairlead/testing` and `fairlead/worker` need no Node", () => {
+  for (const door of ["index.js", "testing.js", "worker.js"])
     for (const file of reach(door))
       expect(readFileSync(join(installed, file), "utf8"), file).not.toMatch(/from\s*"node:|import\s*"node:/);
 });
 
+async function compile(file: string, more: object): Promise<void> {
+  const compilerOptions = {
+    ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, skipLibCheck: false },
+    ...{ module: "NodeNext", target: "ES2024", lib: ["ES2024"], noEmit: true, verbatimModuleSyntax: true },
+    ...more,
+  };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: [file] }));
+  const compiled = await node(join(root, "node_modules/typescript/bin/tsc"), "-p", ".").catch(
+    (error: unknown) => error,
+  );
+  expect(compiled).toMatchObject({ stdout: "" });
+  expect(compiled).not.toBeInstanceOf(Error);
+}
+
 describe("for who has installed it", () => {
   test("types hold under the strictest settings, those of the declarations checked too", async () => {
-    const compilerOptions = {
-      ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, skipLibCheck: false },
-      ...{ module: "NodeNext", target: "ES2024", lib: ["ES2024"], noEmit: true, verbatimModuleSyntax: true },
-      ...{ types: ["node"], typeRoots: [join(root, "node_modules/@types")] },
-    };
-    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["user.ts"] }));
-    const compiled = await node(join(root, "node_modules/typescript/bin/tsc"), "-p", ".").catch(
-      (error: unknown) => error,
-    );
-    expect(compiled).toMatchObject({ stdout: "" });
-    expect(compiled).not.toBeInstanceOf(Error);
+    await compile("user.ts", { types: ["node"], typeRoots: [join(root, "node_modules/@types")] });
   });
 
   test("each subpath works, the agent embedded in a server of the user's own", async () => {
@@ -157,5 +164,43 @@ describe("for who has installed it", () => {
       (error: unknown) => error,
     );
     expect(ended).toMatchObject({ code: 1, stderr: expect.stringMatching(/^No .*ssh -L .*\n$/) });
+  });
+
+  describe("a Worker of three lines is the cloud", () => {
+    beforeAll(() => {
+      writeFileSync(
+        join(folder, "cloud.ts"),
+        `import cloud from "fairlead/worker";
+export { DeviceLogs, DeviceSession, Directory } from "fairlead/worker";
+export default cloud;
+`,
+      );
+      const deployment = readFileSync(join(installed, "wrangler.toml"), "utf8");
+      writeFileSync(join(folder, "wrangler.toml"), deployment.replace('"worker.js"', '"cloud.ts"'));
+    });
+
+    test("its types hold", () =>
+      compile("cloud.ts", { types: [join(root, "node_modules/@cloudflare/workers-types")] }));
+
+    test("it makes a fleet, and lets a device join", async () => {
+      const secret = "the secret of the tests";
+      const worker = createTestHarness({
+        workers: [{ configPath: join(folder, "wrangler.toml"), secrets: { ADMIN_SECRET: secret } }],
+      });
+      onTestFinished(() => worker.close());
+      const { origin } = (await worker.listen()).url;
+      const make = async <T>(shape: z.ZodType<T>, path: string, body: object, bearer: string): Promise<T> => {
+        const headers = { authorization: `Bearer ${bearer}`, "content-type": "application/json" };
+        const response = await fetch(origin + path, { method: "POST", headers, body: JSON.stringify(body) });
+        expect(response.status).toBe(201);
+        return shape.parse(await response.json());
+      };
+      const { id } = await make(z.object({ id: z.int() }), "/admin/v1/fleets", { name: "boards" }, secret);
+      const keys = `/admin/v1/fleets/${id}/provisioning-keys`;
+      const { key } = await make(z.object({ key: z.string() }), keys, {}, secret);
+      const uuid = "0123456789abcdef0123456789abcdef";
+      const newcomer = { application: id, device_type: "generic-amd64", uuid };
+      expect(await make(z.object({ uuid: z.string() }), "/device/register", newcomer, key)).toEqual({ uuid });
+    });
   });
 });
