@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -53,35 +53,29 @@ const settings = readSettings(
   {},
 );
 const agent = await startAgent(settings, quiet);
-const { identity, keys, loop, targets } = agent.supervisor;
+const { identity, keys } = agent.supervisor;
 const { uuid } = identity;
 
+/** A release of the demo's fleet: the agent is told of it at once. */
+async function release(commit: string, services: object): Promise<void> {
+  const file = join(folder, "docker-compose.yml");
+  // YAML takes JSON as it is.
+  writeFileSync(file, JSON.stringify({ services }));
+  await cloud(z.unknown(), "release", "demo", file, "--commit", commit);
+}
+
+/** Waits until the agent has so many containers, and all of them run. */
+async function untilRunning(count: number): Promise<void> {
+  const settled = async () => {
+    const { containers } = await agent.engine.look({ fresh: true });
+    return containers.length === count && containers.every(({ state }) => state === "running");
+  };
+  while (!(await settled())) await setTimeout(100);
+}
+
 // One service: the specification's v1 examples are for applications of one.
-const web = {
-  id: 1,
-  image_id: 1,
-  image: "alpine:3",
-  environment: {},
-  labels: {},
-  composition: { command: ["sleep", "infinity"] },
-};
-const sample = await targets.setCloud({
-  [uuid]: {
-    name: "demo",
-    config: {},
-    apps: {
-      [fleet.uuid]: {
-        id: fleet.id,
-        name: "demo",
-        is_host: false,
-        class: "fleet",
-        releases: { c1: { id: 1, services: { web } } },
-      },
-    },
-  },
-});
-if (!sample.ok) throw new Error(sample.faults.join("\n"));
-loop.retry({ force: false });
+await release("c1", { web: { image: "alpine:3", command: ["sleep", "infinity"] } });
+await untilRunning(1);
 
 print(`
   cloud    ${cloudUrl}   (its API: ${cloudUrl}/openapi.json)
@@ -109,9 +103,8 @@ Ctrl-C ends both.
 
 async function end(): Promise<void> {
   // On a real engine the containers would outlive us.
-  await targets.setCloud({ [uuid]: { name: "demo", config: {}, apps: {} } });
-  await loop.look();
-  while (!loop.isAtRest()) await setTimeout(50);
+  await release("none", {});
+  await Promise.race([untilRunning(0), setTimeout(20_000)]);
   await agent.stop();
   await worker.close();
   process.exit(0);
