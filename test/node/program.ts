@@ -68,7 +68,7 @@ export async function startAgent(
     environment,
   );
   const url = await Promise.race([
-    said(program, /curl (http:\/\/\S+?)\/v2\/state\/status\n/),
+    said(program, /curl (http:\/\/[^/\s]+)\S*\n/),
     program.ended.then(({ code, stderr }) => Promise.reject(new Error(`It ended with ${code}: ${stderr}`))),
   ]);
   return {
