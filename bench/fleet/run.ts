@@ -40,7 +40,8 @@ object, and reports: none as long as nothing changes, one in 300 s at most. An u
 and log lines. The original's figures are its intervals (600 to 660 s, 300 s) over a day.
 Release: all agents share one process with those that measure; the baseline is the same agents without a cloud, and the
 same target state put into them.
-Disk: write_bytes of the built program in an idle minute, over a day, and of its polls; pages, as the system writes them.
+Disk: write_bytes of the built program in as many idle minutes as there are rounds, made a day, and what its polls add;
+whole pages, so that less than one in these minutes shows as nothing.
 `;
 
 const cloud = await startWorkerd();
