@@ -5,12 +5,11 @@ import { startBuilt } from "../processes.ts";
 import { ownerSecret, type Cloud } from "../relay/workerd.ts";
 import { dayMs, newCommit, newFleet, pollsADay, progress, release, services, settle, type Line } from "./fleet.ts";
 
-const idleMs = 60_000;
 const nudges = 5;
 const kib = (value: number): string => `${(value / 1024).toFixed(0)} KiB`;
 
 /** What the built program sends to the disk: in a cloud, beside one that has none. */
-export async function diskLines(cloud: Cloud): Promise<readonly Line[]> {
+export async function diskLines(cloud: Cloud, idleMinutes: number): Promise<readonly Line[]> {
   const fleet = await newFleet(cloud);
   const uuid = systemClock.token(16);
   const config = { uuid, apiEndpoint: cloud.url, apiKey: fleet.key, applicationId: fleet.id };
@@ -42,17 +41,18 @@ export async function diskLines(cloud: Cloud): Promise<readonly Line[]> {
     }
     const polled = (joined.written() - beforePolls) / nudges;
 
-    progress("an idle minute");
+    const idleMs = idleMinutes * 60_000;
+    progress(`idle minutes: ${idleMinutes}`);
     const [aloneBefore, joinedBefore] = [alone.written(), joined.written()];
     await systemClock.sleep(idleMs);
-    const minute = { alone: alone.written() - aloneBefore, joined: joined.written() - joinedBefore };
+    const idle = { alone: alone.written() - aloneBefore, joined: joined.written() - joinedBefore };
     return [
       { what: `disk: an update of ${services.length} services`, unit: kib, ours: updated },
       {
         what: "disk: an idle device a day (baseline: without a cloud)",
         unit: kib,
-        baseline: (minute.alone * dayMs) / idleMs,
-        ours: (minute.joined * dayMs) / idleMs + polled * pollsADay,
+        baseline: (idle.alone * dayMs) / idleMs,
+        ours: (idle.joined * dayMs) / idleMs + polled * pollsADay,
       },
     ];
   } finally {

@@ -36,11 +36,13 @@ const toCells = ({ what, unit, baseline, ours, original }: Line): readonly strin
 const notes = `
 Wire: what TCP carries, without TLS and the headers of TCP and IP. An idle day is put together of its parts: polls at the
 cloud's interval (600 s, and by chance up to 60 s more), a ping each 30 s, which the platform answers without waking an
-object, and reports: none as long as nothing changes, one in 300 s at most. An update is counted with its nudge, reports
-and log lines. The original's figures are its intervals (600 to 660 s, 300 s) over a day.
+object, and reports: none as long as nothing changes, one in 300 s at most. An update is counted with its reports and log
+lines; its bytes also with the nudge, which comes by the tunnel and is no request of the device's. The original's figures
+are its intervals (600 to 660 s, 300 s) over a day.
 Release: all agents share one process with those that measure; the baseline is the same agents without a cloud, and the
 same target state put into them.
-Disk: write_bytes of the built program in an idle minute, over a day, and of its polls; pages, as the system writes them.
+Disk: write_bytes of the built program in as many idle minutes as there are rounds, made a day, and what its polls add;
+whole pages, so that less than one in these minutes shows as nothing.
 `;
 
 const cloud = await startWorkerd();
