@@ -25,14 +25,3 @@ const sentence = (text: string): string[] => (/^[^<\s][^\n]{0,200}$/.test(text.t
 
 /** Statuses after which the same question may be answered another time: the cloud is not well, or has too much to do. */
 export const isPassing = (status: number): boolean => status === 429 || status === 408 || status >= 500;
-
-/** Undefined when it is none. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

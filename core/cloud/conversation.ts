@@ -4,7 +4,6 @@ import type { CloudPorts, Ports } from "../ports/index.ts";
 import type { View } from "../reconcile/loop.ts";
 import type { Documents } from "../state/documents.ts";
 import type { Targets } from "../state/targets.ts";
-import { messageOf } from "./answers.ts";
 import { LogShipper } from "./log-shipper.ts";
 import { tellName } from "./name.ts";
 import { Poll } from "./poll.ts";
@@ -12,6 +11,7 @@ import { Registration, type Newcomer, type Provisioning } from "./registration.t
 import type { DeviceStatus } from "./report.ts";
 import { Reporter } from "./reporter.ts";
 import { Tags } from "./tags.ts";
+import { messageOf } from "../model/show.ts";
 
 const interruptionMs = 60_000;
 

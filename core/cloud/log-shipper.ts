@@ -5,7 +5,7 @@ import type { Log } from "../ports/log.ts";
 import type { LogPosition, LogRing } from "../ports/log-ring.ts";
 import type { Documents } from "../state/documents.ts";
 import type { ContainerLine } from "../ports/engine.ts";
-import { messageOf, setback, type Setback } from "./answers.ts";
+import { setback, type Setback } from "./answers.ts";
 import {
   afterPosition,
   batchBody,
@@ -19,6 +19,7 @@ import {
   type CloudLine,
 } from "./log-lines.ts";
 import { Alarm, waitMs } from "./pace.ts";
+import { messageOf } from "../model/show.ts";
 
 interface Parts {
   readonly clock: Clock;

@@ -2,8 +2,9 @@ import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
-import { isPassing, messageOf, setback, type Setback } from "./answers.ts";
+import { isPassing, setback, type Setback } from "./answers.ts";
 import { waitMs } from "./pace.ts";
+import { messageOf } from "../model/show.ts";
 
 interface Parts {
   readonly clock: Clock;

@@ -3,8 +3,10 @@ import type { Clock } from "../ports/clock.ts";
 import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
 import type { Logs } from "../logs.ts";
 import type { Targets } from "../state/targets.ts";
-import { messageOf, parseJson, setback, type Setback } from "./answers.ts";
+import { setback, type Setback } from "./answers.ts";
 import { Alarm, waitMs } from "./pace.ts";
+import { messageOf } from "../model/show.ts";
+import { parseJson } from "../model/json.ts";
 
 /** What the cloud's answer to "what should this device be?" says. */
 export type Polled =

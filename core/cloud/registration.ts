@@ -3,8 +3,10 @@ import type { Clock } from "../ports/clock.ts";
 import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
-import { messageOf, parseJson, setback, type Setback } from "./answers.ts";
+import { setback, type Setback } from "./answers.ts";
 import { Alarm, waitMs } from "./pace.ts";
+import { messageOf } from "../model/show.ts";
+import { parseJson } from "../model/json.ts";
 
 /** What makes a machine a device of a fleet. */
 export interface Provisioning {

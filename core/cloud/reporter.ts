@@ -5,10 +5,11 @@ import type { Metrics } from "../ports/host.ts";
 import type { Log } from "../ports/log.ts";
 import type { View } from "../reconcile/loop.ts";
 import type { Targets } from "../state/targets.ts";
-import { isPassing, messageOf, setback, type Setback } from "./answers.ts";
+import { isPassing, setback, type Setback } from "./answers.ts";
 import { judgeReport, stranger, toSend, type Answered } from "./difference.ts";
 import { Alarm, waitMs } from "./pace.ts";
 import { appsReport, metricsReport, statusReport, steadyMetrics, type DeviceStatus, type Report } from "./report.ts";
+import { messageOf } from "../model/show.ts";
 
 interface Parts {
   readonly clock: Clock;

@@ -4,8 +4,10 @@ import type { Cloud, CloudRequest } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
 import { oneByOne } from "../state/one-by-one.ts";
-import { isPassing, messageOf, parseJson, setback, type Setback } from "./answers.ts";
+import { isPassing, setback, type Setback } from "./answers.ts";
 import { Alarm, waitMs } from "./pace.ts";
+import { messageOf } from "../model/show.ts";
+import { parseJson } from "../model/json.ts";
 
 export interface Tag {
   readonly id: number;

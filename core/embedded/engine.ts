@@ -4,6 +4,7 @@ import { findImage, parseImage, type Image, type ImageConfig, type ImageReferenc
 import type { Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
 import type { Clock } from "../ports/clock.ts";
 import { EngineError, type ContainerLine, type Engine, type EngineEvent, type EngineState } from "../ports/engine.ts";
+import { messageOf } from "../model/show.ts";
 
 /** How the program in a container behaves, as far as anybody outside can see. */
 export interface Program {
@@ -201,7 +202,7 @@ export class EmbeddedEngine implements Engine {
     try {
       this.#checkStart(container);
     } catch (error) {
-      container.error = error instanceof Error ? error.message : String(error);
+      container.error = messageOf(error);
       throw error;
     }
     container.state = "running";

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { parseJson } from "../model/json.ts";
 
 /** Lines of a device's log, as it sends them and as they are kept. Source: recorded `/device/v2/:uuid/log-stream`. */
 
@@ -56,12 +57,4 @@ export const withArrival = (text: string, createdAt: number): string => `{"creat
 export function withoutRepeated(lines: readonly string[], last: readonly string[]): readonly string[] {
   const isRepeated = last.length > 0 && last.every((line, n) => line === lines[n]);
   return isRepeated ? lines.slice(last.length) : lines;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

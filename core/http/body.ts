@@ -1,4 +1,5 @@
 import { parseForm } from "./form.ts";
+import { messageOf } from "../model/show.ts";
 
 /** A request's body, or why there is none: the status and the sentence to answer with. */
 export type Body =
@@ -42,7 +43,7 @@ function parseJson(text: string, contentType: string): Body {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     // The engine tells where it stumbled, but for what ends too early.
     return no(
       400,

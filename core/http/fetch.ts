@@ -16,6 +16,7 @@ import type { Supervisor } from "../supervisor.ts";
 import { keyOf } from "./auth.ts";
 import { readBody, type Body } from "./body.ts";
 import { plain, sized, toResponse, type AnyReply } from "./reply.ts";
+import { messageOf } from "../model/show.ts";
 
 /**
  * Who asks, where the way by which a request came has settled that already (the cloud's tunnel). The key that is the
@@ -79,7 +80,7 @@ export function route<P, B, R extends Replies>(
         if (!sent.ok) return toResponse(common, { status: sent.status, body: failed(sent.message) }, request);
         return toResponse(replies, await answer(sent, asked, supervisor), request);
       } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
+        const message = messageOf(error);
         supervisor.ports.log.warn(`${method} ${path} failed: ${message}`);
         return toResponse(replies, endpoint.failed?.(message) ?? { status: 503, body: failed(message) }, request);
       }

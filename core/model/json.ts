@@ -14,3 +14,12 @@ export function sameJson(a: unknown, b: unknown): boolean {
 /** What a record says under a name: nothing for the names that every object knows (`constructor`, …). */
 export const own = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(record, name) ? record[name] : undefined;
+
+/** What a text says as JSON; undefined when it is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

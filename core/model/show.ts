@@ -5,3 +5,6 @@ export const show = (value: unknown): string =>
     : JSON.stringify(value, (key, part: unknown) =>
         key === "environment" ? "(hidden)" : typeof part === "string" ? part.replace(/:\S+@/g, ":(hidden)@") : part,
       );
+
+/** What went wrong, in words. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -3,6 +3,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "../ports/engine.ts";
 import { backoffMs, failureRetryLimitMs } from "./backoff.ts";
 import type { Download } from "./current.ts";
+import { messageOf } from "../model/show.ts";
 
 interface Entry {
   download: Download;
@@ -77,7 +78,7 @@ export class Downloads {
       }
     } catch (error) {
       if (this.#entries.get(image.name) !== entry) return;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       entry.failures++;
       entry.download = {
         is: "failed",

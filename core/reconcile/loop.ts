@@ -11,6 +11,7 @@ import type { Downloads } from "./downloads.ts";
 import type { Observer } from "./observe.ts";
 import { plan, type Plan, type Subject } from "./plan.ts";
 import { describe, isWork, type Step, type Work } from "./step.ts";
+import { messageOf } from "../model/show.ts";
 
 /** What the last look showed, and what was decided on it: all that the API answers from. */
 export interface View {
@@ -422,6 +423,5 @@ export class Loop {
 }
 
 const noop = () => {};
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const toFailure = (outcome: Outcome): Failure | undefined => (outcome.is === "locked" ? outcome : undefined);

@@ -32,6 +32,7 @@ import { SettingsError, readSettings, type Settings } from "./settings.ts";
 import { SqliteLogRing } from "./sqlite-log-ring.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import { startTunnel, type RunningTunnel } from "./tunnel.ts";
+import { messageOf } from "../../core/model/show.ts";
 
 /** A running agent that answers in somebody else's server. */
 export interface EmbeddedAgent {
@@ -178,8 +179,6 @@ async function needed<T>(what: string, attempt: () => T | Promise<T>): Promise<T
     throw new SettingsError(`Cannot ${what}: ${messageOf(error)}`);
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 async function chooseEngine({ engine, dockerHost }: Settings): Promise<Engine> {
   if (dockerHost !== undefined) process.env["DOCKER_HOST"] = dockerHost;

@@ -1,9 +1,6 @@
 #!/usr/bin/env node
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { startAgent } from "./agent.ts";
-import { cloudCommand } from "./cloud-cli.ts";
-import { examine, toTable } from "./doctor.ts";
-import { joinCommand } from "./join.ts";
 import { consoleLog } from "./log.ts";
 import { SettingsError, readSettings, settingsHelp } from "./settings.ts";
 
@@ -20,16 +17,17 @@ Options, and the variables that mean the same:
 ${settingsHelp()}
 `;
 
+/** What the agent does without is loaded only for whoever asks for it: a board has little memory. */
 async function main([command, ...args]: readonly string[]): Promise<void> {
   switch (command) {
     case "agent":
       return args.includes("--help") ? print(help) : agent(args);
     case "doctor":
-      return args.includes("--help") ? print(help) : print(toTable(await examine(readSettings(args, process.env))));
+      return args.includes("--help") ? print(help) : doctor(args);
     case "join":
-      return joinCommand(args, process.env, print);
+      return (await import("./join.ts")).joinCommand(args, process.env, print);
     case "cloud":
-      process.exitCode = await cloudCommand(args, process.env, print);
+      process.exitCode = await (await import("./cloud-cli.ts")).cloudCommand(args, process.env, print);
       return;
     case undefined:
     case "help":
@@ -41,6 +39,11 @@ async function main([command, ...args]: readonly string[]): Promise<void> {
 }
 
 const print = (text: string) => void process.stdout.write(text);
+
+async function doctor(args: readonly string[]): Promise<void> {
+  const { examine, toTable } = await import("./doctor.ts");
+  print(toTable(await examine(readSettings(args, process.env))));
+}
 
 async function agent(args: readonly string[]): Promise<void> {
   const settings = readSettings(args, process.env);

@@ -15,6 +15,7 @@ import {
 } from "./cloud-command.ts";
 import { allDevices, fleetCommands } from "./cloud-fleet-cli.ts";
 import { SettingsError } from "./settings.ts";
+import { messageOf } from "../../core/model/show.ts";
 
 const options = {
   json: { type: "boolean", hint: "the answer as JSON" },
@@ -227,7 +228,7 @@ const parse = (args: readonly string[]) => {
   try {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
   } catch (error) {
-    throw new SettingsError(error instanceof Error ? error.message : String(error));
+    throw new SettingsError(messageOf(error));
   }
 };
 
@@ -273,7 +274,7 @@ function parseData(data: string): unknown {
   try {
     return JSON.parse(data);
   } catch (error) {
-    throw new SettingsError(`--data is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new SettingsError(`--data is no JSON: ${messageOf(error)}`);
   }
 }
 

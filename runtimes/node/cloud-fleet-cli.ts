@@ -5,6 +5,7 @@ import * as z from "zod";
 import * as api from "../../core/api/cloud-admin.ts";
 import { expectStatus, findFleet, reach, text, type Command, type Context } from "./cloud-command.ts";
 import { SettingsError } from "./settings.ts";
+import { messageOf } from "../../core/model/show.ts";
 
 /** What the devices of a fleet run, and what they say: releases, pins, variables, states and logs. */
 export const fleetCommands: readonly Command[] = [
@@ -190,7 +191,7 @@ async function readComposition(file: string): Promise<Record<string, unknown>> {
   try {
     source = readFileSync(file, "utf8");
   } catch (error) {
-    throw new SettingsError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new SettingsError(`${file} cannot be read: ${messageOf(error)}`);
   }
   const { parseDocument } = await import("yaml");
   const document = parseDocument(source, { merge: true });

@@ -337,7 +337,8 @@ export class DockerEngine implements Engine {
     try {
       yield* logLines(await asked(this.#docker.getContainer(id).logs(options)), tty);
     } catch (error) {
-      if (!signal.aborted) throw error;
+      // What is being removed has said all that it had to say.
+      if (!signal.aborted) unless(409)(error);
     }
   }
 }

@@ -10,6 +10,7 @@ import { findBalenaConfig, findBus, pieces, type Piece } from "../../hardware/pi
 import { findProgram, run } from "../../hardware/run.ts";
 import { machineFacts } from "../../hardware/system.ts";
 import type { Settings } from "./settings.ts";
+import { messageOf } from "../../core/model/show.ts";
 
 /** A piece of the host, and what there is of it; or why there is nothing, where more can be said than that. */
 export interface Finding extends Piece {
@@ -69,7 +70,7 @@ async function look(piece: Piece, find: () => string | undefined | Promise<strin
   try {
     return { ...piece, found: await find() };
   } catch (error) {
-    return { ...piece, found: undefined, why: error instanceof Error ? error.message : String(error) };
+    return { ...piece, found: undefined, why: messageOf(error) };
   }
 }
 

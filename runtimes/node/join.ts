@@ -8,6 +8,7 @@ import { machineFacts } from "../../hardware/system.ts";
 import { cloudUrl, writeSecretFile } from "./cloud-account.ts";
 import { ownConfig, readSettings, SettingsError } from "./settings.ts";
 import { SqliteStore } from "./sqlite-store.ts";
+import { messageOf } from "../../core/model/show.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -94,7 +95,7 @@ const parse = (args: readonly string[]) => {
       allowPositionals: true,
     });
   } catch (error) {
-    throw new SettingsError(error instanceof Error ? error.message : String(error));
+    throw new SettingsError(messageOf(error));
   }
 };
 
@@ -103,7 +104,7 @@ function readConfig(file: string): z.output<typeof ConfigJson> {
   try {
     return ConfigJson.parse(JSON.parse(readFileSync(file, "utf8")));
   } catch (error) {
-    throw new SettingsError(`${file} is no config.json: ${error instanceof Error ? error.message : String(error)}`);
+    throw new SettingsError(`${file} is no config.json: ${messageOf(error)}`);
   }
 }
 

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import * as z from "zod";
 import { parseGpioLine, type GpioLine } from "../../hardware/led-gpio.ts";
+import { messageOf } from "../../core/model/show.ts";
 
 /** What is wrong with what the user gave, as sentences. */
 export class SettingsError extends Error {}
@@ -174,7 +175,7 @@ function parse<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw new SettingsError(error instanceof Error ? error.message : String(error));
+    throw new SettingsError(messageOf(error));
   }
 }
 
@@ -196,7 +197,7 @@ function readConfig(file: string): ConfigJson {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new SettingsError(`${file} is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new SettingsError(`${file} is no JSON: ${messageOf(error)}`);
   }
   const parsed = ConfigJson.safeParse(json);
   if (parsed.success) return parsed.data;

@@ -2,6 +2,7 @@ import type { Method } from "../../core/relay/frame.ts";
 import type { Caller } from "./access.ts";
 import { isRead, offline, type CallFailure, type PlainRequest, type PlainResponse } from "./device-session.ts";
 import type { Env } from "./env.ts";
+import { messageOf } from "../../core/model/show.ts";
 
 export interface Target {
   readonly uuid: string;
@@ -66,7 +67,7 @@ async function askOne(
     return await env.DEVICES.getByName(uuid).call(caller, request, timeoutMs);
   } catch (error) {
     // The session itself has failed, as at a deployment; or the platform lets us ask no more of them.
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const mayHaveActed = !isRead(request.method) && !/subrequests/i.test(reason);
     return { is: "failed", status: 502, error: `The device's session has failed: ${reason}`, mayHaveActed };
   }

@@ -1,3 +1,4 @@
+import { messageOf } from "../../core/model/show.ts";
 /** Nudges under way at a time. Devices that are offline hold no place; a fleet that is online is through in seconds. */
 const atOnce = 50;
 
@@ -12,7 +13,7 @@ export function createNudge(nudgeOne: (uuid: string) => Promise<void>): (uuids: 
     for (const uuid of waiting) {
       waiting.delete(uuid);
       await nudgeOne(uuid).catch((error: unknown) => {
-        console.warn(`A device could not be nudged: ${error instanceof Error ? error.message : String(error)}`);
+        console.warn(`A device could not be nudged: ${messageOf(error)}`);
       });
     }
     lanes--;
