@@ -16,9 +16,11 @@ export interface Standing {
   readonly atOnce: number;
   /** What may have been refused for itself; or it was the device that was. An empty report will tell. */
   readonly suspect: Fields | undefined;
+  /** An empty report was taken: whatever is unauthorized from now on, the device is not. */
+  readonly vouched: boolean;
 }
 
-export const stranger: Standing = { known: {}, refused: {}, atOnce: Infinity, suspect: undefined };
+export const stranger: Standing = { known: {}, refused: {}, atOnce: Infinity, suspect: undefined, vouched: false };
 
 /**
  * The fields to send now; undefined when the cloud has them all. `apps` is sent whole, since the cloud takes every
@@ -51,23 +53,31 @@ export interface Judged {
 /**
  * One bad field loses a whole report. So what was refused is halved until the bad one stands alone; that one is left out
  * until it changes. `unauthorized` is about the device, unless `apps` is among the fields; if `apps` was alone, an empty
- * report tells which.
+ * report tells which. When that one is taken, the device may have become known only just now, so `apps` has another try.
  */
 export function judgeReport(sent: Fields, answered: Answered, standing: Standing): Judged {
   const names = Object.keys(sent);
-  const { suspect, known, refused } = standing;
+  const { suspect, vouched, known, refused } = standing;
   const isRefused = (fields: Fields): Judged => ({
-    standing: { ...standing, refused: { ...refused, ...fields }, atOnce: Infinity, suspect: undefined },
+    standing: { ...standing, refused: { ...refused, ...fields }, atOnce: Infinity, suspect: undefined, vouched: false },
     culprit: Object.keys(fields).join(", "),
   });
   const halved = { standing: { ...standing, atOnce: Math.ceil(names.length / 2) } };
   switch (answered) {
     case "taken":
-      if (suspect) return isRefused(suspect);
-      return { standing: { ...standing, known: { ...known, ...sent }, atOnce: standing.atOnce * 2 } };
+      if (suspect) return { standing: { ...standing, suspect: undefined, vouched: true } };
+      return {
+        standing: {
+          ...standing,
+          known: { ...known, ...sent },
+          atOnce: standing.atOnce * 2,
+          vouched: vouched && !("apps" in sent),
+        },
+      };
     case "unauthorized":
-      if (!("apps" in sent)) return { standing: { ...standing, suspect: undefined }, outcast: true };
-      return names.length > 1 ? halved : { standing: { ...standing, suspect: sent } };
+      if (!("apps" in sent)) return { standing: { ...standing, suspect: undefined, vouched: false }, outcast: true };
+      if (names.length > 1) return halved;
+      return vouched ? isRefused(sent) : { standing: { ...standing, suspect: sent } };
     case "refused":
       return names.length > 1 ? halved : isRefused(suspect ?? sent);
   }

@@ -63,11 +63,17 @@ describe("a refusal", () => {
   test("as unauthorized, of the applications alone, may be about either", () => {
     const { standing } = judgeReport({ apps: { x: 1 } }, "unauthorized", stranger);
     expect(standing.suspect).toEqual({ apps: { x: 1 } });
-    expect(judgeReport({}, "taken", standing)).toEqual({
+    expect(judgeReport({}, "unauthorized", standing)).toEqual({ standing: stranger, outcast: true });
+
+    const { standing: vouched } = judgeReport({}, "taken", standing);
+    expect(toSend({ apps: { x: 1 } }, vouched)).toEqual({ apps: { x: 1 } });
+    expect(judgeReport({ apps: { x: 1 } }, "taken", vouched)).toEqual({
+      standing: knowing({ apps: { x: 1 } }),
+    });
+    expect(judgeReport({ apps: { x: 1 } }, "unauthorized", vouched)).toEqual({
       standing: { ...stranger, refused: { apps: { x: 1 } } },
       culprit: "apps",
     });
-    expect(judgeReport({}, "unauthorized", standing)).toEqual({ standing: stranger, outcast: true });
   });
 });
 
@@ -147,6 +153,13 @@ test("whatever the cloud does not take, it comes to have all the rest", () => {
   );
 });
 
+test("nor do its applications, if they were all that it had to say when the cloud did not know it", () => {
+  const cloud = new View();
+  const { standing } = judgeReport({ apps: {} }, "unauthorized", stranger);
+  expect(settle({ apps: {} }, standing, cloud, () => undefined)).toEqual(knowing({ apps: {} }));
+  expect(cloud.fields).toEqual({ apps: {} });
+});
+
 test("a device that the cloud does not know for a while loses nothing by it", () => {
   fc.assert(
     fc.property(fields, fields, fc.integer({ min: 1, max: 5 }), (before, current, times) => {
@@ -159,6 +172,7 @@ test("a device that the cloud does not know for a while loses nothing by it", ()
       expect(settle(current, standing, cloud, () => undefined)).toBeDefined();
       expect(cloud.fields).toMatchObject(current);
     }),
+    { numRuns: 2000 },
   );
 });
 
