@@ -1,4 +1,5 @@
 import { messageOf } from "../../core/model/show.ts";
+
 /** Nudges under way at a time. Devices that are offline hold no place; a fleet that is online is through in seconds. */
 const atOnce = 50;
 
