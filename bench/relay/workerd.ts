@@ -75,7 +75,7 @@ const config :Workerd.Config = (
 const relay :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "worker.js")],
   compatibilityDate = "2026-10-23",
-  compatibilityFlags = ["enable_request_signal"],
+  compatibilityFlags = ["enable_request_signal", "no_web_socket_compression"],
   bindings = [
     (name = "DEVICES", durableObjectNamespace = "DeviceSession"),
     (name = "DIRECTORY", durableObjectNamespace = "Directory"),

@@ -6,6 +6,7 @@ import {
   limits,
   noBytes,
   ProtocolError,
+  unbundle,
   type Bytes,
   type Frame,
   type RequestHead,
@@ -35,7 +36,8 @@ export type Outcome =
 interface Call {
   readonly allowed: () => boolean;
   readonly settle: (outcome: Outcome) => void;
-  readonly outflow: Outflow;
+  /** Of the body of the request, unless that left whole. */
+  readonly outflow: Outflow | undefined;
   /** Once the head of the answer is here. */
   inflow: Inflow | undefined;
   /** Gives back what the call holds. */
@@ -82,7 +84,7 @@ export class Caller {
     }
 
     return new Promise((settle) => {
-      const rest = body instanceof Uint8Array ? once(body) : streamed(body);
+      const rest = whole ? undefined : body instanceof Uint8Array ? once(body) : streamed(body);
       const abort = () => {
         this.#reset(id, "the caller has gone");
         this.#fail(id, { is: "aborted", reason: signal?.reason }, "the caller has gone");
@@ -90,29 +92,31 @@ export class Caller {
       const call: Call = {
         allowed,
         settle,
-        outflow: new Outflow(),
+        outflow: rest && new Outflow(),
         inflow: undefined,
         release: () => {
           this.#calls.delete(id);
           signal?.removeEventListener("abort", abort);
           // What the device has not taken by now, it does not want.
-          rest.cancel();
+          rest?.cancel();
         },
       };
       signal?.addEventListener("abort", abort);
       this.#calls.set(id, call);
       this.#send(frame);
-      if (!whole) this.#upload(id, call, rest.read);
+      if (rest) this.#upload(id, call, rest.read);
     });
   }
 
   /** A message of the device. Throws `ProtocolError`: then `close`, and cut the socket. */
   receive(message: ArrayBuffer): void {
-    const frame = decodeFrame(message);
-    if (frame.is === "request") throw new ProtocolError("A request, which only the cloud sends");
-    // Late words about a call that has ended here are no fault of the device.
-    const call = this.#calls.get(frame.id);
-    if (call) this.#take(call, frame);
+    for (const bytes of unbundle(message)) {
+      const frame = decodeFrame(bytes);
+      if (frame.is === "request") throw new ProtocolError("A request, which only the cloud sends");
+      // Late words about a call that has ended here are no fault of the device.
+      const call = this.#calls.get(frame.id);
+      if (call) this.#take(call, frame);
+    }
   }
 
   /** Ends the calls of those who may call no more, however long their answers would go on. */
@@ -138,7 +142,7 @@ export class Caller {
         const { head } = frame;
         if (frame.end) {
           call.release();
-          call.outflow.fail(new Error("The device has answered without the rest of the request"));
+          call.outflow?.fail(new Error(answered));
           return call.settle({ is: "answered", head, body: frame.body });
         }
         const inflow = new Inflow({
@@ -158,9 +162,10 @@ export class Caller {
         call.inflow.push(frame.body);
         if (!frame.end) return;
         call.inflow.end();
-        call.outflow.fail(new Error("The device has answered without the rest of the request"));
+        call.outflow?.fail(new Error(answered));
         return call.release();
       case "credit":
+        if (!call.outflow) throw new ProtocolError(`Credit on stream ${id}, whose request has left whole`);
         return call.outflow.grant(frame.bytes);
       case "reset":
         return this.#fail(id, { is: "broken", reason: frame.reason }, frame.reason);
@@ -169,7 +174,7 @@ export class Caller {
 
   #upload(id: number, call: Call, read: Read): void {
     const send = ({ bytes, end }: Piece) => this.#send(encodeFrame({ is: "data", id, body: bytes, end }));
-    call.outflow.pump(read, send).catch((error: unknown) => {
+    call.outflow?.pump(read, send).catch((error: unknown) => {
       // Has it ended otherwise, then that is why the upload failed.
       if (this.#calls.get(id) !== call) return;
       const reason = `the request broke off: ${error instanceof Error ? error.message : String(error)}`;
@@ -182,7 +187,7 @@ export class Caller {
     const call = this.#calls.get(id);
     if (!call) return;
     call.release();
-    call.outflow.fail(new Error(reason));
+    call.outflow?.fail(new Error(reason));
     call.inflow?.fail(new Error(reason));
     call.settle(outcome);
   }
@@ -191,6 +196,8 @@ export class Caller {
     this.#send(encodeFrame({ is: "reset", id, reason }));
   }
 }
+
+const answered = "The device has answered without the rest of the request";
 
 interface Source {
   readonly read: Read;

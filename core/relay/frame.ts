@@ -21,7 +21,7 @@ const Headers = z
   .array(z.tuple([z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/), z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/)]))
   .max(100);
 
-const RequestHead = z.object({
+export const RequestHead = z.object({
   method: z.enum(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
   /** With the query: /v1/apps/7?force=1 */
   path: z.string().regex(/^\/[\x21-\x7e]*$/),
@@ -33,7 +33,7 @@ export type Method = RequestHead["method"];
 const ResponseHead = z.object({ status: z.int().min(200).max(599), headers: Headers });
 export type ResponseHead = z.output<typeof ResponseHead>;
 
-/** One message on the socket between the cloud and a device. The cloud chooses the ids of streams. */
+/** What the cloud and a device say to each other on the socket between them. The cloud chooses the ids of streams. */
 export type Frame =
   | {
       readonly is: "request";
@@ -71,8 +71,11 @@ export class HeadTooLarge extends RangeError {
  *  bytes 2–5  id of the stream, big endian as all numbers
  *  then       request, response: length of the head in 2 bytes, the head as JSON, body bytes
  *             data: body bytes · credit: 4 bytes · reset: the reason in UTF-8
+ *
+ *  A message on the socket is a frame, or several: then byte 0 is 6, and each frame stands after its length in 4 bytes.
  */
 const kinds = { request: 1, response: 2, data: 3, credit: 4, reset: 5 } as const;
+const several = 6;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -120,11 +123,40 @@ function begin({ is, id }: Frame, end: boolean, more: number): Bytes {
   return bytes;
 }
 
-/** Bodies are views of the buffer. Throws `ProtocolError`. */
-export function decodeFrame(buffer: ArrayBuffer): Frame {
-  if (buffer.byteLength < 6) throw new ProtocolError(`A frame of ${buffer.byteLength} bytes, expected at least 6`);
-  const bytes = new Uint8Array(buffer);
-  const view = new DataView(buffer);
+/** Encoded frames as one message: what a message costs by itself is more than what a small frame does. */
+export function bundle(frames: readonly Bytes[]): Bytes {
+  if (frames.length === 1 && frames[0]) return frames[0];
+  const message = new Uint8Array(frames.reduce((size, { length }) => size + 4 + length, 1));
+  const view = new DataView(message.buffer);
+  message[0] = several;
+  let at = 1;
+  for (const frame of frames) {
+    view.setUint32(at, frame.length);
+    message.set(frame, at + 4);
+    at += 4 + frame.length;
+  }
+  return message;
+}
+
+/** The encoded frames of a message, as views of it. Throws `ProtocolError`. */
+export function unbundle(message: ArrayBuffer): Bytes[] {
+  const bytes = new Uint8Array(message);
+  if (bytes[0] !== several) return [bytes];
+  const view = new DataView(message);
+  const frames: Bytes[] = [];
+  for (let at = 1; at < bytes.length;) {
+    const end = at + 4 > bytes.length ? Infinity : at + 4 + view.getUint32(at);
+    if (end > bytes.length) throw new ProtocolError("A message that ends within a frame");
+    frames.push(bytes.subarray(at + 4, end));
+    at = end;
+  }
+  return frames;
+}
+
+/** Bodies are views of the bytes. Throws `ProtocolError`. */
+export function decodeFrame(bytes: Bytes): Frame {
+  if (bytes.length < 6) throw new ProtocolError(`A frame of ${bytes.length} bytes, expected at least 6`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const [kind, flags = 0] = bytes;
   const id = view.getUint32(2);
   if (flags > 1) throw new ProtocolError(`Flags ${flags}, expected 0 or 1`);

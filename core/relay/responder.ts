@@ -2,11 +2,13 @@ import type { Fetch } from "../http/fetch.ts";
 import { everything } from "../model/scope.ts";
 import { Inflow, Outflow, readGathered, type Piece, type Read } from "./flow.ts";
 import {
+  bundle,
   decodeFrame,
   encodeFrame,
   limits,
   noBytes,
   ProtocolError,
+  unbundle,
   type Bytes,
   type Frame,
   type ResponseHead,
@@ -15,7 +17,7 @@ import {
 export interface ResponderOptions {
   /** The same function that serves port 48484. */
   readonly fetch: Fetch;
-  readonly send: (frame: Bytes) => void;
+  readonly send: (message: Bytes) => void;
   /** Resolves when everything that is ready by now has had its turn. */
   readonly tick: () => Promise<void>;
 }
@@ -34,6 +36,9 @@ interface Serving {
 export class Responder {
   readonly #streams = new Map<number, Serving>();
   readonly #options: ResponderOptions;
+  /** Frames that leave together. */
+  readonly #waiting: Bytes[] = [];
+  #waitingBytes = 0;
 
   constructor(options: ResponderOptions) {
     this.#options = options;
@@ -46,7 +51,15 @@ export class Responder {
 
   /** A message of the cloud. Throws `ProtocolError`: then `close`, and cut the socket. */
   receive(message: ArrayBuffer): void {
-    const frame = decodeFrame(message);
+    for (const bytes of unbundle(message)) this.#take(decodeFrame(bytes));
+  }
+
+  /** The socket is gone, or its other end has begun anew: nobody waits for any answer. */
+  close(reason: string): void {
+    for (const id of [...this.#streams.keys()]) this.#abort(id, reason);
+  }
+
+  #take(frame: Frame): void {
     const { id } = frame;
     const serving = this.#streams.get(id);
     switch (frame.is) {
@@ -67,11 +80,6 @@ export class Responder {
       case "reset":
         return id === 0 ? this.close(frame.reason) : this.#abort(id, frame.reason);
     }
-  }
-
-  /** The socket is gone, or its other end has begun anew: nobody waits for any answer. */
-  close(reason: string): void {
-    for (const id of [...this.#streams.keys()]) this.#abort(id, reason);
   }
 
   #begin({ id, head, body, end }: Extract<Frame, { is: "request" }>): void {
@@ -156,8 +164,20 @@ export class Responder {
     serving.abort.abort(error);
   }
 
+  /** What is ready within one turn leaves as one message. */
   #send(frame: Frame): void {
-    this.#options.send(encodeFrame(frame));
+    const bytes = encodeFrame(frame);
+    this.#waitingBytes += bytes.length;
+    const { length } = this.#waiting;
+    this.#waiting.push(bytes);
+    if (this.#waitingBytes >= limits.chunkBytes) this.#flush();
+    else if (length === 0) void this.#options.tick().then(() => this.#flush());
+  }
+
+  #flush(): void {
+    const frames = this.#waiting.splice(0);
+    this.#waitingBytes = 0;
+    if (frames.length > 0) this.#options.send(bundle(frames));
   }
 }
 

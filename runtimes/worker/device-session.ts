@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import * as z from "zod";
 import { Caller as Link, type Outcome, type Outgoing } from "../../core/relay/caller.ts";
 import { joined } from "../../core/relay/flow.ts";
-import { noBytes, ProtocolError, type Bytes, type Method, type RequestHead } from "../../core/relay/frame.ts";
+import { limits, noBytes, ProtocolError, RequestHead, type Bytes, type Method } from "../../core/relay/frame.ts";
 import { coversFleet, digestOf, keyInHeader, type Caller } from "./access.ts";
 import type { Env } from "./env.ts";
 
@@ -37,8 +37,18 @@ export interface CallFailure {
   readonly mayHaveActed: boolean;
 }
 
-/** What our Worker sets on a request for a session; stripped from what comes from outside, since only it makes them. */
-export const sessionHeaders = { caller: "x-fairlead-caller", timeoutMs: "x-fairlead-timeout-ms" } as const;
+/**
+ * What our Worker says to a session beside the body, all of it in one header: each one more takes longer than all else
+ * that is done with it. Only our Worker can reach a session with it.
+ */
+export const callHeader = "x-fairlead-call";
+export interface SessionCall {
+  readonly caller: Caller;
+  readonly head: RequestHead;
+  /** Bytes; the Worker has the body whole. */
+  readonly bodyLength: number;
+  readonly timeoutMs: number;
+}
 
 /** A whole answer for fan-out holds no more; the caller can ask that device alone, and gets a stream. */
 const wholeAnswerBytes = 1024 * 1024;
@@ -58,23 +68,33 @@ const passed = new Set([
   "retry-after",
 ]);
 
-const CallerHeader = z.object({
-  tokenId: z.string(),
-  fleets: z.union([z.array(z.int()).readonly(), z.literal("all")]),
-  write: z.boolean(),
-  issuedAt: z.number(),
-  device: z.string().optional(),
+const SessionCall = z.object({
+  caller: z.object({
+    tokenId: z.string(),
+    fleets: z.union([z.array(z.int()).readonly(), z.literal("all")]),
+    write: z.boolean(),
+    issuedAt: z.number(),
+    device: z.string().optional(),
+  }),
+  head: RequestHead,
+  bodyLength: z.int(),
+  timeoutMs: z.number(),
 });
 
 /** Told to a device before its socket is closed, which it may never see closed. */
 const bye = { replaced: 4001, protocol: 4002, forgotten: 4003 } as const;
 
+interface Line {
+  readonly socket: WebSocket;
+  readonly link: Link;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
+
 /** One for each device: holds the device's socket, and lets through who may call it. Sleeps while nobody does. */
 export class DeviceSession extends DurableObject<Env> {
   #enrolled: Enrolled | undefined;
-  /** Whoever calls often is the one who called last. */
-  #lastCaller: { readonly header: string; readonly caller: Caller } | undefined;
-  #line: { readonly socket: WebSocket; readonly link: Link } | undefined;
+  #line: Line | undefined;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -83,7 +103,7 @@ export class DeviceSession extends DurableObject<Env> {
     this.#enrolled = state.storage.kv.get<Enrolled>("enrolled");
     // After a hibernation the sockets are still there. Calls are not: while one is open, there is no hibernation.
     const socket = state.getWebSockets().findLast(({ readyState }) => readyState === WebSocket.OPEN);
-    if (socket) this.#open(socket).forgetOthers();
+    if (socket) this.#open(socket, Attachment.parse(socket.deserializeAttachment()).since).forgetOthers();
   }
 
   enroll(record: Enrolled): void {
@@ -104,7 +124,7 @@ export class DeviceSession extends DurableObject<Env> {
 
   status(): { connected: boolean; since: number | undefined } {
     const line = this.#live();
-    return { connected: line !== undefined, since: line && sinceOf(line.socket) };
+    return { connected: line !== undefined, since: line?.since };
   }
 
   /** One whole request, one whole answer. Never throws. */
@@ -130,18 +150,22 @@ export class DeviceSession extends DurableObject<Env> {
   /** A device that dials in, or one request for it: with its body and answer as streams, and heard when the caller leaves. */
   override async fetch(request: Request): Promise<Response> {
     if (request.headers.get("upgrade") === "websocket") return this.#accept(request);
-    const caller = this.#callerOf(request.headers.get(sessionHeaders.caller) ?? "");
-    const timeoutMs = Number(request.headers.get(sessionHeaders.timeoutMs) ?? 50_000);
-
+    const { caller, head, bodyLength, timeoutMs } = SessionCall.parse(
+      JSON.parse(request.headers.get(callHeader) ?? "null"),
+    );
     const left = new AbortController();
     const timer = setTimeout(() => left.abort(timedOut), timeoutMs);
     request.signal.addEventListener("abort", () => left.abort(request.signal.reason));
-    const { head, body: sent } = await toOutgoing(request);
-    const answer = await this.#call(caller, head, sent, left.signal);
+    const body = !request.body
+      ? noBytes
+      : bodyLength <= limits.chunkBytes
+        ? new Uint8Array(await request.arrayBuffer())
+        : request.body;
+    const answer = await this.#call(caller, head, body, left.signal);
     clearTimeout(timer);
     if (answer.is === "failed") return toFailure(answer);
-    const { status, headers, body } = answer;
-    return new Response(hasNoBody(status) ? null : body, { status, headers: [...headers] });
+    const { status, headers } = answer;
+    return new Response(hasNoBody(status) ? null : answer.body, { status, headers: Object.fromEntries(headers) });
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
@@ -187,13 +211,6 @@ export class DeviceSession extends DurableObject<Env> {
       : toCallFailure(outcome, method);
   }
 
-  #callerOf(header: string): Caller {
-    if (this.#lastCaller?.header === header) return this.#lastCaller.caller;
-    const caller = CallerHeader.parse(JSON.parse(header));
-    this.#lastCaller = { header, caller };
-    return caller;
-  }
-
   #mayCall(caller: Caller): boolean {
     const enrolled = this.#enrolled;
     if (!enrolled || enrolled.revoked.includes(caller.tokenId)) return false;
@@ -211,12 +228,13 @@ export class DeviceSession extends DurableObject<Env> {
     this.#dismiss(bye.replaced);
     const { 0: theirs, 1: ours } = new WebSocketPair();
     this.ctx.acceptWebSocket(ours);
-    ours.serializeAttachment({ since: Date.now() });
-    this.#open(ours);
+    const since = Date.now();
+    ours.serializeAttachment({ since });
+    this.#open(ours, since);
     return new Response(null, { status: 101, webSocket: theirs });
   }
 
-  #open(socket: WebSocket): Link {
+  #open(socket: WebSocket, since: number): Link {
     const firstId = 1 + Math.floor(Math.random() * 0x7fff_ffff);
     const send = (frame: Bytes) => {
       try {
@@ -226,7 +244,7 @@ export class DeviceSession extends DurableObject<Env> {
       }
     };
     const link = new Link(send, firstId);
-    this.#line = { socket, link };
+    this.#line = { socket, link, since };
     return link;
   }
 
@@ -235,7 +253,7 @@ export class DeviceSession extends DurableObject<Env> {
     const line = this.#line;
     if (!line || line.socket.readyState !== WebSocket.OPEN) return undefined;
     const pinged = this.ctx.getWebSocketAutoResponseTimestamp(line.socket)?.getTime() ?? 0;
-    return Date.now() - Math.max(pinged, sinceOf(line.socket)) < silentMs ? line : undefined;
+    return Date.now() - Math.max(pinged, line.since) < silentMs ? line : undefined;
   }
 
   /** Tells the device to go. A socket that is closed from here may stay half open; the text is what makes it leave. */
@@ -317,25 +335,6 @@ const lateAnswer = (method: Method): CallFailure => ({
 const acted = (method: Method): string =>
   isRead(method) ? "it was only asked to read" : "it may have done what was asked, or may still do it";
 
-async function toOutgoing(request: Request): Promise<Pick<Outgoing, "head" | "body">> {
-  const { pathname, search } = new URL(request.url);
-  const head = {
-    method: RequestMethod.parse(request.method),
-    path: pathname + search,
-    headers: forDevices.flatMap((name): [string, string][] => {
-      const value = request.headers.get(name);
-      return value === null ? [] : [[name, value]];
-    }),
-  };
-  if (!request.body) return { head, body: noBytes };
-  const length = Number(request.headers.get("content-length") ?? Infinity);
-  return { head, body: length <= 64 * 1024 ? new Uint8Array(await request.arrayBuffer()) : request.body };
-}
-const RequestMethod = z.enum(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
-
-/** By name, since going through all headers takes longer than all else that is done with a request. */
-const forDevices = ["content-type", "accept", "if-none-match"];
-
 /** The body, or why it is none. */
 async function readWhole(body: Outgoing["body"], method: Method): Promise<Bytes | CallFailure> {
   if (body instanceof Uint8Array) return body;
@@ -366,7 +365,7 @@ async function readWhole(body: Outgoing["body"], method: Method): Promise<Bytes 
   return joined(parts, size);
 }
 
-const sinceOf = (socket: WebSocket): number => Attachment.parse(socket.deserializeAttachment()).since;
+/** With a socket, for after a hibernation. */
 const Attachment = z.object({ since: z.number() });
 
 const encoder = new TextEncoder();

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { noBytes, type RequestHead } from "../../core/relay/frame.ts";
+import { noBytes, type Bytes, type RequestHead } from "../../core/relay/frame.ts";
 import { callerOf, keyInHeader, looksLikeDeviceKey, type Caller } from "./access.ts";
-import { isRead, offline, sessionHeaders, wrongKey } from "./device-session.ts";
+import { callHeader, isRead, offline, wrongKey, type SessionCall } from "./device-session.ts";
 import { directoryOf, type Env } from "./env.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
 
@@ -50,10 +50,9 @@ const longestMs = 50_000;
  * `POST /supervisor/<url>`: relays to the devices that the body names. One device: its own answer, whole or as a stream.
  * Several: 207 with an entry for each. `Prefer: wait=<seconds>` shortens the wait for the answer, 50 s.
  */
-export async function supervisorProxy(request: Request, env: Env): Promise<Response> {
+export async function supervisorProxy(request: Request, url: URL, env: Env): Promise<Response> {
   const caller = await callerOf(request, env, Date.now());
   if (!caller) return Response.json("Unauthorized", { status: 401 });
-  const url = new URL(request.url);
   const path = url.pathname.slice("/supervisor".length);
   if (path === "" || path === "/") return refuse("Supervisor API url must be specified");
   const isTooLarge = Number(request.headers.get("content-length") ?? 0) > limitBytes;
@@ -71,7 +70,8 @@ export async function supervisorProxy(request: Request, env: Env): Promise<Respo
       `App ${asked.appId} has more than the ${mostDevices} devices that one request can reach: ask each by uuid`,
     );
 
-  const body = asked.data && !isRead(asked.method) ? JSON.stringify(asked.data) : undefined;
+  const body =
+    asked.data && !isRead(asked.method) ? new Uint8Array(encoder.encode(JSON.stringify(asked.data))) : undefined;
   const head: RequestHead = {
     method: asked.method,
     path: path + queryOf(url, isRead(asked.method) ? asked.data : undefined),
@@ -84,16 +84,12 @@ export async function supervisorProxy(request: Request, env: Env): Promise<Respo
     ],
   };
   const wait = waitOf(request);
+  const timeoutMs = wait ?? longestMs;
   const answer = await (targets.length === 1
-    ? callOne(first.uuid, { caller, head, body, wait, signal: request.signal }, env)
+    ? callOne(first.uuid, { caller, head, body, timeoutMs, signal: request.signal }, env)
     : fanOut(
         targets,
-        {
-          caller,
-          request: { ...head, body: body === undefined ? noBytes : new Uint8Array(encoder.encode(body)) },
-          timeoutMs: wait ?? longestMs,
-          parsed: asked.data !== undefined,
-        },
+        { caller, request: { ...head, body: body ?? noBytes }, timeoutMs, parsed: asked.data !== undefined },
         env,
       ));
   if (wait === undefined) return answer;
@@ -103,8 +99,8 @@ export async function supervisorProxy(request: Request, env: Env): Promise<Respo
 }
 
 /** `GET /tunnel/<uuid>`: a device dials in. Its key is looked at by its session, which is not woken for what is none. */
-export async function tunnel(request: Request, env: Env): Promise<Response> {
-  const uuid = new URL(request.url).pathname.slice("/tunnel/".length);
+export async function tunnel(request: Request, { pathname }: URL, env: Env): Promise<Response> {
+  const uuid = pathname.slice("/tunnel/".length);
   if (request.headers.get("upgrade") !== "websocket")
     return Response.json("Expected the WebSocket of a device", { status: 426 });
   if (!isUuid(uuid)) return refuse("Expected a uuid of 32 or 62 lower case hex digits");
@@ -113,23 +109,19 @@ export async function tunnel(request: Request, env: Env): Promise<Response> {
   return env.DEVICES.getByName(uuid).fetch(request);
 }
 
-interface OneCall {
-  readonly caller: Caller;
-  readonly head: RequestHead;
-  readonly body: string | undefined;
-  readonly wait: number | undefined;
+interface OneCall extends Omit<SessionCall, "bodyLength"> {
+  readonly body: Bytes | undefined;
   readonly signal: AbortSignal;
 }
 
 /** Through the session's fetch: a stream stays one, and who hangs up is heard. */
-function callOne(uuid: string, { caller, head, body, wait, signal }: OneCall, env: Env): Promise<Response> {
-  const headers = [...head.headers, [sessionHeaders.caller, JSON.stringify(caller)]];
-  if (wait !== undefined) headers.push([sessionHeaders.timeoutMs, String(wait)]);
-  return env.DEVICES.getByName(uuid).fetch(`https://device${head.path}`, {
-    method: head.method,
-    headers,
+function callOne(uuid: string, { body, signal, ...asked }: OneCall, env: Env): Promise<Response> {
+  const call: SessionCall = { ...asked, bodyLength: body?.length ?? 0 };
+  return env.DEVICES.getByName(uuid).fetch("https://device/", {
+    method: call.head.method,
+    headers: { [callHeader]: JSON.stringify(call) },
     signal,
-    ...(body !== undefined && { body }),
+    ...(body && { body }),
   });
 }
 
@@ -173,7 +165,9 @@ const forwarded = ["accept", "if-none-match"];
 const isKey = (name: string): boolean => /^(api[-_]?key|(access[-_]?)?token|authorization)$/i.test(name);
 
 /** The caller's query without keys, and what a request that has no body says in `data`. */
-function queryOf({ search, searchParams }: URL, data: Asked["data"]): string {
+function queryOf(url: URL, data: Asked["data"]): string {
+  if (url.search === "" && data === undefined) return "";
+  const { search, searchParams } = url;
   const kept = [...searchParams].filter(([name]) => !isKey(name));
   const more = Object.entries(data ?? {}).map(([name, value]): [string, string] => [name, String(value)]);
   if (more.length === 0 && kept.length === searchParams.size) return search;

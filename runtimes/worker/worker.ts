@@ -13,10 +13,12 @@ export default {
   async fetch(request, env) {
     const fault = secretFault(env);
     if (fault !== undefined) return refuse(503, fault);
-    const { pathname } = new URL(request.url);
+    const url = new URL(request.url);
+    const { pathname } = url;
     try {
-      if (pathname.startsWith("/supervisor/") && request.method === "POST") return await supervisorProxy(request, env);
-      if (pathname.startsWith("/tunnel/")) return await tunnel(request, env);
+      if (pathname.startsWith("/supervisor/") && request.method === "POST")
+        return await supervisorProxy(request, url, env);
+      if (pathname.startsWith("/tunnel/")) return await tunnel(request, url, env);
       if (pathname === "/ping") return new Response("OK");
       if (pathname === "/openapi.json") return Response.json(openApi);
       const asker = await askerOf(request, env);

@@ -1,6 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeFrame, encodeFrame, HeadTooLarge, limits, ProtocolError, type Frame } from "../../core/relay/frame.ts";
+import {
+  bundle,
+  decodeFrame,
+  encodeFrame,
+  HeadTooLarge,
+  limits,
+  ProtocolError,
+  unbundle,
+  type Bytes,
+  type Frame,
+} from "../../core/relay/frame.ts";
 import { bytesOf, headOf } from "./wire.ts";
 
 const id = fc.integer({ min: 1, max: 0xffffffff });
@@ -26,14 +36,14 @@ const frames: fc.Arbitrary<Frame> = fc.oneof(
 );
 
 /** A frame of any kind with any bytes behind it. */
-function raw(kind: number, flags: number, stream: number, rest: Uint8Array): ArrayBuffer {
+function raw(kind: number, flags: number, stream: number, rest: Uint8Array): Bytes {
   const bytes = new Uint8Array(6 + rest.length);
   bytes.set([kind, flags, stream >>> 24, (stream >>> 16) & 0xff, (stream >>> 8) & 0xff, stream & 0xff]);
   bytes.set(rest, 6);
-  return bytes.buffer;
+  return bytes;
 }
 
-const withHead = (kind: number, head: unknown): ArrayBuffer => {
+const withHead = (kind: number, head: unknown): Bytes => {
   const json = bytesOf(typeof head === "string" ? head : JSON.stringify(head));
   return raw(kind, 1, 7, new Uint8Array([json.length >> 8, json.length & 0xff, ...json]));
 };
@@ -42,7 +52,7 @@ describe("a frame", () => {
   test("arrives as it was sent", () => {
     fc.assert(
       fc.property(frames, (frame) => {
-        expect(decodeFrame(encodeFrame(frame).buffer)).toEqual(frame);
+        expect(decodeFrame(encodeFrame(frame))).toEqual(frame);
       }),
     );
   });
@@ -55,7 +65,7 @@ describe("a frame", () => {
 
   test("of any bytes at all is a frame or a ProtocolError, and nothing else", () => {
     const hostile = fc.oneof(
-      fc.uint8Array({ maxLength: 64 }).map((bytes) => new Uint8Array(bytes).buffer),
+      fc.uint8Array({ maxLength: 64 }).map((bytes) => new Uint8Array(bytes)),
       fc
         .tuple(fc.integer({ min: 0, max: 7 }), fc.integer({ min: 0, max: 2 }), fc.nat({ max: 3 }), fc.uint8Array())
         .map(([kind, flags, stream, rest]) => raw(kind, flags, stream, rest)),
@@ -64,14 +74,14 @@ describe("a frame", () => {
       fc.tuple(frames, fc.nat(), fc.nat({ max: 255 })).map(([frame, at, byte]) => {
         const bytes = encodeFrame(frame);
         bytes[at % bytes.length] = byte;
-        return bytes.buffer;
+        return bytes;
       }),
     );
     fc.assert(
-      fc.property(hostile, (buffer) => {
+      fc.property(hostile, (bytes) => {
         try {
-          const frame = decodeFrame(buffer);
-          expect(decodeFrame(encodeFrame(frame).buffer)).toEqual(frame);
+          const frame = decodeFrame(bytes);
+          expect(decodeFrame(encodeFrame(frame))).toEqual(frame);
         } catch (error) {
           expect(error).toBeInstanceOf(ProtocolError);
         }
@@ -81,7 +91,7 @@ describe("a frame", () => {
   });
 
   test.each([
-    ["shorter than any", new ArrayBuffer(5), "expected at least 6"],
+    ["shorter than any", new Uint8Array(5), "expected at least 6"],
     ["of an unknown kind", raw(9, 0, 1, new Uint8Array(0)), "kind 9"],
     ["with unknown flags", raw(3, 2, 1, new Uint8Array(0)), "expected 0 or 1"],
     ["of data on stream 0", raw(3, 0, 0, new Uint8Array(0)), "1 or more"],
@@ -99,8 +109,8 @@ describe("a frame", () => {
     ["with a header without name", withHead(2, { status: 200, headers: [["", "b"]] }), "headers.0.0"],
     ["with a status that is none", withHead(2, { status: 101, headers: [] }), "status"],
     ["with a hundred and one headers", withHead(2, { status: 200, headers: Array(101).fill(["a", "b"]) }), "headers"],
-  ])("%s", (_, buffer, complaint) => {
-    expect(() => decodeFrame(buffer)).toThrow(complaint);
+  ])("%s", (_, bytes, complaint) => {
+    expect(() => decodeFrame(bytes)).toThrow(complaint);
   });
 
   test("with too large a head is not made", () => {
@@ -109,7 +119,45 @@ describe("a frame", () => {
   });
 
   test("with a long reason is cut between characters", () => {
-    const frame = decodeFrame(encodeFrame({ is: "reset", id: 1, reason: "€".repeat(1000) }).buffer);
+    const frame = decodeFrame(encodeFrame({ is: "reset", id: 1, reason: "€".repeat(1000) }));
     expect(frame).toEqual({ is: "reset", id: 1, reason: "€".repeat(341) });
+  });
+});
+
+describe("a message", () => {
+  test("carries one frame or several, in their order", () => {
+    fc.assert(
+      fc.property(fc.array(frames, { minLength: 1, maxLength: 5 }), (all) => {
+        expect(unbundle(bundle(all.map(encodeFrame)).buffer).map(decodeFrame)).toEqual(all);
+      }),
+    );
+  });
+
+  test("of one frame is that frame", () => {
+    const frame = encodeFrame({ is: "credit", id: 1, bytes: 1 });
+    expect(bundle([frame])).toBe(frame);
+  });
+
+  test("of any bytes at all is frames or a ProtocolError, and nothing else", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), fc.boolean(), (bytes, several) => {
+        const message = new Uint8Array(several ? [6, ...bytes] : bytes);
+        try {
+          const size = unbundle(message.buffer).reduce((sum, { length }) => sum + length, 0);
+          expect(size).toBeLessThanOrEqual(message.length);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ProtocolError);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test.each([
+    ["ends within a length", [6, 0, 0, 0]],
+    ["ends within a frame", [6, 0, 0, 0, 3, 1, 2]],
+    ["names an endless frame", [6, 255, 255, 255, 255, 1]],
+  ])("that %s is refused", (_, bytes) => {
+    expect(() => unbundle(new Uint8Array(bytes).buffer)).toThrow(ProtocolError);
   });
 });

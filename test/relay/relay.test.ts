@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeFrame, encodeFrame, limits, ProtocolError, type Bytes } from "../../core/relay/frame.ts";
+import { decodeFrame, encodeFrame, limits, ProtocolError, unbundle, type Bytes } from "../../core/relay/frame.ts";
 import { Caller } from "../../core/relay/caller.ts";
 import { Responder } from "../../core/relay/responder.ts";
 import { everything } from "../../core/model/scope.ts";
@@ -47,10 +47,21 @@ describe("a request", () => {
     const { caller, frames } = wireTo(echo);
     const outcome = await caller.call({ head: headOf("POST", "/"), body: bytesOf("hello") });
     expect(await textOf(outcome)).toBe("hello");
-    expect(frames.map(({ from, bytes }) => [from, decodeFrame(bytes.buffer).is])).toEqual([
+    expect(frames.map(({ from, bytes }) => [from, decodeFrame(bytes).is])).toEqual([
       ["cloud", "request"],
       ["device", "response"],
     ]);
+  });
+
+  test("shares a message with others that are answered in the same turn", async () => {
+    const { caller, frames } = wireTo(echo);
+    const texts = ["a", "b", "c"].map(async (text) =>
+      textOf(await caller.call({ head: headOf("POST", "/"), body: bytesOf(text) })),
+    );
+    expect(await Promise.all(texts)).toEqual(["a", "b", "c"]);
+    const answers = frames.filter(({ from }) => from === "device").flatMap(({ bytes }) => unbundle(bytes.buffer));
+    expect(answers).toHaveLength(3);
+    expect(frames.length).toBeLessThan(6);
   });
 
   test("carries status, headers and any bytes both ways, in pieces of any size", async () => {
@@ -340,7 +351,7 @@ describe("the life after a hibernation", () => {
     const { responder } = wireTo(echo);
     const ids: number[] = [];
     const caller = new Caller((bytes) => {
-      ids.push(decodeFrame(bytes.buffer).id);
+      ids.push(decodeFrame(bytes).id);
       responder.receive(bytes.slice().buffer);
     }, 0xffffffff);
     void caller.call({ head: headOf("GET", "/"), body: nothing });

@@ -33,7 +33,7 @@ export function startRelay(): RelayCloud {
           name: "relay",
           main: join(import.meta.dirname, "entry/entry.ts"),
           compatibility_date: "2026-10-23",
-          compatibility_flags: ["enable_request_signal"],
+          compatibility_flags: ["enable_request_signal", "no_web_socket_compression"],
           vars: { ADMIN_SECRET: ownerSecret },
           durable_objects: {
             bindings: [

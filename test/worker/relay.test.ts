@@ -51,7 +51,7 @@ describe("one device", () => {
       cookie: "secret",
       "x-forwarded-for": "secret",
       accept: "text/plain",
-      "x-fairlead-caller": "secret",
+      "x-fairlead-call": "secret",
     };
     const sent = await relay(path, { uuid: device.uuid, method: "put", data: { force: true } }, { headers });
     const seen = await sent.text();

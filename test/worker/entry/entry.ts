@@ -94,8 +94,8 @@ async function tell(request: Request, { DEVICES, DIRECTORY }: Bindings): Promise
 }
 
 const router = Router();
-router.post("/supervisor/*", supervisorProxy);
-router.get("/tunnel/:uuid", tunnel);
+router.post("/supervisor/*", (request, env) => supervisorProxy(request, new URL(request.url), env));
+router.get("/tunnel/:uuid", (request, env) => tunnel(request, new URL(request.url), env));
 router.post("/tell", async (request, env) => Response.json((await tell(request, env)) ?? null));
 router.all("*", () => new Response(null, { status: 404 }));
 
