@@ -16,6 +16,7 @@ const Role = z.discriminatedUnion("is", [
     devices: z.array(z.object({ uuid: z.string(), key: z.string() })),
   }),
   z.object({ is: z.literal("proxy"), target: z.string() }),
+  z.object({ is: z.literal("echo"), cloud: z.string() }),
   z.object({
     is: z.literal("load"),
     url: z.string(),
@@ -91,10 +92,30 @@ function proxy(target: string): Promise<string> {
   );
 }
 
+/** The device of the least Worker: sends back what it is sent. */
+function echo(cloud: string): Promise<string> {
+  const socket = new WebSocket(`${cloud.replace("http", "ws")}/?uuid=echo`);
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("message", ({ data }: MessageEvent<ArrayBuffer>) => socket.send(data));
+  return new Promise((resolve) => socket.addEventListener("open", () => resolve("echo")));
+}
+
+/** What a role does until it is ready, or done. */
+function begin(role: z.output<typeof Role>): Promise<unknown> {
+  switch (role.is) {
+    case "agent":
+      return agent(role);
+    case "proxy":
+      return proxy(role.target);
+    case "echo":
+      return echo(role.cloud);
+    case "load":
+      return measure(role);
+  }
+}
+
 process.on("message", (message) => {
-  const role = Role.parse(message);
-  const done = role.is === "agent" ? agent(role) : role.is === "proxy" ? proxy(role.target) : measure(role);
-  done.then(
+  begin(Role.parse(message)).then(
     (result) => process.send?.({ result }),
     (error: unknown) => process.send?.({ error: String(error) }),
   );
