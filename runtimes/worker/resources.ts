@@ -98,6 +98,8 @@ const resources: Readonly<Record<string, Resource>> = {
       public_address: column("NULL"),
       is_active: yes("1"),
       is_frozen: yes("0"),
+      // Nobody reaches a service of a device through us.
+      is_web_accessible: yes("0"),
       is_online: live(({ connected }) => connected),
       is_connected_to_vpn: live(({ connected }) => connected),
       last_connectivity_event: live(({ since, heardAt }) => (since === undefined ? heardAt : isoTime(since))),

@@ -212,6 +212,31 @@ describe("with a lock held", () => {
   });
 });
 
+test("all that the CLI's `balena device` shows is there", async () => {
+  const shown = await sdk.models.device.get(one.uuid, {
+    $select: [
+      ...(["id", "uuid", "device_name", "overall_status", "is_online", "is_web_accessible", "note"] as const),
+      ...(["ip_address", "public_address", "mac_address", "last_connectivity_event", "os_version"] as const),
+      ...(["supervisor_version", "cpu_id", "cpu_usage", "cpu_temp", "is_undervolted"] as const),
+      ...(["memory_usage", "memory_total", "storage_block_device", "storage_usage", "storage_total"] as const),
+    ],
+    $expand: {
+      belongs_to__application: { $select: ["app_name", "slug"] },
+      is_of__device_type: { $select: "slug" },
+      is_running__release: { $select: "commit" },
+    },
+  });
+  expect(shown).toMatchObject({
+    uuid: one.uuid,
+    overall_status: "operational",
+    is_online: true,
+    is_web_accessible: false,
+    belongs_to__application: [{ app_name: "the sdk's" }],
+    is_of__device_type: [{ slug: expect.any(String) }],
+    is_running__release: [],
+  });
+});
+
 test("a device that is not connected is not online, in words that the CLI looks for", async () => {
   const { uuid } = await newDevice(cloud, fleet);
   await expect(sdk.models.device.identify(uuid)).rejects.toThrow("No online device(s) found");
