@@ -74,7 +74,8 @@ describe("a device with a service that wants a reboot", () => {
     expect(device.power.asked).toEqual([]);
     expect((await device.container("one")).state).toBe("running");
     device.folders.unlock(1, "one");
-    await eventually(() => device.power.asked).toEqual(["reboot"]);
+    // A machine that does not go down is asked again after a while, which is short on this clock.
+    await eventually(() => device.power.asked[0]).toBe("reboot");
   });
 
   test("tries again when the machine refuses, and the services run meanwhile", async () => {

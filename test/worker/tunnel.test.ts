@@ -232,6 +232,7 @@ async function fakeCloud(messages: readonly Buffer[]) {
   const wrong = toWire(encodeFrame({ is: "data", id: 1, body: new Uint8Array(0), end: false }).fill(9, 0, 1));
   const server: Server = createServer();
   server.on("upgrade", (request, socket) => {
+    socket.on("error", () => {});
     const accept = createHash("sha1")
       .update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
       .digest("base64");
@@ -242,7 +243,6 @@ async function fakeCloud(messages: readonly Buffer[]) {
     if (!message) return socket.end();
     served++;
     socket.write(Buffer.concat([message, wrong]));
-    socket.on("error", () => {});
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => {
