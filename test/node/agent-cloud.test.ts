@@ -76,9 +76,9 @@ test("with nothing to do, it writes nothing, and asks for nothing but its target
   const [asked, files] = [cloud.asked.length, await filesOf(join(folder, "state"))];
   await until("it has asked three times", () => cloud.asked.length >= asked + 3);
   expect(await filesOf(join(folder, "state"))).toEqual(files);
-  expect(new Set(cloud.asked.slice(asked).map(({ method, status }) => `${method} ${status}`))).toEqual(
-    new Set(["GET 304"]),
-  );
+  // Beside it the agent still looks, less and less often, for a tunnel that this cloud does not take.
+  const others = cloud.asked.slice(asked).filter(({ path }) => !path.startsWith("/tunnel/"));
+  expect(new Set(others.map(({ method, status }) => `${method} ${status}`))).toEqual(new Set(["GET 304"]));
 });
 
 /** Each file's size and when it was written last. */
