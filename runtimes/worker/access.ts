@@ -2,17 +2,20 @@ import * as z from "zod";
 import { directoryOf, type Env } from "./env.ts";
 
 /** What a verified caller may do. Made from a signed token, the admin secret, or a device's own key; passed on as a value. */
-export interface Caller {
-  /** Token id; "admin" for the owner's secret, "device:<id>" for a device's own key. Revocation is by this id. */
-  readonly tokenId: string;
-  /** Fleet (application) ids, or all. */
-  readonly fleets: readonly number[] | "all";
-  readonly write: boolean;
-  /** Seconds since the epoch when the token was issued. */
-  readonly issuedAt: number;
-  /** Nothing but the device with this uuid: the caller is that device itself. */
-  readonly device?: string | undefined;
-}
+export const Caller = z
+  .object({
+    /** Token id; "admin" for the owner's secret, "device:<id>" for a device's own key. Revocation is by this id. */
+    tokenId: z.string(),
+    /** Fleet (application) ids, or all. */
+    fleets: z.union([z.array(z.int()).readonly(), z.literal("all")]),
+    write: z.boolean(),
+    /** Seconds since the epoch when the token was issued. */
+    issuedAt: z.number(),
+    /** Nothing but the device with this uuid: the caller is that device itself. */
+    device: z.string().optional(),
+  })
+  .readonly();
+export type Caller = z.output<typeof Caller>;
 
 export const coversFleet = ({ fleets }: Caller, fleetId: number): boolean =>
   fleets === "all" || fleets.includes(fleetId);

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Caller } from "./access.ts";
+import { Caller } from "./access.ts";
 import type { Database } from "./database.ts";
 import type { Env } from "./env.ts";
 
@@ -20,15 +20,7 @@ export interface Desk {
 
 /** Who asks: as the Worker saw it, before the directory has looked anything up. */
 export const Asker = z.discriminatedUnion("is", [
-  z.object({
-    is: z.literal("person"),
-    caller: z.object({
-      tokenId: z.string(),
-      fleets: z.union([z.array(z.int()).readonly(), z.literal("all")]),
-      write: z.boolean(),
-      issuedAt: z.number(),
-    }),
-  }),
+  z.object({ is: z.literal("person"), caller: Caller }),
   /** SHA-256 of a key, as hex. */
   z.object({ is: z.literal("key"), digest: z.string() }),
   z.object({ is: z.literal("nobody") }),

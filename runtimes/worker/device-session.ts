@@ -3,7 +3,7 @@ import * as z from "zod";
 import { Caller as Link, type Outcome, type Outgoing } from "../../core/relay/caller.ts";
 import { joined } from "../../core/relay/flow.ts";
 import { limits, noBytes, ProtocolError, RequestHead, type Bytes, type Method } from "../../core/relay/frame.ts";
-import { coversFleet, digestOf, keyInHeader, type Caller } from "./access.ts";
+import { Caller, coversFleet, digestOf, keyInHeader } from "./access.ts";
 import type { Env } from "./env.ts";
 
 /** Who a device is, as its session must know it; the directory tells. */
@@ -42,13 +42,15 @@ export interface CallFailure {
  * that is done with it. Only our Worker can reach a session with it.
  */
 export const callHeader = "x-fairlead-call";
-export interface SessionCall {
-  readonly caller: Caller;
-  readonly head: RequestHead;
+
+const SessionCall = z.object({
+  caller: Caller,
+  head: RequestHead,
   /** Bytes; the Worker has the body whole. */
-  readonly bodyLength: number;
-  readonly timeoutMs: number;
-}
+  bodyLength: z.int(),
+  timeoutMs: z.number(),
+});
+export type SessionCall = z.output<typeof SessionCall>;
 
 /** A whole answer for fan-out holds no more; the caller can ask that device alone, and gets a stream. */
 const wholeAnswerBytes = 1024 * 1024;
@@ -67,19 +69,6 @@ const passed = new Set([
   "last-modified",
   "retry-after",
 ]);
-
-const SessionCall = z.object({
-  caller: z.object({
-    tokenId: z.string(),
-    fleets: z.union([z.array(z.int()).readonly(), z.literal("all")]),
-    write: z.boolean(),
-    issuedAt: z.number(),
-    device: z.string().optional(),
-  }),
-  head: RequestHead,
-  bodyLength: z.int(),
-  timeoutMs: z.number(),
-});
 
 /** Told to a device before its socket is closed, which it may never see closed. */
 const bye = { replaced: 4001, protocol: 4002, forgotten: 4003 } as const;

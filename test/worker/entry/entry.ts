@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { Router } from "itty-router";
 import * as z from "zod";
-import { coversFleet, digestOf, type Caller } from "../../../runtimes/worker/access.ts";
+import { Caller, coversFleet, digestOf } from "../../../runtimes/worker/access.ts";
 import type { DeviceSession } from "../../../runtimes/worker/device-session.ts";
 import { supervisorProxy, tunnel } from "../../../runtimes/worker/supervisor-proxy.ts";
 
@@ -50,13 +50,7 @@ const Told = z.discriminatedUnion("to", [
   z.object({
     to: z.literal("call"),
     uuid: z.string(),
-    caller: z.object({
-      tokenId: z.string(),
-      fleets: z.union([z.array(z.int()), z.literal("all")]),
-      write: z.boolean(),
-      issuedAt: z.number(),
-      device: z.string().optional(),
-    }),
+    caller: Caller,
     method: z.enum(["GET", "POST"]),
     path: z.string(),
   }),
