@@ -72,6 +72,8 @@ export class Loop {
   view: View | undefined;
   readonly #parts: Parts;
   readonly #busy = new Map<Subject, Promise<void>>();
+  /** For whom something was done since the look that is under way began: what it shows of them may be old. */
+  readonly #touched = new Set<Subject>();
   readonly #trouble = new Map<Subject, Trouble>();
   readonly #temporary = new Map<number, "stopped" | "purged">();
   readonly #forced = new Set<number>();
@@ -183,7 +185,7 @@ export class Loop {
     while (this.#busy.has(appId)) await this.#busy.get(appId);
     const result = act();
     const ended = result.then(noop, noop);
-    this.#busy.set(appId, ended);
+    this.#occupy(appId, ended);
     try {
       return await result;
     } finally {
@@ -204,6 +206,7 @@ export class Loop {
       return await act(this.#end.signal);
     } finally {
       this.#pauses--;
+      for (const subject of this.view?.plan.keys() ?? []) this.#touched.add(subject);
       this.trigger();
     }
   }
@@ -286,12 +289,13 @@ export class Loop {
   async #lookOnce(fresh: boolean): Promise<void> {
     const { observer, downloads, direction } = this.#parts;
     const number = ++this.#begun;
-    const busyBefore = new Set(this.#busy.keys());
+    this.#touched.clear();
+    for (const subject of this.#busy.keys()) this.#touched.add(subject);
     const { target: accepted, device, localMode } = direction();
     downloads.keep(new Set(accepted.apps.flatMap((app) => app.services.map(({ image }) => image.name))));
     const target = this.#withTemporary(accepted);
     const current = await observer.observe(target, device, localMode, fresh);
-    observer.remember(current, (appId) => busyBefore.has(appId) || this.#busy.has(appId));
+    observer.remember(current, (appId) => this.#touched.has(appId));
 
     const decided = plan(current, target);
     this.view = { current, target: accepted, plan: decided };
@@ -320,7 +324,7 @@ export class Loop {
 
   #forgetSettled(decided: Plan): void {
     for (const [subject, steps] of decided) {
-      if (this.#busy.has(subject) || steps.some(isWork)) continue;
+      if (this.#touched.has(subject) || steps.some(isWork)) continue;
       this.#trouble.delete(subject);
       if (typeof subject === "number" && steps.length === 0) this.#forced.delete(subject);
     }
@@ -328,12 +332,12 @@ export class Loop {
   }
 
   #act(subject: Subject, steps: readonly Step[], current: CurrentState): void {
-    if (this.#busy.has(subject)) return;
+    if (this.#touched.has(subject)) return;
     this.#sayWaits(subject, steps);
     const trouble = this.#trouble.get(subject);
     const work = steps.filter(isWork).filter(({ action }) => {
       // What is being made right now may need an image that nothing shows to be in use yet.
-      if (action === "removeImage" && subject === "device" && this.#busy.size > 0) return false;
+      if (action === "removeImage" && subject === "device" && this.#touched.size > 0) return false;
       return !trouble || trouble.retryAt <= current.now || action === "fetch";
     });
     if (work.length === 0) return;
@@ -341,7 +345,12 @@ export class Loop {
       this.#busy.delete(subject);
       this.#again(false);
     });
-    this.#busy.set(subject, batch);
+    this.#occupy(subject, batch);
+  }
+
+  #occupy(subject: Subject, until: Promise<void>): void {
+    this.#busy.set(subject, until);
+    this.#touched.add(subject);
   }
 
   /** Says once what an application waits for, when there is nothing else to do for it. */
@@ -385,7 +394,7 @@ export class Loop {
       if (waiter.fromLook > look) continue;
       const trouble = this.#trouble.get(waiter.appId);
       const work = decided.get(waiter.appId)?.some(isWork) ?? false;
-      if (this.#busy.has(waiter.appId) || (work && !trouble && !this.#paused)) continue;
+      if (this.#touched.has(waiter.appId) || (work && !trouble && !this.#paused)) continue;
       this.#waiters.delete(waiter);
       waiter.answer(trouble && work ? trouble.failure : { is: "settled" });
     }

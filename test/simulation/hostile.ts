@@ -8,7 +8,7 @@ import type { Chance } from "./clock.ts";
 export interface Hostility {
   /** How often a call fails: half of the time before it had any effect, half of the time after. */
   faults: number;
-  /** How often it takes its time. */
+  /** How often it takes its time, and how often its answer does. */
   delays: number;
   /** The run ends, as by a power cut, at the call with this number. */
   readonly crashAt?: number | undefined;
@@ -39,13 +39,19 @@ export class Hostile {
       onCrash?.();
       return forever();
     }
-    if (this.#chance.happens(delays)) await this.#clock.sleep(this.#chance.below(400));
+    await this.#mayTakeItsTime(delays);
     if (this.dead) return forever();
     if (this.#chance.happens(faults / 2)) throw new EngineError(`${name} failed before it began`, 500);
     const result = await act();
+    // What the answer says may be old when it comes.
+    await this.#mayTakeItsTime(delays);
     if (this.dead) return forever();
     if (mayFailDone && this.#chance.happens(faults / 2)) throw new EngineError(`${name} failed after it was done`, 500);
     return result;
+  }
+
+  async #mayTakeItsTime(delays: number): Promise<void> {
+    if (this.#chance.happens(delays)) await this.#clock.sleep(this.#chance.below(400));
   }
 
   clock(): Clock {

@@ -185,7 +185,14 @@ export class World {
       },
       createContainer: async (name, spec) => {
         this.tell(`create ${name}`);
+        const { containers } = await engine.look({ fresh: true });
+        if (containers.some((one) => one.name === name)) breaks(`Acts on what it sees: ${name} is made twice`);
         return engine.createContainer(name, spec);
+      },
+      createNetwork: async (name, spec) => {
+        const { networks } = await engine.look({ fresh: true });
+        if (networks.some((one) => one.name === name)) breaks(`Acts on what it sees: network ${name} is made twice`);
+        await engine.createNetwork(name, spec);
       },
       removeContainer: async (id) => {
         this.tell(`remove ${(await find(id))?.name ?? "nothing"}`);
