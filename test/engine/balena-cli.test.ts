@@ -116,7 +116,10 @@ describe.skipIf(noDocker !== undefined)("balena push", () => {
   test("of a single Dockerfile", async () => {
     const agent = await agentOnEngine();
     await agent.accept(dockerfile);
-    await expect.poll(names, { timeout: 60_000 }).toEqual(["main_1_1_10ca12e1ea5e"]);
+    // Not once it is listed: an engine lists it some moments before it is made.
+    const installed: unknown = expect.stringContaining("Installed service 'main ");
+    await expect.poll(() => agent.said, { timeout: 60_000 }).toContainEqual(installed);
+    expect(await names()).toEqual(["main_1_1_10ca12e1ea5e"]);
     const { HostConfig, Config } = await inspect("main_1_1_10ca12e1ea5e");
     expect(HostConfig).toMatchObject({ Privileged: true, NetworkMode: "host", RestartPolicy: { Name: "always" } });
     expect(HostConfig.Binds).toEqual(
