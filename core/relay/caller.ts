@@ -12,6 +12,7 @@ import {
   type RequestHead,
   type ResponseHead,
 } from "./frame.ts";
+import { Outbox, type OutboxOptions } from "./outbox.ts";
 
 /** A request for the device. */
 export interface Outgoing {
@@ -44,18 +45,24 @@ interface Call {
   readonly release: () => void;
 }
 
+export interface CallerOptions extends OutboxOptions {
+  /**
+   * A random one where the socket may be older than this object: after a hibernation, what the device still says about
+   * streams of the life before must fit none of ours.
+   */
+  readonly firstId?: number;
+}
+
 /** The cloud's end of one socket: any number of requests at a time, up to the limit. */
 export class Caller {
   readonly #calls = new Map<number, Call>();
-  readonly #send: (frame: Bytes) => void;
+  readonly #outbox: Outbox;
+  /** How many requests wait for the head of their answer. */
+  #unanswered = 0;
   #id: number;
 
-  /**
-   * Begin at a random id where the socket may be older than this object: after a hibernation, what the device still
-   * says about streams of the life before must fit none of ours.
-   */
-  constructor(send: (frame: Bytes) => void, firstId = 1) {
-    this.#send = send;
+  constructor({ firstId = 1, ...options }: CallerOptions) {
+    this.#outbox = new Outbox(options);
     this.#id = firstId - 1;
   }
 
@@ -96,6 +103,7 @@ export class Caller {
         inflow: undefined,
         release: () => {
           this.#calls.delete(id);
+          if (!call.inflow) this.#unanswered--;
           signal?.removeEventListener("abort", abort);
           // What the device has not taken by now, it does not want.
           rest?.cancel();
@@ -103,7 +111,8 @@ export class Caller {
       };
       signal?.addEventListener("abort", abort);
       this.#calls.set(id, call);
-      this.#send(frame);
+      this.#unanswered++;
+      this.#outbox.push(frame, { now: this.#unanswered < busy });
       if (rest) this.#upload(id, call, rest.read);
     });
   }
@@ -146,7 +155,7 @@ export class Caller {
           return call.settle({ is: "answered", head, body: frame.body });
         }
         const inflow = new Inflow({
-          credit: (bytes) => this.#send(encodeFrame({ is: "credit", id, bytes })),
+          credit: (bytes) => this.#send({ is: "credit", id, bytes }),
           cancel: () => {
             if (!this.#calls.has(id)) return;
             this.#reset(id, "the reader has gone");
@@ -154,6 +163,7 @@ export class Caller {
           },
         });
         call.inflow = inflow;
+        this.#unanswered--;
         inflow.push(frame.body);
         return call.settle({ is: "answered", head, body: inflow.stream });
       }
@@ -173,7 +183,7 @@ export class Caller {
   }
 
   #upload(id: number, call: Call, read: Read): void {
-    const send = ({ bytes, end }: Piece) => this.#send(encodeFrame({ is: "data", id, body: bytes, end }));
+    const send = ({ bytes, end }: Piece) => this.#send({ is: "data", id, body: bytes, end });
     call.outflow?.pump(read, send).catch((error: unknown) => {
       // Has it ended otherwise, then that is why the upload failed.
       if (this.#calls.get(id) !== call) return;
@@ -192,10 +202,17 @@ export class Caller {
     call.settle(outcome);
   }
 
+  #send(frame: Frame): void {
+    this.#outbox.push(encodeFrame(frame), { now: true });
+  }
+
   #reset(id: number, reason: string): void {
-    this.#send(encodeFrame({ is: "reset", id, reason }));
+    this.#send({ is: "reset", id, reason });
   }
 }
+
+/** With so many requests unanswered, the next may wait a turn for others to share its message. */
+const busy = 8;
 
 const answered = "The device has answered without the rest of the request";
 

@@ -2,7 +2,6 @@ import type { Fetch } from "../http/fetch.ts";
 import { everything } from "../model/scope.ts";
 import { Inflow, Outflow, readGathered, type Piece, type Read } from "./flow.ts";
 import {
-  bundle,
   decodeFrame,
   encodeFrame,
   limits,
@@ -13,13 +12,11 @@ import {
   type Frame,
   type ResponseHead,
 } from "./frame.ts";
+import { Outbox, type OutboxOptions } from "./outbox.ts";
 
-export interface ResponderOptions {
+export interface ResponderOptions extends OutboxOptions {
   /** The same function that serves port 48484. */
   readonly fetch: Fetch;
-  readonly send: (message: Bytes) => void;
-  /** Resolves when everything that is ready by now has had its turn. */
-  readonly tick: () => Promise<void>;
 }
 
 interface Serving {
@@ -36,12 +33,11 @@ interface Serving {
 export class Responder {
   readonly #streams = new Map<number, Serving>();
   readonly #options: ResponderOptions;
-  /** Frames that leave together. */
-  readonly #waiting: Bytes[] = [];
-  #waitingBytes = 0;
+  readonly #outbox: Outbox;
 
   constructor(options: ResponderOptions) {
     this.#options = options;
+    this.#outbox = new Outbox(options);
   }
 
   /** How many requests are under way. */
@@ -164,20 +160,8 @@ export class Responder {
     serving.abort.abort(error);
   }
 
-  /** What is ready within one turn leaves as one message. */
   #send(frame: Frame): void {
-    const bytes = encodeFrame(frame);
-    this.#waitingBytes += bytes.length;
-    const { length } = this.#waiting;
-    this.#waiting.push(bytes);
-    if (this.#waitingBytes >= limits.chunkBytes) this.#flush();
-    else if (length === 0) void this.#options.tick().then(() => this.#flush());
-  }
-
-  #flush(): void {
-    const frames = this.#waiting.splice(0);
-    this.#waitingBytes = 0;
-    if (frames.length > 0) this.#options.send(bundle(frames));
+    this.#outbox.push(encodeFrame(frame));
   }
 }
 

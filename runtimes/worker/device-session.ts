@@ -225,14 +225,14 @@ export class DeviceSession extends DurableObject<Env> {
 
   #open(socket: WebSocket, since: number): Link {
     const firstId = 1 + Math.floor(Math.random() * 0x7fff_ffff);
-    const send = (frame: Bytes) => {
+    const send = (message: Bytes) => {
       try {
-        socket.send(frame);
+        socket.send(message);
       } catch {
         // Closed: that event comes, and fails whatever waits for an answer.
       }
     };
-    const link = new Link(send, firstId);
+    const link = new Link({ send, tick, firstId });
     this.#line = { socket, link, since };
     return link;
   }
@@ -269,6 +269,8 @@ export class DeviceSession extends DurableObject<Env> {
     this.#line?.link.review();
   }
 }
+
+const tick = () => new Promise<void>((resolve) => setTimeout(resolve));
 
 export const wrongKey = "The device's key is missing or not known";
 

@@ -64,6 +64,23 @@ describe("a request", () => {
     expect(frames.length).toBeLessThan(6);
   });
 
+  test("leaves at once while few wait for an answer, and with the others of its turn while many do", async () => {
+    const { caller, frames } = wireTo(() => new Promise(() => {}));
+    for (let n = 0; n < 20; n++) void caller.call({ head: headOf("GET", "/"), body: nothing });
+    const sent = () => frames.map(({ bytes }) => unbundle(bytes.buffer).length);
+    expect(sent()).toEqual(Array(7).fill(1));
+    await pause(5);
+    expect(sent()).toEqual([...Array(7).fill(1), 13]);
+  });
+
+  test("does not count as waiting once its answer has begun", async () => {
+    const { caller, frames } = wireTo(endless(1024).fetch);
+    for (let n = 0; n < 20; n++) streamOf(await caller.call({ head: headOf("GET", "/"), body: nothing }));
+    const before = frames.length;
+    void caller.call({ head: headOf("GET", "/"), body: nothing });
+    expect(frames.length).toBe(before + 1);
+  });
+
   test("carries status, headers and any bytes both ways, in pieces of any size", async () => {
     const { caller, responder } = wireTo(async (request) => {
       const headers = [...request.headers].filter(([name]) => name.startsWith("x-"));
@@ -113,7 +130,7 @@ describe("a request", () => {
     const first = Array.from({ length: limits.streams }, ask);
     expect(await ask()).toEqual({ is: "busy" });
     await pause(10);
-    expect(frames.length).toBe(limits.streams);
+    expect(frames.flatMap(({ bytes }) => unbundle(bytes.buffer))).toHaveLength(limits.streams);
     waiting[0]?.();
     await first[0];
     const last = ask();
@@ -334,11 +351,11 @@ describe("the life after a hibernation", () => {
     const { seen, fetch } = endless(1024);
     const device = { toCloud: (_: ArrayBuffer) => {} };
     const responder = new Responder({ fetch, send: (bytes) => device.toCloud(bytes.slice().buffer), tick });
-    const before = new Caller((bytes) => responder.receive(bytes.slice().buffer));
+    const before = new Caller({ send: (bytes) => responder.receive(bytes.slice().buffer), tick });
     device.toCloud = (message) => before.receive(message);
     await before.call({ head: headOf("GET", "/"), body: nothing });
 
-    const after = new Caller((bytes) => responder.receive(bytes.slice().buffer), 0x7000_0000);
+    const after = new Caller({ send: (bytes) => responder.receive(bytes.slice().buffer), tick, firstId: 0x7000_0000 });
     device.toCloud = (message) => after.receive(message);
     await pause(5);
     after.forgetOthers();
@@ -350,12 +367,14 @@ describe("the life after a hibernation", () => {
   test("counts on beyond the largest id", async () => {
     const { responder } = wireTo(echo);
     const ids: number[] = [];
-    const caller = new Caller((bytes) => {
-      ids.push(decodeFrame(bytes).id);
-      responder.receive(bytes.slice().buffer);
-    }, 0xffffffff);
+    const send = (message: Bytes) => {
+      ids.push(...unbundle(message.buffer).map((frame) => decodeFrame(frame).id));
+      responder.receive(message.slice().buffer);
+    };
+    const caller = new Caller({ send, tick, firstId: 0xffffffff });
     void caller.call({ head: headOf("GET", "/"), body: nothing });
     void caller.call({ head: headOf("GET", "/"), body: nothing });
+    await tick();
     expect(ids).toEqual([0xffffffff, 1]);
   });
 });
@@ -377,7 +396,7 @@ describe("a peer that does not keep to the protocol", () => {
       ],
     ],
   ] as const)("as a device that %s, is told apart", async (_, messages) => {
-    const caller = new Caller(() => {});
+    const caller = new Caller({ send: () => {}, tick });
     const outcome = caller.call({ head: headOf("GET", "/"), body: nothing });
     expect(() => messages.forEach((frame) => caller.receive(encoded(frame)))).toThrow(ProtocolError);
     caller.close("protocol error");
@@ -426,7 +445,7 @@ describe("a peer that does not keep to the protocol", () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(frame, { maxLength: 12 }), async (messages) => {
-        const caller = new Caller(() => {});
+        const caller = new Caller({ send: () => {}, tick });
         const outcomes = [1, 2, 3].map(() => caller.call({ head: headOf("POST", "/"), body: bytesOf("x") }));
         const responder = new Responder({ fetch: echo, send: () => {}, tick });
         for (const end of [caller, responder])

@@ -8,7 +8,7 @@ export const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
 export interface Wire {
   readonly caller: Caller;
   readonly responder: Responder;
-  /** Every frame, in the order of sending: the sender and the frame. */
+  /** Every message, in the order of sending: who sent it, and the frame or frames. */
   readonly frames: { readonly from: "cloud" | "device"; readonly bytes: Bytes }[];
   /** As when a network breaks: nothing arrives any more, and both ends learn of it. */
   readonly cut: (reason: string) => void;
@@ -25,7 +25,7 @@ export function wireTo(fetch: Fetch): Wire {
       if (whole) deliver(message);
     });
   };
-  const caller: Caller = new Caller(carry("cloud", (message) => responder.receive(message)));
+  const caller: Caller = new Caller({ send: carry("cloud", (message) => responder.receive(message)), tick });
   const responder: Responder = new Responder({
     fetch,
     send: carry("device", (message) => caller.receive(message)),
