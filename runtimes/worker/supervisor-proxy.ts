@@ -86,7 +86,7 @@ export async function supervisorProxy(request: Request, url: URL, env: Env): Pro
   const wait = waitOf(request);
   const timeoutMs = wait ?? longestMs;
   const answer = await (targets.length === 1
-    ? callOne(first.uuid, { caller, head, body, timeoutMs, signal: request.signal }, env)
+    ? callOne(first.uuid, { caller, head, body, timeoutMs }, env)
     : fanOut(
         targets,
         { caller, request: { ...head, body: body ?? noBytes }, timeoutMs, parsed: asked.data !== undefined },
@@ -111,16 +111,14 @@ export async function tunnel(request: Request, { pathname }: URL, env: Env): Pro
 
 interface OneCall extends Omit<SessionCall, "bodyLength"> {
   readonly body: Bytes | undefined;
-  readonly signal: AbortSignal;
 }
 
-/** Through the session's fetch: a stream stays one, and who hangs up is heard. */
-function callOne(uuid: string, { body, signal, ...asked }: OneCall, env: Env): Promise<Response> {
+/** Through the session's fetch: a stream stays one, and who hangs up is heard, since that ends this fetch with ours. */
+function callOne(uuid: string, { body, ...asked }: OneCall, env: Env): Promise<Response> {
   const call: SessionCall = { ...asked, bodyLength: body?.length ?? 0 };
   return env.DEVICES.getByName(uuid).fetch("https://device/", {
     method: call.head.method,
     headers: { [callHeader]: JSON.stringify(call) },
-    signal,
     ...(body && { body }),
   });
 }
