@@ -1,8 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
 
 /**
- * The least Worker by which a request reaches a device: body read, object found, one message out, one back. No keys, no
- * heads, no streams, nobody hears of a caller who leaves. What it takes is the platform's, and no relay on it is faster.
+ * The least Worker by which a request reaches a device: body read, object found, one message out, one back, each shared
+ * with whoever else is ready. No keys, no heads, no streams, nobody hears of a caller who leaves. What it takes is the
+ * platform's, and no relay on it is faster.
  */
 export default {
   async fetch(request: Request, { DEVICES }: { DEVICES: DurableObjectNamespace }): Promise<Response> {
@@ -13,8 +14,11 @@ export default {
   },
 };
 
+const frameBytes = 80;
+
 export class DeviceSession extends DurableObject {
   readonly #waiting = new Map<number, (answer: Uint8Array<ArrayBuffer>) => void>();
+  #unsent: number[] = [];
   #id = 0;
 
   override async fetch(request: Request): Promise<Response> {
@@ -24,21 +28,29 @@ export class DeviceSession extends DurableObject {
       this.ctx.acceptWebSocket(ours);
       return new Response(null, { status: 101, webSocket: theirs });
     }
-    const message = new Uint8Array(80);
     const id = ++this.#id;
-    new DataView(message.buffer).setUint32(0, id);
-    return new Response(
-      await new Promise<Uint8Array<ArrayBuffer>>((resolve) => {
-        this.#waiting.set(id, resolve);
-        device.send(message);
-      }),
-    );
+    const answer = new Promise<Uint8Array<ArrayBuffer>>((resolve) => this.#waiting.set(id, resolve));
+    this.#unsent.push(id);
+    if (this.#waiting.size === 1) this.#send(device);
+    else if (this.#unsent.length === 1) setTimeout(() => this.#send(device));
+    return new Response(await answer);
+  }
+
+  #send(device: WebSocket): void {
+    const ids = this.#unsent.splice(0);
+    if (ids.length === 0) return;
+    const message = new DataView(new ArrayBuffer(ids.length * frameBytes));
+    ids.forEach((id, n) => message.setUint32(n * frameBytes, id));
+    device.send(message.buffer);
   }
 
   override webSocketMessage(_: WebSocket, message: ArrayBuffer): void {
-    const id = new DataView(message).getUint32(0);
-    this.#waiting.get(id)?.(new Uint8Array(message, 4));
-    this.#waiting.delete(id);
+    const view = new DataView(message);
+    for (let at = 0; at < message.byteLength; at += frameBytes) {
+      const id = view.getUint32(at);
+      this.#waiting.get(id)?.(new Uint8Array(message, at, frameBytes));
+      this.#waiting.delete(id);
+    }
   }
 }
 
