@@ -52,17 +52,19 @@ async function stopAndGo(supervisor: Supervisor, power: Power, how: "reboot" | "
   const comeBack = () => {
     for (const { id } of running) memory.seen.delete(id);
   };
-  const locked = await withLocks(supervisor, current.containers, { force }, async () => {
-    try {
-      await Promise.all(running.map(({ id }) => applier.stop(id, current)));
+  try {
+    const locked = await withLocks(supervisor, current.containers, { force }, async () => {
+      const stops = await Promise.allSettled(running.map(({ id }) => applier.stop(id, current)));
+      // Not before the last one has ended: what stops later would seem to have been stopped by somebody.
+      for (const stop of stops) if (stop.status === "rejected") throw stop.reason;
       logs.system(how === "reboot" ? "Rebooting" : "Shutting down");
       await power.goDown(how);
-    } catch (error) {
-      comeBack();
-      throw error;
-    }
-  });
-  const outcome =
-    locked.is === "locked" ? ({ is: "refused", reason: locked.message } as const) : ({ is: "done" } as const);
-  return { outcome, comeBack };
+    });
+    const outcome =
+      locked.is === "locked" ? ({ is: "refused", reason: locked.message } as const) : ({ is: "done" } as const);
+    return { outcome, comeBack };
+  } catch (error) {
+    comeBack();
+    throw error;
+  }
 }

@@ -206,6 +206,7 @@ export class Loop {
       return await act(this.#end.signal);
     } finally {
       this.#pauses--;
+      // What a look shows that began before may be old, of all of them.
       for (const subject of this.view?.plan.keys() ?? []) this.#touched.add(subject);
       this.trigger();
     }

@@ -1,4 +1,5 @@
 import { isHandingOver } from "../../core/model/names.ts";
+import { powerDown } from "../../core/power.ts";
 import type { Chance } from "./clock.ts";
 import { World } from "./world.ts";
 import { anyWish } from "./wishes.ts";
@@ -41,6 +42,7 @@ const deeds: readonly ((world: World, chance: Chance) => Promise<unknown> | unkn
   },
   (world, chance) => recreate(world, chance, "stopped"),
   (world, chance) => recreate(world, chance, "purged"),
+  reboot,
   (world) => {
     world.tell("update");
     world.supervisor?.loop.retry({ force: false, cancel: true });
@@ -61,6 +63,20 @@ function recreate(world: World, chance: Chance, kind: "stopped" | "purged"): voi
   if (kind === "purged") world.purging.add(appId);
   if (force) world.forced.add(appId);
   void world.supervisor.loop.recreate(appId, kind, { force });
+}
+
+/** The machine never goes down: it refuses, or it does nothing about it. Then the services come back. */
+function reboot(world: World, chance: Chance): void {
+  const { supervisor } = world;
+  const force = chance.happens(0.3);
+  if (!supervisor) return;
+  world.power.refusal = chance.happens(0.7) ? "the machine refuses" : undefined;
+  world.tell(`reboot${force ? " forced" : ""}`);
+  for (const { appId } of world.target.apps) {
+    world.disturbed.add(appId);
+    if (force) world.forced.add(appId);
+  }
+  powerDown(supervisor, "reboot", { force }).catch((error: unknown) => world.tell(String(error)));
 }
 
 /** How the world treats the agent in one life. */

@@ -32,6 +32,7 @@ export class World {
   readonly engine: EmbeddedEngine;
   readonly folders = new MemoryFolders();
   readonly log = new MemoryLog();
+  readonly power = new MemoryPower();
   readonly managed: boolean;
   /** What happened, in words; one seed makes one story. */
   readonly story: string[] = [];
@@ -41,7 +42,7 @@ export class World {
   hostile: Hostile | undefined;
   /** Applications for which somebody has overridden the locks. */
   readonly forced = new Set<number>();
-  /** Applications that somebody restarts, purges, or stops a service of. */
+  /** Applications that somebody restarts, purges, or takes down with the machine. */
   readonly disturbed = new Set<number>();
   readonly purging = new Set<number>();
   /** Containers that people have stopped, and that stay so. */
@@ -79,7 +80,7 @@ export class World {
       system: { ...memorySystem, bootedAt: () => this.#startedAt },
       metrics: memoryMetrics,
       gateway: new MemoryGateway(),
-      power: new MemoryPower(),
+      power: this.power,
       hostname: missing,
       proxy: missing,
       firewall: new MemoryFirewall(),
