@@ -211,7 +211,10 @@ export class Caller {
   }
 }
 
-/** With so many requests unanswered, the next may wait a turn for others to share its message. */
+/**
+ * With so many requests unanswered, the next waits a turn for others to share its message. With fewer, the turn would
+ * take longer than the message: up to some milliseconds where nothing else goes on.
+ */
 const busy = 8;
 
 const answered = "The device has answered without the rest of the request";

@@ -9,17 +9,17 @@ export interface Wire {
   readonly caller: Caller;
   readonly responder: Responder;
   /** Every message, in the order of sending: who sent it, and the frame or frames. */
-  readonly frames: { readonly from: "cloud" | "device"; readonly bytes: Bytes }[];
+  readonly messages: { readonly from: "cloud" | "device"; readonly bytes: Bytes }[];
   /** As when a network breaks: nothing arrives any more, and both ends learn of it. */
   readonly cut: (reason: string) => void;
 }
 
-/** Both ends of a socket in memory: each frame arrives later than it is sent, in order, as on a real one. */
+/** Both ends of a socket in memory: each message arrives later than it is sent, in order, as on a real one. */
 export function wireTo(fetch: Fetch): Wire {
-  const frames: Wire["frames"] = [];
+  const messages: Wire["messages"] = [];
   let whole = true;
   const carry = (from: "cloud" | "device", deliver: (message: ArrayBuffer) => void) => (bytes: Bytes) => {
-    frames.push({ from, bytes });
+    messages.push({ from, bytes });
     const message = bytes.slice().buffer;
     setImmediate(() => {
       if (whole) deliver(message);
@@ -34,7 +34,7 @@ export function wireTo(fetch: Fetch): Wire {
   return {
     caller,
     responder,
-    frames,
+    messages,
     cut: (reason) => {
       whole = false;
       caller.close(reason);

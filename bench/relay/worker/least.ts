@@ -18,7 +18,7 @@ const frameBytes = 80;
 
 export class DeviceSession extends DurableObject {
   readonly #waiting = new Map<number, (answer: Uint8Array<ArrayBuffer>) => void>();
-  #unsent: number[] = [];
+  readonly #unsent: number[] = [];
   #id = 0;
 
   override async fetch(request: Request): Promise<Response> {
@@ -38,7 +38,6 @@ export class DeviceSession extends DurableObject {
 
   #send(device: WebSocket): void {
     const ids = this.#unsent.splice(0);
-    if (ids.length === 0) return;
     const message = new DataView(new ArrayBuffer(ids.length * frameBytes));
     ids.forEach((id, n) => message.setUint32(n * frameBytes, id));
     device.send(message.buffer);
