@@ -7,7 +7,7 @@ export type Body =
   | { readonly ok: true; readonly value: unknown; readonly contentType: string }
   | { readonly ok: false; readonly status: 400 | 413 | 415; readonly message: string };
 
-const limitBytes = 10 * 1024 * 1024;
+const largestBytes = 10 * 1024 * 1024;
 /** Of a form; each field costs far more memory than its letters. */
 const limitFields = 1000;
 /** What is nested deeper than any body of ours breaks whoever walks through it. */
@@ -15,8 +15,8 @@ const limitLevels = 100;
 
 const no = (status: 400 | 413 | 415, message: string): Body => ({ ok: false, status, message });
 
-/** JSON or a form, up to 10 MB; an empty one is `{}`. */
-export async function readBody(request: Request): Promise<Body> {
+/** JSON or a form, of at most `limitBytes` once it is unpacked; an empty one is `{}`. */
+export async function readBody(request: Request, { limitBytes = largestBytes } = {}): Promise<Body> {
   const [type = "", ...parameters] = (request.headers.get("content-type") ?? "").split(";").map((part) => part.trim());
   const contentType = type.toLowerCase();
   const isJson = contentType === "application/json";
@@ -29,7 +29,7 @@ export async function readBody(request: Request): Promise<Body> {
       ?.slice("charset=".length)
       .replace(/^"|"$/g, "") ?? "utf-8";
   if (!/^utf-?8$/i.test(charset)) return no(415, `unsupported charset "${charset.toUpperCase()}", expected UTF-8`);
-  const text = await readText(request);
+  const text = await readText(request, limitBytes);
   if (typeof text !== "string") return text;
   if (text.trim() === "") return { ok: true, value: {}, contentType };
   if (isJson) return parseJson(text, contentType);
@@ -66,7 +66,7 @@ function isDeeper(value: object, levels: number): boolean {
   return level.length > 0;
 }
 
-async function readText(request: Request): Promise<string | Body> {
+async function readText(request: Request, limitBytes: number): Promise<string | Body> {
   const encoding = (request.headers.get("content-encoding") ?? "identity").toLowerCase();
   if (encoding !== "identity" && encoding !== "gzip" && encoding !== "deflate")
     return no(415, `unsupported content encoding "${encoding}", expected gzip, deflate or none`);

@@ -26,6 +26,8 @@ export const RequestHead = z.object({
   /** With the query: /v1/apps/7?force=1 */
   path: z.string().regex(/^\/[\x21-\x7e]*$/),
   headers: Headers,
+  /** Whoever asks may read, but not passwords and values of variables: the device leaves them out. */
+  hideSecrets: z.literal(true).optional(),
 });
 export type RequestHead = z.output<typeof RequestHead>;
 export type Method = RequestHead["method"];
