@@ -102,6 +102,17 @@ const bin = join(dist, "cli.js");
 writeFileSync(bin, readFileSync(bin, "utf8").replace(/^#!.*/, "#!/usr/bin/env -S node --max-semi-space-size=2"));
 chmodSync(bin, 0o755);
 
+// The software bill of materials: what is bundled, and nothing else. Without times and random ids, so that two builds are alike.
+const metafileOfAll = join(dist, "metafile.json");
+const inputs = { ...ofCloud.inputs, ...metafile.inputs };
+const outputs = { ...ofCloud.outputs, ...metafile.outputs };
+const withoutUnused = (key: string, value: unknown) => (key.startsWith("unused:") ? undefined : value);
+writeFileSync(metafileOfAll, JSON.stringify({ inputs, outputs }, withoutUnused));
+const sbom = join(root, "node_modules/@cyclonedx/cyclonedx-esbuild/bin/cyclonedx-esbuild-cli.js");
+const sbomArgs = ["--bwd", root, "--output-reproducible", "--output-file", join(dist, "sbom.cdx.json"), metafileOfAll];
+execFileSync(process.execPath, [sbom, ...sbomArgs], { stdio: "pipe" });
+rmSync(metafileOfAll);
+
 const tsc = join(root, "node_modules/typescript/bin/tsc");
 for (const project of ["worker-types.json", "types.json"]) {
   const types = ["-p", join(root, "packaging", project), "--outDir", join(dist, "types")];

@@ -63,10 +63,35 @@ test("it holds the program, the doors, their types, and the licences; no sources
       ...["index.js", "node.js", "testing.js", "worker.js", "wrangler.toml"],
       ...["types/core/index.d.ts", "types/runtimes/node/index.d.ts", "types/core/embedded/index.d.ts"],
       "types/runtimes/worker/worker.d.ts",
-      ...["README.md", "LICENSE", "THIRD-PARTY-LICENSES.txt"],
+      ...["README.md", "LICENSE", "THIRD-PARTY-LICENSES.txt", "sbom.cdx.json"],
     ]),
   );
   expect(files.filter((file) => /test\b|(?<!\.d)\.ts$/.test(file) && file !== "testing.js")).toEqual([]);
+});
+
+test("its bill of materials names each bundled package once, with its version and licence, and no path of this machine", () => {
+  const text = readFileSync(join(installed, "sbom.cdx.json"), "utf8");
+  const { bomFormat, components } = Sbom.parse(JSON.parse(text));
+  const named = components.map(({ group, name, version }) => `${group ? `${group}/` : ""}${name} ${version}`);
+  const licences = readFileSync(join(installed, "THIRD-PARTY-LICENSES.txt"), "utf8");
+  const bundled = [...licences.matchAll(/^(\S+ \d+\.\d+\.\d+\S*) \(.+\)$/gm)].map(([, one]) => one);
+  expect(bomFormat).toBe("CycloneDX");
+  expect(named.toSorted()).toEqual(bundled.toSorted());
+  expect(named.length).toBeGreaterThan(20);
+  expect(components.filter(({ licenses }) => licenses.length === 0)).toEqual([]);
+  expect(text).not.toContain(root);
+});
+
+const Sbom = z.object({
+  bomFormat: z.string(),
+  components: z.array(
+    z.object({
+      group: z.string().optional(),
+      name: z.string(),
+      version: z.string(),
+      licenses: z.array(z.unknown()),
+    }),
+  ),
 });
 
 /** All files that are loaded with one, at once or later. */
