@@ -3,6 +3,7 @@ import type { Container, ContainerSpec, Endpoint, RestartPolicy } from "../model
 import type { Healthcheck, ImageConfig } from "../model/image.ts";
 import { own, sameJson, type Json } from "../model/json.ts";
 import { networkName, volumeName } from "../model/names.ts";
+import { bareName, isSecretField } from "../model/secrets.ts";
 import { show } from "../model/show.ts";
 import type { App, Service, ServiceConfig } from "../model/target.ts";
 import { bothPrefixes, featuresOf, type FeatureFacts } from "./features.ts";
@@ -195,13 +196,11 @@ const entries = (prefix: string, from: Entries, to: Entries, absent: Entries = {
     return differ(prefix + key, valueIn(from), valueIn(to));
   });
 
-const secretName = /KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|PRIVATE/i;
-
-/** "environment.MODE: \"a\" → \"b\""; what looks like a secret stays one. */
+/** "mem_limit: 0 → 1024"; of fields that may hold secrets, only that they differ: "environment.MODE differs". */
 export function describeDifference({ field, from, to }: Difference): string {
-  const secret = field.startsWith("environment.") && secretName.test(field);
-  const side = (value: Json) => (value === null ? "nothing" : secret ? "(hidden)" : show(value));
-  return `${field}: ${side(from)} → ${side(to)}`;
+  const side = (value: Json) => (value === null ? "nothing" : show(value));
+  if (!isSecretField(field.replace(/\..*$/s, ""))) return `${field}: ${side(from)} → ${side(to)}`;
+  return `${bareName(field)} ${from === null ? "is new" : to === null ? "is gone" : "differs"}`;
 }
 
 /** The body with which the engine makes a container (`POST /containers/create`), and the further networks to join. */

@@ -4,6 +4,7 @@ import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
 import type { App, Dependency, Service, TargetState, UpdateStrategy } from "../model/target.ts";
 import { containerName } from "../model/names.ts";
 import { bareConfig } from "../model/config.ts";
+import { bareName, isSecretField, withoutTexts } from "../model/secrets.ts";
 import { show } from "../model/show.ts";
 import { homesOf, networkModeOf } from "./container.ts";
 import { hasFeature } from "./features.ts";
@@ -448,16 +449,27 @@ const valueAt = (value: unknown, path: Path): unknown =>
   );
 
 const showPath = (path: readonly PropertyKey[]): string =>
-  path.map((key, n) => (typeof key === "number" ? `[${key}]` : n === 0 ? String(key) : `.${String(key)}`)).join("");
+  path
+    .map((key, n) => {
+      if (typeof key === "number") return `[${key}]`;
+      const name = isSecret(path.slice(0, n)) ? bareName(String(key)) : String(key);
+      return n === 0 ? name : `.${name}`;
+    })
+    .join("");
 
-/** `local.apps.1.services.1.ports[0]: expected a port such as "80", … but got "abc"`. Variables' values are not shown. */
+/** Whether what stands there is, or is a part of, something that may be secret. */
+const isSecret = (path: readonly PropertyKey[]): boolean => path.some((key) => isSecretField(String(key)));
+
+/** `local.apps.1.services.1.ports[0]: expected a port such as "80", … but got "abc"`. What may be secret is not shown. */
 function describeIssue(issue: z.core.$ZodIssue): string {
-  const path = issue.path.length > 0 ? `${showPath(issue.path)}: ` : "";
+  const { path } = issue;
+  const where = path.length > 0 ? `${showPath(path)}: ` : "";
   const inner = issue.code === "invalid_key" ? issue.issues[0]?.message : undefined;
   const message = (inner ?? issue.message).replace(/^Invalid input: /, "").replace(/, received .*$/, "");
-  const secret = issue.path.includes("environment");
-  if (secret && inner === undefined) return path + message;
-  return `${path}${message}, but got ${shorten(show(inner === undefined ? issue.input : issue.path.at(-1)))}`;
+  if (inner !== undefined) return `${where}${message}, but got ${shorten(show(bareName(String(path.at(-1)))))}`;
+  if (path.includes("environment")) return where + message;
+  const got = isSecret(path) ? withoutTexts(issue.input) : issue.input;
+  return `${where}${message}, but got ${shorten(show(got))}`;
 }
 
 const shorten = (text: string): string => (text.length > 80 ? `${text.slice(0, 79)}…` : text);

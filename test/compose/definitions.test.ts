@@ -89,7 +89,7 @@ describe("networks", () => {
     [null, ": expected object, but got null"],
     ["x", ': expected object, but got "x"'],
     [{ driver: 3 }, ".driver: expected string, but got 3"],
-    [{ driver_opts: "a=1" }, '.driver_opts: expected an object, or a list of "name=value", but got "a=1"'],
+    [{ driver_opts: "a=1" }, '.driver_opts: expected an object, or a list of "name=value", but got "(hidden)"'],
     [{ internal: "maybe" }, '.internal: expected true or false, but got "maybe"'],
     [{ enable_ipv6: 2 }, ".enable_ipv6: expected true or false, but got 2"],
     [{ config_only: {} }, ".config_only: expected true or false, but got {}"],
@@ -217,7 +217,7 @@ describe("volumes", () => {
     [null, ": expected object, but got null"],
     [{ driver: 3 }, ".driver: expected string, but got 3"],
     [{ driver_opts: 3 }, '.driver_opts: expected an object, or a list of "name=value", but got 3'],
-    [{ labels: "a" }, '.labels: expected an object, or a list of "name=value", but got "a"'],
+    [{ labels: "a" }, '.labels: expected an object, or a list of "name=value", but got "(hidden)"'],
   ])("%j is refused: %s", (definition, fault) => {
     expect(faultsOf(body({ "1": entry() }, { volumes: { data: definition } }))).toEqual([
       `local.apps.1.volumes.data${fault}`,

@@ -33,8 +33,16 @@ describe("command and entrypoint", () => {
     expect(configOf({ entrypoint }).entrypoint).toEqual(words);
   });
 
-  test.each([[3], [true], [{}], [[{}]], [[null]], [["a", true]]])("%j is refused", (command) => {
-    const message = `expected a command line or a list of words, but got ${JSON.stringify(command)}`;
+  test.each<[unknown, string]>([
+    [3, "3"],
+    [true, "true"],
+    [{}, "{}"],
+    [[{}], "[{}]"],
+    [[null], "[null]"],
+    // There may be a password among the words.
+    [["a", true], '["(hidden)",true]'],
+  ])("%j is refused", (command, shown) => {
+    const message = `expected a command line or a list of words, but got ${shown}`;
     expect(faultsIn({ command })).toEqual([`command: ${message}`]);
     expect(faultsIn({ entrypoint: command })).toEqual([`entrypoint: ${message}`]);
   });

@@ -170,6 +170,7 @@ describe("a message never shows a variable's value", () => {
     ["a list of variables", body({ "1": entry({ environment: [`A=${secret}`] }) })],
     ["one text of variables", body({ "1": entry({ environment: `A=${secret}` }) })],
     ["a bad name", body({ "1": entry({ environment: { "A-B": secret } }) })],
+    ["a value within a name", body({ "1": entry({ environment: { [`A=${secret}`]: "" } }) })],
     ["services that are a list", application({ services: [{ environment: { A: secret } }] })],
     ["a service that is a list", body({ "1": [{ environment: { A: secret } }] })],
     ["applications that are a list", { local: { apps: [{ services: { "1": { environment: { A: secret } } } }] } }],
@@ -180,6 +181,27 @@ describe("a message never shows a variable's value", () => {
     const faults = faultsOf(value);
     expect(faults).not.toEqual([]);
     expect(faults.join("\n")).not.toContain(secret);
+  });
+
+  test.each<[string, object]>([
+    ["labels", { labels: { a: [secret] } }],
+    ["one text of labels", { labels: `a=${secret}` }],
+    ["a label's name", { labels: { [`a =${secret}`]: "" } }],
+    ["a command that does not end", { command: `psql 'postgres://app:x@db/${secret}` }],
+    ["an entrypoint", { entrypoint: [secret, {}] }],
+    ["a healthcheck", { healthcheck: `redis-cli -a ${secret} ping` }],
+    ["a healthcheck's command", { healthcheck: { test: [secret, 3] } }],
+  ])("nor what %s may hold", (_, fields) => {
+    const faults = faultsOf(body({ "1": entry(fields) }));
+    expect(faults).not.toEqual([]);
+    expect(faults.join("\n")).not.toContain(secret);
+  });
+
+  test("nor the options of a volume's driver", () => {
+    const volumes = { share: { driver_opts: [{ o: `username=a,password=${secret}` }] } };
+    const faults = faultsOf(body({ "1": entry() }, { volumes }));
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).not.toContain(secret);
   });
 
   test("nor a password in an image's reference", () => {
