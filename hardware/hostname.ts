@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { parseJson } from "../core/model/json.ts";
 import type { Hostname } from "../core/ports/host.ts";
 import type { Bus } from "./bus.ts";
 import { replaceFile } from "./replace-file.ts";
@@ -32,9 +33,10 @@ export const balenaHostname = (configJson: string, hostRoot: string): Hostname =
   read: async () => (await readFile(join(hostRoot, "etc/hostname"), "utf8")).trim(),
 
   async write(hostname) {
-    const config: unknown = JSON.parse(await readFile(configJson, "utf8"));
+    // Its text, which a parser repeats, holds keys.
+    const config = parseJson(await readFile(configJson, "utf8"));
     if (typeof config !== "object" || config === null || Array.isArray(config))
-      throw new Error(`${configJson} holds no object`);
+      throw new Error(`${configJson} holds no JSON object`);
     await replaceFile(configJson, JSON.stringify({ ...config, hostname }, undefined, 2));
   },
 });

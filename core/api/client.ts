@@ -40,9 +40,9 @@ export const createClient =
     );
     const answer: Answer = { status: response.status, body: await bodyOf(response, replies) };
     if (isReply(replies, answer) || isReply(common, answer)) return answer;
-    throw new Error(
-      `${method} ${path} answered ${response.status}, which it does not declare: ${JSON.stringify(answer.body)}`,
-    );
+    // What came with success may hold keys and variables.
+    const said = response.ok ? "" : `: ${JSON.stringify(answer.body)}`;
+    throw new Error(`${method} ${path} answered ${response.status}, which it does not declare${said}`);
   };
 
 /** Parameters go where the path wants them, the others into the query. */

@@ -1,9 +1,11 @@
 import type { Logs } from "../logs.ts";
 import { isOn } from "../model/config.ts";
+import type { Cloud } from "../ports/cloud.ts";
 import type { CloudPorts, Ports } from "../ports/index.ts";
 import type { View } from "../reconcile/loop.ts";
 import type { Documents } from "../state/documents.ts";
 import type { Targets } from "../state/targets.ts";
+import { withoutKeys } from "./answers.ts";
 import { LogShipper } from "./log-shipper.ts";
 import { tellName } from "./name.ts";
 import { Poll } from "./poll.ts";
@@ -54,6 +56,7 @@ export class Conversation {
   readonly shipper: LogShipper;
   readonly tags: Tags;
   readonly #parts: Parts;
+  readonly #ask: Cloud;
   readonly #end = new AbortController();
   #poll: Poll | undefined;
   #reporter: Reporter | undefined;
@@ -64,7 +67,8 @@ export class Conversation {
     const endpoint = parts.endpoint.replace(/\/+$/, "");
     const { clock, log, cloud } = ports;
     const { uuid } = newcomer();
-    const { ask, ring } = cloud;
+    const { ring } = cloud;
+    const ask = (this.#ask = withoutKeys(cloud.ask));
     const { provisioning, initialName } = settings;
     this.registration = new Registration({
       documents,
@@ -88,8 +92,8 @@ export class Conversation {
 
   start({ logs, view, changed }: Surroundings): void {
     const { ports, targets, settings, newcomer, status, activity } = this.#parts;
-    const { clock, log, metrics, cloud } = ports;
-    const { ask } = cloud;
+    const { clock, log, metrics } = ports;
+    const ask = this.#ask;
     const { uuid } = newcomer();
     const { pollIntervalMs: givenIntervalMs } = settings;
     const reporter = new Reporter({ clock, ask, log, targets, metrics, uuid, status, view, activity });

@@ -43,6 +43,8 @@ export function judgeRegistration(answer: CloudAnswer): Registered {
   if (status === 409) return { is: /key\\?" must be unique/.test(text) ? "keyTaken" : "known" };
   const parsed = status === 201 ? Answer.safeParse(parseJson(text)).data : undefined;
   if (parsed) return { is: "done", key: parsed.api_key, id: parsed.id };
+  // Its text is not repeated: there may be a key in it.
+  if (status === 201) return { is: "setback", why: "it answered 201 with something that is no registration" };
   // Whatever it is, somebody may put it right in the cloud: a fleet of that id, a key that is good for it.
   return { is: "setback", ...setback(answer) };
 }

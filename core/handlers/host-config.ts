@@ -2,7 +2,9 @@ import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import * as api from "../api/host-config.ts";
 import { failed } from "../api/fields.ts";
 import { withLocks } from "../locks.ts";
-import type { ProxySettings } from "../ports/host.ts";
+import { redact } from "../model/secrets.ts";
+import { messageOf } from "../model/show.ts";
+import type { Proxy, ProxyOutcome, ProxySettings } from "../ports/host.ts";
 import { isMissing } from "../ports/index.ts";
 import type { Supervisor } from "../supervisor.ts";
 
@@ -48,7 +50,7 @@ export async function setHostConfig(
   const outcome = await withLocks(supervisor, current.containers, { force: body.force || network.force }, async () => {
     // The proxy first: it may refuse, and then nothing has changed.
     if (settings.is !== "unchanged" && !isMissing(proxy)) {
-      const written = await proxy.write(settings.is === "off" ? undefined : settings.proxy);
+      const written = await writeProxy(proxy, settings.is === "off" ? undefined : settings.proxy);
       if (written.is === "refused") {
         const path = ["network", "proxy", written.to].filter(Boolean).join(".");
         return api.unfit([{ path, message: written.reason }]);
@@ -59,6 +61,17 @@ export async function setHostConfig(
     return reply(200, "OK");
   });
   return outcome.is === "done" ? outcome.value : reply(423, outcome.message);
+}
+
+/** The proxy's program may repeat in its refusal what it was given: not the password, which may be an older caller's. */
+async function writeProxy(proxy: Proxy, settings: ProxySettings | undefined): Promise<ProxyOutcome> {
+  const secrets = settings?.password === undefined ? [] : [settings.password];
+  try {
+    const written = await proxy.write(settings);
+    return written.is === "refused" ? { ...written, reason: redact(written.reason, { secrets }) } : written;
+  } catch (error) {
+    throw new Error(redact(messageOf(error), { secrets }));
+  }
 }
 
 type Merged =

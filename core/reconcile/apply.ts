@@ -3,7 +3,10 @@ import { lockedMessage } from "../locks.ts";
 import type { Logs } from "../logs.ts";
 import type { ContainerSpec } from "../model/container.ts";
 import { isHandingOver } from "../model/names.ts";
+import { redact } from "../model/secrets.ts";
+import { messageOf } from "../model/show.ts";
 import { isTruthy } from "../model/truthy.ts";
+import { EngineError } from "../ports/engine.ts";
 import { isMissing, type Ports } from "../ports/index.ts";
 import type { PowerOutcome } from "../power.ts";
 import { serviceKey, type CurrentState } from "./current.ts";
@@ -92,7 +95,7 @@ export class Applier {
         return done;
       case "createVolume":
         logs.system(`Creating volume '${bare(step.name)}'`);
-        await engine.createVolume(step.name, step.spec);
+        await withoutValues({ environment: step.spec.driverOptions }, () => engine.createVolume(step.name, step.spec));
         return done;
       case "removeVolume":
         logs.system(`Removing volume '${bare(step.name)}'`);
@@ -171,13 +174,13 @@ export class Applier {
   }
 
   async start(id: string, current: CurrentState): Promise<void> {
+    const container = current.containers.find((one) => one.id === id);
     await this.#during("Starting", id, current, async (label) => {
       this.#logs.system(`Starting service '${label}'`);
-      await this.#ports.engine.startContainer(id);
+      await withoutValues(container?.spec, () => this.#ports.engine.startContainer(id));
       this.#memory.seen.add(id);
       this.#logs.system(`Started service '${label}'`);
     });
-    const container = current.containers.find((one) => one.id === id);
     if (container) await this.#memory.setStopped(serviceKey(container.appId, container.service), false);
   }
 
@@ -193,14 +196,14 @@ export class Applier {
       // Before it is made, so that it cannot be forgotten.
       if (isTruthy(spec.labels[rebootLabel])) await this.#requireReboot(`service '${label}'`);
       const wish = inEngineWords(spec, appId, current);
-      const id = await engine.createContainer(name, wish);
+      const id = await withoutValues(wish, () => engine.createContainer(name, wish));
       this.#logs.system(`Installed service '${label}'`);
       const compared = this.#compareWithWish(id, wish);
       try {
         if (!step.start) return;
         this.#memory.activity.set(key, "Starting");
         this.#logs.system(`Starting service '${label}'`);
-        await engine.startContainer(id);
+        await withoutValues(wish, () => engine.startContainer(id));
         this.#memory.seen.add(id);
         await this.#memory.setStopped(key, false);
         this.#logs.system(`Started service '${label}'`);
@@ -250,6 +253,22 @@ export class Applier {
   #label(id: string, current: CurrentState): string {
     const container = current.containers.find((one) => one.id === id);
     return container ? `${container.service} ${container.spec.image}` : id.slice(0, 12);
+  }
+}
+
+/**
+ * Throws what `act` throws, without the values of the container's variables. An engine repeats what it refuses: "invalid
+ * environment variable: TOKEN=…". The error that it was is no cause of this one, since whoever logs that logs the values.
+ */
+async function withoutValues<T>(
+  spec: Pick<ContainerSpec, "environment"> | undefined,
+  act: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    const message = redact(messageOf(error), spec);
+    throw error instanceof EngineError ? new EngineError(message, error.status) : new Error(message);
   }
 }
 

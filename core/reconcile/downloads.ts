@@ -3,6 +3,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "../ports/engine.ts";
 import { backoffMs, failureRetryLimitMs } from "./backoff.ts";
 import type { Download } from "./current.ts";
+import { redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
 
 interface Entry {
@@ -78,7 +79,7 @@ export class Downloads {
       }
     } catch (error) {
       if (this.#entries.get(image.name) !== entry) return;
-      const reason = messageOf(error);
+      const reason = redact(messageOf(error), { secrets: image.auth ? [image.auth.password] : [] });
       entry.failures++;
       entry.download = {
         is: "failed",

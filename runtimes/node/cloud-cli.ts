@@ -15,6 +15,7 @@ import {
 } from "./cloud-command.ts";
 import { allDevices, fleetCommands } from "./cloud-fleet-cli.ts";
 import { SettingsError } from "./settings.ts";
+import { bareName } from "../../core/model/secrets.ts";
 import { messageOf } from "../../core/model/show.ts";
 
 const options = {
@@ -47,7 +48,7 @@ const commands: readonly Command[] = [
       const account = { url, token: (token ?? (await readToken(print))).trim() };
       const { tokenId, fleets, write } = expectStatus(await clientOf(account)(api.whoami), 200);
       const file = keepAccount(account, environment);
-      print(`${url} lets ${tokenId} ${write ? "read and write" : "read"} ${said(fleets)}. Kept in ${file}\n`);
+      print(`${url} lets ${tokenId} ${write ? "read and write" : "read"} ${fleetsOf(fleets)}. Kept in ${file}\n`);
     },
   },
   {
@@ -206,14 +207,14 @@ export async function cloudCommand(
   const { values, positionals } = parse(args);
   if (values.help || positionals.length === 0) return (print(help), 0);
   const command = findCommand(positionals);
-  if (!command) throw new SettingsError(`There is no command ${JSON.stringify(positionals.join(" "))}.\n\n${help}`);
+  if (!command) throw new SettingsError(`There is no command ${said(positionals)}.\n\n${help}`);
   const [verbs, wanted] = [verbsOf(command), command.usage.match(/<[^>]+>/g) ?? []];
   const words = positionals.slice(verbs.length);
   const needed = command.orFleet && values.fleet !== undefined ? wanted.slice(1) : wanted;
   const isMany = command.usage.endsWith("…");
   if (words.length < needed.length || (words.length > needed.length && !isMany))
     throw new SettingsError(
-      `Expected: fairlead cloud ${[...verbs, ...needed].join(" ")}${isMany ? "…" : ""}, but got ${JSON.stringify(positionals.join(" "))}`,
+      `Expected: fairlead cloud ${[...verbs, ...needed].join(" ")}${isMany ? "…" : ""}, but got ${said(positionals)}`,
     );
 
   const account = () => readAccount(environment);
@@ -231,6 +232,9 @@ const parse = (args: readonly string[]) => {
     throw new SettingsError(messageOf(error));
   }
 };
+
+/** What was typed, without the values of variables: it may stand in the log of a pipeline. */
+const said = (words: readonly string[]): string => JSON.stringify(words.map(bareName).join(" "));
 
 const verbsOf = ({ usage }: Command): readonly string[] => usage.split(" ").filter((word) => /^[a-z-]+$/.test(word));
 
@@ -291,5 +295,5 @@ function lifetime(options: Context["options"]): { lifetimeDays?: number } {
   return { lifetimeDays: Number(days) };
 }
 
-const said = (fleets: readonly number[] | "all"): string =>
+const fleetsOf = (fleets: readonly number[] | "all"): string =>
   fleets === "all" ? "all fleets" : `fleets ${fleets.join(", ")}`;

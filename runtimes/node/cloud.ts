@@ -1,5 +1,6 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
+import { redact } from "../../core/model/secrets.ts";
 import type { Cloud } from "../../core/ports/cloud.ts";
 
 /** Below that, packing costs more than it saves. */
@@ -28,7 +29,7 @@ export function httpCloud(endpoint: string): Cloud {
       const text = await response.text();
       return { status: response.status, header: (name) => response.headers.get(name) ?? undefined, text };
     } catch (error) {
-      throw new Error(`${base} does not answer: ${reasonOf(error)}`, { cause: error });
+      throw new Error(redact(`${base} does not answer: ${reasonOf(error)}`), { cause: error });
     }
   };
 }

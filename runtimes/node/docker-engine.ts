@@ -16,6 +16,8 @@ import {
   toNetworkOptions,
 } from "../../core/compose/definitions.ts";
 import type { Container, ContainerSpec, RestartPolicy } from "../../core/model/container.ts";
+import { redact } from "../../core/model/secrets.ts";
+import { messageOf } from "../../core/model/show.ts";
 import type { Image, ImageConfig, ImageReference } from "../../core/model/image.ts";
 import type { Network, NetworkSpec, Volume, VolumeSpec } from "../../core/model/network.ts";
 import type { Clock } from "../../core/ports/clock.ts";
@@ -212,12 +214,19 @@ export class DockerEngine implements Engine {
     signal: AbortSignal,
   ): Promise<void> {
     const authconfig = auth ?? registryAuth(name);
-    const stream = await asked(this.#docker.pull(name, { ...(authconfig && { authconfig }), abortSignal: signal }));
-    const progress = new PullProgress();
-    for await (const message of jsonLines(stream)) {
-      const error = progress.take(message);
-      if (error !== undefined) throw new EngineError(error, 0);
-      onProgress(progress.percent());
+    try {
+      const stream = await asked(this.#docker.pull(name, { ...(authconfig && { authconfig }), abortSignal: signal }));
+      const progress = new PullProgress();
+      for await (const message of jsonLines(stream)) {
+        const error = progress.take(message);
+        if (error !== undefined) throw new EngineError(error, 0);
+        onProgress(progress.percent());
+      }
+    } catch (error) {
+      // The engine passes on what the registry says, to which it has sent the password.
+      const { password = "", identitytoken = "" }: { password?: string; identitytoken?: string } = authconfig ?? {};
+      const secrets = [password, identitytoken];
+      throw new EngineError(redact(messageOf(error), { secrets }), error instanceof EngineError ? error.status : 0);
     }
     this.#images.forget();
   }

@@ -8,7 +8,8 @@ import { machineFacts } from "../../hardware/system.ts";
 import { cloudUrl, writeSecretFile } from "./cloud-account.ts";
 import { ownConfig, readSettings, SettingsError } from "./settings.ts";
 import { SqliteStore } from "./sqlite-store.ts";
-import { messageOf } from "../../core/model/show.ts";
+import { redact } from "../../core/model/secrets.ts";
+import { jsonFault, messageOf } from "../../core/model/show.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -104,7 +105,7 @@ function readConfig(file: string): z.output<typeof ConfigJson> {
   try {
     return ConfigJson.parse(JSON.parse(readFileSync(file, "utf8")));
   } catch (error) {
-    throw new SettingsError(`${file} is no config.json: ${messageOf(error)}`);
+    throw new SettingsError(`${file} is no config.json: ${jsonFault(error)}`);
   }
 }
 
@@ -143,7 +144,7 @@ async function register(url: string, key: string, body: object): Promise<z.outpu
   throw new SettingsError(
     response.status === 409
       ? `The cloud knows a device with this uuid already. Remove it there first: fairlead cloud device delete <uuid>`
-      : `The cloud does not take this device (${response.status}): ${text}`,
+      : `The cloud does not take this device (${response.status}): ${redact(text, { secrets: [key] })}`,
   );
 }
 

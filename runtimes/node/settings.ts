@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import * as z from "zod";
 import { parseGpioLine, type GpioLine } from "../../hardware/led-gpio.ts";
-import { messageOf } from "../../core/model/show.ts";
+import { jsonFault, messageOf } from "../../core/model/show.ts";
 
 /** What is wrong with what the user gave, as sentences. */
 export class SettingsError extends Error {}
@@ -197,7 +197,7 @@ function readConfig(file: string): ConfigJson {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new SettingsError(`${file} is no JSON: ${messageOf(error)}`);
+    throw new SettingsError(`${file} is no JSON: ${jsonFault(error)}`);
   }
   const parsed = ConfigJson.safeParse(json);
   if (parsed.success) return parsed.data;

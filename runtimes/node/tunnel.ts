@@ -1,4 +1,6 @@
 import type { Fetch } from "../../core/http/fetch.ts";
+import { redact } from "../../core/model/secrets.ts";
+import { messageOf } from "../../core/model/show.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { Log } from "../../core/ports/log.ts";
 import type { Tunnel, TunnelState } from "../../core/ports/tunnel.ts";
@@ -199,7 +201,7 @@ async function whyNot(address: URL): Promise<Pick<End, "reason" | "next">> {
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     return {
-      reason: `it cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}`,
+      reason: redact(`it cannot be reached: ${messageOf(cause)}`),
       next: "redial",
     };
   }

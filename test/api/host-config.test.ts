@@ -107,6 +107,18 @@ describe("PATCH /v1/device/host-config", () => {
     expect(device.proxy.settings).toBeUndefined();
   });
 
+  test.each([
+    ["refuses", () => Promise.resolve({ is: "refused" as const, to: "ip", reason: "strange: correct horse" }), 400],
+    ["breaks", () => Promise.reject(new Error("redsocks: correct horse")), 503],
+  ])("what a proxy says that %s is told without its password", async (_, write, status) => {
+    const kept = { ...whole, password: "correct horse" };
+    const device = await testDevice({ ports: { proxy: { read: () => Promise.resolve(kept), write } } });
+    const answer = await device.patch(path, { network: { proxy: { ip: "10.0.0.1" } } });
+    expect(answer.status).toBe(status);
+    expect(answer.text).toContain("(hidden)");
+    expect([answer.text, ...device.log.lines].join("\n")).not.toContain("correct horse");
+  });
+
   const form = [
     "network[hostname]=x",
     "network[proxy][type]=socks5",

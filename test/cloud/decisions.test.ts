@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { nextPosition, afterPosition, batchBody, cut } from "../../core/cloud/log-lines.ts";
-import { retryAfterMs } from "../../core/cloud/answers.ts";
+import { retryAfterMs, setback, withoutKeys } from "../../core/cloud/answers.ts";
 import { waitMs } from "../../core/cloud/pace.ts";
 import { intervalMs, judgePoll, nextPollMs } from "../../core/cloud/poll.ts";
 import { judgeRegistration, registrationBody } from "../../core/cloud/registration.ts";
@@ -39,6 +39,41 @@ describe("an answer to a registration", () => {
   test("that is no JSON, or lacks the key, is none", () => {
     const answer = { header: () => undefined, text: "{}" };
     expect(judgeRegistration({ ...answer, status: 201 })).toMatchObject({ is: "setback" });
+  });
+
+  test("that cannot be read is not repeated: there may be a key in it", () => {
+    const text = '{"id":"7","api_key":"0123456789abcdef"}';
+    const judged = judgeRegistration({ header: () => undefined, status: 201, text });
+    expect(judged).toEqual({ is: "setback", why: "it answered 201 with something that is no registration" });
+  });
+});
+
+describe("what the cloud says of what it refuses", () => {
+  const request = {
+    method: "POST",
+    path: "/device/register",
+    key: "provisioning-key",
+    body: JSON.stringify({ api_key: "proposed-key", api_secret: "global-key", uuid: "u" }),
+    timeoutMs: 1,
+  } as const;
+  const said = "provisioning-key, proposed-key and global-key are no good for u";
+  const { signal } = new AbortController();
+
+  test("is told without the keys that it was sent", async () => {
+    const ask = withoutKeys(() => Promise.resolve({ status: 400, header: () => undefined, text: said }));
+    expect(setback(await ask(request, signal)).why).toBe(
+      "it answered 400: (hidden), (hidden) and (hidden) are no good for u",
+    );
+  });
+
+  test("or why it cannot be asked", async () => {
+    const ask = withoutKeys(() => Promise.reject(new Error(`Bearer provisioning-key to https://a:b@cloud.example`)));
+    await expect(ask(request, signal)).rejects.toThrow("Bearer (hidden) to https://(hidden)@cloud.example");
+  });
+
+  test("what it answers with success stays as it is: that is where keys come from", async () => {
+    const ask = withoutKeys(() => Promise.resolve({ status: 201, header: () => undefined, text: said }));
+    expect((await ask(request, signal)).text).toBe(said);
   });
 });
 

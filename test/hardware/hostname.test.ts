@@ -36,6 +36,11 @@ describe("the name of a balenaOS machine", () => {
     expect(await hostname.read()).toBe("kitchen");
   });
 
+  test("a config.json that is broken is not repeated: it holds keys", async () => {
+    const { hostname } = await balenaOs('{"deviceApiKey": 0123456789abcdef}');
+    await expect(hostname.write("kitchen")).rejects.toThrow(/config\.json holds no JSON object$/);
+  });
+
   test.each(["", "{", "null", "[]", '"x"'])("is not asked for in a config.json that is %j", async (text) => {
     const { file, hostname } = await balenaOs(text);
     await expect(hostname.write("kitchen")).rejects.toThrow();

@@ -188,3 +188,15 @@ describe("config.json", () => {
     expect(complaint(["--config", file])).not.toContain("hunter2");
   });
 });
+
+test.each([
+  '{"deviceApiKey": 0123456789abcdef}',
+  '{"deviceApiKey": abcdef0123456789}',
+  '{"uuid": "0123456789abcdef0123456789abcdef", "deviceApiKey": hunter2hunter2, "apiEndpoint": ""}',
+])("a config.json that is broken is not repeated, since there are keys in it: %s", async (text) => {
+  const file = join(await temporaryFolder(), "config.json");
+  await writeFile(file, text);
+  const said = complaint(["--config", file]);
+  expect(said).toContain("config.json is no JSON: ");
+  expect(said.replace(file, "")).not.toMatch(/hunter|0123|abcd/);
+});

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { live, settle, type Fate } from "./life.ts";
+import { secret } from "./wishes.ts";
 import type { World } from "./world.ts";
 
 /** `SEED=1234 npm run simulate` repeats one life and tells its story. */
@@ -52,6 +53,7 @@ async function doings(world: World, act: () => Promise<void>): Promise<string[]>
 async function judge(fate: Fate): Promise<World> {
   const { world } = await live(fate);
   const broken = await endings(world);
+  broken.push(...world.log.lines.filter((line) => line.includes(secret)).map((line) => `Keeps secrets: ${line}`));
   if (broken.length > 0 || told) {
     const story = told ? `\n${world.story.join("\n")}\n${world.log.lines.join("\n")}` : "";
     const again = `SEED=${fate.seed}${fate.crashAt === undefined ? "" : ` CRASH_AT=${fate.crashAt}`} npm run simulate`;

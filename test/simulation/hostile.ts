@@ -1,3 +1,4 @@
+import type { ContainerSpec } from "../../core/model/container.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import { EngineError, type Engine } from "../../core/ports/engine.ts";
 import type { Folders } from "../../core/ports/folders.ts";
@@ -29,7 +30,12 @@ export class Hostile {
     this.hostility = hostility;
   }
 
-  async call<T>(name: string, act: () => Promise<T>, { mayFailDone = true } = {}): Promise<T> {
+  /** `echo`: what a refusal repeats of what was asked for, as engines do. */
+  async call<T>(
+    name: string,
+    act: () => Promise<T>,
+    { mayFailDone = true, echo }: { mayFailDone?: boolean; echo?: () => Promise<string> } = {},
+  ): Promise<T> {
     if (this.dead) return forever();
     const { faults, delays, crashAt, onCrash } = this.hostility;
     if (++this.calls === crashAt) {
@@ -41,12 +47,15 @@ export class Hostile {
     }
     await this.#mayTakeItsTime(delays);
     if (this.dead) return forever();
-    if (this.#chance.happens(faults / 2)) throw new EngineError(`${name} failed before it began`, 500);
+    const fail = async (when: string): Promise<never> => {
+      throw new EngineError(`${name} failed ${when}${echo ? `: ${await echo()}` : ""}`, 500);
+    };
+    if (this.#chance.happens(faults / 2)) await fail("before it began");
     const result = await act();
     // What the answer says may be old when it comes.
     await this.#mayTakeItsTime(delays);
     if (this.dead) return forever();
-    if (mayFailDone && this.#chance.happens(faults / 2)) throw new EngineError(`${name} failed after it was done`, 500);
+    if (mayFailDone && this.#chance.happens(faults / 2)) await fail("after it was done");
     return result;
   }
 
@@ -68,7 +77,12 @@ export class Hostile {
   }
 
   engine(engine: Engine): Engine {
-    const call = <T>(name: string, act: () => Promise<T>) => this.call(name, act);
+    const call = <T>(name: string, act: () => Promise<T>, echo?: () => Promise<string>) =>
+      this.call(name, act, echo && { echo });
+    const pairs = (spec: ContainerSpec | undefined) =>
+      `invalid environment: ${JSON.stringify(Object.entries(spec?.environment ?? {}).map((pair) => pair.join("=")))}`;
+    const specOf = async (id: string) =>
+      (await engine.look({ fresh: true })).containers.find((container) => container.id === id)?.spec;
     return {
       name: engine.name,
       look: (options) => call("look", () => engine.look(options)),
@@ -76,8 +90,18 @@ export class Hostile {
       imageConfig: (id) => call("imageConfig", () => engine.imageConfig(id)),
       pull: (image, onProgress, signal) => call("pull", () => engine.pull(image, onProgress, signal)),
       removeImage: (name) => call("removeImage", () => engine.removeImage(name)),
-      createContainer: (name, spec) => call("createContainer", () => engine.createContainer(name, spec)),
-      startContainer: (id) => call("startContainer", () => engine.startContainer(id)),
+      createContainer: (name, spec) =>
+        call(
+          "createContainer",
+          () => engine.createContainer(name, spec),
+          async () => pairs(spec),
+        ),
+      startContainer: (id) =>
+        call(
+          "startContainer",
+          () => engine.startContainer(id),
+          async () => pairs(await specOf(id)),
+        ),
       stopContainer: (id) => call("stopContainer", () => engine.stopContainer(id)),
       removeContainer: (id) => call("removeContainer", () => engine.removeContainer(id)),
       renameContainer: (id, name) => call("renameContainer", () => engine.renameContainer(id, name)),

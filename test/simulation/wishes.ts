@@ -22,6 +22,9 @@ interface WishedService {
   readonly composition: Readonly<Record<string, unknown>>;
 }
 
+/** What no log line may have; it is in the variables of every service. */
+export const secret = "correct horse";
+
 const strategies = ["download-then-kill", "kill-then-download", "delete-then-download", "hand-over"] as const;
 
 /** Anything that an application may be: what matters is how one follows on another. */
@@ -60,7 +63,7 @@ function anyService(
     name,
     image: `${name}:v${1 + chance.below(3)}`,
     running,
-    environment: { MODE: String(chance.below(2)) },
+    environment: { WIFI_PSK: `${secret} ${chance.below(2)}` },
     labels: {
       ...(chance.happens(0.5) && { "io.balena.update.strategy": chance.pick(strategies) }),
       ...(chance.happens(0.5) && { "io.balena.update.handover-timeout": "5000" }),

@@ -32,6 +32,17 @@ test("three run at once; the next begins when one has ended", async () => {
   expect(Object.keys(state())).toEqual(["a"]);
 });
 
+test("why one has failed is said without the registry's password", async () => {
+  const { engine, downloads, ends, state } = world();
+  const auth = { username: "user", password: "hunter2" };
+  downloads.start({ name: "a", auth }, (failure) => ends.push(failure ?? ""));
+  await turn();
+  engine.of("a").fail("Get https://user:hunter2@registry.example/v2/: hunter2 is wrong for user");
+  await turn();
+  expect(ends).toEqual(["Get https://(hidden)@registry.example/v2/: (hidden) is wrong for user"]);
+  expect(JSON.stringify(state())).not.toContain("hunter2");
+});
+
 test("never more than three, though a new one is asked for at the very moment when one ends", async () => {
   let next = 0;
   const { engine, start } = world(() => {

@@ -1,0 +1,36 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { systemClock } from "../../core/ports/clock.ts";
+import { DockerEngine } from "../../runtimes/node/docker-engine.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+/** An engine that knows its version, and says this to every pull, at once or while it pulls. */
+async function engineThatSays(message: string, at: "at once" | "while it pulls"): Promise<DockerEngine> {
+  const server = createServer(({ url = "" }, response) => {
+    if (url.includes("/version")) return void response.end('{"Version":"20.10"}');
+    response.statusCode = at === "at once" ? 500 : 200;
+    response.end(JSON.stringify(at === "at once" ? { message } : { error: message, errorDetail: { message } }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  vi.stubEnv("DOCKER_HOST", `tcp://127.0.0.1:${port}`);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  return DockerEngine.connect(systemClock);
+}
+
+test.each(["at once", "while it pulls"] as const)(
+  "a registry's refusal is told without the password it was sent, %s",
+  async (at) => {
+    const folder = await temporaryFolder();
+    const auth = Buffer.from("user:correct horse").toString("base64");
+    await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { "registry.example": { auth } } }));
+    vi.stubEnv("DOCKER_CONFIG", folder);
+    const engine = await engineThatSays("registry.example: correct horse is wrong for user", at);
+    const pull = engine.pull({ name: "registry.example/app:1" }, () => undefined, new AbortController().signal);
+    await expect(pull).rejects.toThrow("registry.example: (hidden) is wrong for user");
+  },
+);
