@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { empty, endpoint, json, none, reply, text } from "./endpoint.ts";
-import { Failed, Force, Truthy, failed, fields, orEmpty, success } from "./fields.ts";
+import { Failed, Force, Truthy, deviceOnly, failed, fields, orEmpty, success } from "./fields.ts";
 
 export const blink = endpoint({
   method: "POST",
@@ -8,7 +8,8 @@ export const blink = endpoint({
   summary: "Blink a LED for 15 seconds, to find the device",
   params: none,
   body: none,
-  replies: { 200: empty, 501: Failed },
+  replies: { 200: empty, 401: Failed, 501: Failed },
+  device: deviceOnly,
 });
 
 export const update = endpoint({
@@ -18,13 +19,18 @@ export const update = endpoint({
   params: none,
   body: fields({ force: Truthy, cancel: Truthy }),
   // 202: known, but instant updates are switched off.
-  replies: { 202: text("Accepted"), 204: empty },
+  replies: { 202: text("Accepted"), 204: empty, 401: Failed },
+  device: deviceOnly,
 });
 
 const Outcome = json(z.object({ Data: z.string(), Error: z.string() }));
 const outcome = (message: string) => ({ Data: "", Error: message });
 
-const powerReplies = { 202: Outcome, 423: Outcome, 500: Outcome, 501: Outcome };
+const power = {
+  replies: { 202: Outcome, 401: Outcome, 423: Outcome, 500: Outcome, 501: Outcome },
+  device: { refused: () => reply(401, outcome("Unauthorized")) },
+  failed: (message: string) => reply(500, outcome(message)),
+};
 
 export const reboot = endpoint({
   method: "POST",
@@ -32,8 +38,7 @@ export const reboot = endpoint({
   summary: "Stop the applications and reboot, unless an update lock is held",
   params: none,
   body: Force,
-  replies: powerReplies,
-  failed: (message) => reply(500, outcome(message)),
+  ...power,
 });
 
 export const shutdown = endpoint({
@@ -42,8 +47,7 @@ export const shutdown = endpoint({
   summary: "Stop the applications and switch the device off, unless an update lock is held",
   params: none,
   body: Force,
-  replies: powerReplies,
-  failed: (message) => reply(500, outcome(message)),
+  ...power,
 });
 
 export const device = endpoint({
@@ -101,7 +105,9 @@ export const tags = endpoint({
     200: json(
       z.object({ status: success, tags: z.array(z.object({ id: z.number(), name: z.string(), value: z.string() })) }),
     ),
+    401: Failed,
   },
+  device: deviceOnly,
 });
 
 export const setTags = endpoint({
@@ -116,6 +122,7 @@ export const setTags = endpoint({
       { error: "Invalid tags body, must be an object like `{[tagKey: string]: string}`" },
     ),
   ),
-  replies: { 202: json(z.object({ status: success })), 400: Failed },
+  replies: { 202: json(z.object({ status: success })), 400: Failed, 401: Failed },
+  device: deviceOnly,
   invalid: ({ faults }) => reply(400, failed(faults[0]?.message ?? "")),
 });

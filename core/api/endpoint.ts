@@ -64,7 +64,7 @@ export const sentences = (faults: readonly Fault[]): string =>
 export interface InputOf<P, B> {
   readonly params: P;
   readonly body: B;
-  /** What the caller may touch. */
+  /** What the caller may touch, and see. */
   readonly scope: Scope;
   /** The key that the caller gave, if any. */
   readonly key: string | undefined;
@@ -94,6 +94,8 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
     readonly apps: (input: { readonly params: P; readonly body: B }) => readonly number[];
     readonly refused: (input: { readonly params: P; readonly body: B }) => ReplyOf<R>;
   };
+  /** It is about the device as a whole: the answer to a key that reaches no further than its application. */
+  readonly device?: { readonly refused: () => ReplyOf<R> };
   /** The answer when something unforeseen happens, for an endpoint that has a shape of its own for it. */
   readonly failed?: (message: string) => ReplyOf<R>;
 }

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { isTruthy } from "../model/truthy.ts";
-import { json, text } from "./endpoint.ts";
+import { json, reply, text } from "./endpoint.ts";
 
 /** Fields of requests, each exactly as lenient as clients have come to rely on. */
 
@@ -35,6 +35,9 @@ export const Force = fields({ force: Truthy });
 /** How v2, and much of v1, says no. */
 export const Failed = json(z.object({ status: z.literal("failed"), message: z.string() }));
 export const failed = (message: string) => ({ status: "failed" as const, message });
+
+/** Of an endpoint about the device as a whole that says no like this: what a key of an application may be answered. */
+export const deviceOnly = { refused: () => reply(401, failed("Unauthorized")) };
 
 /** What any endpoint may say besides its own: no key, a body that cannot be read, something unforeseen. */
 export const common = { 400: Failed, 401: text("Unauthorized"), 413: Failed, 415: Failed, 503: Failed } as const;

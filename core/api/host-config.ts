@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { endpoint, json, none, reply, sentences, text, type Fault } from "./endpoint.ts";
-import { Failed, Truthy, orEmpty } from "./fields.ts";
+import { Failed, Truthy, deviceOnly, orEmpty } from "./fields.ts";
 
 const ProxyType = z.enum(["socks4", "socks5", "http-connect", "http-relay"]);
 
@@ -52,7 +52,8 @@ export const hostConfig = endpoint({
               ip: z.string(),
               port: z.number(),
               login: z.string().optional(),
-              password: z.string().optional(),
+              password: z.string().optional().describe("Only for who may see all secrets"),
+              hasPassword: z.literal(true).optional().describe("In its place, for everybody else"),
               dns: z.string().optional(),
               noProxy: z.array(z.string()).readonly().optional(),
             })
@@ -60,8 +61,10 @@ export const hostConfig = endpoint({
         }),
       }),
     ),
+    401: Failed,
     501: Failed,
   },
+  device: deviceOnly,
 });
 
 /** What a PATCH changes: absent stays, null and empty clear. */
@@ -84,9 +87,11 @@ export const setHostConfig = endpoint({
   replies: {
     200: text("OK"),
     400: text<string>(),
+    401: text("Unauthorized"),
     423: text<string>(),
     501: Failed,
     503: Failed,
   },
+  device: { refused: () => reply(401, "Unauthorized") },
   invalid: ({ faults }) => unfit(faults),
 });

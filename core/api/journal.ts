@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { endpoint, none, reply, sentences, stream } from "./endpoint.ts";
-import { AppId, Failed, Truthy, failed, fields } from "./fields.ts";
+import { AppId, Failed, Truthy, deviceOnly, failed, fields } from "./fields.ts";
 
 /** null is as good as absent. */
 const optional = <T>(schema: z.ZodType<T>) => schema.nullish().transform((value) => value ?? undefined);
@@ -28,6 +28,7 @@ export const journalLogs = endpoint({
     since: Time,
     until: Time,
   }),
-  replies: { 200: stream("text/plain; charset=utf-8"), 400: Failed, 501: Failed },
+  replies: { 200: stream("text/plain; charset=utf-8"), 400: Failed, 401: Failed, 501: Failed },
+  device: deviceOnly,
   invalid: ({ faults }) => reply(400, failed(sentences(faults))),
 });

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { endpoint, json, none, reply, stream } from "./endpoint.ts";
-import { Failed, failed, success } from "./fields.ts";
+import { Failed, deviceOnly, failed, success } from "./fields.ts";
 
 export const targetState = endpoint({
   method: "GET",
@@ -18,7 +18,9 @@ export const targetState = endpoint({
         }),
       }),
     ),
+    401: Failed,
   },
+  device: deviceOnly,
 });
 
 export const setTargetState = endpoint({
@@ -30,7 +32,9 @@ export const setTargetState = endpoint({
   replies: {
     200: json(z.object({ status: success, message: z.literal("OK"), warnings: z.array(z.string()).optional() })),
     400: Failed,
+    401: Failed,
   },
+  device: deviceOnly,
   invalid: ({ contentType }) => {
     const got = contentType === "application/json" ? "a list" : contentType;
     const must = 'a JSON object { "local": { "apps": { … } } } with Content-Type application/json';
@@ -55,5 +59,6 @@ export const logs = endpoint({
   summary: "What the services write and what the agent does, one JSON object per line, until the caller leaves",
   params: none,
   body: none,
-  replies: { 200: stream("application/x-ndjson") },
+  replies: { 200: stream("application/x-ndjson"), 401: Failed },
+  device: deviceOnly,
 });

@@ -3,7 +3,7 @@ import { parseImage, type ImageReference } from "../model/image.ts";
 import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
 import type { App, Dependency, Service, TargetState, UpdateStrategy } from "../model/target.ts";
 import { containerName } from "../model/names.ts";
-import { bareConfig } from "../model/config.ts";
+import { bareConfig, configWarnings } from "../model/config.ts";
 import { bareName, isSecretField, withoutTexts } from "../model/secrets.ts";
 import { show } from "../model/show.ts";
 import { homesOf, networkModeOf } from "./container.ts";
@@ -21,6 +21,7 @@ import {
   unknownFields,
   type Fields,
 } from "./service-config.ts";
+import { maskedPlaces, notShown } from "./masked.ts";
 import { Text } from "./quantities.ts";
 import { unmetRequirement, type Contract, type RequirementFacts } from "./requirements.ts";
 
@@ -176,8 +177,13 @@ export function parseLocalTarget(body: unknown, facts: RequirementFacts, nameBef
       labels: service.labels,
     })),
   }));
-  return finish({ name: local.name ?? nameBefore, config: local.config ?? {}, apps }, body, facts);
+  const path = ["local", "config"];
+  return finish({ name: local.name ?? nameBefore, config: { path, values: local.config ?? {} }, apps }, body, facts);
 }
+
+/** What in a body was not shown to whoever sends it back; a new target state, or a release, cannot have it for a value. */
+export const maskedFaults = (body: unknown): readonly string[] =>
+  maskedPlaces(body).map((path) => `${showPath(path)}: ${notShown}`);
 
 /** Reads the cloud's target state (`GET /device/v3/:uuid/state`). */
 export function parseCloudTarget(body: unknown, facts: RequirementFacts, uuid: string): ParsedTarget {
@@ -217,11 +223,18 @@ export function parseCloudTarget(body: unknown, facts: RequirementFacts, uuid: s
         })),
       };
     });
-  return finish({ name: device.name, config: device.config, apps }, body, facts);
+  return finish({ name: device.name, config: { path: [uuid, "config"], values: device.config }, apps }, body, facts);
 }
 
 // The cloud accepts a variable without a name, and hands it down; an engine refuses it.
 const dropNameless = ({ "": _, ...named }: Record<string, string>): Record<string, string> => named;
+
+/** A target state as read, with where its parts stand in the body: for messages. */
+interface DraftTarget {
+  readonly name: string;
+  readonly config: { readonly path: Path; readonly values: Readonly<Record<string, string>> };
+  readonly apps: readonly Draft[];
+}
 
 /** An application as read, with where its parts stand in the body: for messages. */
 interface Draft extends Omit<App, "services"> {
@@ -245,12 +258,15 @@ interface DraftService {
 
 /** What the schemas cannot see: references between the parts of an application. */
 function finish(
-  { name, config, apps }: { name: string; config: Readonly<Record<string, string>>; apps: readonly Draft[] },
+  { name, config: { path: configPath, values }, apps }: DraftTarget,
   body: unknown,
   facts: RequirementFacts,
 ): ParsedTarget {
+  const config = bareConfig(values);
   const faults: string[] = [];
-  const warnings: string[] = [];
+  const warnings = Object.entries(configWarnings(config)).map(
+    ([variable, warning]) => `${showPath([...configPath, variable])}: ${warning}`,
+  );
   const finished = apps.map(({ path, services: drafts, ...rest }): App => {
     const { kept, rejected } = meetRequirements(drafts, facts, warnings);
     const services = kept.map((draft) => toService(draft, drafts, body, warnings));
@@ -269,9 +285,7 @@ function finish(
     return app;
   });
   faults.push(...sameNames(finished));
-  return faults.length > 0
-    ? { ok: false, faults }
-    : { ok: true, target: { name, config: bareConfig(config), apps: finished }, warnings };
+  return faults.length > 0 ? { ok: false, faults } : { ok: true, target: { name, config, apps: finished }, warnings };
 }
 
 function toService(draft: DraftService, all: readonly DraftService[], body: unknown, warnings: string[]): Service {

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { parseCloudTarget } from "../compose/target-state.ts";
+import { maskedFaults, parseCloudTarget } from "../compose/target-state.ts";
 import { StringMap } from "../compose/quantities.ts";
 import { parseImage } from "../model/image.ts";
 
@@ -56,6 +56,8 @@ export function parseComposition(body: unknown): ParsedComposition {
         path.length > 0 ? `${path.join(".")}: ${message}` : message,
       ),
     };
+  const masked = maskedFaults(body);
+  if (masked.length > 0) return { ok: false, faults: masked };
   if (JSON.stringify(body).length > largestBytes)
     return { ok: false, faults: [`expected a composition of at most ${largestBytes} bytes`] };
 

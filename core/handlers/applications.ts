@@ -3,6 +3,7 @@ import type * as api from "../api/applications.ts";
 import { failed } from "../api/fields.ts";
 import { isHandingOver, parseContainerName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";
+import { hidden } from "../model/secrets.ts";
 import { findApp } from "../model/target.ts";
 import type { Reached } from "../reconcile/loop.ts";
 import { reachedCommit, reportServices, updateStatus } from "../report.ts";
@@ -70,7 +71,7 @@ export async function purgeV2(
 const keyName = /^(BALENA|RESIN)_(SUPERVISOR_)?API_KEY$|_DEVICE_NAME_AT_INIT$/;
 
 export function application(
-  { params: { appId } }: Input<typeof api.application>,
+  { params: { appId }, scope }: Input<typeof api.application>,
   supervisor: Supervisor,
 ): Reply<typeof api.application> {
   const { current, target } = supervisor.view();
@@ -85,7 +86,11 @@ export function application(
     appId,
     commit: ids?.commit ?? "",
     containerId: container.id,
-    env: Object.fromEntries(Object.entries(container.spec.environment).filter(([name]) => !keyName.test(name))),
+    env: Object.fromEntries(
+      Object.entries(container.spec.environment)
+        .filter(([name]) => !keyName.test(name))
+        .map(([name, value]) => [name, scope.secrets === "none" ? hidden : value]),
+    ),
     imageId: container.spec.image,
     releaseId: ids?.releaseId ?? 0,
   });

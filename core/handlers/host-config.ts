@@ -8,8 +8,9 @@ import type { Proxy, ProxyOutcome, ProxySettings } from "../ports/host.ts";
 import { isMissing } from "../ports/index.ts";
 import type { Supervisor } from "../supervisor.ts";
 
+/** The proxy's password is told to nobody but who may see all secrets: others learn that there is one. */
 export async function hostConfig(
-  _: Input<typeof api.hostConfig>,
+  { scope }: Input<typeof api.hostConfig>,
   { ports: { hostname, proxy } }: Supervisor,
 ): Promise<Reply<typeof api.hostConfig>> {
   if (isMissing(hostname) && isMissing(proxy)) return reply(501, failed(`${hostname.missing}; ${proxy.missing}`));
@@ -17,16 +18,21 @@ export async function hostConfig(
   return reply(200, {
     network: {
       ...(!isMissing(hostname) && { hostname: await hostname.read() }),
-      ...(settings && { proxy: settings }),
+      ...(settings && { proxy: scope.secrets === "all" ? settings : withoutPassword(settings) }),
     },
   });
 }
+
+const withoutPassword = ({ password, ...rest }: ProxySettings) => ({
+  ...rest,
+  ...(password !== undefined && { hasPassword: true as const }),
+});
 
 type ProxyPatch = NonNullable<Input<typeof api.setHostConfig>["body"]["network"]["proxy"]>;
 
 /** Changes only what is named; null and empty clear. Nothing is written while a service holds its lock. */
 export async function setHostConfig(
-  { body }: Input<typeof api.setHostConfig>,
+  { body, scope }: Input<typeof api.setHostConfig>,
   supervisor: Supervisor,
 ): Promise<Reply<typeof api.setHostConfig>> {
   const { ports, identity } = supervisor;
@@ -36,13 +42,12 @@ export async function setHostConfig(
   if (network.proxy !== undefined && isMissing(proxy)) return reply(501, failed(proxy.missing));
 
   const settings: Merged =
-    network.proxy === undefined || isMissing(proxy) ? { is: "unchanged" } : merge(await proxy.read(), network.proxy);
+    network.proxy === undefined || isMissing(proxy)
+      ? { is: "unchanged" }
+      : merge(await proxy.read(), network.proxy, scope.secrets === "all");
   if (settings.is === "incomplete") {
-    const faults = settings.missing.map((field) => ({
-      path: `network.proxy.${field}`,
-      message: "expected a value, as there is no proxy yet",
-    }));
-    return api.unfit(faults);
+    const { missing, why } = settings;
+    return api.unfit(missing.map((field) => ({ path: `network.proxy.${field}`, message: `expected a value, ${why}` })));
   }
   if (network.hostname === undefined && settings.is === "unchanged") return reply(200, "OK");
 
@@ -78,10 +83,13 @@ type Merged =
   | { readonly is: "unchanged" }
   | { readonly is: "off" }
   | { readonly is: "on"; readonly proxy: ProxySettings }
-  | { readonly is: "incomplete"; readonly missing: readonly string[] };
+  | { readonly is: "incomplete"; readonly missing: readonly string[]; readonly why: string };
 
-/** The settings after a patch: null, `{}` or nothing but an empty noProxy switches the proxy off. */
-function merge(before: ProxySettings | undefined, patch: ProxyPatch | null): Merged {
+/**
+ * The settings after a patch: null, `{}` or nothing but an empty noProxy switches the proxy off. `maySee`: the password that
+ * is kept. Who may not see it cannot have it sent to another proxy either.
+ */
+function merge(before: ProxySettings | undefined, patch: ProxyPatch | null, maySee: boolean): Merged {
   if (patch === null) return { is: "off" };
   const named = Object.keys(patch);
   if (named.every((field) => field === "noProxy" && patch.noProxy?.length === 0)) return { is: "off" };
@@ -89,7 +97,11 @@ function merge(before: ProxySettings | undefined, patch: ProxyPatch | null): Mer
   if (!before && named.every((field) => field === "dns")) return { is: "unchanged" };
   const { type = before?.type, ip = before?.ip, port = before?.port } = patch;
   const missing = Object.entries({ type, ip, port }).flatMap(([field, value]) => (value === undefined ? [field] : []));
-  if (type === undefined || ip === undefined || port === undefined) return { is: "incomplete", missing };
+  if (type === undefined || ip === undefined || port === undefined)
+    return { is: "incomplete", missing, why: "as there is no proxy yet" };
+  const isMoved = ip !== before?.ip || port !== before.port;
+  if (!maySee && isMoved && before?.password !== undefined && patch.password === undefined)
+    return { is: "incomplete", missing: ["password"], why: "as the one that is kept is for another proxy" };
   const pick = <T>(given: T | null | undefined, kept: T | undefined) =>
     given === undefined ? kept : (given ?? undefined);
   const login = pick(patch.login, before?.login);

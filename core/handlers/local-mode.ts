@@ -1,11 +1,18 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/local-mode.ts";
 import { failed } from "../api/fields.ts";
+import { withoutSecrets } from "../compose/masked.ts";
 import { isTruthy } from "../model/truthy.ts";
 import type { Supervisor } from "../supervisor.ts";
 
-export const targetState = (_: Input<typeof api.targetState>, { targets }: Supervisor): Reply<typeof api.targetState> =>
-  reply(200, { status: "success", state: { ...targets.show(), dependent: { apps: [], devices: [] } } });
+export function targetState(
+  { scope }: Input<typeof api.targetState>,
+  { targets }: Supervisor,
+): Reply<typeof api.targetState> {
+  const { local } = targets.show();
+  const shown = scope.secrets === "none" ? withoutSecrets(local) : local;
+  return reply(200, { status: "success", state: { local: shown, dependent: { apps: [], devices: [] } } });
+}
 
 /** Accepts first and applies afterwards: the developer's tool waits for the answer. */
 export async function setTargetState(

@@ -11,6 +11,7 @@ import {
   type Replies,
   type ReplyOf,
 } from "../api/endpoint.ts";
+import { apiScopeOf } from "../model/config.ts";
 import { covers, everything, type Scope } from "../model/scope.ts";
 import type { Supervisor } from "../supervisor.ts";
 import { keyOf } from "./auth.ts";
@@ -48,7 +49,7 @@ export function route<P, B, R extends Replies>(
   endpoint: Endpoint<P, B, R>,
   handler: (input: InputOf<P, B>, supervisor: Supervisor) => ReplyOf<R> | Promise<ReplyOf<R>>,
 ): Route {
-  const { method, path, open = false, summary, replies, scope } = endpoint;
+  const { method, path, open = false, summary, replies, scope, device } = endpoint;
 
   const answer = async (sent: Body & { ok: true }, asked: Asked, supervisor: Supervisor): Promise<AnyReply> => {
     const params = endpoint.params.safeParse(asked.params);
@@ -76,6 +77,7 @@ export function route<P, B, R extends Replies>(
     replies,
     answer: async (request, asked, supervisor) => {
       try {
+        if (device && !asked.scope.device) return toResponse(replies, device.refused(), request);
         const sent = endpoint.body === none ? nothing : await readBody(request);
         if (!sent.ok) return toResponse(common, { status: sent.status, body: failed(sent.message) }, request);
         return toResponse(replies, await answer(sent, asked, supervisor), request);
@@ -128,9 +130,16 @@ export function createFetch(routes: readonly Route[], supervisor: Supervisor): F
   };
 }
 
-/** Everything is open on a device in local mode, whatever key comes along: the developer's tool sends the cloud's. */
+/**
+ * Everything is open on a device in local mode, whatever key comes along: the developer's tool sends the cloud's. How far
+ * the key of an application reaches is looked up for each request, so that a changed config counts at once.
+ */
 const scopeOf = ({ targets, keys }: Supervisor, key: string | undefined): Scope | undefined =>
-  targets.isLocalMode() ? everything : key === undefined ? undefined : keys.scopeOf(key);
+  targets.isLocalMode()
+    ? everything
+    : key === undefined
+      ? undefined
+      : keys.scopeOf(key, apiScopeOf(targets.current().config));
 
 /** Paths in any case, and with or without one slash at the end. */
 function createRouter(routes: readonly Route[]) {

@@ -39,6 +39,23 @@ export const fullConfig = (config: Config): Record<string, string> => ({ ...defa
 
 export const isOn = (config: Config, name: ConfigName): boolean => isTruthy(config[name] ?? defaults[name]);
 
+/** How far the key of an application reaches: the whole device, as the specification has it, or its application. */
+const apiScopes = ["device", "application"] as const;
+
+/** `SUPERVISOR_API_SCOPE`, which the original does not know; undefined when it is neither. */
+const parseApiScope = (text: string) => apiScopes.find((one) => one === text.trim().toLowerCase());
+
+export const apiScopeOf = ({ SUPERVISOR_API_SCOPE = "" }: Config): (typeof apiScopes)[number] =>
+  parseApiScope(SUPERVISOR_API_SCOPE) ?? "device";
+
+/** What of a config (with bare names) is not understood, by the variable's name. */
+export const configWarnings = ({ SUPERVISOR_API_SCOPE: scope = "" }: Config): Readonly<Record<string, string>> =>
+  scope === "" || parseApiScope(scope)
+    ? {}
+    : {
+        SUPERVISOR_API_SCOPE: `expected ${apiScopes.join(" or ")}, but got ${JSON.stringify(scope)}; taken as device`,
+      };
+
 /** A variable's number; the default when it is none. */
 export function numberOf(config: Config, name: ConfigName): number {
   const value = Number(config[name]);

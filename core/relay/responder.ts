@@ -20,6 +20,7 @@ export interface ResponderOptions extends OutboxOptions {
 }
 
 interface Serving {
+  readonly hideSecrets: boolean;
   /** Node ends a request's signal with the request: it must live for as long as somebody may listen. */
   readonly request: Request;
   /** What the device does for this request is to end. */
@@ -29,7 +30,10 @@ interface Serving {
   readonly inflow: Inflow | undefined;
 }
 
-/** The device's end of one socket. Who may ask was settled by the cloud: every request has the global scope. */
+/**
+ * The device's end of one socket. Who may ask was settled by the cloud: every request has the global scope, but for the
+ * secrets, where the cloud says so.
+ */
 export class Responder {
   readonly #streams = new Map<number, Serving>();
   readonly #options: ResponderOptions;
@@ -89,7 +93,8 @@ export class Responder {
     inflow?.push(body);
     const abort = new AbortController();
     const request = toRequest(head, inflow?.stream ?? body, abort.signal);
-    const serving: Serving = { request, abort, outflow: new Outflow(), inflow };
+    const { hideSecrets = false } = head;
+    const serving: Serving = { hideSecrets, request, abort, outflow: new Outflow(), inflow };
     this.#streams.set(id, serving);
     void this.#serve(id, serving).catch((error: unknown) => {
       if (this.#streams.get(id) !== serving) return;
@@ -102,7 +107,9 @@ export class Responder {
   async #serve(id: number, serving: Serving): Promise<void> {
     const { fetch, tick } = this.#options;
     const { signal } = serving.abort;
-    const response = await fetch(serving.request, { scope: everything });
+    const response = await fetch(serving.request, {
+      scope: serving.hideSecrets ? { ...everything, secrets: "none" } : everything,
+    });
     if (signal.aborted) return response.body?.cancel();
     const head: ResponseHead = {
       status: response.status,

@@ -51,11 +51,14 @@ export class Keys {
     ]);
   }
 
-  /** What a key opens; undefined when it is none of ours. Takes the same time for each wrong key of one length. */
-  scopeOf(key: string): Scope | undefined {
+  /**
+   * What a key opens; undefined when it is none of ours. Takes the same time for each wrong key of one length. `reach`: of
+   * the keys of applications, which all see the secrets of their own application only.
+   */
+  scopeOf(key: string, reach: "device" | "application" = "device"): Scope | undefined {
     let found: Key | undefined;
     for (const one of this.#keys) if (equalInConstantTime(one.key, key)) found = one;
-    return found && (found.appId === undefined ? everything : { apps: [found.appId] });
+    return found && (found.appId === undefined ? everything : ofApplication(found.appId, reach));
   }
 
   /** A new key in the place of an old one, which is dead from now on; undefined when it was none of ours. */
@@ -74,6 +77,12 @@ export class Keys {
     });
   }
 }
+
+const ofApplication = (appId: number, reach: "device" | "application"): Scope => ({
+  apps: [appId],
+  device: reach === "device",
+  secrets: "own",
+});
 
 const isGlobal = ({ appId }: Key): boolean => appId === undefined;
 

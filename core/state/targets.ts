@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { parseCloudTarget, parseLocalTarget, type ParsedTarget } from "../compose/target-state.ts";
+import { maskedFaults, parseCloudTarget, parseLocalTarget, type ParsedTarget } from "../compose/target-state.ts";
 import type { RequirementFacts } from "../compose/requirements.ts";
 import { fullConfig, isOn } from "../model/config.ts";
 import type { TargetState } from "../model/target.ts";
@@ -76,6 +76,8 @@ export class Targets {
 
   /** Takes a developer's target state, or says what is wrong with it; then the old one stands. */
   async setLocal(body: unknown): Promise<ParsedTarget> {
+    const faults = maskedFaults(body);
+    if (faults.length > 0) return { ok: false, faults };
     const parsed = parseLocalTarget(body, this.#facts, this.current().name);
     if (!parsed.ok) return parsed;
     const kept = LocalBody.parse(body);

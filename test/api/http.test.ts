@@ -1,5 +1,6 @@
 import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { everything } from "../../core/model/scope.ts";
 import { routes } from "../../core/routes.ts";
 import { app, expectDeclared, testDevice, type TestDevice } from "../support/device.ts";
 import { empty, failed, json, ok, seen, text, unauthorized } from "./answers.ts";
@@ -124,7 +125,7 @@ describe("the key", () => {
   test("may be left out where the way by which a request came has settled who asks", async () => {
     const device = await twoApps();
     const ask = (path: string, apps: readonly number[] | "all") =>
-      device.fetch(new Request(`http://device${path}`), { scope: { apps } });
+      device.fetch(new Request(`http://device${path}`), { scope: { ...everything, apps } });
     expect((await ask("/v1/apps/1", "all")).status).toBe(200);
     expect((await ask("/v1/apps/1", [1])).status).toBe(200);
     expect((await ask("/v1/apps/2", [1])).status).toBe(401);

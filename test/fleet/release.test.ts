@@ -19,6 +19,11 @@ test.each<readonly [string, unknown, readonly unknown[]]>([
     ['services.web.image: expected an image such as "registry/name:tag", but got "No Image"'],
   ],
   [
+    "a value that was not shown",
+    one({ image: "web:1", environment: { WIFI_PSK: "(hidden)" } }),
+    [expect.stringMatching(/^services\.web\.environment\.WIFI_PSK: expected a value, but got \(hidden\)/)],
+  ],
+  [
     "something to build",
     one({ build: ".", image: "web:1" }),
     [

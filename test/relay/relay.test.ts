@@ -43,6 +43,13 @@ describe("a request", () => {
     expect(JSON.parse(await textOf(outcome))).toEqual({ status: "success", deviceName: "local" });
   });
 
+  test("of somebody who may not see secrets is answered without them", async () => {
+    const { caller } = wireTo((_, given) => Promise.resolve(Response.json(given)));
+    const head = { ...headOf("GET", "/"), hideSecrets: true } as const;
+    const outcome = await caller.call({ head, body: nothing });
+    expect(JSON.parse(await textOf(outcome))).toEqual({ scope: { ...everything, secrets: "none" } });
+  });
+
   test("with a small answer is one frame each way", async () => {
     const { caller, messages } = wireTo(echo);
     const outcome = await caller.call({ head: headOf("POST", "/"), body: bytesOf("hello") });

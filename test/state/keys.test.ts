@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MemoryStore } from "../../core/embedded/ports.ts";
-import { everything } from "../../core/model/scope.ts";
+import { everything, type Scope } from "../../core/model/scope.ts";
 import type { Store } from "../../core/ports/store.ts";
 import { Documents } from "../../core/state/documents.ts";
 import { Keys } from "../../core/state/keys.ts";
@@ -11,6 +11,8 @@ async function loaded(store: Store = new MemoryStore(), clock = new HandClock())
   await keys.load();
   return keys;
 }
+
+const ofApp = (appId: number): Scope => ({ apps: [appId], device: true, secrets: "own" });
 
 describe("the global key", () => {
   test("is made at the first start: 256 bits in hexadecimal digits", async () => {
@@ -40,7 +42,14 @@ describe("the key of a service", () => {
     await keys.ensure([{ appId: 1, service: "one" }]);
     const key = keys.of(1, "one") ?? "";
     expect(key).toMatch(/^[0-9a-f]{64}$/);
-    expect(keys.scopeOf(key)).toEqual({ apps: [1] });
+    expect(keys.scopeOf(key)).toEqual(ofApp(1));
+  });
+
+  test("reaches no further than its application where that is wanted, unlike the global one", async () => {
+    const keys = await loaded();
+    await keys.ensure([{ appId: 1, service: "one" }]);
+    expect(keys.scopeOf(keys.of(1, "one") ?? "", "application")).toEqual({ ...ofApp(1), device: false });
+    expect(keys.scopeOf(keys.global(), "application")).toEqual(everything);
   });
 
   test("is its own: no two are alike", async () => {
@@ -68,7 +77,7 @@ describe("the key of a service", () => {
     const existing = "0123456789abcdef0123456789abcdef";
     await keys.ensure([{ appId: 1, service: "one", existing }]);
     expect(keys.of(1, "one")).toBe(existing);
-    expect(keys.scopeOf(existing)).toEqual({ apps: [1] });
+    expect(keys.scopeOf(existing)).toEqual(ofApp(1));
   });
 
   test("is the same after a restart", async () => {
@@ -86,7 +95,7 @@ describe("the key of a service", () => {
     const key = keys.of(1, "one") ?? "";
     await ask();
     expect(keys.of(1, "one")).toBe(key);
-    expect(keys.scopeOf(key)).toEqual({ apps: [1] });
+    expect(keys.scopeOf(key)).toEqual(ofApp(1));
   });
 });
 
@@ -105,7 +114,7 @@ describe("a new key for an old one", () => {
     const key = (await keys.regenerate(old)) ?? "";
     expect(key).not.toBe(old);
     expect(keys.of(1, "one")).toBe(key);
-    expect(keys.scopeOf(key)).toEqual({ apps: [1] });
+    expect(keys.scopeOf(key)).toEqual(ofApp(1));
     expect(keys.scopeOf(old)).toBeUndefined();
   });
 
@@ -146,9 +155,9 @@ describe("a new key for an old one", () => {
       keys.regenerate(keys.of(1, "one") ?? ""),
       keys.regenerate(keys.of(2, "two") ?? ""),
     ]);
-    expect(fresh.map((key) => keys.scopeOf(key ?? ""))).toEqual([{ apps: [1] }, { apps: [2] }]);
+    expect(fresh.map((key) => keys.scopeOf(key ?? ""))).toEqual([ofApp(1), ofApp(2)]);
     const later = await loaded(store, clock);
-    expect(fresh.map((key) => later.scopeOf(key ?? ""))).toEqual([{ apps: [1] }, { apps: [2] }]);
+    expect(fresh.map((key) => later.scopeOf(key ?? ""))).toEqual([ofApp(1), ofApp(2)]);
   });
 
   test("holds, though the agent gives a key to a new service at the same time", async () => {
@@ -158,8 +167,8 @@ describe("a new key for an old one", () => {
       keys.regenerate(keys.of(1, "one") ?? ""),
       keys.ensure([{ appId: 2, service: "two" }]),
     ]);
-    expect(keys.scopeOf(fresh ?? "")).toEqual({ apps: [1] });
-    expect(keys.scopeOf(keys.of(2, "two") ?? "")).toEqual({ apps: [2] });
+    expect(keys.scopeOf(fresh ?? "")).toEqual(ofApp(1));
+    expect(keys.scopeOf(keys.of(2, "two") ?? "")).toEqual(ofApp(2));
   });
 
   test("is not handed out when it cannot be kept: the old one stays", async () => {
