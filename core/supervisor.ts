@@ -29,6 +29,8 @@ export interface Identity extends Omit<DeviceFacts, "name" | "uuid"> {
   readonly l4tVersion?: string;
   /** Whether the operating system is one for developing. */
   readonly osVariant?: "dev" | "prod";
+  /** The device is one for developing: its cloud may switch it to local mode. */
+  readonly developmentMode?: boolean;
 }
 
 /** The assembled thing: what the handlers work with. */
@@ -63,10 +65,16 @@ export async function createSupervisor(
 ): Promise<Supervisor> {
   const { clock, engine, folders, store, log, system } = ports;
   const documents = new Documents(store);
-  const identity = { ...given, uuid: given.uuid ?? (await keptUuid(documents, () => clock.token(16))) };
+  const { developmentMode = false } = given;
+  const identity = {
+    ...given,
+    ...(developmentMode && { osVariant: "dev" as const }),
+    uuid: given.uuid ?? (await keptUuid(documents, () => clock.token(16))),
+  };
   const facts: RequirementFacts = { ...identity, supervisorVersion, deviceType: identity.type };
 
-  const targets = new Targets(documents, { facts, uuid: identity.uuid, managed: identity.cloudUrl !== "" });
+  const managed = identity.cloudUrl !== "";
+  const targets = new Targets(documents, { facts, uuid: identity.uuid, managed, developmentMode });
   const keys = new Keys(documents, clock);
   const memory = new Memory(documents, log);
   const cloud =
@@ -99,7 +107,7 @@ export async function createSupervisor(
   const applier = new Applier(ports, { memory, downloads, logs, reboot });
   const direction = () => {
     const target = targets.current();
-    const cloudKey = cloud?.registration.key() ?? identity.cloudKey;
+    const cloudKey = cloud?.registration.serviceKey() ?? identity.cloudKey;
     return { target, device: { ...identity, cloudKey, name: target.name }, localMode: targets.isLocalMode() };
   };
   const observer = new Observer(ports, { memory, keys, downloads });

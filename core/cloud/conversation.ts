@@ -104,6 +104,7 @@ export class Conversation {
       targets,
       uuid,
       givenIntervalMs,
+      useDerivedKeys: () => this.registration.useDerivedKeys(),
       changed: (force) => {
         reporter.forgive();
         changed(force);

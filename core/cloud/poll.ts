@@ -1,3 +1,4 @@
+import { derivesServiceKeys } from "../fleet/service-key.ts";
 import { isOn, numberOf } from "../model/config.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
@@ -52,7 +53,9 @@ interface Parts {
   readonly targets: Targets;
   readonly uuid: string;
   readonly givenIntervalMs: number | undefined;
-  /** There is a new target state; `force` overrides the update locks for it. */
+  /** The cloud knows derived keys of services; resolves with whether that is new. */
+  readonly useDerivedKeys: () => Promise<boolean>;
+  /** There is a new target state, or services get another key; `force` overrides the update locks for it. */
   readonly changed: (force: boolean) => void;
 }
 
@@ -102,22 +105,29 @@ export class Poll {
   }
 
   async #once(key: string, signal: AbortSignal): Promise<Setback | undefined> {
-    const { ask, targets, uuid } = this.#parts;
+    const { ask, targets, uuid, changed, useDerivedKeys } = this.#parts;
     const force = this.#force;
     this.#force = false;
     try {
       const timeoutMs = Math.max(shortestTimeoutMs, numberOf(targets.cloudConfig(), "SUPERVISOR_API_REQUEST_TIMEOUT"));
       const headers: Record<string, string> = this.#etag === undefined ? {} : { "if-none-match": this.#etag };
       const path = `/device/v3/${uuid}/state`;
-      const polled = judgePoll(await ask({ method: "GET", path, key, headers, timeoutMs }, signal));
+      const answer = await ask({ method: "GET", path, key, headers, timeoutMs }, signal);
+      const polled = judgePoll(answer);
       if (signal.aborted) return undefined;
+      const isAbout = polled.is === "target" || polled.is === "unchanged";
+      // Before the target state is taken: its containers are made with the key that they are to have. Silence says nothing.
+      const isNewKey = isAbout && answer.header(derivesServiceKeys) !== undefined && (await useDerivedKeys());
       switch (polled.is) {
-        case "target":
-          await this.#take(polled.body, force);
+        case "target": {
+          const isNewTarget = await this.#take(polled.body);
+          if (isNewTarget || isNewKey) changed(force);
           this.#etag = polled.etag;
           return undefined;
+        }
         case "unchanged":
           this.#say("");
+          if (isNewKey) changed(false);
           return undefined;
         case "unknown":
           this.#say("The cloud does not know this device (any more); its target state stays as it is");
@@ -130,17 +140,17 @@ export class Poll {
     }
   }
 
-  async #take(body: object, force: boolean): Promise<void> {
-    const { targets, logs, changed } = this.#parts;
+  /** Whether it is a new one. */
+  async #take(body: object): Promise<boolean> {
+    const { targets, logs } = this.#parts;
     const taken = await targets.setCloud(body);
     if (!taken.ok) {
       this.#say(`The cloud's target state cannot be used, the old one stands: ${taken.faults.join("; ")}`);
-      return;
+      return false;
     }
     this.#say("");
-    if (!taken.isNew) return;
-    for (const warning of taken.warnings) logs.warning(`Target state: ${warning}`);
-    changed(force);
+    if (taken.isNew) for (const warning of taken.warnings) logs.warning(`Target state: ${warning}`);
+    return taken.isNew;
   }
 
   /** Who wanted to override locks wanted it now, not whenever the cloud is back. */

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { deriveServiceKey } from "../fleet/service-key.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
@@ -83,13 +84,17 @@ interface Parts {
 
 const patience = { firstMs: 5_000, limitMs: 5 * 60_000 };
 const timeoutMs = 59_000;
-const keyBytes = 16;
+/** 256 bits, as clouds make them. */
+const keyBytes = 32;
 
-/** The key by which the cloud knows this device: given, or got by registering and kept. */
+/** The key by which the cloud knows this device: given, or got by registering and kept. And what services get of it. */
 export class Registration {
   readonly #parts: Parts;
   readonly #alarm: Alarm;
   #key: string | undefined;
+  #derivedKey: string | undefined;
+  /** The cloud knows derived keys. */
+  #derives = false;
   readonly #known = Promise.withResolvers<string>();
 
   constructor(parts: Parts) {
@@ -99,14 +104,31 @@ export class Registration {
 
   async load(): Promise<void> {
     const { documents, givenKey, endpoint } = this.#parts;
-    const kept = await documents.read("cloud-device");
-    if (givenKey) this.#learn(givenKey);
-    else if (kept?.endpoint === endpoint && kept.registered) this.#learn(kept.key);
+    const [kept, deriving] = await Promise.all([documents.read("cloud-device"), documents.read("deriving-cloud")]);
+    this.#derives = deriving === endpoint;
+    if (givenKey) await this.#learn(givenKey);
+    else if (kept?.endpoint === endpoint && kept.registered) await this.#learn(kept.key);
   }
 
   /** Undefined until the device is registered. */
   key(): string | undefined {
     return this.#key;
+  }
+
+  /**
+   * The key for services that speak with the cloud: one that can do less than the device's own, where the cloud knows such
+   * keys. Undefined until the device is registered.
+   */
+  serviceKey(): string | undefined {
+    return this.#derives ? this.#derivedKey : this.#key;
+  }
+
+  /** The cloud has said that it knows derived keys. Kept, so that nothing changes while it cannot be asked. True: it is new. */
+  async useDerivedKeys(): Promise<boolean> {
+    if (this.#derives) return false;
+    await this.#parts.documents.write({ "deriving-cloud": this.#parts.endpoint });
+    this.#derives = true;
+    return true;
   }
 
   /** Resolves when the device is registered. */
@@ -195,10 +217,11 @@ export class Registration {
   async #keep(key: string, id: number | undefined): Promise<void> {
     const { documents, endpoint, initialName: unsentName } = this.#parts;
     await documents.write({ "cloud-device": { endpoint, key, registered: true, id, unsentName } });
-    this.#learn(key);
+    await this.#learn(key);
   }
 
-  #learn(key: string): void {
+  async #learn(key: string): Promise<void> {
+    this.#derivedKey = await deriveServiceKey(key);
     this.#key = key;
     this.#known.resolve(key);
   }

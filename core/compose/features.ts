@@ -11,6 +11,7 @@ export interface FeatureFacts {
   readonly apiPort: number;
   /** Of the cloud; empty when unmanaged. */
   readonly cloudUrl: string;
+  /** For services: the device's own, or under a cloud that knows such keys one that is derived from it. */
   readonly cloudKey: string;
   /** Host path of the engine's socket. */
   readonly engineSocket: string;

@@ -23,6 +23,8 @@ export interface DocumentShapes {
   /** The keys of tags that the cloud has not been told of yet. */
   readonly "unsent-tags": readonly string[];
   readonly "cloud-device": CloudDevice;
+  /** The address of a cloud that knows keys of services that are derived from the device's. */
+  readonly "deriving-cloud": string;
   /** Since when log lines are kept for the cloud; milliseconds since the epoch. */
   readonly "logs-since": number;
 }
@@ -65,6 +67,7 @@ const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N
   tags: z.record(z.string(), z.string()),
   "unsent-tags": z.array(z.string()),
   "logs-since": z.number(),
+  "deriving-cloud": z.string(),
   "cloud-device": z.object({
     endpoint: z.string(),
     key: z.string(),

@@ -12,12 +12,15 @@ type LocalBody = z.output<typeof LocalBody>;
 /** What may be done to a device that nobody has told yet what it should be: nothing. */
 const nothing: TargetState = { name: "local", config: {}, apps: [], open: true };
 
+const localModeRefused =
+  "SUPERVISOR_LOCAL_MODE is refused: the device stays managed, since its config.json does not say developmentMode: true (fairlead join --dev)";
+
 /** A target state of the cloud's that was taken, and whether it is another one than before. */
 export type Taken = Extract<ParsedTarget, { ok: true }> & { readonly isNew: boolean };
 
 /**
  * The accepted target states: the developer's and the cloud's. Which one holds depends on local mode, in which a device
- * without a cloud always is.
+ * without a cloud always is, and into which a cloud may switch a device for developing.
  */
 export class Targets {
   #local: { readonly body: LocalBody; readonly target: TargetState } | undefined;
@@ -25,12 +28,19 @@ export class Targets {
   readonly #documents: Documents;
   readonly #facts: RequirementFacts;
   readonly #uuid: string;
+  readonly #developmentMode: boolean;
   readonly managed: boolean;
 
   constructor(
     documents: Documents,
-    { facts, uuid, managed }: { facts: RequirementFacts; uuid: string; managed: boolean },
+    {
+      facts,
+      uuid,
+      managed,
+      developmentMode = false,
+    }: { facts: RequirementFacts; uuid: string; managed: boolean; developmentMode?: boolean },
   ) {
+    this.#developmentMode = developmentMode;
     this.#documents = documents;
     this.#facts = facts;
     this.#uuid = uuid;
@@ -45,7 +55,7 @@ export class Targets {
     ]);
     const parsedLocal = local && parseLocalTarget(local, this.#facts, name ?? nothing.name);
     if (local && parsedLocal?.ok) this.#local = { body: LocalBody.parse(local), target: parsedLocal.target };
-    const parsedCloud = cloud && parseCloudTarget(cloud, this.#facts, this.#uuid);
+    const parsedCloud = cloud && this.#parseCloud(cloud);
     if (cloud && parsedCloud?.ok) this.#cloud = { body: cloud, target: parsedCloud.target };
   }
 
@@ -88,7 +98,7 @@ export class Targets {
 
   /** The same for the cloud's. One that says the same as before changes nothing. */
   async setCloud(body: object): Promise<Taken | Extract<ParsedTarget, { ok: false }>> {
-    const parsed = parseCloudTarget(body, this.#facts, this.#uuid);
+    const parsed = this.#parseCloud(body);
     if (!parsed.ok) return parsed;
     const isNew = JSON.stringify(body) !== JSON.stringify(this.#cloud?.body);
     if (isNew) {
@@ -96,6 +106,14 @@ export class Targets {
       this.#cloud = { body, target: parsed.target };
     }
     return { ...parsed, isNew };
+  }
+
+  /** Local mode opens the API to whoever can reach it: only the device's own config.json can allow a cloud to switch it on. */
+  #parseCloud(body: object): ParsedTarget {
+    const parsed = parseCloudTarget(body, this.#facts, this.#uuid);
+    if (!parsed.ok || this.#developmentMode || !isOn(parsed.target.config, "SUPERVISOR_LOCAL_MODE")) return parsed;
+    const { SUPERVISOR_LOCAL_MODE: _, ...config } = parsed.target.config;
+    return { ...parsed, target: { ...parsed.target, config }, warnings: [...parsed.warnings, localModeRefused] };
   }
 
   /** The current target in the form that `setLocal` takes, so that what was read can be given back unchanged. */

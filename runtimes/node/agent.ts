@@ -232,6 +232,7 @@ function identityOf(
     apiPort,
     cloudUrl: config.apiEndpoint ?? "",
     cloudKey: config.deviceApiKey ?? "",
+    developmentMode: config.developmentMode ?? false,
     engineSocket: /^unix:\/\/(.+)$/.exec(dockerHost ?? "")?.[1] ?? "/var/run/docker.sock",
     boardRev: "",
     osBuild: "",

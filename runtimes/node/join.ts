@@ -21,6 +21,8 @@ that is given, else in one in the state folder. Restart the agent afterwards.
   --key          FAIRLEAD_PROVISIONING_KEY  from: fairlead cloud fleet key <fleet>
   --fleet        the fleet's id, where the cloud is not a Fairlead one
   --device-type  such as raspberrypi4-64 (that of config.json, else of this machine)
+  --dev          a device for developing: the cloud may switch it to local mode, in which its API needs no key
+                 (developmentMode in config.json; without --dev it stays as it is)
   --anew         even if this device has joined a cloud already
 
 and --config, --state-dir, --host-root as for fairlead agent.
@@ -32,6 +34,7 @@ const ConfigJson = z.looseObject({
   deviceType: z.string().optional(),
   apiEndpoint: z.string().optional(),
   deviceApiKey: z.string().optional(),
+  developmentMode: z.boolean().optional(),
 });
 
 const Registered = z.object({ id: z.int(), uuid: z.string(), api_key: z.string() });
@@ -62,6 +65,8 @@ export async function joinCommand(
 
   const facts = machineFacts(hostRoot);
   const uuid = config.uuid ?? (await keptUuid(stateDir)) ?? randomBytes(16).toString("hex");
+  const developmentMode = values.dev ?? config.developmentMode ?? false;
+  const osVariant = developmentMode ? "dev" : facts.osVariant;
   const fleet = values.fleet ?? (await fleetOf(url, key));
   const registered = await register(url, key, {
     application: Number(fleet),
@@ -69,9 +74,10 @@ export async function joinCommand(
     uuid,
     supervisor_version: supervisorVersion,
     os_version: facts.osVersion,
+    ...(osVariant && { os_variant: osVariant }),
   });
   const { api_key: deviceApiKey } = registered;
-  const joined = { ...config, uuid, apiEndpoint: url, deviceApiKey };
+  const joined = { ...config, uuid, apiEndpoint: url, deviceApiKey, ...(values.dev && { developmentMode }) };
   writeSecretFile(file, `${JSON.stringify(joined, undefined, 2)}\n`);
   print(`Joined ${url} as device ${registered.id}, ${uuid}. Written to ${file}; now (re)start the agent:
   fairlead agent${values.config === undefined ? "" : ` --config ${file}`}
@@ -86,6 +92,7 @@ const parse = (args: readonly string[]) => {
         key: { type: "string" },
         fleet: { type: "string" },
         "device-type": { type: "string" },
+        dev: { type: "boolean" },
         anew: { type: "boolean" },
         config: { type: "string" },
         "state-dir": { type: "string" },

@@ -101,6 +101,8 @@ const ConfigJson = z.looseObject({
     .regex(/^(https?:\/\/.+)?$/, { error: "expected the address of a cloud, such as https://api.balena-cloud.com" })
     .optional(),
   deviceApiKey: z.string().optional(),
+  /** balenaOS's word: the device is one for developing. */
+  developmentMode: z.boolean({ error: "expected true or false" }).optional(),
   /** A provisioning key, and the fleet that it is for: with them, a device without a key of its own registers itself. */
   apiKey: z.string().optional(),
   applicationId: IdNumber.optional(),

@@ -4,7 +4,7 @@ import { everything } from "../../core/model/scope.ts";
 import { routes } from "../../core/routes.ts";
 import { app, expectDeclared, testDevice, type TestDevice } from "../support/device.ts";
 import { empty, failed, json, ok, seen, text, unauthorized } from "./answers.ts";
-import { bearer, managedDevice, twoApps } from "./managed.ts";
+import { bearer, cloudApp, managedDevice, twoApps } from "./managed.ts";
 
 const version = json(200, { status: "success", version: "19.0.5" });
 
@@ -150,12 +150,25 @@ describe("local mode", () => {
     expect((await device.get("/v1/apps/2", key)).status).toBe(200);
   });
 
-  test("opens a managed device, and closes it again when it ends", async () => {
-    const device = await managedDevice();
+  test("opens a managed device for developing, and closes it again when it ends", async () => {
+    const device = await managedDevice({ identity: { developmentMode: true } });
     await device.runCloud({}, { SUPERVISOR_LOCAL_MODE: "1" });
     expect(seen(await device.get("/v2/version", bearer("unknown")))).toEqual(version);
+    expect(device.firewall.policy()).toEqual({ closed: false, localMode: true });
     await device.runCloud({}, { SUPERVISOR_LOCAL_MODE: "0" });
     expect(seen(await device.get("/v2/version", bearer("unknown")))).toEqual(unauthorized);
+    expect(device.firewall.policy()).toEqual({ closed: false, localMode: false });
+  });
+
+  test("opens no other managed device: it goes on, and says that it was refused", async () => {
+    const device = await managedDevice();
+    await device.runCloud({ aaaa: cloudApp(1, "first", { web: {} }) }, { SUPERVISOR_LOCAL_MODE: "1" });
+    expect(seen(await device.get("/v2/version"))).toEqual(unauthorized);
+    expect(await device.container("web")).toMatchObject({ state: "running" });
+    expect(device.firewall.policy()).toEqual({ closed: false, localMode: false });
+    expect((await device.get("/v2/local/target-state", device.globalKey())).json).toMatchObject({
+      state: { local: { config: { SUPERVISOR_LOCAL_MODE: "false" } } },
+    });
   });
 });
 

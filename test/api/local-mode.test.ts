@@ -289,7 +289,7 @@ describe("POST /v2/local/target-state", () => {
   });
 
   test("on a managed device in local mode stands in for the cloud's, until local mode ends", async () => {
-    const device = await managedDevice();
+    const device = await managedDevice({ identity: { developmentMode: true } });
     const cloud = { aaaa: cloudApp(1, "first", { web: {} }) };
     const services = async () => (await device.engine.look()).containers.map(({ service }) => service);
     await device.runCloud(cloud, { SUPERVISOR_LOCAL_MODE: "1" });

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { MemoryLogRing } from "../../core/embedded/ports.ts";
+import { deriveServiceKey, derivesServiceKeys } from "../../core/fleet/service-key.ts";
 import { startCloud } from "../support/fake-cloud.ts";
-import { cloudWithDevice, member, part, until, uuid } from "./fleet.ts";
+import { cloudWithDevice, member, part, until, uuid, type Member } from "./fleet.ts";
 
 /** The whole agent on the engine in memory, with a cloud that answers as the public one does, over real HTTP. */
 
@@ -260,8 +261,10 @@ describe("local mode", () => {
   test("stops the cloud's applications, and when it ends, they come back", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
-    const device = await member(cloud, { key: "device-key" });
+    const identity = { cloudUrl: cloud.url, cloudKey: "device-key", developmentMode: true };
+    const device = await member(cloud, { identity });
     await until("it runs", () => statuses(known)[web] === "Running");
+    expect(known.fields["os_variant"]).toBe("dev");
     known.target.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
     device.supervisor.cloud?.update({ force: false });
     await until("nothing runs", async () => (await device.engine.look()).containers.length === 0);
@@ -270,6 +273,97 @@ describe("local mode", () => {
     known.target.config = {};
     device.supervisor.cloud?.update({ force: false });
     await until("it runs again", async () => (await device.engine.look()).containers[0]?.state === "running");
+  });
+
+  test("is refused by a device that is not for developing: its cloud reads so, once for each new target state", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+    const config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000", RESIN_SUPERVISOR_LOCAL_MODE: "1" };
+    known.target.config = config;
+    const device = await member(cloud, { key: "device-key" });
+    const refusals = () => known.logs.filter(({ message }) => message.includes("SUPERVISOR_LOCAL_MODE is refused"));
+    await until("the cloud reads so", () => refusals().length === 1);
+    await until("it runs", () => statuses(known)[web] === "Running");
+    const polls = () => cloud.asked.filter(({ method, path }) => method === "GET" && path.endsWith("/state")).length;
+    const before = polls();
+    await until("it has asked again", () => polls() > before + 2);
+    expect(refusals()).toHaveLength(1);
+    expect(device.supervisor.targets.isLocalMode()).toBe(false);
+    known.target.config = { ...config, RESIN_SUPERVISOR_DELTA: "0" };
+    await until("the cloud reads so again", () => refusals().length === 2);
+  });
+});
+
+describe("a service that speaks with the cloud", () => {
+  const labels = { "io.balena.features.balena-api": "1" };
+  const says = { [derivesServiceKeys]: "1" };
+  const service = { id: 1, services: { web: part(1, web, { labels }) } };
+  const keyOf = async ({ engine }: Member) => {
+    const [container] = (await engine.look()).containers;
+    return container?.spec.environment["BALENA_API_KEY"];
+  };
+  const made = ({ log }: Member) => log.lines.filter((line) => line.startsWith("Installed service")).length;
+
+  test("gets the device's own key under a cloud that knows no other", async () => {
+    const { cloud } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", service);
+    const device = await member(cloud, { key: "device-key" });
+    await until("it runs", async () => (await keyOf(device)) === "device-key");
+  });
+
+  test("gets a key that is derived from it where the cloud says so, from its first container on", async () => {
+    const { cloud } = await cloudWithDevice();
+    cloud.stateHeaders = says;
+    cloud.setTarget(uuid, "c1", service);
+    const first = await member(cloud, { key: "device-key" });
+    const derived = await deriveServiceKey("device-key");
+    await until("it runs", async () => (await first.engine.look()).containers[0]?.state === "running");
+    expect([await keyOf(first), made(first)]).toEqual([derived, 1]);
+    await first.settled();
+    await first.stop();
+
+    // It is known without the cloud, which may also be silent about it.
+    await cloud.stop();
+    const second = await member(cloud, { key: "device-key", store: first.store, ports: { engine: first.engine } });
+    await second.settled();
+    cloud.stateHeaders = {};
+    await cloud.start();
+    second.supervisor.cloud?.update({ force: false });
+    await until("it has its target", () => cloud.asked.at(-1)?.status === 200);
+    await second.settled();
+    expect([await keyOf({ ...second, engine: first.engine }), made(second)]).toEqual([derived, 0]);
+    await second.stop();
+
+    // Another cloud has said nothing.
+    const other = await cloudWithDevice();
+    other.cloud.setTarget(uuid, "c1", service);
+    const third = await member(other.cloud, { key: "device-key", store: first.store });
+    await until("it runs", async () => (await keyOf(third)) === "device-key");
+  });
+
+  test("gets it too when the cloud says so later, with a target state that is unchanged", async () => {
+    const { cloud, known } = await cloudWithDevice();
+    cloud.setTarget(uuid, "c1", service);
+    known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
+    const device = await member(cloud, { key: "device-key" });
+    await until("it runs", async () => (await keyOf(device)) === "device-key");
+    cloud.stateHeaders = says;
+    const derived = await deriveServiceKey("device-key");
+    await until("it has the other key", async () => (await keyOf(device)) === derived);
+    expect(device.log.lines.join("\n")).not.toContain(derived);
+  });
+
+  test("gets it on a device that has just registered, with a key of 256 bits", async () => {
+    const cloud = await startCloud();
+    cloud.stateHeaders = says;
+    const device = await member(cloud);
+    await until("it is registered", () => cloud.devices.has(uuid));
+    const { key } = cloud.device(uuid);
+    expect(key).toMatch(/^[0-9a-f]{64}$/);
+    cloud.setTarget(uuid, "c1", service);
+    device.supervisor.cloud?.update({ force: false });
+    const derived = await deriveServiceKey(key);
+    await until("it runs", async () => (await keyOf(device)) === derived);
   });
 });
 

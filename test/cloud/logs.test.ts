@@ -171,8 +171,9 @@ describe("log lines", () => {
   });
 
   test("are for the developer in local mode, and for the cloud again afterwards", async () => {
-    const { known, start, idOf } = await running();
-    const device = await start();
+    const { cloud, known, start, idOf } = await running();
+    const identity = { cloudUrl: cloud.url, cloudKey: "device-key", developmentMode: true };
+    const device = await start({ identity });
     await idOf(device);
     known.target.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
     device.supervisor.cloud?.update({ force: false });

@@ -200,3 +200,11 @@ test.each([
   expect(said).toContain("config.json is no JSON: ");
   expect(said.replace(file, "")).not.toMatch(/hunter|0123|abcd/);
 });
+
+test("a config.json says whether the device is one for developing", async () => {
+  const file = join(await temporaryFolder(), "config.json");
+  await writeFile(file, '{"developmentMode": true}');
+  expect(given(["--config", file]).config).toEqual({ developmentMode: true });
+  await writeFile(file, '{"developmentMode": "yes"}');
+  expect(complaint(["--config", file])).toBe(`${file}: developmentMode: expected true or false`);
+});

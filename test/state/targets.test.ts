@@ -7,8 +7,12 @@ import { facts } from "../compose/read.ts";
 
 const uuid = "0123456789abcdef0123456789abcdef";
 
-async function loaded({ store = new MemoryStore(), managed = false }: { store?: Store; managed?: boolean } = {}) {
-  const targets = new Targets(new Documents(store), { facts, uuid, managed });
+async function loaded({
+  store = new MemoryStore(),
+  managed = false,
+  developmentMode = false,
+}: { store?: Store; managed?: boolean; developmentMode?: boolean } = {}) {
+  const targets = new Targets(new Documents(store), { facts, uuid, managed, developmentMode });
   await targets.load();
   return targets;
 }
@@ -166,9 +170,36 @@ describe("a device with a cloud", () => {
   });
 
   test.each(["1", "true", "on"])(
+    "does not go into local mode when the cloud says so (%j), and says why, unless it is for developing",
+    async (value) => {
+      const store = new MemoryStore();
+      const targets = await loaded({ store, managed: true });
+      const told = cloud({ RESIN_SUPERVISOR_LOCAL_MODE: value, RESIN_SUPERVISOR_DELTA: "1" });
+      expect(await targets.setCloud(told)).toMatchObject({
+        isNew: true,
+        warnings: [expect.stringMatching(/^SUPERVISOR_LOCAL_MODE is refused: .* developmentMode: true/)],
+      });
+      const shown = { SUPERVISOR_LOCAL_MODE: "false", SUPERVISOR_DELTA: "1" };
+      for (const one of [targets, await loaded({ store, managed: true })]) {
+        expect(one.isLocalMode()).toBe(false);
+        expect(running(one)).toEqual(["7/web"]);
+        expect(one.show().local.config).toMatchObject(shown);
+      }
+      expect((await loaded({ store, managed: true, developmentMode: true })).isLocalMode()).toBe(true);
+    },
+  );
+
+  test("that is told not to be in local mode has nothing to refuse", async () => {
+    const targets = await loaded({ managed: true });
+    expect(await targets.setCloud(cloud({ SUPERVISOR_LOCAL_MODE: "0" }))).toMatchObject({ warnings: [] });
+  });
+});
+
+describe("a device for developing with a cloud", () => {
+  test.each(["1", "true", "on"])(
     "goes into local mode when the cloud says so (%j), and starts with nothing",
     async (value) => {
-      const targets = await loaded({ managed: true });
+      const targets = await loaded({ managed: true, developmentMode: true });
       await targets.setCloud(cloud({ RESIN_SUPERVISOR_LOCAL_MODE: value }));
       expect(targets.isLocalMode()).toBe(true);
       expect(running(targets)).toEqual([]);
@@ -177,7 +208,7 @@ describe("a device with a cloud", () => {
   );
 
   test("in local mode runs what the developer says, and afterwards again what the cloud says", async () => {
-    const targets = await loaded({ managed: true });
+    const targets = await loaded({ managed: true, developmentMode: true });
     await targets.setCloud(cloud({ SUPERVISOR_LOCAL_MODE: "1" }));
     await targets.setLocal(local());
     expect(running(targets)).toEqual(["1/one"]);
@@ -187,7 +218,7 @@ describe("a device with a cloud", () => {
   });
 
   test("cannot be taken out of local mode by the developer's own config", async () => {
-    const targets = await loaded({ managed: true });
+    const targets = await loaded({ managed: true, developmentMode: true });
     await targets.setCloud(cloud({ SUPERVISOR_LOCAL_MODE: "1" }));
     await targets.setLocal(local({ config: { SUPERVISOR_LOCAL_MODE: "0" } }));
     expect(targets.isLocalMode()).toBe(true);

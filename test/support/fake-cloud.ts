@@ -86,6 +86,8 @@ export class FakeCloud {
   readonly devices = new Map<string, FakeDevice>();
   /** By commit. */
   readonly releases = new Map<string, { readonly app: string; readonly images: ReadonlySet<string> }>();
+  /** Headers with which it answers for a target state, besides those recorded: what a Fairlead cloud says. */
+  stateHeaders: Readonly<Record<string, string>> = {};
   /** Keys that the cloud knows and that open nothing here. */
   readonly otherKeys = new Set<string>();
   readonly asked: Asked[] = [];
@@ -235,10 +237,15 @@ export class FakeCloud {
     const etag = `W/"${Buffer.byteLength(body).toString(16)}-${hash}"`;
     const asked = headers["if-none-match"]?.split(/, */) ?? [];
     const matches = asked.some((one) => one === "*" || one.replace(/^W\//, "") === etag.replace(/^W\//, ""));
-    if (matches && !headers["cache-control"]?.includes("no-cache")) return empty(304, { etag });
+    if (matches && !headers["cache-control"]?.includes("no-cache")) return empty(304, { etag, ...this.stateHeaders });
     return {
       status: 200,
-      headers: { "content-type": "application/json; charset=utf-8", etag, vary: "Accept-Encoding" },
+      headers: {
+        "content-type": "application/json; charset=utf-8",
+        etag,
+        vary: "Accept-Encoding",
+        ...this.stateHeaders,
+      },
       body,
     };
   }

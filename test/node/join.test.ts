@@ -1,0 +1,59 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { json } from "node:stream/consumers";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { joinCommand } from "../../runtimes/node/join.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+/** A cloud that takes every device, or refuses with this; and what devices have said of themselves. */
+async function cloud(refusal?: string) {
+  const said: unknown[] = [];
+  const server = createServer(async (request, response) => {
+    said.push(await json(request));
+    response.statusCode = refusal === undefined ? 201 : 400;
+    response.end(refusal ?? JSON.stringify({ id: 1, uuid: "u", api_key: "k" }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}`, said };
+}
+
+async function joined(before: object, ...more: readonly string[]) {
+  const { url, said } = await cloud();
+  const folder = await temporaryFolder();
+  const file = join(folder, "config.json");
+  await writeFile(file, JSON.stringify(before));
+  const args = [url, "--key", "provisioning-key", "--fleet", "1", "--config", file, "--host-root", folder];
+  await joinCommand([...args, ...more], {}, () => undefined);
+  const config: unknown = JSON.parse(await readFile(file, "utf8"));
+  return { config, said };
+}
+
+describe("fairlead join", () => {
+  test("makes a device for developing only with --dev", async () => {
+    const plain = await joined({});
+    expect(plain.config).not.toHaveProperty("developmentMode");
+    expect(plain.said).toMatchObject([{ application: 1 }]);
+    expect(plain.said[0]).not.toHaveProperty("os_variant");
+
+    const dev = await joined({}, "--dev");
+    expect(dev.config).toMatchObject({ developmentMode: true, deviceApiKey: "k" });
+    expect(dev.said).toMatchObject([{ os_variant: "dev" }]);
+  });
+
+  test.each([true, false])("without --dev leaves it as it is: %s", async (developmentMode) => {
+    const { config, said } = await joined({ developmentMode });
+    expect(config).toMatchObject({ developmentMode });
+    expect(Object(said[0])["os_variant"]).toBe(developmentMode ? "dev" : undefined);
+  });
+
+  test("repeats what the cloud refuses, but not the key", async () => {
+    const { url } = await cloud("provisioning-key is no good");
+    const config = join(await temporaryFolder(), "config.json");
+    const command = joinCommand([url, "--key", "provisioning-key", "--fleet", "1", "--config", config], {}, () => {});
+    await expect(command).rejects.toThrow("The cloud does not take this device (400): (hidden) is no good");
+  });
+});
