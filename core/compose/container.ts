@@ -50,7 +50,7 @@ function agentEnvironment(service: Service, app: App, device: DeviceFacts): Reco
 }
 
 /** `service:x`, and `container:x` where x is a service of the application (the specification's own example). */
-export function networkModeOf(service: Service, app: App): string {
+export function networkModeOf(service: Service, app: Pick<App, "services">): string {
   const mode = service.config.networkMode ?? "networks";
   const [, name] = /^container:(.+)$/.exec(mode) ?? [];
   return name && app.services.some((other) => other.name === name) ? `service:${name}` : mode;

@@ -212,7 +212,7 @@ export function toServiceConfig(
     ...(healthcheck && { healthcheck }),
     restart: parseRestart(fields.restart ?? "always") ?? always,
     ports: fields.ports ?? [],
-    mounts: sortMounts([...(fields.volumes ?? []).filter(({ type }) => type !== "bind"), ...(fields.tmpfs ?? [])]),
+    mounts: sortMounts([...(fields.volumes ?? []), ...(fields.tmpfs ?? [])]),
     ...(network_mode && { networkMode: network_mode }),
     networks: fields.networks ?? {},
     settings: notDefault(values),

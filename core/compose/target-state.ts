@@ -3,7 +3,9 @@ import { parseImage, type ImageReference } from "../model/image.ts";
 import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
 import type { App, Dependency, Service, TargetState, UpdateStrategy } from "../model/target.ts";
 import { containerName } from "../model/names.ts";
-import { bareConfig, configWarnings } from "../model/config.ts";
+import { bareConfig, configWarnings, forbiddenPowersOf } from "../model/config.ts";
+import type { Mount } from "../model/container.ts";
+import type { Power } from "../model/powers.ts";
 import { bareName, isSecretField, withoutTexts } from "../model/secrets.ts";
 import { show } from "../model/show.ts";
 import { homesOf, networkModeOf } from "./container.ts";
@@ -22,7 +24,8 @@ import {
   type Fields,
 } from "./service-config.ts";
 import { maskedPlaces, notShown } from "./masked.ts";
-import { Text } from "./quantities.ts";
+import { hostBinds, hostPartOf, powersIn } from "./powers.ts";
+import { cleanPath, Text } from "./quantities.ts";
 import { unmetRequirement, type Contract, type RequirementFacts } from "./requirements.ts";
 
 /**
@@ -267,15 +270,15 @@ function finish(
   const warnings = Object.entries(configWarnings(config)).map(
     ([variable, warning]) => `${showPath([...configPath, variable])}: ${warning}`,
   );
+  const forbidden = forbiddenPowersOf(config);
   const finished = apps.map(({ path, services: drafts, ...rest }): App => {
-    const { kept, rejected } = meetRequirements(drafts, facts, warnings);
+    const { kept, unmet } = meetRequirements(drafts, facts, warnings);
     const services = kept.map((draft) => toService(draft, drafts, body, warnings));
-    const app: App = {
-      ...rest,
-      services,
-      ...withUndeclared(rest, services, path, warnings),
-      ...(rejected && { rejected }),
-    };
+    const { networks, volumes } = withUndeclared(rest, services, path, warnings);
+    const parts = { services, networks, volumes: withoutHostParts(volumes, services, path, warnings) };
+    const rejected = unmet ?? forbiddenPower(parts, forbidden);
+    if (rejected) warnings.push(`the release is rejected: ${rejected}`);
+    const app: App = { ...rest, ...parts, ...(rejected && { rejected }) };
     faults.push(
       ...duplicates(drafts),
       ...unknownNamespaces(app, path),
@@ -290,7 +293,6 @@ function finish(
 
 function toService(draft: DraftService, all: readonly DraftService[], body: unknown, warnings: string[]): Service {
   const { fields, composePath, name, serviceId, imageId, image, running } = draft;
-  const config = toServiceConfig(fields, fields, draft.environment, draft.labels);
   const warn = (field: string, message: string) => warnings.push(`${showPath([...composePath, field])}: ${message}`);
 
   const raw = valueAt(body, composePath);
@@ -298,9 +300,8 @@ function toService(draft: DraftService, all: readonly DraftService[], body: unkn
     for (const field of unknownFields(raw)) warn(field, "not supported, left out");
   if (fields.restart !== undefined && fields.restart !== null && !parseRestart(fields.restart))
     warn("restart", `${JSON.stringify(fields.restart)} is none of ${restartPolicies}; taken as always`);
-  for (const { type, source } of fields.volumes ?? [])
-    if (type === "bind")
-      warn("volumes", `host folders are not mounted (${source}), left out; use a volume or a feature label`);
+  const volumes = admitBinds(fields.volumes ?? [], draft.labels, (message) => warn("volumes", message));
+  const config = toServiceConfig({ ...fields, volumes }, fields, draft.environment, draft.labels);
 
   const wanted = fields.depends_on ?? [];
   const named = Array.isArray(wanted)
@@ -328,6 +329,61 @@ function toService(draft: DraftService, all: readonly DraftService[], body: unkn
   };
 }
 
+/** Folders of the host are mounted only for a service whose label says that it wants them, and never without a word. */
+const admitBinds = (
+  mounts: readonly Mount[],
+  labels: Readonly<Record<string, string>>,
+  warn: (message: string) => void,
+): Mount[] =>
+  mounts.flatMap((mount) => {
+    const { type, source } = mount;
+    if (type !== "bind") return [mount];
+    if (!hasFeature(labels, hostBinds)) {
+      warn(`host folders are not mounted (${source}), left out; use a volume or a feature label`);
+      return [];
+    }
+    if (!source.startsWith("/")) {
+      warn(`expected a folder of the host that begins with "/", but got ${source}, left out`);
+      return [];
+    }
+    const path = cleanPath(source);
+    warn(`${path} of the host is mounted, as the label io.balena.features.${hostBinds} asks for it`);
+    return [{ ...mount, source: path }];
+  });
+
+/** Likewise for volumes: one that shows something of the host is an ordinary one unless a service that mounts it has the label. */
+const withoutHostParts = (
+  volumes: App["volumes"],
+  services: readonly Service[],
+  path: Path,
+  warnings: string[],
+): App["volumes"] =>
+  Object.fromEntries(
+    Object.entries(volumes).map(([name, volume]) => {
+      const part = hostPartOf(volume);
+      if (part === undefined) return [name, volume];
+      const owner = services.find(
+        ({ config: { labels, mounts } }) =>
+          hasFeature(labels, hostBinds) && mounts.some(({ type, source }) => type === "volume" && source === name),
+      );
+      warnings.push(
+        `${showPath([...path, "volumes", name, "driver_opts"])}: ${
+          owner
+            ? `${part} of the host is mounted, as the label io.balena.features.${hostBinds} of ${owner.name} asks for it`
+            : `folders and devices of the host are not mounted (${part}), left out; a service that mounts the volume may ask for it by the label io.balena.features.${hostBinds}`
+        }`,
+      );
+      return [name, owner ? volume : { ...volume, driverOptions: {} }];
+    }),
+  );
+
+/** The first service that asks for what is forbidden, as a sentence. */
+const forbiddenPower = (app: Pick<App, "services" | "volumes">, forbidden: readonly Power[]): string | undefined =>
+  Object.entries(powersIn(app)).flatMap(([name, asked]) => {
+    const both = asked.filter((power) => forbidden.includes(power));
+    return both.length > 0 ? [`${name}: the fleet forbids ${both.join(", ")}`] : [];
+  })[0];
+
 const strategies = ["download-then-kill", "kill-then-download", "delete-then-download", "hand-over"] as const;
 const strategyOf = (label: string | undefined): UpdateStrategy =>
   strategies.find((strategy) => strategy === label) ?? "download-then-kill";
@@ -335,16 +391,15 @@ const strategyOf = (label: string | undefined): UpdateStrategy =>
 /** A service whose contract this device does not meet is left out if it is optional; else the release is rejected. */
 function meetRequirements(drafts: readonly DraftService[], facts: RequirementFacts, warnings: string[]) {
   const kept: DraftService[] = [];
-  let rejected: string | undefined;
+  let rejection: string | undefined;
   for (const draft of drafts) {
     const unmet = draft.contract && unmetRequirement(draft.contract, facts);
     if (!unmet) kept.push(draft);
     else if (hasFeature(draft.labels, "optional"))
       warnings.push(`${showPath([...draft.path, "contract"])}: ${unmet}; optional, so left out`);
-    else rejected ??= `${draft.name}: ${unmet}`;
+    else rejection ??= `${draft.name}: ${unmet}`;
   }
-  if (rejected) warnings.push(`the release is rejected: ${rejected}`);
-  return { kept, rejected };
+  return { kept, unmet: rejection };
 }
 
 /** Networks and volumes that services use without a definition are made with default settings. */

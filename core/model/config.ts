@@ -1,3 +1,4 @@
+import { parsePowers, powers, type Power } from "./powers.ts";
 import { isTruthy } from "./truthy.ts";
 
 /** The device's config variables and what holds when they are not set. Names are the original's. */
@@ -48,13 +49,26 @@ const parseApiScope = (text: string) => apiScopes.find((one) => one === text.tri
 export const apiScopeOf = ({ SUPERVISOR_API_SCOPE = "" }: Config): (typeof apiScopes)[number] =>
   parseApiScope(SUPERVISOR_API_SCOPE) ?? "device";
 
+/** `SUPERVISOR_FORBIDDEN_POWERS`, ours too: a release with a service that asks for one of these is rejected. */
+export const forbiddenPowersOf = ({ SUPERVISOR_FORBIDDEN_POWERS = "" }: Config): readonly Power[] =>
+  parsePowers(SUPERVISOR_FORBIDDEN_POWERS).known;
+
 /** What of a config (with bare names) is not understood, by the variable's name. */
-export const configWarnings = ({ SUPERVISOR_API_SCOPE: scope = "" }: Config): Readonly<Record<string, string>> =>
-  scope === "" || parseApiScope(scope)
-    ? {}
-    : {
+export function configWarnings({
+  SUPERVISOR_API_SCOPE: scope = "",
+  SUPERVISOR_FORBIDDEN_POWERS: forbidden = "",
+}: Config): Readonly<Record<string, string>> {
+  const { unknown } = parsePowers(forbidden);
+  return {
+    ...(scope !== "" &&
+      !parseApiScope(scope) && {
         SUPERVISOR_API_SCOPE: `expected ${apiScopes.join(" or ")}, but got ${JSON.stringify(scope)}; taken as device`,
-      };
+      }),
+    ...(unknown.length > 0 && {
+      SUPERVISOR_FORBIDDEN_POWERS: `expected ${powers.join(", ")}, but got ${unknown.join(", ")}, left out`,
+    }),
+  };
+}
 
 /** A variable's number; the default when it is none. */
 export function numberOf(config: Config, name: ConfigName): number {

@@ -24,7 +24,7 @@ export interface App {
   readonly services: readonly Service[];
   readonly networks: Readonly<Record<string, NetworkSpec>>;
   readonly volumes: Readonly<Record<string, VolumeSpec>>;
-  /** Which requirement of its contracts this device does not meet; such a release is not applied. */
+  /** Which requirement of its contracts this device does not meet, or which power it forbids; such a release is not applied. */
   readonly rejected?: string;
   /** A target that holds only while restart or purge runs: no containers, and for "purged" no volumes either. */
   readonly temporary?: "stopped" | "purged";

@@ -1,11 +1,12 @@
 import { describeDifference, differences, homesOf, sharedServices, toContainerSpec } from "../compose/container.ts";
 import { toNetworkSpec, toVolumeSpec } from "../compose/definitions.ts";
+import { hostPartOf } from "../compose/powers.ts";
 import { fixedHostPorts } from "../compose/ports.ts";
 import type { Container, ContainerSpec } from "../model/container.ts";
 import { findImage } from "../model/image.ts";
 import { sameJson } from "../model/json.ts";
 import { containerName, handOverName, isHandingOver, networkName, volumeName } from "../model/names.ts";
-import type { Network } from "../model/network.ts";
+import type { Network, Volume } from "../model/network.ts";
 import type { App, Dependency, Service } from "../model/target.ts";
 import { isImageInUse, serviceKey, type CurrentState } from "./current.ts";
 import type { Step } from "./step.ts";
@@ -48,16 +49,33 @@ export function planApplication(
   // Whatever is downloaded before its predecessor is killed holds up the whole release: services work in unison.
   const awaited = wanted.filter(({ service, verdict }) => verdict.is === "imageless" && !killsFirst(service));
   const networks = judgeNetworks(appId, app, current);
+  const volumes = outdatedVolumes(app, current);
 
   const whyRemove = app?.temporary ? temporaryReasons[app.temporary] : "no longer in the target state";
   const imagesComplete = awaited.length === 0;
   const again = app?.temporary !== undefined;
-  const kills = planKills({ appId, wanted, present, leaving, networks, current, imagesComplete, whyRemove, again });
+  const kills = planKills({
+    appId,
+    wanted,
+    present,
+    leaving,
+    networks,
+    volumes,
+    current,
+    imagesComplete,
+    whyRemove,
+    again,
+  });
   const creations = app ? planCreations(app, networks.missing, current) : [];
   if (kills.length > 0) return [...fetches, ...creations, ...underLocks(kills, appId, containers, current)];
 
   const removals = [
     ...networks.outdated.map(({ id, name }): Step => ({ action: "removeNetwork", id, name })),
+    ...volumes.flatMap((volume): Step[] =>
+      containers.some((container) => mountsVolume(container, volume))
+        ? []
+        : [{ action: "removeVolume", name: volume.name }],
+    ),
     ...(app?.temporary === "purged" ? planPurge(appId, current) : []),
   ];
   if (removals.length > 0) return [...fetches, ...removals];
@@ -153,6 +171,23 @@ function judgeNetworks(appId: number, app: App | undefined, current: CurrentStat
   return { outdated, missing };
 }
 
+/**
+ * Volumes on the engine that show a part of the host, and should show none any more: that power was taken away. There is no
+ * data in them, since that is on the host. Other volumes stay as they are.
+ */
+function outdatedVolumes(app: App | undefined, current: CurrentState): Volume[] {
+  if (!app || app.temporary) return [];
+  const plain = Object.entries(app.volumes).flatMap(([name, definition]) =>
+    hostPartOf(definition) === undefined ? [volumeName(app.appId, name)] : [],
+  );
+  return current.volumes.filter(
+    ({ name, spec }) => plain.includes(name) && spec.labels["io.balena.supervised"] && hostPartOf(spec) !== undefined,
+  );
+}
+
+const mountsVolume = ({ spec: { mounts } }: Pick<Container, "spec">, { name }: Volume): boolean =>
+  mounts.some(({ type, source }) => type === "volume" && source === name);
+
 // ── Fetch ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function planFetch(
@@ -204,6 +239,8 @@ interface Scene {
   readonly present: readonly Container[];
   readonly leaving: readonly Container[];
   readonly networks: { readonly outdated: readonly Network[] };
+  /** Those that must be made anew. */
+  readonly volumes: readonly Volume[];
   readonly current: CurrentState;
   readonly imagesComplete: boolean;
   /** Why a container goes for which there is no service. */
@@ -216,7 +253,7 @@ type Stop = Extract<Step, { readonly action: "kill" | "stop" | "moveAside" }>;
 
 /** Everything that must stop now, and why. */
 function planKills(scene: Scene): Stop[] {
-  const { wanted, present, leaving, networks, current, imagesComplete } = scene;
+  const { wanted, present, leaving, networks, volumes, current, imagesComplete } = scene;
   const reasons = new Map<Container, string>();
   const kill = (container: Container, why: string) => reasons.has(container) || reasons.set(container, why);
   const again = scene.again && { again: true };
@@ -235,6 +272,9 @@ function planKills(scene: Scene): Stop[] {
     for (const network of networks.outdated)
       for (const container of [...present, ...leaving])
         if (network.name in container.spec.networks) kill(container, `network ${network.name} changes`);
+    for (const volume of volumes)
+      for (const container of [...present, ...leaving])
+        if (mountsVolume(container, volume)) kill(container, `volume ${volume.name} changes`);
     for (const container of leaving) {
       const why = whyLeave(container, wanted, current, scene.appId);
       if (why) kill(container, why);
@@ -277,7 +317,11 @@ const moveAside = (appId: number, { container: { id, name, service }, why }: Sta
 });
 
 /** Whether a successor can run beside it: it runs, nobody is leaving already, and there is nothing both would need. */
-function canHandOver(service: Service, { container, spec }: Stale, { leaving, networks, present }: Scene): boolean {
+function canHandOver(
+  service: Service,
+  { container, spec }: Stale,
+  { leaving, networks, volumes, present }: Scene,
+): boolean {
   const both = (a: readonly string[], b: readonly string[]) => a.some((one) => one !== "" && b.includes(one));
   const addresses = (of: ContainerSpec) => Object.values(of.networks).flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
   return (
@@ -286,6 +330,7 @@ function canHandOver(service: Service, { container, spec }: Stale, { leaving, ne
     container.state === "running" &&
     !leaving.some((other) => other.service === service.name) &&
     !networks.outdated.some(({ name }) => name in container.spec.networks) &&
+    !volumes.some((volume) => mountsVolume(container, volume)) &&
     !present.some((other) => sharedServices(inOurWords(other.spec, present)).includes(service.name)) &&
     !both(fixedHostPorts(container.spec.ports), fixedHostPorts(spec.ports)) &&
     !both(addresses(container.spec), addresses(spec))

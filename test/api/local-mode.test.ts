@@ -261,6 +261,10 @@ describe("POST /v2/local/target-state", () => {
       "local.apps.1.services.1.volumes: host folders are not mounted (/etc), left out; use a volume or a feature label",
     ],
     [
+      target({ volumes: ["/etc:/hostetc"], labels: { "io.balena.features.host-binds": "1" } }),
+      "local.apps.1.services.1.volumes: /etc of the host is mounted, as the label io.balena.features.host-binds asks for it",
+    ],
+    [
       target({ depends_on: ["nope"] }),
       'local.apps.1.services.1.depends_on: there is no service "nope" in this application, left out',
     ],

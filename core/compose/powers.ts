@@ -1,0 +1,87 @@
+import type { Json } from "../model/json.ts";
+import { powers, type Power } from "../model/powers.ts";
+import type { VolumeSpec } from "../model/network.ts";
+import type { App, Service } from "../model/target.ts";
+import { networkModeOf } from "./container.ts";
+import { hasFeature } from "./features.ts";
+
+/** By what a service asks for power over its host. What is not known to be harmless counts. */
+
+type Asks = (service: Service, app: Pick<App, "services" | "volumes">) => boolean;
+
+const label =
+  (...names: readonly string[]): Asks =>
+  ({ config: { labels } }) =>
+    names.some((name) => hasFeature(labels, name));
+
+const setting = ({ config }: Service, name: string): Json => config.settings[name] ?? null;
+const list = (service: Service, name: string): readonly string[] => {
+  const value = setting(service, name);
+  return Array.isArray(value) ? value.map(String) : [];
+};
+
+/** The host's namespace, or one of a container that is no service of the application: nobody knows what that one may do. */
+const isForeign = (mode: Json): boolean => typeof mode === "string" && /^(host$|(?!service:)[^:]+:)/.test(mode);
+
+/** What an engine gives every container. Source: Docker's documentation, "Runtime privilege and Linux capabilities". */
+const usualCapabilities = new Set(
+  "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_CHROOT".split(
+    " ",
+  ),
+);
+
+/** The engine's own profiles, and what only takes away. Others may allow anything. */
+const isConfining = (option: string): boolean =>
+  /^(no-new-privileges([:=](true|false))?|apparmor[:=]docker-default|seccomp[:=]builtin)$/.test(option);
+
+const asks: Readonly<Record<Power, Asks>> = {
+  privileged: (service) => setting(service, "privileged") === true,
+  "host-pid": (service) => isForeign(setting(service, "pid")),
+  "host-ipc": (service) => isForeign(setting(service, "ipc")),
+  "host-network": (service, app) => isForeign(networkModeOf(service, app)),
+  devices: (service, app) =>
+    list(service, "devices").length + list(service, "device_cgroup_rules").length > 0 || label("gpu")(service, app),
+  capabilities: (service) => list(service, "cap_add").some((one) => !usualCapabilities.has(one)),
+  unconfined: (service) =>
+    list(service, "security_opt").some((one) => !isConfining(one)) || setting(service, "userns_mode") === "host",
+  "engine-socket": label("balena-socket"),
+  dbus: label("dbus"),
+  "host-files": label("sysfs", "procfs", "kernel-modules", "firmware", "extra-firmware", "journal-logs"),
+  "host-binds": (service, app) =>
+    label(hostBinds)(service, app) ||
+    service.config.mounts.some(({ type, source }) => type === "volume" && isOfHost(app.volumes[source])),
+  "cloud-key": label("balena-api"),
+};
+
+/** The powers over the host that a service asks for. */
+export const powersOf = (service: Service, app: Pick<App, "services" | "volumes">): readonly Power[] =>
+  powers.filter((power) => asks[power](service, app));
+
+/** The services of an application that ask for any, with their powers. */
+export const powersIn = (app: Pick<App, "services" | "volumes">): Readonly<Record<string, readonly Power[]>> =>
+  Object.fromEntries(
+    app.services.flatMap((service) => {
+      const asked = powersOf(service, app);
+      return asked.length > 0 ? [[service.name, asked]] : [];
+    }),
+  );
+
+/** A service with this label may mount folders and devices of the host. Ours: the original mounts none at all. */
+export const hostBinds = "host-binds";
+
+const isOfHost = (volume: VolumeSpec | undefined): boolean => volume !== undefined && hostPartOf(volume) !== undefined;
+
+/** Kinds of file systems that are in memory, or on another machine. */
+const harmlessTypes = new Set(["tmpfs", "nfs", "nfs4", "cifs", "smb3"]);
+/** With these, the kernel takes the device for a folder, whatever the type says. */
+const bindFlags = new Set(["bind", "rbind", "move", "remount"]);
+
+/** What a volume would show of the host, by its driver's options; undefined: nothing. */
+export function hostPartOf({ driver, driverOptions }: VolumeSpec): string | undefined {
+  const { type = "", device = "", o = "" } = driverOptions;
+  // What other drivers do is their business, but a path of the host is one.
+  if (driver !== "local") return Object.values(driverOptions).find((value) => value.startsWith("/"));
+  if (type === "" && device === "" && o === "") return undefined;
+  const binds = o.split(",").some((word) => bindFlags.has(word.trim()));
+  return harmlessTypes.has(type) && !binds ? undefined : device || type || "options";
+}
