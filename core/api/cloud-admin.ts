@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { powers } from "../model/powers.ts";
 import { empty, endpoint, json, none, reply, sentences, type Invalid } from "./endpoint.ts";
 
 /** The cloud's administration: fleets, their provisioning keys, devices, and the tokens of people. */
@@ -23,6 +24,7 @@ export const Fleet = z.object({
   devices: z.int().describe("How many there are"),
   release: z.string().nullable().describe("The commit that devices should run which are not pinned to another"),
   tracksLatest: z.boolean().describe("The next release is for them; else the fleet is pinned"),
+  forbidden: z.array(z.enum(powers)).describe("The powers over their host that its services may not ask for"),
   createdAt: When,
 });
 export type Fleet = z.output<typeof Fleet>;
@@ -103,6 +105,11 @@ const NewVariables = z.object({
     ),
 });
 
+const Powers = z
+  .array(z.enum(powers, { error: `expected one of ${powers.join(", ")}` }), { error: "expected a list of powers" })
+  .transform((words) => powers.filter((power) => words.includes(power)))
+  .describe("Powers over their host that services may not ask for");
+
 const LifetimeDays = z.number().positive().max(36_500).optional().describe("Absent: it does not expire");
 
 export const whoami = endpoint({
@@ -133,7 +140,7 @@ export const createFleet = endpoint({
   path: "/admin/v1/fleets",
   summary: "A new fleet; for callers who may write in all fleets",
   params: none,
-  body: z.object({ name: Name, deviceType: DeviceType.default("generic-amd64") }),
+  body: z.object({ name: Name, deviceType: DeviceType.default("generic-amd64"), forbidden: Powers.default([]) }),
   replies: { 201: json(Fleet), 409: Refused, 400: Refused, 401: Refused, 403: Refused, 404: Refused },
   invalid,
 });
@@ -141,9 +148,9 @@ export const createFleet = endpoint({
 export const changeFleet = endpoint({
   method: "PATCH",
   path: "/admin/v1/fleets/:fleetId",
-  summary: "Rename a fleet, or pin it to a release",
+  summary: "Rename a fleet, pin it to a release, or forbid its services powers over their host",
   params: z.object({ fleetId: Id }),
-  body: z.object({ name: Name.optional(), release: Pin }),
+  body: z.object({ name: Name.optional(), release: Pin, forbidden: Powers.optional() }),
   replies: { 200: json(Fleet), 409: Refused, 400: Refused, 401: Refused, 403: Refused, 404: Refused },
   invalid,
 });
@@ -206,7 +213,14 @@ export const createRelease = endpoint({
       .describe("The compose file as JSON; its images must be in a registry"),
   }),
   replies: {
-    201: json(Release.extend({ warnings: z.array(z.string()) })),
+    201: json(
+      Release.extend({
+        warnings: z.array(z.string()),
+        powers: z
+          .record(z.string(), z.array(z.enum(powers)))
+          .describe("What services ask to be able to do to their host, by service"),
+      }),
+    ),
     409: Refused,
     400: Refused,
     401: Refused,

@@ -66,6 +66,16 @@ export const powersIn = (app: Pick<App, "services" | "volumes">): Readonly<Recor
     }),
   );
 
+/** The services that ask for what is forbidden, each as a sentence that begins with its name. */
+export const forbiddenOf = (
+  asked: Readonly<Record<string, readonly Power[]>>,
+  forbidden: readonly Power[],
+): readonly string[] =>
+  Object.entries(asked).flatMap(([service, powers]) => {
+    const both = powers.filter((power) => forbidden.includes(power));
+    return both.length > 0 ? [`${service}: the fleet forbids ${both.join(", ")}`] : [];
+  });
+
 /** A service with this label may mount folders and devices of the host. Ours: the original mounts none at all. */
 export const hostBinds = "host-binds";
 

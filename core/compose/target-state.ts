@@ -5,7 +5,6 @@ import type { App, Dependency, Service, TargetState, UpdateStrategy } from "../m
 import { containerName } from "../model/names.ts";
 import { bareConfig, configWarnings, forbiddenPowersOf } from "../model/config.ts";
 import type { Mount } from "../model/container.ts";
-import type { Power } from "../model/powers.ts";
 import { bareName, isSecretField, withoutTexts } from "../model/secrets.ts";
 import { show } from "../model/show.ts";
 import { homesOf, networkModeOf } from "./container.ts";
@@ -24,7 +23,7 @@ import {
   type Fields,
 } from "./service-config.ts";
 import { maskedPlaces, notShown } from "./masked.ts";
-import { hostBinds, hostPartOf, powersIn } from "./powers.ts";
+import { forbiddenOf, hostBinds, hostPartOf, powersIn } from "./powers.ts";
 import { cleanPath, Text } from "./quantities.ts";
 import { unmetRequirement, type Contract, type RequirementFacts } from "./requirements.ts";
 
@@ -276,7 +275,7 @@ function finish(
     const services = kept.map((draft) => toService(draft, drafts, body, warnings));
     const { networks, volumes } = withUndeclared(rest, services, path, warnings);
     const parts = { services, networks, volumes: withoutHostParts(volumes, services, path, warnings) };
-    const rejected = unmet ?? forbiddenPower(parts, forbidden);
+    const rejected = unmet ?? forbiddenOf(powersIn(parts), forbidden)[0];
     if (rejected) warnings.push(`the release is rejected: ${rejected}`);
     const app: App = { ...rest, ...parts, ...(rejected && { rejected }) };
     faults.push(
@@ -376,13 +375,6 @@ const withoutHostParts = (
       return [name, owner ? volume : { ...volume, driverOptions: {} }];
     }),
   );
-
-/** The first service that asks for what is forbidden, as a sentence. */
-const forbiddenPower = (app: Pick<App, "services" | "volumes">, forbidden: readonly Power[]): string | undefined =>
-  Object.entries(powersIn(app)).flatMap(([name, asked]) => {
-    const both = asked.filter((power) => forbidden.includes(power));
-    return both.length > 0 ? [`${name}: the fleet forbids ${both.join(", ")}`] : [];
-  })[0];
 
 const strategies = ["download-then-kill", "kill-then-download", "delete-then-download", "hand-over"] as const;
 const strategyOf = (label: string | undefined): UpdateStrategy =>

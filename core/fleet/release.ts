@@ -1,7 +1,9 @@
 import * as z from "zod";
 import { maskedFaults, parseCloudTarget } from "../compose/target-state.ts";
 import { StringMap } from "../compose/quantities.ts";
+import { forbiddenOf, powersIn } from "../compose/powers.ts";
 import { parseImage } from "../model/image.ts";
+import type { Power } from "../model/powers.ts";
 
 /** A release: what a compose file says, once every device of the fleet could run it. */
 export interface Composition {
@@ -16,7 +18,13 @@ export interface ServiceEntry extends Readonly<Record<string, unknown>> {
 }
 
 export type ParsedComposition =
-  | { readonly ok: true; readonly composition: Composition; readonly warnings: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly composition: Composition;
+      readonly warnings: readonly string[];
+      /** What services ask to be able to do to their host, by service. */
+      readonly powers: Readonly<Record<string, readonly Power[]>>;
+    }
   | { readonly ok: false; readonly faults: readonly string[] };
 
 const anObject = (of: string) => ({ error: `expected an object of ${of}` });
@@ -74,8 +82,10 @@ export function parseComposition(body: unknown): ParsedComposition {
   const checked = parseCloudTarget(asTarget({ services, networks, volumes }), anyDevice, stand);
   if (!checked.ok) return { ok: false, faults: [...faults, ...checked.faults.map(inTheFile)] };
   if (faults.length > 0) return { ok: false, faults };
+  const [app] = checked.target.apps;
   return {
     ok: true,
+    powers: app ? powersIn(app) : {},
     composition: { services, networks, volumes },
     warnings: [
       ...unknownParts(others),
@@ -154,3 +164,9 @@ export const labelsOf = ({ labels }: ServiceEntry): Readonly<Record<string, stri
   StringMap.safeParse(labels ?? {}).data ?? {};
 export const environmentIn = ({ environment }: ServiceEntry): Readonly<Record<string, string>> =>
   StringMap.safeParse(environment ?? {}).data ?? {};
+
+/** What of it a fleet forbids, each with its path in the compose file. */
+export const forbiddenFaults = (
+  asked: Readonly<Record<string, readonly Power[]>>,
+  forbidden: readonly Power[],
+): readonly string[] => forbiddenOf(asked, forbidden).map((sentence) => `services.${sentence}`);

@@ -15,6 +15,8 @@ export interface Fleet {
   readonly id: number;
   readonly uuid: string;
   readonly name: string;
+  /** The powers over their host that services of its releases may not ask for. */
+  readonly forbidden: readonly string[];
 }
 
 export interface Release {
@@ -78,6 +80,18 @@ export function configOf(variables: readonly Variable[]): Named {
   };
 }
 
+/** The device rejects a release too that the fleet forbids: it may have been made before. A variable can add, not allow. */
+function configOfDevice({ variables, fleet: { forbidden } }: Wanted): Named {
+  const config = configOf(variables);
+  if (forbidden.length === 0) return config;
+  const {
+    BALENA_SUPERVISOR_FORBIDDEN_POWERS: more = "",
+    RESIN_SUPERVISOR_FORBIDDEN_POWERS: others = more,
+    ...rest
+  } = config;
+  return { ...rest, RESIN_SUPERVISOR_FORBIDDEN_POWERS: [...forbidden, others].filter(Boolean).join(",") };
+}
+
 /** Configuration that services are told by a label, unless their own label says something. */
 const labelled = [
   ["SUPERVISOR_UPDATE_STRATEGY", "update.strategy"],
@@ -96,8 +110,9 @@ function cloudLabels(entry: ServiceEntry, config: Named): Named {
 }
 
 /** Version 3: what `GET /device/v3/:uuid/state` answers, with its keys in the recorded order. */
-export function targetState({ uuid, name, fleet, release, variables }: Wanted): object {
-  const config = configOf(variables);
+export function targetState(wanted: Wanted): object {
+  const { uuid, name, fleet, release, variables } = wanted;
+  const config = configOfDevice(wanted);
   const app = {
     id: fleet.id,
     name: fleet.name,
@@ -138,8 +153,9 @@ function releaseState(
  * Version 2, which older agents and the public SDK ask for. Here the merging is ours: there is one environment and one set
  * of labels for each service.
  */
-export function targetStateV2({ name, fleet, release, variables }: Wanted): object {
-  const config = configOf(variables);
+export function targetStateV2(wanted: Wanted): object {
+  const { name, fleet, release, variables } = wanted;
+  const config = configOfDevice(wanted);
   const services = Object.fromEntries(
     (release?.services ?? []).map(({ name: serviceName, serviceId, imageId, entry }) => [
       String(serviceId),

@@ -5,6 +5,7 @@ import * as z from "zod";
 import * as api from "../../core/api/cloud-admin.ts";
 import { expectStatus, findFleet, reach, text, type Command, type Context } from "./cloud-command.ts";
 import { SettingsError } from "./settings.ts";
+import { parsePowers, powers, type Power } from "../../core/model/powers.ts";
 import { messageOf } from "../../core/model/show.ts";
 
 /** What the devices of a fleet run, and what they say: releases, pins, variables, states and logs. */
@@ -20,6 +21,8 @@ export const fleetCommands: readonly Command[] = [
       const made = expectStatus(await call(api.createRelease, { params: { fleetId: id }, body }), 201);
       if (options["json"]) return show(made);
       for (const warning of made.warnings) print(`Warning: ${warning}\n`);
+      for (const [service, asked] of Object.entries(made.powers))
+        print(`${service} may control the host: ${asked.join(", ")}\n`);
       print(
         `Release ${made.commit} of ${made.services.join(", ") || "no services"}${made.target ? "" : "; the fleet is pinned to another"}\n`,
       );
@@ -42,6 +45,16 @@ export const fleetCommands: readonly Command[] = [
         })),
       );
     },
+  },
+  {
+    usage: "fleet forbid <fleet> <power>…",
+    hint: "reject releases whose services ask for it, such as privileged; which there are: docs/security.md",
+    run: (context) => changeForbidden(context, (before, words) => [...before, ...words]),
+  },
+  {
+    usage: "fleet allow <fleet> <power>…",
+    hint: "forbid it no longer",
+    run: (context) => changeForbidden(context, (before, words) => before.filter((power) => !words.includes(power))),
   },
   {
     usage: "pin <device> <commit>",
@@ -133,6 +146,19 @@ export const fleetCommands: readonly Command[] = [
     run: printLogs,
   },
 ];
+
+async function changeForbidden(
+  { words: [wanted = "", ...words], call, print }: Context,
+  change: (before: readonly Power[], words: readonly Power[]) => readonly Power[],
+): Promise<void> {
+  const { known, unknown } = parsePowers(words.join(" "));
+  if (unknown.length > 0)
+    throw new SettingsError(`There is no power ${JSON.stringify(unknown[0])}, only: ${powers.join(", ")}`);
+  const { id, name, forbidden: before } = await findFleet(call, wanted);
+  const body = { forbidden: [...change(before, known)] };
+  const { forbidden } = expectStatus(await call(api.changeFleet, { params: { fleetId: id }, body }), 200);
+  print(`${name} forbids ${forbidden.join(", ") || "nothing"}\n`);
+}
 
 /** By pages. */
 export async function allDevices({ call, options }: Pick<Context, "call" | "options">): Promise<readonly api.Device[]> {

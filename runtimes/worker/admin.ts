@@ -1,7 +1,7 @@
 import * as api from "../../core/api/cloud-admin.ts";
 import { refused } from "../../core/api/cloud-admin.ts";
 import { reply } from "../../core/api/endpoint.ts";
-import { parseComposition } from "../../core/fleet/release.ts";
+import { forbiddenFaults, parseComposition } from "../../core/fleet/release.ts";
 import { coversFleet, digestOf, newKey, signToken, type Caller } from "./access.ts";
 import { inFleets, isoTime, uuidsOfFleet, type Desk } from "./desk.ts";
 import { route, type Route } from "./http.ts";
@@ -28,14 +28,19 @@ interface FleetRow extends Record<string, SqlStorageValue> {
   readonly devices: number;
   readonly release: string | null;
   readonly tracksLatest: number;
+  readonly forbidden: string;
   readonly createdAt: string;
 }
 
-const fleetColumns = `id, uuid, name, device_type AS deviceType, created_at AS createdAt, tracks_latest AS tracksLatest,
+const fleetColumns = `id, uuid, name, device_type AS deviceType, created_at AS createdAt, tracks_latest AS tracksLatest, forbidden,
   (SELECT release_uuid FROM releases WHERE releases.id = release_id) AS release,
   (SELECT count(*) FROM devices WHERE fleet_id = fleets.id) AS devices`;
 
-const toFleet = (row: FleetRow): api.Fleet => ({ ...row, tracksLatest: row.tracksLatest === 1 });
+const toFleet = (row: FleetRow): api.Fleet => ({
+  ...row,
+  tracksLatest: row.tracksLatest === 1,
+  forbidden: api.Fleet.shape.forbidden.parse(JSON.parse(row.forbidden)),
+});
 
 const fleets = route(api.fleets, ({ caller }, { db }) => {
   const [visible, ...values] = inFleets("id", caller);
@@ -51,23 +56,21 @@ const findFleet = ({ db }: Desk, caller: Caller, id: number): api.Fleet | undefi
   return row && toFleet(row);
 };
 
-const createFleet = route(api.createFleet, ({ body: { name, deviceType }, caller }, desk) => {
+const createFleet = route(api.createFleet, ({ body: { name, deviceType, forbidden }, caller }, desk) => {
   if (caller.fleets !== "all") return reply(403, refused("This token is for certain fleets and cannot make another"));
   if (isTaken(desk, name)) return taken(name);
   const { db, now } = desk;
   const uuid = newKey().slice(0, 32);
   db.run(
-    "INSERT INTO fleets (uuid, name, device_type, created_at) VALUES (?, ?, ?, ?)",
-    uuid,
-    name,
-    deviceType,
-    isoTime(now()),
+    "INSERT INTO fleets (uuid, name, device_type, created_at, forbidden) VALUES (?, ?, ?, ?, ?)",
+    ...[uuid, name, deviceType, isoTime(now()), JSON.stringify(forbidden)],
   );
   const made = db.one<FleetRow>(`SELECT ${fleetColumns} FROM fleets WHERE uuid = ?`, uuid);
   return made ? reply(201, toFleet(made)) : noFleet;
 });
 
-const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body: { name, release }, caller }, desk) => {
+const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body, caller }, desk) => {
+  const { name, release, forbidden } = body;
   if (!findFleet(desk, caller, fleetId)) return noFleet;
   if (name !== undefined && isTaken(desk, name, fleetId)) return taken(name);
   const { db } = desk;
@@ -80,8 +83,9 @@ const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body: { name,
          release_id = ifnull(?1, (SELECT max(id) FROM releases WHERE fleet_id = fleets.id)) WHERE id = ?2`,
       ...[releaseId, fleetId],
     );
-  // The name is in the target state too.
-  desk.nudge(uuidsOfFleet(desk, fleetId, name === undefined ? "following" : "all"));
+  if (forbidden) db.run("UPDATE fleets SET forbidden = ? WHERE id = ?", JSON.stringify(forbidden), fleetId);
+  // The name is in the target state too, and what is forbidden.
+  desk.nudge(uuidsOfFleet(desk, fleetId, name === undefined && !forbidden ? "following" : "all"));
   const made = findFleet(desk, caller, fleetId);
   return made ? reply(200, made) : noFleet;
 });
@@ -274,16 +278,19 @@ const releases = route(api.releases, ({ params: { fleetId, before, limit }, call
 });
 
 const createRelease = route(api.createRelease, ({ params: { fleetId }, body, caller }, desk) => {
-  if (!findFleet(desk, caller, fleetId)) return noFleet;
+  const fleet = findFleet(desk, caller, fleetId);
+  if (!fleet) return noFleet;
   const { commit = newKey().slice(0, 32) } = body;
   if (releaseIdOf(desk.db, fleetId, commit) !== undefined)
     return reply(409, refused(`There is a release ${commit} of this fleet already`));
   const parsed = parseComposition(body.composition);
-  if (!parsed.ok) return reply(400, refused(parsed.faults.join("\n")));
+  const faults = parsed.ok ? forbiddenFaults(parsed.powers, fleet.forbidden) : parsed.faults;
+  if (!parsed.ok || faults.length > 0) return reply(400, refused(faults.join("\n")));
   const id = addRelease(desk, fleetId, commit, parsed.composition);
   desk.nudge(uuidsOfFleet(desk, fleetId, "following"));
   const made = desk.db.one<ReleaseRow>(`SELECT ${releaseColumns} FROM releases WHERE id = ?`, id);
-  return made ? reply(201, { ...toRelease(made), warnings: [...parsed.warnings] }) : noFleet;
+  const powers = Object.fromEntries(Object.entries(parsed.powers).map(([service, asked]) => [service, [...asked]]));
+  return made ? reply(201, { ...toRelease(made), warnings: [...parsed.warnings], powers }) : noFleet;
 });
 
 const noVariable = reply(404, refused("There is no such variable"));

@@ -98,9 +98,10 @@ export function wantedOfDevice(db: Database, uuid: string): Wanted | undefined {
     fleetId: number;
     fleetUuid: string;
     fleetName: string;
+    forbidden: string;
     releaseId: number | null;
   }>(
-    `SELECT devices.id, devices.name, fleets.id AS fleetId, fleets.uuid AS fleetUuid, fleets.name AS fleetName,
+    `SELECT devices.id, devices.name, fleets.id AS fleetId, fleets.uuid AS fleetUuid, fleets.name AS fleetName, forbidden,
        ifnull(pinned_release_id, release_id) AS releaseId
      FROM devices JOIN fleets ON fleets.id = fleet_id WHERE devices.uuid = ?`,
     uuid,
@@ -109,7 +110,7 @@ export function wantedOfDevice(db: Database, uuid: string): Wanted | undefined {
     row && {
       uuid,
       name: row.name,
-      fleet: { id: row.fleetId, uuid: row.fleetUuid, name: row.fleetName },
+      fleet: { id: row.fleetId, uuid: row.fleetUuid, name: row.fleetName, forbidden: toWords(row.forbidden) },
       release: row.releaseId === null ? undefined : readRelease(db, row.releaseId),
       variables: readVariables(db, row.fleetId, row.id),
     }
@@ -118,8 +119,8 @@ export function wantedOfDevice(db: Database, uuid: string): Wanted | undefined {
 
 /** What devices of a fleet should be, with its release or with another one of its own. Undefined: it has no such one. */
 export function wantedOfFleet(db: Database, uuid: string, commit: string | undefined): Wanted | undefined {
-  const fleet = db.one<{ id: number; name: string; releaseId: number | null }>(
-    "SELECT id, name, release_id AS releaseId FROM fleets WHERE uuid = ?",
+  const fleet = db.one<{ id: number; name: string; forbidden: string; releaseId: number | null }>(
+    "SELECT id, name, forbidden, release_id AS releaseId FROM fleets WHERE uuid = ?",
     uuid,
   );
   if (!fleet) return undefined;
@@ -129,11 +130,13 @@ export function wantedOfFleet(db: Database, uuid: string, commit: string | undef
   return {
     uuid,
     name,
-    fleet: { id, uuid, name },
+    fleet: { id, uuid, name, forbidden: toWords(fleet.forbidden) },
     release: releaseId === null ? undefined : readRelease(db, releaseId),
     variables: readVariables(db, id, null),
   };
 }
+
+const toWords = (json: string): readonly string[] => z.array(z.string()).parse(JSON.parse(json));
 
 export const releaseIdOf = (db: Database, fleetId: number, commit: string): number | undefined =>
   db.one<{ id: number }>("SELECT id FROM releases WHERE fleet_id = ? AND release_uuid = ?", fleetId, commit)?.id;

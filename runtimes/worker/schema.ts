@@ -115,4 +115,6 @@ export const migrations: readonly string[] = [
   `,
   // Devices have an object for their log too now, and it has yet to learn of them.
   "INSERT OR IGNORE INTO untold SELECT uuid FROM devices",
+  // The powers over their host that services may not ask for, as a list in JSON.
+  "ALTER TABLE fleets ADD COLUMN forbidden TEXT NOT NULL DEFAULT '[]'",
 ];

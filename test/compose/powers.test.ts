@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { hostPartOf, powersIn, powersOf } from "../../core/compose/powers.ts";
 import { parseCloudTarget } from "../../core/compose/target-state.ts";
@@ -70,6 +72,14 @@ describe("what a service asks for", () => {
     const { app } = read(body({ "1": entry(), "2": entry({ serviceName: "two", imageId: 2, privileged: true }) }));
     expect(powersIn(app)).toEqual({ two: ["privileged"] });
   });
+});
+
+test("every power, and every label that gives a service something, is documented", () => {
+  const documented = readFileSync(join(import.meta.dirname, "../../docs/security.md"), "utf8");
+  const source = readFileSync(join(import.meta.dirname, "../../core/compose/features.ts"), "utf8");
+  const labels = [...source.matchAll(/^  "?([a-z.-]+)"?: \(/gm)].map(([, name = ""]) => name);
+  expect(labels.length).toBeGreaterThan(10);
+  for (const name of [...powers, ...labels, "host-binds", "optional"]) expect(documented).toMatch(`| \`${name}\``);
 });
 
 describe("a volume shows of the host", () => {

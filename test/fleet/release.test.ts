@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseComposition } from "../../core/fleet/release.ts";
+import { forbiddenFaults, parseComposition } from "../../core/fleet/release.ts";
 
 const faultsOf = (body: unknown) => {
   const parsed = parseComposition(body);
@@ -86,4 +86,25 @@ test("what devices will leave out is said at once", () => {
     'volumes: "other" is used but not defined; made with default settings',
   ]);
   expect(parsed.ok && parsed.composition.volumes).toEqual({ data: {} });
+});
+
+test("what services ask to be able to do to their host is told, and what of it a fleet forbids", () => {
+  const parsed = parseComposition({
+    services: {
+      web: { image: "web:1", privileged: true, labels: ["io.balena.features.balena-socket=1"] },
+      db: { image: "db:1" },
+      agent: { image: "agent:1", volumes: ["etc:/host/etc"], labels: { "io.balena.features.host-binds": "1" } },
+    },
+    volumes: { etc: { driver_opts: { type: "none", o: "bind", device: "/etc" } } },
+  });
+  if (!parsed.ok) throw new Error(parsed.faults.join("\n"));
+  expect(parsed.powers).toEqual({ web: ["privileged", "engine-socket"], agent: ["host-binds"] });
+  expect(parsed.warnings).toEqual([
+    "volumes.etc.driver_opts: /etc of the host is mounted, as the label io.balena.features.host-binds of agent asks for it",
+  ]);
+  expect(forbiddenFaults(parsed.powers, ["host-binds", "privileged", "dbus"])).toEqual([
+    "services.web: the fleet forbids privileged",
+    "services.agent: the fleet forbids host-binds",
+  ]);
+  expect(forbiddenFaults(parsed.powers, [])).toEqual([]);
 });

@@ -108,7 +108,7 @@ describe("the configuration of a device", () => {
 const wanted = (given: Partial<Wanted> = {}, labels?: unknown): Wanted => ({
   uuid: "u",
   name: "device",
-  fleet: { id: 7, uuid: "f", name: "fleet" },
+  fleet: { id: 7, uuid: "f", name: "fleet", forbidden: [] },
   release: {
     id: 3,
     commit: "c",
@@ -155,6 +155,33 @@ describe("on the device", () => {
     expect(onDevice(wanted({ release: undefined }))).toMatchObject({ commit: "", services: [] });
     const release = { id: 3, commit: "c", services: [], networks: {}, volumes: {} };
     expect(targetState(wanted({ release }))).toMatchObject({ u: { apps: { f: { releases: { c: { id: 3 } } } } } });
+  });
+});
+
+describe("what a fleet forbids", () => {
+  const fleet = { id: 7, uuid: "f", name: "fleet", forbidden: ["privileged", "dbus"] };
+  const labels = { "io.balena.features.dbus": "1" };
+  const name = "SUPERVISOR_FORBIDDEN_POWERS";
+
+  test("its devices reject, also in a release that was made before", () => {
+    expect(onDevice(wanted({}, labels))).not.toHaveProperty("rejected");
+    expect(onDevice(wanted({ fleet }, labels))).toMatchObject({ rejected: "web: the fleet forbids dbus" });
+  });
+
+  test.each(["RESIN", "BALENA"])("a variable of a device adds to, and takes nothing from (%s)", (prefix) => {
+    for (const [value, expected] of [
+      ["", "privileged,dbus"],
+      ["host-pid", "privileged,dbus,host-pid"],
+    ] as const) {
+      const variables = [config("device", `${prefix}_${name}`, value)];
+      for (const state of [targetState, targetStateV2])
+        expect(JSON.stringify(state(wanted({ fleet, variables })))).toContain(`"RESIN_${name}":"${expected}"`);
+      expect(onDevice(wanted({ fleet, variables }, labels))).toHaveProperty("rejected");
+    }
+  });
+
+  test("is no configuration of a fleet that forbids nothing", () => {
+    expect(JSON.stringify(targetState(wanted()))).not.toContain(name);
   });
 });
 

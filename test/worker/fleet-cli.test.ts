@@ -89,6 +89,25 @@ test("from a compose file to a running release, as it is typed", async () => {
   expect(await said("pin", "--fleet", "cli", "latest")).toBe("cli follows its latest release two\n");
 });
 
+test("powers over the host are told when a release is made, and can be forbidden", async () => {
+  const file = join(await temporaryFolder(), "docker-compose.yml");
+  writeFileSync(file, "services:\n  web: { image: 'web:1', privileged: true, pid: host }\n  db: { image: 'db:1' }\n");
+  await newFleet(cloud, "powers");
+  expect(await said("release", "powers", file, "--commit", "one")).toBe(
+    "web may control the host: privileged, host-pid\nRelease one of db, web\n",
+  );
+  expect(await said("fleet", "forbid", "powers", "privileged", "dbus")).toBe("powers forbids privileged, dbus\n");
+  await expect(said("release", "powers", file, "--commit", "two")).rejects.toThrow(
+    "The cloud refuses (400): services.web: the fleet forbids privileged",
+  );
+  expect(await said("fleet", "allow", "powers", "privileged")).toBe("powers forbids dbus\n");
+  expect(await said("release", "powers", file, "--commit", "two")).toMatch(/Release two/);
+  expect(await said("fleet", "allow", "powers", "dbus")).toBe("powers forbids nothing\n");
+  await expect(said("fleet", "forbid", "powers", "root")).rejects.toThrow(
+    'There is no power "root", only: privileged,',
+  );
+});
+
 test("a value that nobody is to see comes from standard input", async () => {
   const fleet = await newFleet(cloud, "stdin");
   const device = await newDevice(cloud, fleet);
