@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
-import type { Dirent } from "node:fs";
-import { chmod, link, lstat, mkdir, open, readFile, readdir, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { constants, type Dirent } from "node:fs";
+import { link, lstat, open, rmdir, stat, unlink, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Folders, LockResult } from "../../core/ports/folders.ts";
+import { codeOf, inHostTmp, unless, UntrustedFolderError, type OpenFolder } from "../../hardware/host-tmp.ts";
 
-const folder = "tmp/balena-supervisor/services";
+/** Below the host's `/tmp`. */
+const names = ["balena-supervisor", "services"];
 /** Today's lock and the one of old; either blocks, and we take both. */
 const lockNames = ["updates.lock", "resin-updates.lock"];
 const takeOverNames = ["handover-complete", "resin-kill-me"];
@@ -17,10 +19,15 @@ const lockUid = 65534;
 /** Ours, where we may not give files away. */
 const lockText = "fairlead\n";
 
-/** The folders as they are on disk. What users do with lock files, and why ours are made as they are: docs/update-locks.md. */
+/**
+ * The folders as they are on disk. What users do with lock files, and who may: docs/update-locks.md.
+ *
+ * A service may be root in its container, and put anything under any name into its folder: links, pipes, devices, at any
+ * time. So nothing in there is followed, opened before it is known to be a file, or removed with what is in it.
+ */
 export class FileFolders implements Folders {
   readonly root: string;
-  readonly #path: string;
+  readonly #hostRoot: string;
   readonly #held = new Map<number, readonly string[]>();
 
   /**
@@ -28,74 +35,42 @@ export class FileFolders implements Folders {
    * @param engineRoot where the engine sees it; see `seenByEngine`
    */
   constructor(hostRoot: string, engineRoot: string) {
-    this.#path = join(hostRoot, folder);
-    this.root = join(engineRoot, folder);
+    this.#hostRoot = hostRoot;
+    this.root = join(engineRoot, "tmp", ...names);
   }
 
   async prepare(appId: number, service: string): Promise<void> {
-    const path = this.#folderOf(appId, service);
-    await mkdir(path, { recursive: true });
-    // Services run as any user, and must all be able to lock, but not to remove each other's files.
-    await chmod(path, 0o1777);
+    await this.#prepare(appId, service, () => Promise.resolve());
   }
 
   async take(appId: number, services: readonly string[], { force }: { readonly force: boolean }): Promise<LockResult> {
     const held = this.#held.get(appId) ?? [];
-    const taken: string[] = [];
+    const taken: { readonly service: string; readonly name: string }[] = [];
     let complete = false;
     try {
       for (const service of services.filter((one) => !held.includes(one))) {
-        await this.prepare(appId, service);
-        for (const path of this.#locksOf(appId, service)) {
-          if (!(await this.#takeOne(path, force))) return { taken: false, by: service };
-          taken.push(path);
-        }
+        const free = await this.#prepare(appId, service, async (folder, drafts) => {
+          for (const name of lockNames) {
+            if (!(await takeOne(folder.at(name), drafts, force))) return false;
+            taken.push({ service, name });
+          }
+          return true;
+        });
+        if (!free) return { taken: false, by: service };
       }
       complete = true;
     } finally {
-      if (!complete) await Promise.all(taken.map(remove));
+      if (!complete)
+        for (const { service, name } of taken) await this.#ifThere(appId, service, (folder) => remove(folder.at(name)));
     }
     this.#held.set(appId, [...new Set([...held, ...services])]);
     return { taken: true };
   }
 
-  async #takeOne(path: string, force: boolean): Promise<boolean> {
-    if ((await this.#create(path)) || (await isOurs(path))) return true;
-    if (!force) return false;
-    // A folder with something in it is nobody's lock, and not ours to remove.
-    await remove(path).catch(unless("ENOTEMPTY"));
-    return this.#create(path);
-  }
-
-  /**
-   * Linking a finished file into place is atomic, and the lock is ours from its first instant: were we to end between
-   * making and giving it away, it would look like a user's for ever.
-   */
-  async #create(path: string): Promise<boolean> {
-    const draft = join(this.#path, draftPrefix + randomUUID());
-    const file = await open(draft, "wx", 0o444);
-    try {
-      await file.write(lockText);
-      await file.chown(lockUid, lockUid).catch(unless("EPERM"));
-    } finally {
-      await file.close();
-    }
-    try {
-      await link(draft, path);
-      return true;
-    } catch (error) {
-      if (codeOf(error) === "EEXIST") return false;
-      throw error;
-    } finally {
-      await unlink(draft);
-    }
-  }
-
   async release(appId: number): Promise<void> {
     const held = this.#held.get(appId) ?? [];
     this.#held.delete(appId);
-    for (const path of held.flatMap((service) => this.#locksOf(appId, service)))
-      if (await isOurs(path)) await remove(path);
+    for (const service of held) await this.#ifThere(appId, service, removeOurLocks);
   }
 
   held(): ReadonlyMap<number, readonly string[]> {
@@ -103,29 +78,59 @@ export class FileFolders implements Folders {
   }
 
   async clearLeftovers(): Promise<void> {
-    const found = await entries(this.#path);
-    for (const { name } of found) if (name.startsWith(draftPrefix)) await remove(join(this.#path, name));
-    for (const appId of folders(found))
-      for (const service of folders(await entries(join(this.#path, appId))))
-        for (const path of this.#locksOf(appId, service)) if (await isOurs(path)) await remove(path);
+    await unlessUntrusted(
+      inHostTmp(this.#hostRoot, names, { make: false }, async (services) => {
+        const found = await services.entries();
+        for (const { name } of found) if (name.startsWith(draftPrefix)) await remove(services.at(name));
+        for (const appId of folders(found))
+          await unlessUntrusted(
+            services.within(appId, { make: false }, async (app) => {
+              for (const service of folders(await app.entries()))
+                await unlessUntrusted(app.within(service, { make: false, writers: "service" }, removeOurLocks));
+            }),
+          );
+      }),
+    );
   }
 
   async hasTakenOver(appId: number, service: string): Promise<boolean> {
-    const paths = takeOverNames.map((name) => join(this.#folderOf(appId, service), name));
-    return (await Promise.all(paths.map(exists))).includes(true);
+    const found = await this.#ifThere(appId, service, (folder) =>
+      Promise.all(takeOverNames.map((name) => exists(folder.at(name)))),
+    );
+    return found?.includes(true) ?? false;
   }
 
   async clearTakeOver(appId: number, service: string): Promise<void> {
-    for (const name of takeOverNames)
-      await rm(join(this.#folderOf(appId, service), name), { recursive: true, force: true });
+    await this.#ifThere(appId, service, async (folder) => {
+      // What a service has put into a folder of that name stays, and so does the sign: it asked for that itself.
+      for (const name of takeOverNames) await remove(folder.at(name)).catch(unless("ENOTEMPTY"));
+    });
   }
 
-  #folderOf(appId: number | string, service: string): string {
-    return join(this.#path, String(appId), service);
+  /** Makes a service's folder what it is to be, and acts in it; drafts of locks go into the one of all applications. */
+  async #prepare<T>(
+    appId: number,
+    service: string,
+    act: (folder: OpenFolder, drafts: OpenFolder) => Promise<T>,
+  ): Promise<T | undefined> {
+    return inHostTmp(this.#hostRoot, names, { make: true }, (services) =>
+      services.within(String(appId), { make: true }, (app) =>
+        app.within(service, { make: true, writers: "service" }, async (folder) => {
+          // Services run as any user, and must all be able to lock, but not to remove each other's files.
+          await folder.chmod(0o1777);
+          return act(folder, services);
+        }),
+      ),
+    );
   }
 
-  #locksOf(appId: number | string, service: string): string[] {
-    return lockNames.map((name) => join(this.#folderOf(appId, service), name));
+  /** Acts in a service's folder; in one that is not there, or in whose place is something else, nothing is of ours. */
+  async #ifThere<T>(appId: number, service: string, act: (folder: OpenFolder) => Promise<T>): Promise<T | undefined> {
+    return unlessUntrusted(
+      inHostTmp(this.#hostRoot, [...names, String(appId)], { make: false }, (app) =>
+        app.within(service, { make: false, writers: "service" }, act),
+      ),
+    );
   }
 }
 
@@ -138,13 +143,69 @@ export async function seenByEngine(hostRoot: string): Promise<string> {
   return root.dev === parent.dev ? hostRoot : "/";
 }
 
+async function takeOne(path: string, drafts: OpenFolder, force: boolean): Promise<boolean> {
+  if ((await create(path, drafts)) || (await isOurs(path))) return true;
+  if (!force) return false;
+  // A folder with something in it is nobody's lock, and not ours to remove.
+  await remove(path).catch(unless("ENOTEMPTY"));
+  return create(path, drafts);
+}
+
+/**
+ * Linking a finished file into place is atomic, and the lock is ours from its first instant: were we to end between
+ * making and giving it away, it would look like a user's for ever.
+ */
+async function create(path: string, drafts: OpenFolder): Promise<boolean> {
+  const draft = drafts.at(draftPrefix + randomUUID());
+  const file = await open(draft, "wx", 0o444);
+  try {
+    await file.write(lockText);
+    await file.chown(lockUid, lockUid).catch(unless("EPERM"));
+  } finally {
+    await file.close();
+  }
+  try {
+    await link(draft, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
+  } finally {
+    await unlink(draft);
+  }
+}
+
 /** Whatever is there counts as a lock: a file, a folder, a link that leads nowhere. */
 const exists = (path: string): Promise<boolean> => lstat(path).then(() => true, unlessGone(false));
 
+async function removeOurLocks(folder: OpenFolder): Promise<void> {
+  for (const name of lockNames) if (await isOurs(folder.at(name))) await remove(folder.at(name));
+}
+
+/** O_PATH of open(2), for which Node has no name: it opens whatever it is without doing anything to it. */
+const pathOnly = 0x200000;
+
 async function isOurs(path: string): Promise<boolean> {
-  const stats = await lstat(path).catch(unlessGone(undefined));
-  if (!stats?.isFile()) return false;
-  return stats.uid === lockUid || (stats.size === lockText.length && (await readFile(path, "utf8")) === lockText);
+  const found = await open(path, pathOnly | constants.O_NOFOLLOW).catch(unlessGone(undefined));
+  if (!found) return false;
+  try {
+    const stats = await found.stat();
+    if (!stats.isFile()) return false;
+    return stats.uid === lockUid || (stats.size === lockText.length && (await beginningOf(found)) === lockText);
+  } finally {
+    await found.close();
+  }
+}
+
+/** As much of a file as a lock of ours has, however much it has meanwhile. */
+async function beginningOf({ fd }: FileHandle): Promise<string> {
+  const file = await open(`/proc/self/fd/${fd}`);
+  try {
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(lockText.length) });
+    return buffer.toString("utf8", 0, bytesRead);
+  } finally {
+    await file.close();
+  }
 }
 
 /** A lock of proper-lockfile is an empty folder; nothing else that is a folder is removed. */
@@ -153,19 +214,14 @@ const remove = (path: string): Promise<void> =>
     codeOf(error) === "EISDIR" || codeOf(error) === "EPERM" ? rmdir(path) : unlessGone(undefined)(error),
   );
 
-const entries = (path: string): Promise<Dirent[]> =>
-  readdir(path, { withFileTypes: true }).catch(unlessGone<Dirent[]>([]));
-
 const folders = (found: readonly Dirent[]): string[] =>
   found.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 
-const codeOf = (error: unknown): unknown => (error instanceof Error && "code" in error ? error.code : undefined);
-
-const unless =
-  (...codes: readonly string[]) =>
-  (error: unknown): void => {
-    if (!codes.includes(String(codeOf(error)))) throw error;
-  };
+const unlessUntrusted = <T>(attempt: Promise<T>): Promise<T | undefined> =>
+  attempt.catch((error: unknown) => {
+    if (!(error instanceof UntrustedFolderError)) throw error;
+    return undefined;
+  });
 
 const unlessGone =
   <T>(otherwise: T) =>

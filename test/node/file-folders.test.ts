@@ -1,6 +1,20 @@
-import { chmod, chown, lstat, mkdir, open, readFile, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  open,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { FileFolders, seenByEngine } from "../../runtimes/node/file-folders.ts";
 import { isRoot, temporaryFolder } from "./temporary-folder.ts";
 
@@ -123,6 +137,7 @@ const inTheWay: readonly (readonly [string, (path: string) => Promise<unknown>])
   ["an empty folder", (path) => mkdir(path)],
   ["a link that leads nowhere", (path) => symlink("/nowhere", path)],
   ["a link to a file", (path) => symlink("/etc/hostname", path)],
+  ["a pipe", async (path) => void execFileSync("mkfifo", [path])],
 ];
 
 describe.each(both)("a user's %s", (name) => {
@@ -298,6 +313,194 @@ describe("a hand-over", () => {
     expect(await folders.hasTakenOver(1, "one")).toBe(false);
     expect(await filesOf(1, "one")).toEqual(["updates.lock"]);
     await expect(folders.clearTakeOver(1, "two")).resolves.toBeUndefined();
+  });
+});
+
+/** `/tmp` is everybody's: what any user of the host may have made in it before the agent. */
+describe("with the place of a folder taken by another user", () => {
+  /** From the host's `/tmp` to the folder of service "one". */
+  const places = ["", "balena-supervisor", "balena-supervisor/services", "balena-supervisor/services/1"];
+
+  async function plantedWorld(place: string, plant: (path: string, victim: string) => Promise<unknown>) {
+    const { root, folders } = await world();
+    const path = join(root, "tmp", place);
+    const victim = join(root, "victim");
+    await mkdir(join(victim, "one"), { recursive: true });
+    await chmod(join(victim, "one"), 0o700);
+    await writeFile(join(victim, "one", "handover-complete"), "");
+    await mkdir(join(path, ".."), { recursive: true });
+    if (place !== "") await chmod(join(root, "tmp"), 0o1777);
+    await plant(path, victim);
+    const untouched = async () => {
+      expect((await stat(join(victim, "one"))).mode & 0o7777).toBe(0o700);
+      expect([await readdir(victim), await readdir(join(victim, "one"))]).toEqual([["one"], ["handover-complete"]]);
+    };
+    return { folders, path, untouched };
+  }
+
+  async function expectRefusal(place: string, plant: Parameters<typeof plantedWorld>[1], what: string) {
+    const { folders, path, untouched } = await plantedWorld(place, plant);
+    const advice = `the agent expected a folder of ${isRoot ? "root" : `root or user ${process.getuid?.()}`} to which no other user can write. Find out who made it (ls -ld ${path}), and remove it: the agent makes it again`;
+    const refusal = `${path} ${what}, but ${advice}`;
+    await expect(folders.prepare(1, "one")).rejects.toThrow(refusal);
+    await expect(folders.take(1, ["one"], { force: true })).rejects.toThrow(refusal);
+    expect(heldBy(folders)).toEqual([]);
+    expect(await folders.hasTakenOver(1, "one")).toBe(false);
+    await folders.clearTakeOver(1, "one");
+    await folders.clearLeftovers();
+    await untouched();
+  }
+
+  test.each([...places, "balena-supervisor/services/1/one"])("by a link, at tmp/%s, nothing is done", (place) =>
+    expectRefusal(place, (path, victim) => symlink(victim, path), "is a symbolic link"),
+  );
+
+  test.each(places)("by a file, at tmp/%s, nothing is done", (place) =>
+    expectRefusal(place, (path) => writeFile(path, ""), "is no folder"),
+  );
+
+  test.each(places)("by a pipe, at tmp/%s, nothing is done, and nobody waits", (place) =>
+    expectRefusal(place, async (path) => void execFileSync("mkfifo", [path]), "is no folder"),
+  );
+
+  test.runIf(isRoot).each(places)("by a folder of theirs, at tmp/%s, nothing is done", (place) =>
+    expectRefusal(
+      place,
+      async (path) => {
+        await mkdir(path);
+        await chown(path, 1234, 1234);
+      },
+      "belongs to user 1234",
+    ),
+  );
+
+  test.each(places.flatMap((place) => [777, 775].map((mode) => [place, mode] as const)))(
+    "or open to them, at tmp/%s with mode %i, nothing is done",
+    (place, mode) =>
+      expectRefusal(
+        place,
+        async (path) => {
+          await mkdir(path);
+          await chmod(path, `0${mode}`);
+        },
+        `can be written to by other users (its mode is ${mode})`,
+      ),
+  );
+
+  test("or with a sticky folder elsewhere than at tmp, nothing is done", () =>
+    expectRefusal(
+      "balena-supervisor",
+      async (path) => {
+        await mkdir(path);
+        await chmod(path, 0o1777);
+      },
+      "can be written to by other users (its mode is 1777)",
+    ));
+
+  test("nothing is done, not even if they change it all the time", async () => {
+    const { root, folders } = await world();
+    await folders.prepare(1, "one");
+    const victim = join(root, "victim");
+    await mkdir(join(victim, "services/1/one"), { recursive: true });
+    await chmod(join(victim, "services/1/one"), 0o700);
+    const place = join(root, "tmp/balena-supervisor");
+    const swap = async () => {
+      await rename(place, `${place}.real`);
+      await symlink(victim, place);
+      await rm(place);
+      await rename(`${place}.real`, place);
+    };
+    const outcomes = { done: 0, refused: 0 };
+    for (let round = 0; round < 200; round++) {
+      const prepared = folders.prepare(1, "one").then(
+        () => outcomes.done++,
+        () => outcomes.refused++,
+      );
+      await Promise.all([prepared, swap()]);
+      await rm(join(root, "tmp/balena-supervisor.real"), { recursive: true, force: true });
+    }
+    expect(outcomes.done + outcomes.refused).toBe(200);
+    expect((await stat(join(victim, "services/1/one"))).mode & 0o7777).toBe(0o700);
+  });
+});
+
+describe("a user of the host", () => {
+  const touch = (path: string) => spawnSync("touch", [path], { uid: 1234, gid: 1234, encoding: "utf8" });
+
+  test.runIf(isRoot)("cannot reach into a service's folder, and so holds no lock", async () => {
+    const { root, folders, pathOf } = await world();
+    await mkdir(join(root, "tmp"));
+    await chmod(join(root, "tmp"), 0o1777);
+    await chmod(root, 0o755);
+    await folders.prepare(1, "one");
+    expect(touch(join(root, "tmp/anything")).status).toBe(0);
+    expect(touch(pathOf(1, "one", "updates.lock")).stderr).toContain("Permission denied");
+    expect(await folders.take(1, ["one"], { force: false })).toEqual({ taken: true });
+  });
+
+  test("finds the folders that others have made as they were", async () => {
+    const { root, folders } = await world();
+    await mkdir(join(root, services), { recursive: true, mode: 0o755 });
+    await folders.prepare(1, "one");
+    const modeOf = async (path: string) => (await stat(join(root, path))).mode & 0o7777;
+    expect(await Promise.all(["tmp/balena-supervisor", services, `${services}/1`].map(modeOf))).toEqual([
+      0o755, 0o755, 0o700,
+    ]);
+  });
+});
+
+/** A service may be root in its container. */
+describe("a service that puts something else into its folder", () => {
+  test("has its own folders left alone, with what is in them", async () => {
+    const { folders, pathOf } = await world();
+    await folders.prepare(1, "one");
+    await mkdir(pathOf(1, "one", "handover-complete"));
+    await writeFile(join(pathOf(1, "one", "handover-complete"), "kept"), "");
+    await folders.clearTakeOver(1, "one");
+    expect(await readdir(pathOf(1, "one", "handover-complete"))).toEqual(["kept"]);
+    expect(await folders.hasTakenOver(1, "one")).toBe(true);
+  });
+
+  test("gets nothing removed elsewhere, by links under the names of the hand-over", async () => {
+    const { root, folders, pathOf } = await world();
+    await folders.prepare(1, "one");
+    await mkdir(join(root, "victim"));
+    await writeFile(join(root, "victim/precious"), "");
+    await symlink(join(root, "victim"), pathOf(1, "one", "handover-complete"));
+    await symlink(join(root, "victim/precious"), pathOf(1, "one", "resin-kill-me"));
+    expect(await folders.hasTakenOver(1, "one")).toBe(true);
+    await folders.clearTakeOver(1, "one");
+    expect(await folders.hasTakenOver(1, "one")).toBe(false);
+    expect(await readdir(join(root, "victim"))).toEqual(["precious"]);
+  });
+
+  test("may give it away, and has it opened again for the others", async () => {
+    const { folders, pathOf } = await world();
+    await folders.prepare(1, "one");
+    const folder = join(pathOf(1, "one", "x"), "..");
+    if (isRoot) await chown(folder, 1234, 1234);
+    await chmod(folder, 0o700);
+    await folders.prepare(1, "one");
+    expect((await stat(folder)).mode & 0o7777).toBe(0o1777);
+  });
+
+  /** Swaps what is at a path as fast as a shell can, until the test ends. */
+  const keepSwapping = (folder: string, script: string) => {
+    const child = spawn("sh", ["-c", `cd "$0"; while :; do ${script}; done`, folder], { stdio: "ignore" });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    return new Promise<void>((resolve) => child.once("spawn", resolve));
+  };
+
+  test("makes nobody wait by a pipe in the place of a file, at whatever moment", async () => {
+    const { root, folders, pathOf } = await world();
+    await folders.prepare(1, "one");
+    const folder = join(pathOf(1, "one", "x"), "..");
+    await writeFile(join(folder, "file"), "not ours\n");
+    execFileSync("mkfifo", [join(folder, "pipe")]);
+    await keepSwapping(folder, "ln -f file updates.lock; ln -f pipe updates.lock");
+    for (let round = 0; round < 100; round++) await folders.clearLeftovers();
+    expect(await readdir(join(root, services, "1"))).toEqual(["one"]);
+    expect(await readFile(join(folder, "file"), "utf8")).toBe("not ours\n");
   });
 });
 
