@@ -1,8 +1,10 @@
-import { access, mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { constants } from "node:fs";
+import { access, open, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Clock } from "../core/ports/clock.ts";
 import type { Power } from "../core/ports/host.ts";
 import type { Bus } from "./bus.ts";
+import { inHostTmp } from "./host-tmp.ts";
 
 const manager = {
   service: "org.freedesktop.login1",
@@ -22,8 +24,12 @@ const graceMs = 1000;
  */
 const breadcrumbs = ["rollback-health-breadcrumb", "rollback-altboot-breadcrumb"];
 
-/** Where the original keeps this note, too; `/tmp` need not be empty after a boot. */
-const rebootNote = "tmp/balena-supervisor/reboot-after-apply";
+/**
+ * Below `/tmp`, where the reference implementation keeps this note too. It holds the id of the boot in which it was
+ * written: `/tmp` need not be empty after a boot.
+ */
+const noteFolder = ["balena-supervisor"];
+const rebootNote = "reboot-after-apply";
 
 const bootIdFile = "proc/sys/kernel/random/boot_id";
 
@@ -36,7 +42,6 @@ export async function canReboot(bus: Bus): Promise<string> {
 
 /** Reboot and shutdown by systemd-logind. */
 export function logind(bus: Bus, hostRoot: string, clock: Clock): Power {
-  const note = join(hostRoot, rebootNote);
   return {
     async updateInProgress() {
       const found = breadcrumbs.map((name) => exists(join(hostRoot, "mnt/state", name)));
@@ -50,12 +55,20 @@ export function logind(bus: Bus, hostRoot: string, clock: Clock): Power {
     },
 
     async rebootRequired() {
-      const noted = await read(note);
+      // In a folder to which other users can write there is no note: else each of them could reboot the machine.
+      const noted = await inHostTmp(hostRoot, noteFolder, { make: false }, (folder) =>
+        readNote(folder.at(rebootNote)),
+      ).catch(() => undefined);
       return noted !== undefined && noted === (await bootId());
     },
     async requireReboot() {
-      await mkdir(dirname(note), { recursive: true });
-      await writeFile(note, await bootId());
+      const id = await bootId();
+      await inHostTmp(hostRoot, noteFolder, { make: true }, async (folder) => {
+        const note = folder.at(rebootNote);
+        // Whatever is there is replaced, and never written to.
+        await rm(note, { force: true });
+        await writeFile(note, id, { flag: "wx", mode: 0o600 });
+      });
     },
   };
 
@@ -73,3 +86,9 @@ const exists = (file: string): Promise<boolean> =>
   );
 
 const read = (file: string): Promise<string | undefined> => readFile(file, "utf8").catch(() => undefined);
+
+/** A link or a pipe is no note. */
+async function readNote(path: string): Promise<string> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  return file.readFile("utf8").finally(() => file.close());
+}
