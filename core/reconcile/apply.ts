@@ -177,6 +177,8 @@ export class Applier {
     const container = current.containers.find((one) => one.id === id);
     await this.#during("Starting", id, current, async (label) => {
       this.#logs.system(`Starting service '${label}'`);
+      // Where `/tmp` is empty after a boot, the engine would make the folder itself, and only for root.
+      if (container) await this.#ports.folders.prepare(container.appId, container.service);
       await withoutValues(container?.spec, () => this.#ports.engine.startContainer(id));
       this.#memory.seen.add(id);
       this.#logs.system(`Started service '${label}'`);

@@ -1,10 +1,11 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { environmentOf, service, settled, target } from "./on-the-device.ts";
 import { startAgent } from "./program.ts";
 import { get, rawClient } from "./raw-client.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
+import { wait } from "../support/wait.ts";
 
 /** The real program: how it starts, how it ends, how it blinks. */
 
@@ -44,6 +45,36 @@ describe("a start", () => {
     expect((await stat(join(folder, "state", "embedded.sqlite"))).isFile()).toBe(true);
     const shared = join(folder, "tmp/balena-supervisor/services/1/one");
     expect((await stat(shared)).mode & 0o7777).toBe(0o1777);
+  });
+
+  test("starts a service with its folder, also where that has gone with the rest of /tmp", async () => {
+    const folder = await temporaryFolder();
+    const agent = await startAgent(folder);
+    await agent.post("/v2/local/target-state", target([service("one", 1)]));
+    await settled(agent);
+    await agent.post("/v2/applications/1/stop-service", { serviceName: "one" });
+    await rm(join(folder, "tmp"), { recursive: true });
+    expect((await agent.post("/v2/applications/1/start-service", { serviceName: "one" })).status).toBe(200);
+    expect((await stat(join(folder, "tmp/balena-supervisor/services/1/one"))).mode & 0o7777).toBe(0o1777);
+  });
+
+  test("starts no service whose folder another user may have made, says why, and starts it once that is gone", async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, "tmp"));
+    await chmod(join(folder, "tmp"), 0o1777);
+    const planted = join(folder, "tmp/balena-supervisor");
+    await symlink("/nonexistent", planted);
+    const agent = await startAgent(folder);
+    await agent.post("/v2/local/target-state", target([service("one", 1)]));
+    await wait("the reason", async () =>
+      agent
+        .stderr()
+        .includes(`Failed to install and start one: ${planted} is a symbolic link, but the agent expected a folder of`),
+    );
+    expect(await (await agent.get("/v2/state/status")).json()).toMatchObject({ containers: [] });
+    await rm(planted);
+    await agent.post("/v1/update", { force: true });
+    expect(await settled(agent)).toEqual(["one Running"]);
   });
 
   test("with port 0 tells the services the port that the system gave", async () => {

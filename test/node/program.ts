@@ -13,6 +13,7 @@ export interface Ended {
 
 export interface Program {
   readonly stdout: () => string;
+  readonly stderr: () => string;
   readonly kill: (signal: NodeJS.Signals) => void;
   readonly ended: Promise<Ended>;
 }
@@ -44,7 +45,7 @@ export function startProgram(
     child.kill("SIGKILL");
     await ended;
   });
-  return { stdout: () => stdout, kill: (signal) => void child.kill(signal), ended };
+  return { stdout: () => stdout, stderr: () => stderr, kill: (signal) => void child.kill(signal), ended };
 }
 
 export interface RunningAgent extends Program {
