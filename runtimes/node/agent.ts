@@ -29,6 +29,7 @@ import { FileFolders, seenByEngine } from "./file-folders.ts";
 import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
 import { consoleLog } from "./log.ts";
 import { SettingsError, readSettings, type Settings } from "./settings.ts";
+import { claimStateFolder } from "./state-folder.ts";
 import { SqliteLogRing } from "./sqlite-log-ring.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import { startTunnel, type RunningTunnel } from "./tunnel.ts";
@@ -70,8 +71,26 @@ export async function embedAgent(settings: Partial<Settings> = {}, log: Log = co
   return agent;
 }
 
-/** The one list of which adapter serves which port on this machine. */
+/** Assembles an agent once the folder of its state is its own; that comes first, since all of the rest lies in there. */
 async function assemble(settings: Settings, log: Log, toListener: typeof toNodeListener, addresses: readonly string[]) {
+  const { stateDir } = settings;
+  const claim = await needed(`use ${stateDir} for the state`, () => claimStateFolder(stateDir));
+  try {
+    const { stop, ...agent } = await assembleIn(settings, log, toListener, addresses);
+    return { ...agent, stop: () => stop().finally(claim.release) };
+  } catch (error) {
+    claim.release();
+    throw error;
+  }
+}
+
+/** The one list of which adapter serves which port on this machine. */
+async function assembleIn(
+  settings: Settings,
+  log: Log,
+  toListener: typeof toNodeListener,
+  addresses: readonly string[],
+) {
   const clock = systemClock;
   const { hostRoot, stateDir } = settings;
   const engine = await chooseEngine(settings);
