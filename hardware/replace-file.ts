@@ -22,6 +22,8 @@ export async function replaceFile(file: string, text: string, newMode?: number):
 async function writeThrough(file: string, text: string, mode: number): Promise<void> {
   const handle = await open(file, "w", mode);
   try {
+    // Whatever the umask takes away.
+    await handle.chmod(mode);
     await handle.writeFile(text);
     await handle.sync();
   } finally {

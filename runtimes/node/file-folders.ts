@@ -157,8 +157,9 @@ async function takeOne(path: string, drafts: OpenFolder, force: boolean): Promis
  */
 async function create(path: string, drafts: OpenFolder): Promise<boolean> {
   const draft = drafts.at(draftPrefix + randomUUID());
-  const file = await open(draft, "wx", 0o444);
+  const file = await open(draft, "wx");
   try {
+    await file.chmod(0o444);
     await file.write(lockText);
     await file.chown(lockUid, lockUid).catch(unless("EPERM"));
   } finally {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
@@ -126,6 +126,17 @@ describe("the board", () => {
       expect(await readFile(join(root, place), "utf8")).toBe(raspberryPiOs);
     },
   );
+
+  test("keeps the file's mode, under any umask", async () => {
+    const before = process.umask(0o077);
+    onTestFinished(() => void process.umask(before));
+    const root = await host({ ...pi, "boot/config.txt": raspberryPiOs });
+    await chmod(join(root, "boot/config.txt"), 0o644);
+    const found = findBootConfig(root, undefined);
+    if (isMissing(found)) throw new Error(found.missing);
+    await found.write({ gpu_mem: ["16"] });
+    expect((await stat(join(root, "boot/config.txt"))).mode & 0o777).toBe(0o644);
+  });
 
   test("that is none is left alone, unless somebody says where it is", async () => {
     const root = await host({ "boot/config.txt": "x=1\n", "proc/device-tree/model": "NVIDIA Jetson\0" });

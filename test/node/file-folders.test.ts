@@ -129,6 +129,16 @@ describe("taking the locks", () => {
   });
 });
 
+/** The unit sets one that keeps files to their owner. */
+test("under any umask, folders and locks are for everybody in the container", async () => {
+  const before = process.umask(0o077);
+  onTestFinished(() => void process.umask(before));
+  const { root, folders, pathOf } = await world();
+  await folders.take(1, ["one"], { force: false });
+  expect((await stat(join(root, services, "1", "one"))).mode & 0o7777).toBe(0o1777);
+  for (const name of both) expect((await stat(pathOf(1, "one", name))).mode & 0o777).toBe(0o444);
+});
+
 /** Whatever is in the way is a lock. */
 const inTheWay: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
   ["a file", (path) => writeFile(path, "")],
