@@ -20,7 +20,10 @@ export interface Folders {
   release(appId: number): Promise<void>;
   /** The services whose locks we hold, by application. */
   held(): ReadonlyMap<number, readonly string[]>;
-  /** Removes what an earlier run of the agent left behind; the users' locks stay. */
+  /**
+   * Removes what an earlier run of the agent left behind, and opens the folders that the engine has made for services
+   * which it has started by itself; the users' locks stay.
+   */
   clearLeftovers(): Promise<void>;
   /** Whether the service has said that it has taken over. */
   hasTakenOver(appId: number, service: string): Promise<boolean>;

@@ -86,7 +86,13 @@ export class FileFolders implements Folders {
           await unlessUntrusted(
             services.within(appId, { make: false }, async (app) => {
               for (const service of folders(await app.entries()))
-                await unlessUntrusted(app.within(service, { make: false, writers: "service" }, removeOurLocks));
+                await unlessUntrusted(
+                  app.within(service, { make: false, writers: "service" }, async (folder) => {
+                    // At the start of the machine, the engine starts containers by itself, and makes their folders for root.
+                    await openToEverybody(folder).catch(unless("EPERM"));
+                    await removeOurLocks(folder);
+                  }),
+                );
             }),
           );
       }),
@@ -116,8 +122,7 @@ export class FileFolders implements Folders {
     return inHostTmp(this.#hostRoot, names, { make: true }, (services) =>
       services.within(String(appId), { make: true }, (app) =>
         app.within(service, { make: true, writers: "service" }, async (folder) => {
-          // Services run as any user, and must all be able to lock, but not to remove each other's files.
-          await folder.chmod(0o1777);
+          await openToEverybody(folder);
           return act(folder, services);
         }),
       ),
@@ -142,6 +147,9 @@ export async function seenByEngine(hostRoot: string): Promise<string> {
   const [root, parent] = await Promise.all([stat(hostRoot), stat(dirname(hostRoot))]);
   return root.dev === parent.dev ? hostRoot : "/";
 }
+
+/** Services run as any user, and must all be able to lock, but not to remove each other's files. */
+const openToEverybody = (folder: OpenFolder): Promise<void> => folder.chmod(0o1777);
 
 async function takeOne(path: string, drafts: OpenFolder, force: boolean): Promise<boolean> {
   if ((await create(path, drafts)) || (await isOurs(path))) return true;

@@ -257,6 +257,16 @@ describe("after the agent has ended without giving back", () => {
     expect(await filesOf(1, "one")).toEqual([]);
   });
 
+  test("the folders that the engine has made since are opened for everybody", async () => {
+    const { root, folders } = await world();
+    const folder = join(root, services, "1", "one");
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o755);
+    await folders.clearLeftovers();
+    expect((await stat(folder)).mode & 0o7777).toBe(0o1777);
+    expect((await stat(join(folder, ".."))).mode & 0o7777).toBe(0o755);
+  });
+
   test("what it was just about to put in place is cleared too", async () => {
     const { root, folders, restarted } = await world();
     await folders.take(1, ["one"], { force: false });
