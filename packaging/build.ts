@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build, type Metafile, type Plugin } from "esbuild";
 import * as z from "zod";
@@ -145,3 +145,6 @@ writeFileSync(join(dist, "THIRD-PARTY-LICENSES.txt"), licences([ofCloud, metafil
 const deployment = readFileSync(join(root, "wrangler.toml"), "utf8");
 writeFileSync(join(dist, "wrangler.toml"), deployment.replace(/^main = .*/m, 'main = "worker.js"'));
 for (const file of ["README.md", "LICENSE"]) copyFileSync(join(root, file), join(dist, file));
+mkdirSync(join(dist, "systemd"));
+for (const file of ["fairlead.service", "fairlead.conf"])
+  copyFileSync(join(root, "packaging", file), join(dist, "systemd", file));
