@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { CloudSettings } from "../../core/cloud/conversation.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
+import { MemoryFolders } from "../../core/embedded/ports.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 import { isOn } from "../../core/model/config.ts";
 import { systemClock } from "../../core/ports/clock.ts";
@@ -101,7 +102,8 @@ async function assembleIn(
   const logsFile = file.replace(/\.sqlite$/, "-logs.sqlite");
   const ring = apiEndpoint ? await needed(`keep logs in ${logsFile}`, () => new SqliteLogRing(logsFile)) : undefined;
   const engineRoot = await needed(`use ${hostRoot} as the host's root`, () => seenByEngine(hostRoot));
-  const folders = new FileFolders(hostRoot, engineRoot);
+  // FileFolders needs the /proc of Linux; elsewhere one can try out the engine in memory.
+  const folders = process.platform === "linux" ? new FileFolders(hostRoot, engineRoot) : new MemoryFolders();
   const facts = machineFacts(hostRoot);
 
   // Who tries things out on an engine in memory does not want the machine to reboot for that.
