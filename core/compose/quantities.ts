@@ -6,7 +6,7 @@ const byteUnits: Readonly<Record<string, number>> = { "": 1, b: 1, k: 2 ** 10, m
 
 /** "64m", "1.5gb", "1024" → bytes; undefined when it is no amount. */
 export function parseBytes(text: string): number | undefined {
-  const [, amount = "", unit = ""] = /^\s*(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?\s*$/i.exec(text) ?? [];
+  const [, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?$/i.exec(text.trim()) ?? [];
   const factor = byteUnits[unit.toLowerCase()];
   return amount && factor ? Math.floor(Number(amount) * factor) : undefined;
 }
@@ -17,7 +17,7 @@ const nanoseconds: Readonly<Record<string, number>> = { ns: 1, us: 1e3, µs: 1e3
 export function parseDuration(text: string): number | undefined {
   if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1e9);
   if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
-  return [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)].reduce(
+  return [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/gy)].reduce(
     (sum, [, amount, unit]) => sum + Math.round(Number(amount) * (nanoseconds[unit ?? ""] ?? 0)),
     0,
   );
@@ -93,11 +93,10 @@ export function splitVariable(text: string): [name: string, value: string] {
 }
 
 /** A path as the engine writes it: from the root, without "." and "..", nor slashes that say nothing. */
-export const cleanPath = (path: string): string =>
-  `/${path
-    .split("/")
-    .reduce<readonly string[]>(
-      (parts, part) => (part === ".." ? parts.slice(0, -1) : part === "" || part === "." ? parts : [...parts, part]),
-      [],
-    )
-    .join("/")}`;
+export function cleanPath(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/"))
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  return `/${parts.join("/")}`;
+}

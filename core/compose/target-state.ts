@@ -526,7 +526,7 @@ function describeIssue(issue: z.core.$ZodIssue): string {
   const { path } = issue;
   const where = path.length > 0 ? `${showPath(path)}: ` : "";
   const inner = issue.code === "invalid_key" ? issue.issues[0]?.message : undefined;
-  const message = (inner ?? issue.message).replace(/^Invalid input: /, "").replace(/, received .*$/, "");
+  const message = (inner ?? issue.message).replace(/^Invalid input: /, "").split(", received ", 1)[0];
   if (inner !== undefined) return `${where}${message}, but got ${shorten(show(bareName(String(path.at(-1)))))}`;
   if (path.includes("environment")) return where + message;
   const got = isSecret(path) ? withoutTexts(issue.input) : issue.input;

@@ -161,4 +161,4 @@ function findImage({ images }: KnownRelease, service: string, image: string): nu
 }
 
 const inOneSpelling = (image: string): string => parseImage(image)?.name ?? image;
-const withoutDigest = (image: string): string => image.replace(/@.*$/, "");
+const withoutDigest = (image: string): string => image.split("@", 1)[0] ?? image;

@@ -43,7 +43,7 @@ const credentials = /(?:([^\s:@/]+):([^\s@/]+)@(?=[^\s@/]+\/))?/;
 const registry = /(?:[A-Za-z\d]+(?:(?:\.|-+)[A-Za-z\d]+)*(?::\d+)?\/)?/;
 const repository = /[a-z\d]+(?:(?:[./_]|__|-+)[a-z\d]+)*/;
 const version = /(?::(\w[\w.-]{0,127}))?(?:@(sha256:[\da-f]{64}))?/;
-const reference = new RegExp(`^${credentials.source}(${registry.source}${repository.source})${version.source}$`);
+export const reference = new RegExp(`^${credentials.source}(${registry.source}${repository.source})${version.source}$`);
 
 /**
  * `registry:5000/name:tag`, `name`, `name@sha256:…`, `user:password@registry/name:tag` → one spelling.

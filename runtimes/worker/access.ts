@@ -68,10 +68,21 @@ export async function holderOf(key: string, env: Env, nowMs: number): Promise<Ca
 
 /** `Authorization: Bearer`, else `?apikey=` in exactly this spelling: as the public cloud reads it. */
 export const bearerOf = (request: Request): string | undefined =>
-  keyInHeader(request) ?? (new URL(request.url).searchParams.get("apikey") || undefined);
+  keyInHeader(request) ?? wellFormed(new URL(request.url).searchParams.get("apikey") ?? "");
 
-export const keyInHeader = ({ headers }: Request): string | undefined =>
-  /^bearer +(.*\S) *$/i.exec(headers.get("authorization") ?? "")?.[1];
+const scheme = "bearer ";
+
+export function keyInHeader({ headers }: Request): string | undefined {
+  const header = headers.get("authorization") ?? "";
+  return header.slice(0, scheme.length).toLowerCase() === scheme
+    ? wellFormed(header.slice(scheme.length).trim())
+    : undefined;
+}
+
+/** The longest credential is a token, of at most 4,143 characters. */
+const longestCredential = 4500;
+const wellFormed = (key: string): string | undefined =>
+  key !== "" && key.length <= longestCredential ? key : undefined;
 
 /** Those that we make are 64 digits; one that a device brings along is of at least 32 letters and digits. */
 export const looksLikeDeviceKey = (key: string): boolean => /^\w{32,128}$/.test(key) && !key.startsWith(tokenPrefix);
