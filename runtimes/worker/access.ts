@@ -33,56 +33,68 @@ const Claims = z.object({
 });
 export type Claims = z.output<typeof Claims>;
 
-/** Shorter ones can be guessed from any token that they signed. */
-export const shortestSecret = 16;
+/** As many characters as 128 random bits have in hex; shorter ones can be guessed from any token that they signed. */
+const shortestSecret = 32;
 
 /** The sentence that says what is wrong with this deployment's secret, if something is. */
 export const secretFault = ({ ADMIN_SECRET }: Env): string | undefined =>
   // Missing altogether when it was never set, whatever the type says.
-  typeof ADMIN_SECRET === "string" && ADMIN_SECRET.length >= shortestSecret
+  typeof ADMIN_SECRET === "string" && ADMIN_SECRET.length >= shortestSecret && ADMIN_SECRET.length <= longestCredential
     ? undefined
-    : `ADMIN_SECRET is missing or shorter than ${shortestSecret} characters. Set it with: npx wrangler secret put ADMIN_SECRET`;
+    : `ADMIN_SECRET is missing, or has not ${shortestSecret} to ${longestCredential} characters. Set it with: openssl rand -hex 32 | npx wrangler secret put ADMIN_SECRET`;
+
+/** A key, token or secret as it was sent. */
+export interface Credential {
+  readonly key: string;
+  /** Addresses are written to logs and histories, headers are not. */
+  readonly from: "header" | "query";
+}
 
 /**
  * Who sends this request. A token is verified by signature and expiry alone, no Durable Object is touched (a revoked one
  * is refused where it is used). Only what looks like a device's key is looked up. Undefined: 401.
  */
 export async function callerOf(request: Request, env: Env, nowMs: number): Promise<Caller | undefined> {
-  const key = bearerOf(request);
-  if (key === undefined) return undefined;
-  const signed = await holderOf(key, env, nowMs);
+  const credential = credentialOf(request);
+  if (!credential) return undefined;
+  const signed = await holderOf(credential, env, nowMs);
   if (signed) return signed;
+  const { key } = credential;
   return looksLikeDeviceKey(key) ? directoryOf(env).callerOfDevice(await digestOf(key)) : undefined;
 }
 
 /** As `callerOf`, without the keys of devices. */
-export async function holderOf(key: string, env: Env, nowMs: number): Promise<Caller | undefined> {
+export async function holderOf({ key, from }: Credential, env: Env, nowMs: number): Promise<Caller | undefined> {
   if (secretFault(env)) return undefined;
   if (key.startsWith(tokenPrefix)) {
     const claims = await verifyToken(key, env);
     if (!claims || (claims.exp !== undefined && claims.exp * 1000 <= nowMs)) return undefined;
     return { tokenId: claims.id, fleets: claims.fleets, write: claims.write, issuedAt: claims.iat };
   }
+  if (from === "query") return undefined;
   return equalInConstantTime(await digestOf(key), await digestOf(env.ADMIN_SECRET)) ? owner : undefined;
 }
 
 /** `Authorization: Bearer`, else `?apikey=` in exactly this spelling: as the public cloud reads it. */
-export const bearerOf = (request: Request): string | undefined =>
-  keyInHeader(request) ?? wellFormed(new URL(request.url).searchParams.get("apikey") ?? "");
+export function credentialOf(request: Request): Credential | undefined {
+  const inHeader = keyInHeader(request);
+  if (inHeader !== undefined) return { key: inHeader, from: "header" };
+  const key = new URL(request.url).searchParams.get("apikey") ?? "";
+  return isWellFormed(key) ? { key, from: "query" } : undefined;
+}
 
 const scheme = "bearer ";
 
 export function keyInHeader({ headers }: Request): string | undefined {
   const header = headers.get("authorization") ?? "";
-  return header.slice(0, scheme.length).toLowerCase() === scheme
-    ? wellFormed(header.slice(scheme.length).trim())
-    : undefined;
+  if (header.slice(0, scheme.length).toLowerCase() !== scheme) return undefined;
+  const key = header.slice(scheme.length).trim();
+  return isWellFormed(key) ? key : undefined;
 }
 
 /** The longest credential is a token, of at most 4,143 characters. */
 const longestCredential = 4500;
-const wellFormed = (key: string): string | undefined =>
-  key !== "" && key.length <= longestCredential ? key : undefined;
+const isWellFormed = (key: string): boolean => key !== "" && key.length <= longestCredential;
 
 /** Those that we make are 64 digits; one that a device brings along is of at least 32 letters and digits. */
 export const looksLikeDeviceKey = (key: string): boolean => /^\w{32,128}$/.test(key) && !key.startsWith(tokenPrefix);

@@ -1,4 +1,4 @@
-import { bearerOf, digestOf, holderOf, looksLikeDeviceKey, secretFault } from "./access.ts";
+import { credentialOf, digestOf, holderOf, looksLikeDeviceKey, secretFault } from "./access.ts";
 import type { Asker } from "./desk.ts";
 import { askerHeader, directoryOf, type Env } from "./env.ts";
 import { refuse } from "./http.ts";
@@ -46,10 +46,11 @@ function withAsker(request: Request, asker: Asker): Request {
 }
 
 async function askerOf(request: Request, env: Env): Promise<Asker> {
-  const key = bearerOf(request);
-  if (key === undefined) return { is: "nobody" };
-  const caller = await holderOf(key, env, Date.now());
+  const credential = credentialOf(request);
+  if (!credential) return { is: "nobody" };
+  const caller = await holderOf(credential, env, Date.now());
   if (caller) return { is: "person", caller };
+  const { key } = credential;
   return looksLikeDeviceKey(key) ? { is: "key", digest: await digestOf(key) } : { is: "nobody" };
 }
 

@@ -209,7 +209,7 @@ export default cloud;
       compile("cloud.ts", { types: [join(root, "node_modules/@cloudflare/workers-types")] }));
 
     test("it makes a fleet, and lets a device join", async () => {
-      const secret = "the secret of the tests";
+      const secret = "the admin secret of the tests of Fairlead";
       const worker = createTestHarness({
         workers: [{ configPath: join(folder, "wrangler.toml"), secrets: { ADMIN_SECRET: secret } }],
       });

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { startCloud } from "./cloud.ts";
+import { adminSecret, startCloud } from "./cloud.ts";
 import { newDevice, newFleet, newToken, type Registered, type TestFleet } from "./people.ts";
 
 const cloud = startCloud();
@@ -30,7 +30,7 @@ beforeAll(async () => {
     "own fleet, read": (await newToken(cloud, { fleets: [ours.id] })).token,
     "own fleet, write": write,
     "all fleets, write": (await newToken(cloud, { write: true })).token,
-    "admin secret": "the secret of the tests",
+    "admin secret": adminSecret,
     "device's own key": device.api_key,
     "another device's key": stranger.api_key,
     "provisioning key": ours.key,

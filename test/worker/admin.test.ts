@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { Device, Fleet } from "../../core/api/cloud-admin.ts";
-import { startCloud } from "./cloud.ts";
+import { adminSecret, startCloud } from "./cloud.ts";
 import { newDevice, newFleet, newToken, newUuid, registration } from "./people.ts";
 
 const cloud = startCloud();
@@ -74,7 +74,7 @@ describe("registration, as the public cloud answers", () => {
     expect([inUse.status, inUse.text]).toEqual([409, unique]);
   });
 
-  test.each([null, "unknown", "the secret of the tests"])("needs a provisioning key, not %j", async (key) => {
+  test.each([null, "unknown", adminSecret])("needs a provisioning key, not %j", async (key) => {
     const { status, json } = await cloud.ask("POST", "/device/register", good(), key);
     expect([status, json]).toEqual([401, { error: "API key required" }]);
   });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll } from "vitest";
 import { createTestHarness } from "wrangler";
 import "./offline.ts";
 
-export const adminSecret = "the secret of the tests";
+export const adminSecret = "the admin secret of the tests of Fairlead";
 
 export interface Answer {
   readonly status: number;
@@ -25,9 +25,9 @@ export interface Cloud {
 }
 
 /** The Worker as it is deployed, in a real workerd that lives as long as the test file. */
-export function startCloud(): Cloud {
+export function startCloud(secret = adminSecret): Cloud {
   const worker = createTestHarness({
-    workers: [{ configPath: join(import.meta.dirname, "../../wrangler.toml"), secrets: { ADMIN_SECRET: adminSecret } }],
+    workers: [{ configPath: join(import.meta.dirname, "../../wrangler.toml"), secrets: { ADMIN_SECRET: secret } }],
   });
   let url = "";
   beforeAll(async () => {
@@ -35,7 +35,7 @@ export function startCloud(): Cloud {
   });
   afterAll(() => worker.close());
 
-  const ask: Cloud["ask"] = async (method, path, body, key = adminSecret) => {
+  const ask: Cloud["ask"] = async (method, path, body, key = secret) => {
     const response = await fetch(url + path, {
       method,
       headers: {
