@@ -52,9 +52,12 @@ const IdKey = z
   .regex(/^\d{1,15}$/, { error: "expected an id (digits) as key" })
   .regex(/^(0$|[^0])/, { error: "expected an id without zeros in front as key" });
 
-const Name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, {
-  error: "expected a name: a letter or digit, then letters, digits, _, . and -",
-});
+const Name = z
+  .string()
+  .max(255, { error: "expected a name of at most 255 characters" })
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, {
+    error: "expected a name: a letter or digit, then letters, digits, _, . and -",
+  });
 
 const ImageName = z.string().transform((text, context): ImageReference => {
   const image = parseImage(text);
@@ -264,6 +267,8 @@ function finish(
   body: unknown,
   facts: RequirementFacts,
 ): ParsedTarget {
+  const tooMany = excess(apps);
+  if (tooMany.length > 0) return { ok: false, faults: tooMany };
   const config = bareConfig(values);
   const faults: string[] = [];
   const warnings = Object.entries(configWarnings(config)).map(
@@ -272,7 +277,8 @@ function finish(
   const forbidden = forbiddenPowersOf(config);
   const finished = apps.map(({ path, services: drafts, ...rest }): App => {
     const { kept, unmet } = meetRequirements(drafts, facts, warnings);
-    const services = kept.map((draft) => toService(draft, drafts, body, warnings));
+    const names = new Set(drafts.map((draft) => draft.name));
+    const services = kept.map((draft) => toService(draft, names, body, warnings));
     const { networks, volumes } = withUndeclared(rest, services, path, warnings);
     const parts = { services, networks, volumes: withoutHostParts(volumes, services, path, warnings) };
     const rejected = unmet ?? forbiddenOf(powersIn(parts), forbidden)[0];
@@ -290,7 +296,19 @@ function finish(
   return faults.length > 0 ? { ok: false, faults } : { ok: true, target: { name, config, apps: finished }, warnings };
 }
 
-function toService(draft: DraftService, all: readonly DraftService[], body: unknown, warnings: string[]): Service {
+/** Of one device; far more than any device runs, and few enough to be planned within a second. */
+const limits = { apps: 100, services: 1000 };
+
+function excess(apps: readonly Draft[]): string[] {
+  const services = apps.reduce((sum, app) => sum + app.services.length, 0);
+  return [
+    ...(apps.length > limits.apps ? [`expected at most ${limits.apps} applications, but got ${apps.length}`] : []),
+    ...(services > limits.services ? [`expected at most ${limits.services} services, but got ${services}`] : []),
+  ];
+}
+
+/** `names`: of all services of the application. */
+function toService(draft: DraftService, names: ReadonlySet<string>, body: unknown, warnings: string[]): Service {
   const { fields, composePath, name, serviceId, imageId, image, running } = draft;
   const warn = (field: string, message: string) => warnings.push(`${showPath([...composePath, field])}: ${message}`);
 
@@ -310,7 +328,7 @@ function toService(draft: DraftService, all: readonly DraftService[], body: unkn
         condition: rule?.condition ?? "service_started",
       }));
   const dependsOn = named.filter(({ service }) => {
-    const known = all.some((other) => other.name === service);
+    const known = names.has(service);
     if (!known) warn("depends_on", `there is no service ${JSON.stringify(service)} in this application, left out`);
     return known;
   });
@@ -351,30 +369,36 @@ const admitBinds = (
   });
 
 /** Likewise for volumes: one that shows something of the host is an ordinary one unless a service that mounts it has the label. */
-const withoutHostParts = (
+function withoutHostParts(
   volumes: App["volumes"],
   services: readonly Service[],
   path: Path,
   warnings: string[],
-): App["volumes"] =>
-  Object.fromEntries(
+): App["volumes"] {
+  const owners = new Map(
+    services
+      .filter(({ config }) => hasFeature(config.labels, hostBinds))
+      .flatMap(({ name, config }) =>
+        config.mounts.flatMap(({ type, source }) => (type === "volume" ? [[source, name] as const] : [])),
+      )
+      .toReversed(),
+  );
+  return Object.fromEntries(
     Object.entries(volumes).map(([name, volume]) => {
       const part = hostPartOf(volume);
       if (part === undefined) return [name, volume];
-      const owner = services.find(
-        ({ config: { labels, mounts } }) =>
-          hasFeature(labels, hostBinds) && mounts.some(({ type, source }) => type === "volume" && source === name),
-      );
+      const owner = owners.get(name);
       warnings.push(
         `${showPath([...path, "volumes", name, "driver_opts"])}: ${
-          owner
-            ? `${part} of the host is mounted, as the label io.balena.features.${hostBinds} of ${owner.name} asks for it`
+          owner !== undefined
+            ? `${part} of the host is mounted, as the label io.balena.features.${hostBinds} of ${owner} asks for it`
             : `folders and devices of the host are not mounted (${part}), left out; a service that mounts the volume may ask for it by the label io.balena.features.${hostBinds}`
         }`,
       );
-      return [name, owner ? volume : { ...volume, driverOptions: {} }];
+      return [name, owner !== undefined ? volume : { ...volume, driverOptions: {} }];
     }),
   );
+}
 
 const strategies = ["download-then-kill", "kill-then-download", "delete-then-download", "hand-over"] as const;
 const strategyOf = (label: string | undefined): UpdateStrategy =>
@@ -424,12 +448,16 @@ function withUndeclared(
 const networkNames = (networks: object): string[] =>
   Object.keys(networks).length > 0 ? Object.keys(networks) : ["default"];
 
-const duplicates = (services: readonly DraftService[]): string[] =>
-  services
-    .filter(({ name }, n) => services.findIndex((other) => other.name === name) !== n)
-    .map(
-      ({ path, name }) => `${showPath(path)}: expected each service once, but ${JSON.stringify(name)} is there twice`,
-    );
+function duplicates(services: readonly DraftService[]): string[] {
+  const names = new Set<string>();
+  return services.flatMap(({ path, name }) => {
+    const isRepeated = names.has(name);
+    names.add(name);
+    return isRepeated
+      ? [`${showPath(path)}: expected each service once, but ${JSON.stringify(name)} is there twice`]
+      : [];
+  });
+}
 
 /** A container is named after its service and the ids of its release, not after its application. */
 function sameNames(apps: readonly App[]): string[] {
@@ -447,15 +475,17 @@ function sameNames(apps: readonly App[]): string[] {
   );
 }
 
-const unknownNamespaces = (app: App, path: Path): string[] =>
-  app.services.flatMap((service) =>
+function unknownNamespaces(app: App, path: Path): string[] {
+  const names = new Set(app.services.map(({ name }) => name));
+  return app.services.flatMap((service) =>
     homesOf(service, app)
-      .filter((name) => name === service.name || !app.services.some((other) => other.name === name))
+      .filter((name) => name === service.name || !names.has(name))
       .map(
         (name) =>
           `${showPath([...path, "services"])}: ${service.name} wants to live in service ${JSON.stringify(name)}, which is not another service of this application`,
       ),
   );
+}
 
 /** Whoever lives in another's network has no name, ports or resolver of its own: no engine makes such a container. */
 const borrowedNetworks = (app: App, path: Path): string[] =>
@@ -481,31 +511,47 @@ export const prerequisites = (service: Service, app: App): string[] => [
 
 function dependencyCycles(app: App, path: Path): string[] {
   const next = new Map(app.services.map((service) => [service.name, prerequisites(service, app)]));
-  const done = new Set<string>();
-  const search = (name: string, trail: readonly string[]): string | undefined => {
-    if (trail.includes(name)) return [...trail.slice(trail.indexOf(name)), name].join(" → ");
-    if (done.has(name)) return undefined;
-    done.add(name);
-    for (const other of next.get(name) ?? []) {
-      const found = search(other, [...trail, name]);
-      if (found) return found;
-    }
-    return undefined;
-  };
+  const seen = new Set<string>();
   return app.services.flatMap(({ name }) => {
-    const cycle = search(name, []);
+    const cycle = findCycle(name, next, seen);
     return cycle
-      ? [`${showPath([...path, "services"])}: expected an order to start in, but they wait for each other: ${cycle}`]
+      ? [
+          `${showPath([...path, "services"])}: expected an order to start in, but they wait for each other: ${cycle.join(" → ")}`,
+        ]
       : [];
   });
+}
+
+/** A cycle that begins among what `start` waits for; `seen` is left out, and grows. Without recursion: chains are long. */
+function findCycle(
+  start: string,
+  next: ReadonlyMap<string, readonly string[]>,
+  seen: Set<string>,
+): readonly string[] | undefined {
+  const trail: string[] = [];
+  const onTrail = new Set<string>();
+  const open = [[start].values()];
+  for (let last = open.at(-1); last; last = open.at(-1)) {
+    const { done, value: name } = last.next();
+    if (done) {
+      open.pop();
+      onTrail.delete(trail.pop() ?? "");
+    } else if (onTrail.has(name)) {
+      return [...trail.slice(trail.indexOf(name)), name];
+    } else if (!seen.has(name)) {
+      seen.add(name);
+      trail.push(name);
+      onTrail.add(name);
+      open.push((next.get(name) ?? []).values());
+    }
+  }
+  return undefined;
 }
 
 const valueAt = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>(
     (at, key) =>
-      typeof at === "object" && at !== null
-        ? Object.entries(at).find(([name]) => name === String(key))?.[1]
-        : undefined,
+      typeof at === "object" && at !== null ? Object.getOwnPropertyDescriptor(at, String(key))?.value : undefined,
     value,
   );
 

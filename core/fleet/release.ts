@@ -53,21 +53,28 @@ const Shape = z.looseObject(
 );
 
 const largestBytes = 512 * 1024;
+const mostServices = 100;
+
+/** As many sentences as anybody reads, and how many more there are. */
+const mostSentences = 100;
+const cutShort = (sentences: readonly string[]): readonly string[] =>
+  sentences.length <= mostSentences
+    ? sentences
+    : [...sentences.slice(0, mostSentences), `… and ${sentences.length - mostSentences} more`];
 
 /** Reads a compose file (parsed from YAML) with the very schemas of the device. Each fault begins with its path. */
 export function parseComposition(body: unknown): ParsedComposition {
   const shape = Shape.safeParse(body);
   if (!shape.success)
-    return {
-      ok: false,
-      faults: shape.error.issues.map(({ path, message }) =>
-        path.length > 0 ? `${path.join(".")}: ${message}` : message,
-      ),
-    };
+    return rejected(
+      shape.error.issues.map(({ path, message }) => (path.length > 0 ? `${path.join(".")}: ${message}` : message)),
+    );
   const masked = maskedFaults(body);
-  if (masked.length > 0) return { ok: false, faults: masked };
+  if (masked.length > 0) return rejected(masked);
   if (JSON.stringify(body).length > largestBytes)
-    return { ok: false, faults: [`expected a composition of at most ${largestBytes} bytes`] };
+    return rejected([`expected a composition of at most ${largestBytes} bytes`]);
+  const count = Object.keys(shape.data.services).length;
+  if (count > mostServices) return rejected([`services: expected at most ${mostServices} services, but got ${count}`]);
 
   const { services: given, networks, volumes, ...others } = shape.data;
   const services = Object.fromEntries(
@@ -80,20 +87,22 @@ export function parseComposition(body: unknown): ParsedComposition {
     imageFaults(entry).map((one) => `services.${name}.${one}`),
   );
   const checked = parseCloudTarget(asTarget({ services, networks, volumes }), anyDevice, stand);
-  if (!checked.ok) return { ok: false, faults: [...faults, ...checked.faults.map(inTheFile)] };
-  if (faults.length > 0) return { ok: false, faults };
+  if (!checked.ok) return rejected([...faults, ...checked.faults.map(inTheFile)]);
+  if (faults.length > 0) return rejected(faults);
   const [app] = checked.target.apps;
   return {
     ok: true,
     powers: app ? powersIn(app) : {},
     composition: { services, networks, volumes },
-    warnings: [
+    warnings: cutShort([
       ...unknownParts(others),
       ...Object.entries(services).flatMap(movingImage),
       ...checked.warnings.map(inTheFile),
-    ],
+    ]),
   };
 }
+
+const rejected = (faults: readonly string[]): ParsedComposition => ({ ok: false, faults: cutShort(faults) });
 
 function imageFaults({ build, image }: Readonly<Record<string, unknown>>): readonly string[] {
   if (build !== undefined)

@@ -355,3 +355,33 @@ test("what a service waits for: its dependencies, and the services that it lives
   expect(waits(app, "two")).toEqual([]);
   expect(waits(app, "three")).toEqual(["two"]);
 });
+
+describe("a target state of many parts", () => {
+  const chain = (count: number) =>
+    body(
+      Object.fromEntries(
+        Array.from({ length: count }, (_, n) => [
+          String(n + 1),
+          entry({ serviceName: `s${n}`, imageId: n + 1, depends_on: n + 1 < count ? [`s${n + 1}`] : [] }),
+        ]),
+      ),
+    );
+
+  test("has at most 1000 services, in whatever order they wait for each other", () => {
+    expect(read(chain(1000)).app.services.length).toBe(1000);
+    expect(faultsOf(chain(1001))).toEqual(["expected at most 1000 services, but got 1001"]);
+  });
+
+  test("has at most 100 applications", () => {
+    const app = { name: "fleet", commit: "c1", releaseId: 10, services: {} };
+    const apps = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [String(n + 1), app]));
+    expect(faultsOf({ local: { apps: apps(100) } })).toEqual([]);
+    expect(faultsOf({ local: { apps: apps(101) } })).toEqual(["expected at most 100 applications, but got 101"]);
+  });
+
+  test("has names of at most 255 characters", () => {
+    expect(faultsOf(body({ "1": entry({ serviceName: "a".repeat(256) }) }))).toEqual([
+      expect.stringMatching(/serviceName: expected a name of at most 255 characters, but got "a/),
+    ]);
+  });
+});

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { forbiddenFaults, parseComposition } from "../../core/fleet/release.ts";
 
 const faultsOf = (body: unknown) => {
@@ -107,4 +107,25 @@ test("what services ask to be able to do to their host is told, and what of it a
     "services.agent: the fleet forbids host-binds",
   ]);
   expect(forbiddenFaults(parsed.powers, [])).toEqual([]);
+});
+
+describe("a release of many services", () => {
+  const many = (count: number) => ({
+    services: Object.fromEntries(Array.from({ length: count }, (_, n) => [`s${n}`, { image: `s${n}:1` }])),
+  });
+
+  test("has at most 100, and more are refused before they are looked at", () => {
+    expect(faultsOf(many(100))).toEqual([]);
+    const begun = performance.now();
+    expect(faultsOf(many(4000))).toEqual(["services: expected at most 100 services, but got 4000"]);
+    expect(performance.now() - begun).toBeLessThan(1500);
+  });
+
+  test("is told at most 100 faults, and 100 warnings", () => {
+    const odd = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`field${n}`, 1]));
+    const parsed = parseComposition(one({ image: "web:1", ...odd }));
+    expect(parsed.ok && [parsed.warnings.length, parsed.warnings.at(-1)]).toEqual([101, "… and 400 more"]);
+    const ports = Array.from({ length: 500 }, () => "eighty");
+    expect(faultsOf(one({ image: "web:1", ports })).at(-1)).toBe("… and 400 more");
+  });
 });
