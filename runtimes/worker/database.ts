@@ -20,6 +20,11 @@ export class Database {
     return this.#storage.sql.exec<T>(sql, ...values).toArray();
   }
 
+  /** Row by row, for those that are too many to have at once; to be read at once, before anything is awaited. */
+  each<T extends Row>(sql: string, ...values: readonly SqlStorageValue[]): Iterable<T> {
+    return this.#storage.sql.exec<T>(sql, ...values);
+  }
+
   /** The first row. */
   one<T extends Row>(sql: string, ...values: readonly SqlStorageValue[]): T | undefined {
     return this.all<T>(sql, ...values)[0];

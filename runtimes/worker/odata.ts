@@ -57,18 +57,32 @@ export function parseAddress(path: string, search: URLSearchParams): Parsed<Addr
       (made, [name, text]) => withOption(made, name, once(new Reader(text)), 0, true),
       blank,
     );
-    const repeated = options.find(([name], n) => options.findIndex(([other]) => other === name) !== n);
-    if (repeated) throw new Refusal(`${repeated[0]} is given twice`);
+    refuseRepeated(options.map(([name]) => name));
     return { resource, ...(key && { key }), count, query };
   });
 }
 
 const blank: Query = { expand: [], orderBy: [] };
 
-/** Expansions and parentheses within each other; no client nests even half as deep. */
+/** Parentheses within each other; no client nests even half as deep. */
 const deepest = 16;
+/** The public clients expand three levels: device, image_install, image, service. */
+const deepestExpansion = 4;
+/** What a list names; no table has as many fields. */
+const mostNames = 100;
+/** A comparison takes one or two of the 100 variables that a statement of SQLite may have here; a key, one for each field. */
+const mostTerms = 40;
+const mostKeyFields = 10;
 
 class Refusal extends Error {}
+
+function refuseRepeated(names: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const name of names) {
+    if (seen.has(name)) throw new Refusal(`${name} is given twice`);
+    seen.add(name);
+  }
+}
 
 function attempt<T>(read: () => T): Parsed<T> {
   try {
@@ -92,13 +106,16 @@ function withOption(query: Query, name: string, reader: Reader, depth: number, w
   const read = (): Query => {
     switch (name) {
       case "$select":
-        return { ...query, select: reader.list(() => reader.name()) };
-      case "$expand":
-        return { ...query, expand: reader.list(() => readExpansion(reader, depth + 1)) };
+        return { ...query, select: reader.list(name, mostNames, () => reader.name()) };
+      case "$expand": {
+        const expand = reader.list(name, mostNames, () => readExpansion(reader, depth + 1));
+        refuseRepeated(expand.map((one) => one.name));
+        return { ...query, expand };
+      }
       case "$filter":
-        return { ...query, filter: readFilter(reader, depth) };
+        return { ...query, filter: readFilter(reader) };
       case "$orderby":
-        return { ...query, orderBy: reader.list(() => readOrder(reader)) };
+        return { ...query, orderBy: reader.list(name, mostTerms, () => readOrder(reader)) };
       case "$top":
         return { ...query, top: reader.count(name) };
       case "$skip":
@@ -121,7 +138,8 @@ function once(reader: Reader): Reader {
 }
 
 function readExpansion(reader: Reader, depth: number): Expansion {
-  if (depth > deepest) throw new Refusal(`$expand is nested too deeply, expected at most ${deepest} levels`);
+  if (depth > deepestExpansion)
+    throw new Refusal(`$expand is nested too deeply, expected at most ${deepestExpansion} levels`);
   const name = reader.name();
   let query = blank;
   if (reader.take("(")) {
@@ -143,22 +161,30 @@ function readOrder(reader: Reader): Order {
   return { field, descending: direction === "desc" };
 }
 
-function readFilter(reader: Reader, depth: number): Filter {
-  if (depth > deepest) throw new Refusal(`$filter is nested too deeply, expected at most ${deepest} levels`);
-  const all = [readTerm(reader, depth)];
-  while (reader.word("and")) all.push(readTerm(reader, depth));
-  const [only] = all;
-  return only && all.length === 1 ? only : { is: "and", all };
+function readFilter(reader: Reader): Filter {
+  let terms = 0;
+  const all = (depth: number): Filter => {
+    if (depth > deepest) throw new Refusal(`$filter is nested too deeply, expected at most ${deepest} levels`);
+    const inner = [term(depth)];
+    while (reader.word("and")) inner.push(term(depth));
+    const [only] = inner;
+    return only && inner.length === 1 ? only : { is: "and", all: inner };
+  };
+  const term = (depth: number): Filter => {
+    reader.spaces();
+    if (reader.take("(")) {
+      const inner = all(depth + 1);
+      reader.spaces();
+      reader.expect(")");
+      return inner;
+    }
+    if (++terms > mostTerms) throw new Refusal(`$filter has too many terms, expected at most ${mostTerms}`);
+    return readTerm(reader);
+  };
+  return all(0);
 }
 
-function readTerm(reader: Reader, depth: number): Filter {
-  reader.spaces();
-  if (reader.take("(")) {
-    const inner = readFilter(reader, depth + 1);
-    reader.spaces();
-    reader.expect(")");
-    return inner;
-  }
+function readTerm(reader: Reader): Filter {
   const field = reader.name();
   if (reader.take("(")) return readFunction(reader, field);
   if (!reader.space()) throw reader.refusal("eq or ne");
@@ -190,7 +216,7 @@ function readKey(reader: Reader): Filter {
     reader.expect(")");
     return { is: "eq", field: "id", value };
   }
-  const all = reader.list((): Filter => {
+  const all = reader.list("The key", mostKeyFields, (): Filter => {
     const field = reader.name();
     reader.expect("=");
     return { is: "eq", field, value: reader.literal() };
@@ -254,9 +280,10 @@ class Reader {
     return name;
   }
 
-  list<T>(read: () => T): readonly T[] {
+  list<T>(name: string, most: number, read: () => T): readonly T[] {
     const all: T[] = [];
     do {
+      if (all.length >= most) throw new Refusal(`${name} has too many parts, expected at most ${most}`);
       this.spaces();
       all.push(read());
       this.spaces();

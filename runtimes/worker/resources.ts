@@ -1,3 +1,4 @@
+import { own } from "../../core/model/json.ts";
 import type { Caller } from "./access.ts";
 import type { Database } from "./database.ts";
 import { inFleets, isoTime, type Identity } from "./desk.ts";
@@ -228,10 +229,79 @@ interface Ask {
   readonly connected: (uuid: string) => Promise<Pick<Connection, "connected" | "since">>;
 }
 
+/** What one answer holds at most, each row counted wherever it stands in it. */
+const limits = {
+  rows: 20_000,
+  bytes: 8 * 1024 * 1024,
+  /** Devices whose session is asked; an object may make 1,000 such requests where it is not paid for. */
+  live: 900,
+  /** Rows that are changed or deleted at once. */
+  changed: 10_000,
+};
+
+const tooMuch = (limit: string): QueryRefusal =>
+  new QueryRefusal(`The answer is larger than ${limit}: ask for fewer fields or expansions, or page by $top and $skip`);
+
+/** Refuses what is beyond the limits of an answer, while it is read. Throws `QueryRefusal`. */
+class Budget {
+  #rows = 0;
+  #bytes = 0;
+  #live = 0;
+
+  read(row: Record<string, SqlStorageValue>): void {
+    this.#rows++;
+    for (const value of Object.values(row)) if (typeof value === "string") this.#bytes += value.length;
+    expectWithin(this.#rows, this.#bytes);
+  }
+
+  askLive(devices: number): void {
+    this.#live += devices;
+    if (this.#live > limits.live)
+      throw new QueryRefusal(
+        `Each of ${this.#live} devices must be asked for this: expected $top of at most ${limits.live}`,
+      );
+  }
+}
+
+function expectWithin(rows: number, bytes: number): void {
+  if (rows > limits.rows) throw tooMuch(`${limits.rows} rows`);
+  if (bytes > limits.bytes) throw tooMuch(`${limits.bytes} bytes`);
+}
+
 /** Rows, as the public API writes them. Throws `QueryRefusal`. */
 export async function read(ask: Ask, name: string, key: Filter | undefined, query: Query): Promise<readonly Answer[]> {
-  return [...(await rowsOf(ask, name, query, key ? [filterSql(name, key)] : []))].map(({ answer }) => answer);
+  expectNoLoop([name], query);
+  const place = { name, by: "id", budget: new Budget() };
+  const found = await rowsOf(ask, place, query, key ? [filterSql(name, key)] : []);
+  expectWithin(sum(found.map(({ rows }) => rows)), sum(found.map(({ bytes }) => bytes)));
+  return found.map(({ answer }) => answer);
 }
+
+/**
+ * Refuses a resource within itself, whose rows would be multiplied by each other. One that a single row is expanded to, and
+ * that expands nothing itself, multiplies nothing: the SDK asks for the application of a release of an application's devices.
+ * `path`: from the outermost resource to that of the query.
+ */
+function expectNoLoop(path: readonly string[], { expand }: Query): void {
+  const name = path.at(-1) ?? "";
+  for (const { name: link, query } of expand) {
+    const inner = linked(name, link);
+    const isLeaf = own(resourceOf(name).one, link) !== undefined && query.expand.length === 0;
+    if (path.includes(inner) && !isLeaf)
+      throw new QueryRefusal(`$expand leads back to where it comes from: ${[...path, inner].join(" → ")}`);
+    expectNoLoop([...path, inner], query);
+  }
+}
+
+/** The resource that is expanded under that name. */
+function linked(name: string, link: string): string {
+  const { one, many } = resourceOf(name);
+  const to = own(one, link)?.to ?? own(many, link)?.of;
+  if (to === undefined) throw new QueryRefusal(`${name} has nothing to expand called ${link}`);
+  return to;
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
 
 /** How many rows there are. Throws `QueryRefusal`. */
 export function count({ db, reader }: Ask, name: string, key: Filter | undefined, { filter }: Query): number {
@@ -249,7 +319,15 @@ export function idsOf(
   filters: readonly Filter[],
 ): readonly number[] {
   const where = every([visible(name, reader), ...filters.map((one) => filterSql(name, one))]);
-  const found = db.all<{ id: number }>(`SELECT id FROM ${resourceOf(name).from} WHERE ${where.text}`, ...where.values);
+  const found = db.all<{ id: number }>(
+    `SELECT id FROM ${resourceOf(name).from} WHERE ${where.text} LIMIT ?`,
+    ...where.values,
+    limits.changed + 1,
+  );
+  if (found.length > limits.changed)
+    throw new QueryRefusal(
+      `$filter is true for more than ${limits.changed} rows, which are too many to change at once`,
+    );
   return found.map(({ id }) => id);
 }
 
@@ -260,19 +338,29 @@ interface Found {
   /** The id by which the row was reached from another one. */
   readonly by: SqlStorageValue;
   readonly answer: Answer;
+  /** With what is expanded in it: the same row of another resource counts in each that it is expanded in. */
+  rows: number;
+  bytes: number;
+}
+
+/** Where in an answer rows stand. */
+interface Place {
+  readonly name: string;
+  /** SQL: the id by which a row is reached from the one that it is expanded in. */
+  readonly by: string;
+  readonly budget: Budget;
 }
 
 async function rowsOf(
   ask: Ask,
-  name: string,
+  { name, by, budget }: Place,
   query: Query,
   conditions: readonly Sql[],
-  by = "id",
 ): Promise<readonly Found[]> {
   const resource = resourceOf(name);
   const { filter, select, expand, orderBy, top, skip } = query;
   const expanded = new Set(expand.map((one) => one.name));
-  const wanted = (select ?? [...Object.keys(resource.fields), ...Object.keys(resource.one)]).filter(
+  const wanted = [...new Set(select ?? [...Object.keys(resource.fields), ...Object.keys(resource.one)])].filter(
     (field) => !expanded.has(field),
   );
   const answers = wanted.map((field) => ({ field, ...meaning(name, field) }));
@@ -284,7 +372,7 @@ async function rowsOf(
     `${by} AS '0 by'`,
     ...answers.flatMap((one) => ("sql" in one ? [`${one.sql} AS '1 ${one.field}'`] : [])),
     ...expand.flatMap((one) => {
-      const to = resource.one[one.name];
+      const to = own(resource.one, one.name);
       return to ? [`${to.by} AS '2 ${one.name}'`] : [];
     }),
     ...(isLive ? ["uuid AS '0 uuid'", "heard_at AS '0 heard'", `${isUpdating} AS '0 updating'`] : []),
@@ -292,18 +380,18 @@ async function rowsOf(
   // Order by id where nothing else is asked for, so that pages fit together.
   const order = [...orderBy.map((one) => `${sortable(name, one.field)} ${one.descending ? "DESC" : "ASC"}`), "id"];
   const isNested = by !== "id";
-  const rows = ask.db.all<Record<string, SqlStorageValue>>(
+  const rows: Record<string, SqlStorageValue>[] = [];
+  for (const row of ask.db.each<Record<string, SqlStorageValue>>(
     `SELECT ${picked.join(", ")} FROM ${resource.from} WHERE ${where.text} GROUP BY id ORDER BY ${order.join(", ")}
      LIMIT ? OFFSET ?`,
     ...where.values,
     isNested ? -1 : (top ?? -1),
     isNested ? 0 : (skip ?? 0),
-  );
-
-  if (isLive && rows.length > mostLive)
-    throw new QueryRefusal(
-      `Each of ${rows.length} devices must be asked for this: expected $top of at most ${mostLive}`,
-    );
+  )) {
+    budget.read(row);
+    rows.push(row);
+  }
+  if (isLive) budget.askLive(rows.length);
   const made = await Promise.all(
     rows.map(async (row): Promise<Found> => {
       const connection = isLive ? await connectionOf(ask, row) : undefined;
@@ -315,44 +403,27 @@ async function rowsOf(
           return [one.field, one.isBoolean ? value === 1 : value];
         }),
       );
-      return { id: row["0 id"] ?? null, by: row["0 by"] ?? null, answer };
+      const bytes = JSON.stringify(answer).length;
+      return { id: row["0 id"] ?? null, by: row["0 by"] ?? null, answer, rows: 1, bytes };
     }),
   );
 
   for (const { name: link, query: nested } of expand) {
-    const to = resource.one[link];
-    const of = resource.many[link];
-    if (to) {
-      const ids = rows.map((row) => row[`2 ${link}`] ?? null);
-      const found = await rowsOf(ask, to.to, nested, [idIn("id", ids)]);
-      for (const [n, row] of made.entries())
-        row.answer[link] = found.flatMap((one) => (one.id === ids[n] ? [one.answer] : []));
-    } else if (of) {
-      const found = await rowsOf(
-        ask,
-        of.of,
-        nested,
-        [
-          idIn(
-            of.by,
-            made.map(({ id }) => id),
-          ),
-        ],
-        of.by,
-      );
-      const { skip: from = 0, top: most = Infinity } = nested;
-      for (const row of made)
-        row.answer[link] = found
-          .filter((one) => one.by === row.id)
-          .slice(from, from + most)
-          .map(({ answer }) => answer);
-    } else throw new QueryRefusal(`${name} has nothing to expand called ${link}`);
+    const to = own(resource.one, link);
+    const of = own(resource.many, link);
+    const place = { name: linked(name, link), by: of?.by ?? "id", budget };
+    const ids = made.map(({ id }, n) => (to ? (rows[n]?.[`2 ${link}`] ?? null) : id));
+    const found = Map.groupBy(await rowsOf(ask, place, nested, [idIn(place.by, ids)]), (one) => (to ? one.id : one.by));
+    const { skip: from = 0, top: most = Infinity } = to ? {} : nested;
+    for (const [n, row] of made.entries()) {
+      const attached = (found.get(ids[n] ?? null) ?? []).slice(from, from + most);
+      row.answer[link] = attached.map(({ answer }) => answer);
+      row.rows += sum(attached.map((one) => one.rows));
+      row.bytes += sum(attached.map((one) => one.bytes));
+    }
   }
   return made;
 }
-
-/** Devices whose session is asked in one query; an object may make 1,000 such requests where it is not paid for. */
-const mostLive = 900;
 
 const isUpdating =
   "EXISTS (SELECT 1 FROM installs WHERE device_id = devices.id AND status IN ('Downloading', 'Installing'))";
@@ -367,7 +438,7 @@ async function connectionOf({ connected }: Ask, row: Record<string, SqlStorageVa
 }
 
 function resourceOf(name: string): Resource {
-  const resource = Object.hasOwn(resources, name) ? resources[name] : undefined;
+  const resource = own(resources, name);
   if (!resource) throw new QueryRefusal(`There is no resource ${name}`);
   return resource;
 }
@@ -375,9 +446,9 @@ function resourceOf(name: string): Resource {
 /** A field, or the id of a row elsewhere. */
 function meaning(name: string, field: string): Field & { readonly isId?: true } {
   const { fields, one } = resourceOf(name);
-  const known = Object.hasOwn(fields, field) ? fields[field] : undefined;
+  const known = own(fields, field);
   if (known) return known;
-  const link = Object.hasOwn(one, field) ? one[field] : undefined;
+  const link = own(one, field);
   if (!link) throw new QueryRefusal(`${name} has no field ${field}`);
   return { sql: link.by, isId: true };
 }

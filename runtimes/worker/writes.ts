@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { own } from "../../core/model/json.ts";
 import { coversFleet } from "./access.ts";
 import { isoTime, type Desk } from "./desk.ts";
 import { callerOfReader, type Reader } from "./resources.ts";
@@ -64,7 +65,7 @@ export function create(
   reader: Reader,
   desk: Desk,
 ): { readonly ok: true; readonly id: number } | Refusal {
-  const what = writable[resource];
+  const what = own(writable, resource);
   if (!what) return no(400, `A ${resource} cannot be created here`);
   const owner = OwnerId.safeParse(body[what.owner]);
   const name = what.name.safeParse(body[what.nameField]);
@@ -111,6 +112,9 @@ const devicesOf = (variableIds: readonly number[], db: Desk["db"]): readonly str
     )
     .map(({ uuid }) => uuid);
 
+/** SQL: rows by their ids, as JSON. */
+const among = "id IN (SELECT value FROM json_each(?))";
+
 const DeviceChanges = z.strictObject({
   device_name: z.string().trim().min(1).max(255).optional(),
   note: z.string().max(10_000).nullable().optional(),
@@ -126,12 +130,12 @@ export function changes(
   { db, nudge }: Desk,
 ): Refusal | undefined {
   if (resource === "device") return changeDevices(ids, body, { db, nudge });
-  const what = writable[resource];
+  const what = own(writable, resource);
   if (!what) return no(400, `A ${resource} cannot be changed here`);
   if (isBeyond(reader, what)) return beyond;
   const parsed = z.strictObject({ value: VariableValue }).safeParse(body);
   if (!parsed.success) return no(400, sentence(parsed.error));
-  for (const id of ids) db.run(`UPDATE ${what.table} SET value = ? WHERE id = ?`, parsed.data.value, id);
+  db.run(`UPDATE ${what.table} SET value = ? WHERE ${among}`, parsed.data.value, JSON.stringify(ids));
   if (what.kind) nudge(devicesOf(ids, db));
   return undefined;
 }
@@ -144,7 +148,6 @@ function changeDevices(
   const parsed = DeviceChanges.safeParse(body);
   if (!parsed.success) return no(400, sentence(parsed.error));
   const { device_name: name, note, is_pinned_on__release: pin } = parsed.data;
-  const among = "id IN (SELECT value FROM json_each(?))";
   const devices = db.all<{ id: number; uuid: string; fleetId: number }>(
     `SELECT id, uuid, fleet_id AS fleetId FROM devices WHERE ${among}`,
     JSON.stringify(ids),
@@ -153,11 +156,8 @@ function changeDevices(
     pin == null ? undefined : db.one<{ fleetId: number }>("SELECT fleet_id AS fleetId FROM releases WHERE id = ?", pin);
   if (pin != null && devices.some(({ fleetId }) => fleetId !== fleetOfPin?.fleetId))
     return no(400, "A device can be pinned to a release of its own fleet only");
-  for (const { id } of devices) {
-    if (name !== undefined) db.run("UPDATE devices SET name = ? WHERE id = ?", name, id);
-    if (note !== undefined) db.run("UPDATE devices SET note = ? WHERE id = ?", note, id);
-    if (pin !== undefined) db.run("UPDATE devices SET pinned_release_id = ? WHERE id = ?", pin, id);
-  }
+  for (const [column, value] of Object.entries({ name, note, pinned_release_id: pin }))
+    if (value !== undefined) db.run(`UPDATE devices SET ${column} = ? WHERE ${among}`, value, JSON.stringify(ids));
   if (name !== undefined || pin !== undefined) nudge(devices.map(({ uuid }) => uuid));
   return undefined;
 }
@@ -169,11 +169,11 @@ export function remove(
   reader: Reader,
   { db, nudge }: Desk,
 ): Refusal | undefined {
-  const what = writable[resource];
+  const what = own(writable, resource);
   if (!what) return no(400, `A ${resource} cannot be deleted here`);
   if (isBeyond(reader, what)) return beyond;
   const devices = what.kind ? devicesOf(ids, db) : [];
-  for (const id of ids) db.run(`DELETE FROM ${what.table} WHERE id = ?`, id);
+  db.run(`DELETE FROM ${what.table} WHERE ${among}`, JSON.stringify(ids));
   nudge(devices);
   return undefined;
 }

@@ -237,6 +237,13 @@ test("all that the CLI's `balena device` shows is there", async () => {
   });
 });
 
+test("with the details of its services, alone and with its application: the deepest that the SDK expands", async () => {
+  const detailed = await sdk.models.device.getWithServiceDetails(one.uuid);
+  expect(detailed).toMatchObject({ uuid: one.uuid, image_install: [] });
+  const application = await sdk.models.application.getWithDeviceServiceDetails(fleet.id);
+  expect(application.owns__device.map(({ uuid }) => uuid)).toEqual(expect.arrayContaining([one.uuid, two.uuid]));
+});
+
 test("a device that is not connected is not online, in words that the CLI looks for", async () => {
   const { uuid } = await newDevice(cloud, fleet);
   await expect(sdk.models.device.identify(uuid)).rejects.toThrow("No online device(s) found");
