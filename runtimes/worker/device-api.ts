@@ -13,7 +13,7 @@ import { readBody } from "../../core/http/body.ts";
 import { coversFleet } from "./access.ts";
 import type { Database } from "./database.ts";
 import { isoTime, type Identity } from "./desk.ts";
-import { refuse, type Route } from "./http.ts";
+import { limitBytes, refuse, type Route } from "./http.ts";
 import { imagesOf, releaseIdOf, wantedOfDevice, wantedOfFleet } from "./releases.ts";
 import { TagKey } from "./writes.ts";
 
@@ -75,7 +75,7 @@ async function tagged(request: Request, state: object): Promise<Response> {
 async function ownPart(request: Request, identity: Identity): Promise<{ part: unknown; id: number } | Response> {
   if (identity.is === "person" || identity.is === "nobody") return keyRequired();
   if (identity.is === "provisioning") return nothing(401);
-  const sent = await readBody(request);
+  const sent = await readBody(request, { limitBytes });
   if (!sent.ok) return refuse(sent.status, sent.message);
   const body = sent.contentType === "application/json" ? AnyObject.safeParse(sent.value).data : undefined;
   const part = body?.[identity.uuid];

@@ -29,11 +29,21 @@ const batchLines = 10;
 /** Recorded: of batches that many pass in this time. */
 const batches = { most: 14, withinMs: 10_000 };
 
-/** A reader who is that far behind misses lines, and is told. */
-const behindBytes = 1024 * 1024;
+/** Of a batch, once it is unpacked. */
+const batchBytes = 1024 * 1024;
+/** What a device may bring within a time, unpacked: more than an agent ever sends (512 KB a second), and than a log holds. */
+const intake = { mostBytes: 8 * 1024 * 1024, withinMs: 10_000 };
+/** A device that has lost its connection begins the next stream while the old one is still open here. */
+const mostStreams = 8;
+
+/** Of each kind: those who follow the log, and those who read what there is. */
+const mostReaders = 10;
+/** What waits for a reader at most, beside the row that went beyond it; then the next row is read from the log. */
+const aheadBytes = 64 * 1024;
 const heartbeatMs = 58_000;
 /** A reader keeps the object awake, and that is billed. */
-const longestReadMs = 60 * 60 * 1000;
+const longestFollowMs = 60 * 60 * 1000;
+const longestReadMs = 5 * 60 * 1000;
 
 const migrations: readonly string[] = [
   `
@@ -64,6 +74,9 @@ export class DeviceLogs extends DurableObject<Env> {
   #db: Database | undefined;
   #bytes = 0;
   readonly #readers = new Set<Reader>();
+  #streams = 0;
+  /** What has come since then. */
+  #taken = { sinceMs: 0, bytes: 0 };
   #batchTimes: readonly number[] = [];
 
   constructor(state: DurableObjectState, env: Env) {
@@ -90,7 +103,7 @@ export class DeviceLogs extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const asker = Asker.parse(JSON.parse(request.headers.get(askerHeader) ?? '{"is":"nobody"}'));
     const url = new URL(request.url);
-    if (request.method === "GET" && url.pathname.endsWith("/logs")) return this.#read(url, asker);
+    if (request.method === "GET" && url.pathname.endsWith("/logs")) return this.#read(request, url, asker);
     if (request.method !== "POST") return Response.json("Expected GET or POST", { status: 405 });
     if (asker.is !== "key") return Response.json({ error: "API key required" }, { status: 401 });
     if (asker.digest !== this.#enrolled?.keyDigest) return new Response(null, { status: 401 });
@@ -120,7 +133,7 @@ export class DeviceLogs extends DurableObject<Env> {
 
   async #takeBatch(request: Request): Promise<Response> {
     if (this.#isTooFast()) return Response.json("Too Many Requests", { status: 429, headers: { "retry-after": "10" } });
-    const sent = await readBody(request);
+    const sent = await readBody(request, { limitBytes: batchBytes });
     if (!sent.ok) return Response.json(sent.message, { status: sent.status });
     if (!Array.isArray(sent.value)) return Response.json("Expected a list of log lines", { status: 400 });
     if (sent.value.length > batchLines)
@@ -134,10 +147,29 @@ export class DeviceLogs extends DurableObject<Env> {
     return new Response(null, { status: 201 });
   }
 
+  /** Throws `TooMuch` for what is more than a device may bring. */
+  readonly #take = (bytes: number): void => {
+    const now = Date.now();
+    if (now - this.#taken.sinceMs >= intake.withinMs) this.#taken = { sinceMs: now, bytes: 0 };
+    this.#taken.bytes += bytes;
+    if (this.#taken.bytes > intake.mostBytes) throw new TooMuch();
+  };
+
   /** NDJSON, as long as it lasts. The answer comes when all of it is kept. */
   async #takeStream(request: Request): Promise<Response> {
     if (request.headers.get("content-type") !== "application/x-ndjson")
       return Response.json("Streaming requests require Content-Type application/x-ndjson", { status: 415 });
+    if (this.#streams >= mostStreams)
+      return tooMany(`This device sends ${mostStreams} streams of log lines already: end one of them first`);
+    this.#streams++;
+    try {
+      return await this.#takeLines(request);
+    } finally {
+      this.#streams--;
+    }
+  }
+
+  async #takeLines(request: Request): Promise<Response> {
     const isWhole = request.headers.has("content-length");
     let pending: ParsedLine[] = [];
     let pendingBytes = 0;
@@ -151,7 +183,7 @@ export class DeviceLogs extends DurableObject<Env> {
       [pending, pendingBytes, last] = [[], 0, []];
     };
     try {
-      for await (const line of linesOf(request)) {
+      for await (const line of linesOf(request, this.#take)) {
         const parsed = parseLine(line);
         if (parsed.is === "broken") broken ??= line;
         pending.push(parsed);
@@ -161,6 +193,10 @@ export class DeviceLogs extends DurableObject<Env> {
       }
     } catch (error) {
       flush();
+      if (error instanceof TooMuch)
+        return tooMany(
+          `More than ${intake.mostBytes} bytes of log lines within ${intake.withinMs / 1000} s: the rest was not read`,
+        );
       const reason = error instanceof Error ? error.message : String(error);
       return Response.json(`The lines could not be read to their end: ${reason}`, { status: 400 });
     }
@@ -194,98 +230,189 @@ export class DeviceLogs extends DurableObject<Env> {
     db.run("INSERT INTO arrivals (at, bytes, lines) VALUES (?, ?, ?)", at, bytes, text);
     this.#bytes += bytes;
     this.#dropOldest(db, at);
-    for (const reader of this.#readers) reader.write(lines.map((line) => withArrival(line, at)));
+    for (const reader of this.#readers) reader.look();
   }
 
   #dropOldest(db: Database, now: number): void {
     for (;;) {
-      const oldest = db.one<Arrival>("SELECT id, at, bytes, '' AS lines FROM arrivals ORDER BY id LIMIT 1");
+      const oldest = db.one<Arrival & Counted>(
+        `SELECT id, at, bytes, '' AS lines, ${countOfLines} AS count FROM arrivals ORDER BY id LIMIT 1`,
+      );
       if (!oldest || (this.#bytes <= mostBytes && now - oldest.at <= longestMs)) return;
+      for (const reader of this.#readers) reader.dropped(oldest);
       db.run("DELETE FROM arrivals WHERE id = ?", oldest.id);
       this.#bytes -= oldest.bytes;
     }
   }
 
-  #read({ pathname, searchParams }: URL, asker: Asker): Response {
+  #read({ signal }: Request, { pathname, searchParams }: URL, asker: Asker): Response {
     if (asker.is !== "person") return new Response(null, { status: 401 });
     if (!this.#mayRead(asker)) return Response.json(`No device with uuid ${pathname.split("/")[3]}`, { status: 404 });
     const isStream = isOn(searchParams.get("stream"));
-    const history = this.#history(
+    const readers = [...this.#readers].filter((one) => one.follows === isStream);
+    if (readers.length >= mostReaders) {
+      // Who has left without a word is noticed when something is sent to him, and makes room.
+      for (const one of readers) one.beat();
+      return tooMany(
+        isStream
+          ? `This log is followed by ${mostReaders} readers already: end one of them first`
+          : `This log is being read by ${mostReaders} readers already: try again soon`,
+      );
+    }
+    const from = this.#begin(
       countOf(searchParams.get("count"), isStream ? 0 : defaultCount),
       startOf(searchParams.get("start")),
     );
-    if (!isStream)
-      return new Response(`[${history.join(",")}]`, {
-        headers: { "content-type": "application/json; charset=utf-8", "cache-control": "no-cache" },
-      });
-    const reader = new Reader(asker, () => this.#readers.delete(reader));
+    const reader: Reader = new Reader({
+      asker,
+      follows: isStream,
+      from,
+      next: (after) => this.#db?.one<Arrival>("SELECT * FROM arrivals WHERE id > ? ORDER BY id LIMIT 1", after),
+      left: () => this.#readers.delete(reader),
+    });
     this.#readers.add(reader);
-    reader.write(history);
+    // A stream on which nothing is sent is not cancelled when its reader leaves.
+    signal.addEventListener("abort", () => reader.close());
     return new Response(reader.stream, {
-      headers: { "content-type": "application/x-ndjson", "cache-control": "no-cache" },
+      headers: {
+        "content-type": isStream ? "application/x-ndjson" : "application/json; charset=utf-8",
+        "cache-control": "no-cache",
+      },
     });
   }
 
-  /** The latest lines, oldest first. */
-  #history(count: number, start: number): readonly string[] {
-    if (count === 0) return [];
-    const rows = this.#db?.all<Arrival>(
-      "SELECT * FROM arrivals WHERE at >= ? ORDER BY id DESC LIMIT ?",
-      ...[start, Math.min(count, Number.MAX_SAFE_INTEGER)],
-    );
-    return (rows ?? [])
-      .toReversed()
-      .flatMap(({ at, lines }) => lines.split("\n").map((line) => withArrival(line, at)))
-      .slice(-count);
+  /** Where the latest `count` lines begin that came at `start` or later. */
+  #begin(count: number, start: number): Position {
+    const newest = this.#db?.one<{ id: number }>("SELECT ifnull(max(id), 0) AS id FROM arrivals")?.id ?? 0;
+    let from: Position = { after: newest, skip: 0, last: newest };
+    let missing = count;
+    if (count === 0) return from;
+    for (const row of this.#db?.each<Counted>(
+      `SELECT id, ${countOfLines} AS count FROM arrivals WHERE at >= ? ORDER BY id DESC`,
+      start,
+    ) ?? []) {
+      from = { ...from, after: row.id - 1, skip: Math.max(0, row.count - missing) };
+      missing -= row.count;
+      if (missing <= 0) break;
+    }
+    return from;
   }
 }
 
-/** Somebody who follows the log: what comes, a line break now and then, and an end after an hour. */
+interface Counted extends Record<string, SqlStorageValue> {
+  readonly id: number;
+  readonly count: number;
+}
+
+/** SQL: of a row. */
+const countOfLines = "length(lines) - length(replace(lines, char(10), '')) + 1";
+
+/** Where a reader begins: after that row, without so many lines of the next one; and the newest row that there is. */
+interface Position {
+  readonly after: number;
+  readonly skip: number;
+  readonly last: number;
+}
+
+interface ReaderOptions {
+  readonly asker: Asker;
+  readonly follows: boolean;
+  readonly from: Position;
+  /** The next row after that one. */
+  readonly next: (after: number) => Arrival | undefined;
+  readonly left: () => void;
+}
+
+/**
+ * Somebody who reads the log, at a pace of his own: row by row, from the log itself. Who follows it gets lines as they come,
+ * a line break now and then, and an end after an hour; others get what there was as one JSON list.
+ */
 class Reader {
   readonly stream: ReadableStream<Uint8Array>;
   readonly asker: Asker;
+  readonly follows: boolean;
+  readonly #options: ReaderOptions;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #after: number;
+  #skip: number;
   #missed = 0;
-  readonly #left: () => void;
-  readonly #heartbeat: ReturnType<typeof setInterval>;
+  #isFirst = true;
+  #heartbeat: ReturnType<typeof setInterval> | null = null;
   readonly #end: ReturnType<typeof setTimeout>;
 
-  constructor(asker: Asker, left: () => void) {
+  constructor(options: ReaderOptions) {
+    const { asker, follows, from } = options;
     this.asker = asker;
-    this.#left = left;
+    this.follows = follows;
+    this.#options = options;
+    [this.#after, this.#skip] = [from.after, from.skip];
     this.stream = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
           this.#controller = controller;
         },
+        pull: () => this.look(),
         cancel: () => this.#leave(),
       },
-      new ByteLengthQueuingStrategy({ highWaterMark: behindBytes }),
+      new ByteLengthQueuingStrategy({ highWaterMark: aheadBytes }),
     );
+    this.#end = setTimeout(() => this.close(), follows ? longestFollowMs : longestReadMs);
+    if (!follows) return;
     // At once as well: who waits for the first line sees that the stream is open.
-    this.#heartbeat = setInterval(() => this.#send("\n"), heartbeatMs);
-    this.#end = setTimeout(() => this.close(), longestReadMs);
     this.#send("\n");
+    this.#heartbeat = setInterval(() => this.beat(), heartbeatMs);
   }
 
-  write(lines: readonly string[]): void {
-    if (lines.length === 0) return;
-    if ((this.#controller?.desiredSize ?? 0) <= 0) {
-      this.#missed += lines.length;
-      return;
+  /** White space, which both kinds of answers may have between lines. */
+  beat(): void {
+    if (this.#hasRoom()) this.#send("\n");
+  }
+
+  /** Sends the next row, if there is one and room for it. */
+  look(): void {
+    if (!this.#hasRoom()) return;
+    const { next, from } = this.#options;
+    const row = this.follows || this.#after < from.last ? next(this.#after) : undefined;
+    if (row && (this.follows || row.id <= from.last)) {
+      this.#after = row.id;
+      const lines = row.lines.split("\n").slice(this.#skip);
+      this.#skip = 0;
+      this.#write(lines.map((line) => withArrival(line, row.at)));
+    } else if (!this.follows) {
+      this.#send(this.#isFirst ? "[]" : "]");
+      this.close();
     }
-    const missed = this.#missed;
-    this.#missed = 0;
-    const now = Date.now();
-    const told =
-      missed > 0 ? [withArrival(cloudLine(`Warning: ${missed} lines were too many to follow`, now), now)] : [];
-    this.#send([...told, ...lines].map((line) => `${line}\n`).join(""));
+  }
+
+  /** A row goes that may not have been read. */
+  dropped({ id, count }: Counted): void {
+    if (id <= this.#after) return;
+    this.#after = id;
+    this.#missed += count - this.#skip;
+    this.#skip = 0;
   }
 
   close(): void {
     const controller = this.#controller;
     this.#leave();
     controller?.close();
+  }
+
+  #write(lines: readonly string[]): void {
+    const now = Date.now();
+    const told =
+      this.#missed > 0
+        ? [withArrival(cloudLine(`Warning: ${this.#missed} lines were too many to follow`, now), now)]
+        : [];
+    this.#missed = 0;
+    const all = [...told, ...lines];
+    const before = this.#isFirst ? "[" : ",";
+    this.#isFirst = false;
+    this.#send(this.follows ? all.map((line) => `${line}\n`).join("") : before + all.join(","));
+  }
+
+  #hasRoom(): boolean {
+    return (this.#controller?.desiredSize ?? 0) > 0;
   }
 
   #send(text: string): void {
@@ -296,9 +423,15 @@ class Reader {
     this.#controller = undefined;
     clearInterval(this.#heartbeat);
     clearTimeout(this.#end);
-    this.#left();
+    this.#options.left();
   }
 }
+
+const tooMany = (sentence: string): Response =>
+  Response.json(sentence, { status: 429, headers: { "retry-after": "10" } });
+
+/** A device brings more than it may. */
+class TooMuch extends Error {}
 
 const isOn = (text: string | null): boolean => text === "1" || text === "true";
 
@@ -315,18 +448,25 @@ function startOf(text: string | null): number {
   return Number.isNaN(ms) ? 0 : ms;
 }
 
-/** The lines of a body, as they come. Throws for what is no gzip though it says so, and for a line without an end. */
-async function* linesOf(request: Request): AsyncGenerator<string> {
+/**
+ * The lines of a body, as they come; `take` is told of each part of it, unpacked. Throws for what is no gzip though it says
+ * so, and for a line without an end.
+ */
+async function* linesOf(request: Request, take: (bytes: number) => void): AsyncGenerator<string> {
   if (!request.body) return;
   const isGzip = request.headers.get("content-encoding")?.toLowerCase() === "gzip";
   const plain = isGzip ? request.body.pipeThrough(new DecompressionStream("gzip")) : request.body;
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of plain) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
+    take(chunk.byteLength);
+    const [end = "", ...lines] = decoder.decode(chunk, { stream: true }).split("\n");
+    rest += end;
     if (rest.length > longestLine) throw new Error(`a line is longer than ${longestLine} characters`);
-    yield* lines.filter((line) => line.trim() !== "");
+    const last = lines.pop();
+    if (last === undefined) continue;
+    yield* [rest, ...lines].filter((line) => line.trim() !== "");
+    rest = last;
   }
   rest += decoder.decode();
   if (rest.trim() !== "") yield rest;

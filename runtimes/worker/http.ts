@@ -5,6 +5,9 @@ import { toResponse } from "../../core/http/reply.ts";
 import type { Caller } from "./access.ts";
 import type { Desk, Identity } from "./desk.ts";
 
+/** Of a body where nothing else is said, once it is unpacked. */
+export const limitBytes = 64 * 1024;
+
 /** A path, and what answers there. */
 export interface Route {
   readonly method: Method;

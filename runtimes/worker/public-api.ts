@@ -1,6 +1,7 @@
 import * as z from "zod";
+import { readBody } from "../../core/http/body.ts";
 import type { Desk } from "./desk.ts";
-import type { Asked, Route } from "./http.ts";
+import { limitBytes, type Asked, type Route } from "./http.ts";
 import { parseAddress, type Address } from "./odata.ts";
 import { count, idsOf, isResource, mayWrite, QueryRefusal, read, type Reader } from "./resources.ts";
 import { changes, create, remove } from "./writes.ts";
@@ -70,7 +71,9 @@ const get = resource("GET", async ({ resource: name, key, query, count: isCount 
 
 const post = resource("POST", async ({ resource: name, key }, reader, request, desk) => {
   if (key) return Response.json("A new row has no key yet", { status: 400 });
-  const made = create(name, await bodyOf(request), reader, desk);
+  const body = await bodyOf(request);
+  if (body instanceof Response) return body;
+  const made = create(name, body, reader, desk);
   if (!made.ok) return Response.json(made.message, { status: made.status });
   const [row] = await read(askFor(desk, reader), name, { is: "eq", field: "id", value: made.id }, everyField);
   const isWanted = new URL(request.url).searchParams.get("returnResource") !== "false";
@@ -83,6 +86,7 @@ const patch = resource("PATCH", async ({ resource: name, key, query: { filter } 
   const filters = [key, filter].flatMap((one) => (one ? [one] : []));
   if (filters.length === 0) return Response.json("Expected a key or $filter, to say what to change", { status: 400 });
   const body = await bodyOf(request);
+  if (body instanceof Response) return body;
   const refusal = changes(name, idsOf({ db: desk.db, reader }, name, filters), body, reader, desk);
   return refusal ? Response.json(refusal.message, { status: refusal.status }) : new Response(null, { status: 200 });
 });
@@ -97,7 +101,9 @@ const del = resource("DELETE", ({ resource: name, key, query: { filter } }, read
 const AnyBody = z.record(z.string(), z.unknown());
 
 /** What is no object is an empty one, which then lacks what is needed. */
-const bodyOf = async (request: Request): Promise<Readonly<Record<string, unknown>>> =>
-  AnyBody.safeParse(await request.json().catch(() => undefined)).data ?? {};
+async function bodyOf(request: Request): Promise<Readonly<Record<string, unknown>> | Response> {
+  const sent = await readBody(request, { limitBytes });
+  return sent.ok ? (AnyBody.safeParse(sent.value).data ?? {}) : Response.json(sent.message, { status: sent.status });
+}
 
 export const publicRoutes: readonly Route[] = [whoami, refreshToken, get, post, patch, del];

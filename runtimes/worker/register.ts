@@ -1,7 +1,8 @@
 import * as z from "zod";
+import { readBody } from "../../core/http/body.ts";
 import { digestOf, newKey } from "./access.ts";
 import { isoTime, type Desk } from "./desk.ts";
-import type { Route } from "./http.ts";
+import { limitBytes, type Route } from "./http.ts";
 
 /** The wrong type altogether: 400 without a body, as the public cloud answers. */
 const Registration = z.object({
@@ -27,9 +28,9 @@ const register: Route = {
   path: "/device/register",
   answer: async (request, { identity }, desk) => {
     if (identity.is !== "provisioning") return Response.json({ error: "API key required" }, { status: 401 });
-    const sent = await readJson(request);
-    if (sent === undefined) return Response.json("The body is no JSON", { status: 400 });
-    const parsed = Registration.safeParse(sent);
+    const sent = await readBody(request, { limitBytes });
+    if (!sent.ok) return no(sent.status, sent.message);
+    const parsed = Registration.safeParse(sent.value);
     if (!parsed.success) return new Response(null, { status: 400 });
     const { application, device_type: deviceType, uuid, api_key: key = newKey(), ...versions } = parsed.data;
     const fleetId = Number(application);
@@ -65,8 +66,6 @@ const register: Route = {
 };
 
 const no = (status: number, message: string): Response => Response.json(message, { status });
-
-const readJson = (request: Request): Promise<unknown> => request.json().catch(() => undefined);
 
 const isKeyInUse = ({ db }: Desk, digest: string): boolean =>
   db.one(

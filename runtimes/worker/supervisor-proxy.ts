@@ -1,9 +1,12 @@
 import * as z from "zod";
+import { readBody, type Body } from "../../core/http/body.ts";
+import { parseJson } from "../../core/model/json.ts";
 import { noBytes, type Bytes, type RequestHead } from "../../core/relay/frame.ts";
 import { callerOf, keyInHeader, looksLikeDeviceKey, type Caller } from "./access.ts";
 import { callHeader, isRead, offline, wrongKey, type SessionCall } from "./device-session.ts";
 import { directoryOf, type Env } from "./env.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
+import { limitBytes } from "./http.ts";
 
 /** Numbers, or strings of digits. */
 const Id = (name: string) =>
@@ -43,7 +46,12 @@ type Asked = z.output<typeof Asked>;
 
 const encoder = new TextEncoder();
 
-const limitBytes = 10 * 1024 * 1024;
+/** What stands around `data`. */
+const envelopeBytes = 2 * 1024;
+/** Of the one request that is as large as a whole target state. */
+const targetStateBytes = 10 * 1024 * 1024;
+const isTargetState = (path: string): boolean => /^\/v2\/local\/target-state\/?$/i.test(path);
+
 const longestMs = 50_000;
 
 /**
@@ -55,11 +63,9 @@ export async function supervisorProxy(request: Request, url: URL, env: Env): Pro
   if (!caller) return Response.json("Unauthorized", { status: 401 });
   const path = url.pathname.slice("/supervisor".length);
   if (path === "" || path === "/") return refuse("Supervisor API url must be specified");
-  const isTooLarge = Number(request.headers.get("content-length") ?? 0) > limitBytes;
-  const text = isTooLarge ? "" : await request.text();
-  if (isTooLarge || text.length > limitBytes)
-    return Response.json(`The body is too large, expected at most ${limitBytes} bytes`, { status: 413 });
-  const asked = parse(text);
+  const sent = await readAsked(request, isTargetState(path) ? targetStateBytes : limitBytes + envelopeBytes);
+  if (!sent.ok) return Response.json(sent.message, { status: sent.status });
+  const asked = parse(sent.value);
   if (typeof asked === "string") return refuse(asked);
 
   const targets = await find(asked, caller, env);
@@ -70,8 +76,9 @@ export async function supervisorProxy(request: Request, url: URL, env: Env): Pro
       `App ${asked.appId} has more than the ${mostDevices} devices that one request can reach: ask each by uuid`,
     );
 
-  const body =
-    asked.data && !isRead(asked.method) ? new Uint8Array(encoder.encode(JSON.stringify(asked.data))) : undefined;
+  const data = toText(asked.data);
+  if (data === undefined) return refuse("data: expected fewer levels in each other");
+  const body = asked.data && !isRead(asked.method) ? new Uint8Array(encoder.encode(data)) : undefined;
   const head: RequestHead = {
     method: asked.method,
     path: path + queryOf(url, isRead(asked.method) ? asked.data : undefined),
@@ -136,14 +143,36 @@ async function find({ uuid, deviceId, appId }: Asked, caller: Caller, env: Env) 
 
 export const isUuid = (text: string): boolean => /^([0-9a-f]{32}|[0-9a-f]{62})$/.test(text);
 
-/** What was asked, or the sentence that says what is wrong with it. */
-function parse(text: string): Asked | string {
-  let json: unknown;
+const noJson = "Expected a JSON object with uuid, deviceId or appId";
+
+/**
+ * The body as JSON, whatever type it says to be of. Most are small and say how long they are: those are read at once.
+ */
+async function readAsked(
+  request: Request,
+  limit: number,
+): Promise<Body | { readonly ok: true; readonly value: unknown }> {
+  const { headers } = request;
+  const length = headers.get("content-length");
+  if (length !== null && Number(length) <= limitBytes && !headers.has("content-encoding"))
+    return { ok: true, value: parseJson(await request.text()) };
+  const asJson = new Headers(headers);
+  asJson.set("content-type", "application/json");
+  return readBody(new Request(request, { headers: asJson }), { limitBytes: limit });
+}
+
+/** As JSON; undefined when its levels are too many to be written down. */
+function toText(data: Asked["data"]): string | undefined {
   try {
-    json = JSON.parse(text);
+    return JSON.stringify(data ?? {});
   } catch {
-    return "Expected a JSON object with uuid, deviceId or appId";
+    return undefined;
   }
+}
+
+/** What was asked, or the sentence that says what is wrong with it. */
+function parse(json: unknown): Asked | string {
+  if (json === undefined) return noJson;
   const parsed = Asked.safeParse(json);
   if (!parsed.success)
     return parsed.error.issues
@@ -167,11 +196,14 @@ function queryOf(url: URL, data: Asked["data"]): string {
   if (url.search === "" && data === undefined) return "";
   const { search, searchParams } = url;
   const kept = [...searchParams].filter(([name]) => !isKey(name));
-  const more = Object.entries(data ?? {}).map(([name, value]): [string, string] => [name, String(value)]);
+  const more = Object.entries(data ?? {}).map(([name, value]): [string, string] => [name, wordOf(value)]);
   if (more.length === 0 && kept.length === searchParams.size) return search;
   const query = new URLSearchParams([...kept, ...more]).toString();
   return query && `?${query}`;
 }
+
+const wordOf = (value: unknown): string =>
+  typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
 
 /** Milliseconds by `Prefer: wait=<seconds>` (RFC 7240): shorter than ours, never longer. */
 function waitOf({ headers }: Request): number | undefined {

@@ -1,7 +1,9 @@
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
 import { adminSecret, startCloud } from "./cloud.ts";
-import { newDevice, newFleet } from "./people.ts";
+import { newDevice, newFleet, newUuid, registration, type Registered } from "./people.ts";
 
 /** What strangers, devices and stolen keys can ask for at most. */
 
@@ -209,5 +211,226 @@ describe("a query on resources", () => {
       }),
       { numRuns: 300, interruptAfterTimeLimit: 15_000 },
     );
+  });
+});
+
+/** A body that is refused is not read to its end, so that the connection may end before the client has the answer. */
+const refusalOf = async (ask: () => Promise<Response>, tries = 5): Promise<{ status: number; sentence: string }> => {
+  try {
+    const answer = await ask();
+    return { status: answer.status, sentence: await answer.text() };
+  } catch (error) {
+    if (tries <= 1) throw error;
+    return refusalOf(ask, tries - 1);
+  }
+};
+
+describe("a body", () => {
+  /** As text, packed if wanted, with or without its length. */
+  const send = (path: string, key: string, text: string, { gzip = false, method = "POST", chunked = false } = {}) => {
+    const bytes = gzip ? new Uint8Array(gzipSync(text)) : new TextEncoder().encode(text);
+    return fetch(cloud.url() + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${key}`,
+        "content-type": "application/json",
+        ...(gzip && { "content-encoding": "gzip" }),
+      },
+      body: chunked ? new Blob([bytes]).stream() : bytes,
+      ...(chunked && { duplex: "half" }),
+    });
+  };
+  const large = JSON.stringify({ value: "x".repeat(64 * 1024) });
+  const ways = [{}, { chunked: true }, { gzip: true }, { gzip: true, chunked: true }];
+
+  test.each(ways)("of more than 64 KiB is refused by every endpoint of people and devices: %j", async (way) => {
+    const fleet = await newFleet(cloud, `large bodies ${newUuid()}`);
+    const device = await newDevice(cloud, fleet);
+    const joining = JSON.stringify({ ...registration(fleet), more: "x".repeat(64 * 1024) });
+    const relayed = JSON.stringify({ uuid: device.uuid, data: { a: "x".repeat(70_000) } });
+    const asked = [
+      ["POST", "/device/register", fleet.key, joining],
+      ["PATCH", "/device/v3/state", device.api_key, large],
+      ["PATCH", "/device/v3/tags", device.api_key, large],
+      ["POST", "/v7/device_tag", adminSecret, large],
+      ["PATCH", `/v7/device(${device.id})`, adminSecret, large],
+      ["POST", "/supervisor/v1/blink", adminSecret, relayed],
+    ] as const;
+    for (const [method, path, key, text] of asked) {
+      const { status, sentence } = await refusalOf(() => send(path, key, text, { ...way, method }));
+      expect([path, status, sentence]).toEqual([
+        path,
+        413,
+        expect.stringMatching(/expected at most (65536|67584) bytes/),
+      ]);
+    }
+  });
+
+  test.each(ways)("of 64 KiB is relayed, and a target state of 10 MiB: %j", async (way) => {
+    const { uuid } = await newDevice(cloud, await newFleet(cloud, `relayed bodies ${newUuid()}`));
+    const relay = (path: string, bytes: number) =>
+      send(`/supervisor${path}`, adminSecret, JSON.stringify({ uuid, data: { a: "x".repeat(bytes) } }), way);
+    const offline = "No online device(s) found";
+    expect([(await relay("/v1/blink", 64 * 1024)).status, await (await relay("/v1/blink", 1)).json()]).toEqual([
+      404,
+      offline,
+    ]);
+    expect(await (await relay("/v2/local/target-state", 9_000_000)).json()).toBe(offline);
+    expect((await refusalOf(() => relay("/v2/local/target-state", 11_000_000))).status).toBe(413);
+  });
+
+  test("of any JSON for the relay gets an answer, not a failure", async () => {
+    const { uuid } = await newDevice(cloud, await newFleet(cloud, `any bodies ${newUuid()}`));
+    const data = fc.dictionary(
+      fc.string(),
+      fc.oneof(fc.jsonValue(), fc.constantFrom({ toString: 1 }, { valueOf: null })),
+    );
+    const asked = fc.record(
+      {
+        uuid: fc.oneof(fc.constantFrom(uuid, "", "a".repeat(32), null), fc.string()),
+        deviceId: fc.oneof(fc.constantFrom("1", "-1", null), fc.double(), fc.jsonValue()),
+        appId: fc.oneof(fc.constantFrom("1", "9".repeat(400), null), fc.integer(), fc.jsonValue()),
+        method: fc.oneof(fc.constantFrom("GET", "get", "PUT", "constructor"), fc.jsonValue()),
+        data: fc.oneof(data, fc.jsonValue()),
+      },
+      { requiredKeys: [] },
+    );
+    const deep = fc.constantFrom(...[50, 5_000, 30_000].map((levels) => "[".repeat(levels) + "]".repeat(levels)));
+    const text = fc.oneof(
+      { weight: 6, arbitrary: asked.map((one) => JSON.stringify(one)) },
+      { weight: 1, arbitrary: deep.map((one) => `{"uuid":"${uuid}","method":"GET","data":{"a":${one}}}`) },
+      { weight: 1, arbitrary: deep.map((one) => `{"uuid":"${uuid}","data":{"a":${one}}}`) },
+      { weight: 1, arbitrary: fc.string() },
+    );
+    const path = fc.constantFrom("/v1/blink", "/v1/a?b=1&apikey=2", "/%", "/v2/local/target-state", "//", "/../x");
+    await fc.assert(
+      fc.asyncProperty(path, text, fc.constantFrom(...ways), async (to, body, way) => {
+        const { status } = await send(`/supervisor${to}`, adminSecret, body, way);
+        expect([body.slice(0, 200), status < 500]).toEqual([body.slice(0, 200), true]);
+      }),
+      { numRuns: 300, interruptAfterTimeLimit: 15_000 },
+    );
+  });
+});
+
+describe("the log of a device", () => {
+  let clock = 2_000_000;
+  const line = (message: string) => `${JSON.stringify({ message, timestamp: clock++ })}\n`;
+  const send = ({ uuid, api_key: key }: Registered, body: BodyInit, more: Record<string, string> = {}) =>
+    fetch(`${cloud.url()}/device/v2/${uuid}/log-stream`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/x-ndjson", ...more },
+      body,
+      ...(body instanceof ReadableStream && { duplex: "half" }),
+    });
+  const follow = (uuid: string, signal: AbortSignal, query = "") =>
+    fetch(`${cloud.url()}/device/v2/${uuid}/logs?stream=1${query}`, {
+      headers: { authorization: `Bearer ${adminSecret}` },
+      signal,
+    });
+  const someDevice = async () => newDevice(cloud, await newFleet(cloud, `limits of logs ${newUuid()}`));
+  const Lines = z.array(z.object({ message: z.string() }));
+  const messages = async (device: Registered) =>
+    (await cloud.get(Lines, `/device/v2/${device.uuid}/logs?count=all`)).map(({ message }) => message);
+
+  test("takes 8 MiB within 10 s, unpacked, and refuses the rest in words", async () => {
+    const device = await someDevice();
+    const bomb = gzipSync(line("x".repeat(1000)).repeat(44_000));
+    expect(bomb.length).toBeLessThan(300_000);
+    const answer = await send(device, new Uint8Array(bomb), { "content-encoding": "gzip" });
+    expect([answer.status, answer.headers.get("retry-after"), await answer.json()]).toEqual([
+      429,
+      "10",
+      "More than 8388608 bytes of log lines within 10 s: the rest was not read",
+    ]);
+    expect((await messages(device)).length).toBeGreaterThan(3000);
+  });
+
+  test("takes the largest requests of our agent, one after the other", async () => {
+    const device = await someDevice();
+    for (let n = 0; n < 12; n++) {
+      const batch = Array.from({ length: 25 }, (_, m) => line(`${n}.${m} ${"x".repeat(10_000)}`)).join("");
+      expect((await send(device, batch)).status).toBe(201);
+    }
+    expect((await messages(device)).at(-1)).toMatch(/^11\.24 /);
+  });
+
+  test("takes no line of more than 1 MiB, in however many parts it comes", async () => {
+    const device = await someDevice();
+    const refused = await refusalOf(() => {
+      let parts = 0;
+      const endless = new ReadableStream<Uint8Array>({
+        pull: (controller) => (parts++ < 1100 ? controller.enqueue(new Uint8Array(1000).fill(97)) : controller.close()),
+      });
+      return send(device, endless);
+    });
+    expect(refused).toEqual({
+      status: 400,
+      sentence: '"The lines could not be read to their end: a line is longer than 1048576 characters"',
+    });
+    expect((await send(device, line("short"))).status).toBe(201);
+  });
+
+  test("takes 8 streams at once", async () => {
+    const device = await someDevice();
+    const open = Array.from({ length: 8 }, () => {
+      const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+      const answer = send(device, readable);
+      const writer = writable.getWriter();
+      void writer.write(new TextEncoder().encode(line("open")));
+      return { answer, writer };
+    });
+    await expect.poll(async () => (await messages(device)).length).toBe(8);
+    const refused = await send(device, new Blob([line("one more")]).stream());
+    expect([refused.status, await refused.json()]).toEqual([
+      429,
+      expect.stringMatching(/^This device sends 8 streams/),
+    ]);
+    for (const { writer, answer } of open) {
+      await writer.close();
+      expect((await answer).status).toBe(201);
+    }
+    expect((await send(device, line("again"))).status).toBe(201);
+  });
+
+  test("is followed by 10 at most, and by the next one when one has left", async () => {
+    const { uuid } = await someDevice();
+    const left = new AbortController();
+    const last = new AbortController();
+    for (let n = 0; n < 10; n++) expect((await follow(uuid, n < 9 ? left.signal : last.signal)).status).toBe(200);
+    const refused = await follow(uuid, left.signal);
+    expect([refused.status, await refused.json()]).toEqual([
+      429,
+      "This log is followed by 10 readers already: end one of them first",
+    ]);
+    expect((await cloud.ask("GET", `/device/v2/${uuid}/logs`)).status).toBe(200);
+    last.abort();
+    await expect
+      .poll(async () => (await follow(uuid, left.signal)).status, { timeout: 20_000, interval: 500 })
+      .toBe(200);
+    left.abort();
+  });
+
+  test("is read by a slow follower in order, and what was too much for it is counted", async () => {
+    const device = await someDevice();
+    const left = new AbortController();
+    const answer = await follow(device.uuid, left.signal, "&count=all");
+    const sent = 600;
+    for (let n = 0; n < sent; n += 20)
+      await send(device, Array.from({ length: 20 }, (_, m) => line(`${n + m} ${"x".repeat(10_000)}`)).join(""));
+    const seen: number[] = [];
+    let missed = 0;
+    let rest = "";
+    for await (const text of (answer.body ?? new ReadableStream()).pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const { message } of Lines.parse(lines.filter((one) => one !== "").map((one) => JSON.parse(one))))
+        if (message.startsWith("Warning: ")) missed += Number.parseInt(message.slice("Warning: ".length), 10);
+        else seen.push(Number.parseInt(message, 10));
+      if (seen.at(-1) === sent - 1) break;
+    }
+    left.abort();
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+    expect(new Set(seen).size + missed).toBe(sent);
   });
 });
