@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { directoryOf, type Env } from "./env.ts";
+import type { Env } from "./env.ts";
 
 /** What a verified caller may do. Made from a signed token, the admin secret, or a device's own key; passed on as a value. */
 export const Caller = z
@@ -51,19 +51,9 @@ export interface Credential {
 }
 
 /**
- * Who sends this request. A token is verified by signature and expiry alone, no Durable Object is touched (a revoked one
- * is refused where it is used). Only what looks like a device's key is looked up. Undefined: 401.
+ * Who has this token, or the admin secret. A token is verified by signature and expiry alone, no Durable Object is touched (a
+ * revoked one is refused where it is used).
  */
-export async function callerOf(request: Request, env: Env, nowMs: number): Promise<Caller | undefined> {
-  const credential = credentialOf(request);
-  if (!credential) return undefined;
-  const signed = await holderOf(credential, env, nowMs);
-  if (signed) return signed;
-  const { key } = credential;
-  return looksLikeDeviceKey(key) ? directoryOf(env).callerOfDevice(await digestOf(key)) : undefined;
-}
-
-/** As `callerOf`, without the keys of devices. */
 export async function holderOf({ key, from }: Credential, env: Env, nowMs: number): Promise<Caller | undefined> {
   if (secretFault(env)) return undefined;
   if (key.startsWith(tokenPrefix)) {

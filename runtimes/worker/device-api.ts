@@ -13,14 +13,14 @@ import { readBody } from "../../core/http/body.ts";
 import { coversFleet } from "./access.ts";
 import type { Database } from "./database.ts";
 import { isoTime, type Identity } from "./desk.ts";
-import { limitBytes, refuse, type Route } from "./http.ts";
+import { keyRequired, limitBytes, refuse, type Route } from "./http.ts";
 import { imagesOf, releaseIdOf, wantedOfDevice, wantedOfFleet } from "./releases.ts";
 import { TagKey } from "./writes.ts";
 
 /** What devices ask and tell. Answers are those recorded of the public cloud; where they differ, it says so. */
 
 const nothing = (status: number): Response => new Response(null, { status });
-const keyRequired = (): Response => Response.json({ error: "API key required" }, { status: 401 });
+const unauthorized = (): Response => nothing(401);
 
 const mayRead = (identity: Identity, fleetId: number, uuid?: string): boolean =>
   (identity.is === "device" && (uuid === undefined ? identity.fleetId === fleetId : identity.uuid === uuid)) ||
@@ -30,6 +30,7 @@ const mayRead = (identity: Identity, fleetId: number, uuid?: string): boolean =>
 const deviceState = (version: "v2" | "v3", toState: (wanted: Wanted) => object): Route => ({
   method: "GET",
   path: `/device/${version}/:uuid/state`,
+  anonymous: unauthorized,
   answer: (request, { params: { uuid = "" }, identity }, { db, now }) => {
     const wanted = wantedOfDevice(db, uuid);
     if (!wanted) return nothing(304);
@@ -42,6 +43,7 @@ const deviceState = (version: "v2" | "v3", toState: (wanted: Wanted) => object):
 const fleetState: Route = {
   method: "GET",
   path: "/device/v3/fleet/:fleetUuid/state",
+  anonymous: unauthorized,
   answer: (request, { params: { fleetUuid = "", releaseUuid }, identity }, { db }) => {
     const wanted = wantedOfFleet(db, fleetUuid, releaseUuid || undefined);
     return wanted && mayRead(identity, wanted.fleet.id) ? tagged(request, targetState(wanted)) : nothing(401);
@@ -93,6 +95,7 @@ const AnyObject = z.record(z.string(), z.unknown());
 const report: Route = {
   method: "PATCH",
   path: "/device/v3/state",
+  anonymous: keyRequired,
   answer: async (request, { identity }, { db, now }) => {
     const own = await ownPart(request, identity);
     if (own instanceof Response) return own;
@@ -190,6 +193,7 @@ const Tags = z.record(TagKey, z.string({ error: "expected a text" }).max(10_000)
 const tags: Route = {
   method: "PATCH",
   path: "/device/v3/tags",
+  anonymous: keyRequired,
   answer: async (request, { identity }, { db }) => {
     const own = await ownPart(request, identity);
     if (own instanceof Response) return own;

@@ -1,15 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
-import { adminRoutes } from "./admin.ts";
 import { owner, type Caller } from "./access.ts";
 import { Database } from "./database.ts";
 import type { PlainRequest } from "./device-session.ts";
 import { Asker, identify, inFleets, isGood, type Desk } from "./desk.ts";
-import { askerHeader, type Env } from "./env.ts";
-import { deviceRoutes } from "./device-api.ts";
-import { createFinder, refuse } from "./http.ts";
-import { publicRoutes } from "./public-api.ts";
-import { registerRoutes } from "./register.ts";
+import { askerHeader, unknownHeader, type Env } from "./env.ts";
 import { createNudge } from "./nudge.ts";
+import { findRoute } from "./routes.ts";
 import { migrations } from "./schema.ts";
 
 /** Told in one go, two objects each; more wait for the alarm, since one request may make only so many others. */
@@ -21,7 +17,6 @@ const nudgeMs = 10_000;
 /** The record of fleets, devices and keys: one object, off the path of every command that names a device by its uuid. */
 export class Directory extends DurableObject<Env> {
   readonly #desk: Desk;
-  readonly #find = createFinder([...adminRoutes, ...registerRoutes, ...deviceRoutes, ...publicRoutes]);
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -38,9 +33,11 @@ export class Directory extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const asker = Asker.parse(JSON.parse(request.headers.get(askerHeader) ?? '{"is":"nobody"}'));
     const identity = identify(asker, this.#desk);
-    const match = await this.#find(request.method === "HEAD" ? "GET" : request.method, request.url);
-    if (!match) return refuse(404, `There is no ${request.method} ${new URL(request.url).pathname}`);
-    return match.route.answer(request, { params: match.params, identity }, this.#desk);
+    const match = await findRoute(request);
+    if (match instanceof Response) return match;
+    const answer = await match.route.answer(request, { params: match.params, identity }, this.#desk);
+    if (identity.is === "nobody") answer.headers.set(unknownHeader, "1");
+    return answer;
   }
 
   /** Devices by ANDed filters that the caller may see, ordered by id. */

@@ -7,6 +7,8 @@ export interface Env {
   readonly DEVICES: DurableObjectNamespace<DeviceSession>;
   readonly LOGS: DurableObjectNamespace<DeviceLogs>;
   readonly DIRECTORY: DurableObjectNamespace<Directory>;
+  /** Counts wrong credentials of a network for all isolates of a place; absent, each isolate counts its own. */
+  readonly FAILURES?: RateLimit;
   /** Bearer of it is the owner. The tokens' signing key is derived from it, so changing it ends every token. */
   readonly ADMIN_SECRET: string;
 }
@@ -16,3 +18,6 @@ export const directoryOf = (env: Env): DurableObjectStub<Directory> => env.DIREC
 
 /** Says to an object who asks, as the Worker has seen it; what comes from outside under this name never gets there. */
 export const askerHeader = "x-fairlead-asker";
+
+/** Says to our Worker that nobody has the credential with which it was asked; no client sees it. */
+export const unknownHeader = "x-fairlead-unknown";

@@ -12,6 +12,8 @@ export const limitBytes = 64 * 1024;
 export interface Route {
   readonly method: Method;
   readonly path: string;
+  /** What a request without a credential gets; said by the Worker itself. */
+  readonly anonymous: () => Response;
   readonly answer: (request: Request, asked: Asked, desk: Desk) => Response | Promise<Response>;
 }
 
@@ -37,8 +39,9 @@ export function route<P, B, R extends Replies>(
   return {
     method,
     path,
+    anonymous: tokenRequired,
     answer: async (request, { params: given, identity }, desk) => {
-      if (identity.is !== "person") return refuse(401, "Expected Authorization: Bearer, with a token of this cloud");
+      if (identity.is !== "person") return tokenRequired();
       const { caller } = identity;
       if (method !== "GET" && !caller.write) return refuse(403, "This token may only read");
       const sent = await readBody(request);
@@ -58,11 +61,16 @@ export function route<P, B, R extends Replies>(
   };
 }
 
+const tokenRequired = (): Response => refuse(401, "Expected Authorization: Bearer, with a token of this cloud");
+
+/** Recorded: what devices send needs a key, in words. */
+export const keyRequired = (): Response => refuse(401, "API key required");
+
 export const refuse = (status: number, error: string): Response => Response.json({ error }, { status });
 
 export type Find = (method: string, url: string) => Promise<Match | undefined>;
 
-interface Match {
+export interface Match {
   readonly route: Route;
   readonly params: Readonly<Record<string, string>>;
 }

@@ -8,9 +8,12 @@ import { changes, create, remove } from "./writes.ts";
 
 /** What the public SDK and CLI ask for beside the proxy. */
 
+const unauthorized = (): Response => new Response(null, { status: 401 });
+
 const whoami: Route = {
   method: "GET",
   path: "/actor/v1/whoami",
+  anonymous: unauthorized,
   answer: (_request, { identity }) => {
     switch (identity.is) {
       case "person": {
@@ -22,16 +25,19 @@ const whoami: Route = {
       case "provisioning":
         return Response.json({ id: identity.fleetId, actorType: "application", actorTypeId: identity.fleetId });
       case "nobody":
-        return new Response(null, { status: 401 });
+        return unauthorized();
     }
   },
 };
 
 /** Tokens are no JWTs that age: one stays as good as it is. */
+const notRenewed = (): Response =>
+  Response.json("A token of this cloud is not renewed: ask for another one", { status: 400 });
 const refreshToken: Route = {
   method: "GET",
   path: "/user/v1/refresh-token",
-  answer: () => Response.json("A token of this cloud is not renewed: ask for another one", { status: 400 }),
+  anonymous: notRenewed,
+  answer: notRenewed,
 };
 
 type Answering = (address: Address, reader: Reader, request: Request, desk: Desk) => Promise<Response> | Response;
@@ -40,8 +46,9 @@ type Answering = (address: Address, reader: Reader, request: Request, desk: Desk
 const resource = (method: Route["method"], answering: Answering): Route => ({
   method,
   path: "/v7/*",
+  anonymous: unauthorized,
   answer: async (request: Request, { identity }: Asked, desk) => {
-    if (identity.is !== "person" && identity.is !== "device") return new Response(null, { status: 401 });
+    if (identity.is !== "person" && identity.is !== "device") return unauthorized();
     if (method !== "GET" && !mayWrite(identity)) return Response.json("This token may only read", { status: 403 });
     const { pathname, searchParams } = new URL(request.url);
     const parsed = parseAddress(pathname.slice("/v7".length), searchParams);

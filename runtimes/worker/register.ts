@@ -2,7 +2,7 @@ import * as z from "zod";
 import { readBody } from "../../core/http/body.ts";
 import { digestOf, newKey } from "./access.ts";
 import { isoTime, type Desk } from "./desk.ts";
-import { limitBytes, type Route } from "./http.ts";
+import { keyRequired, limitBytes, type Route } from "./http.ts";
 
 /** The wrong type altogether: 400 without a body, as the public cloud answers. */
 const Registration = z.object({
@@ -26,8 +26,9 @@ const Registration = z.object({
 const register: Route = {
   method: "POST",
   path: "/device/register",
+  anonymous: keyRequired,
   answer: async (request, { identity }, desk) => {
-    if (identity.is !== "provisioning") return Response.json({ error: "API key required" }, { status: 401 });
+    if (identity.is !== "provisioning") return keyRequired();
     const sent = await readBody(request, { limitBytes });
     if (!sent.ok) return no(sent.status, sent.message);
     const parsed = Registration.safeParse(sent.value);

@@ -2,7 +2,8 @@ import * as z from "zod";
 import { readBody, type Body } from "../../core/http/body.ts";
 import { parseJson } from "../../core/model/json.ts";
 import { noBytes, type Bytes, type RequestHead } from "../../core/relay/frame.ts";
-import { callerOf, keyInHeader, looksLikeDeviceKey, type Caller } from "./access.ts";
+import { keyInHeader, type Caller } from "./access.ts";
+import { authenticate, callerOf, failed, isKeyOf } from "./authenticate.ts";
 import { callHeader, isRead, offline, wrongKey, type SessionCall } from "./device-session.ts";
 import { directoryOf, type Env } from "./env.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
@@ -60,6 +61,7 @@ const longestMs = 50_000;
  */
 export async function supervisorProxy(request: Request, url: URL, env: Env): Promise<Response> {
   const caller = await callerOf(request, env, Date.now());
+  if (caller instanceof Response) return caller;
   if (!caller) return Response.json("Unauthorized", { status: 401 });
   const path = url.pathname.slice("/supervisor".length);
   if (path === "" || path === "/") return refuse("Supervisor API url must be specified");
@@ -105,15 +107,21 @@ export async function supervisorProxy(request: Request, url: URL, env: Env): Pro
   return told;
 }
 
-/** `GET /tunnel/<uuid>`: a device dials in. Its key is looked at by its session, which is not woken for what is none. */
+/** `GET /tunnel/<uuid>`: a device dials in. Its session, which looks at the key again, is not woken for another one. */
 export async function tunnel(request: Request, { pathname }: URL, env: Env): Promise<Response> {
   const uuid = pathname.slice("/tunnel/".length);
   if (request.headers.get("upgrade") !== "websocket")
     return Response.json("Expected the WebSocket of a device", { status: 426 });
   if (!isUuid(uuid)) return refuse("Expected a uuid of 32 or 62 lower case hex digits");
   const key = keyInHeader(request);
-  if (key === undefined || !looksLikeDeviceKey(key)) return Response.json(wrongKey, { status: 401 });
-  return env.DEVICES.getByName(uuid).fetch(request);
+  const nowMs = Date.now();
+  const asker = key === undefined ? undefined : await authenticate(request, env, nowMs, { key, from: "header" });
+  if (asker instanceof Response) return asker;
+  if (asker?.is !== "key" || !(await isKeyOf(uuid, asker.digest, request, env, nowMs)))
+    return Response.json(wrongKey, { status: 401 });
+  const answer = await env.DEVICES.getByName(uuid).fetch(request);
+  if (answer.status === 401) await failed(request, asker.digest, env, nowMs);
+  return answer;
 }
 
 interface OneCall extends Omit<SessionCall, "bodyLength"> {
@@ -132,7 +140,7 @@ function callOne(uuid: string, { body, ...asked }: OneCall, env: Env): Promise<R
 
 /** A command for one uuid touches that device's session alone. */
 async function find({ uuid, deviceId, appId }: Asked, caller: Caller, env: Env) {
-  if (uuid && !isUuid(uuid)) return [];
+  if (uuid && (!isUuid(uuid) || (caller.device !== undefined && caller.device !== uuid))) return [];
   if (uuid && deviceId == null && appId == null) return [{ uuid, deviceId: 0 }];
   return directoryOf(env).find(caller, {
     ...(uuid && { uuid }),

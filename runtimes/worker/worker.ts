@@ -1,8 +1,10 @@
-import { credentialOf, digestOf, holderOf, looksLikeDeviceKey, secretFault } from "./access.ts";
+import { secretFault } from "./access.ts";
+import { authenticate, failed, isKeyOf, remember } from "./authenticate.ts";
 import type { Asker } from "./desk.ts";
-import { askerHeader, directoryOf, type Env } from "./env.ts";
-import { refuse } from "./http.ts";
+import { askerHeader, directoryOf, unknownHeader, type Env } from "./env.ts";
+import { keyRequired, refuse } from "./http.ts";
 import { openApi } from "./openapi.ts";
+import { findRoute } from "./routes.ts";
 import { isUuid, supervisorProxy, tunnel } from "./supervisor-proxy.ts";
 
 export { DeviceLogs } from "./device-logs.ts";
@@ -21,12 +23,8 @@ export default {
       if (pathname.startsWith("/tunnel/")) return await tunnel(request, url, env);
       if (pathname === "/ping") return new Response("OK");
       if (pathname === "/openapi.json") return Response.json(openApi);
-      const asker = await askerOf(request, env);
       const [, uuid] = /^\/device\/v2\/([^/]+)\/log(?:s|-stream)$/.exec(pathname) ?? [];
-      if (uuid === undefined || !isUuid(uuid)) return await directoryOf(env).fetch(withAsker(request, asker));
-      // Nobody wakes an object.
-      if (asker.is === "nobody") return nobodysLogs(request.method);
-      return await env.LOGS.getByName(uuid).fetch(withAsker(request, asker));
+      return await (uuid !== undefined && isUuid(uuid) ? answerLogs(request, uuid, env) : answerRoute(request, env));
     } catch (error) {
       // Its message may name what the caller has no business to know.
       console.error(`${request.method} ${pathname} failed: ${error instanceof Error ? error.stack : String(error)}`);
@@ -45,17 +43,42 @@ function withAsker(request: Request, asker: Asker): Request {
   return new Request(new Request(url, request), { headers });
 }
 
-async function askerOf(request: Request, env: Env): Promise<Asker> {
-  const credential = credentialOf(request);
-  if (!credential) return { is: "nobody" };
-  const caller = await holderOf(credential, env, Date.now());
-  if (caller) return { is: "person", caller };
-  const { key } = credential;
-  return looksLikeDeviceKey(key) ? { is: "key", digest: await digestOf(key) } : { is: "nobody" };
+/** Of the directory, which is asked only by who has a credential. */
+async function answerRoute(request: Request, env: Env): Promise<Response> {
+  const match = await findRoute(request);
+  if (match instanceof Response) return match;
+  const nowMs = Date.now();
+  const asker = await authenticate(request, env, nowMs);
+  if (asker instanceof Response) return asker;
+  if (asker.is === "nobody") return match.route.anonymous();
+  const answer = await directoryOf(env).fetch(withAsker(request, asker));
+  if (asker.is === "person") return withoutHeader(answer);
+  if (!answer.headers.has(unknownHeader)) {
+    remember(asker.digest, undefined, env, nowMs);
+    return answer;
+  }
+  await failed(request, asker.digest, env, nowMs);
+  return withoutHeader(answer);
 }
 
-/** Recorded: without a key, reading is refused in silence, and writing in words. */
-const nobodysLogs = (method: string): Response =>
-  method === "GET"
-    ? new Response(null, { status: 401 })
-    : Response.json({ error: "API key required" }, { status: 401 });
+function withoutHeader(answer: Response): Response {
+  if (!answer.headers.has(unknownHeader)) return answer;
+  const told = new Response(answer.body, answer);
+  told.headers.delete(unknownHeader);
+  return told;
+}
+
+/** Of the log of a device: people read it, the device itself writes it. Recorded: reading is refused in silence. */
+async function answerLogs(request: Request, uuid: string, env: Env): Promise<Response> {
+  const nowMs = Date.now();
+  const asker = await authenticate(request, env, nowMs);
+  if (asker instanceof Response) return asker;
+  const { method } = request;
+  if (method === "GET" && asker.is !== "person") return new Response(null, { status: 401 });
+  if (method !== "GET" && asker.is !== "key") return keyRequired();
+  if (asker.is === "key" && !(await isKeyOf(uuid, asker.digest, request, env, nowMs)))
+    return new Response(null, { status: 401 });
+  const answer = await env.LOGS.getByName(uuid).fetch(withAsker(request, asker));
+  if (answer.status === 401 && asker.is === "key") await failed(request, asker.digest, env, nowMs);
+  return answer;
+}

@@ -1,3 +1,4 @@
+import { get } from "node:http";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -215,7 +216,7 @@ describe("a query on resources", () => {
 });
 
 /** A body that is refused is not read to its end, so that the connection may end before the client has the answer. */
-const refusalOf = async (ask: () => Promise<Response>, tries = 5): Promise<{ status: number; sentence: string }> => {
+const refusalOf = async (ask: () => Promise<Response>, tries = 20): Promise<{ status: number; sentence: string }> => {
   try {
     const answer = await ask();
     return { status: answer.status, sentence: await answer.text() };
@@ -432,5 +433,114 @@ describe("the log of a device", () => {
     left.abort();
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     expect(new Set(seen).size + missed).toBe(sent);
+  });
+});
+
+describe("a stranger", () => {
+  const quiet = startCloud();
+  const made = async (of: typeof cloud) =>
+    Promise.all(
+      ["Directory", "DeviceSession", "DeviceLogs"].map((one) => of.worker.getWorker().listDurableObjectIds(one)),
+    );
+  const uuid = "e".repeat(32);
+  /** The status of the answer to a device that dials in; 101 is a connection. */
+  const dial = (of: typeof cloud, to: string, key: string, address = "192.0.2.99") =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const headers = { connection: "Upgrade", upgrade: "websocket", "cf-connecting-ip": address };
+      const asked = get(`${of.url()}/tunnel/${to}`, { headers: { ...headers, authorization: `Bearer ${key}` } });
+      asked.on("response", (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      });
+      asked.on("upgrade", () => resolve(101));
+      asked.on("error", reject);
+    });
+
+  const unauthorized = [401, ""];
+  const keyRequired = [401, JSON.stringify({ error: "API key required" })];
+  const tokenRequired = [401, JSON.stringify({ error: "Expected Authorization: Bearer, with a token of this cloud" })];
+  const routes: readonly (readonly [string, string, readonly (number | string)[]])[] = [
+    ["GET", "/actor/v1/whoami", unauthorized],
+    ["GET", "/v7/device", unauthorized],
+    ["PATCH", "/v7/device(1)", unauthorized],
+    ["POST", "/device/register", keyRequired],
+    ["GET", `/device/v3/${uuid}/state`, unauthorized],
+    ["GET", `/device/v2/${uuid}/state`, unauthorized],
+    ["GET", `/device/v3/fleet/${uuid}/state`, unauthorized],
+    ["PATCH", "/device/v3/state", keyRequired],
+    ["PATCH", "/device/v3/tags", keyRequired],
+    ["GET", `/device/v2/${uuid}/logs`, unauthorized],
+    ["POST", `/device/v2/${uuid}/logs`, keyRequired],
+    ["POST", `/device/v2/${uuid}/log-stream`, keyRequired],
+    ["GET", "/admin/v1/fleets", tokenRequired],
+    ["POST", "/admin/v1/tokens", tokenRequired],
+    ["DELETE", `/admin/v1/devices/${uuid}`, tokenRequired],
+    ["POST", "/supervisor/v1/blink", [401, '"Unauthorized"']],
+    ["GET", "/nowhere", [404, JSON.stringify({ error: "There is no GET /nowhere" })]],
+  ];
+
+  test("without a credential wakes no object, whatever is asked", async () => {
+    const malformed = [null, "nonsense", "fl_a.b", `fl_${"a".repeat(100)}.${"b".repeat(43)}`, "x".repeat(5000)];
+    for (const [method, path, expected] of routes)
+      for (const key of malformed) {
+        const { status, text } = await quiet.ask(method, path, method === "GET" ? undefined : { uuid }, key);
+        expect([method, path, status, text]).toEqual([method, path, ...expected]);
+      }
+    expect(await dial(quiet, uuid, "nonsense")).toBe(401);
+    expect(await made(quiet)).toEqual([[], [], []]);
+  });
+
+  test("with a key that nobody has wakes no device's object", async () => {
+    const before = await made(cloud);
+    const { api_key: own } = await newDevice(cloud, await newFleet(cloud, `strangers ${newUuid()}`));
+    const [, sessions, logs] = await made(cloud);
+    expect(before).not.toEqual(await made(cloud));
+    for (const key of ["k".repeat(32), own]) {
+      const other = (n: number) => `${n}`.repeat(32);
+      for (let n = 0; n < 5; n++) {
+        expect(await dial(cloud, other(n), key)).toBe(401);
+        expect((await cloud.ask("POST", `/device/v2/${other(n)}/log-stream`, {}, key)).status).toBe(401);
+        expect((await cloud.ask("GET", `/device/v2/${other(n)}/logs`, undefined, key)).status).toBe(401);
+        const relayed = await cloud.ask("POST", "/supervisor/v1/blink", { uuid: other(n) }, key);
+        expect(relayed.status).toBe(key === own ? 404 : 401);
+      }
+    }
+    const [, sessionsAfter, logsAfter] = await made(cloud);
+    expect([sessionsAfter, logsAfter]).toEqual([sessions, logs]);
+  });
+
+  describe("who tries keys", () => {
+    let next = 0;
+    const from = (address: string, key: string, path = "/device/v3/tags") =>
+      fetch(cloud.url() + path, { headers: { authorization: `Bearer ${key}`, "cf-connecting-ip": address } });
+    const some = (): string => `wrong${String(next++).padStart(32, "0")}`;
+
+    test("is slowed down after 60 within a minute, with all of the same /64", async () => {
+      const device = await newDevice(cloud, await newFleet(cloud, `neighbours ${newUuid()}`));
+      const state = `/device/v3/${device.uuid}/state`;
+      const address = (n: number) => `2001:db8:0:1::${n.toString(16)}`;
+      expect((await from(address(1), device.api_key, state)).status).toBe(200);
+      for (let n = 0; n < 60; n++) expect((await from(address(n), some(), state)).status).toBe(401);
+
+      const slowed = await from(address(99), some(), state);
+      expect([slowed.status, await slowed.json()]).toEqual([
+        429,
+        { error: expect.stringMatching(/^Too many wrong keys came from this address: try again in \d+ s$/) },
+      ]);
+      expect(Number(slowed.headers.get("retry-after"))).toBeGreaterThan(0);
+      expect(await dial(cloud, device.uuid, some(), address(1))).toBe(429);
+      // Neither who is elsewhere, nor a token, nor a device that was known before.
+      expect((await from("2001:db8:0:2::1", some(), state)).status).toBe(401);
+      expect((await from(address(1), adminSecret, "/actor/v1/whoami")).status).toBe(200);
+      expect((await from(address(1), device.api_key, state)).status).toBe(200);
+    });
+
+    test("again and again the same one takes no room from his neighbours", async () => {
+      const same = some();
+      const statuses = new Set<number>();
+      for (let n = 0; n < 70; n++) statuses.add((await from("192.0.2.7", same, "/v7/device")).status);
+      expect([...statuses]).toEqual([401, 429]);
+      expect((await from("192.0.2.7", some(), "/v7/device")).status).toBe(401);
+    });
   });
 });

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { Router } from "itty-router";
 import * as z from "zod";
-import { Caller, coversFleet, digestOf } from "../../../runtimes/worker/access.ts";
+import { Caller, coversFleet, digestOf, owner } from "../../../runtimes/worker/access.ts";
 import type { DeviceSession } from "../../../runtimes/worker/device-session.ts";
 import { supervisorProxy, tunnel } from "../../../runtimes/worker/supervisor-proxy.ts";
 
@@ -13,6 +13,7 @@ interface Device {
   readonly uuid: string;
   readonly deviceId: number;
   readonly fleetId: number;
+  readonly keyDigest: string;
 }
 
 export class Directory extends DurableObject {
@@ -23,7 +24,8 @@ export class Directory extends DurableObject {
   }
 
   fill(fleetId: number, devices: number): void {
-    for (let n = 0; n < devices; n++) this.add({ uuid: `${fleetId}-${n}`, deviceId: fleetId * 1_000_000 + n, fleetId });
+    for (let n = 0; n < devices; n++)
+      this.add({ uuid: `${fleetId}-${n}`, deviceId: fleetId * 1_000_000 + n, fleetId, keyDigest: "" });
   }
 
   find(caller: Caller, filter: { uuid?: string; deviceId?: number; appId?: number }): readonly Device[] {
@@ -36,8 +38,9 @@ export class Directory extends DurableObject {
     );
   }
 
-  callerOfDevice(): undefined {
-    return undefined;
+  callerOfDevice(digest: string): Caller | undefined {
+    const device = this.#devices.findLast(({ keyDigest }) => keyDigest === digest);
+    return device && { ...owner, tokenId: `device:${device.deviceId}`, device: device.uuid };
   }
 }
 
@@ -71,8 +74,9 @@ async function tell(request: Request, { DEVICES, DIRECTORY }: Bindings): Promise
   switch (told.to) {
     case "enroll": {
       const { deviceId, fleetId, key } = told;
-      await DIRECTORY.getByName("directory").add({ uuid, deviceId, fleetId });
-      return session.enroll({ uuid, deviceId, fleetId, keyDigest: await digestOf(key), revoked: [] });
+      const keyDigest = await digestOf(key);
+      await DIRECTORY.getByName("directory").add({ uuid, deviceId, fleetId, keyDigest });
+      return session.enroll({ uuid, deviceId, fleetId, keyDigest, revoked: [] });
     }
     case "forget":
       return session.forget();
