@@ -370,8 +370,8 @@ export const createToken = endpoint({
   params: none,
   body: z.object({
     name: Name,
-    fleets: z.union([z.array(z.int().positive()).min(1), z.literal("all")], {
-      error: 'expected "all", or a list of fleet ids',
+    fleets: z.union([z.array(z.int().positive()).min(1).max(200), z.literal("all")], {
+      error: 'expected "all", or a list of fleet ids, 200 at most',
     }),
     write: z.boolean().default(false),
     lifetimeDays: LifetimeDays,

@@ -29,14 +29,24 @@ const serviceStatuses = new Set(
   ).split(","),
 );
 
+/** What one report names at most; a release has no more services, and a device few releases at a time. */
+const most = { apps: 100, releases: 100, services: 1000 };
+
+/** An object of that many parts at most. */
+const few = <T extends z.ZodType>(limit: number, of: string, part: T) =>
+  z.record(z.string(), part).refine((all) => Object.keys(all).length <= limit, {
+    error: `expected at most ${limit} ${of}`,
+    abort: true,
+  });
+
 const Service = z.object({
-  image: z.string(),
+  image: z.string().max(1000),
   /** One that nobody knows says nothing. */
   status: z
     .string()
     .transform((status) => (serviceStatuses.has(status) ? status : undefined))
     .optional(),
-  download_progress: z.number().nullish(),
+  download_progress: Metric.optional(),
 });
 
 /** Checked, and not kept: whoever calls a device goes through its tunnel, and needs neither port nor key. */
@@ -44,15 +54,14 @@ const notKept = () => undefined;
 
 const App = z.object({
   release_uuid: z.string().optional(),
-  releases: z
-    .record(
-      z.string(),
-      z.object({
-        update_status: z.enum(updateStatuses).optional(),
-        services: z.record(z.string(), Service).default({}),
-      }),
-    )
-    .default({}),
+  releases: few(
+    most.releases,
+    "releases",
+    z.object({
+      update_status: z.enum(updateStatuses).optional(),
+      services: few(most.services, "services", Service).default({}),
+    }),
+  ).default({}),
 });
 export type AppReport = z.output<typeof App>;
 
@@ -67,25 +76,24 @@ export const Report = z.object({
     .optional(),
   supervisor_version: cutTo(20).optional(),
   provisioning_progress: Metric.optional(),
-  provisioning_state: z.string().nullable().optional(),
+  provisioning_state: cutTo(255).nullable().optional(),
   ip_address: wordsTo(2000).optional(),
   mac_address: wordsTo(900).optional(),
   api_port: z.number().transform(notKept).optional(),
   api_secret: z.string().nullable().transform(notKept).optional(),
-  cpu_id: z
-    .string()
+  cpu_id: cutTo(255)
     .nullable()
     .transform((id) => (id !== null && !/^[\x20-\x7e]*$/.test(id) ? undefined : (id?.toLowerCase() ?? null)))
     .optional(),
   is_undervolted: z.boolean().optional(),
   memory_usage: Metric.optional(),
   memory_total: Metric.optional(),
-  storage_block_device: z.string().nullable().optional(),
+  storage_block_device: cutTo(255).nullable().optional(),
   storage_usage: Metric.optional(),
   storage_total: Metric.optional(),
   cpu_temp: Metric.optional(),
   cpu_usage: Metric.optional(),
-  apps: z.record(z.string(), App).optional(),
+  apps: few(most.apps, "applications", App).optional(),
 });
 export type Report = z.output<typeof Report>;
 

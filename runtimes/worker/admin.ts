@@ -60,6 +60,7 @@ const createFleet = route(api.createFleet, ({ body: { name, deviceType, forbidde
   if (caller.fleets !== "all") return reply(403, refused("This token is for certain fleets and cannot make another"));
   if (isTaken(desk, name)) return taken(name);
   const { db, now } = desk;
+  if (isFull(db, most.fleets, "fleets")) return reply(409, refused(`There are ${most.fleets} fleets already`));
   const uuid = newKey().slice(0, 32);
   db.run(
     "INSERT INTO fleets (uuid, name, device_type, created_at, forbidden) VALUES (?, ?, ?, ?, ?)",
@@ -90,6 +91,12 @@ const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body, caller 
   return made ? reply(200, made) : noFleet;
 });
 
+/** What a token that may write can make: it must not fill the database that all fleets share. */
+const most = { fleets: 1000, provisioningKeys: 100, releases: 10_000 };
+
+const isFull = (db: Desk["db"], limit: number, from: string, ...values: readonly number[]): boolean =>
+  (db.one<{ n: number }>(`SELECT count(*) AS n FROM ${from}`, ...values)?.n ?? 0) >= limit;
+
 const isTaken = ({ db }: Desk, name: string, by = 0): boolean =>
   db.one("SELECT 1 FROM fleets WHERE name = ? AND id <> ?", name, by) !== undefined;
 const taken = (name: string) => reply(409, refused(`There is a fleet ${JSON.stringify(name)} already`));
@@ -119,6 +126,8 @@ const createProvisioningKey = route(
     const digest = await digestOf(key);
     if (!findFleet(desk, caller, fleetId)) return noFleet;
     const { db, now } = desk;
+    if (isFull(db, most.provisioningKeys, "provisioning_keys WHERE fleet_id = ?", fleetId))
+      return reply(400, refused(`The fleet has ${most.provisioningKeys} provisioning keys already: delete some`));
     db.run(
       "INSERT INTO provisioning_keys (fleet_id, name, digest, created_at, expires_at) VALUES (?, ?, ?, ?, ?)",
       fleetId,
@@ -283,6 +292,8 @@ const createRelease = route(api.createRelease, ({ params: { fleetId }, body, cal
   const { commit = newKey().slice(0, 32) } = body;
   if (releaseIdOf(desk.db, fleetId, commit) !== undefined)
     return reply(409, refused(`There is a release ${commit} of this fleet already`));
+  if (isFull(desk.db, most.releases, "releases WHERE fleet_id = ?", fleetId))
+    return reply(409, refused(`The fleet has ${most.releases} releases already`));
   const parsed = parseComposition(body.composition);
   const faults = parsed.ok ? forbiddenFaults(parsed.powers, fleet.forbidden) : parsed.faults;
   if (!parsed.ok || faults.length > 0) return reply(400, refused(faults.join("\n")));

@@ -15,7 +15,7 @@ import type { Database } from "./database.ts";
 import { isoTime, type Identity } from "./desk.ts";
 import { keyRequired, limitBytes, refuse, type Route } from "./http.ts";
 import { imagesOf, releaseIdOf, wantedOfDevice, wantedOfFleet } from "./releases.ts";
-import { TagKey } from "./writes.ts";
+import { TagKey, tagsFault, TagValue } from "./writes.ts";
 
 /** What devices ask and tell. Answers are those recorded of the public cloud; where they differ, it says so. */
 
@@ -60,9 +60,15 @@ const heard = (db: Database, deviceId: number, nowMs: number): void => {
 
 const utf8 = new TextEncoder();
 
+/** The variables for all services are in it once for each service. */
+const largestState = 10 * 1024 * 1024;
+
 /** With the entity tag that the public cloud makes; 304 for whoever has it, unless they say `no-cache`. */
 async function tagged(request: Request, state: object): Promise<Response> {
-  const body = utf8.encode(JSON.stringify(state));
+  const text = JSON.stringify(state);
+  if (text.length > largestState)
+    return refuse(413, `The target state is larger than ${largestState} bytes: give its services fewer variables`);
+  const body = utf8.encode(text);
   const sha1 = new Uint8Array(await crypto.subtle.digest("SHA-1", body));
   const tag = `"${body.length.toString(16)}-${btoa(String.fromCharCode(...sha1)).slice(0, 27)}"`;
   const etag = `W/${tag}`;
@@ -151,7 +157,18 @@ function take(db: Database, deviceId: number, given: Report, at: string): void {
   const after = installsAfter(installs, app, knownReleases(db, fleetId, Object.keys(app?.releases ?? {})));
   for (const install of after)
     if (!installs.some((one) => isSame(one, install))) keepInstall(db, deviceId, install, at);
+  forgetDeleted(db, deviceId);
 }
+
+/** Of what was on a device once, the latest. */
+const mostDeleted = 100;
+
+const forgetDeleted = (db: Database, deviceId: number): number =>
+  db.run(
+    `DELETE FROM installs WHERE id IN
+       (SELECT id FROM installs WHERE device_id = ? AND status = 'deleted' ORDER BY id DESC LIMIT -1 OFFSET ?)`,
+    ...[deviceId, mostDeleted],
+  );
 
 const toText = (value: Fields[string] | undefined): string | null => (typeof value === "string" ? value : null);
 
@@ -187,7 +204,7 @@ const knownReleases = (db: Database, fleetId: number, commits: readonly string[]
     return [{ id, commit, images }];
   });
 
-const Tags = z.record(TagKey, z.string({ error: "expected a text" }).max(10_000));
+const Tags = z.record(TagKey, TagValue);
 
 /** Sets some tags; the others stay. One that is refused refuses all. */
 const tags: Route = {
@@ -209,6 +226,12 @@ const tags: Route = {
       );
     const given = Object.entries(parsed.data);
     if (given.length === 0) return Response.json("No tags were sent to be updated.", { status: 400 });
+    const fault = tagsFault(
+      db,
+      own.id,
+      given.map(([key]) => key),
+    );
+    if (fault !== undefined) return Response.json(fault, { status: 400 });
     db.transaction(() => {
       for (const [key, value] of given)
         db.run(

@@ -4,6 +4,9 @@ import { digestOf, newKey } from "./access.ts";
 import { isoTime, type Desk } from "./desk.ts";
 import { keyRequired, limitBytes, type Route } from "./http.ts";
 
+/** As much of it as a report may say later. */
+const Version = z.string().transform((text) => text.slice(0, 900));
+
 /** The wrong type altogether: 400 without a body, as the public cloud answers. */
 const Registration = z.object({
   application: z.union([z.number(), z.string()]).optional(),
@@ -13,10 +16,10 @@ const Registration = z.object({
     .string()
     .regex(/^\w{32,128}$/)
     .optional(),
-  supervisor_version: z.string().nullish(),
-  os_version: z.string().nullish(),
-  os_variant: z.string().nullish(),
-  mac_address: z.string().nullish(),
+  supervisor_version: Version.nullish(),
+  os_version: Version.nullish(),
+  os_variant: Version.nullish(),
+  mac_address: Version.nullish(),
 });
 
 /**
@@ -51,6 +54,7 @@ const register: Route = {
         status: 409,
         headers: { "content-type": "text/html; charset=utf-8" },
       });
+    if (countOf(desk, fleetId) >= mostDevices) return no(400, `A fleet has at most ${mostDevices} devices`);
     if (isKeyInUse(desk, keyDigest)) return no(409, '"key" must be unique.');
     db.run(
       `INSERT INTO devices (uuid, name, fleet_id, device_type, key_digest, created_at,
@@ -65,6 +69,12 @@ const register: Route = {
     return Response.json({ id, uuid, api_key: key }, { status: 201 });
   },
 };
+
+/** More than one command reaches, and few enough for whoever has found a provisioning key. */
+const mostDevices = 10_000;
+
+const countOf = ({ db }: Desk, fleetId: number): number =>
+  db.one<{ n: number }>("SELECT count(*) AS n FROM devices WHERE fleet_id = ?", fleetId)?.n ?? 0;
 
 const no = (status: number, message: string): Response => Response.json(message, { status });
 

@@ -1,7 +1,7 @@
 import * as api from "../../core/api/cloud-admin.ts";
 import type { Database } from "./database.ts";
 import { isoTime, type Desk } from "./desk.ts";
-import { ConfigName, EnvName, VariableValue } from "./writes.ts";
+import { ConfigName, EnvName, expectFewVariables, VariableValue, within } from "./writes.ts";
 
 /** Variables as the administration sets them: by name, for all services or for one. */
 
@@ -37,16 +37,19 @@ export function setVariables(
   if (typeof serviceId === "string") return serviceId;
   const faults = Object.entries(variables).flatMap(([name, value]) => faultsOf(name, value, service));
   if (faults.length > 0) return faults.join("\n");
-  db.transaction(() => {
+  return within(db, () => {
+    let last: { id: number } | undefined;
     for (const [name, value] of Object.entries(variables)) {
       remove(db, owner, serviceId, name);
-      db.run(
-        `INSERT INTO variables (kind, ${columnOf(owner)}, service_id, name, value, created_at) VALUES (?, ?, ?, ?, ?, ?)`,
+      last = db.one<{ id: number }>(
+        `INSERT INTO variables (kind, ${columnOf(owner)}, service_id, name, value, created_at) VALUES (?, ?, ?, ?, ?, ?)
+         RETURNING id`,
         ...[kindOf(name), owner.id, serviceId, name, value, isoTime(now())],
       );
     }
+    if (last) expectFewVariables(db, [last.id]);
+    return undefined;
   });
-  return undefined;
 }
 
 /** Never with the value, which may be a secret. */
@@ -78,6 +81,9 @@ const remove = (db: Database, owner: Owner, serviceId: number | null, name: stri
     ...[owner.id, serviceId, name, kindOf(name)],
   ) > 0;
 
+/** Services in a sentence; a fleet has those of all its releases. */
+const mostListed = 20;
+
 /** Its id, null for all services, or the sentence that says which there are. */
 function findService(db: Database, { fleetId }: Owner, name: string | undefined): number | null | string {
   if (name === undefined) return null;
@@ -85,7 +91,10 @@ function findService(db: Database, { fleetId }: Owner, name: string | undefined)
     "SELECT id, name FROM services WHERE fleet_id = ? ORDER BY name",
     fleetId,
   );
-  const names = all.map((one) => one.name).join(", ");
+  const names = all
+    .slice(0, mostListed)
+    .map((one) => one.name)
+    .join(", ");
   return (
     all.find((one) => one.name === name)?.id ??
     `There is no service ${JSON.stringify(name)} in a release of this fleet, only: ${names || "none yet"}`

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { own } from "../../core/model/json.ts";
 import { coversFleet } from "./access.ts";
+import type { Database } from "./database.ts";
 import { isoTime, type Desk } from "./desk.ts";
 import { callerOfReader, type Reader } from "./resources.ts";
 
@@ -13,24 +14,64 @@ export interface Refusal {
 }
 const no = (status: Refusal["status"], message: string): Refusal => ({ ok: false, status, message });
 
-export const VariableValue = z
-  .string({ error: "The value must be a text" })
-  .regex(/^[^\r\n]*$/, { error: "The value must not contain line breaks" });
-export const ConfigName = z.string().regex(/^(RESIN|BALENA)_[A-Za-z0-9_]+$/, {
+const Line = (longest: number) =>
+  z
+    .string({ error: "The value must be a text" })
+    .max(longest, { error: `The value must have at most ${longest} characters` })
+    .regex(/^[^\r\n]*$/, { error: "The value must not contain line breaks" });
+export const VariableValue = Line(32 * 1024);
+
+const Name = z.string().max(255, { error: "The name of a variable must have at most 255 characters" });
+export const ConfigName = Name.regex(/^(RESIN|BALENA)_[A-Za-z0-9_]+$/, {
   error: "The name of a configuration variable must begin with RESIN_ or BALENA_, and have letters, digits and _ only",
 });
-export const EnvName = z
-  .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
-    error: "The name of a variable must begin with a letter or _, and have letters, digits and _ only",
-  })
-  .regex(/^(?!(RESIN|BALENA)(_|$)|USER$)/, {
-    error: "The names RESIN, BALENA and USER, and what begins with RESIN_ or BALENA_, are reserved",
-  });
+export const EnvName = Name.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
+  error: "The name of a variable must begin with a letter or _, and have letters, digits and _ only",
+}).regex(/^(?!(RESIN|BALENA)(_|$)|USER$)/, {
+  error: "The names RESIN, BALENA and USER, and what begins with RESIN_ or BALENA_, are reserved",
+});
 export const TagKey = z
   .string()
   .regex(/^\S{1,100}$/, { error: "A tag's key must have 1 to 100 characters and no white space" })
   .regex(/^(?!io\.(resin|balena)\.)/, { error: "Tag keys that begin with io.resin. or io.balena. are reserved" });
+
+const longestTag = 10_000;
+/** As devices send it; the public API takes no line breaks. */
+export const TagValue = z.string({ error: "expected a text" }).max(longestTag);
+
+const mostTags = 100;
+
+/** Why a device cannot have these tags beside its others, if it cannot. */
+export function tagsFault(db: Database, deviceId: number, keys: readonly string[]): string | undefined {
+  const others = db.one<{ n: number }>(
+    "SELECT count(*) AS n FROM tags WHERE device_id = ? AND tag_key NOT IN (SELECT value FROM json_each(?))",
+    ...[deviceId, JSON.stringify(keys)],
+  );
+  const count = (others?.n ?? 0) + keys.length;
+  return count > mostTags ? `A device has at most ${mostTags} tags, and would have ${count}` : undefined;
+}
+
+/** Of one fleet or device. The bytes are those of names and values, which each service gets. */
+const mostVariables = { count: 1000, bytes: 256 * 1024 };
+
+/** The owners of too many variables, or too large ones, cannot have them: thrown within a transaction, it undoes it. */
+export class TooManyVariables extends Error {}
+
+/** Throws `TooManyVariables`, if the owners of these have too many. */
+export function expectFewVariables(db: Database, ids: readonly number[]): void {
+  const owner = db.one<{ n: number; bytes: number }>(
+    `SELECT count(*) AS n, sum(length(CAST(all_of.name || all_of.value AS BLOB))) AS bytes
+     FROM (SELECT DISTINCT fleet_id, device_id FROM variables WHERE id IN (SELECT value FROM json_each(?))) AS owners
+     JOIN variables AS all_of ON all_of.fleet_id IS owners.fleet_id AND all_of.device_id IS owners.device_id
+     GROUP BY all_of.fleet_id, all_of.device_id HAVING n > ? OR bytes > ?`,
+    ...[JSON.stringify(ids), mostVariables.count, mostVariables.bytes],
+  );
+  if (!owner) return;
+  const { count, bytes } = mostVariables;
+  throw new TooManyVariables(
+    `A fleet or a device has at most ${count} variables, of ${bytes} bytes together, and would have ${owner.n}, of ${owner.bytes} bytes`,
+  );
+}
 
 interface Writable {
   readonly table: "variables" | "tags";
@@ -38,6 +79,7 @@ interface Writable {
   readonly owner: "device" | "application";
   readonly nameField: "name" | "tag_key";
   readonly name: z.ZodType<string>;
+  readonly value: z.ZodType<string>;
 }
 
 const variables = (kind: "config" | "env", owner: "device" | "application"): Writable => ({
@@ -46,6 +88,7 @@ const variables = (kind: "config" | "env", owner: "device" | "application"): Wri
   owner,
   nameField: "name",
   name: kind === "config" ? ConfigName : EnvName,
+  value: VariableValue,
 });
 
 const writable: Readonly<Record<string, Writable>> = {
@@ -53,7 +96,7 @@ const writable: Readonly<Record<string, Writable>> = {
   device_environment_variable: variables("env", "device"),
   application_config_variable: variables("config", "application"),
   application_environment_variable: variables("env", "application"),
-  device_tag: { table: "tags", owner: "device", nameField: "tag_key", name: TagKey },
+  device_tag: { table: "tags", owner: "device", nameField: "tag_key", name: TagKey, value: Line(longestTag) },
 };
 
 const OwnerId = z.coerce.number({ error: "expected an id" }).int();
@@ -69,7 +112,7 @@ export function create(
   if (!what) return no(400, `A ${resource} cannot be created here`);
   const owner = OwnerId.safeParse(body[what.owner]);
   const name = what.name.safeParse(body[what.nameField]);
-  const value = VariableValue.safeParse(body["value"]);
+  const value = what.value.safeParse(body["value"]);
   if (!owner.success) return no(400, `Expected the id of the ${what.owner} as ${what.owner}`);
   if (!name.success) return no(400, sentence(name.error));
   if (!value.success) return no(400, sentence(value.error));
@@ -92,13 +135,30 @@ export function create(
     name.data,
   );
   if (isThere) return no(409, `"${what.owner}" and "${what.nameField}" must be unique.`);
-  const made = db.one<{ id: number }>(
-    `INSERT INTO ${what.table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")}) RETURNING id`,
-    ...Object.values(row),
-  );
+  const fault = what.kind ? undefined : tagsFault(db, owner.data, [name.data]);
+  if (fault !== undefined) return no(400, fault);
+  const made = within(db, () => {
+    const inserted = db.one<{ id: number }>(
+      `INSERT INTO ${what.table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")}) RETURNING id`,
+      ...Object.values(row),
+    );
+    if (what.kind && inserted) expectFewVariables(db, [inserted.id]);
+    return inserted;
+  });
+  if (typeof made === "string") return no(400, made);
   if (!made) return no(409, "The row could not be made");
   if (what.kind) desk.nudge(devicesOf([made.id], db));
   return { ok: true, id: made.id };
+}
+
+/** What a transaction gives, or why it is undone. */
+export function within<T>(db: Database, work: () => T): T | string {
+  try {
+    return db.transaction(work);
+  } catch (error) {
+    if (error instanceof TooManyVariables) return error.message;
+    throw error;
+  }
 }
 
 /** The devices whose target state these variables are in. */
@@ -133,9 +193,14 @@ export function changes(
   const what = own(writable, resource);
   if (!what) return no(400, `A ${resource} cannot be changed here`);
   if (isBeyond(reader, what)) return beyond;
-  const parsed = z.strictObject({ value: VariableValue }).safeParse(body);
+  const parsed = z.strictObject({ value: what.value }).safeParse(body);
   if (!parsed.success) return no(400, sentence(parsed.error));
-  db.run(`UPDATE ${what.table} SET value = ? WHERE ${among}`, parsed.data.value, JSON.stringify(ids));
+  const { value } = parsed.data;
+  const fault = within(db, () => {
+    db.run(`UPDATE ${what.table} SET value = ? WHERE ${among}`, value, JSON.stringify(ids));
+    if (what.kind) expectFewVariables(db, ids);
+  });
+  if (fault !== undefined) return no(400, fault);
   if (what.kind) nudge(devicesOf(ids, db));
   return undefined;
 }

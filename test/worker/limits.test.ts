@@ -215,11 +215,16 @@ describe("a query on resources", () => {
   });
 });
 
-/** A body that is refused is not read to its end, so that the connection may end before the client has the answer. */
+/**
+ * A body that is refused is not read to its end: the client, or the proxy of the test harness (500), may lose its connection
+ * before it has the answer.
+ */
 const refusalOf = async (ask: () => Promise<Response>, tries = 20): Promise<{ status: number; sentence: string }> => {
   try {
     const answer = await ask();
-    return { status: answer.status, sentence: await answer.text() };
+    const sentence = await answer.text();
+    if (answer.status !== 500) return { status: answer.status, sentence };
+    throw new Error(sentence);
   } catch (error) {
     if (tries <= 1) throw error;
     return refusalOf(ask, tries - 1);
@@ -269,15 +274,15 @@ describe("a body", () => {
 
   test.each(ways)("of 64 KiB is relayed, and a target state of 10 MiB: %j", async (way) => {
     const { uuid } = await newDevice(cloud, await newFleet(cloud, `relayed bodies ${newUuid()}`));
-    const relay = (path: string, bytes: number) =>
-      send(`/supervisor${path}`, adminSecret, JSON.stringify({ uuid, data: { a: "x".repeat(bytes) } }), way);
+    const relay = (path: string, bytes: number, how: object = way) =>
+      send(`/supervisor${path}`, adminSecret, JSON.stringify({ uuid, data: { a: "x".repeat(bytes) } }), how);
     const offline = "No online device(s) found";
     expect([(await relay("/v1/blink", 64 * 1024)).status, await (await relay("/v1/blink", 1)).json()]).toEqual([
       404,
       offline,
     ]);
     expect(await (await relay("/v2/local/target-state", 9_000_000)).json()).toBe(offline);
-    expect((await refusalOf(() => relay("/v2/local/target-state", 11_000_000))).status).toBe(413);
+    expect((await relay("/v2/local/target-state", 11_000_000, { ...way, gzip: true })).status).toBe(413);
   });
 
   test("of any JSON for the relay gets an answer, not a failure", async () => {
@@ -542,5 +547,156 @@ describe("a stranger", () => {
       expect([...statuses]).toEqual([401, 429]);
       expect((await from("192.0.2.7", some(), "/v7/device")).status).toBe(401);
     });
+  });
+});
+
+describe("what is kept", () => {
+  const someDevice = async () => {
+    const fleet = await newFleet(cloud, `kept ${newUuid()}`);
+    return { fleet, ...(await newDevice(cloud, fleet)) };
+  };
+  const texts = (count: number, value = "v", prefix = "k") =>
+    Object.fromEntries(Array.from({ length: count }, (_, n) => [`${prefix}${n}`, value]));
+  const refusal = ({ status, json }: { status: number; json: unknown }) => [status, json];
+
+  test("of a report: few applications, releases and services, and texts cut short", async () => {
+    const { uuid, api_key: key, fleet } = await someDevice();
+    const report = (part: object) => cloud.ask("PATCH", "/device/v3/state", { [uuid]: part }, key);
+    const apps = (count: number) => Object.fromEntries(Object.keys(texts(count)).map((name) => [name, {}]));
+    expect((await report({ apps: apps(100) })).status).toBe(200);
+    expect(refusal(await report({ apps: apps(101) }))).toEqual([
+      400,
+      { error: "apps: expected at most 100 applications" },
+    ]);
+    const releases = Object.fromEntries(Object.keys(texts(101)).map((name) => [name, {}]));
+    expect(refusal(await report({ apps: { [fleet.uuid]: { releases } } }))).toEqual([
+      400,
+      { error: `apps.${fleet.uuid}.releases: expected at most 100 releases` },
+    ]);
+    const services = { web: { image: "x".repeat(1001) } };
+    expect(refusal(await report({ apps: { [fleet.uuid]: { releases: { c: { services } } } } }))).toEqual([
+      400,
+      { error: expect.stringMatching(/\.releases\.c\.services\.web\.image: /) },
+    ]);
+    const long = "x".repeat(10_000);
+    expect((await report({ provisioning_state: long, cpu_id: long, storage_block_device: long })).status).toBe(200);
+    const fields = "provisioning_state,cpu_id,storage_block_device";
+    const { json } = await odata(`device(uuid='${uuid}')?$select=${fields}`);
+    const cut = "x".repeat(255);
+    expect(json).toEqual({ d: [{ provisioning_state: cut, cpu_id: cut, storage_block_device: cut }] });
+  });
+
+  test("of a report on progress: whole numbers, and the latest of what is gone", async () => {
+    const { id, uuid, api_key: key, fleet } = await someDevice();
+    const commit = "c1";
+    const composition = { services: { web: { image: "web:1" } } };
+    await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/releases`, { commit, composition });
+    const services = { web: { image: "web:1", status: "Downloading", download_progress: 41.5 } };
+    const apps = { [fleet.uuid]: { releases: { [commit]: { services } } } };
+    expect((await cloud.ask("PATCH", "/device/v3/state", { [uuid]: { apps } }, key)).status).toBe(200);
+    const storage = await directory();
+    await storage.exec(
+      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+       INSERT INTO images (service_id, location) SELECT services.id, 'old:' || i FROM n JOIN services ON fleet_id = ${fleet.id}`,
+    );
+    await storage.exec(
+      `INSERT INTO installs (device_id, image_id, release_id, status, installed_at)
+       SELECT ${id}, images.id, releases.id, 'deleted', '' FROM images JOIN services ON services.id = service_id
+       JOIN releases ON releases.fleet_id = services.fleet_id WHERE services.fleet_id = ${fleet.id} AND location LIKE 'old:%'`,
+    );
+    expect((await cloud.ask("PATCH", "/device/v3/state", { [uuid]: { apps } }, key)).status).toBe(200);
+    const count = (filter: string) => odata(`image_install/$count?$filter=device eq ${id} and ${filter}`);
+    expect((await count("status eq 'deleted'")).json).toEqual({ d: 100 });
+    expect((await count("download_progress eq 42")).json).toEqual({ d: 1 });
+  });
+
+  test("of tags: 100 a device, of 100 and 10,000 characters", async () => {
+    const { id, uuid, api_key: key } = await someDevice();
+    const tag = (tags: object) => cloud.ask("PATCH", "/device/v3/tags", { [uuid]: tags }, key);
+    expect((await tag(texts(100))).status).toBe(200);
+    expect((await tag(texts(100, "again"))).status).toBe(200);
+    const full = "A device has at most 100 tags, and would have 101";
+    expect(refusal(await tag({ one: "more" }))).toEqual([400, full]);
+    const body = { device: id, tag_key: "more", value: "v" };
+    expect(refusal(await cloud.ask("POST", "/v7/device_tag", body))).toEqual([400, full]);
+    const address = `/v7/device_tag?$filter=device eq ${id} and tag_key eq 'k1'`;
+    expect((await cloud.ask("PATCH", address, { value: "x".repeat(10_000) })).status).toBe(200);
+    expect((await cloud.ask("PATCH", address, { value: "x".repeat(10_001) })).status).toBe(400);
+    expect((await tag({ k1: "x".repeat(10_001) })).status).toBe(400);
+    expect((await tag({ ["k".repeat(101)]: "v" })).status).toBe(400);
+  });
+
+  test("of variables: 1,000 of a fleet or a device, 256 KiB together, 32 KiB each", async () => {
+    const { id, uuid, fleet } = await someDevice();
+    const set = (variables: object) => cloud.ask("POST", `/admin/v1/devices/${uuid}/variables`, { variables });
+    const tooMany = /^A fleet or a device has at most 1000 variables, of 262144 bytes together, and would have /;
+    expect((await set(texts(1000))).status).toBe(204);
+    expect((await set(texts(1000, "again"))).status).toBe(204);
+    expect(refusal(await set({ one: "more" }))).toEqual([400, { error: expect.stringMatching(tooMany) }]);
+    const body = { device: id, name: "more", value: "v" };
+    expect(refusal(await cloud.ask("POST", "/v7/device_environment_variable", body))).toEqual([
+      400,
+      expect.stringMatching(tooMany),
+    ]);
+    expect((await cloud.ask("POST", "/v7/device_config_variable", { ...body, name: "BALENA_X" })).status).toBe(400);
+
+    const ofFleet = `/admin/v1/fleets/${fleet.id}/variables`;
+    const large = "x".repeat(32 * 1024);
+    for (let n = 0; n < 7; n++)
+      expect((await cloud.ask("POST", ofFleet, { variables: { [`A${n}`]: large } })).status).toBe(204);
+    expect((await cloud.ask("POST", ofFleet, { variables: { B: "b" } })).status).toBe(204);
+    expect(refusal(await cloud.ask("POST", ofFleet, { variables: { C: large } }))).toEqual([
+      400,
+      { error: expect.stringMatching(tooMany) },
+    ]);
+    const ofB = `/v7/application_environment_variable?$filter=application eq ${fleet.id} and name eq 'B'`;
+    expect(refusal(await cloud.ask("PATCH", ofB, { value: large }))).toEqual([400, expect.stringMatching(tooMany)]);
+    expect(refusal(await cloud.ask("PATCH", ofB, { value: `${large}x` }))).toEqual([
+      400,
+      "value: The value must have at most 32768 characters",
+    ]);
+    expect((await cloud.ask("POST", ofFleet, { variables: { ["N".repeat(256)]: "v" } })).status).toBe(400);
+  });
+
+  test("of fleets, provisioning keys, releases and devices: no more than the database holds", async () => {
+    const { fleet } = await someDevice();
+    const storage = await directory();
+    const many = (count: number, insert: string) =>
+      storage.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count}) ${insert}`);
+    await many(
+      99,
+      `INSERT INTO provisioning_keys (fleet_id, name, digest, created_at) SELECT ${fleet.id}, 'k', 'd ' || ${fleet.id} || i, '' FROM n`,
+    );
+    const path = `/admin/v1/fleets/${fleet.id}`;
+    expect(refusal(await cloud.ask("POST", `${path}/provisioning-keys`, {}))).toEqual([
+      400,
+      { error: "The fleet has 100 provisioning keys already: delete some" },
+    ]);
+    await many(
+      10_000,
+      `INSERT INTO releases (fleet_id, release_uuid, composition, created_at) SELECT ${fleet.id}, 'r' || i, '{}', '' FROM n`,
+    );
+    const release = { composition: { services: { web: { image: "web:1" } } } };
+    expect(refusal(await cloud.ask("POST", `${path}/releases`, release))).toEqual([
+      409,
+      { error: "The fleet has 10000 releases already" },
+    ]);
+    await many(
+      9_999,
+      `INSERT INTO devices (uuid, name, fleet_id, device_type, key_digest, created_at)
+       SELECT printf('f%031x', i), 'd', ${fleet.id}, 'generic-amd64', 'of f ' || i, '' FROM n`,
+    );
+    expect(refusal(await cloud.ask("POST", "/device/register", registration(fleet), fleet.key))).toEqual([
+      400,
+      "A fleet has at most 10000 devices",
+    ]);
+    await many(
+      1000,
+      `INSERT INTO fleets (uuid, name, device_type, created_at) SELECT 'u' || i, 'n' || i, 'generic-amd64', '' FROM n`,
+    );
+    expect(refusal(await cloud.ask("POST", "/admin/v1/fleets", { name: "one more" }))).toEqual([
+      409,
+      { error: "There are 1000 fleets already" },
+    ]);
   });
 });

@@ -13,7 +13,6 @@ interface Device {
   readonly uuid: string;
   readonly deviceId: number;
   readonly fleetId: number;
-  readonly keyDigest: string;
 }
 
 export class Directory extends DurableObject {
@@ -23,9 +22,13 @@ export class Directory extends DurableObject {
     this.#devices.push(device);
   }
 
+  /** By its key, across a deployment. */
+  addKey({ uuid, deviceId }: Device, keyDigest: string): void {
+    this.ctx.storage.kv.put<Caller>(keyDigest, { ...owner, tokenId: `device:${deviceId}`, device: uuid });
+  }
+
   fill(fleetId: number, devices: number): void {
-    for (let n = 0; n < devices; n++)
-      this.add({ uuid: `${fleetId}-${n}`, deviceId: fleetId * 1_000_000 + n, fleetId, keyDigest: "" });
+    for (let n = 0; n < devices; n++) this.add({ uuid: `${fleetId}-${n}`, deviceId: fleetId * 1_000_000 + n, fleetId });
   }
 
   find(caller: Caller, filter: { uuid?: string; deviceId?: number; appId?: number }): readonly Device[] {
@@ -39,8 +42,7 @@ export class Directory extends DurableObject {
   }
 
   callerOfDevice(digest: string): Caller | undefined {
-    const device = this.#devices.findLast(({ keyDigest }) => keyDigest === digest);
-    return device && { ...owner, tokenId: `device:${device.deviceId}`, device: device.uuid };
+    return this.ctx.storage.kv.get<Caller>(digest);
   }
 }
 
@@ -75,7 +77,9 @@ async function tell(request: Request, { DEVICES, DIRECTORY }: Bindings): Promise
     case "enroll": {
       const { deviceId, fleetId, key } = told;
       const keyDigest = await digestOf(key);
-      await DIRECTORY.getByName("directory").add({ uuid, deviceId, fleetId, keyDigest });
+      const directory = DIRECTORY.getByName("directory");
+      await directory.add({ uuid, deviceId, fleetId });
+      await directory.addKey({ uuid, deviceId, fleetId }, keyDigest);
       return session.enroll({ uuid, deviceId, fleetId, keyDigest, revoked: [] });
     }
     case "forget":
