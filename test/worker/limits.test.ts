@@ -1,8 +1,9 @@
 import { get } from "node:http";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
+import { startWorkerd } from "../../bench/relay/workerd.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 import { newDevice, newFleet, newUuid, registration, type Registered } from "./people.ts";
 
@@ -36,17 +37,17 @@ describe("the admin secret", () => {
 
 describe("a credential", () => {
   test("of many characters is none, and costs nothing", async () => {
+    // On workerd itself: the harness has a proxy before it, which takes 16 KiB of headers.
+    const bare = await startWorkerd();
+    onTestFinished(() => bare.stop());
     const begun = performance.now();
-    for (const authorization of [
-      `Bearer ${" ".repeat(14_000)}\tx`,
-      `Bearer ${"a ".repeat(7_000)}`,
-      "a".repeat(14_000),
-    ]) {
-      const { status } = await fetch(`${cloud.url()}/actor/v1/whoami`, { headers: { authorization } });
+    // In UTF-8, white space for a pattern at the end, which HTTP does not take off there.
+    const hostile = `Bearer ${" ".repeat(30_000)}a${" ".repeat(30_000)}\u00c2\u00a0`;
+    for (const authorization of [hostile, hostile, hostile, `Bearer ${"a ".repeat(15_000)}`, "a".repeat(30_000)]) {
+      const { status } = await fetch(`${bare.url}/actor/v1/whoami`, { headers: { authorization } });
       expect(status).toBe(401);
     }
-    const inQuery = `/actor/v1/whoami?apikey=${"a".repeat(14_000)}`;
-    expect((await cloud.ask("GET", inQuery, undefined, null)).status).toBe(401);
+    expect((await fetch(`${bare.url}/actor/v1/whoami?apikey=${"a".repeat(30_000)}`)).status).toBe(401);
     expect(performance.now() - begun).toBeLessThan(5000);
   });
 });
