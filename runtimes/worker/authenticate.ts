@@ -4,9 +4,9 @@ import { directoryOf, type Env } from "./env.ts";
 import { Failures, networkOf, type Attempt } from "./failures.ts";
 
 /**
- * Who sends a request, as far as that can be told without waking a Durable Object; or the answer that refuses it. A token,
- * the admin secret and a key that was good here within the last hour are never slowed, whatever else comes from their
- * network. Of what has to be looked up, 60 wrong ones a minute are.
+ * Who sends a request, as far as that can be told without waking a Durable Object; or the answer that refuses it: after 60
+ * wrong keys of one network within a minute, no other one of it is looked up. A token, the admin secret and a key that was
+ * good within the last hour need no look-up, and pass all the same.
  */
 export async function authenticate(
   request: Request,
@@ -37,11 +37,8 @@ export async function callerOf(request: Request, env: Env, nowMs: number): Promi
       return undefined;
     case "person":
       return asker.caller;
-    case "key": {
-      const caller = await directoryOf(env).callerOfDevice(asker.digest);
-      await (caller ? remember(asker.digest, caller.device, env, nowMs) : failed(request, asker.digest, env, nowMs));
-      return caller;
-    }
+    case "key":
+      return lookUp(asker.digest, request, env, nowMs);
   }
 }
 
@@ -58,9 +55,14 @@ export async function isKeyOf(
 ): Promise<boolean> {
   const known = memoryOf(env).keys.get(digest);
   if (known && known.uuid !== undefined && known.untilMs > nowMs) return known.uuid === uuid;
+  return (await lookUp(digest, request, env, nowMs))?.device === uuid;
+}
+
+async function lookUp(digest: string, request: Request, env: Env, nowMs: number): Promise<Caller | undefined> {
   const caller = await directoryOf(env).callerOfDevice(digest);
-  await (caller ? remember(digest, caller.device, env, nowMs) : failed(request, digest, env, nowMs));
-  return caller?.device === uuid;
+  if (caller) remember(digest, caller.device, env, nowMs);
+  else await failed(request, digest, env, nowMs);
+  return caller;
 }
 
 /** Nobody has this key, or not any longer. */

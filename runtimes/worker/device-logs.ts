@@ -235,13 +235,14 @@ export class DeviceLogs extends DurableObject<Env> {
 
   #dropOldest(db: Database, now: number): void {
     for (;;) {
-      const oldest = db.one<Arrival & Counted>(
-        `SELECT id, at, bytes, '' AS lines, ${countOfLines} AS count FROM arrivals ORDER BY id LIMIT 1`,
-      );
+      const oldest = db.one<Arrival>("SELECT id, at, bytes, '' AS lines FROM arrivals ORDER BY id LIMIT 1");
       if (!oldest || (this.#bytes <= mostBytes && now - oldest.at <= longestMs)) return;
-      for (const reader of this.#readers) reader.dropped(oldest);
-      db.run("DELETE FROM arrivals WHERE id = ?", oldest.id);
+      const gone = db.one<Counted>(
+        `DELETE FROM arrivals WHERE id = ? RETURNING id, ${countOfLines} AS count`,
+        oldest.id,
+      );
       this.#bytes -= oldest.bytes;
+      if (gone) for (const reader of this.#readers) reader.dropped(gone);
     }
   }
 
@@ -379,6 +380,7 @@ class Reader {
       this.#skip = 0;
       this.#write(lines.map((line) => withArrival(line, row.at)));
     } else if (!this.follows) {
+      if (this.#missed > 0) this.#write([]);
       this.#send(this.#isFirst ? "[]" : "]");
       this.close();
     }
@@ -386,7 +388,8 @@ class Reader {
 
   /** A row goes that may not have been read. */
   dropped({ id, count }: Counted): void {
-    if (id <= this.#after) return;
+    const { last } = this.#options.from;
+    if (id <= this.#after || (!this.follows && id > last)) return;
     this.#after = id;
     this.#missed += count - this.#skip;
     this.#skip = 0;
