@@ -67,10 +67,13 @@ function patternsIn(source: string): Found {
   return found;
 }
 
+/** What is found must not depend on how busy the machine is: steps are limited by default, time is not. */
+const limits = { timeout: 120_000, attackTimeout: null, incubationTimeout: null, seedingTimeout: null };
+
 /** "safe", or how slow it is and for which input. */
 function complexityOf(pattern: string, flags: string): string {
   process.env["RECHECK_SYNC_BACKEND"] = "pure";
-  const found = checkSync(pattern, flags, { timeout: 20_000 });
+  const found = checkSync(pattern, flags, limits);
   switch (found.status) {
     case "safe":
       return "safe";
@@ -93,14 +96,14 @@ describe("every pattern takes linear time", () => {
     );
     expect(found.flatMap(({ patterns }) => patterns).length).toBeGreaterThan(80);
     expect(slow).toEqual([]);
-  }, 300_000);
+  }, 600_000);
 
   test("of those that are made at run time", () => {
     expect(found.filter(({ constructs }) => constructs).map(({ file }) => file)).toEqual(
       Object.keys(constructed).toSorted(),
     );
     for (const { source, flags } of Object.values(constructed).flat()) expect(complexityOf(source, flags)).toBe("safe");
-  }, 120_000);
+  }, 600_000);
 
   test("of those that a router makes of paths", () => {
     const router = IttyRouter();
@@ -109,15 +112,16 @@ describe("every pattern takes linear time", () => {
     // A path has no line breaks, so that a dot stands for every character.
     for (const [, { source, flags }] of router.routes)
       expect(complexityOf(source.replaceAll(".*", "[^]*"), flags), source).toBe("safe");
-  }, 120_000);
+  }, 600_000);
 
   test("and a pattern that does not is found", () => {
+    expect(complexityOf(":\\S+@(?=a)", "")).toMatch(/^2nd degree polynomial/);
     expect(complexityOf("^bearer +(.*\\S) *$", "i")).toMatch(/^2nd degree polynomial for /);
     expect(patternsIn("const found = /a+$/g.exec(text); new RegExp(found);")).toMatchObject({
       patterns: [{ pattern: "a+$", flags: "g" }],
       constructs: true,
     });
-  });
+  }, 600_000);
 });
 
 const long = 64 * 1024;
