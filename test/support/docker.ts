@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { accessSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { accessSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
+import { wait } from "./wait.ts";
 
 /** The real engine, and what tests need around it. Everything made here is removed by whoever made it. */
 
@@ -29,6 +30,34 @@ async function reason(): Promise<string | undefined> {
     return `${why}. To have them: apt-get install docker.io docker-registry busybox-static, and start dockerd (FAIRLEAD_TEST_DOCKER=required insists).`;
   }
 }
+
+const pidFile = process.env["FAIRLEAD_TEST_DOCKERD"];
+
+/** Ends the engine, which then comes back by itself; undefined when nobody has said that it does. */
+export const restartEngine =
+  pidFile === undefined
+    ? undefined
+    : async (): Promise<void> => {
+        const pid = () => readFileSync(pidFile, "utf8").trim();
+        const before = pid();
+        process.kill(Number(before));
+        const docker = new Docker();
+        await wait("the engine to come back", async () => {
+          const answers = await docker.ping().then(
+            () => true,
+            () => false,
+          );
+          return answers && pid() !== before;
+        });
+      };
+
+/** Why no test restarts the engine here; undefined when some do. */
+export const noRestart =
+  noDocker === undefined && restartEngine === undefined
+    ? "No tests across a restart of the engine. To have them, let FAIRLEAD_TEST_DOCKERD name the pid file of a dockerd that comes back when it ends (test/engine.sh)."
+    : undefined;
+
+if (required && noRestart) throw new Error(noRestart);
 
 /** A program that says hello, ends on SIGTERM, and does nothing else. */
 export const polite = `
@@ -138,7 +167,7 @@ export async function startRegistry({ login = false } = {}): Promise<Registry> {
       const [repo = name, tag = "latest"] = name.split(":");
       await docker.getImage(image).tag({ repo: `${host}/${repo}`, tag });
       const stream = await docker.getImage(`${host}/${repo}`).push({ tag, authconfig });
-      for await (const chunk of stream) if (/"error"/.test(String(chunk))) throw new Error(String(chunk));
+      for await (const chunk of stream) if (/"errorDetail"/.test(String(chunk))) throw new Error(String(chunk));
       await docker.getImage(`${host}/${repo}:${tag}`).remove();
       return `${host}/${repo}:${tag}`;
     },
