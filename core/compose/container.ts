@@ -185,12 +185,13 @@ export function differences(current: ContainerSpec, target: ContainerSpec): Diff
 const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 const toJson = (value: object | string | null): Json => value as Json;
 
-const differ = (field: string, from: Json, to: Json): Difference[] => (sameJson(from, to) ? [] : [{ field, from, to }]);
+export const differ = (field: string, from: Json, to: Json): Difference[] =>
+  sameJson(from, to) ? [] : [{ field, from, to }];
 
 type Entries = Readonly<Record<string, Json>>;
 
 /** `absent`: what holds for a name that is not there. */
-const entries = (prefix: string, from: Entries, to: Entries, absent: Entries = {}): Difference[] =>
+export const entries = (prefix: string, from: Entries, to: Entries, absent: Entries = {}): Difference[] =>
   [...new Set([...Object.keys(from), ...Object.keys(to)])].flatMap((key) => {
     const valueIn = (record: Entries) => own(record, key) ?? own(absent, key) ?? null;
     return differ(prefix + key, valueIn(from), valueIn(to));

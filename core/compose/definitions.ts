@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { own, parseJson } from "../model/json.ts";
 import type { IpamConfig, Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
 import { supervisorNetwork } from "../model/names.ts";
 import { Flag, StringMap } from "./quantities.ts";
@@ -69,16 +70,64 @@ export const VolumeDefinition = z
 // The engine fills in addresses where none were given; this label tells them from those that were.
 const ipamLabel = "io.balena.private.ipam.config";
 
+/**
+ * What was asked for, in the words of compose. An engine adds to a network, drops options that it does not know, and
+ * spells addresses in its own way; this label tells what it was told. A network that asks for nothing has no such label:
+ * then it has the labels that the reference implementation gives it, and either agent takes over the other's networks.
+ */
+const definitionLabel = "io.fairlead.network.definition";
+
 /** A network of an application, with the labels by which it is known on the engine. */
-export const toNetworkSpec = (definition: NetworkSpec, appId: number): NetworkSpec => ({
-  ...definition,
-  labels: {
-    ...definition.labels,
-    "io.balena.supervised": "true",
-    "io.balena.app-id": String(appId),
-    ...(definition.ipam.config.length > 0 && { [ipamLabel]: "true" }),
-  },
-});
+export function toNetworkSpec(definition: NetworkSpec, appId: number): NetworkSpec {
+  const asked = toComposeWords(definition);
+  return {
+    ...definition,
+    labels: {
+      ...withoutDefinition(definition.labels),
+      "io.balena.supervised": "true",
+      "io.balena.app-id": String(appId),
+      ...(definition.ipam.config.length > 0 && { [ipamLabel]: "true" }),
+      ...(Object.keys(asked).length > 0 && { [definitionLabel]: JSON.stringify(asked) }),
+    },
+  };
+}
+
+export function withoutDefinition(labels: NetworkSpec["labels"]): NetworkSpec["labels"] {
+  const { [definitionLabel]: _, ...rest } = labels;
+  return rest;
+}
+
+/**
+ * What was asked for when a network was made; undefined where nothing tells: made by the reference implementation, by an
+ * agent before there was this label, or without any wishes.
+ */
+export function askedOfNetwork({ labels }: NetworkSpec): NetworkSpec | undefined {
+  const { data } = NetworkDefinition.safeParse(parseJson(own(labels, definitionLabel) ?? ""));
+  return data && { ...data, labels: withoutDefinition(labels) };
+}
+
+/** The definition but for its labels, and without what holds anyway when nothing is said. Inverse: `NetworkDefinition`. */
+function toComposeWords({ driver, driverOptions, ipv6, internal, configOnly, ipam }: NetworkSpec): object {
+  const addresses = ipam.config.map(({ subnet, ipRange: ip_range, gateway, auxAddresses: aux_addresses }) => ({
+    subnet,
+    ip_range,
+    gateway,
+    aux_addresses,
+  }));
+  const managed = {
+    ...(ipam.driver !== "default" && { driver: ipam.driver }),
+    ...(Object.keys(ipam.options).length > 0 && { options: ipam.options }),
+    ...(addresses.length > 0 && { config: addresses }),
+  };
+  return {
+    ...(driver !== "bridge" && { driver }),
+    ...(Object.keys(driverOptions).length > 0 && { driver_opts: driverOptions }),
+    ...(ipv6 && { enable_ipv6: true }),
+    ...(internal && { internal: true }),
+    ...(configOnly && { config_only: true }),
+    ...(Object.keys(managed).length > 0 && { ipam: managed }),
+  };
+}
 
 /** A volume of an application, likewise. */
 export const toVolumeSpec = (definition: VolumeSpec, appUuid: string): VolumeSpec => ({

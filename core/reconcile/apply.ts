@@ -73,7 +73,7 @@ export class Applier {
         await engine.createNetwork(step.name, step.spec);
         return done;
       case "removeNetwork":
-        logs.system(`Removing network '${bare(step.name)}'`);
+        logs.system(`Removing network '${bare(step.name)}': ${step.why}`);
         await engine.removeNetwork(step.id);
         return done;
       case "openGateway":

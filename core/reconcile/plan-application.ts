@@ -1,7 +1,8 @@
 import { describeDifference, differences, homesOf, sharedServices, toContainerSpec } from "../compose/container.ts";
 import { toNetworkSpec, toVolumeSpec } from "../compose/definitions.ts";
-import { hostPartOf } from "../compose/powers.ts";
+import { networkDifferences } from "../compose/network-differences.ts";
 import { fixedHostPorts } from "../compose/ports.ts";
+import { hostPartOf } from "../compose/powers.ts";
 import type { Container, ContainerSpec } from "../model/container.ts";
 import { findImage } from "../model/image.ts";
 import { sameJson } from "../model/json.ts";
@@ -70,7 +71,7 @@ export function planApplication(
   if (kills.length > 0) return [...fetches, ...creations, ...underLocks(kills, appId, containers, current)];
 
   const removals = [
-    ...networks.outdated.map(({ id, name }): Step => ({ action: "removeNetwork", id, name })),
+    ...networks.outdated.map(({ id, name, why }): Step => ({ action: "removeNetwork", id, name, why })),
     ...volumes.flatMap((volume): Step[] =>
       containers.some((container) => mountsVolume(container, volume))
         ? []
@@ -154,6 +155,11 @@ export function inOurWords(spec: ContainerSpec, present: readonly Container[]): 
   };
 }
 
+interface OutdatedNetwork extends Network {
+  /** Why it must go. */
+  readonly why: string;
+}
+
 /** Of an application's networks on the engine: those that must go, and those that must come. */
 function judgeNetworks(appId: number, app: App | undefined, current: CurrentState) {
   const definitions = new Map(
@@ -165,8 +171,15 @@ function judgeNetworks(appId: number, app: App | undefined, current: CurrentStat
   const ours = current.networks.filter(
     ({ spec: { labels } }) => labels["io.balena.supervised"] && labels["io.balena.app-id"] === String(appId),
   );
+  const whyRemove = ({ name, spec }: Network): string => {
+    const definition = definitions.get(name);
+    return definition
+      ? networkDifferences(spec, definition).map(describeDifference).join("; ")
+      : "no longer in the target state";
+  };
+  const judged = ours.map((network) => ({ ...network, why: whyRemove(network) }));
   // What is taken down for a moment only comes back to the networks that it knows.
-  const outdated = app?.temporary ? [] : ours.filter(({ name, spec }) => !sameJson(spec, definitions.get(name)));
+  const outdated: readonly OutdatedNetwork[] = app?.temporary ? [] : judged.filter(({ why }) => why !== "");
   const missing = [...definitions].filter(([name]) => !ours.some((network) => network.name === name));
   return { outdated, missing };
 }
@@ -238,7 +251,7 @@ interface Scene {
   readonly wanted: readonly Wanted[];
   readonly present: readonly Container[];
   readonly leaving: readonly Container[];
-  readonly networks: { readonly outdated: readonly Network[] };
+  readonly networks: { readonly outdated: readonly OutdatedNetwork[] };
   /** Those that must be made anew. */
   readonly volumes: readonly Volume[];
   readonly current: CurrentState;
@@ -271,7 +284,7 @@ function planKills(scene: Scene): Stop[] {
     for (const container of present) if (!kept.has(container)) kill(container, scene.whyRemove);
     for (const network of networks.outdated)
       for (const container of [...present, ...leaving])
-        if (network.name in container.spec.networks) kill(container, `network ${network.name} changes`);
+        if (network.name in container.spec.networks) kill(container, `network ${network.name} goes (${network.why})`);
     for (const volume of volumes)
       for (const container of [...present, ...leaving])
         if (mountsVolume(container, volume)) kill(container, `volume ${volume.name} changes`);

@@ -20,8 +20,8 @@ export type Step =
   /** Due: no service wants it any more (or it must go before its successor comes). */
   | { readonly action: "removeImage"; readonly name: string }
   | { readonly action: "createNetwork"; readonly name: string; readonly spec: NetworkSpec }
-  /** Due: nothing is on it any more. */
-  | { readonly action: "removeNetwork"; readonly id: string; readonly name: string }
+  /** Due: it is to be another or none, and nothing is on it any more. `why` is what the log says. */
+  | { readonly action: "removeNetwork"; readonly id: string; readonly name: string; readonly why: string }
   /** Due: services can reach the API only once it answers on their network. */
   | { readonly action: "openGateway"; readonly address: string }
   /** Due: the boot loader has been told something else. A reboot follows. */
@@ -88,7 +88,7 @@ export function describe(step: Step): string {
     case "createNetwork":
       return `create network ${step.name}`;
     case "removeNetwork":
-      return `remove network ${step.name}`;
+      return `remove network ${step.name} (${step.why})`;
     case "openGateway":
       return `answer the API on ${step.address}`;
     case "setBootConfig":

@@ -5,6 +5,7 @@ import { sortPorts } from "../../core/compose/ports.ts";
 import type { ContainerSpec, Endpoint, Mount, Port } from "../../core/model/container.ts";
 import type { Healthcheck, ImageConfig } from "../../core/model/image.ts";
 import type { Json } from "../../core/model/json.ts";
+import type { NetworkSpec } from "../../core/model/network.ts";
 
 /** Arbitrary containers, and the parts of which they are made. */
 
@@ -187,3 +188,32 @@ export const containerSpec: fc.Arbitrary<ContainerSpec> = fc
     settings,
   })
   .map((spec) => (spec.networkMode === "networks" ? spec : { ...spec, networks: {} }));
+
+const cidr = fc.constantFrom("172.30.0.0/16", "10.1.0.0/24", "2001:db8::/64");
+const someTexts = fc.dictionary(fc.stringMatching(/^[a-z.]{1,9}$/), fc.string(), { noNullPrototype: true, maxKeys: 3 });
+
+/** Any network as a composition may define it. */
+export const networkDefinition: fc.Arbitrary<NetworkSpec> = fc.record({
+  driver: fc.constantFrom("bridge", "macvlan"),
+  driverOptions: someTexts,
+  internal: fc.boolean(),
+  ipv6: fc.boolean(),
+  configOnly: fc.boolean(),
+  labels: someTexts,
+  ipam: fc.record({
+    driver: fc.constantFrom("default", "custom"),
+    options: someTexts,
+    config: fc.array(
+      fc.record(
+        {
+          subnet: cidr,
+          ipRange: cidr,
+          gateway: fc.constant("172.30.0.1"),
+          auxAddresses: someTexts.filter((some) => Object.keys(some).length > 0),
+        },
+        { requiredKeys: ["subnet"] },
+      ),
+      { maxLength: 2 },
+    ),
+  }),
+});

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { differences } from "../../core/compose/container.ts";
 import { toNetworkSpec, toVolumeSpec } from "../../core/compose/definitions.ts";
+import { networkDifferences } from "../../core/compose/network-differences.ts";
 import type { Container, ContainerSpec } from "../../core/model/container.ts";
 import { findImage, type ImageConfig } from "../../core/model/image.ts";
 import { networkName, volumeName } from "../../core/model/names.ts";
@@ -24,8 +25,8 @@ export interface Bench {
 const appId = 4711;
 const waiting = new AbortController().signal;
 
-/** The promises of `core/ports/engine.ts`. */
-export function engineSuite(name: string, make: () => Promise<Bench>): void {
+/** The promises of `core/ports/engine.ts`. `restart` ends the engine and starts it again; what it has made stays. */
+export function engineSuite(name: string, make: () => Promise<Bench>, restart?: () => Promise<void>): void {
   describe(`engine: ${name}`, () => {
     let bench: Bench;
     let engine: Engine;
@@ -148,6 +149,52 @@ export function engineSuite(name: string, make: () => Promise<Bench>): void {
       await engine.removeNetwork(made?.id ?? "");
       await engine.removeNetwork(made?.id ?? "");
       expect((await look()).networks.some((network) => network.name === full)).toBe(false);
+    });
+
+    describe("a network is not made twice, whatever the engine adds to what was asked for", () => {
+      const definitions: Readonly<Record<string, object>> = {
+        "nothing at all": {},
+        "a subnet without a gateway": { ipam: { config: [{ subnet: "198.18.9.0/24" }] } },
+        "only an IPv6 subnet": { enable_ipv6: true, ipam: { config: [{ subnet: "2001:DB8:0:7::/64" }] } },
+        "two subnets": {
+          enable_ipv6: true,
+          ipam: { config: [{ subnet: "2001:DB8:0:8::/64" }, { subnet: "198.18.10.0/24" }] },
+        },
+        "a range, and an address that is taken": {
+          ipam: {
+            config: [{ subnet: "198.18.11.0/24", ip_range: "198.18.11.128/25", aux_addresses: { a: "198.18.11.9" } }],
+          },
+        },
+        options: { internal: true, driver_opts: { "com.docker.network.driver.mtu": 1400 }, labels: { a: "b" } },
+      };
+      const name = (n: number) => networkName(String(appId), `net${n}`);
+      const wish = (definition: object) => {
+        const { one } = parsedApp(appId, {}, { networks: { one: definition } }).networks;
+        if (!one) throw new Error("no network");
+        return toNetworkSpec(one, appId);
+      };
+      const differencesOf = async (full: string, definition: object) => {
+        const made = (await look()).networks.find((network) => network.name === full);
+        return made ? networkDifferences(made.spec, wish(definition)).map(({ field }) => field) : ["no network"];
+      };
+
+      test.each(Object.entries(definitions))("%s", async (_, definition) => {
+        await engine.createNetwork(name(0), wish(definition));
+        expect(await differencesOf(name(0), definition)).toEqual([]);
+        const on = specOf({ networks: { net0: {} } }, { appId, image });
+        await engine.startContainer(await engine.createContainer("web_1_1_c", on));
+        expect(await differencesOf(name(0), definition)).toEqual([]);
+
+        const other = { ...definition, labels: { other: "1" }, ipam: { config: [{ subnet: "198.18.12.0/24" }] } };
+        expect(await differencesOf(name(0), other)).toEqual(expect.arrayContaining(["labels.other", "ipam.config"]));
+      });
+
+      test.skipIf(restart === undefined)("nor after the engine was started again", async () => {
+        const all = Object.values(definitions);
+        for (const [n, definition] of all.entries()) await engine.createNetwork(name(n), wish(definition));
+        await restart?.();
+        for (const [n, definition] of all.entries()) expect(await differencesOf(name(n), definition)).toEqual([]);
+      });
     });
 
     test("a volume is what it was asked to be, and stays while somebody has it", async () => {

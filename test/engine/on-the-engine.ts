@@ -93,8 +93,9 @@ export const target = (
     commit = "c1",
     releaseId = 1,
     config = {},
+    networks = {},
     ...more
-  }: { commit?: string; releaseId?: number; config?: object; force?: boolean } = {},
+  }: { commit?: string; releaseId?: number; config?: object; networks?: object; force?: boolean } = {},
 ): object => ({
   local: {
     name: "kitchen",
@@ -104,6 +105,7 @@ export const target = (
         name: "fleet",
         commit,
         releaseId,
+        networks,
         services: Object.fromEntries(
           Object.entries(services).map(([serviceName, wish], index) => [
             String(index + 1),
