@@ -10,6 +10,7 @@ import { Downloads } from "./reconcile/downloads.ts";
 import { Loop, type View } from "./reconcile/loop.ts";
 import { Memory } from "./reconcile/memory.ts";
 import { Observer } from "./reconcile/observe.ts";
+import { Repeats } from "./reconcile/repeats.ts";
 import { routes } from "./routes.ts";
 import { Tags } from "./cloud/tags.ts";
 import { Documents } from "./state/documents.ts";
@@ -110,9 +111,10 @@ export async function createSupervisor(
     const cloudKey = cloud?.registration.serviceKey() ?? identity.cloudKey;
     return { target, device: { ...identity, cloudKey, name: target.name }, localMode: targets.isLocalMode() };
   };
-  const observer = new Observer(ports, { memory, keys, downloads });
+  const repeats = new Repeats(clock);
+  const observer = new Observer(ports, { memory, keys, downloads, repeats });
   const looked = () => cloud?.reportSoon();
-  const loop = new Loop({ clock, engine, observer, applier, downloads, logs, direction, looked });
+  const loop = new Loop({ clock, engine, observer, applier, downloads, repeats, logs, direction, looked });
 
   const supervisor: Supervisor = {
     identity,

@@ -67,6 +67,12 @@ export class Applier {
       case "removeImage":
         logs.system(`Deleting image '${step.name}'`);
         if (await engine.removeImage(step.name)) await this.#memory.forgetImage(step.name);
+        else {
+          this.#memory.keptImages.add(step.name);
+          logs.warning(
+            `Image '${step.name}' stays until the next start of the agent: somebody else's container is made of it`,
+          );
+        }
         return done;
       case "createNetwork":
         logs.system(`Creating network '${bare(step.name)}'`);

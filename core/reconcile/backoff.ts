@@ -4,3 +4,6 @@ export const backoffMs = (failures: number, limitMs: number): number => Math.min
 /** A service may hold its lock for long; asking again costs one look at a file. */
 export const lockRetryLimitMs = 30_000;
 export const failureRetryLimitMs = 5 * 60_000;
+
+/** What was done was not in vain if it is not due again for so long. People who undo it by hand are slower. */
+export const lastingMs = 10_000;

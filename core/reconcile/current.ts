@@ -18,6 +18,8 @@ export interface CurrentState extends EngineState {
   readonly downloads: ReadonlyMap<string, Download>;
   /** The images that were fetched or used for services, so that we know which ones are ours to remove. */
   readonly imageRecords: readonly ImageRecord[];
+  /** Names of images that the engine would not remove in this run, since a container of somebody else's is made of them. */
+  readonly keptImages: ReadonlySet<string>;
   /** The services whose update locks we hold, by application. */
   readonly locks: ReadonlyMap<number, readonly string[]>;
   /** Services in a hand-over that have said that they have taken over, as `serviceKey`. */
@@ -36,6 +38,8 @@ export interface CurrentState extends EngineState {
   readonly apiKeys: ReadonlyMap<string, string>;
   /** By container id: in which fields the engine made something else of what we asked; no reason to replace. */
   readonly tolerated: ReadonlyMap<string, readonly Difference[]>;
+  /** By `repeatKey`: when a step that has succeeded may be done again, should it be due again. */
+  readonly repeats: ReadonlyMap<string, number>;
   /** Something was applied since the machine started that takes effect with its next start. */
   readonly rebootRequired: boolean;
   /** The firewall that this run of the agent has set; undefined when this machine has no such thing. */
@@ -70,6 +74,9 @@ export interface ImageRecord {
 
 export const serviceKey = (appId: number, service: string): string => `${appId}/${service}`;
 
+/** Of a step that belongs to an application (by id) or to the device, by what it is to bring about (`aimOf`). */
+export const repeatKey = (subject: number | "device", aim: string): string => `${subject} ${aim}`;
+
 /** Whether a container is made of what an image's name stands for now, or is about to be made of it again. */
 export function isImageInUse(name: string, { images, containers, interrupted }: CurrentState): boolean {
   const image = findImage(images, name);
@@ -89,6 +96,7 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   imageConfigs: new Map(),
   downloads: new Map(),
   imageRecords: [],
+  keptImages: new Set(),
   locks: new Map(),
   takenOver: new Set(),
   seen: new Set(),
@@ -98,6 +106,7 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   interrupted: new Map(),
   apiKeys: new Map(),
   tolerated: new Map(),
+  repeats: new Map(),
   rebootRequired: false,
   firewall: undefined,
   bootConfig: { is: "absent", why: "nothing is known of this machine yet" },

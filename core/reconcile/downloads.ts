@@ -1,7 +1,7 @@
 import type { ImageReference } from "../model/image.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "../ports/engine.ts";
-import { backoffMs, failureRetryLimitMs } from "./backoff.ts";
+import { backoffMs, failureRetryLimitMs, lastingMs } from "./backoff.ts";
 import type { Download } from "./current.ts";
 import { redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
@@ -18,6 +18,8 @@ const atOnce = 3;
 /** Downloads go on by themselves while everything else happens. */
 export class Downloads {
   readonly #entries = new Map<string, Entry>();
+  /** Images that were fetched: when the last time, and how often in vain. */
+  readonly #fetched = new Map<string, { readonly at: number; readonly times: number }>();
   readonly #queue: (() => void)[] = [];
   #running = 0;
   readonly #engine: Engine;
@@ -40,6 +42,7 @@ export class Downloads {
   start(image: ImageReference, ended: (failure?: string) => void): void {
     const before = this.#entries.get(image.name);
     if (before?.download.is === "running") return;
+    if (this.#wasInVain(image.name, ended)) return;
     const entry: Entry = {
       download: { is: "running", percent: 0 },
       failures: before?.failures ?? 0,
@@ -49,6 +52,26 @@ export class Downloads {
     void this.#run(image, entry, ended);
   }
 
+  /** The same image again, a moment after it was fetched: the engine has it under another name, or something removes it. */
+  #wasInVain(name: string, ended: (failure: string) => void): boolean {
+    const fetched = this.#fetched.get(name);
+    if (!fetched) return false;
+    const now = this.#clock.now();
+    if (!this.#entries.has(name) && now - fetched.at >= lastingMs) {
+      this.#fetched.delete(name);
+      return false;
+    }
+    // Somebody may have removed it, once.
+    const retryAt = fetched.at + (fetched.times > 1 ? backoffMs(fetched.times - 1, failureRetryLimitMs) : 0);
+    if (retryAt <= now) return false;
+    const reason = "it was downloaded, and the engine has no image of this name";
+    const download = { is: "failed", reason, retryAt } as const;
+    this.#entries.set(name, { download, failures: 0, abort: new AbortController() });
+    ended(reason);
+    this.#moved();
+    return true;
+  }
+
   /** Ends those that nobody wants any more, and forgets their failures. */
   keep(names: ReadonlySet<string>): void {
     for (const [name, { abort }] of this.#entries)
@@ -56,11 +79,13 @@ export class Downloads {
         this.#entries.delete(name);
         abort.abort();
       }
+    for (const name of this.#fetched.keys()) if (!names.has(name)) this.#fetched.delete(name);
   }
 
   /** What has failed may be tried again at once. */
   forgetFailures(): void {
     for (const [name, { download }] of this.#entries) if (download.is === "failed") this.#entries.delete(name);
+    this.#fetched.clear();
   }
 
   /** Ends all of them; what is still wanted starts anew at once. */
@@ -75,6 +100,8 @@ export class Downloads {
       if (!signal.aborted) await this.#engine.pull(image, (percent) => this.#progress(entry, percent), signal);
       if (this.#entries.get(image.name) === entry) {
         this.#entries.delete(image.name);
+        const times = (this.#fetched.get(image.name)?.times ?? 0) + 1;
+        this.#fetched.set(image.name, { at: this.#clock.now(), times });
         ended();
       }
     } catch (error) {

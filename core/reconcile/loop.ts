@@ -9,6 +9,7 @@ import { backoffMs, failureRetryLimitMs, lockRetryLimitMs } from "./backoff.ts";
 import { unseen, type CurrentState } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Observer } from "./observe.ts";
+import type { Repeats } from "./repeats.ts";
 import { plan, type Plan, type Subject } from "./plan.ts";
 import { describe, isWork, type Step, type Work } from "./step.ts";
 import { messageOf } from "../model/show.ts";
@@ -53,6 +54,7 @@ interface Parts {
   readonly observer: Observer;
   readonly applier: Applier;
   readonly downloads: Downloads;
+  readonly repeats: Repeats;
   readonly logs: Logs;
   readonly direction: () => Direction;
   /** Called after each look: what it showed may be new. */
@@ -61,6 +63,7 @@ interface Parts {
 
 /** Events come in swarms; one look answers for all of them. */
 const eventPauseMs = 50;
+const slowedDown = "It is tried again after 1, 2, 4 seconds and so on, up to 5 minutes";
 /** As long as the engine does not answer. */
 const engineRetryLimitMs = 30_000;
 
@@ -139,6 +142,7 @@ export class Loop {
     if (cancel) this.#parts.downloads.cancel();
     this.#parts.downloads.forgetFailures();
     this.#trouble.clear();
+    this.#parts.repeats.forget();
     this.trigger();
   }
 
@@ -160,8 +164,10 @@ export class Loop {
     return this.#trouble.get(subject)?.failure;
   }
 
+  /** Whether something has failed, or was done in vain. */
   hasFailures(): boolean {
-    return this.#trouble.size > 0 || [...this.#parts.downloads.state().values()].some(({ is }) => is === "failed");
+    const { downloads, repeats } = this.#parts;
+    return this.#trouble.size > 0 || repeats.any() || [...downloads.state().values()].some(({ is }) => is === "failed");
   }
 
   /** Since when the engine could not be looked at, if so; milliseconds since the epoch. */
@@ -183,6 +189,7 @@ export class Loop {
   /** Runs `act` while the loop leaves the application alone, then looks again. */
   async exclusively<T>(appId: number, act: () => Promise<T>): Promise<T> {
     while (this.#busy.has(appId)) await this.#busy.get(appId);
+    this.#parts.repeats.forget(appId);
     const result = act();
     const ended = result.then(noop, noop);
     this.#occupy(appId, ended);
@@ -207,7 +214,10 @@ export class Loop {
     } finally {
       this.#pauses--;
       // What a look shows that began before may be old, of all of them.
-      for (const subject of this.view?.plan.keys() ?? []) this.#touched.add(subject);
+      for (const subject of this.view?.plan.keys() ?? []) {
+        this.#touched.add(subject);
+        if (subject !== "device") this.#parts.repeats.forget(subject);
+      }
       this.trigger();
     }
   }
@@ -239,6 +249,7 @@ export class Loop {
   /** Resolves when there is nothing left to do for an application but to wait, or when it does not get on. */
   reached(appId: number, { force = false } = {}): Promise<Reached> {
     this.#trouble.delete(appId);
+    this.#parts.repeats.forget(appId);
     if (force) this.#forced.add(appId);
     return new Promise((answer) => {
       this.#waiters.add({ appId, fromLook: this.#begun + 1, answer });
@@ -305,6 +316,8 @@ export class Loop {
     );
     this.#parts.logs.setSources(running ?? [], ended);
     this.#forgetSettled(decided);
+    for (const step of this.#parts.repeats.note(decided, current, (subject) => this.#touched.has(subject)))
+      this.#parts.logs.warning(`Done, and due again: ${describe(step)}. ${slowedDown}`);
     if (!this.#paused) for (const [subject, steps] of decided) this.#act(subject, steps, current);
     this.#answerWaiters(decided, number);
     this.#ended = number;
@@ -357,7 +370,8 @@ export class Loop {
   /** Says once what an application waits for, when there is nothing else to do for it. */
   #sayWaits(subject: Subject, steps: readonly Step[]): void {
     if (steps.some(isWork)) return;
-    const waits = steps.flatMap((step) => (step.action === "wait" ? [step.reason] : [])).join(", ");
+    // Of what was done in vain was warned already.
+    const waits = steps.flatMap((step) => (step.action === "wait" && !step.again ? [step.reason] : [])).join(", ");
     if (waits === this.#said.get(subject)) return;
     if (waits) this.#said.set(subject, waits);
     else this.#said.delete(subject);
@@ -365,14 +379,16 @@ export class Loop {
   }
 
   async #applyAll(subject: Subject, work: readonly Work[], current: CurrentState): Promise<void> {
-    const { applier, clock, direction, logs } = this.#parts;
+    const { applier, clock, direction, logs, repeats } = this.#parts;
     const force =
       isOn(direction().target.config, "SUPERVISOR_OVERRIDE_LOCK") ||
       (typeof subject === "number" && this.#forced.has(subject));
     const results = await Promise.all(
       work.map(async (step): Promise<Failure | undefined> => {
         try {
-          return toFailure(await applier.apply(step, current, force));
+          const failure = toFailure(await applier.apply(step, current, force));
+          if (!failure) repeats.done(subject, step);
+          return failure;
         } catch (error) {
           return { is: "failed", message: `Failed to ${describe(step)}: ${messageOf(error)}` };
         }
@@ -410,13 +426,15 @@ export class Loop {
         .flat()
         .flatMap((step) => (step.action === "wait" && step.recheckMs !== undefined ? [step.recheckMs] : [])),
     ];
-    if (due.length > 0 && !this.#paused) void this.#lookAfter(Math.max(0, Math.min(...due)));
+    // What is due already waits for what is under way elsewhere.
+    const later = due.filter((ms) => ms > 0);
+    if (later.length > 0 && !this.#paused) void this.#lookAfter(Math.min(...later));
   }
 
   async #lookAfter(ms: number): Promise<void> {
     const { signal } = this.#wake;
     await this.#parts.clock.sleep(ms, signal);
-    if (!signal.aborted) this.#again(this.#trouble.size > 0 || this.#troubleSince !== undefined);
+    if (!signal.aborted) this.#again(this.hasFailures() || this.#troubleSince !== undefined);
   }
 
   #onLookFailed(error: unknown): void {

@@ -17,6 +17,8 @@ export class Memory {
   readonly stoppedNow = new Set<string>();
   /** What a restart or a purge has taken away, by `serviceKey`. */
   readonly interrupted = new Map<string, Interrupted>();
+  /** Images that the engine would not remove in this run, by name. */
+  readonly keptImages = new Set<string>();
   /** What was refused last of the boot loader's settings, in this run. */
   refusedBootConfig: readonly string[] = [];
   #stopped = new Set<string>();

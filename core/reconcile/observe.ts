@@ -10,6 +10,7 @@ import type { Keys } from "../state/keys.ts";
 import { serviceKey, type CurrentState, type ImageRecord } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Memory } from "./memory.ts";
+import type { Repeats } from "./repeats.ts";
 
 /** Looks at the world; the only reader. An idle device is never looked at. */
 export class Observer {
@@ -22,21 +23,25 @@ export class Observer {
   readonly #memory: Memory;
   readonly #keys: Keys;
   readonly #downloads: Downloads;
+  readonly #repeats: Repeats;
 
   constructor(
     ports: Pick<Ports, "engine" | "folders" | "clock" | "system" | "gateway" | "power" | "firewall" | "bootConfig">,
-    { memory, keys, downloads }: { memory: Memory; keys: Keys; downloads: Downloads },
+    { memory, keys, downloads, repeats }: { memory: Memory; keys: Keys; downloads: Downloads; repeats: Repeats },
   ) {
     this.#ports = ports;
     this.#runningSince = ports.clock.now();
     this.#memory = memory;
     this.#keys = keys;
     this.#downloads = downloads;
+    this.#repeats = repeats;
   }
 
   async observe(target: TargetState, device: DeviceFacts, localMode: boolean, fresh: boolean): Promise<CurrentState> {
     const { engine, folders, clock, system, gateway, power, firewall, bootConfig } = this.#ports;
     await this.#memory.save();
+    // Before the look: what is fetched while it is under way is not among its images yet, and would be fetched again.
+    const downloads = this.#downloads.state();
     const state = await engine.look({ fresh });
     const services = target.apps.flatMap((app) => app.services.map((service) => ({ app, service })));
     const found = services.flatMap(({ app, service }) => {
@@ -82,7 +87,7 @@ export class Observer {
       device,
       localMode,
       imageConfigs,
-      downloads: this.#downloads.state(),
+      downloads,
       imageRecords: this.#memory.images,
       locks: folders.held(),
       takenOver: new Set(takenOver.flat()),
@@ -97,7 +102,9 @@ export class Observer {
           this.#keys.of(app.appId, service.name) ?? "",
         ]),
       ),
+      keptImages: new Set(this.#memory.keptImages),
       tolerated: this.#memory.tolerated,
+      repeats: this.#repeats.retryAt(),
       rebootRequired: !isMissing(power) && (await power.rebootRequired()),
       firewall: isMissing(firewall) ? undefined : (firewall.policy() ?? "unset"),
       bootConfig: await stateOf(bootConfig),

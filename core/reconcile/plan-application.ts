@@ -1,4 +1,11 @@
-import { describeDifference, differences, homesOf, sharedServices, toContainerSpec } from "../compose/container.ts";
+import {
+  describeDifference,
+  differences,
+  homesOf,
+  sharedServices,
+  toContainerSpec,
+  type Difference,
+} from "../compose/container.ts";
 import { toNetworkSpec, toVolumeSpec } from "../compose/definitions.ts";
 import { networkDifferences } from "../compose/network-differences.ts";
 import { fixedHostPorts } from "../compose/ports.ts";
@@ -10,15 +17,22 @@ import { containerName, handOverName, isHandingOver, networkName, volumeName } f
 import type { Network, Volume } from "../model/network.ts";
 import type { App, Dependency, Service } from "../model/target.ts";
 import { isImageInUse, serviceKey, type CurrentState } from "./current.ts";
-import type { Step } from "./step.ts";
+import { waitIfInVain, withoutVain } from "./plan-repeats.ts";
+import type { Step, Stop, Work } from "./step.ts";
 
 /** How the container of a service stands to what the service must be. */
 type Verdict =
   | { readonly is: "absent" }
   /** Its image is not here, so what it must be is not known; a container that is there is out of date. */
   | { readonly is: "imageless"; readonly container: Container | undefined }
-  | { readonly is: "stale"; readonly container: Container; readonly spec: ContainerSpec; readonly why: string }
+  | { readonly is: "stale"; readonly container: Container; readonly spec: ContainerSpec; readonly reason: Reason }
   | { readonly is: "ready"; readonly container: Container };
+
+/** Why something must go: what the log says, and in which fields it is to be another. */
+interface Reason {
+  readonly why: string;
+  readonly differences?: readonly Difference[];
+}
 
 interface Wanted {
   readonly service: Service;
@@ -38,48 +52,51 @@ export function planApplication(
   current: CurrentState,
   wantedImages: ReadonlySet<string>,
 ): Step[] {
+  return withoutVain(planNow(appId, app, current, wantedImages), appId, current);
+}
+
+function planNow(
+  appId: number,
+  app: App | undefined,
+  current: CurrentState,
+  wantedImages: ReadonlySet<string>,
+): Step[] {
   // A rejected release is as good as none: what runs, goes on.
   if (app?.rejected) return releaseLocks(appId, current);
 
   const containers = current.containers.filter((container) => container.appId === appId);
   const leaving = containers.filter(isHandingOver);
   const present = containers.filter((container) => !isHandingOver(container));
-  const wanted = app && !app.temporary ? app.services.map((service) => judge(service, app, present, current)) : [];
+  const judged = app && !app.temporary ? app.services.map((service) => judge(service, app, present, current)) : [];
+  const kept = keepInVain(judged, appId, current);
+  const { wanted } = kept;
 
   const fetches = wanted.flatMap((one) => planFetch(one, appId, current, wantedImages));
   // Whatever is downloaded before its predecessor is killed holds up the whole release: services work in unison.
   const awaited = wanted.filter(({ service, verdict }) => verdict.is === "imageless" && !killsFirst(service));
   const networks = judgeNetworks(appId, app, current);
-  const volumes = outdatedVolumes(app, current);
+  const volumes = judgeVolumes(appId, app, current);
 
   const whyRemove = app?.temporary ? temporaryReasons[app.temporary] : "no longer in the target state";
   const imagesComplete = awaited.length === 0;
   const again = app?.temporary !== undefined;
-  const kills = planKills({
-    appId,
-    wanted,
-    present,
-    leaving,
-    networks,
-    volumes,
-    current,
-    imagesComplete,
-    whyRemove,
-    again,
+  const stops = planStops({
+    ...{ appId, wanted, present, leaving, current, imagesComplete, whyRemove, again },
+    ...{ networks, volumes: volumes.outdated },
+    inVain: kept.differencesOf,
   });
+  const waits = [...kept.waits, ...networks.waits, ...volumes.waits];
   const creations = app ? planCreations(app, networks.missing, current) : [];
-  if (kills.length > 0) return [...fetches, ...creations, ...underLocks(kills, appId, containers, current)];
+  if (stops.length > 0) return [...fetches, ...creations, ...waits, ...underLocks(stops, appId, containers, current)];
 
   const removals = [
-    ...networks.outdated.map(({ id, name, why }): Step => ({ action: "removeNetwork", id, name, why })),
-    ...volumes.flatMap((volume): Step[] =>
-      containers.some((container) => mountsVolume(container, volume))
-        ? []
-        : [{ action: "removeVolume", name: volume.name }],
+    ...networks.outdated.map(toRemoval),
+    ...volumes.outdated.flatMap((volume) =>
+      containers.some((container) => mountsVolume(container, volume)) ? [] : [toVolumeRemoval(volume)],
     ),
     ...(app?.temporary === "purged" ? planPurge(appId, current) : []),
   ];
-  if (removals.length > 0) return [...fetches, ...removals];
+  if (removals.length > 0) return [...fetches, ...waits, ...removals];
 
   const starts = app ? wanted.flatMap((one) => planStart(one, app, wanted, current)) : [];
   const revivals = app ? wanted.flatMap((one) => planRevival(one, app, present, current)) : [];
@@ -90,6 +107,7 @@ export function planApplication(
     // What is made already may start while the rest of the release is on its way.
     ...starts.filter(({ action }) => awaited.length === 0 || action === "start"),
     ...revivals,
+    ...waits,
     ...handOvers,
     // Starting needs no lock, and may take its time; the end of a hand-over does.
     ...(handOvers.some(isNear) ? [] : releaseLocks(appId, current)),
@@ -116,27 +134,51 @@ function judge(service: Service, app: App, present: readonly Container[], curren
 
   const apiKey = current.apiKeys.get(serviceKey(app.appId, service.name)) ?? "";
   const spec = toContainerSpec(service, app, current.device, { id: image.id, config }, apiKey);
-  const judged = own.map((container) => ({ container, why: whyReplace(container, spec, present, current) }));
-  const best = judged.find(({ why }) => why === "") ?? judged[0];
+  const judged = own.map((container) => ({ container, reason: whyReplace(container, spec, present, current) }));
+  const best = judged.find(({ reason }) => reason === undefined) ?? judged[0];
   if (!best) return { service, spec, verdict: { is: "absent" } };
-  const { container, why } = best;
-  return { service, spec, verdict: why === "" ? { is: "ready", container } : { is: "stale", container, spec, why } };
+  const { container, reason } = best;
+  return { service, spec, verdict: reason ? { is: "stale", container, spec, reason } : { is: "ready", container } };
 }
 
-/** Which fields differ, from what to what; empty when the container can stay. */
+/**
+ * A container that was replaced in vain a moment ago does as it is for now: others need not wait for it, nor give up
+ * what they share with it.
+ */
+function keepInVain(judged: readonly Wanted[], appId: number, current: CurrentState) {
+  const waits: Step[] = [];
+  const differencesOf = new Map<Container, readonly Difference[]>();
+  const wanted = judged.map((one): Wanted => {
+    const { verdict } = one;
+    const wait = verdict.is === "stale" && waitIfInVain(toKill(verdict.container, verdict.reason), appId, current);
+    if (!wait) return one;
+    waits.push(wait);
+    differencesOf.set(verdict.container, verdict.reason.differences ?? []);
+    return { ...one, verdict: { is: "ready", container: verdict.container } };
+  });
+  return { wanted, waits, differencesOf };
+}
+
+const toKill = ({ id, service }: Container, reason: Reason): Stop => ({ action: "kill", id, service, ...reason });
+
+/** Which fields differ, from what to what; undefined when the container can stay. */
 function whyReplace(
   container: Container,
   spec: ContainerSpec,
   present: readonly Container[],
   current: CurrentState,
-): string {
-  if (container.state === "dead") return "the engine could not remove it";
+): Reason | undefined {
+  if (container.state === "dead") return { why: "the engine could not remove it" };
   const tolerated = current.tolerated.get(container.id) ?? [];
-  return differences(inOurWords(container.spec, present), spec)
-    .filter((difference) => !tolerated.some((one) => sameJson(one, difference)))
-    .map(describeDifference)
-    .join("; ");
+  return toReason(
+    differences(inOurWords(container.spec, present), spec).filter(
+      (difference) => !tolerated.some((one) => sameJson(one, difference)),
+    ),
+  );
 }
+
+const toReason = (found: readonly Difference[]): Reason | undefined =>
+  found.length > 0 ? { why: found.map(describeDifference).join("; "), differences: found } : undefined;
 
 /** The engine names the container whose namespace is shared; we name the service. */
 export function inOurWords(spec: ContainerSpec, present: readonly Container[]): ContainerSpec {
@@ -157,8 +199,10 @@ export function inOurWords(spec: ContainerSpec, present: readonly Container[]): 
 
 interface OutdatedNetwork extends Network {
   /** Why it must go. */
-  readonly why: string;
+  readonly reason: Reason;
 }
+
+const toRemoval = ({ id, name, reason }: OutdatedNetwork): Work => ({ action: "removeNetwork", id, name, ...reason });
 
 /** Of an application's networks on the engine: those that must go, and those that must come. */
 function judgeNetworks(appId: number, app: App | undefined, current: CurrentState) {
@@ -171,32 +215,39 @@ function judgeNetworks(appId: number, app: App | undefined, current: CurrentStat
   const ours = current.networks.filter(
     ({ spec: { labels } }) => labels["io.balena.supervised"] && labels["io.balena.app-id"] === String(appId),
   );
-  const whyRemove = ({ name, spec }: Network): string => {
-    const definition = definitions.get(name);
-    return definition
-      ? networkDifferences(spec, definition).map(describeDifference).join("; ")
-      : "no longer in the target state";
-  };
-  const judged = ours.map((network) => ({ ...network, why: whyRemove(network) }));
-  // What is taken down for a moment only comes back to the networks that it knows.
-  const outdated: readonly OutdatedNetwork[] = app?.temporary ? [] : judged.filter(({ why }) => why !== "");
+  const judged = ours.flatMap((network): OutdatedNetwork[] => {
+    const definition = definitions.get(network.name);
+    const reason = definition
+      ? toReason(networkDifferences(network.spec, definition))
+      : { why: "no longer in the target state" };
+    // What is taken down for a moment only comes back to the networks that it knows.
+    return reason && !app?.temporary ? [{ ...network, reason }] : [];
+  });
+  const waits = judged.flatMap((network) => waitIfInVain(toRemoval(network), appId, current) ?? []);
+  const outdated = judged.filter((network) => !waitIfInVain(toRemoval(network), appId, current));
   const missing = [...definitions].filter(([name]) => !ours.some((network) => network.name === name));
-  return { outdated, missing };
+  return { outdated, missing, waits };
 }
 
 /**
  * Volumes on the engine that show a part of the host, and should show none any more: that power was taken away. There is no
  * data in them, since that is on the host. Other volumes stay as they are.
  */
-function outdatedVolumes(app: App | undefined, current: CurrentState): Volume[] {
-  if (!app || app.temporary) return [];
+function judgeVolumes(appId: number, app: App | undefined, current: CurrentState) {
+  if (!app || app.temporary) return { outdated: [], waits: [] };
   const plain = Object.entries(app.volumes).flatMap(([name, definition]) =>
-    hostPartOf(definition) === undefined ? [volumeName(app.appId, name)] : [],
+    hostPartOf(definition) === undefined ? [volumeName(appId, name)] : [],
   );
-  return current.volumes.filter(
+  const judged = current.volumes.filter(
     ({ name, spec }) => plain.includes(name) && spec.labels["io.balena.supervised"] && hostPartOf(spec) !== undefined,
   );
+  return {
+    outdated: judged.filter((volume) => !waitIfInVain(toVolumeRemoval(volume), appId, current)),
+    waits: judged.flatMap((volume) => waitIfInVain(toVolumeRemoval(volume), appId, current) ?? []),
+  };
 }
+
+const toVolumeRemoval = ({ name }: Volume): Work => ({ action: "removeVolume", name });
 
 const mountsVolume = ({ spec: { mounts } }: Pick<Container, "spec">, { name }: Volume): boolean =>
   mounts.some(({ type, source }) => type === "volume" && source === name);
@@ -216,6 +267,7 @@ function planFetch(
       record.appId === appId &&
       record.serviceName === service.name &&
       !wantedImages.has(record.name) &&
+      !current.keptImages.has(record.name) &&
       findImage(current.images, record.name) &&
       !isImageInUse(record.name, current),
   );
@@ -254,6 +306,8 @@ interface Scene {
   readonly networks: { readonly outdated: readonly OutdatedNetwork[] };
   /** Those that must be made anew. */
   readonly volumes: readonly Volume[];
+  /** What was replaced in vain, and stays for now: in which fields it is not what it must be. */
+  readonly inVain: ReadonlyMap<Container, readonly Difference[]>;
   readonly current: CurrentState;
   readonly imagesComplete: boolean;
   /** Why a container goes for which there is no service. */
@@ -262,35 +316,41 @@ interface Scene {
   readonly again: boolean;
 }
 
-type Stop = Extract<Step, { readonly action: "kill" | "stop" | "moveAside" }>;
-
 /** Everything that must stop now, and why. */
-function planKills(scene: Scene): Stop[] {
-  const { wanted, present, leaving, networks, volumes, current, imagesComplete } = scene;
-  const reasons = new Map<Container, string>();
-  const kill = (container: Container, why: string) => reasons.has(container) || reasons.set(container, why);
-  const again = scene.again && { again: true };
+function planStops(scene: Scene): Stop[] {
+  const { appId, wanted, present, leaving, networks, volumes, current, imagesComplete } = scene;
+  const kills = new Map<Container, Stop>();
+  const kill = (container: Container, reason: Reason) => {
+    if (!kills.has(container))
+      kills.set(container, { ...toKill(container, reason), ...(scene.again && { again: true }) });
+  };
+  /** It goes because something else does. If it was replaced in vain, this is another try. */
+  const follow = (container: Container, why: string) => {
+    const differences = scene.inVain.get(container);
+    kill(container, { why, ...(differences && { differences }) });
+  };
 
   for (const { service, verdict } of wanted) {
     if (verdict.is === "imageless" && verdict.container && killsFirst(service))
-      kill(verdict.container, `image: ${service.image.name} will be downloaded`);
+      kill(verdict.container, { why: `image: ${service.image.name} will be downloaded` });
     if (verdict.is === "stale" && (imagesComplete || killsFirst(service)) && !canHandOver(service, verdict, scene))
-      kill(verdict.container, verdict.why);
+      kill(verdict.container, verdict.reason);
   }
   if (imagesComplete) {
     const kept = new Set(
       wanted.flatMap(({ verdict }) => ("container" in verdict && verdict.container ? [verdict.container] : [])),
     );
-    for (const container of present) if (!kept.has(container)) kill(container, scene.whyRemove);
+    for (const container of present) if (!kept.has(container)) kill(container, { why: scene.whyRemove });
     for (const network of networks.outdated)
       for (const container of [...present, ...leaving])
-        if (network.name in container.spec.networks) kill(container, `network ${network.name} goes (${network.why})`);
+        if (network.name in container.spec.networks)
+          follow(container, `network ${network.name} goes (${network.reason.why})`);
     for (const volume of volumes)
       for (const container of [...present, ...leaving])
-        if (mountsVolume(container, volume)) kill(container, `volume ${volume.name} changes`);
+        if (mountsVolume(container, volume)) follow(container, `volume ${volume.name} changes`);
     for (const container of leaving) {
       const why = whyLeave(container, wanted, current, scene.appId);
-      if (why) kill(container, why);
+      if (why) kill(container, { why });
     }
   }
   // Whoever lives in a namespace of a container that goes has lost it.
@@ -298,19 +358,19 @@ function planKills(scene: Scene): Stop[] {
     found = false;
     for (const container of present) {
       const lost = sharedServices(inOurWords(container.spec, present)).find((name) =>
-        [...reasons.keys()].some((other) => other.service === name && !leaving.includes(other)),
+        [...kills.keys()].some((other) => other.service === name && !leaving.includes(other)),
       );
-      if (lost && !reasons.has(container)) {
-        kill(container, `it lives in ${lost}, which is replaced`);
+      if (lost && !kills.has(container)) {
+        follow(container, `it lives in ${lost}, which is replaced`);
         found = true;
       }
     }
   }
   return [
-    ...[...reasons].map(([{ id, service }, why]): Stop => ({ action: "kill", id, service, why, ...again })),
+    ...kills.values(),
     ...wanted.flatMap(({ service, verdict }): Stop[] =>
-      verdict.is === "stale" && imagesComplete && !reasons.has(verdict.container)
-        ? [moveAside(scene.appId, verdict)]
+      verdict.is === "stale" && imagesComplete && !kills.has(verdict.container)
+        ? [moveAside(appId, verdict)]
         : verdict.is === "ready" && !service.running && isActive(verdict.container)
           ? [{ action: "stop", id: verdict.container.id, service: service.name }]
           : [],
@@ -320,13 +380,13 @@ function planKills(scene: Scene): Stop[] {
 
 type Stale = Extract<Verdict, { readonly is: "stale" }>;
 
-const moveAside = (appId: number, { container: { id, name, service }, why }: Stale): Stop => ({
+const moveAside = (appId: number, { container: { id, name, service }, reason }: Stale): Stop => ({
   action: "moveAside",
   appId,
   id,
   service,
   name: handOverName(name),
-  why,
+  ...reason,
 });
 
 /** Whether a successor can run beside it: it runs, nobody is leaving already, and there is nothing both would need. */
@@ -392,7 +452,7 @@ function underLocks(
   const services = [...new Set(containers.map(({ service }) => service))].sort();
   const held = current.locks.get(appId) ?? [];
   const free = !stops.some(({ id }) => active.has(id)) || services.every((service) => held.includes(service));
-  return free ? [...stops] : [{ action: "takeLocks", appId, services }];
+  return free ? [...stops] : [{ action: "takeLocks", appId, services, stops }];
 }
 
 // ── Networks and volumes ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -23,6 +23,8 @@ export const planReboot = ({ rebootRequired }: CurrentState, rest: readonly Step
 /** Only images that were fetched for services of ours: what else is on the engine is none of our business. */
 export function planUnusedImages(current: CurrentState, wantedImages: ReadonlySet<string>): Step[] {
   if (current.localMode) return [];
-  const unused = current.imageRecords.filter(({ name }) => !wantedImages.has(name) && !isImageInUse(name, current));
+  const unused = current.imageRecords.filter(
+    ({ name }) => !wantedImages.has(name) && !current.keptImages.has(name) && !isImageInUse(name, current),
+  );
   return [...new Set(unused.map(({ name }) => name))].map((name) => ({ action: "removeImage", name }));
 }

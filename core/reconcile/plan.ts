@@ -3,6 +3,7 @@ import type { CurrentState } from "./current.ts";
 import { planApplication } from "./plan-application.ts";
 import { planBootConfig } from "./plan-boot-config.ts";
 import { planFirewall } from "./plan-firewall.ts";
+import { withoutVain } from "./plan-repeats.ts";
 import { planGateway, planReboot, planUnusedImages } from "./plan-device.ts";
 import type { Step } from "./step.ts";
 
@@ -14,7 +15,7 @@ export type Subject = number | "device";
 export function plan(current: CurrentState, target: TargetState): Plan {
   // A device of the original, or one whose store is lost, runs what its cloud or its developer will soon ask for again,
   // and its boot loader is set as they want it; but our own port is guarded from the first moment on.
-  if (target.open) return new Map([["device", planFirewall(current, target)]]);
+  if (target.open) return new Map([["device", withoutVain(planFirewall(current, target), "device", current)]]);
   const appIds = new Set([
     ...target.apps.map((app) => app.appId),
     ...current.containers.map((container) => container.appId),
@@ -34,13 +35,18 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       wantedImages,
     ),
   ]);
-  const device = [
-    ...planBootConfig(current, target),
-    ...planFirewall(current, target),
-    ...planGateway(current, target),
-    ...planUnusedImages(current, wantedImages),
-  ];
-  const reboot = planReboot(current, [...device, ...apps.flatMap(([, steps]) => steps)]);
+  const device = withoutVain(
+    [
+      ...planBootConfig(current, target),
+      ...planFirewall(current, target),
+      ...planGateway(current, target),
+      ...planUnusedImages(current, wantedImages),
+    ],
+    "device",
+    current,
+  );
+  const rest = [...device, ...apps.flatMap(([, steps]) => steps)];
+  const reboot = withoutVain(planReboot(current, rest), "device", current);
   return new Map<Subject, readonly Step[]>([["device", [...device, ...reboot]], ...apps]);
 }
 

@@ -1,3 +1,4 @@
+import type { Difference } from "../compose/container.ts";
 import type { ContainerSpec } from "../model/container.ts";
 import type { BootSettings } from "../model/boot-config.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
@@ -21,7 +22,13 @@ export type Step =
   | { readonly action: "removeImage"; readonly name: string }
   | { readonly action: "createNetwork"; readonly name: string; readonly spec: NetworkSpec }
   /** Due: it is to be another or none, and nothing is on it any more. `why` is what the log says. */
-  | { readonly action: "removeNetwork"; readonly id: string; readonly name: string; readonly why: string }
+  | {
+      readonly action: "removeNetwork";
+      readonly id: string;
+      readonly name: string;
+      readonly why: string;
+      readonly differences?: readonly Difference[];
+    }
   /** Due: services can reach the API only once it answers on their network. */
   | { readonly action: "openGateway"; readonly address: string }
   /** Due: the boot loader has been told something else. A reboot follows. */
@@ -34,19 +41,15 @@ export type Step =
   /** Due: a purge, and nothing uses it any more. */
   | { readonly action: "removeVolume"; readonly name: string }
   /** Due: something that runs must stop. */
-  | { readonly action: "takeLocks"; readonly appId: number; readonly services: readonly string[] }
+  | {
+      readonly action: "takeLocks";
+      readonly appId: number;
+      readonly services: readonly string[];
+      readonly stops: readonly Stop[];
+    }
+  | Stop
   /** Due: nothing more must stop. */
   | { readonly action: "releaseLocks"; readonly appId: number }
-  /** Stops and removes. `why` is what the log says; `again`: it is only restarted. */
-  | {
-      readonly action: "kill";
-      readonly id: string;
-      readonly service: string;
-      readonly why: string;
-      readonly again?: boolean;
-    }
-  /** Due: the target says `running: false`. */
-  | { readonly action: "stop"; readonly id: string; readonly service: string }
   /** Due: it is there and does not run, and nobody stopped it on purpose. */
   | { readonly action: "start"; readonly id: string; readonly service: string }
   /** Makes the container of a service and, unless the target says otherwise, starts it. */
@@ -60,6 +63,27 @@ export type Step =
     }
   /** Due: the same container serves another release. */
   | { readonly action: "rename"; readonly id: string; readonly service: string; readonly name: string }
+  /** Due: all else is done, and something of it takes effect with the next start of the machine. */
+  | { readonly action: "reboot" }
+  /** `recheckMs` is set when nothing but time will tell that it is over; `again` is a step that was in vain. */
+  | { readonly action: "wait"; readonly reason: string; readonly recheckMs?: number; readonly again?: Work };
+
+/** What ends the run of a container, for which the update locks are needed. */
+export type Stop =
+  /**
+   * Stops and removes. `why` is what the log says, and `differences` are its grounds, where it is to be another one;
+   * `again`: it is only restarted.
+   */
+  | {
+      readonly action: "kill";
+      readonly id: string;
+      readonly service: string;
+      readonly why: string;
+      readonly differences?: readonly Difference[];
+      readonly again?: boolean;
+    }
+  /** Due: the target says `running: false`. */
+  | { readonly action: "stop"; readonly id: string; readonly service: string }
   /** Moves a container aside, so that its successor can start beside it. */
   | {
       readonly action: "moveAside";
@@ -68,11 +92,8 @@ export type Step =
       readonly service: string;
       readonly name: string;
       readonly why: string;
-    }
-  /** Due: all else is done, and something of it takes effect with the next start of the machine. */
-  | { readonly action: "reboot" }
-  /** `recheckMs` is set when nothing but time will tell that it is over. */
-  | { readonly action: "wait"; readonly reason: string; readonly recheckMs?: number };
+      readonly differences?: readonly Difference[];
+    };
 
 export type Work = Exclude<Step, { readonly action: "wait" }>;
 
@@ -123,5 +144,75 @@ export function describe(step: Step): string {
       return "reboot, for what takes effect only then";
     case "wait":
       return `wait for ${step.reason}`;
+  }
+}
+
+/**
+ * What a step is to bring about: the same whenever the same is due for the same reason, though ids differ, and what is
+ * to be changed. Undefined where something else tells whether the step was in vain.
+ */
+export function aimOf(step: Work): string | undefined {
+  switch (step.action) {
+    // A download has its own back-off.
+    case "fetch":
+      return undefined;
+    case "removeImage":
+    case "createNetwork":
+    case "createVolume":
+    case "removeVolume":
+      return `${step.action} ${step.name}`;
+    case "removeNetwork":
+      return `${step.action} ${step.name} ${groundsOf(step)}`;
+    case "openGateway":
+      return `${step.action} ${step.address}`;
+    case "setBootConfig":
+      return `${step.action} ${JSON.stringify(step.settings)}`;
+    case "refuseBootConfig":
+      return `${step.action} ${JSON.stringify(step.refused)}`;
+    case "setFirewall":
+      return `${step.action} ${JSON.stringify(step.policy)}`;
+    case "takeLocks":
+      return `${step.action} ${JSON.stringify(step.stops.map(aimOf))}`;
+    case "releaseLocks":
+    case "reboot":
+      return step.action;
+    case "kill":
+    case "moveAside":
+      return `replace ${step.service} ${groundsOf(step)}`;
+    case "stop":
+    case "start":
+      return `${step.action} ${step.id}`;
+    case "install":
+    case "rename":
+      return `${step.action} ${step.service} ${step.name}`;
+  }
+}
+
+/** In which fields it is to be another one, whatever they were; without such, why this one must go. */
+const groundsOf = ({ id, why, differences }: Grounds): string =>
+  differences ? JSON.stringify(differences.map(({ field, to }) => [field, to])) : `${id} ${why}`;
+
+interface Grounds {
+  readonly id: string;
+  readonly why: string;
+  readonly differences?: readonly Difference[];
+}
+
+/** Whether a step takes back what an earlier one has done, so that it is no wonder if that is due again. */
+export function takesBack(step: Work, earlier: Work): boolean {
+  switch (step.action) {
+    case "kill":
+    case "moveAside":
+      return (earlier.action === "install" || earlier.action === "start") && earlier.service === step.service;
+    case "stop":
+      return earlier.action === "start" && earlier.id === step.id;
+    case "removeNetwork":
+      return earlier.action === "createNetwork" && earlier.name === step.name;
+    case "removeVolume":
+      return earlier.action === "createVolume" && earlier.name === step.name;
+    case "takeLocks":
+      return earlier.action === "releaseLocks";
+    default:
+      return false;
   }
 }

@@ -1,11 +1,16 @@
 import { describe, expect, test } from "vitest";
+import { Chance } from "./clock.ts";
 import { live, settle, type Fate } from "./life.ts";
+import { harmless, quirks, type Quirk } from "./quirks.ts";
 import { secret } from "./wishes.ts";
 import type { World } from "./world.ts";
 
 /** `SEED=1234 npm run simulate` repeats one life and tells its story. */
 const seeds = process.env["SEED"] ? [Number(process.env["SEED"])] : range(Number(process.env["SEEDS"] ?? 2000));
 const told = process.env["SEED"] !== undefined;
+
+const namesOf = (some: Partial<Record<Quirk, unknown>>) =>
+  Object.keys(some).filter((name): name is Quirk => Object.hasOwn(quirks, name));
 
 function range(length: number): number[] {
   return Array.from({ length }, (_, n) => n);
@@ -71,6 +76,51 @@ describe("from anywhere to anywhere, through failures, delays, crashes and peopl
     { timeout: 600_000 },
     async (_, all) => {
       for (const seed of all) await judge({ seed, faults: 0.1, delays: 0.3, deeds: 8 });
+    },
+  );
+});
+
+describe("an engine that reads back something else than it was told", () => {
+  const fateOf = (seed: number, names: readonly Quirk[]): Fate => {
+    const quirks = new Chance(seed).some(names, 0.3);
+    return { seed, faults: 0.05, delays: 0.3, deeds: 8, quirks };
+  };
+  const some = told ? seeds : range(100);
+
+  test("in what makes no difference, is none", { timeout: 600_000 }, async () => {
+    for (const seed of some) {
+      const { log } = await judge(fateOf(seed, namesOf(harmless)));
+      expect(log.lines.filter((line) => line.includes("due again"))).toEqual([]);
+    }
+  });
+
+  test(
+    "and so makes loops, is asked ever more seldom, and the services run meanwhile",
+    { timeout: 600_000 },
+    async () => {
+      let loops = 0;
+      for (const seed of some) {
+        const fate = fateOf(seed, namesOf(quirks));
+        const { world } = await live(fate);
+        let left = ["not looked at yet"];
+        for (let minutes = 0; minutes < 15 && left.length > 0; minutes++) {
+          await world.clock.advance(60_000);
+          left = await world.differences();
+        }
+        const later = await doings(world, () => world.clock.advance(1_200_000));
+        const most = Math.max(0, ...Object.values(Object.groupBy(later, subjectOf)).map((lines) => lines?.length ?? 0));
+        const looping = world.supervisor?.loop.hasFailures() ?? false;
+        if (looping) loops++;
+        // Each time it is stopped, removed and made: every 5 minutes, after some times that come faster, and once more when
+        // that happens to the service in whose network it lives.
+        const broken = [...world.broken, ...left, ...(most > 2 * 3 * (4 + 9) ? later : [])];
+        const story = told ? `\n${world.story.join("\n")}\n${world.log.lines.join("\n")}` : "";
+        expect(
+          broken,
+          `seed ${seed}, ${fate.quirks?.join(", ")}: repeat it with  SEED=${seed} npm run simulate${story}`,
+        ).toEqual([]);
+      }
+      if (!told) expect(loops).toBeGreaterThan(some.length / 10);
     },
   );
 });

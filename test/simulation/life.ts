@@ -1,6 +1,7 @@
 import { isHandingOver } from "../../core/model/names.ts";
 import { powerDown } from "../../core/power.ts";
 import type { Chance } from "./clock.ts";
+import type { Quirk } from "./quirks.ts";
 import { World } from "./world.ts";
 import { anyWish } from "./wishes.ts";
 
@@ -87,6 +88,8 @@ export interface Fate {
   readonly deeds: number;
   /** The number of the call at which the agent dies for the first time. */
   readonly crashAt?: number;
+  /** What the engine reads back in another way than it was told. */
+  readonly quirks?: readonly Quirk[];
 }
 
 export interface Life {
@@ -98,8 +101,8 @@ export interface Life {
 const minute = 60_000;
 
 /** A whole life of a device; what is promised at any time is watched by the world. Then the world becomes kind. */
-export async function live({ seed, faults, delays, deeds: count, crashAt }: Fate): Promise<Life> {
-  const world = new World(seed);
+export async function live({ seed, faults, delays, deeds: count, crashAt, quirks }: Fate): Promise<Life> {
+  const world = new World(seed, quirks);
   const { chance, clock } = world;
   let booting: Promise<void> = Promise.resolve();
   const reboot = () => {
@@ -111,9 +114,13 @@ export async function live({ seed, faults, delays, deeds: count, crashAt }: Fate
   await world.elapse(booting);
   await world.elapse(world.setTarget(anyWish(chance), false));
   for (let n = 0; n < count; n++) {
+    world.deed();
     await world.elapse(chance.pick([noDeed, ...deeds])(world, chance));
     await clock.advance(chance.below(8000));
-    if (chance.happens(0.08)) reboot();
+    if (chance.happens(0.08)) {
+      world.deed();
+      reboot();
+    }
     await world.elapse(booting);
   }
   const calls = first?.calls ?? 0;
@@ -121,6 +128,7 @@ export async function live({ seed, faults, delays, deeds: count, crashAt }: Fate
   if (world.hostile) Object.assign(world.hostile.hostility, { faults: 0, delays: 0 });
   await world.elapse(booting, 200_000);
   world.tell("the world becomes kind");
+  world.deed();
   world.unlockAll();
   world.supervisor?.loop.retry({ force: false });
   return { world, calls };

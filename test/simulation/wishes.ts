@@ -27,6 +27,14 @@ export const secret = "correct horse";
 
 const strategies = ["download-then-kill", "kill-then-download", "delete-then-download", "hand-over"] as const;
 
+const definitions: readonly [() => object, ...((chance: Chance) => object)[]] = [
+  () => ({}),
+  (chance) => ({ labels: { v: String(chance.below(2)) } }),
+  (chance) => ({ ipam: { config: [{ subnet: `198.18.${chance.below(2)}.0/24` }] } }),
+  () => ({ enable_ipv6: true, ipam: { config: [{ subnet: "2001:db8::/64" }] } }),
+  (chance) => ({ driver_opts: { mtu: 1400 + chance.below(2) } }),
+];
+
 /** Anything that an application may be: what matters is how one follows on another. */
 export function anyWish(chance: Chance): Wish {
   return {
@@ -37,9 +45,7 @@ export function anyWish(chance: Chance): Wish {
 
 function anyApp(appId: number, chance: Chance): WishedApp {
   const names = chance.some(["job", "a", "b", "c"], 0.6);
-  const networks = chance.happens(0.3)
-    ? { back: chance.happens(0.5) ? {} : { labels: { v: String(chance.below(2)) } } }
-    : {};
+  const networks = chance.happens(0.3) ? { back: chance.pick(definitions)(chance) } : {};
   const volumes = chance.happens(0.4) ? { data: {} } : {};
   return {
     appId,

@@ -17,9 +17,11 @@ import { prerequisites } from "../../core/compose/target-state.ts";
 import type { App, Service, TargetState } from "../../core/model/target.ts";
 import { inOurWords } from "../../core/reconcile/plan-application.ts";
 import type { Engine } from "../../core/ports/engine.ts";
+import { boundEngine } from "../support/bound-engine.ts";
 import { createSupervisor, type Supervisor } from "../../core/supervisor.ts";
 import { Chance, SimClock } from "./clock.ts";
 import { Hostile, type Hostility } from "./hostile.ts";
+import { quirky, type Quirk } from "./quirks.ts";
 import { toCloudBody, toLocalBody, type Wish } from "./wishes.ts";
 
 const missing = { missing: "not in a simulation" };
@@ -52,8 +54,13 @@ export class World {
   readonly fetched = new Set<string>();
   readonly #startedAt: number;
   #targetSince = 0;
+  /** What the engine reads back in another way than it was told. */
+  readonly #quirks: readonly Quirk[];
+  /** When what was done to what, since anybody last asked for anything, or did something himself. */
+  readonly #acts = new Map<string, number[]>();
 
-  constructor(seed: number) {
+  constructor(seed: number, quirks: readonly Quirk[] = []) {
+    this.#quirks = quirks;
     this.chance = new Chance(seed);
     this.clock = new SimClock(this.chance);
     this.managed = this.chance.happens(0.5);
@@ -73,7 +80,7 @@ export class World {
     this.supervisor = undefined;
     const ports = {
       clock: hostile.clock(),
-      engine: hostile.engine(this.#watched(this.engine)),
+      engine: hostile.engine(quirky(this.#watched(this.engine), this.#quirks, () => this.clock.now())),
       folders: hostile.folders(this.folders),
       store: hostile.store(this.#store),
       log: this.log,
@@ -119,6 +126,24 @@ export class World {
     this.purging.clear();
   }
 
+  /** Something happens that the agent did not begin. */
+  deed(): void {
+    this.#acts.clear();
+  }
+
+  /** The same again and again is in vain, and is to be slowed down: 1, 2, 4, 8 seconds make 4 times in 10 seconds. */
+  #act(what: string): void {
+    const now = this.clock.now();
+    const times = [...(this.#acts.get(what) ?? []), now].filter((at) => now - at < 10_000);
+    this.#acts.set(what, times);
+    if (times.length === 8) this.#breaks(`Slows down what is in vain: ${what} 8 times in 10 seconds`);
+  }
+
+  #breaks(what: string): void {
+    this.tell(`BROKEN ${what}`);
+    this.broken.push(what);
+  }
+
   tell(what: string): void {
     this.story.push(`${this.clock.now() - this.#startedAt} ${what}`);
   }
@@ -151,12 +176,9 @@ export class World {
   /** What the agent does to the engine, with the promises that it must keep. */
   #watched(engine: Engine): Engine {
     const find = async (id: string) => (await engine.look({ fresh: true })).containers.find((one) => one.id === id);
-    const breaks = (what: string) => {
-      this.tell(`BROKEN ${what}`);
-      this.broken.push(what);
-    };
+    const breaks = (what: string) => this.#breaks(what);
     return {
-      ...bound(engine),
+      ...boundEngine(engine),
       stopContainer: async (id) => {
         const container = await find(id);
         if (container?.state === "running") {
@@ -181,16 +203,24 @@ export class World {
         await engine.stopContainer(id);
       },
       pull: async (image, onProgress, signal) => {
+        this.#act(`pull ${image.name}`);
         await engine.pull(image, onProgress, signal);
         this.fetched.add(image.name);
       },
       createContainer: async (name, spec) => {
         this.tell(`create ${name}`);
+        this.#act(`create ${name}`);
         const { containers } = await engine.look({ fresh: true });
         if (containers.some((one) => one.name === name)) breaks(`Acts on what it sees: ${name} is made twice`);
         return engine.createContainer(name, spec);
       },
+      renameContainer: async (id, name) => {
+        this.#act(`rename to ${name}`);
+        this.tell(`rename to ${name}`);
+        await engine.renameContainer(id, name);
+      },
       createNetwork: async (name, spec) => {
+        this.#act(`create network ${name}`);
         const { networks } = await engine.look({ fresh: true });
         if (networks.some((one) => one.name === name)) breaks(`Acts on what it sees: network ${name} is made twice`);
         await engine.createNetwork(name, spec);
@@ -203,6 +233,7 @@ export class World {
         const { containers, images } = await engine.look({ fresh: true });
         const image = findImage(images, name);
         this.tell(`remove image ${name}`);
+        this.#act(`remove image ${name}`);
         const removed = await engine.removeImage(name);
         const now = await engine.look({ fresh: true });
         if (image && !findImage(now.images, name) && containers.some(({ spec }) => spec.image === image.id))
@@ -305,24 +336,3 @@ export class World {
     for (const app of [1, 2]) for (const one of ["a", "b", "c", "job"]) this.folders.unlock(app, one);
   }
 }
-
-/** An engine's methods as a plain object, to replace some of. */
-const bound = (engine: Engine): Engine => ({
-  name: engine.name,
-  look: (options) => engine.look(options),
-  onEvent: (listener) => engine.onEvent(listener),
-  imageConfig: (id) => engine.imageConfig(id),
-  pull: (image, onProgress, signal) => engine.pull(image, onProgress, signal),
-  removeImage: (name) => engine.removeImage(name),
-  createContainer: (name, spec) => engine.createContainer(name, spec),
-  startContainer: (id) => engine.startContainer(id),
-  stopContainer: (id) => engine.stopContainer(id),
-  removeContainer: (id) => engine.removeContainer(id),
-  renameContainer: (id, name) => engine.renameContainer(id, name),
-  setRestartPolicy: (id, policy) => engine.setRestartPolicy(id, policy),
-  createNetwork: (name, spec) => engine.createNetwork(name, spec),
-  removeNetwork: (id) => engine.removeNetwork(id),
-  createVolume: (name, spec) => engine.createVolume(name, spec),
-  removeVolume: (name) => engine.removeVolume(name),
-  logs: (id, since, signal) => engine.logs(id, since, signal),
-});

@@ -1,0 +1,22 @@
+import type { Engine } from "../../core/ports/engine.ts";
+
+/** An engine's methods as a plain object, to replace some of. */
+export const boundEngine = (engine: Engine): Engine => ({
+  name: engine.name,
+  look: (options) => engine.look(options),
+  onEvent: (listener) => engine.onEvent(listener),
+  imageConfig: (id) => engine.imageConfig(id),
+  pull: (image, onProgress, signal) => engine.pull(image, onProgress, signal),
+  removeImage: (name) => engine.removeImage(name),
+  createContainer: (name, spec) => engine.createContainer(name, spec),
+  startContainer: (id) => engine.startContainer(id),
+  stopContainer: (id) => engine.stopContainer(id),
+  removeContainer: (id) => engine.removeContainer(id),
+  renameContainer: (id, name) => engine.renameContainer(id, name),
+  setRestartPolicy: (id, policy) => engine.setRestartPolicy(id, policy),
+  createNetwork: (name, spec) => engine.createNetwork(name, spec),
+  removeNetwork: (id) => engine.removeNetwork(id),
+  createVolume: (name, spec) => engine.createVolume(name, spec),
+  removeVolume: (name) => engine.removeVolume(name),
+  logs: (id, since, signal) => engine.logs(id, since, signal),
+});
