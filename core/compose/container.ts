@@ -90,8 +90,7 @@ export function toContainerSpec(
       ...features.environment,
     },
     labels: {
-      ...image.config.labels,
-      ...config.labels,
+      ...withoutMac({ ...image.config.labels, ...config.labels }),
       "io.balena.supervised": "true",
       "io.balena.app-id": String(app.appId),
       "io.balena.app-uuid": app.uuid,
@@ -204,6 +203,17 @@ export function describeDifference({ field, from, to }: Difference): string {
   return `${bareName(field)} ${from === null ? "is new" : to === null ? "is gone" : "differs"}`;
 }
 
+/**
+ * The MAC address that was asked for. Engines since API 1.52 show only those that are in use: they choose one where none
+ * was asked for, and show none of a container that does not run.
+ */
+const macLabel = "io.fairlead.mac-address";
+
+function withoutMac(labels: ContainerSpec["labels"]): ContainerSpec["labels"] {
+  const { [macLabel]: _, ...rest } = labels;
+  return rest;
+}
+
 /** The body with which the engine makes a container (`POST /containers/create`), and the further networks to join. */
 export function toCreateOptions(spec: ContainerSpec) {
   const sections: Record<"Config" | "HostConfig", Record<string, unknown>> = { Config: {}, HostConfig: {} };
@@ -213,13 +223,14 @@ export function toCreateOptions(spec: ContainerSpec) {
     if (key in spec.settings || explicit.has(key)) sections[at[0]][at[1]] = toEngine(value);
   }
   const mac = spec.settings["mac_address"];
+  const hasMac = typeof mac === "string" && mac !== "";
   const [first, ...others] = Object.entries(spec.networks).sort(byOwnFirst);
   const options = {
     Image: spec.image,
     Cmd: [...spec.command],
     Entrypoint: [...spec.entrypoint],
     Env: Object.entries(spec.environment).map(([name, value]) => `${name}=${value}`),
-    Labels: { ...spec.labels },
+    Labels: { ...spec.labels, ...(hasMac && { [macLabel]: mac }) },
     User: spec.user,
     WorkingDir: spec.workingDir,
     StopSignal: spec.stopSignal,
@@ -235,10 +246,12 @@ export function toCreateOptions(spec: ContainerSpec) {
       ...sections.HostConfig,
     },
     NetworkingConfig: {
-      // Engines since API 1.44 look for the address here rather than in MacAddress.
+      // Engines since API 1.44 look for the address here, and since 1.52 not in MacAddress any more.
       EndpointsConfig: first
-        ? { [first[0]]: { ...toEndpoint(first[1]), ...(typeof mac === "string" && { MacAddress: mac }) } }
-        : {},
+        ? { [first[0]]: { ...toEndpoint(first[1]), ...(hasMac && { MacAddress: mac }) } }
+        : hasMac && spec.networkMode === "bridge"
+          ? { bridge: { MacAddress: mac } }
+          : {},
     },
   };
   return { options, join: others.map(([network, endpoint]) => ({ network, endpoint: toEndpoint(endpoint) })) };
@@ -388,13 +401,15 @@ const toMs = (time: string | null | undefined): number => Math.max(0, Date.parse
 function fromInspectedSpec({ Id, Image, Config, HostConfig, NetworkSettings }: Inspection): ContainerSpec {
   const mode = HostConfig.NetworkMode ?? "default";
   const unnetworked = /^(host|none|bridge|container:.*)$/.test(mode);
-  const { Labels, Entrypoint } = Config;
+  const { Entrypoint } = Config;
+  const labels = Config.Labels ?? {};
+  const mac = own(labels, macLabel);
   return {
     image: Image,
     command: Config.Cmd ?? [],
     entrypoint: toWords(Entrypoint),
     environment: fromEngineEnvironment(Config.Env),
-    labels: Labels ?? {},
+    labels: withoutMac(labels),
     user: Config.User ?? "",
     workingDir: toWorkingDir(Config.WorkingDir ?? ""),
     stopSignal: Config.StopSignal || "SIGTERM",
@@ -413,21 +428,24 @@ function fromInspectedSpec({ Id, Image, Config, HostConfig, NetworkSettings }: I
       : Object.fromEntries(
           Object.entries(NetworkSettings?.Networks ?? {}).map(([name, endpoint]) => [name, fromEndpoint(endpoint, Id)]),
         ),
-    settings: Object.fromEntries(
-      Object.entries(everySetting).flatMap(
-        ([
-          key,
-          {
-            at: [section, property],
-            absent,
-            fromEngine,
+    settings: {
+      ...Object.fromEntries(
+        Object.entries(everySetting).flatMap(
+          ([
+            key,
+            {
+              at: [section, property],
+              absent,
+              fromEngine,
+            },
+          ]) => {
+            const value = fromEngine((section === "Config" ? Config : HostConfig)[property]);
+            return sameJson(value, absent) ? [] : [[key, value]];
           },
-        ]) => {
-          const value = fromEngine((section === "Config" ? Config : HostConfig)[property]);
-          return sameJson(value, absent) ? [] : [[key, value]];
-        },
+        ),
       ),
-    ),
+      ...(mac !== undefined && { mac_address: mac }),
+    },
   };
 }
 

@@ -16,6 +16,8 @@ export interface Manner {
   readonly addsPath: boolean;
   /** Whether the container has been started. */
   readonly started: boolean;
+  /** Since API 1.52, a MAC address is only shown where it is in use, and one is chosen where none was asked for. */
+  readonly choosesMac: boolean;
 }
 
 export const containerId = "fab1cd7c98cd9dcab8bfed6af1d437e87b79c11e80e8047b7ac6d3d6910ea8d7";
@@ -55,14 +57,14 @@ const Created = z.looseObject({
     PidsLimit: z.number().default(0),
     ShmSize: z.number().default(0),
   }),
-  NetworkingConfig: z.object({ EndpointsConfig: z.record(z.string(), z.looseObject({ Aliases: words })) }),
+  NetworkingConfig: z.object({ EndpointsConfig: z.record(z.string(), z.looseObject({ Aliases: words.optional() })) }),
 });
 type Created = z.output<typeof Created>;
 
 export function echo(
   { options, join }: ReturnType<typeof toCreateOptions>,
   image: ImageConfig,
-  { emptyIsNull, addsPath, started }: Manner,
+  { emptyIsNull, addsPath, started, choosesMac }: Manner,
 ): z.output<typeof Inspection> {
   const asked = Created.parse(JSON.parse(JSON.stringify(options)));
   const { HostConfig: host } = asked;
@@ -70,10 +72,11 @@ export function echo(
   const ownNetworks = !/^(host|none|container:.*)$/.test(mode);
   const label = !host.SecurityOpt.some((option) => option.startsWith("label"));
   const unconfined = host.Privileged || host.PidMode === "host" || host.IpcMode === "host";
-  const endpoint = (config: object & { readonly Aliases?: readonly string[] }) => ({
+  const endpoint = (config: object & { readonly Aliases?: readonly string[] | undefined }) => ({
     IPAMConfig: null,
     Links: null,
     ...config,
+    ...(choosesMac && { MacAddress: "", ...(started && { MacAddress: "ce:0c:d5:a1:00:01", ...config }) }),
     Aliases: [...(config.Aliases ?? []), ...(started ? [shortId] : [])],
     NetworkID: started ? "9c817e4d4cdd" : "",
     DriverOpts: null,
@@ -93,6 +96,7 @@ export function echo(
       ...asked,
       HostConfig: undefined,
       NetworkingConfig: undefined,
+      ...(choosesMac && { MacAddress: undefined }),
       Hostname: asked.Hostname ?? hostnameOf(mode, started),
       ...commandOf(asked, image),
       Env: environmentOf(asked, image, addsPath),

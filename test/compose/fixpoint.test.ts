@@ -23,9 +23,10 @@ const manner: fc.Arbitrary<Manner> = fc.record({
   emptyIsNull: fc.boolean(),
   addsPath: fc.boolean(),
   started: fc.boolean(),
+  choosesMac: fc.boolean(),
 });
 
-const plainManner: Manner = { emptyIsNull: false, addsPath: false, started: true };
+const plainManner: Manner = { emptyIsNull: false, addsPath: false, started: true, choosesMac: false };
 
 /** In what a container differs from its own wish, right after it was made. */
 function remaining(wish: ContainerSpec, image: ImageConfig = plainImage, how: Manner = plainManner): Difference[] {
@@ -189,5 +190,53 @@ describe("where the engine has ways of its own", () => {
     const wish = wishOf({ environment: { PATH: "/mine" } });
     const made = fromInspection(echo(toCreateOptions(wish), plainImage, plainManner));
     expect(made?.spec.environment["PATH"]).toBe("/mine");
+  });
+});
+
+describe("a MAC address", () => {
+  const manners = [true, false].flatMap((started) =>
+    [true, false].map((choosesMac): Manner => ({ ...plainManner, started, choosesMac })),
+  );
+  const asked = { mac_address: "02:42:ac:11:00:02" };
+  const made = (fields: object, how: Manner) => {
+    const container = fromInspection(echo(toCreateOptions(wishOf(fields)), plainImage, how));
+    if (!container) throw new Error("no container");
+    return container.spec;
+  };
+
+  test.each(manners)("is what was asked for, whatever is in use: %j", (how) => {
+    for (const network of [{}, { network_mode: "bridge" }]) {
+      const wish = { ...asked, ...network };
+      expect(differences(made(wish, how), wishOf(wish))).toEqual([]);
+      expect(differences(made(network, how), wishOf(network))).toEqual([]);
+      const changes = [
+        [made(network, how), wishOf(wish)],
+        [made(wish, how), wishOf(network)],
+        [made(wish, how), wishOf({ ...wish, mac_address: "02:42:ac:11:00:03" })],
+      ] as const;
+      for (const [from, to] of changes)
+        expect(differences(from, to).map(({ field }) => field)).toEqual(["mac_address"]);
+    }
+  });
+
+  test("is asked for where old and new engines look for it", () => {
+    for (const network_mode of [undefined, "bridge"])
+      expect(toCreateOptions(wishOf({ ...asked, ...(network_mode && { network_mode }) })).options).toMatchObject({
+        MacAddress: asked.mac_address,
+        NetworkingConfig: { EndpointsConfig: { [network_mode ?? "1_default"]: { MacAddress: asked.mac_address } } },
+      });
+  });
+
+  test("of a container without the label, as the reference implementation makes it, is what the engine says", () => {
+    const { Config, ...rest } = echo(toCreateOptions(wishOf(asked)), plainImage, plainManner);
+    const { "io.fairlead.mac-address": _, ...labels } = Config.Labels ?? {};
+    const container = fromInspection({ ...rest, Config: { ...Config, Labels: labels } });
+    expect(container && differences(container.spec, wishOf(asked))).toEqual([]);
+  });
+
+  test("cannot be written into the label by a composition", () => {
+    const labels = { "io.fairlead.mac-address": "02:42:ac:11:00:09" };
+    expect(wishOf({ labels }).labels).not.toHaveProperty("io.fairlead.mac-address");
+    expect(differences(made({ labels }, plainManner), wishOf({ labels }))).toEqual([]);
   });
 });

@@ -25,6 +25,12 @@ export interface Bench {
 const appId = 4711;
 const waiting = new AbortController().signal;
 
+function plainNetwork() {
+  const { back } = parsedApp(appId, {}, { networks: { back: {} } }).networks;
+  if (!back) throw new Error("no network");
+  return back;
+}
+
 /** The promises of `core/ports/engine.ts`. `restart` ends the engine and starts it again; what it has made stays. */
 export function engineSuite(name: string, make: () => Promise<Bench>, restart?: () => Promise<void>): void {
   describe(`engine: ${name}`, () => {
@@ -441,6 +447,20 @@ export function engineSuite(name: string, make: () => Promise<Bench>, restart?: 
           await engine.startContainer(made);
           expect(differences((await find(made))?.spec ?? wanted, wanted)).toEqual([]);
         });
+      });
+
+      test("a MAC address on a network, also after it has stopped", async () => {
+        await engine.createNetwork(networkName(String(appId), "back"), toNetworkSpec(plainNetwork(), appId));
+        const wanted = specOf({ networks: { back: {} }, mac_address: "02:42:c6:12:00:09" }, { appId, image });
+        const id = await engine.createContainer("web_1_1_c", wanted);
+        await engine.startContainer(id);
+        expect(differences((await find(id))?.spec ?? wanted, wanted)).toEqual([]);
+        await engine.stopContainer(id);
+        expect(differences((await find(id))?.spec ?? wanted, wanted)).toEqual([]);
+        const without = specOf({ networks: { back: {} } }, { appId, image });
+        expect(differences((await find(id))?.spec ?? wanted, without).map(({ field }) => field)).toEqual([
+          "mac_address",
+        ]);
       });
 
       test("several networks, with aliases and addresses", async () => {
