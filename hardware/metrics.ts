@@ -7,14 +7,14 @@ import type { Measurements, Metrics } from "../core/ports/host.ts";
 
 const megabyte = 1024 * 1024;
 
-/** How the machine is doing, as the kernel tells. `storage` is a folder on the file system that fills up. */
-export function hostMetrics(hostRoot: string, storage: string): Metrics {
+/** How the machine is doing, as the kernel tells. `storage` gives folders on the file systems that fill up. */
+export function hostMetrics(hostRoot: string, storage: () => Promise<readonly string[]>): Metrics {
   let before = cpuTimes();
   return {
     async measure(): Promise<Measurements> {
       const [memory, disk, cpuCelsius, cpuId, isUndervolted] = await Promise.all([
         measureMemory(hostRoot),
-        measureStorage(hostRoot, storage),
+        storage().then((folders) => measureStorage(hostRoot, folders)),
         measureTemperature(hostRoot),
         readText(join(hostRoot, "proc/device-tree/serial-number")),
         measureVoltage(hostRoot),
@@ -51,9 +51,16 @@ async function measureMemory(hostRoot: string) {
   return { memoryUsedMb: Math.floor((total - free) / 1024), memoryTotalMb: Math.floor(total / 1024) };
 }
 
-async function measureStorage(hostRoot: string, folder: string) {
-  const found = await statfs(folder).catch(() => undefined);
-  if (!found) return {};
+/** Of the file system that is fullest: images may lie on another one than volumes do. */
+async function measureStorage(hostRoot: string, folders: readonly string[]) {
+  const measured = await Promise.all(
+    folders.map(async (folder) => ({ folder, found: await statfs(folder).catch(() => undefined) })),
+  );
+  const [fullest] = measured
+    .flatMap(({ folder, found }) => (found && found.blocks > 0 ? [{ folder, found }] : []))
+    .toSorted((a, b) => a.found.bfree / a.found.blocks - b.found.bfree / b.found.blocks);
+  if (!fullest) return {};
+  const { folder, found } = fullest;
   const megabytes = (blocks: number) => Math.floor((blocks * found.bsize) / megabyte);
   const device = deviceOf(folder, (await readText(join(hostRoot, "proc/self/mountinfo"))) ?? "");
   return {

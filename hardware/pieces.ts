@@ -89,6 +89,12 @@ export function findBalenaConfig(hostRoot: string): string | undefined {
   return existsSync(file) ? file : undefined;
 }
 
-/** A folder on the file system that holds images and volumes: balenaOS's, or Docker's. */
-export const findStorage = (hostRoot: string): string =>
-  ["mnt/data", "var/lib/docker"].map((path) => join(hostRoot, path)).find((path) => existsSync(path)) ?? hostRoot;
+/**
+ * Folders on the file systems that hold images and volumes: balenaOS's, or those that the engine names, or Docker's.
+ */
+export function findStorage(hostRoot: string, ofEngine: readonly string[]): readonly string[] {
+  const existing = (folders: readonly string[]) =>
+    folders.map((path) => join(hostRoot, path)).filter((path) => existsSync(path));
+  const candidates = [["mnt/data"], ofEngine, ["var/lib/docker"]].map(existing);
+  return candidates.find((folders) => folders.length > 0) ?? [hostRoot];
+}

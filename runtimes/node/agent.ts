@@ -94,7 +94,7 @@ async function assembleIn(
 ) {
   const clock = systemClock;
   const { hostRoot, stateDir } = settings;
-  const engine = await chooseEngine(settings);
+  const { engine, storage } = await chooseEngine(settings);
   const embedded = engine instanceof EmbeddedEngine;
   const file = join(stateDir, embedded ? "embedded.sqlite" : "agent.sqlite");
   const store = await needed(`keep the state in ${file}`, () => new SqliteStore(file));
@@ -144,7 +144,7 @@ async function assembleIn(
     store,
     log,
     system: nodeSystem(hostRoot, () => clock.now()),
-    metrics: hostMetrics(hostRoot, findStorage(hostRoot)),
+    metrics: hostMetrics(hostRoot, async () => findStorage(hostRoot, await storage().catch(() => []))),
     gateway: embedded ? { missing: "The embedded engine has no networks" } : gateway,
     power: bus ? logind(bus, hostRoot, clock) : missing(pieces.bus),
     hostname: facts.osSlug === "balena-os" ? chooseBalenaHostname(settings) : chooseHostname(bus),
@@ -201,14 +201,24 @@ async function needed<T>(what: string, attempt: () => T | Promise<T>): Promise<T
   }
 }
 
-async function chooseEngine({ engine, dockerHost }: Settings): Promise<Engine> {
+interface ChosenEngine {
+  readonly engine: Engine;
+  /** The host's folders in which it keeps images and volumes. */
+  readonly storage: () => Promise<readonly string[]>;
+}
+
+async function chooseEngine({ engine, dockerHost }: Settings): Promise<ChosenEngine> {
   if (dockerHost !== undefined) process.env["DOCKER_HOST"] = dockerHost;
-  const embedded = () => new EmbeddedEngine({ clock: systemClock, pullMs: 3000, stopMs: 200 });
+  const embedded = (): ChosenEngine => ({
+    engine: new EmbeddedEngine({ clock: systemClock, pullMs: 3000, stopMs: 200 }),
+    storage: async () => [],
+  });
   if (engine === "embedded") return embedded();
   try {
     // The client is large; who uses the embedded engine need not wait for it.
     const { DockerEngine } = await import("./docker-engine.ts");
-    return await DockerEngine.connect(systemClock);
+    const docker = await DockerEngine.connect(systemClock);
+    return { engine: docker, storage: () => docker.storage() };
   } catch (error) {
     if (engine === "auto") return embedded();
     throw new SettingsError(

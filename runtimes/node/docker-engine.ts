@@ -45,6 +45,13 @@ const DockerEvent = z.looseObject({
   Actor: z.looseObject({ ID: z.string(), Attributes: z.record(z.string(), z.string()).nullish() }),
 });
 
+/** What we read of `GET /info`. */
+const Info = z.looseObject({
+  DockerRootDir: z.string(),
+  DriverStatus: z.array(z.array(z.string())).nullish(),
+  Containerd: z.looseObject({ Address: z.string().nullish() }).nullish(),
+});
+
 const Listed = z.array(z.looseObject({ Id: z.string(), State: z.string(), Names: z.array(z.string()) }));
 type Listed = z.output<typeof Listed>;
 
@@ -65,6 +72,7 @@ export class DockerEngine implements Engine {
   readonly #images: Cached<readonly Image[]>;
   readonly #networks: Cached<readonly Network[]>;
   readonly #volumes: Cached<readonly Volume[]>;
+  readonly #storage: Cached<readonly string[]>;
 
   /** Throws when no engine answers within that time. */
   static async connect(clock: Clock, timeoutMs = 5000): Promise<DockerEngine> {
@@ -101,6 +109,12 @@ export class DockerEngine implements Engine {
         .parse(Volumes ?? [])
         .map(fromEngineVolume);
     });
+    this.#storage = new Cached(async () => toStorage(Info.parse(await asked(docker.info()))));
+  }
+
+  /** The host's folders in which images and volumes lie. Asked for once in each run of the engine. */
+  storage(): Promise<readonly string[]> {
+    return this.#storage.get();
   }
 
   // ── Looking ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,6 +180,7 @@ export class DockerEngine implements Engine {
       try {
         const stream = await asked(this.#docker.getEvents({ filters: eventFilters, abortSignal: signal }));
         this.#forget();
+        this.#storage.forget();
         this.#inspections.clear();
         this.#listening = true;
         if (failures > 0) this.#emit({ of: "connection", what: "restored" });
@@ -247,7 +262,8 @@ export class DockerEngine implements Engine {
 
   async createContainer(name: string, spec: ContainerSpec): Promise<string> {
     const { options, join } = toCreateOptions(spec);
-    const { id } = await asked(this.#docker.createContainer({ name, ...options }));
+    const call = { name, ...apart({ name }, options) };
+    const { id } = await asked(this.#docker.createContainer(call));
     try {
       for (const { network, endpoint } of join)
         await asked(this.#docker.getNetwork(network).connect({ Container: id, EndpointConfig: endpoint }));
@@ -310,7 +326,8 @@ export class DockerEngine implements Engine {
   // ── Networks and volumes ───────────────────────────────────────────────────────────────────────────────────────────
 
   async createNetwork(name: string, spec: NetworkSpec): Promise<void> {
-    await asked(this.#docker.createNetwork(toNetworkOptions(name, spec))).finally(() => this.#networks.forget());
+    const call = { Name: name, ...apart({}, toNetworkOptions(name, spec)) };
+    await asked(this.#docker.createNetwork(call)).finally(() => this.#networks.forget());
   }
 
   async removeNetwork(id: string): Promise<void> {
@@ -321,7 +338,8 @@ export class DockerEngine implements Engine {
 
   async createVolume(name: string, { driver, driverOptions, labels }: VolumeSpec): Promise<void> {
     const options = { Name: name, Driver: driver, DriverOpts: { ...driverOptions }, Labels: { ...labels } };
-    await asked(this.#docker.createVolume(options)).finally(() => this.#volumes.forget());
+    const call = { Name: name, ...apart({}, options) };
+    await asked(this.#docker.createVolume(call)).finally(() => this.#volumes.forget());
   }
 
   async removeVolume(name: string): Promise<void> {
@@ -350,6 +368,20 @@ export class DockerEngine implements Engine {
       if (!signal.aborted) unless(409)(error);
     }
   }
+}
+
+/**
+ * Query and body of a call. Else dockerode writes the body into the URL as well, and URLs are logged: by proxies, by Podman,
+ * and by whoever debugs. Variables of services have no place there.
+ */
+const apart = (query: object, body: object) => ({ _query: query, _body: body });
+
+/** With the image store of a containerd that the engine shares with others, images lie in that one's folder. */
+function toStorage({ DockerRootDir, DriverStatus, Containerd }: z.output<typeof Info>): readonly string[] {
+  const isContainerd = (DriverStatus ?? []).some(([, value]) => value?.startsWith("io.containerd.snapshotter"));
+  // One of its own keeps them below its root folder.
+  const isOwn = Containerd?.Address?.startsWith("/run/containerd/") === false;
+  return isContainerd && !isOwn ? [DockerRootDir, "/var/lib/containerd"] : [DockerRootDir];
 }
 
 const toImage = ({ Id, RepoTags, RepoDigests }: Docker.ImageInfo): Image => ({

@@ -4,7 +4,9 @@ import * as z from "zod";
 const Message = z.looseObject({
   id: z.string().optional(),
   status: z.string().optional(),
+  /** Deprecated: engines of the future write only `errorDetail`. */
   error: z.string().optional(),
+  errorDetail: z.looseObject({ message: z.string().optional() }).optional(),
   progressDetail: z.looseObject({ current: z.number().optional(), total: z.number().optional() }).optional(),
 });
 
@@ -27,7 +29,8 @@ export class PullProgress {
   take(value: unknown): string | undefined {
     const { data } = Message.safeParse(value);
     if (!data) return undefined;
-    if (data.error !== undefined) return data.error;
+    const error = data.errorDetail?.message ?? data.error;
+    if (error !== undefined) return error;
     const { id, status = "", progressDetail: { current = 0, total } = {} } = data;
     // The last word of every pull, also of one for which everything was here already.
     if (id === undefined && status.startsWith("Status: ")) this.#percent = 100;

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { deviceOf, hostMetrics, isUndervolted } from "../../hardware/metrics.ts";
+import { findStorage } from "../../hardware/pieces.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
 const meminfo = `MemTotal:        1945000 kB
@@ -24,7 +25,7 @@ async function hostWith(files: Readonly<Record<string, string>>): Promise<string
 
 const measure = async (files: Readonly<Record<string, string>> = {}) => {
   const root = await hostWith(files);
-  return hostMetrics(root, root).measure();
+  return hostMetrics(root, async () => [root]).measure();
 };
 
 describe("a machine", () => {
@@ -38,9 +39,20 @@ describe("a machine", () => {
     expect(found.storageTotalMb).toBeGreaterThan(found.storageUsedMb ?? NaN);
   });
 
+  test("has the figures of the fullest file system, where images lie on another one than volumes", async () => {
+    const root = await hostWith({
+      "proc/self/mountinfo": "1 0 0:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:2 / /dev/shm rw - tmpfs shm rw\n",
+    });
+    const of = async (...folders: string[]) => (await hostMetrics(root, async () => folders).measure()).storageDevice;
+    // What is in memory is hardly used; what is in /proc has no blocks at all.
+    expect(await of("/dev/shm")).toBe("shm");
+    expect(await of("/proc", "/dev/shm", root, join(root, "nowhere"))).toBe("/dev/sda1");
+    expect(await of(root, "/dev/shm")).toBe("/dev/sda1");
+  });
+
   test("says whole numbers only, and how busy it is in percent", async () => {
     const root = await hostWith({ "sys/class/thermal/thermal_zone0/temp": "48312\n" });
-    const metrics = hostMetrics(root, root);
+    const metrics = hostMetrics(root, async () => [root]);
     const until = Date.now() + 50;
     while (Date.now() < until);
     const found = await metrics.measure();
@@ -51,7 +63,7 @@ describe("a machine", () => {
 
   test("says nothing of what it cannot tell", async () => {
     const root = await hostWith({});
-    expect(Object.keys(await hostMetrics(root, join(root, "nowhere")).measure()).sort()).toEqual(
+    expect(Object.keys(await hostMetrics(root, async () => [join(root, "nowhere")]).measure()).sort()).toEqual(
       ["cpuPercent", "isUndervolted", "memoryTotalMb", "memoryUsedMb"].sort(),
     );
   });
@@ -116,4 +128,26 @@ test.each([
 41 40 179:6 / /mnt/data rw - ext4 /dev/mmcblk0p6 rw
 `;
   expect(deviceOf(folder, mountinfo)).toBe(device);
+});
+
+describe("images and volumes lie", () => {
+  const engine = ["/srv/docker", "/var/lib/containerd"];
+  const folders = {
+    data: "mnt/data/x",
+    root: "srv/docker/x",
+    images: "var/lib/containerd/x",
+    docker: "var/lib/docker/x",
+  };
+  const { data, root: own, images, docker } = folders;
+
+  test.each<[string, string[], string[], string[]]>([
+    ["on balenaOS, on its data partition", [data, docker], engine, ["mnt/data"]],
+    ["where the engine says", [own, images, docker], engine, ["srv/docker", "var/lib/containerd"]],
+    ["there, as far as it can be seen", [images, docker], engine, ["var/lib/containerd"]],
+    ["else where Docker has them", [docker], [], ["var/lib/docker"]],
+    ["or anywhere", [], engine, [""]],
+  ])("%s", async (_, existing, ofEngine, expected) => {
+    const host = await hostWith(Object.fromEntries(existing.map((path) => [path, ""])));
+    expect(findStorage(host, ofEngine)).toEqual(expected.map((path) => join(host, path)));
+  });
 });

@@ -97,6 +97,8 @@ describe("an error is given back", () => {
   test.each([
     [{ error: "manifest unknown" }, "manifest unknown"],
     [{ errorDetail: { message: "no space left" }, error: "no space left" }, "no space left"],
+    [{ errorDetail: { message: "no space left" } }, "no space left"],
+    [{ errorDetail: { code: 1 }, error: "no space left" }, "no space left"],
     [{ id: "a", status: "Downloading", error: "unexpected EOF" }, "unexpected EOF"],
     [{ error: "" }, ""],
   ])("%j", (message, error) => {
