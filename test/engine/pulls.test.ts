@@ -46,12 +46,12 @@ describe.skipIf(noDocker !== undefined)("an image from a registry", () => {
   test("is fetched, and how far it is can be seen", async () => {
     const { host, push } = await registry();
     const built = "fairlead-slow:1";
-    // Something that no compression makes smaller, and that is not here any more when it is asked for.
-    const random = 'RUN ["/bin/busybox", "dd", "if=/dev/urandom", "of=/blob", "bs=1M", "count=3"]';
+    // Something that no compression makes smaller, large enough for a store that counts in MiB, and that is not here any more when it is asked for.
+    const random = 'RUN ["/bin/busybox", "dd", "if=/dev/urandom", "of=/blob", "bs=1M", "count=12"]';
     await makeImage(docker, built, undefined, [random]);
     await push(docker, built, "slow:1");
     await docker.getImage(built).remove();
-    const image = `${await slowLine(host, 1_500_000)}/slow:1`;
+    const image = `${await slowLine(host, 6_000_000)}/slow:1`;
     forget(image);
     const agent = await agentOnEngine();
     await agent.accept(target({ one: { image } }));
