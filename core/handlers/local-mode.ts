@@ -21,15 +21,23 @@ export async function setTargetState(
 ): Promise<Reply<typeof api.setTargetState>> {
   if (!targets.isLocalMode()) return reply(400, failed("Target state can only set when device is in local mode"));
   const parsed = await targets.setLocal(body);
-  if (!parsed.ok) return reply(400, failed(`Invalid target state.\n${parsed.faults.join("\n")}`));
-  for (const warning of parsed.warnings) logs.warning(`Target state: ${warning}`);
+  if (!parsed.ok) return reply(400, failed(`Invalid target state.\n${firstOf(parsed.faults).join("\n")}`));
+  const warnings = firstOf(parsed.warnings);
+  for (const warning of warnings) logs.warning(`Target state: ${warning}`);
   loop.retry({ force: isTruthy(body["force"]) });
   return reply(200, {
     status: "success",
     message: "OK",
-    ...(parsed.warnings.length > 0 && { warnings: [...parsed.warnings] }),
+    ...(warnings.length > 0 && { warnings }),
   });
 }
+
+/** A target state may have thousands of faults: enough of them to begin with, and how many there are. */
+const firstOf = (sentences: readonly string[]): string[] =>
+  sentences.length > mostSentences
+    ? [...sentences.slice(0, mostSentences), `and ${sentences.length - mostSentences} more`]
+    : [...sentences];
+const mostSentences = 100;
 
 export const deviceInfo = (_: Input<typeof api.deviceInfo>, { identity }: Supervisor): Reply<typeof api.deviceInfo> =>
   reply(200, { status: "success", info: { arch: identity.arch, deviceType: identity.type } });

@@ -231,6 +231,15 @@ describe("POST /v2/local/target-state", () => {
     });
   });
 
+  test("says the first hundred faults, and how many there are", async () => {
+    const device = await testDevice();
+    const fault = 'expected a port such as "80", "8080:80", "127.0.0.1:8080-8081:80-81/udp", but got "x"';
+    const faults = Array.from({ length: 100 }, (_, n) => `local.apps.1.services.1.ports[${n}]: ${fault}`);
+    const ports = (count: number) => target({ ports: Array.from({ length: count }, () => "x") });
+    expect(seen(await device.post(path, ports(100)))).toEqual(refused(...faults));
+    expect(seen(await device.post(path, ports(5000)))).toEqual(refused(...faults, "and 4900 more"));
+  });
+
   test("does not show the value of a variable that it refuses", async () => {
     const device = await testDevice();
     const answer = await device.post(path, target({ environment: { TOKEN: ["s3cret"] } }));
@@ -283,6 +292,15 @@ describe("POST /v2/local/target-state", () => {
     const message = `Target state: ${warning}`;
     expect(await logs.until(message)).toContainEqual({ message, isSystem: true, timestamp: expect.any(Number) });
     await logs.leave();
+  });
+
+  test("takes one with thousands of warnings, and says the first hundred", async () => {
+    const device = await testDevice();
+    const fields = Object.fromEntries(Array.from({ length: 3000 }, (_, n) => [`x${n}`, 1]));
+    const { warnings } = Object((await device.post(path, target(fields))).json);
+    expect(warnings).toHaveLength(101);
+    expect(warnings.slice(-2)).toEqual(["local.apps.1.services.1.x99: not supported, left out", "and 2900 more"]);
+    expect(device.log.lines.filter((line) => line.includes("Target state: "))).toHaveLength(101);
   });
 
   test("is for devices in local mode", async () => {
