@@ -212,6 +212,7 @@ export const createRelease = endpoint({
       .looseObject({}, { error: "expected an object with services, networks and volumes" })
       .describe("The compose file as JSON; its images must be in a registry"),
   }),
+  bodyLimitBytes: 1024 * 1024,
   replies: {
     201: json(
       Release.extend({

@@ -96,6 +96,8 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   };
   /** It is about the device as a whole: the answer to a key that reaches no further than its application. */
   readonly device?: { readonly refused: () => ReplyOf<R> };
+  /** The largest body that it takes, once unpacked; absent: the usual limit, which `readBody` has. */
+  readonly bodyLimitBytes?: number;
   /** The answer when something unforeseen happens, for an endpoint that has a shape of its own for it. */
   readonly failed?: (message: string) => ReplyOf<R>;
 }

@@ -29,6 +29,7 @@ export const setTargetState = endpoint({
   summary: "Set the target state; it is applied after the answer",
   params: none,
   body: z.looseObject({}),
+  bodyLimitBytes: 10 * 1024 * 1024,
   replies: {
     200: json(z.object({ status: success, message: z.literal("OK"), warnings: z.array(z.string()).optional() })),
     400: Failed,

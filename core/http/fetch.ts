@@ -15,7 +15,7 @@ import { apiScopeOf } from "../model/config.ts";
 import { covers, everything, type Scope } from "../model/scope.ts";
 import type { Supervisor } from "../supervisor.ts";
 import { keyOf } from "./auth.ts";
-import { readBody, type Body } from "./body.ts";
+import { LargeBodies, readBody, type Body } from "./body.ts";
 import { plain, sized, toResponse, type AnyReply } from "./reply.ts";
 import { messageOf } from "../model/show.ts";
 
@@ -33,6 +33,7 @@ interface Asked {
   readonly params: Readonly<Record<string, string>>;
   readonly scope: Scope;
   readonly key: string | undefined;
+  readonly largeBodies: LargeBodies;
 }
 
 /** An endpoint together with its handler. */
@@ -49,7 +50,7 @@ export function route<P, B, R extends Replies>(
   endpoint: Endpoint<P, B, R>,
   handler: (input: InputOf<P, B>, supervisor: Supervisor) => ReplyOf<R> | Promise<ReplyOf<R>>,
 ): Route {
-  const { method, path, open = false, summary, replies, scope, device } = endpoint;
+  const { method, path, open = false, summary, replies, scope, device, bodyLimitBytes } = endpoint;
 
   const answer = async (sent: Body & { ok: true }, asked: Asked, supervisor: Supervisor): Promise<AnyReply> => {
     const params = endpoint.params.safeParse(asked.params);
@@ -78,7 +79,9 @@ export function route<P, B, R extends Replies>(
     answer: async (request, asked, supervisor) => {
       try {
         if (device && !asked.scope.device) return toResponse(replies, device.refused(), request);
-        const sent = endpoint.body === none ? nothing : await readBody(request);
+        const { largeBodies } = asked;
+        const sent =
+          endpoint.body === none ? nothing : await readBody(request, { limitBytes: bodyLimitBytes, largeBodies });
         if (!sent.ok) return toResponse(common, { status: sent.status, body: failed(sent.message) }, request);
         return toResponse(replies, await answer(sent, asked, supervisor), request);
       } catch (error) {
@@ -108,6 +111,7 @@ interface Match {
 /** Routes and the assembled supervisor in; one function that answers every request out. */
 export function createFetch(routes: readonly Route[], supervisor: Supervisor): Fetch {
   const router = createRouter(routes);
+  const largeBodies = new LargeBodies();
 
   const answer = async (request: Request, caller: Caller | undefined): Promise<Response> => {
     const match = await router.find(request);
@@ -121,7 +125,7 @@ export function createFetch(routes: readonly Route[], supervisor: Supervisor): F
     const path = decode(match.params);
     if (typeof path === "string") return toResponse(common, { status: 400, body: failed(path) }, request);
     const params = { ...match.query, ...path };
-    return match.route.answer(request, { params, scope, key }, supervisor);
+    return match.route.answer(request, { params, scope, key, largeBodies }, supervisor);
   };
 
   return async (request, caller) => {

@@ -35,7 +35,7 @@ export function route<P, B, R extends Replies>(
   endpoint: Endpoint<P, B, R>,
   handler: (ask: Ask<P, B>, desk: Desk) => ReplyOf<R> | Promise<ReplyOf<R>>,
 ): Route {
-  const { method, path, replies } = endpoint;
+  const { method, path, replies, bodyLimitBytes } = endpoint;
   return {
     method,
     path,
@@ -44,7 +44,7 @@ export function route<P, B, R extends Replies>(
       if (identity.is !== "person") return tokenRequired();
       const { caller } = identity;
       if (method !== "GET" && !caller.write) return refuse(403, "This token may only read");
-      const sent = await readBody(request);
+      const sent = await readBody(request, { limitBytes: bodyLimitBytes });
       if (!sent.ok) return refuse(sent.status, sent.message);
       const params = endpoint.params.safeParse(given);
       const body = endpoint.body.safeParse(sent.value);

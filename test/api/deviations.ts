@@ -245,8 +245,8 @@ export const deviations: Deviations = {
     "malformed json PATCH tags": badJson,
     "body too large (11MB)": {
       status: 413,
-      body: failed("request entity too large, expected at most 10485760 bytes"),
-      because: "HTTP has a status of its own for this",
+      body: failed("request entity too large, expected at most 65536 bytes"),
+      because: "HTTP has a status of its own for this, and only a target state need be so large",
     },
   },
 

@@ -381,7 +381,7 @@ describe("bodies", () => {
     );
   });
 
-  test.each([99, 100, 1_000_000])("JSON of %d lists in each other does not break anything", async (depth) => {
+  test.each([99, 100, 30_000])("JSON of %d lists in each other does not break anything", async (depth) => {
     const device = await testDevice();
     const body = `{"a":${"[".repeat(depth)}${"]".repeat(depth)}}`;
     expect(seen(await setTags(device, body))).toEqual(
@@ -468,28 +468,107 @@ describe("bodies", () => {
     expect(seen(await setTags(device, '{"a":"b"}', headers))).toEqual(failed(415, message));
   });
 
-  const limit = 10 * 1024 * 1024;
+  const limit = 64 * 1024;
   const ofSize = (bytes: number) => `{"a":"${"x".repeat(bytes - 8)}"}`;
-  const tooLarge = failed(413, `request entity too large, expected at most ${limit} bytes`);
+  const tooLarge = (bytes: number) => failed(413, `request entity too large, expected at most ${bytes} bytes`);
 
-  test("may have 10 MB, and not a byte more", async () => {
+  test("may have 64 KB, and not a byte more", async () => {
     const device = await testDevice();
     expect((await setTags(device, ofSize(limit))).status).toBe(202);
-    expect(seen(await setTags(device, ofSize(limit + 1)))).toEqual(tooLarge);
+    expect(seen(await setTags(device, ofSize(limit + 1)))).toEqual(tooLarge(limit));
   });
 
-  test("may not have more than 10 MB after unpacking", async () => {
+  test("may not have more than 64 KB after unpacking", async () => {
     const device = await testDevice();
     const headers = { ...jsonType, "content-encoding": "gzip" };
-    expect(seen(await setTags(device, gzipSync(ofSize(limit + 1)), headers))).toEqual(tooLarge);
+    expect((await setTags(device, gzipSync(ofSize(limit)), headers)).status).toBe(202);
+    expect(seen(await setTags(device, gzipSync(ofSize(limit + 1)), headers))).toEqual(tooLarge(limit));
   });
 
-  test("that announce more than 10 MB are not waited for", async () => {
+  test("that announce more than 64 KB are not waited for", async () => {
     const device = await testDevice();
     const never = new ReadableStream<Uint8Array>();
     const headers = { ...jsonType, "content-length": String(limit + 1) };
     const init = { method: "POST", headers, body: never, duplex: "half" };
     expect((await device.fetch(new Request("http://device/v1/update", init))).status).toBe(413);
+  });
+
+  test.each(readers)("%s %s: only a target state may have 10 MB", async (method = "", path = "") => {
+    const device = await testDevice();
+    const expected = path === "/v2/local/target-state" ? 10 * 1024 * 1024 : limit;
+    const headers = { ...jsonType, "content-encoding": "gzip" };
+    const send = (bytes: number) => device.send(method, path, { headers, body: gzipSync(ofSize(bytes)) });
+    expect((await send(expected)).status).not.toBe(413);
+    expect(seen(await send(expected + 1))).toEqual(tooLarge(expected));
+  });
+
+  const setTarget = (device: TestDevice, body: BodyInit, headers: Record<string, string> = jsonType) =>
+    device.send("POST", "/v2/local/target-state", { headers, body });
+  /** Counted as `{"a":[…]}`: the list, the object, and what is in the list. */
+  const list = (values: number, value = "0") => `{"a":[${Array.from({ length: values - 1 }, () => value).join()}]}`;
+  const tooMany = failed(413, "request entity too large, expected JSON of at most 20000 values");
+
+  test("may have 20,000 values, and not one more", async () => {
+    const device = await testDevice();
+    expect((await setTarget(device, list(20_000))).status).toBe(400);
+    expect(seen(await setTarget(device, list(20_001)))).toEqual(tooMany);
+    expect(seen(await setTarget(device, list(5_000_000)))).toEqual(tooMany);
+    expect(seen(await setTarget(device, `{"a":${"{},".repeat(3_000_000)}`))).toEqual(tooMany);
+  });
+
+  test("may not have a million levels, even where a large one is taken", async () => {
+    const device = await testDevice();
+    for (const end of ["]".repeat(1_000_000) + "}", ""])
+      expect(seen(await setTarget(device, `{"a":${"[".repeat(1_000_000)}${end}`))).toEqual(
+        failed(400, "Malformed JSON: expected at most 100 levels in each other"),
+      );
+  });
+
+  test("may have any marks inside of texts, wherever they are cut", async () => {
+    const device = await testDevice();
+    const text = `{"a":${JSON.stringify('[{,}]\\"'.repeat(40_000))}}`;
+    expect((await setTarget(device, text)).status).toBe(400);
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (const byte of new TextEncoder().encode(`{"\\\"[":"${"[".repeat(200)}","b":1}`))
+          controller.enqueue(Uint8Array.of(byte));
+        controller.close();
+      },
+    });
+    const init = { method: "PATCH", headers: jsonType, body, duplex: "half" };
+    expect(await (await device.fetch(new Request("http://device/v2/device/tags", init))).json()).toEqual({
+      status: "failed",
+      message: "Invalid tags body, must be an object like `{[tagKey: string]: string}`",
+    });
+  });
+
+  test("of more than 64 KB may arrive two at once", async () => {
+    const device = await testDevice();
+    const slow = () => {
+      let end = () => {};
+      const body = new ReadableStream<Uint8Array>({
+        start(controller) {
+          controller.enqueue(new TextEncoder().encode(ofSize(limit + 3).slice(0, -2)));
+          end = () => {
+            controller.enqueue(new TextEncoder().encode('"}'));
+            controller.close();
+          };
+        },
+      });
+      const init = { method: "POST", headers: jsonType, body, duplex: "half" };
+      return { end, answer: device.fetch(new Request("http://device/v2/local/target-state", init)) };
+    };
+    const arriving = [slow(), slow()];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const busy = failed(503, "expected at most 2 bodies of more than 65536 bytes at once; try again soon");
+    expect(seen(await setTarget(device, ofSize(limit + 1)))).toEqual(busy);
+    // A usual one is taken all the same.
+    expect((await setTarget(device, ofSize(limit))).status).toBe(400);
+    for (const { end, answer } of arriving) {
+      end();
+      expect((await answer).status).toBe(400);
+    }
+    expect((await setTarget(device, ofSize(limit + 1))).status).toBe(400);
   });
 
   test("with letters outside ASCII are UTF-8, wherever they are cut", async () => {

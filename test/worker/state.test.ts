@@ -102,6 +102,27 @@ describe("releases", () => {
     expect(await cloud.get(z.array(Release), `/admin/v1/fleets/${fleet.id}/releases`)).toEqual([]);
   });
 
+  test("may be large: a megabyte is read, where other bodies may have 64 KB", async () => {
+    const fleet = await newFleet(cloud, "large");
+    const make = (bytes: number) =>
+      cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/releases`, {
+        composition: { services: { web: { image: "a:1", environment: { A: "x".repeat(bytes) } } } },
+      });
+    expect(await make(200_000)).toMatchObject({ status: 201 });
+    expect(await make(1_000_000)).toMatchObject({
+      status: 400,
+      json: { error: expect.stringContaining("expected a composition of at most 524288 bytes") },
+    });
+    expect(await make(1_048_576)).toMatchObject({
+      status: 413,
+      json: { error: "request entity too large, expected at most 1048576 bytes" },
+    });
+    expect(await cloud.ask("POST", "/admin/v1/fleets", { name: "x".repeat(65_536) })).toMatchObject({
+      status: 413,
+      json: { error: "request entity too large, expected at most 65536 bytes" },
+    });
+  });
+
   test("are refused twice under one commit in a fleet, but not in two", async () => {
     const [one, other] = [await newFleet(cloud, "commit one"), await newFleet(cloud, "commit other")];
     await release(one, web("web:1"), "same");
