@@ -42,11 +42,14 @@ interface Parts {
   readonly keeper?: LogKeeper | undefined;
 }
 
+/** Each takes a connection and a buffer for as long as it likes. */
+export const mostReaders = 32;
+
 /** A reader that does not keep up loses lines beyond this many bytes, and is told so. */
 const bufferBytes = 256 * 1024;
 
 /**
- * What the agent does and what the services write: in local mode for any number of readers, else for the cloud. Then
+ * What the agent does and what the services write: in local mode for those who read it now, else for the cloud. Then
  * readers wait in silence. Containers are followed only while somebody wants their lines; a slow reader costs the others
  * nothing.
  */
@@ -95,8 +98,9 @@ export class Logs {
     this.#follow();
   }
 
-  /** A stream of NDJSON that begins now and ends when its reader leaves. */
-  stream(): ReadableStream<Uint8Array> {
+  /** A stream of NDJSON that begins now and ends when its reader leaves; undefined when there are readers enough. */
+  stream(): ReadableStream<Uint8Array> | undefined {
+    if (this.#readers.size >= mostReaders) return undefined;
     const reader = new Reader(() => {
       this.#readers.delete(reader);
       if (this.#readers.size > 0) return;

@@ -60,6 +60,6 @@ export const logs = endpoint({
   summary: "What the services write and what the agent does, one JSON object per line, until the caller leaves",
   params: none,
   body: none,
-  replies: { 200: stream("application/x-ndjson"), 401: Failed },
+  replies: { 200: stream("application/x-ndjson"), 401: Failed, 503: Failed },
   device: deviceOnly,
 });

@@ -2,6 +2,7 @@ import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/local-mode.ts";
 import { failed } from "../api/fields.ts";
 import { withoutSecrets } from "../compose/masked.ts";
+import { mostReaders } from "../logs.ts";
 import { isTruthy } from "../model/truthy.ts";
 import type { Supervisor } from "../supervisor.ts";
 
@@ -42,5 +43,9 @@ const mostSentences = 100;
 export const deviceInfo = (_: Input<typeof api.deviceInfo>, { identity }: Supervisor): Reply<typeof api.deviceInfo> =>
   reply(200, { status: "success", info: { arch: identity.arch, deviceType: identity.type } });
 
-export const logs = (_: Input<typeof api.logs>, supervisor: Supervisor): Reply<typeof api.logs> =>
-  reply(200, supervisor.logs.stream());
+export function logs(_: Input<typeof api.logs>, supervisor: Supervisor): Reply<typeof api.logs> {
+  const stream = supervisor.logs.stream();
+  return stream
+    ? reply(200, stream)
+    : reply(503, failed(`The log has ${mostReaders} readers already; try again when one of them has left`));
+}

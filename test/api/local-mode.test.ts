@@ -404,7 +404,20 @@ describe("GET /v2/local/logs", () => {
     await logs.leave();
   });
 
-  test("has any number of readers, and one who leaves costs the others nothing", async () => {
+  test("has at most 32 readers, and who leaves makes room", async () => {
+    const device = await testDevice();
+    const readers = await Promise.all(Array.from({ length: 32 }, () => readLogs(device)));
+    const full = failed(503, "The log has 32 readers already; try again when one of them has left");
+    expect(seen(await device.get("/v2/local/logs"))).toEqual(full);
+    expect((await device.send("HEAD", "/v2/local/logs")).status).toBe(503);
+    await readers[0]?.leave();
+    readers[0] = await readLogs(device);
+    expect(await readers[0].until("Streaming logs")).toEqual([start]);
+    expect(seen(await device.get("/v2/local/logs"))).toEqual(full);
+    for (const reader of readers) await reader.leave();
+  });
+
+  test("has several readers, and one who leaves costs the others nothing", async () => {
     const device = await testDevice(silent);
     await device.run({ "1": app({ one: {} }) });
     const [first, second] = [await readLogs(device), await readLogs(device)];

@@ -116,7 +116,8 @@ export class WatchedLogs extends EmbeddedEngine {
 }
 
 /** The lines of a stream of NDJSON. The reader leaves when the test ends. */
-export function linesOf(stream: ReadableStream<Uint8Array>) {
+export function linesOf(stream: ReadableStream<Uint8Array> | undefined) {
+  if (!stream) throw new Error("There are readers enough");
   const reader = stream.getReader();
   const decoder = new TextDecoder();
   const lines: unknown[] = [];
