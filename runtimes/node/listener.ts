@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
+import { failed } from "../../core/api/fields.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 
 /** Answers one request of a node:http server. */
@@ -19,15 +21,41 @@ const nameless = { hostname: "localhost" };
 /** The same for a process of our own. */
 export const toOwnListener = (fetch: Fetch): NodeListener => getRequestListener((request) => fetch(request), nameless);
 
+/** What clients may take of the listener. */
+export interface ListenerLimits {
+  /** For the head of a request, and for all of it. Then it is answered with 408. An answer may take any time. */
+  readonly headMs: number;
+  readonly requestMs: number;
+  /** How often that is looked at. */
+  readonly checkMs: number;
+  /** To one address of this machine. Requests on further connections are answered with 503. */
+  readonly connections: number;
+  /** So many of those; what comes beyond them is closed without an answer. */
+  readonly furtherConnections: number;
+}
+
+const usualLimits: ListenerLimits = {
+  headMs: 15_000,
+  // balena-cli waits 59 s for an answer.
+  requestMs: 60_000,
+  checkMs: 5_000,
+  connections: 128,
+  furtherConnections: 64,
+};
+
 /** The API on any number of addresses. */
 export class Listener {
   readonly #servers = new Map<string, Server>();
   readonly #answer: NodeListener;
+  readonly #limits: ListenerLimits;
+  readonly #connections: Connections;
   #port: number;
 
-  constructor(fetch: Fetch, port: number, toListener = toOwnListener) {
+  constructor(fetch: Fetch, port: number, toListener = toOwnListener, limits: Partial<ListenerLimits> = {}) {
     this.#answer = toListener(fetch);
     this.#port = port;
+    this.#limits = { ...usualLimits, ...limits };
+    this.#connections = new Connections(this.#limits);
   }
 
   /** With port 0: the one that the system gave. */
@@ -38,9 +66,25 @@ export class Listener {
   /** Throws when the address is taken, or none of this machine. */
   async listen(host: string): Promise<void> {
     if (this.isOpen(host)) return;
-    const server = createServer((request, response) => void this.#answer(request, response));
-    // A stream of logs is silent for as long as the services are.
-    server.requestTimeout = 0;
+    const { headMs, requestMs, checkMs, connections } = this.#limits;
+    const server = createServer(
+      {
+        headersTimeout: headMs,
+        requestTimeout: requestMs,
+        connectionsCheckingInterval: checkMs,
+        // A reader of logs that has lost its network would hold its connection for as long as the services are silent.
+        keepAlive: true,
+        keepAliveInitialDelay: 60_000,
+      },
+      (request, response) => {
+        if (this.#connections.isFurther(request.socket))
+          return refuse(response, 503, `expected at most ${connections} connections; try again soon`);
+        // RFC 9112, 3.2. Node takes the first, others may take the last.
+        if (hasSeveralHosts(request)) return refuse(response, 400, "expected one Host header, but got several");
+        void this.#answer(request, response);
+      },
+    );
+    server.on("connection", (socket) => this.#connections.add(socket));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host, port: this.#port }, () => {
@@ -66,4 +110,63 @@ export class Listener {
       }),
     );
   }
+}
+
+/**
+ * The open connections, counted for each address of this machine, also where one socket listens on all of them: then
+ * containers, which come by their gateway, cannot use up what there is for the loopback.
+ */
+class Connections {
+  readonly #limits: ListenerLimits;
+  readonly #open = new Map<string, number>();
+  readonly #further = new Set<Socket>();
+
+  constructor(limits: ListenerLimits) {
+    this.#limits = limits;
+  }
+
+  add(socket: Socket): void {
+    const { connections, furtherConnections } = this.#limits;
+    // All of 127.0.0.0/8 is one address. It is absent once the connection is gone.
+    const address = socket.localAddress?.replace(/^(::ffff:)?127\..*/, "127.0.0.1");
+    if (address === undefined) return void socket.destroy();
+    const open = this.#countOf(address) + 1;
+    if (open > connections + furtherConnections) return void socket.destroy();
+    this.#open.set(address, open);
+    if (open > connections) this.#further.add(socket);
+    socket.once("close", () => {
+      this.#further.delete(socket);
+      const left = this.#countOf(address) - 1;
+      if (left > 0) this.#open.set(address, left);
+      else this.#open.delete(address);
+    });
+  }
+
+  /** Whether it is one too many. */
+  isFurther(socket: Socket): boolean {
+    return this.#further.size > 0 && this.#further.has(socket);
+  }
+
+  #countOf(address: string): number {
+    return this.#open.get(address) ?? 0;
+  }
+}
+
+function hasSeveralHosts({ rawHeaders }: IncomingMessage): boolean {
+  let hosts = 0;
+  for (let n = 0; n < rawHeaders.length; n += 2) {
+    const name = rawHeaders[n];
+    if (name?.length === 4 && name.toLowerCase() === "host") hosts++;
+  }
+  return hosts > 1;
+}
+
+function refuse(response: ServerResponse, status: number, message: string): void {
+  const body = JSON.stringify(failed(message));
+  const headers = {
+    "content-type": "application/json; charset=utf-8",
+    "content-length": Buffer.byteLength(body),
+    connection: "close",
+  };
+  response.writeHead(status, headers).end(body);
 }

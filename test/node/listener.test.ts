@@ -1,7 +1,8 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { Listener, toNodeListener } from "../../runtimes/node/listener.ts";
+import { Listener, toNodeListener, type ListenerLimits } from "../../runtimes/node/listener.ts";
 import { eventually, get, rawClient } from "./raw-client.ts";
 
 type Answer = (request: Request) => Promise<Response>;
@@ -299,5 +300,141 @@ describe("addresses", () => {
 
   test("nothing is open, nothing is to be closed", async () => {
     await expect(new Listener(answer, 0).close()).resolves.toBeUndefined();
+  });
+});
+
+describe("limits", () => {
+  const limited = async (limits: Partial<ListenerLimits>, answer: Answer, host = "127.0.0.1") => {
+    const listener = new Listener(answer, 0, undefined, limits);
+    onTestFinished(() => listener.close());
+    await listener.listen(host);
+    return listener.port;
+  };
+  const text: Answer = async (request) => new Response(`got ${await request.text()}`);
+
+  describe("of time", () => {
+    const limits = { headMs: 200, requestMs: 400, checkMs: 20 };
+    const post = "POST / HTTP/1.1\r\nHost: device\r\nContent-Length: 10\r\n\r\n";
+
+    test.each([
+      ["that says nothing", ""],
+      ["with half a head", "GET / HTTP/1.1\r\nHost: dev"],
+      ["with half a body", `${post}12345`],
+      [
+        "with half a body in chunks",
+        `${post.replace("Content-Length: 10", "Transfer-Encoding: chunked")}5\r\n12345\r\n`,
+      ],
+      ["that stops in its second request", `${get("/")}${post}12345`],
+    ])("a client %s is answered with 408, and left", async (_, request) => {
+      const port = await limited(limits, text);
+      const all = await (await rawClient(port, request)).all();
+      expect(all).toMatch(/HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n\r\n$/);
+      expect(await (await rawClient(port, get("/", "Connection: close\r\n"))).all()).toMatch(/^HTTP\/1\.1 200/);
+    });
+
+    test.each([
+      ["head", "GET / HTTP/1.1\r\nX: "],
+      ["body", post.replace("10", "10000")],
+    ])("a client that sends its %s byte by byte is left all the same", async (_, request) => {
+      const port = await limited(limits, text);
+      const client = await rawClient(port, request);
+      const timer = setInterval(() => client.socket.write("x"), 20);
+      onTestFinished(() => clearInterval(timer));
+      expect(await client.all()).toMatch(/^HTTP\/1\.1 408 /);
+    });
+
+    test("the body that stays away is an error to whoever reads it", async () => {
+      let failure: unknown;
+      const port = await limited(limits, (request) =>
+        request
+          .text()
+          .catch((error: unknown) => {
+            failure = error;
+            throw error;
+          })
+          .then((said) => new Response(said)),
+      );
+      await (await rawClient(port, `${post}12345`)).all();
+      await eventually(() => failure instanceof Error);
+    });
+
+    test.each([
+      ["that came whole", get("/")],
+      ["with a body", `${post}1234567890`],
+    ])("the answer to a request %s may take as long as it wants, and be silent", async (_, request) => {
+      const { stream, write } = handStream();
+      const port = await limited(limits, async (sent) => {
+        await sent.text();
+        await pause(1000);
+        return new Response(stream);
+      });
+      const client = await rawClient(port, request);
+      await client.until("\r\n\r\n");
+      await pause(1000);
+      write("at last\n");
+      expect(await client.until("at last\n")).toMatch(/^HTTP\/1\.1 200 /);
+    });
+  });
+
+  describe("of connections", () => {
+    const limits = { connections: 3, furtherConnections: 2 };
+    const forever: Answer = () => Promise.resolve(new Response(handStream().stream));
+    const open = async (port: number, count: number, host?: string) => {
+      const clients = [];
+      for (let n = 0; n < count; n++) clients.push(await rawClient(port, get("/"), host));
+      for (const client of clients) await client.until("200 OK");
+      return clients;
+    };
+
+    test("what is too many is answered with 503, and closed", async () => {
+      const port = await limited(limits, forever);
+      await open(port, 3);
+      const all = await (await rawClient(port, get("/") + get("/"))).all();
+      expect(all).toMatch(/^HTTP\/1\.1 503 /);
+      expect(all.match(/HTTP\/1\.1/g)).toHaveLength(1);
+      expect(all.toLowerCase()).toContain("\r\nconnection: close\r\n");
+      expect(all).toMatch(/\r\n\r\n\{"status":"failed","message":"expected at most 3 connections; try again soon"\}$/);
+    });
+
+    test("what is far too many is closed at once", async () => {
+      const port = await limited(limits, forever);
+      await open(port, 3);
+      const waiting = [await rawClient(port, ""), await rawClient(port, "")];
+      expect(await (await rawClient(port, get("/"))).all()).toBe("");
+      for (const client of waiting) {
+        client.socket.write(get("/"));
+        expect(await client.all()).toMatch(/^HTTP\/1\.1 503 /);
+      }
+    });
+
+    test("who leaves makes room", async () => {
+      const port = await limited(limits, forever);
+      const clients = await open(port, 3);
+      for (const client of clients) {
+        client.leave();
+        await client.all();
+        await expect
+          .poll(async () => {
+            const next = await rawClient(port, get("/"));
+            const head = await next.until("\r\n\r\n");
+            if (head.includes("503")) next.leave();
+            return head;
+          })
+          .toMatch(/^HTTP\/1\.1 200/);
+      }
+    });
+
+    test("are counted for each address of the machine, also where one socket listens on all", async () => {
+      const [other = "::1"] = Object.values(networkInterfaces())
+        .flatMap((addresses) => addresses ?? [])
+        .flatMap(({ address, family, internal }) => (family === "IPv4" && !internal ? [address] : []));
+      const port = await limited(limits, forever, other === "::1" ? "::" : "0.0.0.0");
+      await open(port, 3, other);
+      for (let n = 0; n < 3; n++) await rawClient(port, "", other);
+      await open(port, 3, "127.0.0.1");
+      expect(await (await rawClient(port, get("/"), "127.0.0.1")).until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 503 /);
+      // The loopback is one address, whatever it is called.
+      expect(await (await rawClient(port, get("/"), "127.8.9.10")).until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 503 /);
+    });
   });
 });

@@ -2,8 +2,8 @@ import { connect, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
 /** A client that is no more than a socket: it reads when the test wants it to, and leaves when the test wants it to. */
-export async function rawClient(port: number, request: string): Promise<RawClient> {
-  const socket = connect(port, "127.0.0.1");
+export async function rawClient(port: number, request: string, host = "127.0.0.1"): Promise<RawClient> {
+  const socket = connect(port, host);
   onTestFinished(() => void socket.destroy());
   await new Promise<void>((resolve, reject) => {
     socket.once("connect", resolve);
