@@ -4,6 +4,7 @@
  */
 export { createSupervisor, supervisorVersion, type Identity, type Supervisor } from "./supervisor.ts";
 export type { Caller, Fetch } from "./http/fetch.ts";
+export { guardOrigin, type OriginRules } from "./http/origin.ts";
 export { everything, type Scope } from "./model/scope.ts";
 
 export { endpoints } from "./api/index.ts";

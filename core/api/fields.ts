@@ -39,7 +39,18 @@ export const failed = (message: string) => ({ status: "failed" as const, message
 /** Of an endpoint about the device as a whole that says no like this: what a key of an application may be answered. */
 export const deviceOnly = { refused: () => reply(401, failed("Unauthorized")) };
 
-/** What any endpoint may say besides its own: no key, a body that cannot be read, something unforeseen. */
-export const common = { 400: Failed, 401: text("Unauthorized"), 413: Failed, 415: Failed, 503: Failed } as const;
+/**
+ * What any endpoint may say besides its own: no key, a page of another origin, a name that is not the device's, a body
+ * that cannot be read, something unforeseen.
+ */
+export const common = {
+  400: Failed,
+  401: text("Unauthorized"),
+  403: Failed,
+  413: Failed,
+  415: Failed,
+  421: Failed,
+  503: Failed,
+} as const;
 
 export const success = z.literal("success");

@@ -3,6 +3,7 @@ import type { CloudSettings } from "../../core/cloud/conversation.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { MemoryFolders } from "../../core/embedded/ports.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
+import { guardOrigin } from "../../core/http/origin.ts";
 import { isOn } from "../../core/model/config.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import type { Engine } from "../../core/ports/engine.ts";
@@ -93,7 +94,7 @@ async function assembleIn(
   addresses: readonly string[],
 ) {
   const clock = systemClock;
-  const { hostRoot, stateDir } = settings;
+  const { hostRoot, stateDir, allowOrigins, allowHosts } = settings;
   const { engine, storage } = await chooseEngine(settings);
   const embedded = engine instanceof EmbeddedEngine;
   const file = join(stateDir, embedded ? "embedded.sqlite" : "agent.sqlite");
@@ -114,9 +115,9 @@ async function assembleIn(
   const led = light && new BlinkingLed(light, clock, log);
 
   // The services are told the port, and with port 0 the system chooses it; so the API opens before it can answer.
-  const assembled = Promise.withResolvers<Supervisor>();
-  const fetch = async (request: Request) => (await assembled.promise).fetch(request);
-  const listener = new Listener(fetch, settings.port, toListener);
+  const assembled = Promise.withResolvers<Fetch>();
+  let fetch: Fetch = async (request) => (await assembled.promise)(request);
+  const listener = new Listener((request) => fetch(request), settings.port, toListener);
   for (const host of addresses) await needed(`answer on ${host}, port ${settings.port}`, () => listener.listen(host));
   const canFilter = (settings.iptables ?? !embedded) && (await whyNotFilter(run)) === undefined;
   const found = findProxy({ ...settings, osSlug: facts.osSlug, bus, canFilter, clock, log });
@@ -161,7 +162,9 @@ async function assembleIn(
   };
   const identity = identityOf(settings, facts, { apiPort: listener.port, servicesFolder: folders.root });
   const supervisor = await createSupervisor(ports, identity, cloudSettingsOf(settings));
-  assembled.resolve(supervisor);
+  const isOpen = () => supervisor.targets.isLocalMode();
+  fetch = guardOrigin(supervisor.fetch, { isOpen, allowOrigins, allowHosts });
+  assembled.resolve(fetch);
   supervisor.start();
   if (!isMissing(found)) await found.proxy.start();
   let stopped: Promise<void> | undefined;

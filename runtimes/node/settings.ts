@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import * as z from "zod";
 import { parseGpioLine, type GpioLine } from "../../hardware/led-gpio.ts";
+import { parseHost, parseOrigin } from "../../core/http/origin.ts";
 import { jsonFault, messageOf } from "../../core/model/show.ts";
 
 /** What is wrong with what the user gave, as sentences. */
@@ -17,6 +18,14 @@ const table = {
   listen: {
     variable: "FAIRLEAD_LISTEN",
     hint: "further addresses to answer on, comma separated; 0.0.0.0 opens it to the LAN",
+  },
+  "allow-origin": {
+    variable: "FAIRLEAD_ALLOW_ORIGIN",
+    hint: "origins of web pages that may use the API, comma separated, e.g. http://panel.lan:8080",
+  },
+  "allow-host": {
+    variable: "FAIRLEAD_ALLOW_HOST",
+    hint: "names by which the device is reached in local mode, comma separated, besides addresses and local names",
   },
   engine: {
     variable: "FAIRLEAD_ENGINE",
@@ -48,17 +57,30 @@ const table = {
   "docker-host": { variable: "DOCKER_HOST", hint: "the engine's address (unix:///var/run/docker.sock)" },
 } as const;
 
+const List = z
+  .string()
+  .default("")
+  .transform((text) =>
+    text
+      .split(",")
+      .map((one) => one.trim())
+      .filter(Boolean),
+  );
+
+/** Each as `parse` has it, which gives undefined for what is none. */
+const listOf = (parse: (text: string) => string | undefined, expected: string) =>
+  List.transform((all, context) => {
+    const parsed = all.map(parse);
+    if (parsed.every((one) => one !== undefined)) return parsed;
+    context.addIssue({ code: "custom", message: expected, input: all });
+    return z.NEVER;
+  });
+
 const Given = z.object({
   port: Port.default(48484),
-  listen: z
-    .string()
-    .default("")
-    .transform((text) =>
-      text
-        .split(",")
-        .map((one) => one.trim())
-        .filter(Boolean),
-    ),
+  listen: List,
+  "allow-origin": listOf(parseOrigin, "expected origins such as http://panel.lan:8080: without a path, and no *"),
+  "allow-host": listOf(parseHost, "expected host names such as device.example.com: without a port, and no *"),
   engine: z.enum(["docker", "embedded", "auto"], { error: "expected docker or embedded" }).default("docker"),
   "state-dir": z.string().optional(),
   // The engine is told of folders under it, and knows nothing of where we were started.
@@ -117,6 +139,10 @@ export type ConfigJson = z.output<typeof ConfigJson>;
 export interface Settings {
   readonly port: number;
   readonly listen: readonly string[];
+  /** Pages of these origins may use the API: "http://panel.lan:8080". */
+  readonly allowOrigins: readonly string[];
+  /** Names by which the device is reached in local mode, besides addresses and local names. */
+  readonly allowHosts: readonly string[];
   /** auto: Docker if it answers, else embedded; for `npm start`. */
   readonly engine: "docker" | "embedded" | "auto";
   readonly stateDir: string;
@@ -153,6 +179,8 @@ export function readSettings(args: readonly string[], environment: Environment):
   return {
     port: data.port,
     listen: data.listen,
+    allowOrigins: data["allow-origin"],
+    allowHosts: data["allow-host"],
     engine: data.engine,
     stateDir,
     hostRoot: data["host-root"],
@@ -170,7 +198,7 @@ export function readSettings(args: readonly string[], environment: Environment):
 /** The settings, as `--help` lists them. */
 export const settingsHelp = (): string =>
   Object.entries(table)
-    .map(([flag, { variable, hint }]) => `  --${flag.padEnd(12)} ${variable.padEnd(20)} ${hint}`)
+    .map(([flag, { variable, hint }]) => `  --${flag.padEnd(12)} ${variable.padEnd(23)} ${hint}`)
     .join("\n");
 
 function parse<T>(read: () => T): T {

@@ -18,7 +18,7 @@ test("a call is typed from what is sent to what comes back", async () => {
   expect(pong).toEqual({ status: 200, body: "OK" });
 
   const stopped = await call(endpoints.stop, { params: { appId: 1 }, body: { force: true } });
-  expectTypeOf(stopped.status).toEqualTypeOf<200 | 400 | 401 | 413 | 415 | 423 | 503>();
+  expectTypeOf(stopped.status).toEqualTypeOf<200 | 400 | 401 | 403 | 413 | 415 | 421 | 423 | 503>();
   if (stopped.status !== 200) throw new Error(`It was not stopped: ${stopped.status}`);
   expectTypeOf(stopped.body).toEqualTypeOf<{ containerId: string }>();
   expect(stopped.body.containerId).toBe((await device.container("one")).id);

@@ -100,6 +100,8 @@ test.each([[[]], [["help"]], [["--help"]], [["agent", "--help"]]])("%j shows the
   for (const flag of [
     "--port",
     "--listen",
+    "--allow-origin",
+    "--allow-host",
     "--engine",
     "--state-dir",
     "--host-root",

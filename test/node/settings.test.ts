@@ -21,6 +21,8 @@ test("without a word, it answers on port 48484 and wants Docker", () => {
   expect(given([])).toEqual({
     port: 48484,
     listen: [],
+    allowOrigins: [],
+    allowHosts: [],
     engine: "docker",
     stateDir: expect.stringMatching(/fairlead$/),
     hostRoot: "/",
@@ -39,6 +41,10 @@ const table = [
   ["port", "FAIRLEAD_PORT", "0", { port: 0 }],
   ["listen", "FAIRLEAD_LISTEN", "0.0.0.0", { listen: ["0.0.0.0"] }],
   ["listen", "FAIRLEAD_LISTEN", "10.0.0.1, ::1 ,", { listen: ["10.0.0.1", "::1"] }],
+  ["allow-origin", "FAIRLEAD_ALLOW_ORIGIN", "http://Panel.lan:8080", { allowOrigins: ["http://panel.lan:8080"] }],
+  ["allow-origin", "FAIRLEAD_ALLOW_ORIGIN", "http://a:80, https://b,", { allowOrigins: ["http://a", "https://b"] }],
+  ["allow-host", "FAIRLEAD_ALLOW_HOST", "Device.example.com", { allowHosts: ["device.example.com"] }],
+  ["allow-host", "FAIRLEAD_ALLOW_HOST", "a.example, b.example.", { allowHosts: ["a.example", "b.example"] }],
   ["engine", "FAIRLEAD_ENGINE", "embedded", { engine: "embedded" }],
   ["engine", "FAIRLEAD_ENGINE", "docker", { engine: "docker" }],
   ["engine", "FAIRLEAD_ENGINE", "auto", { engine: "auto" }],
@@ -58,7 +64,7 @@ describe.each(table)("--%s and %s: %j", (flag, variable, value, expected) => {
   });
 
   test("the flag wins", () => {
-    const other = { port: "1", engine: "auto" }[flag as string] ?? "other";
+    const other = { port: "1", engine: "auto", "allow-origin": "http://other" }[flag as string] ?? "other";
     expect(given([`--${flag}`, value], { [variable]: other })).toMatchObject(expected);
   });
 
@@ -90,6 +96,18 @@ describe("one sentence says what is wrong", () => {
     [["--port", "65536"], '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "65536"'],
     [["--port", "1.5"], '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "1.5"'],
     [["--engine", "podman"], '--engine (or FAIRLEAD_ENGINE): expected docker or embedded, but got "podman"'],
+    ...["http://panel.lan/", "http://panel.lan/page", "http://a,*", "*", "null", "panel.lan", "http://*.lan"].map(
+      (value): [string[], string] => [
+        ["--allow-origin", value],
+        `--allow-origin (or FAIRLEAD_ALLOW_ORIGIN): expected origins such as http://panel.lan:8080: without a path, and no *, but got ${JSON.stringify(value)}`,
+      ],
+    ),
+    ...["*", "a.example,*.example", "a.example:80", "http://a.example", "a.example/x"].map(
+      (value): [string[], string] => [
+        ["--allow-host", value],
+        `--allow-host (or FAIRLEAD_ALLOW_HOST): expected host names such as device.example.com: without a port, and no *, but got ${JSON.stringify(value)}`,
+      ],
+    ),
     [["--prot", "1"], "Unknown option '--prot'"],
     [["-p", "1"], "Unknown option '-p'"],
     [["--port"], "Option '--port <value>' argument missing"],
