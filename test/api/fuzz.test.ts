@@ -1,4 +1,4 @@
-import { gzipSync } from "node:zlib";
+import { deflateSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { MemoryDeviceOptions } from "../../core/embedded/device.ts";
@@ -255,6 +255,163 @@ test("a managed device opens nothing but ping and healthy without a key", async 
     }),
   );
   await expectAlive(device);
+});
+
+// ── What costs much ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+const takers = routes.filter(({ method }) => method !== "GET").map(({ method, path: to }) => ({ method, to }));
+const taker = fc.oneof(
+  { weight: 1, arbitrary: fc.constant({ method: "POST", to: "/v2/local/target-state" }) },
+  { weight: 1, arbitrary: fc.constantFrom(...takers) },
+);
+
+/** What becomes much larger than it is: when it is unpacked, when it is parsed, or when its faults are told. */
+const unpackedBytes = 64 * 1024 * 1024;
+const plainBytes = 9 * 1024 * 1024;
+const mark = fc.constantFrom(
+  "[",
+  "{",
+  '{"a":',
+  "{},",
+  "[[],",
+  "0,",
+  '"",',
+  '"a":{},',
+  ",",
+  ":",
+  "]",
+  " ",
+  '"',
+  "\\",
+  "x",
+  "a=b&",
+  "%5B",
+);
+const start = fc.constantFrom(
+  "",
+  "[",
+  '{"a":[',
+  '{"local":{"apps":{"1":{"services":{"1":{"ports":[',
+  '{"local":{"name":"',
+  "a[]=",
+);
+const bomb = fc
+  .tuple(
+    start,
+    mark,
+    fc.constantFrom("", "gzip", "deflate"),
+    fc.constantFrom("application/json", "application/x-www-form-urlencoded"),
+  )
+  .map(([first, unit, encoding, type]): Bomb => ({
+    first,
+    unit,
+    last: "",
+    encoding,
+    type,
+    size: encoding ? unpackedBytes : plainBytes,
+  }));
+
+interface Bomb {
+  readonly first: string;
+  readonly unit: string;
+  readonly last: string;
+  readonly encoding: string;
+  readonly type: string;
+  readonly size: number;
+}
+
+const packed = new Map<string, Bytes>();
+/** Packing takes longer than all the rest. */
+function bytesOf({ first, unit, last, encoding, size }: Bomb): Bytes {
+  const name = first + unit + last + encoding;
+  const made = packed.get(name);
+  if (made) return made;
+  const plain = Buffer.concat([Buffer.from(first), Buffer.alloc(size, unit), Buffer.from(last)]);
+  if (!encoding) return plain;
+  const carried = new Uint8Array((encoding === "gzip" ? gzipSync : deflateSync)(plain, { level: 1 }));
+  packed.set(name, carried);
+  return carried;
+}
+
+const heldMb = () => process.memoryUsage().rss / 1024 / 1024;
+
+/** Sends it, and says by how many megabytes the process has grown. */
+async function costOf(device: TestDevice, { method, to }: { method: string; to: string }, what: Bomb): Promise<number> {
+  const path = to.replace(":appId", "1");
+  const headers = { "content-type": what.type, ...(what.encoding && { "content-encoding": what.encoding }) };
+  const carried = bytesOf(what);
+  const before = heldMb();
+  const answer = await ask(device, { method, path, headers, body: carried });
+  expectDeclared(method, path, answer);
+  expect(answer.text.length).toBeLessThan(100_000);
+  return heldMb() - before;
+}
+
+/** A service, as far as to a list in it; and its end. */
+const listOf = (field: string) => `{"local":{"apps":{"1":{"services":{"1":{"${field}":[`;
+const end = "]}}}}}}";
+
+test.each([
+  [listOf("nope"), "{},", `0${end}`],
+  [listOf("tmpfs"), "0,", `0${end}`],
+])("a target state of %s%s…%s would cost hundreds of megabytes, and does not", async (first, unit, last) => {
+  const device = await testDevice(options);
+  for (const encoding of ["", "gzip"]) {
+    const what = { first, unit, last, encoding, type: "application/json", size: plainBytes };
+    expect(await costOf(device, { method: "POST", to: "/v2/local/target-state" }, what)).toBeLessThan(250);
+  }
+  await expectAlive(device);
+});
+
+test("whatever grows costs little", async () => {
+  const device = await testDevice(options);
+  await hold(
+    fc.asyncProperty(taker, bomb, async (to, what) => {
+      expect(await costOf(device, to, what)).toBeLessThan(250);
+    }),
+  );
+  await expectAlive(device);
+});
+
+test("senders that are slow, or stop, or break off, hold up nobody", async () => {
+  const pieces = fc.array(fc.constantFrom('{"a":"', "x".repeat(100), "x".repeat(70_000), "[", '"}'), { maxLength: 6 });
+  const sender = fc.record({ taker, pieces, pauseMs: fc.nat(2), end: fc.constantFrom("end", "break off", "stop") });
+  await hold(
+    fc.asyncProperty(fc.array(sender, { minLength: 1, maxLength: 12 }), async (senders) => {
+      const device = await testDevice(options);
+      try {
+        await device.run(services);
+        const gone = Promise.withResolvers<void>();
+        const answers = senders.map(async ({ taker: { method, to }, pieces: parts, pauseMs, end }) => {
+          const path = to.replace(":appId", "1");
+          const carried = new ReadableStream<Uint8Array>({
+            async start(controller) {
+              for (const part of parts) {
+                controller.enqueue(bytes(part));
+                await new Promise((resolve) => setTimeout(resolve, pauseMs));
+              }
+              if (end === "stop") await gone.promise;
+              if (end === "end") controller.close();
+              else controller.error(new Error("the sender has gone"));
+            },
+          });
+          const init = { method, headers: { "content-type": "application/json" }, body: carried, duplex: "half" };
+          const response = await device.fetch(new Request(`http://device${path}`, init));
+          const text = await response.text();
+          expectDeclared(method, path, { status: response.status, headers: response.headers, text, json: parse(text) });
+        });
+        await expectAlive(device);
+        expect((await device.post("/v2/local/target-state", target)).status).toBe(200);
+        gone.resolve();
+        await Promise.all(answers);
+        // Whoever has gone takes no place from those who come.
+        const large = { local: { name: "x".repeat(70_000), apps: {} } };
+        expect((await device.post("/v2/local/target-state", large)).status).toBe(400);
+      } finally {
+        device.stop();
+      }
+    }),
+  );
 });
 
 // ── Target states ────────────────────────────────────────────────────────────────────────────────────────────────────

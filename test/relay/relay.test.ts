@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeFrame, encodeFrame, limits, ProtocolError, unbundle, type Bytes } from "../../core/relay/frame.ts";
+import {
+  decodeFrame,
+  encodeFrame,
+  limits,
+  ProtocolError,
+  unbundle,
+  type Bytes,
+  type RequestHead,
+} from "../../core/relay/frame.ts";
 import { Caller } from "../../core/relay/caller.ts";
 import { Responder } from "../../core/relay/responder.ts";
 import { everything } from "../../core/model/scope.ts";
@@ -251,6 +259,39 @@ describe("a stream", () => {
     answer.resolve(new Response("enough"));
     expect(await textOf(await outcome)).toBe("enough");
     expect([caller.size, responder.size]).toEqual([0, 0]);
+  });
+
+  test("of a request may be as large as on the device's port, and what is beyond that is not sent", async () => {
+    const device = await testDevice();
+    const wire = wireTo(device.fetch);
+    const json: [string, string][] = [["content-type", "application/json"]];
+    const send = async (head: RequestHead, bytes: number) => {
+      let sent = 0;
+      const body = new ReadableStream<Bytes>({
+        pull: (controller) => {
+          const piece = bytesOf(sent === 0 ? '{"a":"' : "x".repeat(Math.min(65_536, bytes - 2 - sent)));
+          controller.enqueue(piece);
+          sent += piece.length;
+          if (sent < bytes - 2) return;
+          controller.enqueue(bytesOf('"}'));
+          controller.close();
+        },
+      });
+      const outcome = await wire.caller.call({ head, body });
+      return { text: await textOf(outcome), status: outcome.is === "answered" ? outcome.head.status : 0, sent };
+    };
+    const tags = headOf("PATCH", "/v2/device/tags", json);
+    expect(await send(tags, 65_536)).toMatchObject({ status: 202 });
+    const refused = await send(tags, 50 * 1024 * 1024);
+    expect(refused).toMatchObject({
+      status: 413,
+      text: expect.stringContaining("request entity too large, expected at most 65536 bytes"),
+    });
+    expect(refused.sent).toBeLessThan(1024 * 1024);
+    const target = headOf("POST", "/v2/local/target-state", json);
+    expect(await send(target, 10 * 1024 * 1024)).toMatchObject({ status: 400 });
+    expect(await send(target, 10 * 1024 * 1024 + 1)).toMatchObject({ status: 413 });
+    expect([wire.caller.size, wire.responder.size]).toEqual([0, 0]);
   });
 
   test("that one reader leaves unread holds up no other one", async () => {
