@@ -107,14 +107,12 @@ const canBeUndone = ({ action }: Work): boolean =>
   action === "createNetwork" ||
   action === "createVolume";
 
-/** Whether there is something to see of what was done: what replaces a container must be there, and a reboot ends us. */
+/** Whether there is something to see of what was done: what replaces a container must be there. */
 function isInPlace({ subject, step }: Repeat, { containers }: CurrentState): boolean {
   switch (step.action) {
     case "kill":
     case "moveAside":
       return containers.some(({ appId, service }) => appId === subject && service === step.service);
-    case "reboot":
-      return false;
     default:
       return true;
   }

@@ -153,8 +153,9 @@ export function describe(step: Step): string {
  */
 export function aimOf(step: Work): string | undefined {
   switch (step.action) {
-    // A download has its own back-off.
+    // A download has its own back-off, and a machine that was asked to reboot has three minutes for it.
     case "fetch":
+    case "reboot":
       return undefined;
     case "removeImage":
     case "createNetwork":
@@ -174,7 +175,6 @@ export function aimOf(step: Work): string | undefined {
     case "takeLocks":
       return `${step.action} ${JSON.stringify(step.stops.map(aimOf))}`;
     case "releaseLocks":
-    case "reboot":
       return step.action;
     case "kill":
     case "moveAside":
