@@ -76,7 +76,8 @@ async function configure(variables: Readonly<Record<string, string>>): Promise<v
 
 async function restart(variables = settings): Promise<void> {
   await configure(variables);
-  await shell("systemctl restart fairlead");
+  // Of five starts in ten seconds, systemd refuses the next.
+  await shell("systemctl reset-failed fairlead; systemctl restart fairlead");
   await answers();
 }
 

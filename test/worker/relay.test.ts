@@ -365,24 +365,22 @@ describe("several devices", () => {
 });
 
 describe("hibernation", () => {
-  test("waits for the end of what is under way, and is not noticed afterwards", async () => {
+  test("is possible as soon as nothing is under way, and is not noticed afterwards", async () => {
     let asked = 0;
     let answer = (_: Response): void => undefined;
     const device = await dial(cloud, await newDevice(cloud), () => {
       asked++;
       return new Promise((resolve) => (answer = resolve));
     });
-    const first = relay("/v1/update", { uuid: device.uuid });
-    await expect.poll(() => asked).toBe(1);
-    const slept = cloud.hibernate(device);
-    await pause(100);
-    answer(new Response("done"));
-    expect(await (await first).text()).toBe("done");
-    await slept;
-    const second = relay("/v1/update", { uuid: device.uuid });
-    await expect.poll(() => asked).toBe(2);
-    answer(new Response("again"));
-    expect(await (await second).text()).toBe("again");
+    for (const word of ["done", "again"]) {
+      const before = asked;
+      const called = relay("/v1/update", { uuid: device.uuid });
+      await expect.poll(() => asked).toBeGreaterThan(before);
+      answer(new Response(word));
+      expect(await (await called).text()).toBe(word);
+      // Fails when something still holds the object, such as a timer.
+      await cloud.hibernate(device);
+    }
   });
 
   test("between two requests is not noticed", async () => {
