@@ -395,8 +395,6 @@ function canHandOver(
   { container, spec }: Stale,
   { leaving, networks, volumes, present }: Scene,
 ): boolean {
-  const both = (a: readonly string[], b: readonly string[]) => a.some((one) => one !== "" && b.includes(one));
-  const addresses = (of: ContainerSpec) => Object.values(of.networks).flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
   return (
     service.strategy === "hand-over" &&
     service.running &&
@@ -405,9 +403,15 @@ function canHandOver(
     !networks.outdated.some(({ name }) => name in container.spec.networks) &&
     !volumes.some((volume) => mountsVolume(container, volume)) &&
     !present.some((other) => sharedServices(inOurWords(other.spec, present)).includes(service.name)) &&
-    !both(fixedHostPorts(container.spec.ports), fixedHostPorts(spec.ports)) &&
-    !both(addresses(container.spec), addresses(spec))
+    !areInConflict(container.spec, spec)
   );
+}
+
+/** Whether two containers need the same port of the host, or the same address. */
+function areInConflict(one: ContainerSpec, other: ContainerSpec): boolean {
+  const both = (a: readonly string[], b: readonly string[]) => a.some((need) => need !== "" && b.includes(need));
+  const addresses = (of: ContainerSpec) => Object.values(of.networks).flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
+  return both(fixedHostPorts(one.ports), fixedHostPorts(other.ports)) || both(addresses(one), addresses(other));
 }
 
 /** Why a container that moved aside may go now; undefined as long as its successor has not taken over. */
@@ -420,8 +424,10 @@ function whyLeave(
   const successor = wanted.find(({ service }) => service.name === container.service);
   if (!successor) return "no longer in the target state";
   if (!isActive(container)) return "it has ended by itself";
-  const { verdict, service } = successor;
+  const { verdict, service, spec } = successor;
   if (!service.running) return "the target state says `running: false`";
+  // A target state that came after the hand-over began.
+  if (spec && areInConflict(container.spec, spec)) return "its successor needs its port or address";
   if (verdict.is !== "ready" || verdict.container.state !== "running" || verdict.container.health === "unhealthy")
     return undefined;
   if (current.takenOver.has(serviceKey(appId, service.name))) return "its successor has taken over";
@@ -532,6 +538,8 @@ function planRevival(
   const before = current.interrupted.get(serviceKey(app.appId, service.name));
   if (verdict.is !== "imageless" || verdict.container || killsFirst(service) || !before) return [];
   if (!current.images.some(({ id }) => id === before.spec.image)) return [];
+  // It was stopped, and could not be removed.
+  if (current.containers.some(({ name }) => name === before.name)) return [];
   const homes = sharedServices(before.spec);
   const home = homes.find((name) => !present.some((other) => other.service === name && other.state === "running"));
   const obstacle: Step | undefined = home

@@ -1,0 +1,90 @@
+import { describe, expect, test } from "vitest";
+import type { Container } from "../../core/model/container.ts";
+import { handOverName } from "../../core/model/names.ts";
+import type { Network } from "../../core/model/network.ts";
+import { unseen, type CurrentState } from "../../core/reconcile/current.ts";
+import { plan } from "../../core/reconcile/plan.ts";
+import { describe as sentence } from "../../core/reconcile/step.ts";
+import { plainImage } from "../compose/specs.ts";
+import { device as facts, parsedApp, specOf } from "../support/specs.ts";
+
+/** The container of release c0 that is to hand over to its successor. */
+const leaving = (fields: object, more: Partial<Container> = {}): Container => ({
+  id: "old",
+  name: handOverName("web_1_1_c0"),
+  appId: 1,
+  appUuid: "1",
+  service: "web",
+  serviceId: 1,
+  state: "running",
+  exitCode: 0,
+  error: "",
+  createdAt: "2026-01-01T00:00:00.000Z",
+  startedAt: 1,
+  finishedAt: 0,
+  spec: specOf(fields),
+  ...more,
+});
+
+const image = { id: specOf({}).image, tags: ["web:1"], digests: [] };
+
+const network: Network = {
+  id: "default",
+  name: "1_default",
+  spec: {
+    driver: "bridge",
+    driverOptions: {},
+    internal: false,
+    ipv6: false,
+    configOnly: false,
+    labels: { "io.balena.supervised": "true", "io.balena.app-id": "1" },
+    ipam: { driver: "default", options: {}, config: [] },
+  },
+};
+
+function sentences(fields: object, more: Partial<CurrentState>): string[] {
+  const current: CurrentState = { ...unseen(1_000_000, facts, false), images: [image], networks: [network], ...more };
+  const target = { name: "device", config: {}, apps: [parsedApp(1, { web: fields })] };
+  return [...plan(current, target).values()].flat().map(sentence);
+}
+
+describe("what a restart has taken down comes back while the image of its successor is on its way", () => {
+  const stopped = leaving({}, { state: "exited" });
+  const { id, name, spec } = stopped;
+  const onItsWay = {
+    downloads: new Map([["web:2", { is: "running", percent: 50 } as const]]),
+    interrupted: new Map([["1/web", { id, name, spec }]]),
+  };
+
+  test("when it was removed", () => {
+    expect(sentences({ image: "web:2" }, onItsWay)).toEqual(["wait for image web:2", "install and start web"]);
+  });
+
+  test("but not beside itself, when it could not be removed", () => {
+    expect(sentences({ image: "web:2" }, { ...onItsWay, containers: [stopped] })).toEqual([
+      "wait for image web:2",
+      "wait for web to take over",
+    ]);
+  });
+});
+
+describe("a container that is to hand over, when the target state changes once more", () => {
+  const imageConfigs = new Map([[image.id, plainImage]]);
+  const locks = new Map([[1, ["web"]]]);
+
+  test("goes at once when its successor needs its port", () => {
+    const containers = [leaving({ ports: ["80:80"] })];
+    expect(sentences({ image: "web:1", ports: ["80:8080"] }, { containers, imageConfigs, locks })).toEqual([
+      "kill web (its successor needs its port or address)",
+    ]);
+  });
+
+  test("stays until its successor has taken over when they do not need the same", () => {
+    const containers = [leaving({ ports: ["80:80"] })];
+    expect(sentences({ image: "web:1", ports: ["81:80"] }, { containers, imageConfigs, locks })).toEqual([
+      "install and start web",
+      "wait for web to take over",
+      "release the update locks of app 1",
+    ]);
+  });
+});
