@@ -34,6 +34,12 @@ interface Trouble {
   readonly retryAt: number;
 }
 
+/** A target that holds for a while only, and whether the locks count for nothing until it is reached. */
+interface Temporary {
+  readonly is: "stopped" | "purged";
+  readonly force: boolean;
+}
+
 interface Waiter {
   readonly appId: number;
   /** The first look that may answer: one that began after the question. */
@@ -78,8 +84,11 @@ export class Loop {
   /** For whom something was done since the look that is under way began: what it shows of them may be old. */
   readonly #touched = new Set<Subject>();
   readonly #trouble = new Map<Subject, Trouble>();
-  readonly #temporary = new Map<number, "stopped" | "purged">();
-  readonly #forced = new Set<number>();
+  readonly #temporary = new Map<number, Temporary>();
+  /** The applications whose locks count for nothing, until a look shows their target reached: from this look on. */
+  readonly #forced = new Map<number, number>();
+  /** For whom something was asked since the step that is under way began: how that ends says nothing about the request. */
+  readonly #overtaken = new Set<Subject>();
   readonly #waiters = new Set<Waiter>();
   readonly #recreations = new Map<number, Promise<unknown>>();
   readonly #said = new Map<Subject, string>();
@@ -138,12 +147,28 @@ export class Loop {
   retry({ force, cancel = false }: { force: boolean; cancel?: boolean }): void {
     if (force)
       for (const { appId } of [...this.#parts.direction().target.apps, ...(this.view?.current.containers ?? [])])
-        this.#forced.add(appId);
+        this.#force(appId);
     if (cancel) this.#parts.downloads.cancel();
     this.#parts.downloads.forgetFailures();
-    this.#trouble.clear();
+    for (const subject of [...this.#trouble.keys(), ...this.#busy.keys()]) this.#tryAnew(subject);
     this.#parts.repeats.forget();
     this.trigger();
+  }
+
+  /** A look that has begun already does not show what is forced, so it cannot end it. */
+  #force(appId: number): void {
+    this.#forced.set(appId, this.#begun + 1);
+  }
+
+  /** A restart that is not forced respects the locks also during an update that is. */
+  #isForced(subject: Subject): boolean {
+    return typeof subject === "number" && (this.#temporary.get(subject)?.force ?? this.#forced.has(subject));
+  }
+
+  /** What has failed so far is no reason to wait, nor is what has begun before and may fail yet. */
+  #tryAnew(subject: Subject): void {
+    this.#trouble.delete(subject);
+    if (this.#busy.has(subject)) this.#overtaken.add(subject);
   }
 
   /** Whether the last look after the last change found nothing to do, nor to wait for. */
@@ -235,22 +260,21 @@ export class Loop {
   }
 
   async #recreate(appId: number, temporary: "stopped" | "purged", { force }: { force: boolean }): Promise<Reached> {
-    this.#temporary.set(appId, temporary);
-    const down = await this.reached(appId, { force });
+    this.#temporary.set(appId, { is: temporary, force });
+    const down = await this.reached(appId);
     this.#temporary.delete(appId);
     if (down.is === "settled") return this.reached(appId, { force });
     // It could not be taken down, so it stays up: that is no failure of the update.
-    this.#trouble.delete(appId);
-    this.#forced.delete(appId);
+    this.#tryAnew(appId);
     this.trigger();
     return down;
   }
 
   /** Resolves when there is nothing left to do for an application but to wait, or when it does not get on. */
   reached(appId: number, { force = false } = {}): Promise<Reached> {
-    this.#trouble.delete(appId);
+    this.#tryAnew(appId);
     this.#parts.repeats.forget(appId);
-    if (force) this.#forced.add(appId);
+    if (force) this.#force(appId);
     return new Promise((answer) => {
       this.#waiters.add({ appId, fromLook: this.#begun + 1, answer });
       this.trigger();
@@ -310,12 +334,12 @@ export class Loop {
     observer.remember(current, (appId) => this.#touched.has(appId));
 
     const decided = plan(current, target);
-    this.view = { current, target: accepted, plan: decided };
+    this.view = { current, target, plan: decided };
     const [running, ended] = [true, false].map((runs) =>
       current.containers.filter(({ state, startedAt }) => startedAt > 0 && (state === "running") === runs),
     );
     this.#parts.logs.setSources(running ?? [], ended);
-    this.#forgetSettled(decided);
+    this.#forgetSettled(decided, number);
     for (const step of this.#parts.repeats.note(decided, current, (subject) => this.#touched.has(subject)))
       this.#parts.logs.warning(`Done, and due again: ${describe(step)}. ${slowedDown}`);
     if (!this.#paused) for (const [subject, steps] of decided) this.#act(subject, steps, current);
@@ -331,18 +355,21 @@ export class Loop {
     if (this.#temporary.size === 0) return target;
     const apps = target.apps.map((app) => {
       const temporary = this.#temporary.get(app.appId);
-      return temporary ? { ...app, temporary } : app;
+      return temporary ? { ...app, temporary: temporary.is } : app;
     });
     return { ...target, apps };
   }
 
-  #forgetSettled(decided: Plan): void {
+  #forgetSettled(decided: Plan, look: number): void {
     for (const [subject, steps] of decided) {
       if (this.#touched.has(subject) || steps.some(isWork)) continue;
       this.#trouble.delete(subject);
-      if (typeof subject === "number" && steps.length === 0) this.#forced.delete(subject);
     }
     for (const subject of this.#trouble.keys()) if (!decided.has(subject)) this.#trouble.delete(subject);
+    for (const [appId, fromLook] of this.#forced) {
+      const isReached = (decided.get(appId) ?? []).length === 0 && !this.#temporary.has(appId);
+      if (isReached && fromLook <= look && !this.#touched.has(appId)) this.#forced.delete(appId);
+    }
   }
 
   #act(subject: Subject, steps: readonly Step[], current: CurrentState): void {
@@ -365,6 +392,7 @@ export class Loop {
   #occupy(subject: Subject, until: Promise<void>): void {
     this.#busy.set(subject, until);
     this.#touched.add(subject);
+    this.#overtaken.delete(subject);
   }
 
   /** Says once what an application waits for, when there is nothing else to do for it. */
@@ -380,9 +408,7 @@ export class Loop {
 
   async #applyAll(subject: Subject, work: readonly Work[], current: CurrentState): Promise<void> {
     const { applier, clock, direction, logs, repeats } = this.#parts;
-    const force =
-      isOn(direction().target.config, "SUPERVISOR_OVERRIDE_LOCK") ||
-      (typeof subject === "number" && this.#forced.has(subject));
+    const force = isOn(direction().target.config, "SUPERVISOR_OVERRIDE_LOCK") || this.#isForced(subject);
     const results = await Promise.all(
       work.map(async (step): Promise<Failure | undefined> => {
         try {
@@ -395,6 +421,7 @@ export class Loop {
       }),
     );
     const failure = results.find((result) => result !== undefined);
+    if (this.#overtaken.has(subject)) return;
     if (!failure) {
       this.#trouble.delete(subject);
       return;

@@ -41,29 +41,56 @@ const deeds: readonly ((world: World, chance: Chance) => Promise<unknown> | unkn
     world.fetched.delete(name);
     world.engine.addImage(name, { environment: { BUILD: String(chance.below(1000)) } });
   },
-  (world, chance) => recreate(world, chance, "stopped"),
-  (world, chance) => recreate(world, chance, "purged"),
+  (world, chance) => recreate(world, chance.pick([1, 2]), "stopped", chance.happens(0.3)),
+  (world, chance) => recreate(world, chance.pick([1, 2]), "purged", chance.happens(0.3)),
   reboot,
-  (world) => {
-    world.tell("update");
-    world.supervisor?.loop.retry({ force: false, cancel: true });
+  (world, chance) => {
+    const force = chance.happens(0.3);
+    world.tell(`update${force ? " forced" : ""}`);
+    world.retry({ force, cancel: true });
   },
+  forceUnderLock,
+  forceUnderLock,
 ];
+
+/** Somebody forces what a service has locked, while looks are under way that know nothing of it. */
+async function forceUnderLock(world: World, chance: Chance): Promise<void> {
+  const container = await anyContainer(world, chance);
+  if (!container || !world.supervisor) return;
+  const { appId, service } = container;
+  if (world.folders.lock(appId, service)) world.tell(`lock ${appId}/${service}`);
+  if (chance.happens(0.7)) world.supervisor.loop.nudge();
+  await world.clock.sleep(chance.below(300));
+  chance.pick([
+    () => recreate(world, appId, "stopped", true),
+    () => recreate(world, appId, "purged", true),
+    () => world.setTarget(anyWish(chance), true),
+  ])();
+  if (chance.happens(0.5)) await world.clock.sleep(chance.below(300));
+  if (chance.happens(0.3)) recreate(world, appId, "stopped", false);
+}
 
 async function anyContainer(world: World, chance: Chance) {
   const { containers } = await world.engine.look();
   return containers[chance.below(containers.length)];
 }
 
-function recreate(world: World, chance: Chance, kind: "stopped" | "purged"): void {
-  const appId = chance.pick([1, 2]);
-  const force = chance.happens(0.3);
+function recreate(world: World, appId: number, kind: "stopped" | "purged", force: boolean): void {
   if (!world.supervisor || !world.target.apps.some((app) => app.appId === appId)) return;
-  world.tell(`${kind === "stopped" ? "restart" : "purge"} ${appId}${force ? " forced" : ""}`);
+  const what = `${kind === "stopped" ? "restart" : "purge"} ${appId}${force ? " forced" : ""}`;
+  world.tell(what);
+  world.deed();
   world.disturbed.add(appId);
   if (kind === "purged") world.purging.add(appId);
   if (force) world.forced.add(appId);
-  void world.supervisor.loop.recreate(appId, kind, { force });
+  world.recreations.push(appId);
+  const { supervisor } = world;
+  void supervisor.loop.recreate(appId, kind, { force }).then((reached) => {
+    if (world.supervisor !== supervisor) return;
+    world.recreations.splice(world.recreations.indexOf(appId), 1);
+    world.tell(`${what}: ${reached.is}`);
+    if (force && reached.is === "locked") world.breaks(`Obeys force: ${what} is refused: ${reached.message}`);
+  });
 }
 
 /** The machine never goes down: it refuses, or it does nothing about it. Then the services come back. */
@@ -103,7 +130,7 @@ const minute = 60_000;
 /** A whole life of a device; what is promised at any time is watched by the world. Then the world becomes kind. */
 export async function live({ seed, faults, delays, deeds: count, crashAt, quirks }: Fate): Promise<Life> {
   const world = new World(seed, quirks);
-  const { chance, clock } = world;
+  const { chance } = world;
   let booting: Promise<void> = Promise.resolve();
   const reboot = () => {
     world.crash();
@@ -116,7 +143,7 @@ export async function live({ seed, faults, delays, deeds: count, crashAt, quirks
   for (let n = 0; n < count; n++) {
     world.deed();
     await world.elapse(chance.pick([noDeed, ...deeds])(world, chance));
-    await clock.advance(chance.below(8000));
+    await world.watch(chance.below(8000));
     if (chance.happens(0.08)) {
       world.deed();
       reboot();
@@ -130,7 +157,7 @@ export async function live({ seed, faults, delays, deeds: count, crashAt, quirks
   world.tell("the world becomes kind");
   world.deed();
   world.unlockAll();
-  world.supervisor?.loop.retry({ force: false });
+  world.retry({ force: false });
   return { world, calls };
 }
 

@@ -44,6 +44,10 @@ export class World {
   hostile: Hostile | undefined;
   /** Applications for which somebody has overridden the locks. */
   readonly forced = new Set<number>();
+  /** Applications whose update somebody has forced, until it is reached: no lock holds it up. */
+  readonly forcedUpdates = new Set<number>();
+  /** Restarts and purges under way, by application: they have a force of their own. */
+  readonly recreations: number[] = [];
   /** Applications that somebody restarts, purges, or takes down with the machine. */
   readonly disturbed = new Set<number>();
   readonly purging = new Set<number>();
@@ -114,14 +118,33 @@ export class World {
     const end = () => void (ended = true);
     Promise.resolve(something).then(end, end);
     const until = this.clock.now() + limitMs;
-    do await this.clock.advance(50);
+    do await this.#advance(50);
     while (!ended && this.clock.now() < until);
+  }
+
+  /** Lets time pass, with an eye on what must hold at any time. */
+  async watch(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 50) await this.#advance(Math.min(left, 50));
+  }
+
+  async #advance(ms: number): Promise<void> {
+    await this.clock.advance(ms);
+    const { loop, targets } = this.supervisor ?? {};
+    for (const appId of this.forcedUpdates) {
+      if (this.recreations.includes(appId)) continue;
+      const failure = loop?.failureOf(appId);
+      if (failure?.is === "locked") this.breaks(`Obeys force: the forced update of ${appId} waits: ${failure.message}`);
+      const steps = loop?.view?.target === targets?.current() ? loop?.view?.plan.get(appId) : undefined;
+      if (failure?.is === "locked" || steps?.length === 0) this.forcedUpdates.delete(appId);
+    }
   }
 
   crash(): void {
     this.tell("crash");
     if (this.hostile) this.hostile.dead = true;
     this.supervisor?.stop();
+    this.forcedUpdates.clear();
+    this.recreations.length = 0;
     this.disturbed.clear();
     this.purging.clear();
   }
@@ -136,10 +159,10 @@ export class World {
     const now = this.clock.now();
     const times = [...(this.#acts.get(what) ?? []), now].filter((at) => now - at < 10_000);
     this.#acts.set(what, times);
-    if (times.length === 8) this.#breaks(`Slows down what is in vain: ${what} 8 times in 10 seconds`);
+    if (times.length === 8) this.breaks(`Slows down what is in vain: ${what} 8 times in 10 seconds`);
   }
 
-  #breaks(what: string): void {
+  breaks(what: string): void {
     this.tell(`BROKEN ${what}`);
     this.broken.push(what);
   }
@@ -170,13 +193,23 @@ export class World {
       return;
     }
     this.#targetSince = this.clock.now();
-    supervisor.loop.retry({ force });
+    this.retry({ force });
+  }
+
+  /** Somebody wants what is wanted to be tried again at once. */
+  retry(options: { force: boolean; cancel?: boolean }): void {
+    for (const { appId } of this.target.apps)
+      if (options.force) {
+        this.forced.add(appId);
+        this.forcedUpdates.add(appId);
+      } else this.forcedUpdates.delete(appId);
+    this.supervisor?.loop.retry(options);
   }
 
   /** What the agent does to the engine, with the promises that it must keep. */
   #watched(engine: Engine): Engine {
     const find = async (id: string) => (await engine.look({ fresh: true })).containers.find((one) => one.id === id);
-    const breaks = (what: string) => this.#breaks(what);
+    const breaks = (what: string) => this.breaks(what);
     return {
       ...boundEngine(engine),
       stopContainer: async (id) => {
