@@ -342,7 +342,8 @@ export class Loop {
     this.#forgetSettled(decided, number);
     for (const step of this.#parts.repeats.note(decided, current, (subject) => this.#touched.has(subject)))
       this.#parts.logs.warning(`Done, and due again: ${describe(step)}. ${slowedDown}`);
-    if (!this.#paused) for (const [subject, steps] of decided) this.#act(subject, steps, current);
+    if (direction().target !== accepted) this.#again(true);
+    else if (!this.#paused) for (const [subject, steps] of decided) this.#act(subject, steps, current);
     this.#answerWaiters(decided, number);
     this.#ended = number;
     if (!this.#lookAgain)

@@ -25,6 +25,8 @@ export type Taken = Extract<ParsedTarget, { ok: true }> & { readonly isNew: bool
 export class Targets {
   #local: { readonly body: LocalBody; readonly target: TargetState } | undefined;
   #cloud: { readonly body: object; readonly target: TargetState } | undefined;
+  /** What the cloud says, without its applications. */
+  #bare: { readonly of: TargetState; readonly target: TargetState } | undefined;
   readonly #documents: Documents;
   readonly #facts: RequirementFacts;
   readonly #uuid: string;
@@ -78,10 +80,13 @@ export class Targets {
     return this.isLocalMode() ? undefined : this.#cloud?.body;
   }
 
-  /** What holds now. */
+  /** What holds now: the same object as long as it stays so. */
   current(): TargetState {
     const base = this.#cloud?.target ?? nothing;
-    return this.isLocalMode() ? (this.#local?.target ?? { ...base, apps: [] }) : base;
+    if (!this.isLocalMode()) return base;
+    if (this.#local) return this.#local.target;
+    if (this.#bare?.of !== base) this.#bare = { of: base, target: { ...base, apps: [] } };
+    return this.#bare.target;
   }
 
   /** Takes a developer's target state, or says what is wrong with it; then the old one stands. */

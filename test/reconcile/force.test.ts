@@ -1,35 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { EmbeddedEngine } from "../../core/embedded/engine.ts";
-import { MemoryFolders } from "../../core/embedded/ports.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import type { EngineState } from "../../core/ports/engine.ts";
-import type { LockResult } from "../../core/ports/folders.ts";
 import { app, testDevice } from "../support/device.ts";
+import { LateEngine, LateFolders, turn } from "./late.ts";
 
 /** A force holds until what was forced is done, whatever began before it. */
-
-/** Answers late, with what it has seen before. */
-class LateEngine extends EmbeddedEngine {
-  late: Promise<void> | undefined;
-  looks = 0;
-  override async look(): Promise<EngineState> {
-    const seen = await super.look();
-    this.looks++;
-    await this.late;
-    return seen;
-  }
-}
-
-class LateFolders extends MemoryFolders {
-  late: Promise<void> | undefined;
-  refusals = 0;
-  override async take(appId: number, services: readonly string[], options: { force: boolean }): Promise<LockResult> {
-    const result = await super.take(appId, services, options);
-    if (!result.taken) this.refusals++;
-    await this.late;
-    return result;
-  }
-}
 
 async function lateDevice(pullMs = 3) {
   const engine = new LateEngine({ clock: systemClock, pullMs, stopMs: 1 });
@@ -72,9 +46,6 @@ describe.each(["restart", "purge"])("a forced %s", (action) => {
     expect((await answer).status).toBe(200);
   });
 });
-
-/** Lets go on what waits for nothing. */
-const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 20));
 
 describe("a forced update", () => {
   test("is forced, though a restart without force is refused meanwhile", async () => {
