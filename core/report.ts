@@ -1,15 +1,14 @@
 import type { Container } from "./model/container.ts";
 import { findImage } from "./model/image.ts";
 import { isHandingOver, parseContainerName } from "./model/names.ts";
-import type { App } from "./model/target.ts";
-import { serviceKey } from "./reconcile/current.ts";
+import { findApp, type App } from "./model/target.ts";
+import { serviceKey, type ImageRecord } from "./reconcile/current.ts";
 import type { View } from "./reconcile/loop.ts";
 import { isWork } from "./reconcile/step.ts";
 
-/** A service as the state endpoints show it. */
+/** A service of the release that an application should have. */
 export interface ServiceReport {
   readonly name: string;
-  readonly serviceId: number;
   readonly imageId: number;
   readonly releaseId: number;
   /** The image's name in the target state. */
@@ -18,7 +17,17 @@ export interface ServiceReport {
   readonly status: string;
   /** Whole percents while its image is fetched. */
   readonly downloadProgress: number | null;
+  /** The container of this release; that of another one says nothing about it. */
   readonly container: Container | undefined;
+}
+
+/** A container, with the release that it is of: the ids are those in its name. */
+export interface ContainerReport {
+  readonly container: Container;
+  readonly status: string;
+  readonly imageId: number;
+  readonly releaseId: number;
+  readonly commit: string | undefined;
 }
 
 export type UpdateStatus = "done" | "downloading" | "downloaded" | "applying changes" | "rejected" | "aborted";
@@ -29,45 +38,45 @@ type Activity = ReadonlyMap<string, string>;
 /** The original's words for the engine's; those that it passes on stand for themselves. */
 const words: Readonly<Partial<Record<Container["state"], string>>> = { running: "Running", created: "Installed" };
 
-/** The services of an application: those that it should have, then those that are still there. */
-export function reportServices(appId: number, app: App | undefined, view: View, activity: Activity): ServiceReport[] {
-  const containers = view.current.containers.filter(
-    (container) => container.appId === appId && !isHandingOver(container),
-  );
-  const wanted = (app?.rejected ? [] : (app?.services ?? [])).map((service): ServiceReport => {
-    const container = containers.find((one) => one.service === service.name);
+/** How far each service is on its way to the release that its application should have. */
+export function reportServices(app: App, view: View, activity: Activity): ServiceReport[] {
+  if (app.rejected) return [];
+  const containers = reportContainers(app.appId, view, activity).filter(({ commit }) => commit === app.commit);
+  return app.services.map((service): ServiceReport => {
+    const own = containers.find(({ container }) => container.service === service.name);
     const download = view.current.downloads.get(service.image.name);
     const isHere = findImage(view.current.images, service.image.name) !== undefined;
     const downloading = download?.is === "running" || (!isHere && download === undefined);
     return {
       name: service.name,
-      serviceId: service.serviceId,
       imageId: service.imageId,
-      releaseId: app?.releaseId ?? 0,
+      releaseId: app.releaseId,
       image: service.image.name,
       status:
-        activity.get(serviceKey(appId, service.name)) ??
-        (container ? statusOf(container, view) : isHere ? "Downloaded" : "Downloading"),
+        activity.get(serviceKey(app.appId, service.name)) ?? own?.status ?? (isHere ? "Downloaded" : "Downloading"),
       downloadProgress: download?.is === "running" ? download.percent : downloading ? 0 : null,
-      container,
+      container: own?.container,
     };
   });
-  const others = containers
-    .filter(({ service }) => !wanted.some(({ name }) => name === service))
-    .map((container): ServiceReport => {
+}
+
+/** The containers of an application, of whatever release, in the order of the target state. */
+export function reportContainers(appId: number, view: View, activity: Activity): ContainerReport[] {
+  const order = findApp(view.target, appId)?.services.map(({ name }) => name) ?? [];
+  const place = ({ service }: Container) => (order.includes(service) ? order.indexOf(service) : order.length);
+  return view.current.containers
+    .filter((container) => container.appId === appId && !isHandingOver(container))
+    .sort((a, b) => place(a) - place(b))
+    .map((container) => {
       const ids = parseContainerName(container.name, container.service);
       return {
-        name: container.service,
-        serviceId: container.serviceId,
+        container,
+        status: activity.get(serviceKey(appId, container.service)) ?? statusOf(container, view),
         imageId: ids?.imageId ?? 0,
         releaseId: ids?.releaseId ?? 0,
-        image: container.spec.image,
-        status: activity.get(serviceKey(appId, container.service)) ?? statusOf(container, view),
-        downloadProgress: null,
-        container,
+        commit: ids?.commit,
       };
     });
-  return [...wanted, ...others];
 }
 
 const statusOf = (container: Container, view: View): string =>
@@ -76,6 +85,23 @@ const statusOf = (container: Container, view: View): string =>
   )
     ? "Awaiting handover"
     : (words[container.state] ?? container.state);
+
+/** The images that were used for services and are here, also those that no application of the target state has any more. */
+export const keptImages = ({ current }: View): readonly ImageRecord[] =>
+  current.imageRecords.filter(({ name, dockerImageId }) => dockerImageId !== "" && findImage(current.images, name));
+
+/** What is here of an application, or is to come, by image id: its containers, its target state, and the images that are kept. */
+export function stateByImage(appId: number, app: App | undefined, view: View, activity: Activity) {
+  const containers = reportContainers(appId, view, activity).map((one) => ({ ...one, downloadProgress: null }));
+  const services = app ? reportServices(app, view, activity) : [];
+  const kept = keptImages(view)
+    .filter((record) => record.appId === appId)
+    .map(({ imageId, releaseId = 0 }) => ({ imageId, releaseId, status: "Downloaded", downloadProgress: null }));
+  const state: Record<number, { status: string; releaseId: number; download_progress: number | null }> = {};
+  for (const { imageId, status, releaseId, downloadProgress } of [...containers, ...services, ...kept])
+    state[imageId] ??= { status, releaseId, download_progress: downloadProgress };
+  return state;
+}
 
 /** How far an application is, the least advanced first. */
 export function updateStatus(app: App, view: View): UpdateStatus {
@@ -86,33 +112,28 @@ export function updateStatus(app: App, view: View): UpdateStatus {
   if (own.some(({ is }) => is === "failed")) return "aborted";
   if (own.length > 0 || steps.some(({ action }) => action === "fetch")) return "downloading";
   if (steps.some(({ action }) => action === "takeLocks")) return "downloaded";
-  return steps.some(isWork) || steps.length > 0 ? "applying changes" : "done";
+  return steps.some(isWork) || steps.length > 0 || view.temporary.has(app.appId) ? "applying changes" : "done";
 }
 
 /** The release that an application has reached: none while it is on its way. */
 export const reachedCommit = (app: App, view: View): string | undefined =>
-  (view.plan.get(app.appId) ?? []).length === 0 && !app.rejected ? app.commit : undefined;
+  (view.plan.get(app.appId) ?? []).length === 0 && !view.temporary.has(app.appId) && !app.rejected
+    ? app.commit
+    : undefined;
 
-/** The release that runs: the one that is reached or, until then, the one that all containers are still of. */
-export function runningCommit(appId: number, app: App | undefined, view: View): string | undefined {
-  const reached = app && reachedCommit(app, view);
-  if (reached !== undefined) return reached;
-  const commits = new Set(
-    view.current.containers
-      .filter((container) => container.appId === appId && container.state === "running")
-      .map(({ name, service }) => parseContainerName(name, service)?.commit),
+/** The releases that are reached, by application. */
+export const reachedCommits = (view: View): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    view.target.apps.flatMap((app): [string, string][] => {
+      const commit = reachedCommit(app, view);
+      return commit === undefined ? [] : [[String(app.appId), commit]];
+    }),
   );
-  return commits.size === 1 ? [...commits][0] : undefined;
-}
 
-/** The application that the endpoints for a single one speak of: that of the first container, else the first wanted. */
-export function firstApp(
-  view: View,
-  covers: (appId: number) => boolean,
-): { appId: number; app: App | undefined } | undefined {
-  const appId = [...view.current.containers, ...view.target.apps].map((one) => one.appId).find(covers);
-  return appId === undefined ? undefined : { appId, app: view.target.apps.find((app) => app.appId === appId) };
-}
+/** The applications of which something is here or wanted: those with containers first, those with nothing but images last. */
+export const appIdsOf = (view: View): readonly number[] => [
+  ...new Set([...view.current.containers, ...view.target.apps, ...keptImages(view)].map(({ appId }) => appId)),
+];
 
 /** The mean progress of what is being fetched; null when nothing is. */
 export function meanProgress(services: readonly ServiceReport[]): number | null {

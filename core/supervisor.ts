@@ -11,6 +11,7 @@ import { Loop, type View } from "./reconcile/loop.ts";
 import { Memory } from "./reconcile/memory.ts";
 import { Observer } from "./reconcile/observe.ts";
 import { Repeats } from "./reconcile/repeats.ts";
+import { reachedCommits } from "./report.ts";
 import { routes } from "./routes.ts";
 import { Tags } from "./cloud/tags.ts";
 import { Documents } from "./state/documents.ts";
@@ -113,7 +114,10 @@ export async function createSupervisor(
   };
   const repeats = new Repeats(clock);
   const observer = new Observer(ports, { memory, keys, downloads, repeats });
-  const looked = () => cloud?.reportSoon();
+  const looked = (view: View) => {
+    void memory.setCommits(reachedCommits(view));
+    cloud?.reportSoon();
+  };
   const loop = new Loop({ clock, engine, observer, applier, downloads, repeats, logs, direction, looked });
 
   const supervisor: Supervisor = {

@@ -99,9 +99,7 @@ export function appsReport(view: View, activity: ReadonlyMap<string, string>, bo
       if (app.commit === "") return [app.uuid, { releases: {} }];
       const services = texts[app.uuid]?.releases[app.commit]?.services ?? {};
       const reached = reachedCommit(app, view);
-      const wanted = reportServices(app.appId, app, view, activity).filter(({ name }) =>
-        app.services.some((service) => service.name === name),
-      );
+      const wanted = reportServices(app, view, activity);
       return [
         app.uuid,
         {

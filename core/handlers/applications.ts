@@ -4,9 +4,9 @@ import { failed } from "../api/fields.ts";
 import { isHandingOver, parseContainerName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";
 import { hidden } from "../model/secrets.ts";
-import { findApp } from "../model/target.ts";
+import { findApp, type App } from "../model/target.ts";
 import type { Reached } from "../reconcile/loop.ts";
-import { reachedCommit, reportServices, updateStatus } from "../report.ts";
+import { reportContainers, reportServices, stateByImage, updateStatus } from "../report.ts";
 import type { Supervisor } from "../supervisor.ts";
 
 type Again = Reached | { readonly is: "unknown" };
@@ -101,8 +101,22 @@ export function applicationsState(
   supervisor: Supervisor,
 ): Reply<typeof api.applicationsState> {
   const view = supervisor.view();
+  const { activity } = supervisor.memory;
   const target = supervisor.targets.current();
   const apps = target.apps.filter(({ appId }) => covers(scope, appId));
+  // What is still there of this release, and is no longer wanted; what is of another one says nothing about this.
+  const others = (app: App) =>
+    reportContainers(app.appId, view, activity)
+      .filter(
+        ({ commit, container }) =>
+          commit === app.commit && !app.services.some(({ name }) => name === container.service),
+      )
+      .map(({ container, ...one }) => ({
+        ...one,
+        name: container.service,
+        image: container.spec.image,
+        downloadProgress: null,
+      }));
   return reply(
     200,
     Object.fromEntries(
@@ -114,7 +128,7 @@ export function applicationsState(
           commit: app.commit,
           updateStatus: updateStatus(app, view),
           services: Object.fromEntries(
-            reportServices(app.appId, app, view, supervisor.memory.activity).map(
+            [...reportServices(app, view, activity), ...others(app)].map(
               ({ name, status, image, downloadProgress, releaseId }) => [
                 name,
                 { status, image, downloadProgress, releaseId },
@@ -131,22 +145,13 @@ export function applicationState(
   { params: { appId } }: Input<typeof api.applicationState>,
   supervisor: Supervisor,
 ): Reply<typeof api.applicationState> {
-  const view = supervisor.view();
-  const app = findApp(supervisor.targets.current(), appId);
-  const services = reportServices(appId, app, view, supervisor.memory.activity);
-  if (!app && services.length === 0) return reply(409, failed(`Application ID does not exist: ${appId}`));
-  const commit = app && reachedCommit(app, view);
+  const { memory, targets } = supervisor;
+  const app = findApp(targets.current(), appId);
+  const services = stateByImage(appId, app, supervisor.view(), memory.activity);
+  if (!app && Object.keys(services).length === 0) return reply(409, failed(`Application ID does not exist: ${appId}`));
+  const commit = memory.commitOf(appId);
   return reply(200, {
-    local: {
-      [appId]: {
-        services: Object.fromEntries(
-          services.map(({ imageId, status, releaseId, downloadProgress }) => [
-            imageId,
-            { status, releaseId, download_progress: downloadProgress },
-          ]),
-        ),
-      },
-    },
+    local: { [appId]: { services } },
     dependent: {},
     ...(commit !== undefined && { commit }),
   });

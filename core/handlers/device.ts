@@ -4,9 +4,10 @@ import { failed } from "../api/fields.ts";
 import { findImage } from "../model/image.ts";
 import { isOn } from "../model/config.ts";
 import { covers } from "../model/scope.ts";
+import { findApp } from "../model/target.ts";
 import { isMissing } from "../ports/index.ts";
 import { powerDown } from "../power.ts";
-import { firstApp, meanProgress, reachedCommit, reportServices } from "../report.ts";
+import { appIdsOf, meanProgress, reportServices, stateByImage } from "../report.ts";
 import { supervisorVersion, type Supervisor } from "../supervisor.ts";
 
 export function blink(_: Input<typeof api.blink>, { ports: { led } }: Supervisor): Reply<typeof api.blink> {
@@ -51,11 +52,13 @@ export function device({ scope }: Input<typeof api.device>, supervisor: Supervis
   const pending = !loop.isSettled();
   // The newest target state counts, also before the first look at it.
   const images = targets.current().apps.flatMap((app) => app.services.map(({ image }) => image.name));
-  const first = firstApp(view, (appId) => covers(scope, appId));
-  const services = first ? reportServices(first.appId, first.app, view, memory.activity) : [];
-  const progress = meanProgress(services);
-  const commit = first?.app && !pending ? reachedCommit(first.app, view) : undefined;
-  const status = progress === null ? services[0]?.status : "Downloading";
+  const appId = appIdsOf(view).find((one) => covers(scope, one));
+  const app = appId === undefined ? undefined : findApp(view.target, appId);
+  // Its first service is that of the lowest image id, also if nothing but its image is left.
+  const [first] = appId === undefined ? [] : Object.values(stateByImage(appId, app, view, memory.activity));
+  const progress = app ? meanProgress(reportServices(app, view, memory.activity)) : null;
+  const commit = appId === undefined || pending ? undefined : memory.commitOf(appId);
+  const status = progress === null ? first?.status : "Downloading";
   return reply(200, {
     api_port: identity.apiPort,
     ip_address: ports.system.addresses().join(" "),

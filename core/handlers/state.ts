@@ -3,7 +3,8 @@ import type * as api from "../api/state.ts";
 import { findImage } from "../model/image.ts";
 import { volumeName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";
-import { firstApp, meanProgress, reportServices, runningCommit } from "../report.ts";
+import { findApp } from "../model/target.ts";
+import { appIdsOf, keptImages, meanProgress, reportContainers, reportServices } from "../report.ts";
 import { supervisorVersion, type Supervisor } from "../supervisor.ts";
 
 /** The first application as if there were no other. */
@@ -12,45 +13,48 @@ export function stateStatus(
   supervisor: Supervisor,
 ): Reply<typeof api.stateStatus> {
   const view = supervisor.view();
-  const settled = supervisor.loop.isSettled();
-  const first = firstApp(view, (appId) => covers(scope, appId));
-  const services = first ? reportServices(first.appId, first.app, view, supervisor.memory.activity) : [];
-  const commit = first && runningCommit(first.appId, first.app, view);
-  const coming = services.filter(
-    ({ image }) => !findImage(view.current.images, image) && image.includes(":") && !image.startsWith("sha256:"),
-  );
-  const here = view.current.imageRecords.filter(
-    ({ appId, name, dockerImageId }) => appId === first?.appId && dockerImageId && findImage(view.current.images, name),
-  );
+  const { memory, loop } = supervisor;
+  const appState = loop.isSettled() ? "applied" : "applying";
+  const appId = appIdsOf(view).find((one) => covers(scope, one));
+  if (appId === undefined)
+    return reply(200, { status: "success", appState, overallDownloadProgress: null, containers: [], images: [] });
+  const app = findApp(view.target, appId);
+  const services = app ? reportServices(app, view, memory.activity) : [];
+  const coming = services.filter(({ image }) => !findImage(view.current.images, image));
+  const commit = memory.commitOf(appId);
   return reply(200, {
     status: "success",
-    appState: settled ? "applied" : "applying",
+    appState,
     overallDownloadProgress: meanProgress(services),
-    containers: services.flatMap(({ container, status, imageId }) =>
-      container
-        ? [
-            {
-              status,
-              serviceName: container.service,
-              appId: container.appId,
-              imageId,
-              serviceId: container.serviceId,
-              containerId: container.id,
-              createdAt: container.createdAt,
-            },
-          ]
-        : [],
-    ),
+    containers: reportContainers(appId, view, memory.activity).map(({ container, status, imageId }) => ({
+      status,
+      serviceName: container.service,
+      appId,
+      imageId,
+      serviceId: container.serviceId,
+      containerId: container.id,
+      createdAt: container.createdAt,
+    })),
     images: [
       ...coming.map(({ image, name, imageId, downloadProgress }) => ({
         name: image,
-        appId: first?.appId ?? 0,
+        appId,
         serviceName: name,
         imageId,
         status: "Downloading",
         downloadProgress: downloadProgress ?? 0,
       })),
-      ...here.map((record) => ({ ...record, status: "Downloaded", downloadProgress: null })),
+      ...keptImages(view)
+        .filter((record) => record.appId === appId)
+        .map(({ name, serviceName, imageId, dockerImageId }) => ({
+          name,
+          appId,
+          serviceName,
+          imageId,
+          dockerImageId,
+          status: "Downloaded",
+          downloadProgress: null,
+        })),
     ],
     ...(commit !== undefined && { release: commit }),
   });

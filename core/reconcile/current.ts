@@ -70,6 +70,8 @@ export interface ImageRecord {
   readonly imageId: number;
   /** Empty as long as it has not been seen on the engine. */
   readonly dockerImageId: string;
+  /** The release that wanted it last, once it has been seen. */
+  readonly releaseId?: number | undefined;
 }
 
 export const serviceKey = (appId: number, service: string): string => `${appId}/${service}`;

@@ -19,6 +19,8 @@ export interface View {
   readonly current: CurrentState;
   readonly target: TargetState;
   readonly plan: Plan;
+  /** Applications that a restart or a purge takes down: what is planned for them is not yet for the target. */
+  readonly temporary: ReadonlySet<number>;
 }
 
 /** Why an application does not get on. */
@@ -64,7 +66,7 @@ interface Parts {
   readonly logs: Logs;
   readonly direction: () => Direction;
   /** Called after each look: what it showed may be new. */
-  readonly looked?: () => void;
+  readonly looked?: (view: View) => void;
 }
 
 /** Events come in swarms; one look answers for all of them. */
@@ -140,7 +142,7 @@ export class Loop {
   blankView(): View {
     const { clock, direction } = this.#parts;
     const { target, device, localMode } = direction();
-    return { current: unseen(clock.now(), device, localMode), target, plan: new Map() };
+    return { current: unseen(clock.now(), device, localMode), target, plan: new Map(), temporary: new Set() };
   }
 
   /** The same, and what has failed or waits for a lock is tried at once. `force` overrides the locks this time. */
@@ -334,7 +336,8 @@ export class Loop {
     observer.remember(current, (appId) => this.#touched.has(appId));
 
     const decided = plan(current, target);
-    this.view = { current, target, plan: decided };
+    const temporary = new Set(target.apps.flatMap((app) => (app.temporary ? [app.appId] : [])));
+    this.view = { current, target: accepted, plan: decided, temporary };
     const [running, ended] = [true, false].map((runs) =>
       current.containers.filter(({ state, startedAt }) => startedAt > 0 && (state === "running") === runs),
     );
@@ -349,7 +352,7 @@ export class Loop {
     if (!this.#lookAgain)
       this.#unsettled = this.#busy.size > 0 || [...decided.values()].some((steps) => steps.length > 0);
     this.#sleepUntilDue(decided, current.now);
-    this.#parts.looked?.();
+    this.#parts.looked?.(this.view);
   }
 
   #withTemporary(target: TargetState): TargetState {

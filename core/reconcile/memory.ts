@@ -5,6 +5,8 @@ import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
 import { serviceKey, type ImageRecord, type Interrupted } from "./current.ts";
 
+type Kept = "images" | "commits" | "stopped" | "tolerated";
+
 /** What the agent itself remembers. Some of it outlives the agent; the rest is meant to end with it. */
 export class Memory {
   /** Containers that this run has started or seen running. */
@@ -23,8 +25,9 @@ export class Memory {
   refusedBootConfig: readonly string[] = [];
   #stopped = new Set<string>();
   #images: readonly ImageRecord[] = [];
+  #commits: Readonly<Record<string, string>> = {};
   #tolerated: Readonly<Record<string, readonly Difference[]>> = {};
-  readonly #unsaved = new Set<"images" | "stopped" | "tolerated">();
+  readonly #unsaved = new Set<Kept>();
   readonly #documents: Documents;
   readonly #log: Log;
 
@@ -34,14 +37,16 @@ export class Memory {
   }
 
   async load(): Promise<void> {
-    const [stopped, images, tolerated] = await Promise.all([
+    const [stopped, images, commits, tolerated] = await Promise.all([
       this.#documents.read("stopped"),
       this.#documents.read("images"),
+      this.#documents.read("commits"),
       this.#documents.read("tolerated"),
     ]);
     this.stoppedBefore = new Set(stopped);
     this.#stopped = new Set(stopped);
     this.#images = images ?? [];
+    this.#commits = commits ?? {};
     this.#tolerated = tolerated ?? {};
   }
 
@@ -68,6 +73,18 @@ export class Memory {
     if (sameJson(images, this.#images)) return;
     this.#images = images;
     await this.#keep("images");
+  }
+
+  /** The release that an application has reached last; it runs, unless the application was removed or has gone on since. */
+  commitOf(appId: number): string | undefined {
+    return this.#commits[appId];
+  }
+
+  async setCommits(reached: Readonly<Record<string, string>>): Promise<void> {
+    const commits = { ...this.#commits, ...reached };
+    if (sameJson(commits, this.#commits)) return;
+    this.#commits = commits;
+    await this.#keep("commits");
   }
 
   /** What the engine made of our wishes for a container; it would be no other if it were made again. */
@@ -103,7 +120,12 @@ export class Memory {
     const names = [...this.#unsaved];
     if (names.length === 0) return;
     this.#unsaved.clear();
-    const values = { images: this.#images, stopped: [...this.#stopped], tolerated: this.#tolerated };
+    const values = {
+      images: this.#images,
+      commits: this.#commits,
+      stopped: [...this.#stopped],
+      tolerated: this.#tolerated,
+    };
     try {
       await this.#documents.write(Object.fromEntries(names.map((name) => [name, values[name]])));
     } catch (error) {
@@ -112,7 +134,7 @@ export class Memory {
     }
   }
 
-  async #keep(name: "images" | "stopped" | "tolerated"): Promise<void> {
+  async #keep(name: Kept): Promise<void> {
     this.#unsaved.add(name);
     await this.save();
   }

@@ -56,13 +56,17 @@ export class Observer {
     );
     const imageConfigs = await this.#configsOf(new Set(found.map(({ image }) => image.id)));
     await this.#memory.recordImages(
-      found.map(({ app, service, image }): ImageRecord => ({
-        name: service.image.name,
-        appId: app.appId,
-        serviceName: service.name,
-        imageId: service.imageId,
-        dockerImageId: image.id,
-      })),
+      found
+        // What is rejected has no part in what is here.
+        .filter(({ app }) => !app.rejected)
+        .map(({ app, service, image }): ImageRecord => ({
+          name: service.image.name,
+          appId: app.appId,
+          serviceName: service.name,
+          imageId: service.imageId,
+          dockerImageId: image.id,
+          releaseId: app.releaseId,
+        })),
     );
     await this.#keys.ensure(
       services

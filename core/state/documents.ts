@@ -15,6 +15,8 @@ export interface DocumentShapes {
   readonly uuid: string;
   readonly keys: readonly Key[];
   readonly images: readonly ImageRecord[];
+  /** By application: the release that it has reached last. */
+  readonly commits: Readonly<Record<string, string>>;
   /** Services that were stopped through the API, as `serviceKey`. */
   readonly stopped: readonly string[];
   /** By container id: what the engine made of what we asked. */
@@ -60,8 +62,10 @@ const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N
       serviceName: z.string(),
       imageId: z.number(),
       dockerImageId: z.string(),
+      releaseId: z.number().optional(),
     }),
   ),
+  commits: z.record(z.string(), z.string()),
   stopped: z.array(z.string()),
   tolerated: z.record(z.string(), z.array(z.object({ field: z.string(), from: z.json(), to: z.json() }))),
   tags: z.record(z.string(), z.string()),

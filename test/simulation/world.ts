@@ -134,8 +134,10 @@ export class World {
       if (this.recreations.includes(appId)) continue;
       const failure = loop?.failureOf(appId);
       if (failure?.is === "locked") this.breaks(`Obeys force: the forced update of ${appId} waits: ${failure.message}`);
-      const steps = loop?.view?.target === targets?.current() ? loop?.view?.plan.get(appId) : undefined;
-      if (failure?.is === "locked" || steps?.length === 0) this.forcedUpdates.delete(appId);
+      const view = loop?.view;
+      const isReached =
+        view?.target === targets?.current() && !view?.temporary.has(appId) && view?.plan.get(appId)?.length === 0;
+      if (failure?.is === "locked" || isReached) this.forcedUpdates.delete(appId);
     }
   }
 
