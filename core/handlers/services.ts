@@ -41,8 +41,14 @@ async function act(
   { container, current }: { container: Container; current: CurrentState },
   force: boolean,
 ): Promise<Reached> {
-  const { loop, applier, memory } = supervisor;
+  const { loop, applier, memory, targets, logs } = supervisor;
   const { appId, id, service } = container;
+  const wanted = findApp(targets.current(), appId)?.services.find(({ name }) => name === service);
+  if (action === "start" && wanted?.running === false) {
+    // Recorded: 200, and it stays as it is. Started, it would be stopped by the next look.
+    logs.system(`Not starting service '${service}': the target state says \`running: false\``);
+    return { is: "settled" };
+  }
   const siblings = current.containers.filter((one) => one.appId === appId);
   const outcome = await loop.exclusively(appId, async () => {
     if (action === "start") return applier.start(id, current);

@@ -128,6 +128,54 @@ describe("a stop", () => {
   });
 });
 
+describe("a service of which the target state says `running: false`", () => {
+  const resting = async () => {
+    const device = await testDevice();
+    await device.run({ "1": app({ one: { running: false } }) });
+    return device;
+  };
+
+  test.each([
+    ["v1 start", v1("start"), {}],
+    ["start-service", v2("start"), { serviceName: "one" }],
+  ])("is not started by %s", async (_, path, body) => {
+    const device = await resting();
+    const { id } = await device.container("one");
+    expect((await device.post(path, body)).status).toBe(200);
+    await device.settled();
+    expect(await device.container("one")).toMatchObject({ id, state: "created", startedAt: 0 });
+    expect(device.log.lines).toContain("Not starting service 'one': the target state says `running: false`");
+  });
+
+  test.each([
+    ["restart-service", v2("restart"), { serviceName: "one" }],
+    ["restart", "/v2/applications/1/restart", {}],
+    ["purge", "/v2/applications/1/purge", {}],
+  ])("is made anew by %s, and not started", async (_, path, body) => {
+    const device = await resting();
+    const { id } = await device.container("one");
+    expect(seen(await device.post(path, body))).toEqual(ok);
+    await device.settled();
+    const made = await device.container("one");
+    expect(made.id).not.toBe(id);
+    expect(made).toMatchObject({ state: "created", startedAt: 0 });
+  });
+
+  test("is stopped again when somebody starts its container on the engine", async () => {
+    const device = await resting();
+    await device.engine.startContainer((await device.container("one")).id);
+    await device.settled();
+    expect(await state(device, "one")).toBe("exited");
+  });
+
+  test("is started when the target state says so", async () => {
+    const device = await resting();
+    await device.post(v2("start"), { serviceName: "one" });
+    await device.run({ "1": app({ one: {} }) });
+    expect(await state(device, "one")).toBe("running");
+  });
+});
+
 describe("POST /v2/applications/:appId/…-service", () => {
   test("stop-service stops the one service that is named", async () => {
     const device = await testDevice();
