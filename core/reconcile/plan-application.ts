@@ -371,7 +371,10 @@ function planStops(scene: Scene): Stop[] {
     ...wanted.flatMap(({ service, verdict }): Stop[] =>
       verdict.is === "stale" && imagesComplete && !kills.has(verdict.container)
         ? [moveAside(appId, verdict)]
-        : verdict.is === "ready" && !service.running && isActive(verdict.container)
+        : verdict.is === "ready" &&
+            !service.running &&
+            isActive(verdict.container) &&
+            (imagesComplete || killsFirst(service))
           ? [{ action: "stop", id: verdict.container.id, service: service.name }]
           : [],
     ),

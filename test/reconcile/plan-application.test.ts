@@ -42,9 +42,9 @@ const network: Network = {
   },
 };
 
-function sentences(fields: object, more: Partial<CurrentState>): string[] {
+function sentences(services: Record<string, object>, more: Partial<CurrentState>, release: object = {}): string[] {
   const current: CurrentState = { ...unseen(1_000_000, facts, false), images: [image], networks: [network], ...more };
-  const target = { name: "device", config: {}, apps: [parsedApp(1, { web: fields })] };
+  const target = { name: "device", config: {}, apps: [parsedApp(1, services, release)] };
   return [...plan(current, target).values()].flat().map(sentence);
 }
 
@@ -57,11 +57,11 @@ describe("what a restart has taken down comes back while the image of its succes
   };
 
   test("when it was removed", () => {
-    expect(sentences({ image: "web:2" }, onItsWay)).toEqual(["wait for image web:2", "install and start web"]);
+    expect(sentences({ web: { image: "web:2" } }, onItsWay)).toEqual(["wait for image web:2", "install and start web"]);
   });
 
   test("but not beside itself, when it could not be removed", () => {
-    expect(sentences({ image: "web:2" }, { ...onItsWay, containers: [stopped] })).toEqual([
+    expect(sentences({ web: { image: "web:2" } }, { ...onItsWay, containers: [stopped] })).toEqual([
       "wait for image web:2",
       "wait for web to take over",
     ]);
@@ -74,17 +74,46 @@ describe("a container that is to hand over, when the target state changes once m
 
   test("goes at once when its successor needs its port", () => {
     const containers = [leaving({ ports: ["80:80"] })];
-    expect(sentences({ image: "web:1", ports: ["80:8080"] }, { containers, imageConfigs, locks })).toEqual([
+    expect(sentences({ web: { image: "web:1", ports: ["80:8080"] } }, { containers, imageConfigs, locks })).toEqual([
       "kill web (its successor needs its port or address)",
     ]);
   });
 
   test("stays until its successor has taken over when they do not need the same", () => {
     const containers = [leaving({ ports: ["80:80"] })];
-    expect(sentences({ image: "web:1", ports: ["81:80"] }, { containers, imageConfigs, locks })).toEqual([
+    expect(sentences({ web: { image: "web:1", ports: ["81:80"] } }, { containers, imageConfigs, locks })).toEqual([
       "install and start web",
       "wait for web to take over",
       "release the update locks of app 1",
+    ]);
+  });
+});
+
+describe("a service that the target state wants stopped", () => {
+  const running = (fields: object): Partial<CurrentState> => ({
+    containers: [{ ...leaving(fields), name: "web_1_1_c1" }],
+    imageConfigs: new Map([[image.id, plainImage]]),
+    locks: new Map([[1, ["db", "web"]]]),
+    downloads: new Map([["db:1", { is: "running", percent: 50 }]]),
+  });
+  const stopped = { image: "web:1", running: false };
+
+  test("is stopped", () => {
+    expect(sentences({ web: stopped }, running({}))).toEqual(["stop web"]);
+  });
+
+  test("goes on until every image of the release is here", () => {
+    expect(sentences({ web: stopped, db: { image: "db:1" } }, running({}))).toEqual([
+      "wait for image db:1",
+      "release the update locks of app 1",
+    ]);
+  });
+
+  test("is stopped before that when its strategy is to be killed first", () => {
+    const labels = { "io.balena.update.strategy": "kill-then-download" };
+    expect(sentences({ web: { ...stopped, labels }, db: { image: "db:1" } }, running({ labels }))).toEqual([
+      "wait for image db:1",
+      "stop web",
     ]);
   });
 });
