@@ -4,7 +4,7 @@ import { isHandingOver, parseContainerName } from "./model/names.ts";
 import { findApp, type App } from "./model/target.ts";
 import { serviceKey, type ImageRecord } from "./reconcile/current.ts";
 import type { View } from "./reconcile/loop.ts";
-import { isWork } from "./reconcile/step.ts";
+import { isSettled } from "./reconcile/plan.ts";
 
 /** A service of the release that an application should have. */
 export interface ServiceReport {
@@ -112,14 +112,12 @@ export function updateStatus(app: App, view: View): UpdateStatus {
   if (own.some(({ is }) => is === "failed")) return "aborted";
   if (own.length > 0 || steps.some(({ action }) => action === "fetch")) return "downloading";
   if (steps.some(({ action }) => action === "takeLocks")) return "downloaded";
-  return steps.some(isWork) || steps.length > 0 || view.temporary.has(app.appId) ? "applying changes" : "done";
+  return isSettled(steps) && !view.temporary.has(app.appId) ? "done" : "applying changes";
 }
 
 /** The release that an application has reached: none while it is on its way. */
 export const reachedCommit = (app: App, view: View): string | undefined =>
-  (view.plan.get(app.appId) ?? []).length === 0 && !view.temporary.has(app.appId) && !app.rejected
-    ? app.commit
-    : undefined;
+  isSettled(view.plan.get(app.appId)) && !view.temporary.has(app.appId) && !app.rejected ? app.commit : undefined;
 
 /** The releases that are reached, by application. */
 export const reachedCommits = (view: View): Readonly<Record<string, string>> =>

@@ -10,8 +10,8 @@ import { unseen, type CurrentState } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Observer } from "./observe.ts";
 import type { Repeats } from "./repeats.ts";
-import { plan, type Plan, type Subject } from "./plan.ts";
-import { describe, isWork, type Step, type Work } from "./step.ts";
+import { isSettled, plan, type Plan, type Subject } from "./plan.ts";
+import { describe, isNote, isWork, type Step, type Work } from "./step.ts";
 import { messageOf } from "../model/show.ts";
 
 /** What the last look showed, and what was decided on it: all that the API answers from. */
@@ -94,6 +94,7 @@ export class Loop {
   readonly #waiters = new Set<Waiter>();
   readonly #recreations = new Map<number, Promise<unknown>>();
   readonly #said = new Map<Subject, string>();
+  readonly #noted = new Map<Subject, readonly string[]>();
   /** Looks begun and ended, counted. */
   #begun = 0;
   #ended = 0;
@@ -350,7 +351,7 @@ export class Loop {
     this.#answerWaiters(decided, number);
     this.#ended = number;
     if (!this.#lookAgain)
-      this.#unsettled = this.#busy.size > 0 || [...decided.values()].some((steps) => steps.length > 0);
+      this.#unsettled = this.#busy.size > 0 || [...decided.values()].some((steps) => !isSettled(steps));
     this.#sleepUntilDue(decided, current.now);
     this.#parts.looked?.(this.view);
   }
@@ -371,7 +372,7 @@ export class Loop {
     }
     for (const subject of this.#trouble.keys()) if (!decided.has(subject)) this.#trouble.delete(subject);
     for (const [appId, fromLook] of this.#forced) {
-      const isReached = (decided.get(appId) ?? []).length === 0 && !this.#temporary.has(appId);
+      const isReached = isSettled(decided.get(appId)) && !this.#temporary.has(appId);
       if (isReached && fromLook <= look && !this.#touched.has(appId)) this.#forced.delete(appId);
     }
   }
@@ -379,6 +380,7 @@ export class Loop {
   #act(subject: Subject, steps: readonly Step[], current: CurrentState): void {
     if (this.#touched.has(subject)) return;
     this.#sayWaits(subject, steps);
+    this.#sayNotes(subject, steps);
     const trouble = this.#trouble.get(subject);
     const work = steps.filter(isWork).filter(({ action }) => {
       // What is being made right now may need an image that nothing shows to be in use yet.
@@ -408,6 +410,15 @@ export class Loop {
     if (waits) this.#said.set(subject, waits);
     else this.#said.delete(subject);
     if (waits) this.#parts.logs.system(`App ${subject} waits for ${waits}`);
+  }
+
+  /** Says each note once, as long as it stays so. */
+  #sayNotes(subject: Subject, steps: readonly Step[]): void {
+    const noted = this.#noted.get(subject) ?? [];
+    const notes = steps.filter(isNote).map(describe);
+    for (const note of notes) if (!noted.includes(note)) this.#parts.logs.warning(`App ${subject}: ${note}`);
+    // A plan of what comes first does not show all of them.
+    this.#noted.set(subject, isSettled(steps) ? notes : [...new Set([...noted, ...notes])]);
   }
 
   async #applyAll(subject: Subject, work: readonly Work[], current: CurrentState): Promise<void> {

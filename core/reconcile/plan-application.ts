@@ -14,7 +14,7 @@ import type { Container, ContainerSpec } from "../model/container.ts";
 import { findImage } from "../model/image.ts";
 import { sameJson } from "../model/json.ts";
 import { containerName, handOverName, isHandingOver, networkName, volumeName } from "../model/names.ts";
-import type { Network, Volume } from "../model/network.ts";
+import type { Network, Volume, VolumeSpec } from "../model/network.ts";
 import type { App, Dependency, Service } from "../model/target.ts";
 import { isImageInUse, serviceKey, type CurrentState } from "./current.ts";
 import { waitIfInVain, withoutVain } from "./plan-repeats.ts";
@@ -86,7 +86,7 @@ function planNow(
     inVain: kept.differencesOf,
   });
   const waits = [...kept.waits, ...networks.waits, ...volumes.waits];
-  const creations = app ? planCreations(app, networks.missing, current) : [];
+  const creations = app ? planCreations(app, networks.missing, volumes.judged, current) : [];
   if (stops.length > 0) return [...fetches, ...creations, ...waits, ...underLocks(stops, appId, containers, current)];
 
   const removals = [
@@ -234,7 +234,7 @@ function judgeNetworks(appId: number, app: App | undefined, current: CurrentStat
  * data in them, since that is on the host. Other volumes stay as they are.
  */
 function judgeVolumes(appId: number, app: App | undefined, current: CurrentState) {
-  if (!app || app.temporary) return { outdated: [], waits: [] };
+  if (!app || app.temporary) return { judged: [], outdated: [], waits: [] };
   const plain = Object.entries(app.volumes).flatMap(([name, definition]) =>
     hostPartOf(definition) === undefined ? [volumeName(appId, name)] : [],
   );
@@ -242,6 +242,7 @@ function judgeVolumes(appId: number, app: App | undefined, current: CurrentState
     ({ name, spec }) => plain.includes(name) && spec.labels["io.balena.supervised"] && hostPartOf(spec) !== undefined,
   );
   return {
+    judged,
     outdated: judged.filter((volume) => !waitIfInVain(toVolumeRemoval(volume), appId, current)),
     waits: judged.flatMap((volume) => waitIfInVain(toVolumeRemoval(volume), appId, current) ?? []),
   };
@@ -469,16 +470,36 @@ function underLocks(
 function planCreations(
   app: App,
   missingNetworks: readonly (readonly [string, Network["spec"]])[],
+  leaving: readonly Volume[],
   current: CurrentState,
 ): Step[] {
   const volumes = app.temporary === "purged" ? [] : Object.entries(app.volumes);
   return [
     ...missingNetworks.map(([name, spec]): Step => ({ action: "createNetwork", name, spec })),
-    ...volumes
-      .map(([name, definition]) => ({ name: volumeName(app.appId, name), spec: toVolumeSpec(definition, app.uuid) }))
+    ...volumes.flatMap(([key, definition]): Step[] => {
+      const name = volumeName(app.appId, key);
+      const spec = toVolumeSpec(definition, app.uuid);
+      const existing = current.volumes.find((volume) => volume.name === name);
+      if (!existing) return [{ action: "createVolume", name, spec }];
+      if (leaving.includes(existing)) return [];
       // One that is there stays as it is, whatever its definition says now: there may be data in it.
-      .filter(({ name }) => !current.volumes.some((volume) => volume.name === name))
-      .map(({ name, spec }): Step => ({ action: "createVolume", name, spec })),
+      const fields = differingFields(existing.spec, spec);
+      return fields.length > 0 ? [{ action: "keepVolume", appId: app.appId, name, fields }] : [];
+    }),
+  ];
+}
+
+/** In what two volumes differ, by the composition's names; not the values, among which are passwords of network shares. */
+function differingFields(one: VolumeSpec, other: VolumeSpec): string[] {
+  const differing = (a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>) =>
+    [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((key) => a[key] !== b[key]);
+  return [
+    ...(one.driver === other.driver ? [] : ["driver"]),
+    ...differing(one.driverOptions, other.driverOptions).map((key) => `driver_opts.${key}`),
+    ...differing(one.labels, other.labels)
+      // Those by which we know a volume as ours, which the original or an earlier release of ours made otherwise.
+      .filter((key) => !/^io\.(balena|resin)\./.test(key))
+      .map((key) => `labels.${key}`),
   ];
 }
 

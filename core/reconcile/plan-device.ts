@@ -3,7 +3,7 @@ import { supervisorNetworkSpec } from "../compose/definitions.ts";
 import { supervisorNetwork } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
 import { isImageInUse, type CurrentState } from "./current.ts";
-import type { Step } from "./step.ts";
+import { isNote, type Step } from "./step.ts";
 
 /** The network on which services reach the API, and the agent's answering there. */
 export function planGateway(current: CurrentState, target: TargetState): Step[] {
@@ -18,7 +18,7 @@ export function planGateway(current: CurrentState, target: TargetState): Step[] 
 
 /** When there is nothing left to do, nor to wait for, but what a reboot does. */
 export const planReboot = ({ rebootRequired }: CurrentState, rest: readonly Step[]): Step[] =>
-  rebootRequired && rest.length === 0 ? [{ action: "reboot" }] : [];
+  rebootRequired && rest.every(isNote) ? [{ action: "reboot" }] : [];
 
 /** Only images that were fetched for services of ours: what else is on the engine is none of our business. */
 export function planUnusedImages(current: CurrentState, wantedImages: ReadonlySet<string>): Step[] {

@@ -5,7 +5,7 @@ import { planBootConfig } from "./plan-boot-config.ts";
 import { planFirewall } from "./plan-firewall.ts";
 import { withoutVain } from "./plan-repeats.ts";
 import { planGateway, planReboot, planUnusedImages } from "./plan-device.ts";
-import type { Step } from "./step.ts";
+import { isNote, type Step } from "./step.ts";
 
 /** Steps by whom they belong to: an application (by id), which waits for no other, or the device as a whole. */
 export type Plan = ReadonlyMap<Subject, readonly Step[]>;
@@ -51,4 +51,4 @@ export function plan(current: CurrentState, target: TargetState): Plan {
 }
 
 /** Whether nothing is left to do; waiting counts as not settled. */
-export const isSettled = (steps: readonly Step[] | undefined): boolean => steps === undefined || steps.length === 0;
+export const isSettled = (steps: readonly Step[] = []): boolean => steps.every(isNote);

@@ -66,7 +66,8 @@ export type Step =
   /** Due: all else is done, and something of it takes effect with the next start of the machine. */
   | { readonly action: "reboot" }
   /** `recheckMs` is set when nothing but time will tell that it is over; `again` is a step that was in vain. */
-  | { readonly action: "wait"; readonly reason: string; readonly recheckMs?: number; readonly again?: Work };
+  | { readonly action: "wait"; readonly reason: string; readonly recheckMs?: number; readonly again?: Work }
+  | Note;
 
 /** What ends the run of a container, for which the update locks are needed. */
 export type Stop =
@@ -95,9 +96,15 @@ export type Stop =
       readonly differences?: readonly Difference[];
     };
 
-export type Work = Exclude<Step, { readonly action: "wait" }>;
+/** Something that is wanted and will not be done: nothing to do, nor to wait for. A plan of notes is settled. */
+export type Note =
+  /** Its definition has changed, and there may be data in it. `fields`: what differs, by the composition's names. */
+  { readonly action: "keepVolume"; readonly appId: number; readonly name: string; readonly fields: readonly string[] };
 
-export const isWork = (step: Step): step is Work => step.action !== "wait";
+export type Work = Exclude<Step, Note | { readonly action: "wait" }>;
+
+export const isNote = (step: Step): step is Note => step.action === "keepVolume";
+export const isWork = (step: Step): step is Work => step.action !== "wait" && !isNote(step);
 
 /** A step as a sentence. */
 export function describe(step: Step): string {
@@ -144,6 +151,8 @@ export function describe(step: Step): string {
       return "reboot, for what takes effect only then";
     case "wait":
       return `wait for ${step.reason}`;
+    case "keepVolume":
+      return `keep volume ${step.name} as it is, though its definition has changed (${step.fields.join(", ")}): to apply it, purge app ${step.appId}, which deletes the data in its volumes`;
   }
 }
 

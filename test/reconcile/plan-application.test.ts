@@ -89,6 +89,38 @@ describe("a container that is to hand over, when the target state changes once m
   });
 });
 
+describe("a volume whose definition has changed", () => {
+  const share = (options: string) => ({
+    driver: "local",
+    driver_opts: { type: "cifs", o: options },
+    labels: { a: "1" },
+  });
+  const existing = { driver: "local", driverOptions: { type: "cifs", o: "password=old" }, labels: { a: "1" } };
+  const downloads = new Map([["web:2", { is: "running", percent: 50 } as const]]);
+  const found = (definition: object, spec: object = {}) =>
+    sentences(
+      { web: { image: "web:2" } },
+      { downloads, volumes: [{ name: "1_data", spec: { ...existing, ...spec } }] },
+      { volumes: { data: definition } },
+    ).filter((one) => one.includes("volume"));
+
+  test("is kept, which is said with what differs, and without passwords", () => {
+    expect(found(share("password=new"))).toEqual([
+      "keep volume 1_data as it is, though its definition has changed (driver_opts.o): to apply it, purge app 1, which deletes the data in its volumes",
+    ]);
+    expect(found({ driver: "nfs", labels: { a: "2", b: "1" } })).toEqual([
+      expect.stringContaining("(driver, driver_opts.type, driver_opts.o, labels.a, labels.b)"),
+    ]);
+  });
+
+  test.each([
+    ["it is as it is defined", {}],
+    ["only the labels differ by which we know our volumes", { labels: { a: "1", "io.balena.supervised": "true" } }],
+  ])("says nothing when %s", (_, spec) => {
+    expect(found(share("password=old"), spec)).toEqual([]);
+  });
+});
+
 describe("a service that the target state wants stopped", () => {
   const running = (fields: object): Partial<CurrentState> => ({
     containers: [{ ...leaving(fields), name: "web_1_1_c1" }],

@@ -46,7 +46,9 @@ export function anyWish(chance: Chance): Wish {
 function anyApp(appId: number, chance: Chance): WishedApp {
   const names = chance.some(["job", "a", "b", "c"], 0.6);
   const networks = chance.happens(0.3) ? { back: chance.pick(definitions)(chance) } : {};
-  const volumes = chance.happens(0.4) ? { data: {} } : {};
+  const volumes = chance.happens(0.4)
+    ? { data: chance.happens(0.5) ? {} : { labels: { v: String(chance.below(2)) } } }
+    : {};
   return {
     appId,
     networks,

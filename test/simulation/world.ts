@@ -15,6 +15,7 @@ import { findImage } from "../../core/model/image.ts";
 import { isHandingOver, networkName, volumeName } from "../../core/model/names.ts";
 import { prerequisites } from "../../core/compose/target-state.ts";
 import type { App, Service, TargetState } from "../../core/model/target.ts";
+import { isSettled } from "../../core/reconcile/plan.ts";
 import { inOurWords } from "../../core/reconcile/plan-application.ts";
 import type { Engine } from "../../core/ports/engine.ts";
 import { boundEngine } from "../support/bound-engine.ts";
@@ -136,7 +137,7 @@ export class World {
       if (failure?.is === "locked") this.breaks(`Obeys force: the forced update of ${appId} waits: ${failure.message}`);
       const view = loop?.view;
       const isReached =
-        view?.target === targets?.current() && !view?.temporary.has(appId) && view?.plan.get(appId)?.length === 0;
+        view?.target === targets?.current() && !view?.temporary.has(appId) && isSettled(view?.plan.get(appId));
       if (failure?.is === "locked" || isReached) this.forcedUpdates.delete(appId);
     }
   }
