@@ -1,6 +1,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Objection, Proxy, ProxyOutcome, ProxySettings } from "../core/ports/host.ts";
+import type { Objection, Proxy, ProxyOutcome, ProxySettings, UnreadableProxy } from "../core/ports/host.ts";
+import { isReadable } from "../core/ports/index.ts";
 import type { Log } from "../core/ports/log.ts";
 import { objectionTo, parseNoProxy, parseRedsocks, renderNoProxy, renderRedsocks } from "./redsocks-conf.ts";
 import { readIfThere, replaceFile } from "./replace-file.ts";
@@ -30,16 +31,18 @@ export class Redsocks implements Proxy {
   async start(): Promise<void> {
     const settings = await this.read();
     if (!settings) return;
+    if (!isReadable(settings))
+      return this.#log.warn(`${this.#path("redsocks.conf")} describes no proxy: a type, an ip or a port is missing`);
     await mkdir(this.#folder, { recursive: true });
     await this.#redirector
       .use(settings)
       .catch((error: unknown) => this.#log.warn(`The proxy does not work: ${String(error)}`));
   }
 
-  async read(): Promise<ProxySettings | undefined> {
+  async read(): Promise<ProxySettings | UnreadableProxy | undefined> {
     const { conf, noProxy } = await this.#files();
-    const settings = conf === undefined ? undefined : parseRedsocks(conf);
-    if (!settings) return undefined;
+    if (conf === undefined) return undefined;
+    const settings = parseRedsocks(conf);
     const direct = parseNoProxy(noProxy ?? "");
     return { ...settings, ...(direct.length > 0 && { noProxy: direct }) };
   }
@@ -48,14 +51,14 @@ export class Redsocks implements Proxy {
     await mkdir(this.#folder, { recursive: true });
     const objection = settings && (objectionTo(settings) ?? (await this.#redirector.check(settings)));
     if (objection) return { is: "refused", ...objection };
-    const before = { files: await this.#files(), settings: await this.read() };
+    const [files, found] = [await this.#files(), await this.read()];
     try {
       await this.#keep({ conf: settings && renderRedsocks(settings), noProxy: renderNoProxy(settings?.noProxy) });
       await this.#redirector.use(settings);
     } catch (error) {
-      await this.#keep(before.files);
+      await this.#keep(files);
       await this.#redirector
-        .use(before.settings)
+        .use(found && isReadable(found) ? found : undefined)
         .catch((again: unknown) => this.#log.warn(`The old proxy does not work either: ${String(again)}`));
       throw error;
     }

@@ -48,9 +48,9 @@ export const hostConfig = endpoint({
           hostname: z.string().optional(),
           proxy: z
             .object({
-              type: ProxyType,
-              ip: z.string(),
-              port: z.number(),
+              type: ProxyType.optional().describe("Absent, as ip and port: the host's file cannot be read"),
+              ip: z.string().optional(),
+              port: z.number().optional(),
               login: z.string().optional(),
               password: z.string().optional().describe("Only for who may see all secrets"),
               hasPassword: z.literal(true).optional().describe("In its place, for everybody else"),

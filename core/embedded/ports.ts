@@ -13,6 +13,7 @@ import type {
   ProxyOutcome,
   ProxySettings,
   System,
+  UnreadableProxy,
 } from "../ports/host.ts";
 import type { Log } from "../ports/log.ts";
 import type { KeptLine, LogPosition, LogRing } from "../ports/log-ring.ts";
@@ -183,9 +184,9 @@ export class MemoryHostname implements Hostname {
 }
 
 export class MemoryProxy implements Proxy {
-  settings: ProxySettings | undefined;
+  settings: ProxySettings | UnreadableProxy | undefined;
 
-  read(): Promise<ProxySettings | undefined> {
+  read(): Promise<ProxySettings | UnreadableProxy | undefined> {
     return Promise.resolve(this.settings);
   }
   write(settings: ProxySettings | undefined): Promise<ProxyOutcome> {

@@ -4,8 +4,8 @@ import { failed } from "../api/fields.ts";
 import { withLocks } from "../locks.ts";
 import { redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
-import type { Proxy, ProxyOutcome, ProxySettings } from "../ports/host.ts";
-import { isMissing } from "../ports/index.ts";
+import type { Proxy, ProxyOutcome, ProxySettings, UnreadableProxy } from "../ports/host.ts";
+import { isMissing, isReadable } from "../ports/index.ts";
 import type { Supervisor } from "../supervisor.ts";
 
 /** The proxy's password is told to nobody but who may see all secrets: others learn that there is one. */
@@ -23,7 +23,7 @@ export async function hostConfig(
   });
 }
 
-const withoutPassword = ({ password, ...rest }: ProxySettings) => ({
+const withoutPassword = ({ password, ...rest }: Partial<ProxySettings>) => ({
   ...rest,
   ...(password !== undefined && { hasPassword: true as const }),
 });
@@ -89,8 +89,9 @@ type Merged =
  * The settings after a patch: null, `{}` or nothing but an empty noProxy switches the proxy off. `maySee`: the password that
  * is kept. Who may not see it cannot have it sent to another proxy either.
  */
-function merge(before: ProxySettings | undefined, patch: ProxyPatch | null, maySee: boolean): Merged {
+function merge(found: ProxySettings | UnreadableProxy | undefined, patch: ProxyPatch | null, maySee: boolean): Merged {
   if (patch === null) return { is: "off" };
+  const before = found && isReadable(found) ? found : undefined;
   const named = Object.keys(patch);
   if (named.every((field) => field === "noProxy" && patch.noProxy?.length === 0)) return { is: "off" };
   // Recorded: a resolver means nothing without a proxy, and is no fault.
@@ -98,7 +99,11 @@ function merge(before: ProxySettings | undefined, patch: ProxyPatch | null, mayS
   const { type = before?.type, ip = before?.ip, port = before?.port } = patch;
   const missing = Object.entries({ type, ip, port }).flatMap(([field, value]) => (value === undefined ? [field] : []));
   if (type === undefined || ip === undefined || port === undefined)
-    return { is: "incomplete", missing, why: "as there is no proxy yet" };
+    return {
+      is: "incomplete",
+      missing,
+      why: found ? "as that of the host cannot be read" : "as there is no proxy yet",
+    };
   const isMoved = ip !== before?.ip || port !== before.port;
   if (!maySee && isMoved && before?.password !== undefined && patch.password === undefined)
     return { is: "incomplete", missing: ["password"], why: "as the one that is kept is for another proxy" };
@@ -108,7 +113,7 @@ function merge(before: ProxySettings | undefined, patch: ProxyPatch | null, mayS
   const password = pick(patch.password, before?.password);
   const given = patch.dns === true ? "8.8.8.8:53" : patch.dns === false ? null : patch.dns;
   const dns = pick(given, before?.dns);
-  const noProxy = pick(patch.noProxy, before?.noProxy);
+  const noProxy = pick(patch.noProxy, found?.noProxy);
   return {
     is: "on",
     proxy: {

@@ -32,6 +32,11 @@ export interface ProxySettings {
   readonly noProxy?: readonly string[];
 }
 
+/** All that can be read of a proxy whose file somebody else has written: it has no type and address that we know. */
+export interface UnreadableProxy {
+  readonly noProxy?: readonly string[];
+}
+
 /** What is wrong with which of the settings: `dns`, `noProxy.1`; empty: with all of them together. */
 export interface Objection {
   readonly to: string;
@@ -43,7 +48,7 @@ export type ProxyOutcome = { readonly is: "done" } | ({ readonly is: "refused" }
 
 export interface Proxy {
   /** Undefined: no proxy. */
-  read(): Promise<ProxySettings | undefined>;
+  read(): Promise<ProxySettings | UnreadableProxy | undefined>;
   /** Undefined switches it off. If the new settings cannot be put into effect, it throws, and the old ones stand. */
   write(settings: ProxySettings | undefined): Promise<ProxyOutcome>;
 }

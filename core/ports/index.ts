@@ -3,7 +3,19 @@ import type { Clock } from "./clock.ts";
 import type { Cloud } from "./cloud.ts";
 import type { Engine } from "./engine.ts";
 import type { Folders } from "./folders.ts";
-import type { Firewall, Gateway, Hostname, Journal, Led, Metrics, Power, Proxy, System } from "./host.ts";
+import type {
+  Firewall,
+  Gateway,
+  Hostname,
+  Journal,
+  Led,
+  Metrics,
+  Power,
+  Proxy,
+  ProxySettings,
+  System,
+  UnreadableProxy,
+} from "./host.ts";
 import type { Log } from "./log.ts";
 import type { LogRing } from "./log-ring.ts";
 import type { Store } from "./store.ts";
@@ -15,6 +27,9 @@ export interface Missing {
 }
 
 export const isMissing = (port: object): port is Missing => "missing" in port;
+
+/** Whether a proxy is one whose settings are known. */
+export const isReadable = (proxy: ProxySettings | UnreadableProxy): proxy is ProxySettings => "type" in proxy;
 
 /** What speaking with a cloud takes. */
 export interface CloudPorts {

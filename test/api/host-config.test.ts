@@ -94,6 +94,46 @@ describe("PATCH /v1/device/host-config", () => {
     expect(device.hostname.name).toBe("device");
   });
 
+  describe("of which the host's file cannot be read", () => {
+    const unreadable = async (found = {}) => {
+      const device = await testDevice();
+      device.proxy.settings = found;
+      return device;
+    };
+
+    test.each([{}, { noProxy: ["1.1.1.1"] }])("is shown as %j", async (found) => {
+      const device = await unreadable(found);
+      expect(seen(await device.get(path))).toEqual(json(200, { network: { hostname: "device", proxy: found } }));
+    });
+
+    test.each([
+      ["replaced by a whole one, which keeps noProxy", proxy, { ...proxy, noProxy: ["1.1.1.1"] }],
+      ["cleared by null", null, undefined],
+      ["cleared by {}", {}, undefined],
+      ["cleared by nothing but an empty noProxy", { noProxy: [] }, undefined],
+      ["left alone by dns", { dns: true }, { noProxy: ["1.1.1.1"] }],
+    ])("is %s", async (_, patch, after) => {
+      const device = await unreadable({ noProxy: ["1.1.1.1"] });
+      expect(seen(await device.patch(path, { network: { proxy: patch } }))).toEqual(ok);
+      expect(device.proxy.settings).toEqual(after);
+    });
+
+    test("does not become one by single fields: what is missing is named", async () => {
+      const device = await unreadable();
+      expect(seen(await device.patch(path, { network: { proxy: { ip: "10.0.0.1" } } }))).toEqual(
+        text(
+          400,
+          [
+            "Could not parse host config input to a valid format:",
+            "network.proxy.type: expected a value, as that of the host cannot be read",
+            "network.proxy.port: expected a value, as that of the host cannot be read",
+          ].join("\n"),
+        ),
+      );
+      expect(device.proxy.settings).toEqual({});
+    });
+  });
+
   test("changes name and proxy together", async () => {
     const device = await testDevice();
     await device.patch(path, { network: { proxy, hostname: "gateway" } });
