@@ -35,9 +35,10 @@ export async function powerDown(
       const { outcome, comeBack } = await stopAndGo(supervisor, power, how, force);
       answer(outcome);
       if (outcome.is !== "done") return;
-      await clock.sleep(patienceMs, end);
+      await clock.sleep(power.startsAgainAfterMs ?? patienceMs, end);
       if (end.aborted) return;
-      logs.warning(`The machine did not ${how === "reboot" ? "reboot" : "shut down"}: the services come back`);
+      if (power.startsAgainAfterMs === undefined)
+        logs.warning(`The machine did not ${how === "reboot" ? "reboot" : "shut down"}: the services come back`);
       comeBack();
     }, by);
     goingDown.catch(fail);

@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
+import { hostname as systemHostname } from "node:os";
 import { join } from "node:path";
 import { parseJson } from "../core/model/json.ts";
-import type { Hostname } from "../core/ports/host.ts";
+import type { Hostname, ReadableHostname } from "../core/ports/host.ts";
+import type { Missing } from "../core/ports/index.ts";
 import type { Bus } from "./bus.ts";
-import { replaceFile } from "./replace-file.ts";
+import { readIfThere, replaceFile } from "./replace-file.ts";
 import { restartIfRunning } from "./units.ts";
 
 const hostname1 = { service: "org.freedesktop.hostname1", path: "/org/freedesktop/hostname1" };
@@ -39,4 +41,16 @@ export const balenaHostname = (configJson: string, hostRoot: string): Hostname =
       throw new Error(`${configJson} holds no JSON object`);
     await replaceFile(configJson, JSON.stringify({ ...config, hostname }, undefined, 2));
   },
+});
+
+/** What the machine is called where no service tells: as the kernel says, or in the host's own file where its root is mounted. */
+export async function machineName(hostRoot: string): Promise<string> {
+  const stated = hostRoot === "/" ? undefined : await readIfThere(join(hostRoot, "etc/hostname"));
+  return stated?.trim() || systemHostname();
+}
+
+/** The name of a machine on which something is missing to set it by. */
+export const unsettableHostname = (hostRoot: string, lack: Missing): Missing & ReadableHostname => ({
+  ...lack,
+  read: () => machineName(hostRoot),
 });

@@ -17,7 +17,7 @@ export const pieces = {
   },
   bus: {
     name: "system bus",
-    without: "no reboot, no shutdown, no name of the host",
+    without: "no reboot, no shutdown, no new name for the host",
     toHaveIt:
       "start dbus; in a container, mount the host's / and give it as --host-root; or set DBUS_SYSTEM_BUS_ADDRESS",
   },
@@ -33,7 +33,7 @@ export const pieces = {
   },
   configJson: {
     name: "config.json",
-    without: "the host's name is neither read nor set",
+    without: "no new name for the host",
     toHaveIt: "give balenaOS's config.json as --config",
   },
   avahi: {

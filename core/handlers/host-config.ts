@@ -13,11 +13,13 @@ export async function hostConfig(
   { scope }: Input<typeof api.hostConfig>,
   { ports: { hostname, proxy } }: Supervisor,
 ): Promise<Reply<typeof api.hostConfig>> {
-  if (isMissing(hostname) && isMissing(proxy)) return reply(501, failed(`${hostname.missing}; ${proxy.missing}`));
+  const name = await hostname.read?.();
+  if (isMissing(hostname) && name === undefined && isMissing(proxy))
+    return reply(501, failed(`${hostname.missing}; ${proxy.missing}`));
   const settings = isMissing(proxy) ? undefined : await proxy.read();
   return reply(200, {
     network: {
-      ...(!isMissing(hostname) && { hostname: await hostname.read() }),
+      ...(name !== undefined && { hostname: name }),
       ...(settings && { proxy: scope.secrets === "all" ? settings : withoutPassword(settings) }),
     },
   });

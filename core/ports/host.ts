@@ -4,6 +4,8 @@ import type { FirewallPolicy } from "../model/firewall.ts";
 
 /** Reboot and shutdown. */
 export interface Power {
+  /** Only where nothing real happens: a machine that has gone down counts as started again after so long. */
+  readonly startsAgainAfterMs?: number;
   /** A host update that waits for the next boot; nobody should reboot under it. */
   updateInProgress(): Promise<boolean>;
   /** Resolves once the machine has agreed to go down, which leaves a second for answers to leave; throws if it refuses. */
@@ -20,6 +22,9 @@ export interface Hostname {
   /** Never empty. The machine may take a moment until it is called so. */
   write(name: string): Promise<void>;
 }
+
+/** The name of a machine where nothing is to set it by. */
+export type ReadableHostname = Pick<Hostname, "read">;
 
 /** The transparent proxy (redsocks). Fields as in the specification's `PATCH /v1/device/host-config`. */
 export interface ProxySettings {

@@ -13,6 +13,7 @@ import type {
   Power,
   Proxy,
   ProxySettings,
+  ReadableHostname,
   System,
   UnreadableProxy,
 } from "./host.ts";
@@ -50,7 +51,7 @@ export interface Ports {
   readonly cloud?: CloudPorts;
   readonly gateway: Gateway | Missing;
   readonly power: Power | Missing;
-  readonly hostname: Hostname | Missing;
+  readonly hostname: Hostname | (Missing & Partial<ReadableHostname>);
   readonly proxy: Proxy | Missing;
   readonly firewall: Firewall | Missing;
   readonly bootConfig: BootConfig | Missing;

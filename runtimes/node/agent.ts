@@ -14,7 +14,7 @@ import type { Tunnel } from "../../core/ports/tunnel.ts";
 import { createSupervisor, type Identity, type Supervisor } from "../../core/supervisor.ts";
 import { findBootConfig } from "../../hardware/boot-config/index.ts";
 import { busAt, type Bus } from "../../hardware/bus.ts";
-import { balenaHostname, hostnamed } from "../../hardware/hostname.ts";
+import { balenaHostname, hostnamed, unsettableHostname } from "../../hardware/hostname.ts";
 import { findJournalctl, journalctl } from "../../hardware/journal.ts";
 import { fileLight, findLed } from "../../hardware/led-class.ts";
 import { gpioLight } from "../../hardware/led-gpio.ts";
@@ -27,6 +27,7 @@ import { findProxy } from "../../hardware/proxy.ts";
 import { run } from "../../hardware/run.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
 import { httpCloud } from "./cloud.ts";
+import { embeddedHost } from "./embedded-host.ts";
 import { FileFolders, seenByEngine } from "./file-folders.ts";
 import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
 import { consoleLog } from "./log.ts";
@@ -43,6 +44,8 @@ export interface EmbeddedAgent {
   readonly fetch: Fetch;
   readonly supervisor: Supervisor;
   readonly engine: Engine;
+  /** Whether reboot, shutdown, name and proxy are those of this machine, or nothing real happens. */
+  readonly host: "real" | "embedded";
   /** Ends it; the containers go on. */
   readonly stop: () => Promise<void>;
 }
@@ -108,10 +111,14 @@ async function assembleIn(
   const facts = machineFacts(hostRoot);
 
   // Who tries things out on an engine in memory does not want the machine to reboot for that.
-  const busAddress = settings.busAddress ?? (embedded ? undefined : findBus(hostRoot));
+  const host =
+    embedded && settings.busAddress === undefined
+      ? embeddedHost(join(stateDir, "embedded-host"), hostRoot, log)
+      : undefined;
+  const busAddress = host ? undefined : (settings.busAddress ?? findBus(hostRoot));
   const bus = busAddress === undefined ? undefined : busAt(busAddress);
   const journal = findJournalctl(hostRoot);
-  const light = chooseLight(settings);
+  const light = chooseLight(settings, host !== undefined);
   const led = light && new BlinkingLed(light, clock, log);
 
   // The services are told the port, and with port 0 the system chooses it; so the API opens before it can answer.
@@ -147,16 +154,17 @@ async function assembleIn(
     system: nodeSystem(hostRoot, () => clock.now()),
     metrics: hostMetrics(hostRoot, async () => findStorage(hostRoot, await storage().catch(() => []))),
     gateway: embedded ? { missing: "The embedded engine has no networks" } : gateway,
-    power: bus ? logind(bus, hostRoot, clock) : missing(pieces.bus),
-    hostname: facts.osSlug === "balena-os" ? chooseBalenaHostname(settings) : chooseHostname(bus),
-    proxy: isMissing(found) ? found : found.proxy,
+    power: host?.power ?? (bus ? logind(bus, hostRoot, clock) : missing(pieces.bus)),
+    hostname: host?.hostname ?? chooseHostname(settings, facts.osSlug, bus),
+    // With `--iptables yes`, somebody wants a real one also beside an engine in memory.
+    proxy: isMissing(found) ? ((settings.iptables ? undefined : host?.proxy) ?? found) : found.proxy,
     bootConfig:
       embedded && settings.bootConfig === undefined
         ? { missing: "the engine in memory leaves the board alone" }
         : findBootConfig(hostRoot, settings.bootConfig),
     firewall: firewall ?? missing(pieces.iptables),
     journal: journal ? journalctl(journal) : missing(pieces.journal),
-    led: led ?? missing(pieces.led),
+    led: led ?? host?.led ?? missing(pieces.led),
     tunnel,
     ...(apiEndpoint && ring && { cloud: { ask: httpCloud(apiEndpoint), ring } }),
   };
@@ -190,6 +198,7 @@ async function assembleIn(
     fetch: supervisor.fetch,
     supervisor,
     engine,
+    host: host ? ("embedded" as const) : ("real" as const),
     listener,
     stop: () => (stopped ??= stop()),
   };
@@ -240,17 +249,17 @@ function cloudSettingsOf({ config }: Settings): CloudSettings {
   };
 }
 
-function chooseLight({ ledFile, ledGpio, hostRoot }: Settings): Light | undefined {
-  const file = ledFile ?? (ledGpio ? undefined : findLed(hostRoot));
+/** `onlyGiven`: none that nobody has named. */
+function chooseLight({ ledFile, ledGpio, hostRoot }: Settings, onlyGiven: boolean): Light | undefined {
+  const file = ledFile ?? (ledGpio || onlyGiven ? undefined : findLed(hostRoot));
   if (file !== undefined) return fileLight(file);
   return ledGpio && gpioLight(ledGpio);
 }
 
-const chooseHostname = (bus: Bus | undefined) => (bus ? hostnamed(bus) : missing(pieces.bus));
-
-function chooseBalenaHostname({ configFile, hostRoot }: Settings) {
+function chooseHostname({ configFile, hostRoot }: Settings, osSlug: string, bus: Bus | undefined): Ports["hostname"] {
+  if (osSlug !== "balena-os") return bus ? hostnamed(bus) : unsettableHostname(hostRoot, missing(pieces.bus));
   const file = configFile ?? findBalenaConfig(hostRoot);
-  return file === undefined ? missing(pieces.configJson) : balenaHostname(file, hostRoot);
+  return file === undefined ? unsettableHostname(hostRoot, missing(pieces.configJson)) : balenaHostname(file, hostRoot);
 }
 
 function identityOf(

@@ -47,7 +47,7 @@ async function doctor(args: readonly string[]): Promise<void> {
 
 async function agent(args: readonly string[]): Promise<void> {
   const settings = readSettings(args, process.env);
-  const { url, engine, supervisor, stop } = await startAgent(settings, consoleLog);
+  const { url, engine, host, supervisor, stop } = await startAgent(settings, consoleLog);
   const end = () => void stop().then(() => process.exit(0));
   process.once("SIGTERM", end);
   process.once("SIGINT", end);
@@ -55,6 +55,7 @@ async function agent(args: readonly string[]): Promise<void> {
   const open = supervisor.targets.isLocalMode();
   print(`Fairlead answers on ${url}
   engine   ${embedded ? "embedded, in memory: NOTHING REALLY RUNS" : engine.name}
+  host     ${host === "embedded" ? "embedded, too: its name and proxy are kept, reboot, shutdown and blink are logged, and nothing real happens" : "this machine"}
   key      ${open ? "none is needed: the device is in local mode" : "needed; services get theirs as BALENA_SUPERVISOR_API_KEY"}
   try      curl ${url}${open ? "/v2/state/status" : "/ping"}
 `);

@@ -29,7 +29,7 @@ const table = {
   },
   engine: {
     variable: "FAIRLEAD_ENGINE",
-    hint: "docker, or embedded: an engine in memory, on which nothing really runs",
+    hint: "docker, or embedded: engine and host in memory; nothing really happens",
   },
   "state-dir": { variable: "FAIRLEAD_STATE_DIR", hint: "folder of the database (/var/lib/fairlead as root)" },
   "host-root": { variable: "FAIRLEAD_HOST_ROOT", hint: "where the host's root folder is mounted (/)" },

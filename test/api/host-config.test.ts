@@ -35,6 +35,13 @@ describe("GET /v1/device/host-config", () => {
     expect(seen(await withoutName.get(path))).toEqual(json(200, { network: {} }));
   });
 
+  test("tells the name of a machine on which it cannot be set, which says why", async () => {
+    const hostname = { missing: "no system bus", read: () => Promise.resolve("board") };
+    const device = await testDevice({ ports: { hostname, proxy: { missing: "no redsocks" } } });
+    expect(seen(await device.get(path))).toEqual(json(200, { network: { hostname: "board" } }));
+    expect(seen(await device.patch(path, { network: { hostname: "x" } }))).toEqual(failed(501, "no system bus"));
+  });
+
   test("says what is missing on a machine that has neither", async () => {
     const device = await testDevice({
       ports: { proxy: { missing: "no redsocks" }, hostname: { missing: "no hostnamed" } },

@@ -1,7 +1,9 @@
 import { mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { balenaHostname } from "../../hardware/hostname.ts";
+import { isMissing } from "../../core/ports/index.ts";
+import { balenaHostname, unsettableHostname } from "../../hardware/hostname.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
 async function balenaOs(configJson: string) {
@@ -45,5 +47,23 @@ describe("the name of a balenaOS machine", () => {
     const { file, hostname } = await balenaOs(text);
     await expect(hostname.write("kitchen")).rejects.toThrow();
     expect(await readFile(file, "utf8")).toBe(text);
+  });
+});
+
+describe("the name of a machine on which nothing is to set it by", () => {
+  const lack = { missing: "There is no system bus here" };
+
+  test("is known all the same", async () => {
+    const root = await temporaryFolder();
+    await mkdir(join(root, "etc"));
+    await writeFile(join(root, "etc/hostname"), "board\n");
+    const hostname = unsettableHostname(root, lack);
+    expect(await hostname.read()).toBe("board");
+    expect(isMissing(hostname)).toBe(true);
+  });
+
+  test("is the kernel's where the host's root is our own, or says nothing", async () => {
+    expect(await unsettableHostname("/", lack).read()).toBe(hostname());
+    expect(await unsettableHostname(await temporaryFolder(), lack).read()).toBe(hostname());
   });
 });

@@ -13,7 +13,7 @@ describe("a start", () => {
   test("says where it answers, on which engine, whether a key is needed, and what to try", async () => {
     const agent = await startAgent(await temporaryFolder());
     expect(agent.stdout()).toMatch(
-      /^Fairlead answers on (http:\/\/127\.0\.0\.1:\d+)\n +engine +embedded, in memory: NOTHING REALLY RUNS\n +key +none is needed: the device is in local mode\n +try +curl \1\/v2\/state\/status\n$/,
+      /^Fairlead answers on (http:\/\/127\.0\.0\.1:\d+)\n +engine +embedded, in memory: NOTHING REALLY RUNS\n +host +embedded, too: .* nothing real happens\n +key +none is needed: the device is in local mode\n +try +curl \1\/v2\/state\/status\n$/,
     );
     const ping = await agent.get("/ping");
     expect([ping.status, await ping.text()]).toEqual([200, "OK"]);

@@ -1,0 +1,57 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { MemoryPower } from "../../core/embedded/ports.ts";
+import type { Hostname, Led, Power, Proxy } from "../../core/ports/host.ts";
+import type { Log } from "../../core/ports/log.ts";
+import { machineName } from "../../hardware/hostname.ts";
+import { Redsocks } from "../../hardware/redsocks.ts";
+import { readIfThere, replaceFile } from "../../hardware/replace-file.ts";
+
+/**
+ * The host of an engine in memory, for who tries out the API: it does all that a host can do, and nothing real happens.
+ * Its name and its proxy are files in a folder of the agent's state, checked as those of a real host are.
+ */
+export function embeddedHost(
+  folder: string,
+  hostRoot: string,
+  log: Log,
+): { readonly power: Power; readonly hostname: Hostname; readonly proxy: Proxy; readonly led: Led } {
+  const nameFile = join(folder, "hostname");
+  const say = (what: string) => log.info(`Embedded host: ${what}`);
+  const redirector = {
+    check: () => Promise.resolve(undefined),
+    use: (settings: object | undefined) =>
+      Promise.resolve(say(settings ? "a proxy is set; no connection goes through it" : "the proxy is off")),
+  };
+  return {
+    power: new EmbeddedPower(say),
+    hostname: {
+      read: async () => (await readIfThere(nameFile)) ?? machineName(hostRoot),
+      write: async (name) => {
+        await mkdir(folder, { recursive: true });
+        await replaceFile(nameFile, name, 0o644);
+        say(`it is called ${name}; this machine keeps its name`);
+      },
+    },
+    proxy: new Redsocks(join(folder, "system-proxy"), redirector, log),
+    led: { blink: () => say("a LED would blink now, for 15 seconds") },
+  };
+}
+
+/** Goes down only in so far as the services stop; then it counts as started again. */
+class EmbeddedPower extends MemoryPower {
+  readonly startsAgainAfterMs = 3_000;
+  readonly #say: (what: string) => void;
+
+  constructor(say: (what: string) => void) {
+    super();
+    this.#say = say;
+  }
+
+  override goDown(how: "reboot" | "shutdown"): Promise<void> {
+    const word = how === "reboot" ? "reboot" : "be switched off";
+    this.#say(`it would ${word} now; this machine goes on, and the services start again in 3 seconds`);
+    this.required = false;
+    return super.goDown(how);
+  }
+}
