@@ -1,11 +1,14 @@
 import { expect } from "vitest";
+import { memoryIdentity } from "../../core/embedded/device.ts";
 import { memorySystem } from "../../core/embedded/ports.ts";
+import { cuedCloud, type Cue } from "../support/cued-cloud.ts";
 import { testDevice, type TestDevice } from "../support/device.ts";
 import { recordedApp, recordedService } from "./deviations.ts";
 
 /** What was on the recorded device, and what happened to it, in each scenario. */
 export interface Scene {
-  readonly managed?: boolean;
+  /** What its cloud says at first, and from the entry of a name on; without, the device has none. */
+  readonly cloud?: { readonly first: Cue; readonly from?: Readonly<Record<string, Cue>> };
   /** The state before the first entry. */
   readonly before?: (device: TestDevice) => Promise<unknown>;
   /** Entries that were recorded while the device was busy: at once after the one before, or once it had begun to work. */
@@ -50,11 +53,8 @@ export const scenes: Readonly<Record<string, Scene>> = {
       until: "Purged data",
     },
   },
-  "managed-auth": { managed: true },
-  "managed-no-app": {
-    managed: true,
-    before: (device) => device.supervisor.documents.write({ tags: { loc: "lab" } }),
-  },
+  "managed-auth": { cloud: { first: { name: "cloud-name", config: {} } } },
+  "managed-no-app": { cloud: { first: { name: "cloud-name", config: {}, tags: { loc: "lab" } } } },
 };
 
 const system = {
@@ -69,12 +69,18 @@ export interface RecordedHost {
   vpnIsUp: boolean;
 }
 
+export interface RecordedDevice extends TestDevice {
+  /** Has the cloud say what it said from the entry of this name on. */
+  readonly cue: (entry: string) => Promise<void>;
+}
+
 /** The device of the recordings. */
-export async function recordedDevice({ managed = false, before }: Scene, host: RecordedHost): Promise<TestDevice> {
+export async function recordedDevice({ cloud: said, before }: Scene, host: RecordedHost): Promise<RecordedDevice> {
+  const cloud = said && (await cuedCloud(memoryIdentity.uuid ?? "", "<DEVICE>"));
   const device = await testDevice({
     identity: {
       osVersion: "balenaOS 4.0.11+rev1",
-      ...(managed && { cloudUrl: "https://cloud.example", cloudKey: "<DEVICE>" }),
+      ...(cloud && { cloudUrl: cloud.url, cloudKey: "<DEVICE>" }),
     },
     // An image that is not here never comes.
     pullMs: 1e9,
@@ -82,15 +88,19 @@ export async function recordedDevice({ managed = false, before }: Scene, host: R
     ports: {
       system: { ...system, vpnIsUp: () => host.vpnIsUp },
       journal: { read: () => new Blob([host.journal]).stream() },
+      ...cloud?.ports,
     },
   });
   device.hostname.name = "my-device";
   for (const name of ["one", "two", "three"]) device.engine.addImage(`local_image_${name}:latest`);
-  if (managed) {
-    const cloud = { name: "cloud-name", config: {}, apps: {} };
-    await device.supervisor.targets.setCloud({ [device.supervisor.identity.uuid]: cloud });
-  }
+  if (said) await cloud?.play(said.first, device);
   await before?.(device);
   await device.settled();
-  return device;
+  return {
+    ...device,
+    cue: async (entry) => {
+      const cue = said?.from?.[entry];
+      if (cue) await cloud?.play(cue, device);
+    },
+  };
 }

@@ -489,8 +489,8 @@ describe("tags", () => {
     expect(await tagsOf(second, key)).toEqual({
       status: "success",
       tags: [
-        { id: 100, name: "room", value: "cellar" },
-        { id: 101, name: "floor", value: "2" },
+        { id: 1, name: "room", value: "cellar" },
+        { id: 2, name: "floor", value: "2" },
       ],
     });
   });

@@ -372,7 +372,7 @@ export class FakeCloud {
     }
     if (path.startsWith("/v7/device_tag?"))
       return json(200, {
-        d: Object.entries(device.tags).map(([tag_key, value], n) => ({ id: 100 + n, tag_key, value })),
+        d: Object.entries(device.tags).map(([tag_key, value], n) => ({ id: 1 + n, tag_key, value })),
       });
     return json(200, { d: path.includes(`uuid eq '${device.uuid}'`) ? [{ id: device.id }] : [] });
   }

@@ -1,0 +1,46 @@
+import { expect } from "vitest";
+import { MemoryLogRing } from "../../core/embedded/ports.ts";
+import type { Ports } from "../../core/ports/index.ts";
+import { httpCloud } from "../../runtimes/node/cloud.ts";
+import type { TestDevice } from "./device.ts";
+import { startCloud } from "./fake-cloud.ts";
+
+/** What a recorded device's cloud has come to say, and which images have come to its engine; what is absent stays. */
+export interface Cue {
+  readonly name?: string;
+  readonly apps?: Record<string, object>;
+  readonly config?: Record<string, string>;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly images?: readonly string[];
+}
+
+/** A cloud that says to one device what it is told to say, over real HTTP. */
+export interface CuedCloud {
+  readonly url: string;
+  readonly ports: Pick<Ports, "cloud">;
+  /** Says this from now on; resolves when the device has heard it. */
+  readonly play: (cue: Cue, device: TestDevice) => Promise<void>;
+}
+
+export async function cuedCloud(uuid: string, key: string): Promise<CuedCloud> {
+  const cloud = await startCloud();
+  const known = cloud.addDevice(uuid, key);
+  return {
+    url: cloud.url,
+    ports: { cloud: { ask: httpCloud(cloud.url), ring: new MemoryLogRing() } },
+    play: async ({ name, apps, config, tags, images = [] }, device) => {
+      if (name !== undefined) known.name = name;
+      known.target = { apps: apps ?? known.target.apps, config: config ?? known.target.config };
+      Object.assign(known.tags, tags);
+      for (const image of images) device.engine.addImage(image);
+      const { cloud: conversation, documents, loop } = device.supervisor;
+      // The one that is on its way never comes by itself.
+      if (images.length > 0) loop.retry({ force: false, cancel: true });
+      conversation?.update({ force: false });
+      await expect
+        .poll(() => documents.read("cloud-target"), { timeout: 20_000 })
+        .toEqual({ [uuid]: { name: known.name, ...known.target } });
+      await loop.look();
+    },
+  };
+}
