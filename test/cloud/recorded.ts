@@ -19,6 +19,17 @@ const Exchange = z.object({
     headers: z.record(z.string(), z.string().nullable()),
     body: z.unknown().optional(),
   }),
+  /** Of an answer without an end: what came of it, while what was sent on another request. */
+  events: z
+    .array(
+      z.object({
+        from: z.enum(["reader", "writer"]),
+        data: z.string().optional(),
+        sent: z.string().optional(),
+        status: z.number().optional(),
+      }),
+    )
+    .optional(),
 });
 export type Exchange = z.output<typeof Exchange>;
 

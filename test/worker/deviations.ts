@@ -34,6 +34,10 @@ const saidHowLarge: Deviation = {
   differ: ["body"],
   why: "The public cloud shows a page of HTML; ours says how large a report may be.",
 };
+const noKeyExchange: Deviation = {
+  differ: ["status", "body"],
+  why: "A device of ours proposes its key when it registers, and no other way leads to one.",
+};
 const noProgress: Deviation = {
   differ: [`${installs}.0.download_progress`],
   why: "The public cloud keeps 50 % of a service that runs until it is told null.",
@@ -43,7 +47,55 @@ const onlineByTunnel: Deviation = {
   why: "The public cloud believes a device that says it is online; ours looks whether its tunnel is up.",
 };
 
-export const deviations: Readonly<Record<"state-get" | "report-v3" | "logs", Readonly<Record<string, Deviation>>>> = {
+export const deviations: Readonly<
+  Record<"register" | "state-get" | "report-v3" | "logs", Readonly<Record<string, Deviation>>>
+> = {
+  register: {
+    "state v3 before registration (unknown uuid), no key": {
+      differ: ["status"],
+      why: "The public cloud answers 304 to anybody for a device that it does not know; ours answers nobody who has no key.",
+    },
+    "register: unknown device_type": {
+      differ: ["status", "body"],
+      why: "The public cloud keeps a list of device types; a fleet of ours takes any machine that has its key.",
+    },
+    "register: body not json": saidWhy,
+    "device-key exchange with provisioning key": noKeyExchange,
+    "device-key exchange with the device key itself": noKeyExchange,
+    "device-key by user": noKeyExchange,
+    "device-key by user again, same key": noKeyExchange,
+    "actor whoami (provisioning key)": {
+      differ: ["body.slug"],
+      why: "Fleets of ours belong to no organisation, whose name comes first in the public cloud's.",
+    },
+    "user whoami (device key)": {
+      differ: ["status", "body"],
+      why: "It is the older form of actor whoami; no client that works with ours asks for it.",
+    },
+    "the new device by OData (all own fields)": {
+      differ: [
+        "created_at",
+        "modified_at",
+        "actor",
+        "changed_api_heartbeat_state_on__date",
+        "local_id",
+        "is_of__device_type.__id",
+        "last_vpn_event",
+        "is_locked_until__date",
+        "download_progress",
+        "overall_status",
+        "api_port",
+        "api_secret",
+        "is_managed_by__service_instance",
+        "should_be_running__release",
+        "should_be_operated_by__release",
+        "should_be_managed_by__release",
+        "is_active",
+        "is_frozen",
+      ].map((field) => `body.d.0.${field}`),
+      why: "Without $select, ours gives the columns of its table, and no key for the device's API; the rest is there for who asks, as far as clients do.",
+    },
+  },
   "state-get": {
     "v1 state (gone)": saidWhy,
     "v2 state": {

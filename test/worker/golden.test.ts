@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { deviations, everywhere } from "./deviations.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 import { newDevice, newFleet, type TestFleet } from "./people.ts";
 import { exchanges, uuid as recordedUuid, type Exchange } from "../cloud/recorded.ts";
-import { ask, differences, recordedFleet, type Said } from "./recorded.ts";
+import { ask, follow, found, recordedEvents, recordedFleet, type Said } from "./recorded.ts";
 
 /**
  * What was asked of the public cloud, asked of ours. Every answer that differs is listed in deviations.ts with its reason;
@@ -84,35 +85,18 @@ async function release(fleet: TestFleet, commit: string, name: string): Promise<
   expect([made.status, made.text]).toEqual([201, expect.any(String)]);
 }
 
-/** Ids are those of rows; times those of the day. */
-const unlike =
-  /(^|\.)(id|image_id|imageId|releaseId|createdAt|timestamp|install_date|last_update_status_event|last_connectivity_event)$/;
-
-/** The installs of a device in the order of what they are, since the recording's is by ids, and backwards. */
-function sorted(body: unknown): unknown {
-  const Rows = z.object({ d: z.tuple([z.looseObject({ image_install: z.array(z.looseObject({})) })]) });
-  const { data } = Rows.safeParse(body);
-  if (!data) return body;
-  const [device] = data.d;
-  const place = (install: object) =>
-    JSON.stringify(Object.entries(install).filter(([name]) => /__/.test(name))).replace(/"id":\d+,/g, "");
-  const installs = device.image_install.toSorted((a, b) => (place(a) < place(b) ? -1 : 1));
-  return { d: [{ ...device, image_install: installs.map((one) => ({ ...one })) }] };
-}
-
-const found = (theirs: Said, ours: Said): readonly string[] => [
-  ...differences({ status: theirs.status }, { status: ours.status }),
-  ...differences({ body: sorted(theirs.body) }, { body: sorted(ours.body) }).filter((path) => !unlike.test(path)),
-];
-
-/** What has no end, and what came after a wait. */
-const unasked = /^(live: .*|batch after the block)$/;
-
 async function compare(file: string): Promise<Record<string, readonly string[]>> {
   const differing: Record<string, readonly string[]> = {};
   let etag = "";
-  for (const exchange of exchanges(file, replaced).filter(({ name }) => !unasked.test(name))) {
+  let blockedS = 0;
+  for (const exchange of exchanges(file, replaced)) {
+    if (exchange.events) {
+      expect(await follow(cloud.url(), exchange, keys["<device-key>"])).toEqual(recordedEvents(exchange));
+      continue;
+    }
+    if (exchange.name === "batch after the block") await sleep(blockedS * 1000);
     const ours = await ask(cloud.url(), withEtag(exchange, etag));
+    blockedS = Number(ours.headers.get("retry-after") ?? blockedS);
     etag ||= ours.headers.get("etag") ?? "";
     const theirs: Said = { status: exchange.response.status, body: exchange.response.body ?? null };
     const paths = found(theirs, ours);
