@@ -8,6 +8,8 @@ import type { CloudAnswer } from "../../core/ports/cloud.ts";
 
 const Exchange = z.object({
   name: z.string(),
+  /** What the recording leaves out of the answer. */
+  note: z.string().optional(),
   request: z.object({
     method: z.string(),
     path: z.string(),
@@ -33,13 +35,13 @@ const Exchange = z.object({
 });
 export type Exchange = z.output<typeof Exchange>;
 
-const Recording = z.object({ entries: z.array(z.union([z.object({ note: z.string() }), Exchange])) });
+const Recording = z.object({ entries: z.array(Exchange) });
 
 /** With what stands for something in the recording replaced by what it is here. */
 export function exchanges(file: string, replaced: Readonly<Record<string, string>> = {}): Exchange[] {
   const text = readFileSync(join(import.meta.dirname, "recorded", `${file}.json`), "utf8");
   const ours = Object.entries(replaced).reduce((made, [theirs, our]) => made.replaceAll(theirs, our), text);
-  return Recording.parse(JSON.parse(ours)).entries.flatMap((entry) => ("note" in entry ? [] : [entry]));
+  return Recording.parse(JSON.parse(ours)).entries;
 }
 
 export function exchange(file: string, name: string): Exchange {
@@ -62,7 +64,7 @@ export function bodyOf({ request: { body, headers } }: Exchange): Buffer | undef
   const [, size] = /"x"\*(\d+)/.exec(body) ?? [];
   if (size !== undefined)
     return Buffer.from(JSON.stringify({ [uuid]: { status: "Idle", foo: "x".repeat(Number(size)) } }));
-  if (body.startsWith("message of 40000")) return Buffer.from(line("m".repeat(40_000)));
+  if (body.startsWith("message of 40000")) return Buffer.from(line("L".repeat(40_000)));
   if (body.startsWith("300 lines"))
     return Buffer.from(Array.from({ length: 300 }, (_, n) => line(`burst ${n}`)).join(""));
   if (body.startsWith("(binary")) return gzipSync(`[${line("packed").trim()}]`);

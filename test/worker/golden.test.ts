@@ -85,6 +85,20 @@ async function release(fleet: TestFleet, commit: string, name: string): Promise<
   expect([made.status, made.text]).toEqual([201, expect.any(String)]);
 }
 
+/** Of the recorded list, which is cut, as its long message is: what ours does not have, in this order. */
+function missing(theirs: Said, ours: Said): readonly string[] {
+  const rows = Rows.parse(ours.body);
+  return Rows.parse(theirs.body).flatMap((row, n) => {
+    const at = rows.findIndex((one) => found({ ...theirs, body: row }, { ...theirs, body: one }).length === 0);
+    rows.splice(0, at + 1);
+    return at >= 0 ? [] : [`body.${n}`];
+  });
+}
+
+const Rows = z.array(
+  z.looseObject({ message: z.string() }).transform((row) => ({ ...row, message: row.message.slice(0, 100) })),
+);
+
 async function compare(file: string): Promise<Record<string, readonly string[]>> {
   const differing: Record<string, readonly string[]> = {};
   let etag = "";
@@ -99,7 +113,7 @@ async function compare(file: string): Promise<Record<string, readonly string[]>>
     blockedS = Number(ours.headers.get("retry-after") ?? blockedS);
     etag ||= ours.headers.get("etag") ?? "";
     const theirs: Said = { status: exchange.response.status, body: exchange.response.body ?? null };
-    const paths = found(theirs, ours);
+    const paths = exchange.note === undefined ? found(theirs, ours) : missing(theirs, ours);
     const unexplained = paths.filter((path) => !everywhere.some((one) => one.differ.test(path)));
     if (unexplained.length > 0) differing[exchange.name] = unexplained;
     const hasTag = exchange.response.headers["etag"] != null && file === "state-get";
