@@ -29,8 +29,10 @@ export interface Identity extends Omit<DeviceFacts, "name" | "uuid"> {
   readonly osSlug: string;
   readonly kernelVersion: string;
   readonly l4tVersion?: string;
+  /** The operating system's version as a cloud compares it. Absent: it has none that a cloud can read. */
+  readonly reportedOsVersion?: string;
   /** Whether the operating system is one for developing. */
-  readonly osVariant?: "dev" | "prod";
+  readonly osVariant: "dev" | "prod";
   /** The device is one for developing: its cloud may switch it to local mode. */
   readonly developmentMode?: boolean;
 }
@@ -88,9 +90,15 @@ export async function createSupervisor(
           settings: cloudSettings,
           endpoint: identity.cloudUrl,
           givenKey: identity.cloudKey,
-          newcomer: () => ({ ...identity, supervisorVersion, macAddress: system.macAddresses().join(" ") }),
+          newcomer: () => ({
+            ...identity,
+            osVersion: identity.reportedOsVersion,
+            supervisorVersion,
+            macAddress: system.macAddresses().join(" "),
+          }),
           status: () => ({
             ...identity,
+            osVersion: identity.reportedOsVersion,
             supervisorVersion,
             addresses: system.addresses(),
             macAddresses: system.macAddresses(),

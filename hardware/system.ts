@@ -43,15 +43,33 @@ export function nodeSystem(hostRoot: string, now: () => number): System {
 export function machineFacts(hostRoot: string) {
   const osRelease = readOsRelease(join(hostRoot, "etc/os-release"));
   const arch = balenaArchitecture();
-  const osVariant = (["dev", "prod"] as const).find((variant) => variant === osRelease["VARIANT_ID"]);
+  const variant = (["dev", "prod"] as const).find((one) => one === osRelease["VARIANT_ID"]);
+  const reportedOsVersion = semanticVersion(osRelease);
   return {
     arch,
-    ...(osVariant && { osVariant }),
+    osVariant: variant ?? "prod",
     type: deviceType(hostRoot, arch),
     osVersion: osRelease["PRETTY_NAME"] ?? "Linux",
+    ...(reportedOsVersion && { reportedOsVersion }),
     osSlug: osRelease["ID"] ?? "linux",
     kernelVersion: release(),
   };
+}
+
+/** No fleet of the public cloud takes a device with an older operating system; what it means by that is balenaOS. */
+const oldestForFleets = [2, 11, 0] as const;
+
+/**
+ * The version as balena-semver reads it: balenaOS by its full name, any other system by the three numbers of its VERSION_ID
+ * (`24.04` is 24.4.0). Undefined where a cloud would refuse the device for it: a rolling release has none.
+ */
+function semanticVersion(osRelease: Readonly<Record<string, string>>): string | undefined {
+  if (osRelease["ID"] === "balena-os") return osRelease["PRETTY_NAME"];
+  const [, ...parts] = /^(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?/.exec(osRelease["VERSION_ID"] ?? "") ?? [];
+  if (parts.length === 0) return undefined;
+  const version = parts.map((part) => Number(part ?? 0));
+  const difference = version.map((number, n) => number - (oldestForFleets[n] ?? 0)).find((one) => one !== 0) ?? 0;
+  return difference < 0 ? undefined : version.join(".");
 }
 
 function readOsRelease(file: string): Readonly<Record<string, string>> {

@@ -21,8 +21,9 @@ export interface Provisioning {
 export interface Newcomer {
   readonly uuid: string;
   readonly type: string;
-  readonly osVersion: string;
-  readonly osVariant?: string;
+  /** As the cloud can compare it; undefined: it has no such version. */
+  readonly osVersion: string | undefined;
+  readonly osVariant: "dev" | "prod";
   readonly supervisorVersion: string;
   readonly macAddress: string;
 }
@@ -50,10 +51,23 @@ export function judgeRegistration(answer: CloudAnswer): Registered {
   return { is: "setback", ...setback(answer) };
 }
 
+/**
+ * What a registration says of versions. The public cloud refuses a version of the agent without one of the operating system:
+ * it takes that for a device that is too old to tell.
+ */
+export const versionFields = ({
+  osVersion,
+  osVariant,
+  supervisorVersion,
+}: Pick<Newcomer, "osVersion" | "osVariant" | "supervisorVersion">): object => ({
+  ...(osVersion !== undefined && { supervisor_version: supervisorVersion, os_version: osVersion }),
+  os_variant: osVariant,
+});
+
 /** The body of `POST /device/register`. */
 export const registrationBody = (
   { applicationId, userId }: Provisioning,
-  { uuid, type, osVersion, osVariant, supervisorVersion, macAddress }: Newcomer,
+  { uuid, type, macAddress, ...versions }: Newcomer,
   key: string,
 ): object => ({
   ...(userId !== undefined && { user: userId }),
@@ -61,9 +75,7 @@ export const registrationBody = (
   device_type: type,
   uuid,
   api_key: key,
-  supervisor_version: supervisorVersion,
-  os_version: osVersion,
-  ...(osVariant && { os_variant: osVariant }),
+  ...versionFields(versions),
   ...(macAddress && { mac_address: macAddress }),
 });
 

@@ -10,8 +10,9 @@ export type Report = Readonly<Record<string, Value>>;
 
 /** What a report says besides applications and metrics. */
 export interface DeviceStatus {
-  readonly osVersion: string;
-  readonly osVariant?: string | undefined;
+  /** As the cloud can compare it; undefined: it has no such version. */
+  readonly osVersion: string | undefined;
+  readonly osVariant: "dev" | "prod";
   readonly supervisorVersion: string;
   readonly addresses: readonly string[];
   readonly macAddresses: readonly string[];
@@ -23,8 +24,8 @@ export interface DeviceStatus {
 /** In the words of the original's reports. No field is ever null that the cloud does not accept as null. */
 export const statusReport = (device: DeviceStatus): Report => ({
   status: "Idle",
-  os_version: device.osVersion,
-  ...(device.osVariant !== undefined && { os_variant: device.osVariant }),
+  ...(device.osVersion !== undefined && { os_version: device.osVersion }),
+  os_variant: device.osVariant,
   supervisor_version: device.supervisorVersion,
   provisioning_progress: null,
   provisioning_state: "",

@@ -48,6 +48,8 @@ export const memoryIdentity: Identity = {
   type: "generic-amd64",
   arch: "amd64",
   osVersion: "Memory 1",
+  reportedOsVersion: "12.0.0",
+  osVariant: "prod",
   osSlug: "memory",
   kernelVersion: "6.0.0",
   apiPort: 48484,

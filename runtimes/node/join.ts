@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as z from "zod";
+import { versionFields } from "../../core/cloud/registration.ts";
 import { supervisorVersion } from "../../core/supervisor.ts";
 import { machineFacts } from "../../hardware/system.ts";
 import { cloudUrl, writeSecretFile } from "./cloud-account.ts";
@@ -72,9 +73,7 @@ export async function joinCommand(
     application: Number(fleet),
     device_type: values["device-type"] ?? config.deviceType ?? facts.type,
     uuid,
-    supervisor_version: supervisorVersion,
-    os_version: facts.osVersion,
-    ...(osVariant && { os_variant: osVariant }),
+    ...versionFields({ supervisorVersion, osVersion: facts.reportedOsVersion, osVariant }),
   });
   const { api_key: deviceApiKey } = registered;
   const joined = { ...config, uuid, apiEndpoint: url, deviceApiKey, ...(values.dev && { developmentMode }) };

@@ -83,12 +83,26 @@ test("a registration says what the recorded one said", () => {
     uuid,
     type: "generic-amd64",
     osVersion: "balenaOS 6.0.12",
-    osVariant: "dev",
+    osVariant: "dev" as const,
     supervisorVersion: "17.4.1",
     macAddress: "02:00:00:00:00:01",
   };
   const provisioning = { key: "<provisioning-key>", applicationId: 1, userId: 2 };
   expect(registrationBody(provisioning, newcomer, "<device-key>")).toEqual(body);
+});
+
+test("a registration of a device whose operating system has no version says no version at all, but its variant", () => {
+  const newcomer = {
+    ...{ uuid, type: "generic-amd64", osVersion: undefined, osVariant: "prod" as const },
+    ...{ supervisorVersion: "19.0.5", macAddress: "" },
+  };
+  expect(registrationBody({ key: "k", applicationId: 1 }, newcomer, "d")).toEqual({
+    application: 1,
+    device_type: "generic-amd64",
+    uuid,
+    api_key: "d",
+    os_variant: "prod",
+  });
 });
 
 describe("an answer to the question for the target state", () => {

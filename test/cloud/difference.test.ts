@@ -221,6 +221,17 @@ describe("metrics", () => {
   });
 });
 
+test("the status of a device whose operating system has no version leaves that out, and says the variant", () => {
+  const status = statusReport({
+    osVersion: undefined,
+    osVariant: "dev",
+    supervisorVersion: "19.0.5",
+    ...{ addresses: [], macAddresses: [], apiPort: 48484, apiSecret: "" },
+  });
+  expect(Object.keys(status)).not.toContain("os_version");
+  expect(status).toMatchObject({ os_variant: "dev", supervisor_version: "19.0.5" });
+});
+
 test("the status of a device has no null where the cloud takes none", () => {
   const status = statusReport({
     osVersion: "balenaOS 6.0.12",

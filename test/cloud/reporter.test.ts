@@ -25,7 +25,8 @@ function world(config: Record<string, string> = {}) {
   const answers: (CloudAnswer | Error)[] = [];
   const machine = { memoryUsedMb: 100, memoryTotalMb: 1000, cpuPercent: 5, isUndervolted: false };
   const status = {
-    osVersion: "Memory 1",
+    osVersion: "12.0.0",
+    osVariant: "prod" as const,
     supervisorVersion: "19.0.5",
     addresses: ["192.0.2.10"],
     macAddresses: [],
@@ -126,7 +127,7 @@ describe("reports", () => {
     }
     // 15, 30 and 120 seconds, and a quarter more by chance.
     expect(since(0).slice(0, 4)).toEqual([0, 19_000, 57_000, 207_000]);
-    expect(sent[3]?.fields).toMatchObject({ os_version: "Memory 1", ip_address: "192.0.2.20" });
+    expect(sent[3]?.fields).toMatchObject({ os_version: "12.0.0", ip_address: "192.0.2.20" });
     expect(log.lines).toEqual([
       "warning: The cloud does not take the device's report: no cloud",
       "warning: The cloud does not take the device's report: it answered 500",

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { networkInterfaces, release, tmpdir, uptime } from "node:os";
 import { join } from "node:path";
+import { satisfies } from "balena-semver";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
 
@@ -37,6 +38,41 @@ describe("the machine", () => {
     ["no file", undefined, "Linux", "linux"],
   ])("has an operating system, from os-release: %s", async (_, text, osVersion, osSlug) => {
     expect(machineFacts(await hostWith(text))).toMatchObject({ osVersion, osSlug });
+  });
+});
+
+/** `ID` and `VERSION_ID` as the distributions write them, and what clouds are told. */
+const systems: readonly [string, string, string | undefined][] = [
+  ["Debian 12", 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"', "12.0.0"],
+  ["Debian sid, which has no VERSION_ID", 'ID=debian\nPRETTY_NAME="Debian GNU/Linux trixie/sid"', undefined],
+  ["Arch, a rolling release", "ID=arch\nBUILD_ID=rolling", undefined],
+  ["Ubuntu 24.04", 'ID=ubuntu\nVERSION_ID="24.04"', "24.4.0"],
+  ["Alpine", "ID=alpine\nVERSION_ID=3.20.3", "3.20.3"],
+  ["Fedora, with a variant of its own", "ID=fedora\nVERSION_ID=40\nVARIANT_ID=server", "40.0.0"],
+  ["openSUSE Tumbleweed", 'ID=opensuse-tumbleweed\nVERSION_ID="20261104"', "20261104.0.0"],
+  ["NixOS", 'ID=nixos\nVERSION_ID="24.11"', "24.11.0"],
+  ["Amazon Linux 2, a number that is too small for every fleet", 'ID=amzn\nVERSION_ID="2"', undefined],
+  ["Yocto", "ID=poky\nVERSION_ID=5.0.4+snapshot-0a", "5.0.4"],
+  ["a VERSION_ID that is a word", "ID=x\nVERSION_ID=rolling", undefined],
+  ["balenaOS", 'ID="balena-os"\nPRETTY_NAME="balenaOS 6.0.12"\nVERSION_ID="6.0.12"', "balenaOS 6.0.12"],
+  ["balenaOS with a revision", 'ID="balena-os"\nPRETTY_NAME="balenaOS 2.98.33+rev1"', "balenaOS 2.98.33+rev1"],
+  ["no file", "", undefined],
+];
+
+describe("what a cloud is told of the operating system", () => {
+  test.each(systems)("%s", async (_, text, version) => {
+    const { reportedOsVersion, osVariant } = machineFacts(await hostWith(text));
+    expect([reportedOsVersion, osVariant]).toEqual([version, "prod"]);
+    // The default range of the public cloud's application types.
+    if (reportedOsVersion !== undefined) expect(satisfies(reportedOsVersion, ">=2.11.0")).toBe(true);
+  });
+
+  test.each([
+    ["as the operating system says", "VARIANT_ID=dev", "dev"],
+    ["not for a variant that is another thing", "VARIANT_ID=server", "prod"],
+    ["not where it says nothing", "", "prod"],
+  ])("it is one for developing, %s", async (_, text, variant) => {
+    expect(machineFacts(await hostWith(text)).osVariant).toBe(variant);
   });
 });
 

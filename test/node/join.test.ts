@@ -36,8 +36,7 @@ describe("fairlead join", () => {
   test("makes a device for developing only with --dev", async () => {
     const plain = await joined({});
     expect(plain.config).not.toHaveProperty("developmentMode");
-    expect(plain.said).toMatchObject([{ application: 1 }]);
-    expect(plain.said[0]).not.toHaveProperty("os_variant");
+    expect(plain.said).toMatchObject([{ application: 1, os_variant: "prod" }]);
 
     const dev = await joined({}, "--dev");
     expect(dev.config).toMatchObject({ developmentMode: true, deviceApiKey: "k" });
@@ -47,7 +46,7 @@ describe("fairlead join", () => {
   test.each([true, false])("without --dev leaves it as it is: %s", async (developmentMode) => {
     const { config, said } = await joined({ developmentMode });
     expect(config).toMatchObject({ developmentMode });
-    expect(Object(said[0])["os_variant"]).toBe(developmentMode ? "dev" : undefined);
+    expect(Object(said[0])["os_variant"]).toBe(developmentMode ? "dev" : "prod");
   });
 
   test("repeats what the cloud refuses, but not the key", async () => {

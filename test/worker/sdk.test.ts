@@ -1,5 +1,6 @@
 import { getSdk } from "balena-sdk";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { versionFields } from "../../core/cloud/registration.ts";
 import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/device.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import { startTunnel } from "../../runtimes/node/tunnel.ts";
@@ -33,14 +34,15 @@ beforeAll(async () => {
 
 const dialled: Dialled[] = [];
 
+/** A stock Debian in development mode, as the agent says it. */
+const debian = { supervisorVersion: "19.0.5", osVersion: "12.0.0", osVariant: "dev" } as const;
+
 /** A device that has joined, runs two services, and is connected. One that goes down stays down: that is of another fleet. */
 async function dial(to = fleet): Promise<Dialled> {
   const uuid = newUuid();
   const { id, api_key: key } = await newDevice(cloud, to, {
     uuid,
-    supervisor_version: "19.0.5",
-    os_version: "balenaOS 6.0.12",
-    os_variant: "dev",
+    ...versionFields(debian),
   });
   const device = await createMemoryDevice({ identity: { uuid } });
   const tunnel = startTunnel({ url: cloud.url(), uuid, key, fetch: device.fetch, clock: systemClock, log: device.log });
