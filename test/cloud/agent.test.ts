@@ -32,8 +32,7 @@ describe("a new device", () => {
       ip_address: "192.0.2.10",
       api_secret: device.supervisor.keys.global(),
     });
-    expect(known.runningRelease).toEqual({ [cloud.fleet.uuid]: "c1" });
-    expect(known.updateStatus).toEqual({ [cloud.fleet.uuid]: "done" });
+    expect(known).toMatchObject({ running: "c1", updateStatus: "done" });
     expect(known.installs.get(web)?.progress).toBe(null);
     expect(device.log.lines.join("\n")).not.toContain(known.key);
   });
@@ -117,7 +116,7 @@ describe("the target state", () => {
   test("is asked for with its ETag, and not sent again while it stays the same", async () => {
     const { cloud, known } = await cloudWithDevice();
     await member(cloud, { key: "device-key" });
-    known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
+    known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
     const polls = () => cloud.asked.filter(({ method, path }) => method === "GET" && path.endsWith("/state"));
     await until("it has asked four times", () => polls().length >= 4);
     expect(polls().map(({ status }) => status)).toEqual([
@@ -168,12 +167,12 @@ describe("the target state", () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     const device = await member(cloud, { key: "device-key", pullMs: 400_000 });
-    await until("it is fetched", () => known.updateStatus[cloud.fleet.uuid] === "downloading");
+    await until("it is fetched", () => known.updateStatus === "downloading");
     expect(statuses(known)).toEqual({ [web]: "Downloading" });
     device.engine.addImage(`${web2}:latest`);
     cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
     device.supervisor.cloud?.update({ force: false });
-    await until("the other one runs", () => known.runningRelease[cloud.fleet.uuid] === "c2");
+    await until("the other one runs", () => known.running === "c2");
     expect(statuses(known)).toEqual({ [web]: "deleted", [web2]: "Running" });
   });
 
@@ -196,7 +195,7 @@ describe("the target state", () => {
 describe("a start with instant updates off", () => {
   test("asks for the target state when it is time, and not before", async () => {
     const { cloud, known } = await cloudWithDevice();
-    known.target.config = {
+    known.config = {
       RESIN_SUPERVISOR_INSTANT_UPDATE_TRIGGER: "false",
       RESIN_SUPERVISOR_POLL_INTERVAL: "40000",
     };
@@ -230,7 +229,7 @@ describe("what goes wrong inside", () => {
 describe("POST /v1/update", () => {
   test("with instant updates off answers 202 and asks nothing; forced, it asks", async () => {
     const { cloud, known } = await cloudWithDevice();
-    known.target.config = { RESIN_SUPERVISOR_INSTANT_UPDATE_TRIGGER: "false" };
+    known.config = { RESIN_SUPERVISOR_INSTANT_UPDATE_TRIGGER: "false" };
     const device = await member(cloud, { key: "device-key" });
     const key = device.supervisor.keys.global();
     await until("it has its target", () => device.supervisor.targets.hasCloud());
@@ -253,7 +252,7 @@ describe("POST /v1/update", () => {
     await until("it waits for the lock", () => device.log.lines.some((line) => line.includes("Lockfile exists")));
     cloud.setTarget(uuid, "c3", { id: 3, services: { web: part(1, web2, { environment: { A: "1" } }) } });
     await device.fetch(update({ force: true }, device.supervisor.keys.global()));
-    await until("it runs the last one", () => known.runningRelease[cloud.fleet.uuid] === "c3");
+    await until("it runs the last one", () => known.running === "c3");
   });
 });
 
@@ -265,12 +264,12 @@ describe("local mode", () => {
     const device = await member(cloud, { identity });
     await until("it runs", () => statuses(known)[web] === "Running");
     expect(known.fields["os_variant"]).toBe("dev");
-    known.target.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
+    known.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
     device.supervisor.cloud?.update({ force: false });
     await until("nothing runs", async () => (await device.engine.look()).containers.length === 0);
     // The cloud is not told that its applications are gone: they are not, they are away.
     expect(statuses(known)[web]).toBe("Running");
-    known.target.config = {};
+    known.config = {};
     device.supervisor.cloud?.update({ force: false });
     await until("it runs again", async () => (await device.engine.look()).containers[0]?.state === "running");
   });
@@ -279,7 +278,7 @@ describe("local mode", () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     const config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000", RESIN_SUPERVISOR_LOCAL_MODE: "1" };
-    known.target.config = config;
+    known.config = config;
     const device = await member(cloud, { key: "device-key" });
     const refusals = () => known.logs.filter(({ message }) => message.includes("SUPERVISOR_LOCAL_MODE is refused"));
     await until("the cloud reads so", () => refusals().length === 1);
@@ -289,7 +288,7 @@ describe("local mode", () => {
     await until("it has asked again", () => polls() > before + 2);
     expect(refusals()).toHaveLength(1);
     expect(device.supervisor.targets.isLocalMode()).toBe(false);
-    known.target.config = { ...config, RESIN_SUPERVISOR_DELTA: "0" };
+    known.config = { ...config, RESIN_SUPERVISOR_DELTA: "0" };
     await until("the cloud reads so again", () => refusals().length === 2);
   });
 });
@@ -344,7 +343,7 @@ describe("a service that speaks with the cloud", () => {
   test("gets it too when the cloud says so later, with a target state that is unchanged", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", service);
-    known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
+    known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
     const device = await member(cloud, { key: "device-key" });
     await until("it runs", async () => (await keyOf(device)) === "device-key");
     cloud.stateHeaders = says;
@@ -383,13 +382,13 @@ describe("an outage of the cloud", () => {
     await until("it has noticed", () => second.log.lines.some((line) => line.includes("cannot be asked")));
     cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
     await cloud.start();
-    await until("it has the new one", () => known.runningRelease[cloud.fleet.uuid] === "c2");
+    await until("it has the new one", () => known.running === "c2");
     expect(second.log.lines.filter((line) => line.includes("cannot be asked"))).toHaveLength(1);
   });
 
   test("that says how long it will last is taken at its word", async () => {
     const { cloud, known } = await cloudWithDevice();
-    known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
+    known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
     cloud.answerNext(/\/state$/, { status: 429, headers: { "retry-after": "60" } });
     cloud.answerNext(/\/state$/, { status: 429, headers: { "retry-after": "60" } });
     const from = Date.now();
@@ -426,7 +425,7 @@ describe("reports", () => {
     );
     cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
     device.supervisor.cloud?.update({ force: false });
-    await until("the next one is taken", () => known.runningRelease[cloud.fleet.uuid] === "c2");
+    await until("the next one is taken", () => known.running === "c2");
   });
 
   test("tell a new key for the API at once", async () => {

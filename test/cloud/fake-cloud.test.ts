@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import * as z from "zod";
 import { FakeCloud, startCloud } from "../support/fake-cloud.ts";
 import { answerOf, bodyOf, exchanges, uuid, type Exchange } from "./recorded.ts";
 
@@ -51,8 +52,9 @@ async function cloudOf(file: string): Promise<FakeCloud> {
     "127.0.0.1:5000/v2/5f21fffe9215f95f8f119dea0cfd8845",
     `127.0.0.1:5000/v2/f9ef1f42d7fc0ff0eb098c32dbc3edbe@sha256:${"ab".repeat(32)}`,
   ];
-  cloud.addRelease(`11111111${"a".repeat(32)}`, [web, db]);
-  cloud.addRelease(`22222222${"b".repeat(32)}`, [web2]);
+  const services = (...images: string[]) => Object.fromEntries(images.map((image, n) => [`service ${n}`, { image }]));
+  cloud.addRelease({ id: 1, commit: `11111111${"a".repeat(32)}`, services: services(web, db) });
+  cloud.addRelease({ id: 2, commit: `22222222${"b".repeat(32)}`, services: services(web2) });
   return cloud;
 }
 
@@ -83,6 +85,59 @@ test.each(["register", "state-get", "report-v3", "logs"])("%s", async (file) => 
     if (text !== undefined && text !== "null")
       expect({ name: exchange.name, text: answer.text }).toEqual({ name: exchange.name, text });
   }
+});
+
+const Row = z.object({
+  status: z.string().nullable(),
+  os_version: z.string().nullable(),
+  memory_usage: z.number().nullable(),
+  update_status: z.string().nullable(),
+  is_running__release: z.array(z.object({ commit: z.string() })),
+  image_install: z.array(
+    z.object({
+      status: z.string(),
+      download_progress: z.number().nullable(),
+      installs__image: z.tuple([z.object({ is_stored_at__image_location: z.string() })]),
+      is_provided_by__release: z.tuple([z.object({ commit: z.string() })]),
+    }),
+  ),
+});
+
+test("what people see after each recorded report is what they saw", async () => {
+  const cloud = await cloudOf("report-v3");
+  const device = cloud.device(uuid);
+  const all = exchanges("report-v3");
+  let compared = 0;
+  for (const one of all.slice(all.findIndex(({ name }) => name === "first report (full)"))) {
+    if (one.request.method === "PATCH") await replay(cloud, one);
+    const seen = one.request.path.startsWith("/v7/device(1)?")
+      ? z.object({ d: z.tuple([Row]) }).parse(one.response.body).d[0]
+      : undefined;
+    if (!seen) continue;
+    compared++;
+    const { fields, installs, running, updateStatus } = device;
+    expect({ name: one.name, ...fields, running, updateStatus }).toMatchObject({
+      name: one.name,
+      status: seen.status,
+      os_version: seen.os_version,
+      memory_usage: seen.memory_usage,
+      running: seen.is_running__release[0]?.commit,
+      updateStatus: seen.update_status ?? undefined,
+    });
+    const rows = seen.image_install.map(({ status, download_progress, installs__image, is_provided_by__release }) => [
+      installs__image[0].is_stored_at__image_location,
+      { status, progress: download_progress, commit: is_provided_by__release[0].commit },
+    ]);
+    const ours = [...installs].map(([image, { status, progress, commit }]) => [
+      image.split("@")[0],
+      { status, progress, commit },
+    ]);
+    expect({ name: one.name, rows: Object.fromEntries(ours) }).toEqual({
+      name: one.name,
+      rows: Object.fromEntries(rows),
+    });
+  }
+  expect(compared).toBeGreaterThan(10);
 });
 
 test("of 300 lines at once the last 50 are kept, with a line about the others", async () => {

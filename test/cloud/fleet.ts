@@ -8,7 +8,7 @@ import {
 import { MemoryLogRing, MemoryStore } from "../../core/embedded/ports.ts";
 import { systemClock, type Clock } from "../../core/ports/clock.ts";
 import { httpCloud } from "../../runtimes/node/cloud.ts";
-import { startCloud, type FakeCloud, type FakeDevice } from "../support/fake-cloud.ts";
+import { startCloud, type FakeCloud, type Device } from "../support/fake-cloud.ts";
 
 /** Devices in memory that speak with a cloud over real HTTP, in a time that passes faster. */
 
@@ -62,11 +62,11 @@ export async function member(
 }
 
 /** A cloud with one registered device. */
-export async function cloudWithDevice(): Promise<{ cloud: FakeCloud; known: FakeDevice }> {
+export async function cloudWithDevice(): Promise<{ cloud: FakeCloud; known: Device }> {
   const clock = new FastClock();
-  const cloud = await startCloud(() => clock.now());
+  const cloud = await startCloud({ now: () => clock.now(), shortestPollMs: 1000 });
   const known = cloud.addDevice(uuid, "device-key");
-  known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "20000" };
+  known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "20000" };
   return { cloud, known };
 }
 

@@ -31,7 +31,7 @@ const metrics: Metrics = {
 /** The life of a device, from its registration to a release that runs. */
 async function life(): Promise<FakeCloud> {
   const clock = new FastClock();
-  const cloud = await startCloud(() => clock.now());
+  const cloud = await startCloud({ now: () => clock.now(), shortestPollMs: 1000 });
   const { id: applicationId, key } = cloud.fleet;
   const device = await member(cloud, {
     pullMs: 40_000,
@@ -43,7 +43,7 @@ async function life(): Promise<FakeCloud> {
   const release = { id: 1, services: { web: part(1, web), db: part(2, db) } };
   cloud.setTarget(uuid, commit, release, { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" });
   device.supervisor.cloud?.update({ force: false });
-  await until("it runs", () => cloud.device(uuid).runningRelease[cloud.fleet.uuid] === commit);
+  await until("it runs", () => cloud.device(uuid).running === commit);
   await until("it asks once more", () => cloud.asked.some(({ method, status }) => method === "GET" && status === 304));
   await until("its log has arrived", () => cloud.device(uuid).logs.length > 2);
   return cloud;

@@ -1,15 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { MemoryLogRing } from "../../core/embedded/ports.ts";
-import type { FakeDevice } from "../support/fake-cloud.ts";
+import type { Device } from "../support/fake-cloud.ts";
 import { FastClock, cloudWithDevice, member, part, until, uuid, type Member } from "./fleet.ts";
 
 /** Log lines on their way to the cloud: in order, each once, whatever happens in between. */
 
 const web = "127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54";
 
-const written = ({ logs }: FakeDevice): string[] =>
-  logs.filter(({ isSystem }) => !isSystem).map(({ message }) => message);
-const said = ({ logs }: FakeDevice): string[] => logs.filter(({ isSystem }) => isSystem).map(({ message }) => message);
+const written = ({ logs }: Device): string[] => logs.filter(({ isSystem }) => !isSystem).map(({ message }) => message);
+const said = ({ logs }: Device): string[] => logs.filter(({ isSystem }) => isSystem).map(({ message }) => message);
 
 const numbers = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, n) => `line ${from + n}`);
 
@@ -128,7 +127,7 @@ describe("log lines", () => {
 
   test("that the cloud does not want are not kept", async () => {
     const { cloud, known, start, idOf } = await running();
-    known.target.config = { ...known.target.config, RESIN_SUPERVISOR_LOG_CONTROL: "false" };
+    known.config = { ...known.config, RESIN_SUPERVISOR_LOG_CONTROL: "false" };
     const device = await start();
     const id = await idOf(device);
     device.engine.write(id, "out");
@@ -154,7 +153,7 @@ describe("log lines", () => {
     first.engine.write(id, "wanted");
     await until("it is there", () => written(known).length === 2);
     const set = async (LOG_CONTROL: string) => {
-      known.target.config = { ...known.target.config, RESIN_SUPERVISOR_LOG_CONTROL: LOG_CONTROL };
+      known.config = { ...known.config, RESIN_SUPERVISOR_LOG_CONTROL: LOG_CONTROL };
       second.supervisor.cloud?.update({ force: false });
       const { targets } = second.supervisor;
       await until("it knows", () => targets.cloudConfig()["SUPERVISOR_LOG_CONTROL"] === LOG_CONTROL);
@@ -175,12 +174,12 @@ describe("log lines", () => {
     const identity = { cloudUrl: cloud.url, cloudKey: "device-key", developmentMode: true };
     const device = await start({ identity });
     await idOf(device);
-    known.target.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
+    known.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
     device.supervisor.cloud?.update({ force: false });
     await until("nothing runs", async () => (await device.engine.look()).containers.length === 0);
     const before = known.logs.length;
     device.supervisor.logs.system("for the developer");
-    known.target.config = {};
+    known.config = {};
     device.supervisor.cloud?.update({ force: false });
     const again = await idOf(device);
     device.engine.write(again, "for the cloud");

@@ -41,7 +41,7 @@ test("GET /v1/device is true at every moment of an update", async () => {
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
   const device = await member(cloud, { key: "device-key", pullMs: 8_000 });
-  await until("it runs", () => known.runningRelease[cloud.fleet.uuid] === "c1");
+  await until("it runs", () => known.running === "c1");
   expect(await summaryOf(device)).toMatchObject({
     update_pending: false,
     update_downloaded: false,
@@ -82,15 +82,15 @@ test("an update that cannot be fetched is pending and failed, until it can", asy
   let isThere = false;
   const registry = (name: string) => (name.startsWith(web2) && !isThere ? undefined : {});
   const device = await member(cloud, { key: "device-key", registry });
-  await until("it runs", () => known.runningRelease[cloud.fleet.uuid] === "c1");
+  await until("it runs", () => known.running === "c1");
   cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
   device.supervisor.cloud?.update({ force: false });
   await until("it has failed", async () => (await summaryOf(device)).update_failed);
   expect(await summaryOf(device)).toMatchObject({ update_pending: true, update_downloaded: false });
-  await until("the cloud knows", () => known.updateStatus[cloud.fleet.uuid] === "aborted");
-  expect(known.runningRelease[cloud.fleet.uuid]).toBe("c1");
+  await until("the cloud knows", () => known.updateStatus === "aborted");
+  expect(known.running).toBe("c1");
   isThere = true;
-  await until("it runs", () => known.updateStatus[cloud.fleet.uuid] === "done");
+  await until("it runs", () => known.updateStatus === "done");
   expect(await summaryOf(device)).toMatchObject({ update_pending: false, update_failed: false, commit: "c2" });
 });
 
@@ -98,17 +98,17 @@ test("the cloud sees the old release run until the new one does, each image by t
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
   const device = await member(cloud, { key: "device-key", pullMs: 60_000 });
-  await until("it runs", () => known.runningRelease[cloud.fleet.uuid] === "c1", 20_000);
+  await until("it runs", () => known.running === "c1", 20_000);
   const before = known.reports.length;
   device.folders.lock(1, "web");
   cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
   device.supervisor.cloud?.update({ force: false });
-  await until("it is downloaded", () => known.updateStatus[cloud.fleet.uuid] === "downloaded");
-  expect(known.installs.get(web2)).toEqual({ status: "Downloaded", progress: null, commit: "c2" });
-  expect(known.runningRelease[cloud.fleet.uuid]).toBe("c1");
+  await until("it is downloaded", () => known.updateStatus === "downloaded");
+  expect(known.installs.get(web2)).toMatchObject({ status: "Downloaded", progress: null, commit: "c2" });
+  expect(known.running).toBe("c1");
   device.folders.unlock(1, "web");
   await until("it runs", () => known.installs.get(web2)?.status === "Running");
-  expect(known.runningRelease[cloud.fleet.uuid]).toBe("c2");
+  expect(known.running).toBe("c2");
 
   const told = known.reports
     .slice(before)

@@ -28,7 +28,7 @@ describe.skipIf(noDocker !== undefined)("a managed device", () => {
   beforeAll(() => makeImage(docker, image, talker));
 
   test("runs what its cloud says, and delivers each line of its log once, through an outage and a restart", async () => {
-    const cloud = await startCloud();
+    const cloud = await startCloud({ shortestPollMs: 1000 });
     const folder = await temporaryFolder();
     const config = join(folder, "config.json");
     const given = {
@@ -42,7 +42,7 @@ describe.skipIf(noDocker !== undefined)("a managed device", () => {
     const first = await agentOnEngine(["--config", config], folder);
     await until("it is registered", () => cloud.devices.has(uuid));
     const known = cloud.device(uuid);
-    known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
+    known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
     const composition = { network_mode: "none" };
     cloud.setTarget(uuid, "c1", { id: 1, services: { talker: part(1, image, { composition }) } });
 

@@ -13,7 +13,7 @@ const uuid = "b".repeat(32);
 const web = "127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54";
 
 async function provisioned() {
-  const cloud = await startCloud();
+  const cloud = await startCloud({ shortestPollMs: 1000 });
   const folder = await temporaryFolder();
   const config = join(folder, "config.json");
   await writeFile(
@@ -37,7 +37,7 @@ test("it registers, polls, runs, reports and delivers its log; an outage and a k
   const first = await start();
   await until("it is registered", () => cloud.devices.has(uuid));
   const known = cloud.device(uuid);
-  known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
+  known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
   await until("it runs and is reported", () => known.installs.get(web)?.status === "Running", 25_000);
   const said = (what: string) => known.logs.filter(({ message }) => message.includes(what)).length;
@@ -67,7 +67,7 @@ test("with nothing to do, it writes nothing, and asks for nothing but its target
   await until("it is registered", () => cloud.devices.has(uuid));
   const known = cloud.device(uuid);
   // Without a tunnel, which an agent looks for less and less often where there is none.
-  known.target.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000", RESIN_SUPERVISOR_VPN_CONTROL: "false" };
+  known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000", RESIN_SUPERVISOR_VPN_CONTROL: "false" };
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
   await until("it runs and is reported", () => known.installs.get(web)?.status === "Running", 25_000);
   const delivered = () => cloud.asked.filter(({ path }) => path.endsWith("/log-stream")).length;

@@ -1,0 +1,42 @@
+import * as z from "zod";
+import type { Tables } from "./tables.ts";
+import { empty, html, json, keyRequired, parse, type Answer, type Question } from "./wire.ts";
+
+const LogEntry = z.object({
+  message: z.string(),
+  timestamp: z.number(),
+  isSystem: z.boolean().optional(),
+  isStdErr: z.boolean().optional(),
+  serviceId: z.number().optional(),
+});
+
+const windowMs = 450;
+const linesInWindow = 50;
+
+/** `POST /device/v2/:uuid/log-stream`: of too many lines at once the last 50 are kept, with a 201. */
+export function logStream(tables: Tables, uuid: string, { key, headers, body }: Question): Answer {
+  if (!tables.isKey(key)) return keyRequired;
+  const device = tables.devices.get(uuid);
+  // The public cloud takes 55 seconds for that.
+  if (!device || device.key !== key) return empty(401);
+  if (headers["content-type"] !== "application/x-ndjson")
+    return json(415, "Streaming requests require Content-Type application/x-ndjson");
+  const rows = body
+    .toString()
+    .split("\n")
+    .filter((row) => row !== "");
+  const values = rows.map((row) => parse(Buffer.from(row)));
+  const lines = values.flatMap((value) => LogEntry.safeParse(value).data ?? []);
+
+  const now = tables.now();
+  const recent = (tables.recentLines.get(uuid) ?? []).filter((at) => now - at < windowMs);
+  tables.recentLines.set(uuid, [...recent, ...lines.map(() => now)]);
+  const suppressed = Math.max(0, lines.length - Math.max(0, linesInWindow - recent.length));
+  if (suppressed > 0) {
+    const message = `Warning: Suppressed ${suppressed} message(s) due to rate limiting`;
+    device.logs.push({ message, timestamp: now, isSystem: true, isStdErr: true });
+  }
+  device.logs.push(...lines.slice(suppressed));
+  const broken = rows[values.indexOf(undefined)];
+  return broken === undefined ? empty(201) : html(400, `Could not parse row ${broken}...`);
+}
