@@ -28,7 +28,7 @@ export interface LogKeeper {
     readonly since: number;
     readonly take: (line: ContainerLine) => Promise<void> | undefined;
   };
-  system(message: string): void;
+  system(message: string, isStdErr: boolean): void;
   /** No other containers are left. */
   retain(ids: ReadonlySet<string>): void;
 }
@@ -81,13 +81,13 @@ export class Logs {
   /** Something that the agent does: for the readers, and for the machine's log. */
   system(message: string): void {
     this.#log.info(message);
-    this.#send({ message, isSystem: true, timestamp: this.#clock.now() });
+    this.#say(message, false);
   }
 
   /** Something that people should look at, likewise. */
   warning(message: string): void {
     this.#log.warn(message);
-    this.#send({ message, isSystem: true, timestamp: this.#clock.now() });
+    this.#say(message, true);
   }
 
   /** The containers that run now, and those that have run. */
@@ -119,9 +119,13 @@ export class Logs {
     this.#unfollow(this.#followed.keys());
   }
 
+  #say(message: string, isStdErr: boolean): void {
+    if (this.#isLocalMode()) this.#send({ message, isSystem: true, timestamp: this.#clock.now() });
+    else if (this.#keeper?.wants()) this.#keeper.system(message, isStdErr);
+  }
+
   #send(line: LogLine): void {
     if (this.#isLocalMode()) for (const reader of this.#readers) reader.write(line);
-    else if ("isSystem" in line && this.#keeper?.wants()) this.#keeper.system(line.message);
   }
 
   #follow(): void {

@@ -101,8 +101,8 @@ export class LogShipper implements LogKeeper {
     };
   }
 
-  system(message: string): void {
-    void this.#keep(systemLine(message, this.#parts.clock.now()));
+  system(message: string, isStdErr: boolean): void {
+    void this.#keep(systemLine(message, this.#parts.clock.now(), isStdErr));
   }
 
   retain(ids: ReadonlySet<string>): void {

@@ -49,6 +49,16 @@ describe("log lines", () => {
     expect(order.findIndex((one) => one.includes("Downloading"))).toBeLessThan(order.indexOf("out"));
   });
 
+  test("of the agent about what fails are errors, and about what it does are none", async () => {
+    const { known, start } = await running();
+    await start({ registry: () => undefined });
+    const failed = () => known.logs.find(({ message }) => message.startsWith("Failed to download image"));
+    await until("it is told", () => failed() !== undefined);
+    expect(failed()).toMatchObject({ isSystem: true, isStdErr: true });
+    const begun = known.logs.find(({ message }) => message.startsWith("Downloading image"));
+    expect(begun).toMatchObject({ isSystem: true, isStdErr: false });
+  });
+
   test("that were written while the cloud was away arrive after, in order and once", async () => {
     const { cloud, known, start, idOf } = await running();
     const device = await start();
