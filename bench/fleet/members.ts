@@ -1,9 +1,11 @@
-import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/device.ts";
+import { userAgent } from "../../core/cloud/user-agent.ts";
+import { createMemoryDevice, memoryIdentity, type MemoryDevice } from "../../core/embedded/device.ts";
 import { MemoryLogRing } from "../../core/embedded/ports.ts";
 import { parseContainerName } from "../../core/model/names.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import type { Cloud, CloudRequest } from "../../core/ports/cloud.ts";
 import { httpCloud } from "../../runtimes/node/cloud.ts";
+import { supervisorVersion } from "../../core/supervisor.ts";
 import { startTunnel, type RunningTunnel } from "../../runtimes/node/tunnel.ts";
 import { wait } from "../../test/support/wait.ts";
 import { services, type Fleet } from "./fleet.ts";
@@ -20,11 +22,13 @@ export interface Member extends MemoryDevice {
   readonly asked: readonly Asked[];
 }
 
+export const agentName = userAgent({ ...memoryIdentity, supervisorVersion });
+
 /** An agent on the engine in memory that has joined, and talks with its cloud as the program does. */
 export async function join({ url, id, key: provisioning }: Fleet, pingMs?: number): Promise<Member> {
   const uuid = systemClock.token(16);
   const asked: Asked[] = [];
-  const cloudAt = httpCloud(url);
+  const cloudAt = httpCloud(url, agentName);
   const ask: Cloud = async (request, signal) => {
     const answer = await cloudAt(request, signal);
     asked.push({ ...request, status: answer.status });

@@ -18,7 +18,7 @@ import {
   type Fleet,
   type Line,
 } from "./fleet.ts";
-import { join, type Member } from "./members.ts";
+import { agentName, join, type Member } from "./members.ts";
 import { meteredWire, type Wire } from "./wire.ts";
 
 const bytes = (value: number): string => `${Math.round(value).toLocaleString("en")} B`;
@@ -43,7 +43,7 @@ export async function wireLines(cloud: Cloud, rounds: number): Promise<readonly 
   // The first one installs.
   updates.shift();
 
-  const ask = httpCloud(wire.url);
+  const ask = httpCloud(wire.url, agentName);
   const send = async (request: Pick<CloudRequest, "method" | "path" | "headers" | "body">) => {
     const { status } = await ask({ ...request, key: device.key, timeoutMs: 10_000 }, new AbortController().signal);
     if (status !== 200) throw new Error(`${request.method} ${request.path} answered ${status}`);

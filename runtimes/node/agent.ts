@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { CloudSettings } from "../../core/cloud/conversation.ts";
+import { userAgent } from "../../core/cloud/user-agent.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { MemoryFolders } from "../../core/embedded/ports.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
@@ -11,7 +12,7 @@ import type { Gateway } from "../../core/ports/host.ts";
 import { isMissing, type Missing, type Ports } from "../../core/ports/index.ts";
 import type { Log } from "../../core/ports/log.ts";
 import type { Tunnel } from "../../core/ports/tunnel.ts";
-import { createSupervisor, type Identity, type Supervisor } from "../../core/supervisor.ts";
+import { createSupervisor, supervisorVersion, type Identity, type Supervisor } from "../../core/supervisor.ts";
 import { findBootConfig } from "../../hardware/boot-config/index.ts";
 import { busAt, type Bus } from "../../hardware/bus.ts";
 import { balenaHostname, hostnamed, unsettableHostname } from "../../hardware/hostname.ts";
@@ -109,6 +110,8 @@ async function assembleIn(
   // FileFolders needs the /proc of Linux; elsewhere one can try out the engine in memory.
   const folders = process.platform === "linux" ? new FileFolders(hostRoot, engineRoot) : new MemoryFolders();
   const facts = machineFacts(hostRoot);
+  const osVariant = settings.config.developmentMode ? "dev" : facts.osVariant;
+  const agentName = userAgent({ ...facts, osVariant, supervisorVersion });
 
   // Who tries things out on an engine in memory does not want the machine to reboot for that.
   const host =
@@ -166,7 +169,7 @@ async function assembleIn(
     journal: journal ? journalctl(journal) : missing(pieces.journal),
     led: led ?? host?.led ?? missing(pieces.led),
     tunnel,
-    ...(apiEndpoint && ring && { cloud: { ask: httpCloud(apiEndpoint), ring } }),
+    ...(apiEndpoint && ring && { cloud: { ask: httpCloud(apiEndpoint, agentName), ring } }),
   };
   const identity = identityOf(settings, facts, { apiPort: listener.port, servicesFolder: folders.root });
   const supervisor = await createSupervisor(ports, identity, cloudSettingsOf(settings));
@@ -182,8 +185,8 @@ async function assembleIn(
     // Whatever the cloud wanted to tell meanwhile, it could not.
     const opened = () => cloud.update({ force: false });
     const { uuid } = supervisor.identity;
-    if (apiEndpoint && !stopped)
-      running = startTunnel({ url: apiEndpoint, uuid, key, fetch: answer, clock, log, isWanted, opened });
+    const who = { url: apiEndpoint ?? "", uuid, key, userAgent: agentName };
+    if (apiEndpoint && !stopped) running = startTunnel({ ...who, fetch: answer, clock, log, isWanted, opened });
   });
 
   const stop = async (): Promise<void> => {

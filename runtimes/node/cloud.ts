@@ -6,8 +6,8 @@ import type { Cloud } from "../../core/ports/cloud.ts";
 /** Below that, packing costs more than it saves. */
 const worthPacking = 1024;
 
-/** The cloud at an endpoint, by the runtime's own fetch. */
-export function httpCloud(endpoint: string): Cloud {
+/** The cloud at an endpoint, by the runtime's own fetch, which is taken for a browser's if it does not say who asks. */
+export function httpCloud(endpoint: string, userAgent: string): Cloud {
   // A doubled slash in a path is 404 there.
   const base = endpoint.replace(/\/+$/, "");
   return async ({ method, path, key, headers, body, timeoutMs }, signal) => {
@@ -17,6 +17,7 @@ export function httpCloud(endpoint: string): Cloud {
         method,
         headers: {
           authorization: `Bearer ${key}`,
+          "user-agent": userAgent,
           // Without one of ours, fetch adds "no-cache" to whatever has an If-None-Match.
           ...(headers?.["if-none-match"] && { "cache-control": "max-age=0" }),
           ...(packed && { "content-encoding": "gzip" }),

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as z from "zod";
+import { userAgent } from "../../core/cloud/user-agent.ts";
 import { versionFields } from "../../core/cloud/registration.ts";
 import { supervisorVersion } from "../../core/supervisor.ts";
 import { machineFacts } from "../../hardware/system.ts";
@@ -68,8 +69,9 @@ export async function joinCommand(
   const uuid = config.uuid ?? (await keptUuid(stateDir)) ?? randomBytes(16).toString("hex");
   const developmentMode = values.dev ?? config.developmentMode ?? false;
   const osVariant = developmentMode ? "dev" : facts.osVariant;
-  const fleet = values.fleet ?? (await fleetOf(url, key));
-  const registered = await register(url, key, {
+  const who = { url, key, agent: userAgent({ ...facts, osVariant, supervisorVersion }) };
+  const fleet = values.fleet ?? (await fleetOf(who));
+  const registered = await register(who, {
     application: Number(fleet),
     device_type: values["device-type"] ?? config.deviceType ?? facts.type,
     uuid,
@@ -128,9 +130,19 @@ async function keptUuid(stateDir: string): Promise<string | undefined> {
   return undefined;
 }
 
+/** A cloud, the provisioning key for it, and who asks. */
+interface CloudAccess {
+  readonly url: string;
+  readonly key: string;
+  readonly agent: string;
+}
+
+const headersOf = ({ key, agent }: CloudAccess) => ({ authorization: `Bearer ${key}`, "user-agent": agent });
+
 /** A provisioning key knows its fleet, if one asks. */
-async function fleetOf(url: string, key: string): Promise<number> {
-  const response = await reach(`${url}/actor/v1/whoami`, { headers: { authorization: `Bearer ${key}` } });
+async function fleetOf(cloud: CloudAccess): Promise<number> {
+  const { url } = cloud;
+  const response = await reach(`${url}/actor/v1/whoami`, { headers: headersOf(cloud) });
   const whoami = z.object({ actorType: z.literal("application"), actorTypeId: z.int() });
   const fleet = whoami.safeParse(await response.json().catch(() => undefined)).data;
   if (fleet) return fleet.actorTypeId;
@@ -139,10 +151,11 @@ async function fleetOf(url: string, key: string): Promise<number> {
   );
 }
 
-async function register(url: string, key: string, body: object): Promise<z.output<typeof Registered>> {
+async function register(cloud: CloudAccess, body: object): Promise<z.output<typeof Registered>> {
+  const { url, key } = cloud;
   const response = await reach(`${url}/device/register`, {
     method: "POST",
-    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    headers: { ...headersOf(cloud), "content-type": "application/json" },
     body: JSON.stringify(body),
   });
   const text = await response.text();

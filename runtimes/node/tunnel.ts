@@ -13,6 +13,8 @@ export interface TunnelOptions {
   readonly uuid: string;
   /** The device's own key. */
   readonly key: string;
+  /** What the device says of itself in `User-Agent`. */
+  readonly userAgent?: string;
   /** The same that serves port 48484. */
   readonly fetch: Fetch;
   readonly clock: Clock;
@@ -33,7 +35,7 @@ export interface RunningTunnel extends Tunnel {
 /** Why a connection is over. */
 interface End {
   readonly reason: string;
-  /** How to dial again: at once; or another agent has connected with our uuid; or what answers there takes no tunnels. */
+  /** How to dial again: at once; or another agent has connected with our uuid; or what answers there has no tunnels. */
   readonly next: "redial" | "stand back" | "other cloud";
   /** How long it had been up; undefined: never. */
   readonly upMs: number | undefined;
@@ -50,6 +52,7 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
     let failures = 0;
     let replacements = 0;
     let told: string | undefined;
+    let toldOfOtherCloud = false;
     while (!stop.signal.aborted) {
       if (!isWanted()) {
         state = { is: "disconnected", error: unwanted };
@@ -64,8 +67,11 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
       });
       state = { is: "disconnected", error: end.reason };
       if (stop.signal.aborted) return;
-      // Once for as long as it lasts, not at every attempt.
-      if (told !== end.reason) log.warn(`No connection to the cloud at ${address.host}: ${end.reason}`);
+      // Once for as long as it lasts, not at every attempt; and that a cloud is another one, once for all.
+      if (end.next === "other cloud") {
+        if (!toldOfOtherCloud) log.info(`Polling the cloud at ${address.host} without a tunnel: ${end.reason}`);
+        toldOfOtherCloud = true;
+      } else if (told !== end.reason) log.warn(`No connection to the cloud at ${address.host}: ${end.reason}`);
       told = end.reason;
       failures = (end.upMs ?? 0) > steadyMs ? 0 : failures + 1;
       const isReplaced = end.next === "stand back";
@@ -110,7 +116,7 @@ const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** One connection from its dialling to its end. */
 function connect(
-  { key, fetch, clock, isWanted = () => true, pingMs = defaultPingMs }: TunnelOptions,
+  { key, userAgent, fetch, clock, isWanted = () => true, pingMs = defaultPingMs }: TunnelOptions,
   address: URL,
   stop: AbortSignal,
   opened: () => void,
@@ -119,8 +125,10 @@ function connect(
     const over = new AbortController();
     let openedAt: number | undefined;
     let heard = false;
+    const agent = userAgent === undefined ? {} : { "user-agent": userAgent };
     // Node's takes headers, though the types are those of browsers, whose does not.
-    const socket: WebSocket = Reflect.construct(WebSocket, [address, { headers: { authorization: `Bearer ${key}` } }]);
+    const headers = { authorization: `Bearer ${key}`, ...agent };
+    const socket: WebSocket = Reflect.construct(WebSocket, [address, { headers }]);
     socket.binaryType = "arraybuffer";
     const responder = new Responder({
       fetch,
@@ -176,7 +184,7 @@ function connect(
     });
     socket.addEventListener("error", () =>
       openedAt === undefined
-        ? void whyNot(address).then(({ reason, next }) => finish(reason, next))
+        ? void whyNot(address, agent).then(({ reason, next }) => finish(reason, next))
         : finish("it broke"),
     );
     socket.addEventListener("close", ({ code }: CloseEvent) => {
@@ -188,16 +196,16 @@ function connect(
 }
 
 /** A WebSocket does not tell why it could not be opened. An ordinary request to the same address does. */
-async function whyNot(address: URL): Promise<Pick<End, "reason" | "next">> {
+async function whyNot(address: URL, headers: Record<string, string>): Promise<Pick<End, "reason" | "next">> {
   const url = new URL(address);
   url.protocol = url.protocol.replace(/^ws/, "http");
   try {
-    const { status, body } = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(10_000) });
+    const { status, body } = await fetch(url, { headers, redirect: "manual", signal: AbortSignal.timeout(10_000) });
     void body?.cancel();
     // What our Worker answers to whoever does not ask for a WebSocket.
     if (status === 426) return { reason: "it does not know this device's key", next: "redial" };
     if (status >= 500) return { reason: `it answers ${status}`, next: "redial" };
-    return { reason: `it takes no tunnels (${status}): it is no Fairlead cloud`, next: "other cloud" };
+    return { reason: `it has no tunnels for devices (${status})`, next: "other cloud" };
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     return {

@@ -55,7 +55,7 @@ export async function member(
     identity: { cloudUrl: cloud.url, cloudKey: key },
     cloudSettings: { provisioning: { key: cloud.fleet.key, applicationId: cloud.fleet.id }, pollIntervalMs: 20_000 },
     ...options,
-    ports: { store, cloud: { ask: httpCloud(cloud.url), ring }, ...ports },
+    ports: { store, cloud: { ask: httpCloud(cloud.url, "Supervisor/19.0.5 (Linux; Memory 1; prod)"), ring }, ...ports },
   });
   onTestFinished(() => device.stop());
   return { ...device, store, ring };

@@ -59,6 +59,10 @@ test("it registers, polls, runs, reports and delivers its log; an outage and a k
   // The engine in memory has died with the first one; so the next one fetches what it knows that it should run.
   await until("and says what it does itself", () => said("Downloading image") === 2, 25_000);
   expect(cloud.asked.filter(({ path }) => path === "/device/register")).toHaveLength(1);
+  // Also of the tunnel that it looks for, and of the question why there is none.
+  expect(cloud.asked.map(({ path }) => path)).toContain(`/tunnel/${uuid}`);
+  for (const { headers } of cloud.asked)
+    expect(headers["user-agent"]).toMatch(/^Supervisor\/19\.0\.5 \(Linux; .+; (dev|prod)\)$/);
 }, 90_000);
 
 test("with nothing to do, it writes nothing, and asks for nothing but its target state", async () => {
