@@ -30,7 +30,7 @@ export interface ContainerReport {
   readonly commit: string | undefined;
 }
 
-export type UpdateStatus = "done" | "downloading" | "downloaded" | "applying changes" | "rejected" | "aborted";
+export type UpdateStatus = "done" | "downloading" | "downloaded" | "applying changes" | "rejected";
 
 /** What is being done to services right now, by `serviceKey`. */
 type Activity = ReadonlyMap<string, string>;
@@ -46,7 +46,6 @@ export function reportServices(app: App, view: View, activity: Activity): Servic
     const own = containers.find(({ container }) => container.service === service.name);
     const download = view.current.downloads.get(service.image.name);
     const isHere = findImage(view.current.images, service.image.name) !== undefined;
-    const downloading = download?.is === "running" || (!isHere && download === undefined);
     return {
       name: service.name,
       imageId: service.imageId,
@@ -54,7 +53,8 @@ export function reportServices(app: App, view: View, activity: Activity): Servic
       image: service.image.name,
       status:
         activity.get(serviceKey(app.appId, service.name)) ?? own?.status ?? (isHere ? "Downloaded" : "Downloading"),
-      downloadProgress: download?.is === "running" ? download.percent : downloading ? 0 : null,
+      // One that has failed is tried again, and goes on being one.
+      downloadProgress: download?.is === "running" ? download.percent : isHere ? null : 0,
       container: own?.container,
     };
   });
@@ -109,7 +109,6 @@ export function updateStatus(app: App, view: View): UpdateStatus {
   const steps = view.plan.get(app.appId) ?? [];
   const own = app.services.flatMap(({ image }) => downloads.get(image.name) ?? []);
   if (app.rejected) return "rejected";
-  if (own.some(({ is }) => is === "failed")) return "aborted";
   if (own.length > 0 || steps.some(({ action }) => action === "fetch")) return "downloading";
   if (steps.some(({ action }) => action === "takeLocks")) return "downloaded";
   return isSettled(steps) && !view.temporary.has(app.appId) ? "done" : "applying changes";

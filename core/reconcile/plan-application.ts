@@ -281,7 +281,7 @@ function planFetch(
   if (!download) return [fetch];
   switch (download.is) {
     case "running":
-      return [{ action: "wait", reason: `image ${image.name}` }];
+      return [{ action: "wait", reason: `image ${image.name}`, isSaid: true }];
     case "failed": {
       const wait = download.retryAt - current.now;
       return wait > 0
@@ -290,6 +290,7 @@ function planFetch(
               action: "wait",
               reason: `another try to fetch ${image.name} (${download.reason})`,
               recheckMs: wait,
+              isSaid: true,
             },
           ]
         : [fetch];

@@ -65,8 +65,17 @@ export type Step =
   | { readonly action: "rename"; readonly id: string; readonly service: string; readonly name: string }
   /** Due: all else is done, and something of it takes effect with the next start of the machine. */
   | { readonly action: "reboot" }
-  /** `recheckMs` is set when nothing but time will tell that it is over; `again` is a step that was in vain. */
-  | { readonly action: "wait"; readonly reason: string; readonly recheckMs?: number; readonly again?: Work }
+  /**
+   * `recheckMs` is set when nothing but time will tell that it is over; `again` is a step that was in vain; `isSaid` is set
+   * when a line in the log says already what is waited for.
+   */
+  | {
+      readonly action: "wait";
+      readonly reason: string;
+      readonly recheckMs?: number;
+      readonly again?: Work;
+      readonly isSaid?: true;
+    }
   | Note;
 
 /** What ends the run of a container, for which the update locks are needed. */

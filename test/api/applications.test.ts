@@ -317,10 +317,12 @@ describe("GET /v2/applications/state", () => {
     });
   });
 
-  test("shows a download that failed as aborted", async () => {
+  test("shows a download that failed as one that goes on: it is tried again", async () => {
     const device = await testDevice({ registry: () => undefined });
     await device.run({ "1": app({ one: {} }) });
-    expect(await state(device)).toMatchObject({ fleet: { updateStatus: "aborted" } });
+    expect(await state(device)).toMatchObject({
+      fleet: { updateStatus: "downloading", services: { one: { status: "Downloading", downloadProgress: 0 } } },
+    });
   });
 
   test("shows an update that waits for a lock as downloaded", async () => {
