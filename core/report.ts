@@ -79,7 +79,7 @@ export function reportContainers(appId: number, view: View, activity: Activity):
     });
 }
 
-const statusOf = (container: Container, view: View): string =>
+export const statusOf = (container: Container, view: View): string =>
   view.current.containers.some(
     (other) => other.appId === container.appId && other.service === container.service && isHandingOver(other),
   )
@@ -117,6 +117,21 @@ export function updateStatus(app: App, view: View): UpdateStatus {
 /** The release that an application has reached: none while it is on its way. */
 export const reachedCommit = (app: App, view: View): string | undefined =>
   isSettled(view.plan.get(app.appId)) && !view.temporary.has(app.appId) && !app.rejected ? app.commit : undefined;
+
+/**
+ * The release that runs: the one that is reached or, until then, the one that all running containers are still of. One that
+ * is rejected changes nothing.
+ */
+export function runningCommit(app: App, view: View): string | undefined {
+  const reached = reachedCommit(app, view);
+  if (reached !== undefined) return reached;
+  const commits = new Set(
+    view.current.containers
+      .filter((container) => container.appId === app.appId && container.state === "running")
+      .map(({ name, service }) => parseContainerName(name, service)?.commit),
+  );
+  return commits.size === 1 ? [...commits][0] : undefined;
+}
 
 /** The releases that are reached, by application. */
 export const reachedCommits = (view: View): Readonly<Record<string, string>> =>

@@ -6,6 +6,7 @@ import type { View } from "../reconcile/loop.ts";
 import type { Documents } from "../state/documents.ts";
 import type { Targets } from "../state/targets.ts";
 import { withoutKeys } from "./answers.ts";
+import { OlderReleases } from "./release-images.ts";
 import { LogShipper } from "./log-shipper.ts";
 import { tellName } from "./name.ts";
 import { Poll } from "./poll.ts";
@@ -55,6 +56,7 @@ export class Conversation {
   readonly registration: Registration;
   readonly shipper: LogShipper;
   readonly tags: Tags;
+  readonly #releases: OlderReleases;
   readonly #parts: Parts;
   readonly #ask: Cloud;
   readonly #end = new AbortController();
@@ -83,11 +85,12 @@ export class Conversation {
     });
     const wants = () => !targets.isLocalMode() && isOn(targets.cloudConfig(), "SUPERVISOR_LOG_CONTROL");
     this.shipper = new LogShipper({ clock, documents, ask, ring, log, uuid, wants });
+    this.#releases = new OlderReleases(documents, uuid);
     this.tags = new Tags({ clock, documents, log, ask, uuid, key: () => this.registration.key() });
   }
 
   async load(): Promise<void> {
-    await Promise.all([this.registration.load(), this.shipper.load()]);
+    await Promise.all([this.registration.load(), this.shipper.load(), this.#releases.load()]);
   }
 
   start({ logs, view, changed }: Surroundings): void {
@@ -96,7 +99,8 @@ export class Conversation {
     const ask = this.#ask;
     const { uuid } = newcomer();
     const { pollIntervalMs: givenIntervalMs } = settings;
-    const reporter = new Reporter({ clock, ask, log, targets, metrics, uuid, status, view, activity });
+    const olderImages = () => this.#releases.images();
+    const reporter = new Reporter({ clock, ask, log, targets, metrics, uuid, status, view, activity, olderImages });
     const poll = new Poll({
       clock,
       ask,
@@ -105,6 +109,7 @@ export class Conversation {
       uuid,
       givenIntervalMs,
       useDerivedKeys: () => this.registration.useDerivedKeys(),
+      followed: (body) => this.#releases.follow(body, view()?.current.containers ?? []),
       changed: (force) => {
         reporter.forgive();
         changed(force);

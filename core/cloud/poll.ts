@@ -55,6 +55,8 @@ interface Parts {
   readonly givenIntervalMs: number | undefined;
   /** The cloud knows derived keys of services; resolves with whether that is new. */
   readonly useDerivedKeys: () => Promise<boolean>;
+  /** This is the target state from now on. */
+  readonly followed: (body: object) => Promise<void>;
   /** There is a new target state, or services get another key; `force` overrides the update locks for it. */
   readonly changed: (force: boolean) => void;
 }
@@ -142,13 +144,14 @@ export class Poll {
 
   /** Whether it is a new one. */
   async #take(body: object): Promise<boolean> {
-    const { targets, logs } = this.#parts;
+    const { targets, logs, followed } = this.#parts;
     const taken = await targets.setCloud(body);
     if (!taken.ok) {
       this.#say(`The cloud's target state cannot be used, the old one stands: ${taken.faults.join("; ")}`);
       return false;
     }
     this.#say("");
+    await followed(body);
     if (taken.isNew) for (const warning of taken.warnings) logs.warning(`Target state: ${warning}`);
     return taken.isNew;
   }

@@ -1,8 +1,4 @@
-import * as z from "zod";
-import { findImage } from "../model/image.ts";
 import type { Measurements } from "../ports/host.ts";
-import { reachedCommit, reportServices, updateStatus, type ServiceReport } from "../report.ts";
-import type { View } from "../reconcile/loop.ts";
 import type { Value } from "./difference.ts";
 
 /** What the cloud is told of the device: the fields of one device in `PATCH /device/v3/state`. */
@@ -72,65 +68,3 @@ export const steadyMetrics = (now: Report, told: Report): Report =>
       return [name, isNear ? before : value];
     }),
   );
-
-const ImageTexts = z.record(
-  z.string(),
-  z.object({
-    apps: z.record(
-      z.string(),
-      z.object({
-        releases: z
-          .record(z.string(), z.object({ services: z.record(z.string(), z.object({ image: z.string() })).default({}) }))
-          .default({}),
-      }),
-    ),
-  }),
-);
-
-/**
- * What each application of the target state has come to. Of each only the release that it should have: where one image
- * belongs to two releases, the cloud refuses a report that names it under one of them, and its services that still run
- * count as services of the new one that are not there yet. Images are named letter by letter as `body`, the target state
- * as it was sent, has them: the cloud refuses a whole report for an image that it does not know.
- */
-export function appsReport(view: View, activity: ReadonlyMap<string, string>, body: object, uuid: string): Value {
-  const texts = ImageTexts.safeParse(body).data?.[uuid]?.apps ?? {};
-  return Object.fromEntries(
-    view.target.apps.map((app) => {
-      if (app.commit === "") return [app.uuid, { releases: {} }];
-      const services = texts[app.uuid]?.releases[app.commit]?.services ?? {};
-      const reached = reachedCommit(app, view);
-      const wanted = reportServices(app, view, activity);
-      return [
-        app.uuid,
-        {
-          ...(reached !== undefined && { release_uuid: reached }),
-          releases: {
-            [app.commit]: {
-              update_status: updateStatus(app, view),
-              services: Object.fromEntries(
-                wanted.map((service) => [
-                  service.name,
-                  {
-                    image: services[service.name]?.image ?? service.image,
-                    status: statusOfService(service, view),
-                    // Left out, an old number would stay.
-                    download_progress: service.downloadProgress,
-                  },
-                ]),
-              ),
-            },
-          },
-        },
-      ];
-    }),
-  );
-}
-
-/** A container made of another image is not this release's. */
-function statusOfService({ status, image, downloadProgress, container }: ServiceReport, view: View): string {
-  if (downloadProgress !== null) return "Downloading";
-  const id = findImage(view.current.images, image)?.id;
-  if (id === undefined) return "Downloading";
-  return container && container.spec.image !== id ? "Downloaded" : status;
-}

@@ -5,10 +5,14 @@ import type { Metrics } from "../ports/host.ts";
 import type { Log } from "../ports/log.ts";
 import type { View } from "../reconcile/loop.ts";
 import type { Targets } from "../state/targets.ts";
+import { appsReport, type AppReport } from "./apps-report.ts";
 import { isPassing, setback, type Setback } from "./answers.ts";
 import { judgeReport, stranger, toSend, type Answered } from "./difference.ts";
 import { Alarm, waitMs } from "./pace.ts";
-import { appsReport, metricsReport, statusReport, steadyMetrics, type DeviceStatus, type Report } from "./report.ts";
+import { ImageRows } from "./image-rows.ts";
+import { imagesOf, withNewer, type ReleaseImages } from "./release-images.ts";
+import { metricsReport, statusReport, steadyMetrics, type DeviceStatus, type Report } from "./report.ts";
+import { sameJson } from "../model/json.ts";
 import { messageOf } from "../model/show.ts";
 
 interface Parts {
@@ -22,6 +26,8 @@ interface Parts {
   /** Undefined before the first look. */
   readonly view: () => View | undefined;
   readonly activity: ReadonlyMap<string, string>;
+  /** Of the releases before the target's. */
+  readonly olderImages: () => ReleaseImages;
 }
 
 /** The original's: no two reports within this time, and metrics for themselves only so often. */
@@ -47,6 +53,9 @@ export class Reporter {
   readonly #parts: Parts;
   readonly #alarm: Alarm;
   #standing = stranger;
+  readonly #rows = new ImageRows();
+  /** The cloud has refused a report that names older releases than the target's. */
+  #targetOnly = false;
   #metrics: Report = {};
   #measuredAt = -Infinity;
   #said = "";
@@ -64,6 +73,7 @@ export class Reporter {
   /** What was refused before may be right now: there is a new target state. */
   forgive(): void {
     this.#standing = { ...this.#standing, refused: {} };
+    this.#targetOnly = false;
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {
@@ -91,14 +101,18 @@ export class Reporter {
   }
 
   #current(): Report {
-    const { status, targets, view, activity, uuid } = this.#parts;
-    const seen = view();
-    const body = targets.cloudBody();
+    const { status } = this.#parts;
+    const apps = this.#apps({ targetOnly: this.#targetOnly });
+    return { ...statusReport(status()), ...this.#metrics, ...(apps && { apps: this.#rows.toSend(apps) }) };
+  }
+
+  #apps({ targetOnly }: { targetOnly: boolean }): Readonly<Record<string, AppReport>> | undefined {
+    const { targets, view: look, activity, olderImages, uuid } = this.#parts;
+    const [view, body] = [look(), targets.cloudBody()];
     // In local mode the applications are the developer's; and before the first look at a new target nothing is known of
     // its applications, which is not the same as knowing that there are none.
-    const apps =
-      seen && body && seen.target === targets.current() ? { apps: appsReport(seen, activity, body, uuid) } : {};
-    return { ...statusReport(status()), ...this.#metrics, ...apps };
+    if (!view || !body || view.target !== targets.current()) return undefined;
+    return appsReport({ view, activity, images: withNewer(olderImages(), imagesOf(body, uuid)), targetOnly });
   }
 
   async #measure(): Promise<void> {
@@ -119,6 +133,7 @@ export class Reporter {
     const { ask, uuid } = this.#parts;
     const headers = { "content-type": "application/json" };
     const body = JSON.stringify({ [uuid]: fields });
+    this.#rows.sent(fields["apps"]);
     try {
       const answer = await ask({ method: "PATCH", path: "/device/v3/state", key, headers, body, timeoutMs }, signal);
       const answered = answeredBy(answer);
@@ -126,6 +141,8 @@ export class Reporter {
       const { standing, culprit, outcast } = judgeReport(fields, answered, this.#standing);
       this.#standing = standing;
       if (outcast) return this.#fail(setback(answer));
+      if (answered === "taken") this.#rows.taken(fields["apps"]);
+      if (culprit === "apps" && this.#canNameFewer()) return undefined;
       this.#say(
         culprit === undefined ? "" : `The cloud does not take this device's ${culprit}: ${setback(answer).why}`,
       );
@@ -133,6 +150,13 @@ export class Reporter {
     } catch (error) {
       return this.#fail({ why: messageOf(error) });
     }
+  }
+
+  /** An older release may have been deleted in the cloud, or be unknown to it for another reason. */
+  #canNameFewer(): boolean {
+    const [before, after] = [this.#targetOnly, true].map((targetOnly) => this.#apps({ targetOnly }));
+    this.#targetOnly = true;
+    return !sameJson(before, after);
   }
 
   #fail(trouble: Setback): Setback {

@@ -10,6 +10,8 @@ export interface DocumentShapes {
   readonly "local-target": object;
   /** The last accepted target state of the cloud. */
   readonly "cloud-target": object;
+  /** By application's uuid, commit and service: the images of the cloud's releases of which something is on the device. */
+  readonly "release-images": Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>;
   /** The name that a target state gave last, for one without a name. */
   readonly "device-name": string;
   readonly uuid: string;
@@ -52,6 +54,7 @@ export interface Key {
 const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N]> } = {
   "local-target": z.looseObject({}),
   "cloud-target": z.looseObject({}),
+  "release-images": z.record(z.string(), z.record(z.string(), z.record(z.string(), z.string()))),
   "device-name": z.string(),
   uuid: z.string(),
   keys: z.array(z.object({ key: z.string(), appId: z.number().optional(), service: z.string().optional() })),

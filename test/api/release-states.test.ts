@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { appsReport } from "../../core/cloud/report.ts";
+import { appsReport } from "../../core/cloud/apps-report.ts";
+import { imagesOf } from "../../core/cloud/release-images.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { failed, json, seen } from "./answers.ts";
 import { cloudApp, managedDevice } from "./managed.ts";
@@ -83,7 +84,9 @@ describe("while a lock holds up an update", () => {
     await device.runCloud(release("c2", { environment: { A: "1" } }));
     const { supervisor } = device;
     const body = supervisor.targets.cloudBody() ?? {};
-    expect(appsReport(supervisor.view(), supervisor.memory.activity, body, supervisor.identity.uuid)).toEqual({
+    const images = imagesOf(body, supervisor.identity.uuid);
+    const all = { view: supervisor.view(), activity: supervisor.memory.activity, images, targetOnly: false };
+    expect(appsReport(all)).toEqual({
       aaaa: {
         releases: {
           c2: {

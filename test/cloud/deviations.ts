@@ -11,8 +11,6 @@ export const deviations: Readonly<Record<string, string>> = {
     "Without it, the runtime's fetch adds `no-cache`, and the cloud answers every poll with 200 and the whole state.",
   "POST /device/v2/:uuid/log-stream: a request for each batch":
     "The original keeps one request open, to which 201 is answered when it ends: until then nobody knows which lines have arrived. A batch of at most 50 lines each half second is what the cloud keeps whole, and its 201 is what moves our cursor.",
-  "PATCH /device/v3/state: one release of each application":
-    "The original lists the old and the new one during an update. Where both have one image, and it is named under one of them, the cloud refuses the whole report; and it marks what is not named as deleted, which is what becomes of the old one.",
   "PATCH /device/v3/state: download_progress is null when there is none":
     "Left out, the last number stays: 50 % of a service that runs (recorded: `after running`).",
 };

@@ -44,6 +44,7 @@ function world(config: Record<string, string> = {}) {
     status: () => status,
     view: () => undefined,
     activity: new Map(),
+    olderImages: () => ({}),
     metrics: { measure: () => Promise.resolve({ ...machine, measured: ++measured }) },
     ask: ({ body = "{}" }) => {
       sent.push({ at: clock.now(), fields: Body.parse(JSON.parse(body))["u"] ?? {} });

@@ -5,6 +5,7 @@ import { cloudWithDevice, member, part, until, uuid, type Member } from "./fleet
 /** What the device says of itself, on its API and to its cloud, at every moment of an update. */
 
 const web = "127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54";
+const db = "127.0.0.1:5000/v2/5f21fffe9215f95f8f119dea0cfd8845";
 const web2 = "127.0.0.1:5000/v2/f9ef1f42d7fc0ff0eb098c32dbc3edbe";
 
 const Summary = z.looseObject({
@@ -76,46 +77,118 @@ test("GET /v1/device is true at every moment of an update", async () => {
   );
 });
 
-test("an update that cannot be fetched is pending and failed, until it can", async () => {
+test("an update that cannot be fetched is pending and failed until it can, and the cloud sees the old one run", async () => {
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
   let isThere = false;
   const registry = (name: string) => (name.startsWith(web2) && !isThere ? undefined : {});
   const device = await member(cloud, { key: "device-key", registry });
   await until("it runs", () => known.running === "c1");
+  await until("its log is there", () => known.logs.some(({ message }) => message.startsWith("Started service")));
+  const [reports, lines] = [known.reports.length, known.logs.length];
   cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
   device.supervisor.cloud?.update({ force: false });
   await until("it has failed", async () => (await summaryOf(device)).update_failed);
   expect(await summaryOf(device)).toMatchObject({ update_pending: true, update_downloaded: false });
-  await until("the cloud knows", () => known.updateStatus === "aborted");
+  const tries = () => device.log.lines.filter((line) => line.startsWith("warning: Failed to download image")).length;
+  await until("it has been tried five times", () => tries() >= 5);
+  await until("the cloud knows", () => known.updateStatus === "downloading");
   expect(known.running).toBe("c1");
+  expect(known.installs.get(web)).toMatchObject({ status: "Running", commit: "c1" });
+  expect(known.installs.get(web2)).toMatchObject({ status: "Downloading", commit: "c2" });
+  // Nothing has changed since.
+  expect(known.reports.slice(reports)).toHaveLength(1);
+  await until("the log has arrived", () => known.logs.slice(lines).length >= 8);
+  const said = known.logs.slice(lines).map(({ message }) => message.replace(/'.*/, "").trim());
+  expect(new Set(said)).toEqual(new Set(["Downloading image", "Failed to download image"]));
   isThere = true;
   await until("it runs", () => known.updateStatus === "done");
   expect(await summaryOf(device)).toMatchObject({ update_pending: false, update_failed: false, commit: "c2" });
+  await until("the old one is gone", () => known.installs.get(web)?.status === "deleted");
 });
 
 test("the cloud sees the old release run until the new one does, each image by the name that it gave it", async () => {
   const { cloud, known } = await cloudWithDevice();
-  cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+  cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web), db: part(2, db) } });
   const device = await member(cloud, { key: "device-key", pullMs: 60_000 });
   await until("it runs", () => known.running === "c1", 20_000);
   const before = known.reports.length;
   device.folders.lock(1, "web");
-  cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
+  // The second service is the same in both.
+  cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2), db: part(2, db) } });
   device.supervisor.cloud?.update({ force: false });
   await until("it is downloaded", () => known.updateStatus === "downloaded");
   expect(known.installs.get(web2)).toMatchObject({ status: "Downloaded", progress: null, commit: "c2" });
+  expect(known.installs.get(web)).toMatchObject({ status: "Running", commit: "c1" });
+  expect(known.installs.get(db)).toMatchObject({ status: "Running" });
   expect(known.running).toBe("c1");
   device.folders.unlock(1, "web");
   await until("it runs", () => known.installs.get(web2)?.status === "Running");
   expect(known.running).toBe("c2");
+  expect(known.installs.get(web)?.status).toBe("deleted");
 
-  const told = known.reports
-    .slice(before)
-    .flatMap((report) => JSON.stringify(report).match(/"update_status":"[^"]+"/g) ?? []);
-  expect(told.slice(0, 1)).toEqual(['"update_status":"downloading"']);
-  expect(new Set(told)).toEqual(
-    new Set(['"update_status":"downloading"', '"update_status":"downloaded"', '"update_status":"done"']),
-  );
-  expect(known.reports.slice(before).every((report) => !JSON.stringify(report).includes(":latest"))).toBe(true);
+  const after = known.reports.slice(before).map((report) => JSON.stringify(report));
+  const told = after.flatMap((report) => /"c2":\{"update_status":"([^"]+)"/.exec(report)?.[1] ?? []);
+  expect(told[0]).toBe("downloading");
+  expect(new Set(told)).toEqual(new Set(["downloading", "downloaded", "done"]));
+  expect(after.every((report) => !report.includes(":latest"))).toBe(true);
+});
+
+test("pinned on another release and back within five minutes, it is seen to run all the time", async () => {
+  const { cloud, known } = await cloudWithDevice();
+  const [c1, c2] = [
+    { id: 1, services: { web: part(1, web), db: part(2, db) } },
+    { id: 2, services: { web: part(1, web2) } },
+  ];
+  cloud.setTarget(uuid, "c1", c1);
+  // Not so slow that a report would see the second download.
+  const device = await member(cloud, { key: "device-key", pullMs: 100 });
+  const pin = async (commit: string, release: typeof c1 | typeof c2) => {
+    cloud.setTarget(uuid, commit, release);
+    device.supervisor.cloud?.update({ force: false });
+    await until(`it runs ${commit}`, () => known.running === commit && known.updateStatus === "done");
+  };
+  await pin("c1", c1);
+  // The first time, the cloud has been told nothing yet that it would not write again.
+  for (let n = 0; n < 3; n++) {
+    await pin("c2", c2);
+    expect(known.installs.get(db)?.status).toBe("deleted");
+    await pin("c1", c1);
+    for (const image of [web, db]) expect(known.installs.get(image)?.status).toBe("Running");
+    await until("that is no download", () => known.installs.get(db)?.progress === null);
+  }
+});
+
+test("an old release that the cloud does not have any more keeps nothing of the new one from it", async () => {
+  const { cloud, known } = await cloudWithDevice();
+  cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
+  const device = await member(cloud, { key: "device-key" });
+  await until("it runs", () => known.running === "c1");
+  device.folders.lock(1, "web");
+  cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2) } });
+  cloud.releases.delete("c1");
+  device.supervisor.cloud?.update({ force: false });
+  await until("it is told of the new one", () => known.installs.get(web2)?.status === "Downloaded");
+  expect(known.updateStatus).toBe("downloaded");
+  expect(device.log.lines.filter((line) => line.includes("does not take this device's apps"))).toEqual([]);
+});
+
+test("a release that is rejected leaves the old one running, for the cloud and for GET /v1/device", async () => {
+  const { cloud, known } = await cloudWithDevice();
+  cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web), db: part(2, db) } });
+  const device = await member(cloud, { key: "device-key" });
+  await until("it runs", () => known.running === "c1");
+  const contract = { type: "sw.container", requires: [{ type: "sw.supervisor", version: ">=99.0.0" }] };
+  cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2, { contract }), db: part(2, db) } });
+  device.supervisor.cloud?.update({ force: false });
+  await until("it is rejected", () => known.updateStatus === "rejected");
+  expect(known.running).toBe("c1");
+  for (const image of [web, db]) expect(known.installs.get(image)).toMatchObject({ status: "Running" });
+  expect(known.installs.get(web2)).toBeUndefined();
+  await device.settled();
+  expect(await summaryOf(device)).toMatchObject({ commit: "c1", status: "Idle", update_pending: false });
+  await until("it is said", () => known.logs.some(({ message }) => message.includes("the release is rejected")));
+  expect(known.logs.find(({ message }) => message.includes("the release is rejected"))).toMatchObject({
+    isStdErr: true,
+  });
 });

@@ -140,6 +140,18 @@ describe("the images on a device", () => {
     expect(installsAfter([], report, releases)).toEqual(expected);
   });
 
+  test("are of two releases while a device goes from one to the other", () => {
+    const told = {
+      one: { services: { web: { image: "web:1", status: "Running" } } },
+      two: { services: { web: { image: "web:2", status: "Downloading", download_progress: 10 } } },
+    };
+    const report = read({ apps: { f: { release_uuid: "one", releases: told } } }).apps?.["f"];
+    expect(installsAfter([], report, releases)).toEqual([
+      running(11),
+      { ...running(21, 2), status: "Downloading", progress: 10 },
+    ]);
+  });
+
   test("are deleted when they are not named any more, and there again when they are", () => {
     const before = [running(11), running(12)];
     const deleted = installsAfter(before, app("one", { web: { image: "web:1", status: "Running" } }), releases);

@@ -1,0 +1,84 @@
+import * as z from "zod";
+import type { Container } from "../model/container.ts";
+import { sameJson } from "../model/json.ts";
+import { parseContainerName } from "../model/names.ts";
+import type { Documents } from "../state/documents.ts";
+
+/** The images of releases, letter by letter as the cloud spells them: by application's uuid, commit and service. */
+export type ReleaseImages = Readonly<Record<string, ImagesByCommit>>;
+export type ImagesByCommit = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+const Body = z.record(
+  z.string(),
+  z.object({
+    apps: z.record(
+      z.string(),
+      z.object({
+        releases: z
+          .record(z.string(), z.object({ services: z.record(z.string(), z.object({ image: z.string() })).default({}) }))
+          .default({}),
+      }),
+    ),
+  }),
+);
+
+/** What a target state says of the images of its releases, those of rejected ones included. */
+export function imagesOf(body: object, uuid: string): ReleaseImages {
+  const apps = Body.safeParse(body).data?.[uuid]?.apps ?? {};
+  return mapValues(apps, ({ releases }) =>
+    mapValues(releases, ({ services }) => mapValues(services, ({ image }) => image)),
+  );
+}
+
+/** Both; of a release that is in both, what is newer. */
+export const withNewer = (older: ReleaseImages, newer: ReleaseImages): ReleaseImages =>
+  mapValues({ ...older, ...newer }, (_, app) => ({ ...older[app], ...newer[app] }));
+
+/** The release that a container was made for. */
+export const commitOf = ({ name, service }: Pick<Container, "name" | "service">): string | undefined =>
+  parseContainerName(name, service)?.commit;
+
+/**
+ * Remembers the images of the releases before the target's, for as long as containers are made of them. Only by their
+ * spelling can the cloud be told that they still run.
+ */
+export class OlderReleases {
+  #images: ReleaseImages = {};
+  /** The commits of the target state before this one: their containers may have been made since the last look. */
+  #latest: ReadonlySet<string> = new Set();
+  readonly #documents: Documents;
+  readonly #uuid: string;
+
+  constructor(documents: Documents, uuid: string) {
+    this.#documents = documents;
+    this.#uuid = uuid;
+  }
+
+  async load(): Promise<void> {
+    this.#images = (await this.#documents.read("release-images")) ?? {};
+    this.#latest = commitsOf(this.#images);
+  }
+
+  images(): ReleaseImages {
+    return this.#images;
+  }
+
+  /** This is the target state from now on, and these containers are on the device. */
+  async follow(body: object, containers: readonly Container[]): Promise<void> {
+    const target = imagesOf(body, this.#uuid);
+    const needed = new Set([...commitsOf(target), ...this.#latest, ...containers.map(commitOf)]);
+    this.#latest = commitsOf(target);
+    const images = mapValues(withNewer(this.#images, target), (releases) =>
+      Object.fromEntries(Object.entries(releases).filter(([commit]) => needed.has(commit))),
+    );
+    if (sameJson(images, this.#images)) return;
+    this.#images = images;
+    await this.#documents.write({ "release-images": images });
+  }
+}
+
+const commitsOf = (images: ReleaseImages): ReadonlySet<string> =>
+  new Set(Object.values(images).flatMap((releases) => Object.keys(releases)));
+
+const mapValues = <T, U>(record: Readonly<Record<string, T>>, map: (value: T, key: string) => U): Record<string, U> =>
+  Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
