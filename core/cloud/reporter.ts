@@ -159,7 +159,9 @@ export class Reporter {
     return !sameJson(before, after);
   }
 
+  /** Without an answer nobody knows what the cloud has taken: next time it is sent everything. */
   #fail(trouble: Setback): Setback {
+    this.#standing = { ...this.#standing, known: {} };
     this.#say(`The cloud does not take the device's report: ${trouble.why}`);
     return trouble;
   }

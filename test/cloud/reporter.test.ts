@@ -136,6 +136,25 @@ describe("reports", () => {
     ]);
   });
 
+  test("that nobody has answered may have been taken: the next one is whole", async () => {
+    const { start, sent, answers, status, reporter, pass } = world();
+    await start();
+    for (const trouble of [new Error("socket hang up"), answer(503), answer(429), answer(401)]) {
+      status.addresses = ["192.0.2.11"];
+      reporter.soon();
+      answers.push(trouble);
+      const before = sent.length;
+      await pass(11_000);
+      // It went back to what the cloud was told before, which is no news if that report was lost.
+      status.addresses = ["192.0.2.10"];
+      reporter.soon();
+      await pass(120_000);
+      expect(sent[before]?.fields).toEqual({ ip_address: "192.0.2.11" });
+      expect(sent[before + 1]?.fields).toEqual(sent[0]?.fields);
+      expect(sent).toHaveLength(before + 2);
+    }
+  });
+
   test("of a device whose key is refused are the whole report again when it is taken", async () => {
     const { start, sent, answers, pass } = world();
     answers.push(answer(401), answer(401));
