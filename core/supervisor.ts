@@ -1,4 +1,5 @@
 import { Conversation, type CloudSettings } from "./cloud/conversation.ts";
+import { deviceCredentials } from "./cloud/registry.ts";
 import type { DeviceFacts } from "./compose/container.ts";
 import type { RequirementFacts } from "./compose/requirements.ts";
 import { createFetch, type Fetch } from "./http/fetch.ts";
@@ -114,7 +115,9 @@ export async function createSupervisor(
   const logs = new Logs({ engine, clock, log, isLocalMode: () => targets.isLocalMode(), keeper: cloud?.shipper });
   const downloads = new Downloads(engine, clock, () => loop.nudge());
   const reboot = () => powerDown(supervisor, "reboot", { force: false, by: "device" });
-  const applier = new Applier(ports, { memory, downloads, logs, reboot });
+  const credentialsFor = (image: string) =>
+    deviceCredentials(image, { registry: cloudSettings.registry, uuid, key: cloud?.registration.key() });
+  const applier = new Applier(ports, { memory, downloads, logs, credentialsFor, reboot });
   const direction = () => {
     const target = targets.current();
     const cloudKey = cloud?.registration.serviceKey() ?? identity.cloudKey;

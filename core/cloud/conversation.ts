@@ -22,6 +22,8 @@ const interruptionMs = 60_000;
 export interface CloudSettings {
   readonly provisioning?: Provisioning;
   /** How often to ask for the target state, until that says so itself. */
+  /** The host of the cloud's registry, if it has one. */
+  readonly registry?: string | undefined;
   readonly pollIntervalMs?: number;
   /** What the device is to be called in the cloud, from when it has registered on. */
   readonly initialName?: string;

@@ -1,9 +1,16 @@
 import { fixedHostPorts } from "../compose/ports.ts";
 import type { Container, ContainerSpec, RestartPolicy } from "../model/container.ts";
-import { findImage, parseImage, type Image, type ImageConfig, type ImageReference } from "../model/image.ts";
+import { findImage, parseImage, type Credentials, type Image, type ImageConfig } from "../model/image.ts";
 import type { Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
 import type { Clock } from "../ports/clock.ts";
-import { EngineError, type ContainerLine, type Engine, type EngineEvent, type EngineState } from "../ports/engine.ts";
+import {
+  EngineError,
+  type ContainerLine,
+  type Engine,
+  type EngineEvent,
+  type EngineState,
+  type PullRequest,
+} from "../ports/engine.ts";
 import { messageOf } from "../model/show.ts";
 
 /** How the program in a container behaves, as far as anybody outside can see. */
@@ -18,8 +25,8 @@ export interface Program {
 
 export interface EmbeddedOptions {
   readonly clock: Clock;
-  /** What a registry has under a name; undefined: nothing. By default, everything is there. */
-  readonly registry?: (name: string) => Partial<ImageConfig> | undefined;
+  /** What a registry has under a name, for these credentials; undefined: nothing. By default, everything is there. */
+  readonly registry?: (name: string, credentials: Credentials | undefined) => Partial<ImageConfig> | undefined;
   /** What the container of a service runs. By default, something that runs for ever. */
   readonly program?: (container: Container) => Program;
   /** How long a fetch takes, and how long a container needs to stop. */
@@ -130,8 +137,9 @@ export class EmbeddedEngine implements Engine {
     return image ? Promise.resolve(image.config) : Promise.reject(noSuch("image", id));
   }
 
-  async pull({ name }: ImageReference, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void> {
-    const config = this.#options.registry(name);
+  async pull(request: PullRequest, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void> {
+    const { name, auth, fallback } = request;
+    const config = this.#options.registry(name, auth ?? fallback);
     if (!config) throw new EngineError(`manifest for ${name} not found: manifest unknown`, 404);
     for (const percent of [0, 50, 100]) {
       await this.#options.clock.sleep(this.#options.pullMs / 3, signal);

@@ -29,12 +29,18 @@ export interface Healthcheck {
   readonly retries: number;
 }
 
+/** What a registry asks for. */
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
 /** An image as a target state names it, in one spelling. */
 export interface ImageReference {
   /** `name:tag` or `name@digest`, without credentials: safe to show. */
   readonly name: string;
   /** Credentials that were written into the reference (`user:password@registry/name`). */
-  readonly auth?: { readonly username: string; readonly password: string };
+  readonly auth?: Credentials;
 }
 
 // The grammar of https://pkg.go.dev/github.com/distribution/reference. Credentials need a registry behind them: in
@@ -58,6 +64,12 @@ export function parseImage(text: string): ImageReference | undefined {
     name: digest ? `${name}@${digest}` : `${name}:${tag ?? "latest"}`,
     ...(username !== undefined && password !== undefined && { auth: { username, password } }),
   };
+}
+
+/** The registry of an image's name: the part before the first slash, if it looks like a host; undefined: Docker Hub. */
+export function registryOf(name: string): string | undefined {
+  const [first = "", ...rest] = name.split("/");
+  return rest.length > 0 && (/[.:]/.test(first) || first === "localhost") ? first : undefined;
 }
 
 /** The image on the engine that a reference stands for right now; a tag may stand for another one tomorrow. */

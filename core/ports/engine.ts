@@ -1,5 +1,5 @@
 import type { Container, ContainerSpec, RestartPolicy } from "../model/container.ts";
-import type { Image, ImageConfig, ImageReference } from "../model/image.ts";
+import type { Credentials, Image, ImageConfig, ImageReference } from "../model/image.ts";
 import type { Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
 
 /** What is on the engine right now: containers of ours only, everything else whole. */
@@ -29,6 +29,12 @@ export interface ContainerLine {
   readonly timestamp: number;
 }
 
+/** An image to be fetched. */
+export interface PullRequest extends ImageReference {
+  /** For its registry, where neither its reference nor the engine's own configuration has any. */
+  readonly fallback?: Credentials | undefined;
+}
+
 /** The containers, images, networks and volumes of the device. Methods throw `EngineError` when the engine refuses. */
 export interface Engine {
   /** For people: "Docker 20.10.24". */
@@ -43,7 +49,7 @@ export interface Engine {
 
   imageConfig(id: string): Promise<ImageConfig>;
   /** Fetches an image from its registry; `onProgress` gets whole percents, rising. */
-  pull(image: ImageReference, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void>;
+  pull(image: PullRequest, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void>;
   /** Removes a name of an image, and the image with its last name. False: it stays, since a container is made of it. */
   removeImage(name: string): Promise<boolean>;
 

@@ -2,6 +2,7 @@ import { describeDifference, differences } from "../compose/container.ts";
 import { lockedMessage } from "../locks.ts";
 import type { Logs } from "../logs.ts";
 import type { ContainerSpec } from "../model/container.ts";
+import type { Credentials } from "../model/image.ts";
 import { isHandingOver } from "../model/names.ts";
 import { redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
@@ -24,6 +25,8 @@ interface Parts {
   readonly memory: Memory;
   readonly downloads: Downloads;
   readonly logs: Logs;
+  /** The device's own credentials for the registry of an image's name, if it has any there. */
+  readonly credentialsFor: (image: string) => Credentials | undefined;
   /** Stops the services and reboots, as the API does. */
   readonly reboot: () => Promise<PowerOutcome>;
 }
@@ -34,16 +37,18 @@ export class Applier {
   readonly #memory: Memory;
   readonly #downloads: Downloads;
   readonly #logs: Logs;
+  readonly #credentialsFor: Parts["credentialsFor"];
   readonly #reboot: Parts["reboot"];
 
   constructor(
     ports: Pick<Ports, "engine" | "folders" | "gateway" | "firewall" | "bootConfig" | "power">,
-    { memory, downloads, logs, reboot }: Parts,
+    { memory, downloads, logs, credentialsFor, reboot }: Parts,
   ) {
     this.#ports = ports;
     this.#memory = memory;
     this.#downloads = downloads;
     this.#logs = logs;
+    this.#credentialsFor = credentialsFor;
     this.#reboot = reboot;
   }
 
@@ -57,7 +62,7 @@ export class Applier {
         // Written down before it begins: else an image that comes after the target has changed would be nobody's.
         await this.#memory.recordImages([{ name, appId, serviceName, imageId, dockerImageId: "" }]);
         logs.system(`Downloading image '${name}'`);
-        this.#downloads.start(step.image, (failure) =>
+        this.#downloads.start({ ...step.image, fallback: this.#credentialsFor(name) }, (failure) =>
           failure === undefined
             ? logs.system(`Downloaded image '${name}'`)
             : logs.warning(`Failed to download image '${name}' due to '${failure}'`),

@@ -1,6 +1,5 @@
-import type { ImageReference } from "../model/image.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Engine } from "../ports/engine.ts";
+import type { Engine, PullRequest } from "../ports/engine.ts";
 import { backoffMs, failureRetryLimitMs, lastingMs } from "./backoff.ts";
 import type { Download } from "./current.ts";
 import { redact } from "../model/secrets.ts";
@@ -39,7 +38,7 @@ export class Downloads {
   }
 
   /** Starts one and returns; `ended` gets the reason if it fails. */
-  start(image: ImageReference, ended: (failure?: string) => void): void {
+  start(image: PullRequest, ended: (failure?: string) => void): void {
     const before = this.#entries.get(image.name);
     if (before?.download.is === "running") return;
     if (this.#wasInVain(image.name, ended)) return;
@@ -93,7 +92,7 @@ export class Downloads {
     this.keep(new Set());
   }
 
-  async #run(image: ImageReference, entry: Entry, ended: (failure?: string) => void): Promise<void> {
+  async #run(image: PullRequest, entry: Entry, ended: (failure?: string) => void): Promise<void> {
     const { signal } = entry.abort;
     await this.#turn();
     try {
@@ -106,7 +105,8 @@ export class Downloads {
       }
     } catch (error) {
       if (this.#entries.get(image.name) !== entry) return;
-      const reason = redact(messageOf(error), { secrets: image.auth ? [image.auth.password] : [] });
+      const secrets = [image.auth, image.fallback].flatMap((one) => one?.password ?? []);
+      const reason = redact(messageOf(error), { secrets });
       entry.failures++;
       entry.download = {
         is: "failed",

@@ -405,8 +405,9 @@ export class Loop {
   #sayWaits(subject: Subject, steps: readonly Step[]): void {
     if (steps.some(isWork)) return;
     // Of what was done in vain was warned already.
-    const isSilent = ({ again, isSaid }: Extract<Step, { action: "wait" }>) => again !== undefined || isSaid === true;
-    const waits = steps.flatMap((step) => (step.action === "wait" && !isSilent(step) ? [step.reason] : [])).join(", ");
+    const waits = steps
+      .flatMap((step) => (step.action === "wait" && !step.again && !step.isSaid ? [step.reason] : []))
+      .join(", ");
     if (waits === this.#said.get(subject)) return;
     if (waits) this.#said.set(subject, waits);
     else this.#said.delete(subject);

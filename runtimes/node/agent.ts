@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { CloudSettings } from "../../core/cloud/conversation.ts";
+import { cloudRegistry } from "../../core/cloud/registry.ts";
 import { userAgent } from "../../core/cloud/user-agent.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { MemoryFolders } from "../../core/embedded/ports.ts";
@@ -247,6 +248,7 @@ function cloudSettingsOf({ config }: Settings): CloudSettings {
   return {
     ...(key &&
       applicationId !== undefined && { provisioning: { key, applicationId, ...(userId !== undefined && { userId }) } }),
+    registry: cloudRegistry(config),
     ...(pollIntervalMs !== undefined && { pollIntervalMs }),
     ...(initialDeviceName && { initialName: initialDeviceName }),
   };

@@ -18,7 +18,7 @@ import {
 import type { Container, ContainerSpec, RestartPolicy } from "../../core/model/container.ts";
 import { redact } from "../../core/model/secrets.ts";
 import { messageOf } from "../../core/model/show.ts";
-import type { Image, ImageConfig, ImageReference } from "../../core/model/image.ts";
+import type { Image, ImageConfig } from "../../core/model/image.ts";
 import type { Network, NetworkSpec, Volume, VolumeSpec } from "../../core/model/network.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import {
@@ -27,11 +27,12 @@ import {
   type Engine,
   type EngineEvent,
   type EngineState,
+  type PullRequest,
 } from "../../core/ports/engine.ts";
 import { Cached } from "./cached.ts";
 import { jsonLines, logLines } from "./docker-streams.ts";
 import { PullProgress } from "./pull-progress.ts";
-import { registryAuth } from "./registry-auth.ts";
+import { pullAuth } from "./registry-auth.ts";
 
 /** Which events of the engine mean something to us: not, for instance, the start of each healthcheck. */
 const eventFilters = JSON.stringify({
@@ -223,14 +224,11 @@ export class DockerEngine implements Engine {
     return fromImageInspection(ImageInspection.parse(await asked(this.#docker.getImage(id).inspect())));
   }
 
-  async pull(
-    { name, auth }: ImageReference,
-    onProgress: (percent: number) => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const authconfig = auth ?? registryAuth(name);
+  async pull(image: PullRequest, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void> {
+    const authconfig = pullAuth(image);
+    const options = { ...(authconfig && { authconfig }), abortSignal: signal };
     try {
-      const stream = await asked(this.#docker.pull(name, { ...(authconfig && { authconfig }), abortSignal: signal }));
+      const stream = await asked(this.#docker.pull(image.name, options));
       const progress = new PullProgress();
       for await (const message of jsonLines(stream)) {
         const error = progress.take(message);

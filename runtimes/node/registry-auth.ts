@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
+import { registryOf as hostOf } from "../../core/model/image.ts";
+import type { PullRequest } from "../../core/ports/engine.ts";
 
 const Config = z.looseObject({
   auths: z
@@ -11,11 +13,8 @@ const Config = z.looseObject({
 
 const hub = "https://index.docker.io/v1/";
 
-/** The registry of an image's name: the part before the first slash, if it looks like a host. */
-export function registryOf(name: string): string {
-  const [first = "", ...rest] = name.split("/");
-  return rest.length > 0 && (/[.:]/.test(first) || first === "localhost") ? first : hub;
-}
+/** As the engine calls the registry of an image's name. */
+export const registryOf = (name: string): string => hostOf(name) ?? hub;
 
 /**
  * Credentials as `docker login` keeps them (`$DOCKER_CONFIG/config.json` or `~/.docker/config.json`); undefined when
@@ -38,6 +37,10 @@ export function registryAuth(name: string, folder = process.env["DOCKER_CONFIG"]
     .split(/:(.*)/s);
   return username ? { username, password, serveraddress: registry } : undefined;
 }
+
+/** By what an image is pulled: what its reference says, else what `docker login` has kept, else what the agent has. */
+export const pullAuth = ({ name, auth, fallback }: PullRequest, folder?: string) =>
+  auth ?? registryAuth(name, folder) ?? (fallback && { ...fallback, serveraddress: registryOf(name) });
 
 const bareHost = (url: string): string => url.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
 

@@ -125,6 +125,7 @@ const ConfigJson = z.looseObject({
   deviceApiKey: z.string().optional(),
   /** balenaOS's word: the device is one for developing. */
   developmentMode: z.boolean({ error: "expected true or false" }).optional(),
+  registryEndpoint: z.string().optional(),
   /** A provisioning key, and the fleet that it is for: with them, a device without a key of its own registers itself. */
   apiKey: z.string().optional(),
   applicationId: IdNumber.optional(),

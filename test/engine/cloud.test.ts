@@ -1,9 +1,13 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { part, until } from "../cloud/fleet.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
-import { makeImage, noDocker } from "../support/docker.ts";
+import { makeImage, noDocker, startRegistry } from "../support/docker.ts";
+import type { TokenSigner } from "../support/cloud/registry.ts";
 import { startCloud } from "../support/fake-cloud.ts";
 import { agentOnEngine, docker, names, pause } from "./on-the-engine.ts";
 
@@ -24,8 +28,62 @@ done
 sleep 1000
 `;
 
+/** A key, and its certificate, made for this test. */
+function newSigner(): TokenSigner {
+  const folder = mkdtempSync(join(tmpdir(), "fairlead-signer-"));
+  try {
+    const [key, certificate] = [join(folder, "key.pem"), join(folder, "certificate.pem")];
+    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key];
+    execFileSync("openssl", ["req", "-x509", "-subj", "/CN=test", "-days", "2", "-out", certificate, ...made], {
+      stdio: "ignore",
+    });
+    return { privateKey: readFileSync(key, "utf8"), certificate: readFileSync(certificate, "utf8") };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 describe.skipIf(noDocker !== undefined)("a managed device", () => {
   beforeAll(() => makeImage(docker, image, talker));
+
+  test("pulls from the registry of its cloud with its own key, which no other registry gets", async () => {
+    const cloud = await startCloud({ shortestPollMs: 1000 });
+    cloud.signer = newSigner();
+    const { certificate } = cloud.signer;
+    const open = await startRegistry();
+    onTestFinished(() => open.stop());
+    const tokens = { realm: `${cloud.url}/auth/v1/token`, issuer: "fake-cloud", certificate };
+    const guarded = await startRegistry({ tokens, data: open.data });
+    onTestFinished(() => guarded.stop());
+    const foreign = await startRegistry({ tokens, data: open.data });
+    onTestFinished(() => foreign.stop());
+    for (const name of ["v2/mine", "v2/theirs"]) await open.push(docker, image, `${name}:latest`);
+    const [mine, theirs] = [`${guarded.host}/v2/mine`, `${foreign.host}/v2/theirs`];
+
+    const folder = await temporaryFolder();
+    const config = join(folder, "config.json");
+    const { id: applicationId, key: apiKey } = cloud.fleet;
+    const given = { apiEndpoint: cloud.url, registryEndpoint: guarded.host, uuid, deviceType: "generic-amd64" };
+    await writeFile(config, JSON.stringify({ ...given, apiKey, applicationId, appUpdatePollInterval: 1000 }));
+    const composition = { network_mode: "none" };
+    cloud.addRelease({ id: 1, commit: "c1", services: { mine: part(1, mine, { composition }) } });
+    cloud.fleet.config["RESIN_SUPERVISOR_POLL_INTERVAL"] = "1000";
+    const agent = await agentOnEngine(["--config", config], folder);
+    await until("it runs", () => cloud.devices.get(uuid)?.installs.get(mine)?.status === "Running", 60_000);
+
+    // Their registry asks for a token as well; but the device says nothing to it, and gets none.
+    const asked = cloud.asked.length;
+    cloud.addRelease({ id: 2, commit: "c2", services: { theirs: part(2, theirs, { composition }) } });
+    await until(
+      "it is refused",
+      () => agent.said.some((line) => /Failed to download image .*theirs/.test(line)),
+      60_000,
+    );
+    const basics = cloud.asked.slice(asked).filter(({ path }) => path === "/auth/v1/token");
+    expect(basics.length).toBeGreaterThan(0);
+    expect(basics.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
+    expect(agent.said.join("\n")).not.toContain(cloud.device(uuid).key);
+  });
 
   test("runs what its cloud says, and delivers each line of its log once, through an outage and a restart", async () => {
     const cloud = await startCloud({ shortestPollMs: 1000 });

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { registryAuth, registryOf } from "../../runtimes/node/registry-auth.ts";
+import { pullAuth, registryAuth, registryOf } from "../../runtimes/node/registry-auth.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const hub = "https://index.docker.io/v1/";
@@ -88,4 +88,17 @@ describe("credentials", () => {
     expect(registryAuth("ghcr.io/x", await temporaryFolder())).toBeUndefined();
     expect(registryAuth("ghcr.io/x", "/nonexistent")).toBeUndefined();
   });
+});
+
+test("an image is pulled by what its reference says, else by the login for its registry, else as the device", async () => {
+  const folder = await loggedIn({ auths: { "registry:5000": { auth: encoded("user:password") } } });
+  const [name, fallback] = ["registry:5000/x:1", { username: "d_aaaa", password: "key" }];
+  const auth = { username: "written", password: "into it" };
+  expect(pullAuth({ name, auth, fallback }, folder)).toEqual(auth);
+  expect(pullAuth({ name, fallback }, folder)).toMatchObject({ username: "user" });
+  expect(pullAuth({ name: "registry:6000/x:1", fallback }, folder)).toEqual({
+    ...fallback,
+    serveraddress: "registry:6000",
+  });
+  expect(pullAuth({ name: "registry:6000/x:1" }, folder)).toBeUndefined();
 });

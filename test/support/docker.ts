@@ -132,6 +132,8 @@ export const freePort = (): Promise<number> =>
 export interface Registry {
   /** `127.0.0.1:port` */
   readonly host: string;
+  /** Where its images are. */
+  readonly data: string;
   /** Copies an image into it, under `name`; gives the full name. */
   readonly push: (docker: Docker, image: string, name: string) => Promise<string>;
   readonly stop: () => Promise<void>;
@@ -140,17 +142,34 @@ export interface Registry {
 /** "fairlead" as a password, as `htpasswd -B` writes it. */
 const htpasswd = "fairlead:$2y$05$Iv/JdBZ7Y6VCBhl2wX4sceneFJb.Z9fBtluJ.v.edr9uN/ZWQMxMi\n";
 
-/** A registry of our own, on a free port; with a login ("fairlead", "fairlead") if asked for. */
-export async function startRegistry({ login = false } = {}): Promise<Registry> {
+interface RegistryOptions {
+  /** It wants the login "fairlead", "fairlead". */
+  readonly login?: boolean;
+  /** It wants tokens from there, signed by whoever has this certificate. */
+  readonly tokens?: { readonly realm: string; readonly issuer: string; readonly certificate: string };
+  /** The images of another registry. */
+  readonly data?: string;
+}
+
+/** A registry of our own, on a free port. */
+export async function startRegistry({ login = false, tokens, data }: RegistryOptions = {}): Promise<Registry> {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-registry-"));
   const host = `127.0.0.1:${await freePort()}`;
   writeFileSync(join(folder, "htpasswd"), htpasswd);
-  const auth = login ? { auth: { htpasswd: { realm: "test", path: join(folder, "htpasswd") } } } : {};
+  const certificate = join(folder, "certificate.pem");
+  if (tokens) writeFileSync(certificate, tokens.certificate);
+  const auth = {
+    ...(login && { htpasswd: { realm: "test", path: join(folder, "htpasswd") } }),
+    ...(tokens && {
+      token: { realm: tokens.realm, service: host, issuer: tokens.issuer, rootcertbundle: certificate },
+    }),
+  };
+  const images = data ?? join(folder, "data");
   const config = {
     version: "0.1",
-    storage: { filesystem: { rootdirectory: join(folder, "data") } },
+    storage: { filesystem: { rootdirectory: images } },
     http: { addr: host },
-    ...auth,
+    auth,
   };
   // YAML takes JSON as it is.
   writeFileSync(join(folder, "config.yml"), JSON.stringify(config));
@@ -163,6 +182,7 @@ export async function startRegistry({ login = false } = {}): Promise<Registry> {
   const authconfig = { username: "fairlead", password: "fairlead", serveraddress: host };
   return {
     host,
+    data: images,
     push: async (docker, image, name) => {
       const [repo = name, tag = "latest"] = name.split(":");
       await docker.getImage(image).tag({ repo: `${host}/${repo}`, tag });
