@@ -109,7 +109,8 @@ export async function createSupervisor(
         })
       : undefined;
   const { uuid } = identity;
-  const tags = cloud?.tags ?? new Tags({ clock, documents, log, ask: undefined, uuid, key: () => undefined });
+  const nobody = { ask: undefined, pause: () => Promise.resolve(), key: () => undefined };
+  const tags = cloud?.tags ?? new Tags({ clock, documents, log, uuid, ...nobody });
   await Promise.all([targets.load(), keys.load(), memory.load(), cloud?.load()]);
 
   const logs = new Logs({ engine, clock, log, isLocalMode: () => targets.isLocalMode(), keeper: cloud?.shipper });

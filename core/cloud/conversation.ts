@@ -1,6 +1,5 @@
 import type { Logs } from "../logs.ts";
 import { isOn } from "../model/config.ts";
-import type { Cloud } from "../ports/cloud.ts";
 import type { CloudPorts, Ports } from "../ports/index.ts";
 import type { View } from "../reconcile/loop.ts";
 import type { Documents } from "../state/documents.ts";
@@ -11,6 +10,7 @@ import { LogShipper } from "./log-shipper.ts";
 import { tellName } from "./name.ts";
 import { Poll } from "./poll.ts";
 import { Registration, type Newcomer, type Provisioning } from "./registration.ts";
+import { Reachability } from "./reachability.ts";
 import type { DeviceStatus } from "./report.ts";
 import { Reporter } from "./reporter.ts";
 import { Tags } from "./tags.ts";
@@ -21,9 +21,9 @@ const interruptionMs = 60_000;
 /** What a device is given to find its cloud with, besides the address. */
 export interface CloudSettings {
   readonly provisioning?: Provisioning;
-  /** How often to ask for the target state, until that says so itself. */
   /** The host of the cloud's registry, if it has one. */
   readonly registry?: string | undefined;
+  /** How often to ask for the target state, until that says so itself. */
   readonly pollIntervalMs?: number;
   /** What the device is to be called in the cloud, from when it has registered on. */
   readonly initialName?: string;
@@ -59,8 +59,8 @@ export class Conversation {
   readonly shipper: LogShipper;
   readonly tags: Tags;
   readonly #releases: OlderReleases;
+  readonly #reachability: Reachability;
   readonly #parts: Parts;
-  readonly #ask: Cloud;
   readonly #end = new AbortController();
   #poll: Poll | undefined;
   #reporter: Reporter | undefined;
@@ -71,13 +71,15 @@ export class Conversation {
     const endpoint = parts.endpoint.replace(/\/+$/, "");
     const { clock, log, cloud } = ports;
     const { uuid } = newcomer();
+    this.#reachability = new Reachability(clock, withoutKeys(cloud.ask));
+    const { ask, pause } = this.#reachability;
     const { ring } = cloud;
-    const ask = (this.#ask = withoutKeys(cloud.ask));
     const { provisioning, initialName } = settings;
     this.registration = new Registration({
       documents,
       clock,
       ask,
+      pause,
       log,
       newcomer,
       endpoint,
@@ -86,9 +88,9 @@ export class Conversation {
       initialName,
     });
     const wants = () => !targets.isLocalMode() && isOn(targets.cloudConfig(), "SUPERVISOR_LOG_CONTROL");
-    this.shipper = new LogShipper({ clock, documents, ask, ring, log, uuid, wants });
+    this.shipper = new LogShipper({ clock, documents, ask, pause, ring, log, uuid, wants });
     this.#releases = new OlderReleases(documents, uuid);
-    this.tags = new Tags({ clock, documents, log, ask, uuid, key: () => this.registration.key() });
+    this.tags = new Tags({ clock, documents, log, ask, pause, uuid, key: () => this.registration.key() });
   }
 
   async load(): Promise<void> {
@@ -98,14 +100,27 @@ export class Conversation {
   start({ logs, view, changed }: Surroundings): void {
     const { ports, targets, settings, newcomer, status, activity } = this.#parts;
     const { clock, log, metrics } = ports;
-    const ask = this.#ask;
+    const { ask, pause } = this.#reachability;
     const { uuid } = newcomer();
     const { pollIntervalMs: givenIntervalMs } = settings;
     const olderImages = () => this.#releases.images();
-    const reporter = new Reporter({ clock, ask, log, targets, metrics, uuid, status, view, activity, olderImages });
+    const reporter = new Reporter({
+      clock,
+      ask,
+      pause,
+      log,
+      targets,
+      metrics,
+      uuid,
+      status,
+      view,
+      activity,
+      olderImages,
+    });
     const poll = new Poll({
       clock,
       ask,
+      pause,
       logs,
       targets,
       uuid,
@@ -127,7 +142,7 @@ export class Conversation {
       void this.#keepUp(() => reporter.run(key, signal));
       void this.#keepUp(() => this.shipper.run(key, signal));
       void this.#keepUp(() => this.tags.run(key, signal));
-      void this.#keepUp(() => tellName({ clock, ask, log, documents, key }, signal));
+      void this.#keepUp(() => tellName({ clock, ask, pause, log, documents, key }, signal));
     });
   }
 

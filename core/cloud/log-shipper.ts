@@ -18,6 +18,7 @@ import {
   systemLine,
   type CloudLine,
 } from "./log-lines.ts";
+import type { RetryPause } from "./reachability.ts";
 import { Alarm, waitMs } from "./pace.ts";
 import { messageOf } from "../model/show.ts";
 
@@ -25,6 +26,8 @@ interface Parts {
   readonly clock: Clock;
   readonly documents: Documents;
   readonly ask: Cloud;
+  /** Between an attempt that failed and the next one. */
+  readonly pause: RetryPause;
   readonly ring: LogRing;
   readonly log: Log;
   readonly uuid: string;
@@ -166,7 +169,7 @@ export class LogShipper implements LogKeeper {
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {
-    const { clock, ring, log } = this.#parts;
+    const { clock, ring, log, pause } = this.#parts;
     signal.addEventListener("abort", () => this.#alarm.ring(), { once: true });
     let failures = 0;
     while (!signal.aborted) {
@@ -186,7 +189,7 @@ export class LogShipper implements LogKeeper {
       }
       failures++;
       if (failures === 1 && !signal.aborted) log.warn(`The logs wait for the cloud: ${outcome.why}`);
-      await clock.sleep(waitMs(failures, outcome, patience, clock.random()), signal);
+      await pause(waitMs(failures, outcome, patience, clock.random()), outcome, signal);
     }
   }
 

@@ -3,12 +3,15 @@ import type { Cloud } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
 import { isPassing, setback, type Setback } from "./answers.ts";
+import type { RetryPause } from "./reachability.ts";
 import { waitMs } from "./pace.ts";
 import { messageOf } from "../model/show.ts";
 
 interface Parts {
   readonly clock: Clock;
   readonly ask: Cloud;
+  /** Between an attempt that failed and the next one. */
+  readonly pause: RetryPause;
   readonly log: Log;
   readonly documents: Documents;
   readonly key: string;
@@ -18,14 +21,14 @@ const patience = { firstMs: 15_000, limitMs: 15 * 60_000 };
 const timeoutMs = 59_000;
 
 /** Gives a device that has just registered the name that it is to have; later, its name is the cloud's. */
-export async function tellName({ clock, ask, log, documents, key }: Parts, signal: AbortSignal): Promise<void> {
+export async function tellName({ clock, ask, pause, log, documents, key }: Parts, signal: AbortSignal): Promise<void> {
   for (let failures = 1; !signal.aborted; failures++) {
     const device = await documents.read("cloud-device");
     if (device?.unsentName === undefined || device.id === undefined) return;
     const { unsentName, ...told } = device;
     const trouble = await tell(unsentName, device.id);
     if (!trouble) return documents.write({ "cloud-device": told });
-    await clock.sleep(waitMs(failures, trouble, patience, clock.random()), signal);
+    await pause(waitMs(failures, trouble, patience, clock.random()), trouble, signal);
   }
 
   async function tell(name: string, id: number): Promise<Setback | undefined> {

@@ -33,8 +33,8 @@ export class Alarm {
   }
 
   /** Resolves after that long, or when somebody rings; at once when somebody has rung since the last time. */
-  async sleep(ms: number): Promise<void> {
-    await this.#clock.sleep(ms, this.#rung.signal);
+  async sleep(ms: number, pause: Clock["sleep"] = (...of) => this.#clock.sleep(...of)): Promise<void> {
+    await pause(ms, this.#rung.signal);
     this.#rung = new AbortController();
   }
 

@@ -5,6 +5,7 @@ import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
 import type { Logs } from "../logs.ts";
 import type { Targets } from "../state/targets.ts";
 import { setback, type Setback } from "./answers.ts";
+import type { RetryPause } from "./reachability.ts";
 import { Alarm, waitMs } from "./pace.ts";
 import { messageOf } from "../model/show.ts";
 import { parseJson } from "../model/json.ts";
@@ -49,6 +50,8 @@ export const nextPollMs = (interval: number, chance: number): number =>
 interface Parts {
   readonly clock: Clock;
   readonly ask: Cloud;
+  /** Between an attempt that failed and the next one. */
+  readonly pause: RetryPause;
   readonly logs: Logs;
   readonly targets: Targets;
   readonly uuid: string;
@@ -83,7 +86,7 @@ export class Poll {
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {
-    const { clock, targets } = this.#parts;
+    const { clock, targets, pause } = this.#parts;
     signal.addEventListener("abort", () => this.#alarm.ring(), { once: true });
     // The original's rule: who does not want instant updates does not want one after each start either.
     if (!this.#asked && targets.hasCloud() && !isOn(targets.cloudConfig(), "SUPERVISOR_INSTANT_UPDATE_TRIGGER"))
@@ -93,11 +96,11 @@ export class Poll {
       this.#asked = false;
       const trouble = await this.#once(key, signal);
       failures = trouble ? failures + 1 : 0;
-      await this.#alarm.sleep(
-        trouble
-          ? waitMs(failures, trouble, { firstMs, limitMs: this.#interval() }, clock.random())
-          : nextPollMs(this.#interval(), clock.random()),
-      );
+      if (!trouble) await this.#alarm.sleep(nextPollMs(this.#interval(), clock.random()));
+      else {
+        const wait = waitMs(failures, trouble, { firstMs, limitMs: this.#interval() }, clock.random());
+        await this.#alarm.sleep(wait, (ms, rung = signal) => pause(ms, trouble, rung));
+      }
     }
   }
 

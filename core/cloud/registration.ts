@@ -5,7 +5,8 @@ import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
 import { setback, type Setback } from "./answers.ts";
-import { Alarm, waitMs } from "./pace.ts";
+import type { RetryPause } from "./reachability.ts";
+import { waitMs } from "./pace.ts";
 import { messageOf } from "../model/show.ts";
 import { parseJson } from "../model/json.ts";
 
@@ -83,6 +84,8 @@ interface Parts {
   readonly documents: Documents;
   readonly clock: Clock;
   readonly ask: Cloud;
+  /** Between an attempt that failed and the next one. */
+  readonly pause: RetryPause;
   readonly log: Log;
   readonly newcomer: () => Newcomer;
   /** Of the cloud: what one has given us is for no other. */
@@ -102,7 +105,6 @@ const keyBytes = 32;
 /** The key by which the cloud knows this device: given, or got by registering and kept. And what services get of it. */
 export class Registration {
   readonly #parts: Parts;
-  readonly #alarm: Alarm;
   #key: string | undefined;
   #derivedKey: string | undefined;
   /** The cloud knows derived keys. */
@@ -111,7 +113,6 @@ export class Registration {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#alarm = new Alarm(parts.clock);
   }
 
   async load(): Promise<void> {
@@ -150,20 +151,20 @@ export class Registration {
 
   /** Registers if need be; resolves when that has come about, or the signal has fired. */
   async run(signal: AbortSignal): Promise<void> {
-    const { log, clock, provisioning } = this.#parts;
+    const { log, clock, provisioning, pause } = this.#parts;
     if (this.#key !== undefined) return;
     if (!provisioning)
       return log.warn(
         "This device has no key for its cloud: put deviceApiKey, or apiKey and applicationId, into its config.json",
       );
-    signal.addEventListener("abort", () => this.#alarm.ring(), { once: true });
     let said = "";
     for (let failures = 1; !signal.aborted; failures++) {
       const trouble = await this.#attempt(provisioning, signal);
       if (!trouble) return log.info("Registered with the cloud");
       if (trouble.why !== said && !signal.aborted) log.warn(`The device cannot be registered yet: ${trouble.why}`);
       said = trouble.why;
-      await this.#alarm.sleep(waitMs(failures, trouble, patience, clock.random()));
+      const wait = waitMs(failures, trouble, patience, clock.random());
+      await pause(wait, trouble, signal);
     }
   }
 

@@ -8,6 +8,7 @@ import type { Targets } from "../state/targets.ts";
 import { appsReport, type AppReport } from "./apps-report.ts";
 import { isPassing, setback, type Setback } from "./answers.ts";
 import { judgeReport, stranger, toSend, type Answered } from "./difference.ts";
+import type { RetryPause } from "./reachability.ts";
 import { Alarm, waitMs } from "./pace.ts";
 import { ImageRows } from "./image-rows.ts";
 import { imagesOf, withNewer, type ReleaseImages } from "./release-images.ts";
@@ -18,6 +19,8 @@ import { messageOf } from "../model/show.ts";
 interface Parts {
   readonly clock: Clock;
   readonly ask: Cloud;
+  /** Between an attempt that failed and the next one. */
+  readonly pause: RetryPause;
   readonly log: Log;
   readonly targets: Targets;
   readonly metrics: Metrics;
@@ -77,7 +80,7 @@ export class Reporter {
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock, pause } = this.#parts;
     signal.addEventListener("abort", () => this.#alarm.ring(), { once: true });
     let failures = 0;
     while (!signal.aborted) {
@@ -88,8 +91,8 @@ export class Reporter {
       }
       const trouble = await this.#send(fields, key, signal);
       failures = trouble ? failures + 1 : 0;
-      const wait = trouble ? waitMs(failures, trouble, patience, clock.random()) : 0;
-      await clock.sleep(Math.max(reportPauseMs, wait), signal);
+      if (trouble) await pause(waitMs(failures, trouble, patience, clock.random()), trouble, signal);
+      else await clock.sleep(reportPauseMs, signal);
     }
   }
 

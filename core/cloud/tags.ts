@@ -5,6 +5,7 @@ import type { Log } from "../ports/log.ts";
 import type { Documents } from "../state/documents.ts";
 import { oneByOne } from "../state/one-by-one.ts";
 import { isPassing, setback, type Setback } from "./answers.ts";
+import type { RetryPause } from "./reachability.ts";
 import { Alarm, waitMs } from "./pace.ts";
 import { messageOf } from "../model/show.ts";
 import { parseJson } from "../model/json.ts";
@@ -22,6 +23,8 @@ interface Parts {
   readonly documents: Documents;
   readonly log: Log;
   readonly ask: Cloud | undefined;
+  /** Between an attempt that failed and the next one. */
+  readonly pause: RetryPause;
   readonly uuid: string;
   readonly key: () => string | undefined;
 }
@@ -73,7 +76,7 @@ export class Tags {
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#parts;
+    const { clock, log, pause } = this.#parts;
     signal.addEventListener("abort", () => this.#end.abort(), { once: true });
     signal.addEventListener("abort", () => this.#alarm.ring(), { once: true });
     let failures = 0;
@@ -95,7 +98,7 @@ export class Tags {
         failures++;
         if (failures === 1 && !signal.aborted)
           log.warn(`The cloud cannot be told of the device's tags: ${outcome.why}`);
-        await clock.sleep(waitMs(failures, outcome, patience, clock.random()), signal);
+        await pause(waitMs(failures, outcome, patience, clock.random()), outcome, signal);
         continue;
       }
       failures = 0;

@@ -45,6 +45,7 @@ function world(config: Record<string, string> = {}) {
     view: () => undefined,
     activity: new Map(),
     olderImages: () => ({}),
+    pause: (ms, _, signal) => clock.sleep(ms, signal),
     metrics: { measure: () => Promise.resolve({ ...machine, measured: ++measured }) },
     ask: ({ body = "{}" }) => {
       sent.push({ at: clock.now(), fields: Body.parse(JSON.parse(body))["u"] ?? {} });
