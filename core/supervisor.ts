@@ -118,7 +118,8 @@ export async function createSupervisor(
   const reboot = () => powerDown(supervisor, "reboot", { force: false, by: "device" });
   const credentialsFor = (image: string) =>
     deviceCredentials(image, { registry: cloudSettings.registry, uuid, key: cloud?.registration.key() });
-  const applier = new Applier(ports, { memory, downloads, logs, credentialsFor, reboot });
+  const forgetApplication = (appId: number) => targets.forgetLeft(appId);
+  const applier = new Applier(ports, { memory, downloads, logs, credentialsFor, forgetApplication, reboot });
   const direction = () => {
     const target = targets.current();
     const cloudKey = cloud?.registration.serviceKey() ?? identity.cloudKey;

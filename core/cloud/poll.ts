@@ -110,7 +110,7 @@ export class Poll {
   }
 
   async #once(key: string, signal: AbortSignal): Promise<Setback | undefined> {
-    const { ask, targets, uuid, changed, useDerivedKeys } = this.#parts;
+    const { ask, targets, uuid, changed, useDerivedKeys, clock } = this.#parts;
     const force = this.#force;
     this.#force = false;
     try {
@@ -125,14 +125,14 @@ export class Poll {
       const isNewKey = isAbout && answer.header(derivesServiceKeys) !== undefined && (await useDerivedKeys());
       switch (polled.is) {
         case "target": {
-          const isNewTarget = await this.#take(polled.body);
-          if (isNewTarget || isNewKey) changed(force);
+          const isNews = await this.#take(polled.body);
+          if (isNews || isNewKey) changed(force);
           this.#etag = polled.etag;
           return undefined;
         }
         case "unchanged":
           this.#say("");
-          if (isNewKey) changed(false);
+          if ((await targets.confirmLeft(clock.now())) || isNewKey) changed(false);
           return undefined;
         case "unknown":
           this.#say("The cloud does not know this device (any more); its target state stays as it is");
@@ -145,9 +145,9 @@ export class Poll {
     }
   }
 
-  /** Whether it is a new one. */
+  /** Whether there is something new in it. */
   async #take(body: object): Promise<boolean> {
-    const { targets, logs, followed } = this.#parts;
+    const { targets, logs, clock, followed } = this.#parts;
     const taken = await targets.setCloud(body);
     if (!taken.ok) {
       this.#say(`The cloud's target state cannot be used, the old one stands: ${taken.faults.join("; ")}`);
@@ -156,7 +156,7 @@ export class Poll {
     this.#say("");
     await followed(body);
     if (taken.isNew) for (const warning of taken.warnings) logs.warning(`Target state: ${warning}`);
-    return taken.isNew;
+    return (await targets.confirmLeft(clock.now())) || taken.isNew;
   }
 
   /** Who wanted to override locks wanted it now, not whenever the cloud is back. */

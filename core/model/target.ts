@@ -11,6 +11,17 @@ export interface TargetState {
   readonly apps: readonly App[];
   /** Nobody has said yet what should run: whatever does, stays. */
   readonly open?: true;
+  /** Applications that the cloud had given to this device, and of which something may be left. */
+  readonly left?: readonly LeftApp[];
+}
+
+/** An application that a device has left, as by a move to another fleet. */
+export interface LeftApp {
+  readonly appId: number;
+  readonly uuid: string;
+  readonly name: string;
+  /** The cloud has said so again some time later. */
+  readonly confirmed: boolean;
 }
 
 /** An application: one release of it. */

@@ -27,6 +27,8 @@ interface Parts {
   readonly logs: Logs;
   /** The device's own credentials for the registry of an image's name, if it has any there. */
   readonly credentialsFor: (image: string) => Credentials | undefined;
+  /** The device has left it, and nothing of it is left. */
+  readonly forgetApplication: (appId: number) => Promise<void>;
   /** Stops the services and reboots, as the API does. */
   readonly reboot: () => Promise<PowerOutcome>;
 }
@@ -38,17 +40,19 @@ export class Applier {
   readonly #downloads: Downloads;
   readonly #logs: Logs;
   readonly #credentialsFor: Parts["credentialsFor"];
+  readonly #forgetApplication: Parts["forgetApplication"];
   readonly #reboot: Parts["reboot"];
 
   constructor(
     ports: Pick<Ports, "engine" | "folders" | "gateway" | "firewall" | "bootConfig" | "power">,
-    { memory, downloads, logs, credentialsFor, reboot }: Parts,
+    { memory, downloads, logs, credentialsFor, forgetApplication, reboot }: Parts,
   ) {
     this.#ports = ports;
     this.#memory = memory;
     this.#downloads = downloads;
     this.#logs = logs;
     this.#credentialsFor = credentialsFor;
+    this.#forgetApplication = forgetApplication;
     this.#reboot = reboot;
   }
 
@@ -111,6 +115,15 @@ export class Applier {
       case "removeVolume":
         logs.system(`Removing volume '${bare(step.name)}'`);
         await engine.removeVolume(step.name);
+        return done;
+      case "announceRemoval":
+        for (const volume of step.volumes) this.#memory.announcedVolumes.add(volume);
+        logs.warning(
+          `This device has left application ${step.name} (${step.appId}). Once its new application runs, and the cloud has said so again, these volumes are removed: ${step.volumes.map(bare).join(", ")}`,
+        );
+        return done;
+      case "forgetApplication":
+        await this.#forgetApplication(step.appId);
         return done;
       case "takeLocks": {
         logs.system("Taking update locks");

@@ -47,6 +47,8 @@ export interface CurrentState extends EngineState {
   readonly bootConfig: BootConfigState;
   /** What was refused last of the boot loader's settings, and has been said, in this run. */
   readonly refusedBootConfig: readonly string[];
+  /** The volumes of which it has been said in this run that they will be removed. */
+  readonly announcedVolumes: ReadonlySet<string>;
   /** Whether services can reach the API on their network; undefined when this machine has no such thing. */
   readonly gatewayOpen: boolean | undefined;
 }
@@ -113,5 +115,6 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   firewall: undefined,
   bootConfig: { is: "absent", why: "nothing is known of this machine yet" },
   refusedBootConfig: [],
+  announcedVolumes: new Set(),
   gatewayOpen: undefined,
 });

@@ -23,6 +23,8 @@ export class Memory {
   readonly keptImages = new Set<string>();
   /** What was refused last of the boot loader's settings, in this run. */
   refusedBootConfig: readonly string[] = [];
+  /** The volumes of which this run has said that they will be removed. */
+  readonly announcedVolumes = new Set<string>();
   #stopped = new Set<string>();
   #images: readonly ImageRecord[] = [];
   #commits: Readonly<Record<string, string>> = {};

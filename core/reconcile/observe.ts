@@ -113,6 +113,7 @@ export class Observer {
       firewall: isMissing(firewall) ? undefined : (firewall.policy() ?? "unset"),
       bootConfig: await stateOf(bootConfig),
       refusedBootConfig: this.#memory.refusedBootConfig,
+      announcedVolumes: new Set(this.#memory.announcedVolumes),
       gatewayOpen: isMissing(gateway) ? undefined : gateway.isOpen(),
     };
   }

@@ -3,6 +3,7 @@ import type { CurrentState } from "./current.ts";
 import { planApplication } from "./plan-application.ts";
 import { planBootConfig } from "./plan-boot-config.ts";
 import { planFirewall } from "./plan-firewall.ts";
+import { planLeft } from "./plan-left.ts";
 import { withoutVain } from "./plan-repeats.ts";
 import { planGateway, planReboot, planUnusedImages } from "./plan-device.ts";
 import { isNote, type Step } from "./step.ts";
@@ -24,6 +25,7 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       return Number.isInteger(id) ? [id] : [];
     }),
     ...current.locks.keys(),
+    ...(target.left ?? []).map(({ appId }) => appId),
   ]);
   const wantedImages = new Set(target.apps.flatMap((app) => app.services.map(({ image }) => image.name)));
   const apps = [...appIds].map((appId): [Subject, readonly Step[]] => [
@@ -35,6 +37,16 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       wantedImages,
     ),
   ]);
+  const isReached = target.apps.every(
+    ({ appId, rejected }) => !rejected && apps.some(([id, steps]) => id === appId && steps.length === 0),
+  );
+  const all = apps.map(([appId, steps]): [Subject, readonly Step[]] => {
+    const left = target.left?.find((one) => one.appId === appId);
+    return [
+      appId,
+      left ? [...steps, ...withoutVain(planLeft(left, steps, current, target, isReached), appId, current)] : steps,
+    ];
+  });
   const device = withoutVain(
     [
       ...planBootConfig(current, target),
@@ -45,9 +57,9 @@ export function plan(current: CurrentState, target: TargetState): Plan {
     "device",
     current,
   );
-  const rest = [...device, ...apps.flatMap(([, steps]) => steps)];
+  const rest = [...device, ...all.flatMap(([, steps]) => steps)];
   const reboot = withoutVain(planReboot(current, rest), "device", current);
-  return new Map<Subject, readonly Step[]>([["device", [...device, ...reboot]], ...apps]);
+  return new Map<Subject, readonly Step[]>([["device", [...device, ...reboot]], ...all]);
 }
 
 /** Whether nothing is left to do; waiting counts as not settled. */

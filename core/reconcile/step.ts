@@ -38,7 +38,16 @@ export type Step =
   /** Due: this run of the agent has not set it yet, or it is to be another. */
   | { readonly action: "setFirewall"; readonly policy: FirewallPolicy }
   | { readonly action: "createVolume"; readonly name: string; readonly spec: VolumeSpec }
-  /** Due: a purge, and nothing uses it any more. */
+  /** Due: the device has left an application, and nobody has been told what is going to be removed. */
+  | {
+      readonly action: "announceRemoval";
+      readonly appId: number;
+      readonly name: string;
+      readonly volumes: readonly string[];
+    }
+  /** Due: nothing is left of an application that the device has left. */
+  | { readonly action: "forgetApplication"; readonly appId: number }
+  /** Due: a purge, or an application that the device has left, and nothing uses it any more. */
   | { readonly action: "removeVolume"; readonly name: string }
   /** Due: something that runs must stop. */
   | {
@@ -138,6 +147,10 @@ export function describe(step: Step): string {
       return `set the firewall: the host ${step.policy.closed ? "closed" : "open"}, the API for ${step.policy.localMode ? "developers too" : "services only"}`;
     case "createVolume":
       return `create volume ${step.name}`;
+    case "announceRemoval":
+      return `announce that volumes of app ${step.appId} will be removed: ${step.volumes.join(", ")}`;
+    case "forgetApplication":
+      return `forget app ${step.appId}`;
     case "removeVolume":
       return `remove volume ${step.name}`;
     case "takeLocks":
@@ -182,6 +195,10 @@ export function aimOf(step: Work): string | undefined {
       return `${step.action} ${step.name}`;
     case "removeNetwork":
       return `${step.action} ${step.name} ${groundsOf(step)}`;
+    case "announceRemoval":
+      return `${step.action} ${JSON.stringify(step.volumes)}`;
+    case "forgetApplication":
+      return `${step.action} ${step.appId}`;
     case "openGateway":
       return `${step.action} ${step.address}`;
     case "setBootConfig":

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { Difference } from "../compose/container.ts";
+import type { LeftApp } from "../model/target.ts";
 import type { ImageRecord } from "../reconcile/current.ts";
 import type { Store } from "../ports/store.ts";
 import { oneByOne } from "./one-by-one.ts";
@@ -10,6 +11,7 @@ export interface DocumentShapes {
   readonly "local-target": object;
   /** The last accepted target state of the cloud. */
   readonly "cloud-target": object;
+  readonly "left-applications": readonly LeftApplication[];
   /** By application's uuid, commit and service: the images of the cloud's releases of which something is on the device. */
   readonly "release-images": Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>;
   /** The name that a target state gave last, for one without a name. */
@@ -33,6 +35,12 @@ export interface DocumentShapes {
   readonly "logs-since": number;
 }
 
+/** An application that the cloud had given to this device. */
+export interface LeftApplication extends LeftApp {
+  /** When the cloud was asked and had it no more, for the first time; milliseconds since the epoch. */
+  readonly missingSince?: number | undefined;
+}
+
 /** As whom a cloud knows this device. */
 export interface CloudDevice {
   readonly endpoint: string;
@@ -54,6 +62,15 @@ export interface Key {
 const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N]> } = {
   "local-target": z.looseObject({}),
   "cloud-target": z.looseObject({}),
+  "left-applications": z.array(
+    z.object({
+      appId: z.number(),
+      uuid: z.string(),
+      name: z.string(),
+      confirmed: z.boolean(),
+      missingSince: z.number().optional(),
+    }),
+  ),
   "release-images": z.record(z.string(), z.record(z.string(), z.record(z.string(), z.string()))),
   "device-name": z.string(),
   uuid: z.string(),

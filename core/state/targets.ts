@@ -2,8 +2,9 @@ import * as z from "zod";
 import { maskedFaults, parseCloudTarget, parseLocalTarget, type ParsedTarget } from "../compose/target-state.ts";
 import type { RequirementFacts } from "../compose/requirements.ts";
 import { fullConfig, isOn } from "../model/config.ts";
-import type { TargetState } from "../model/target.ts";
-import type { Documents } from "./documents.ts";
+import { sameJson } from "../model/json.ts";
+import type { App, TargetState } from "../model/target.ts";
+import type { Documents, LeftApplication } from "./documents.ts";
 
 /** What of an accepted body is kept, as it was sent. */
 const LocalBody = z.object({ local: z.looseObject({ apps: z.record(z.string(), z.unknown()) }) });
@@ -27,6 +28,8 @@ export class Targets {
   #cloud: { readonly body: object; readonly target: TargetState } | undefined;
   /** What the cloud says, without its applications. */
   #bare: { readonly of: TargetState; readonly target: TargetState } | undefined;
+  /** The applications that the cloud had given to this device, and has taken from it. */
+  #left: readonly LeftApplication[] = [];
   readonly #documents: Documents;
   readonly #facts: RequirementFacts;
   readonly #uuid: string;
@@ -50,15 +53,17 @@ export class Targets {
   }
 
   async load(): Promise<void> {
-    const [local, cloud, name] = await Promise.all([
+    const [local, cloud, name, left] = await Promise.all([
       this.#documents.read("local-target"),
       this.#documents.read("cloud-target"),
       this.#documents.read("device-name"),
+      this.#documents.read("left-applications"),
     ]);
     const parsedLocal = local && parseLocalTarget(local, this.#facts, name ?? nothing.name);
     if (local && parsedLocal?.ok) this.#local = { body: LocalBody.parse(local), target: parsedLocal.target };
     const parsedCloud = cloud && this.#parseCloud(cloud);
-    if (cloud && parsedCloud?.ok) this.#cloud = { body: cloud, target: parsedCloud.target };
+    this.#left = left ?? [];
+    if (cloud && parsedCloud?.ok) this.#cloud = { body: cloud, target: withLeft(parsedCloud.target, this.#left) };
   }
 
   isLocalMode(): boolean {
@@ -107,10 +112,35 @@ export class Targets {
     if (!parsed.ok) return parsed;
     const isNew = JSON.stringify(body) !== JSON.stringify(this.#cloud?.body);
     if (isNew) {
-      await this.#documents.write({ "cloud-target": body });
-      this.#cloud = { body, target: parsed.target };
+      const left = leftAfter(this.#left, this.#cloud?.target.apps ?? [], parsed.target.apps);
+      await this.#documents.write({ "cloud-target": body, "left-applications": left.length > 0 ? left : undefined });
+      this.#left = left;
+      this.#cloud = { body, target: withLeft(parsed.target, left) };
     }
     return { ...parsed, isNew };
+  }
+
+  /** The cloud was asked now, and stands by its target state. True: that confirms that the device has left an application. */
+  async confirmLeft(now: number): Promise<boolean> {
+    const left = this.#left.map((one) => {
+      const missingSince = one.missingSince ?? now;
+      return { ...one, missingSince, confirmed: one.confirmed || now - missingSince >= confirmationMs };
+    });
+    const isNew = left.some(({ confirmed }, n) => confirmed !== this.#left[n]?.confirmed);
+    await this.#setLeft(left);
+    return isNew;
+  }
+
+  /** Nothing is left on the device of an application that it has left. */
+  async forgetLeft(appId: number): Promise<void> {
+    await this.#setLeft(this.#left.filter((one) => one.appId !== appId));
+  }
+
+  async #setLeft(left: readonly LeftApplication[]): Promise<void> {
+    if (sameJson(left, this.#left)) return;
+    await this.#documents.write({ "left-applications": left.length > 0 ? left : undefined });
+    this.#left = left;
+    if (this.#cloud) this.#cloud = { ...this.#cloud, target: withLeft(this.#cloud.target, left) };
   }
 
   /** Local mode opens the API to whoever can reach it: only the device's own config.json can allow a cloud to switch it on. */
@@ -134,3 +164,25 @@ export class Targets {
     };
   }
 }
+
+/** Between the answer of the cloud that takes an application from the device, and one that confirms it. */
+const confirmationMs = 10 * 60_000;
+
+const leftAfter = (
+  left: readonly LeftApplication[],
+  before: readonly App[],
+  after: readonly App[],
+): readonly LeftApplication[] =>
+  [
+    ...left,
+    ...before
+      .filter(({ appId }) => !left.some((one) => one.appId === appId))
+      .map(({ appId, uuid, name }) => ({ appId, uuid, name, confirmed: false })),
+  ].filter(({ appId }) => !after.some((app) => app.appId === appId));
+
+const withLeft = ({ left: _, ...target }: TargetState, left: readonly LeftApplication[]): TargetState => ({
+  ...target,
+  ...(left.length > 0 && {
+    left: left.map(({ appId, uuid, name, confirmed }) => ({ appId, uuid, name, confirmed })),
+  }),
+});

@@ -279,7 +279,8 @@ export class World {
       removeVolume: async (name) => {
         const appId = Number(name.split("_")[0]);
         this.tell(`remove volume ${name}`);
-        if (!this.purging.has(appId)) breaks(`Keeps what is used: volume ${name}`);
+        const isLeft = this.managed && !this.target.apps.some((app) => app.appId === appId);
+        if (!this.purging.has(appId) && !isLeft) breaks(`Keeps what is used: volume ${name}`);
         await engine.removeVolume(name);
       },
     };

@@ -224,3 +224,62 @@ describe("a device for developing with a cloud", () => {
     expect(targets.isLocalMode()).toBe(true);
   });
 });
+
+describe("an application that the cloud has taken from the device", () => {
+  const minutes = (n: number) => n * 60_000;
+  const left = (targets: Targets) => targets.current().left?.map(({ appId, confirmed }) => `${appId} ${confirmed}`);
+  /** The device of another fleet. */
+  const moved = (config: object = {}) => ({
+    [uuid]: { ...Object.values(cloud(config))[0], apps: { u8: { id: 8, name: "other", releases: {} } } },
+  });
+
+  test("has been left, which a later answer confirms, and not one right after", async () => {
+    const targets = await loaded({ managed: true });
+    await targets.setCloud(cloud());
+    expect(await targets.confirmLeft(minutes(0))).toBe(false);
+    expect(left(targets)).toBeUndefined();
+
+    await targets.setCloud(moved());
+    expect(left(targets)).toEqual(["7 false"]);
+    expect(await targets.confirmLeft(minutes(1))).toBe(false);
+    expect(await targets.confirmLeft(minutes(10.9))).toBe(false);
+    expect(left(targets)).toEqual(["7 false"]);
+    expect(await targets.confirmLeft(minutes(11))).toBe(true);
+    expect(left(targets)).toEqual(["7 true"]);
+    expect(await targets.confirmLeft(minutes(30))).toBe(false);
+  });
+
+  test("has not been left if the next answer has it again, and must be confirmed anew when it goes again", async () => {
+    const targets = await loaded({ managed: true });
+    await targets.setCloud(cloud());
+    await targets.setCloud(moved());
+    await targets.confirmLeft(minutes(0));
+    await targets.setCloud(cloud());
+    expect(left(targets)).toEqual(["8 false"]);
+    await targets.setCloud(moved());
+    expect(await targets.confirmLeft(minutes(20))).toBe(false);
+    expect(left(targets)).toEqual(["7 false"]);
+  });
+
+  test("stays known through restarts, until nothing of it is left", async () => {
+    const store = new MemoryStore();
+    const first = await loaded({ store, managed: true });
+    await first.setCloud(cloud());
+    await first.setCloud(moved());
+    await first.confirmLeft(minutes(0));
+    const second = await loaded({ store, managed: true });
+    await second.setCloud(moved({ SUPERVISOR_DELTA: "1" }));
+    expect(await second.confirmLeft(minutes(10))).toBe(true);
+    await second.forgetLeft(7);
+    expect(left(second)).toBeUndefined();
+    expect(left(await loaded({ store, managed: true }))).toBeUndefined();
+  });
+
+  test("is none that the agent did not know: on a first start, nothing has been left", async () => {
+    const targets = await loaded({ managed: true });
+    await targets.setCloud(moved());
+    await targets.confirmLeft(minutes(0));
+    await targets.confirmLeft(minutes(20));
+    expect(left(targets)).toBeUndefined();
+  });
+});
