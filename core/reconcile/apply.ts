@@ -101,10 +101,12 @@ export class Applier {
         await this.#requireReboot("the boot configuration");
         await bootConfig.write(step.settings);
         return done;
-      case "refuseBootConfig":
-        for (const sentence of step.refused) logs.warning(sentence);
-        this.#memory.refusedBootConfig = step.refused;
+      case "refuseConfig": {
+        const known = this.#memory.refusedConfig;
+        for (const sentence of step.refused) if (!known.includes(sentence)) logs.warning(sentence);
+        this.#memory.refusedConfig = step.refused;
         return done;
+      }
       case "setFirewall":
         if (!isMissing(firewall)) await firewall.set(step.policy);
         return done;

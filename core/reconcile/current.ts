@@ -42,11 +42,11 @@ export interface CurrentState extends EngineState {
   readonly repeats: ReadonlyMap<string, number>;
   /** Something was applied since the machine started that takes effect with its next start. */
   readonly rebootRequired: boolean;
-  /** The firewall that this run of the agent has set; undefined when this machine has no such thing. */
-  readonly firewall: FirewallPolicy | "unset" | undefined;
+  /** The firewall that this run of the agent has set, or why this machine has none that it could set. */
+  readonly firewall: FirewallPolicy | "unset" | { readonly missing: string };
   readonly bootConfig: BootConfigState;
-  /** What was refused last of the boot loader's settings, and has been said, in this run. */
-  readonly refusedBootConfig: readonly string[];
+  /** What was refused last of the config, and has been said, in this run. */
+  readonly refusedConfig: readonly string[];
   /** The volumes of which it has been said in this run that they will be removed. */
   readonly announcedVolumes: ReadonlySet<string>;
   /** Whether services can reach the API on their network; undefined when this machine has no such thing. */
@@ -112,9 +112,9 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   tolerated: new Map(),
   repeats: new Map(),
   rebootRequired: false,
-  firewall: undefined,
+  firewall: { missing: "nothing is known of this machine yet" },
   bootConfig: { is: "absent", why: "nothing is known of this machine yet" },
-  refusedBootConfig: [],
+  refusedConfig: [],
   announcedVolumes: new Set(),
   gatewayOpen: undefined,
 });

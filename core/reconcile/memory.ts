@@ -21,8 +21,8 @@ export class Memory {
   readonly interrupted = new Map<string, Interrupted>();
   /** Images that the engine would not remove in this run, by name. */
   readonly keptImages = new Set<string>();
-  /** What was refused last of the boot loader's settings, in this run. */
-  refusedBootConfig: readonly string[] = [];
+  /** What was refused last of the config, in this run. */
+  refusedConfig: readonly string[] = [];
   /** The volumes of which this run has said that they will be removed. */
   readonly announcedVolumes = new Set<string>();
   #stopped = new Set<string>();

@@ -110,9 +110,9 @@ export class Observer {
       tolerated: this.#memory.tolerated,
       repeats: this.#repeats.retryAt(),
       rebootRequired: !isMissing(power) && (await power.rebootRequired()),
-      firewall: isMissing(firewall) ? undefined : (firewall.policy() ?? "unset"),
+      firewall: isMissing(firewall) ? firewall : (firewall.policy() ?? "unset"),
       bootConfig: await stateOf(bootConfig),
-      refusedBootConfig: this.#memory.refusedBootConfig,
+      refusedConfig: this.#memory.refusedConfig,
       announcedVolumes: new Set(this.#memory.announcedVolumes),
       gatewayOpen: isMissing(gateway) ? undefined : gateway.isOpen(),
     };

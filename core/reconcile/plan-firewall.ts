@@ -6,7 +6,7 @@ import type { Step } from "./step.ts";
 
 /** The firewall as `HOST_FIREWALL_MODE` has it. This run of the agent sets it once, and when it is to be another. */
 export function planFirewall({ firewall, localMode }: CurrentState, target: TargetState): Step[] {
-  if (firewall === undefined) return [];
+  if (firewall !== "unset" && "missing" in firewall) return [];
   const policy: FirewallPolicy = { closed: isClosed(target), localMode };
   return firewall !== "unset" && sameJson({ ...firewall }, { ...policy }) ? [] : [{ action: "setFirewall", policy }];
 }

@@ -4,6 +4,7 @@ import { planApplication } from "./plan-application.ts";
 import { planBootConfig } from "./plan-boot-config.ts";
 import { planFirewall } from "./plan-firewall.ts";
 import { planLeft } from "./plan-left.ts";
+import { planRefusals } from "./plan-refusals.ts";
 import { withoutVain } from "./plan-repeats.ts";
 import { planGateway, planReboot, planUnusedImages } from "./plan-device.ts";
 import { isNote, type Step } from "./step.ts";
@@ -49,6 +50,7 @@ export function plan(current: CurrentState, target: TargetState): Plan {
   });
   const device = withoutVain(
     [
+      ...planRefusals(current, target),
       ...planBootConfig(current, target),
       ...planFirewall(current, target),
       ...planGateway(current, target),

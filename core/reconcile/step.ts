@@ -33,8 +33,8 @@ export type Step =
   | { readonly action: "openGateway"; readonly address: string }
   /** Due: the boot loader has been told something else. A reboot follows. */
   | { readonly action: "setBootConfig"; readonly settings: BootSettings }
-  /** Due: something of it is asked for that this machine does not do, and nobody has been told. */
-  | { readonly action: "refuseBootConfig"; readonly refused: readonly string[] }
+  /** Due: something of the config is asked for that this machine does not do, and nobody has been told. */
+  | { readonly action: "refuseConfig"; readonly refused: readonly string[] }
   /** Due: this run of the agent has not set it yet, or it is to be another. */
   | { readonly action: "setFirewall"; readonly policy: FirewallPolicy }
   | { readonly action: "createVolume"; readonly name: string; readonly spec: VolumeSpec }
@@ -141,8 +141,8 @@ export function describe(step: Step): string {
       return `set the boot configuration: ${Object.entries(step.settings)
         .flatMap(([key, values]) => values.map((value) => `${key}=${value}`))
         .join(", ")}`;
-    case "refuseBootConfig":
-      return `refuse of the boot configuration: ${step.refused.join("; ")}`;
+    case "refuseConfig":
+      return `refuse of the config: ${step.refused.join("; ")}`;
     case "setFirewall":
       return `set the firewall: the host ${step.policy.closed ? "closed" : "open"}, the API for ${step.policy.localMode ? "developers too" : "services only"}`;
     case "createVolume":
@@ -203,7 +203,7 @@ export function aimOf(step: Work): string | undefined {
       return `${step.action} ${step.address}`;
     case "setBootConfig":
       return `${step.action} ${JSON.stringify(step.settings)}`;
-    case "refuseBootConfig":
+    case "refuseConfig":
       return `${step.action} ${JSON.stringify(step.refused)}`;
     case "setFirewall":
       return `${step.action} ${JSON.stringify(step.policy)}`;

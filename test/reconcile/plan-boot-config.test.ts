@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { BootConfigState, BootSettings } from "../../core/model/boot-config.ts";
 import { unseen, type CurrentState } from "../../core/reconcile/current.ts";
 import { planBootConfig } from "../../core/reconcile/plan-boot-config.ts";
+import { planRefusals } from "../../core/reconcile/plan-refusals.ts";
 import { describe } from "../../core/reconcile/step.ts";
 import { device as facts } from "../support/specs.ts";
 
@@ -17,8 +18,11 @@ const sentences = (
   bootConfig: BootConfigState,
   config: Readonly<Record<string, string>>,
   more: Partial<CurrentState> = {},
-): string[] =>
-  planBootConfig({ ...unseen(0, facts, false), bootConfig, ...more }, { name: "", config, apps: [] }).map(describe);
+): string[] => {
+  const current: CurrentState = { ...unseen(0, facts, false), firewall: "unset", bootConfig, ...more };
+  const target = { name: "", config, apps: [] };
+  return [...planRefusals(current, target), ...planBootConfig(current, target)].map(describe);
+};
 
 // The specification's examples of a target state.
 const example = {
@@ -103,10 +107,10 @@ const refusals: readonly (readonly [string, BootConfigState, Readonly<Record<str
 ];
 
 test.each(refusals)("%s is refused once, and the rest is done", (_, board, config, sentence) => {
-  expect(sentences(board, config)).toEqual([`refuse of the boot configuration: ${sentence}`]);
-  expect(sentences(board, config, { refusedBootConfig: [sentence] })).toEqual([]);
+  expect(sentences(board, config)).toEqual([`refuse of the config: ${sentence}`]);
+  expect(sentences(board, config, { refusedConfig: [sentence] })).toEqual([]);
   if (board.is === "here")
-    expect(sentences(board, { ...config, HOST_CONFIG_start_x: "1" }, { refusedBootConfig: [sentence] })).toEqual([
+    expect(sentences(board, { ...config, HOST_CONFIG_start_x: "1" }, { refusedConfig: [sentence] })).toEqual([
       "set the boot configuration: start_x=1",
     ]);
 });
