@@ -22,12 +22,17 @@ export type Polled =
 export function judgePoll(answer: CloudAnswer): Polled {
   const { status, text, header } = answer;
   if (status === 304) return { is: header("etag") === undefined ? "unknown" : "unchanged" };
+  if (status === 401)
+    return { is: "setback", why: `it answered 401, as to a key that is not this device's. ${joinAgain}` };
   if (status !== 200) return { is: "setback", ...setback(answer) };
   const body = parseJson(text);
   return typeof body === "object" && body !== null
     ? { is: "target", body, etag: header("etag") }
     : { is: "setback", why: "it answered 200 with something that is no JSON object" };
 }
+
+const joinAgain =
+  "If that lasts, remove the device there if it exists, and join again: fairlead join <cloud> --key <provisioning key> --anew";
 
 const shortestIntervalMs = 1000;
 const shortestTimeoutMs = 1000;
@@ -135,7 +140,7 @@ export class Poll {
           if ((await targets.confirmLeft(clock.now())) || isNewKey) changed(false);
           return undefined;
         case "unknown":
-          this.#say("The cloud does not know this device (any more); its target state stays as it is");
+          this.#say(`The cloud does not know this device (any more); its target state stays as it is. ${joinAgain}`);
           return undefined;
         case "setback":
           return this.#fail(polled);

@@ -49,7 +49,25 @@ export function judgeRegistration(answer: CloudAnswer): Registered {
   // Its text is not repeated: there may be a key in it.
   if (status === 201) return { is: "setback", why: "it answered 201 with something that is no registration" };
   // Whatever it is, somebody may put it right in the cloud: a fleet of that id, a key that is good for it.
-  return { is: "setback", ...setback(answer) };
+  const { why, retryAfterMs } = setback(answer);
+  const advice = registrationAdvice(answer);
+  return { is: "setback", why: advice === undefined ? why : `${why} (${advice})`, retryAfterMs };
+}
+
+/** What to do about a refused registration, as far as the answer tells. Source: the recorded refusals. */
+export function registrationAdvice({ status, text }: Pick<CloudAnswer, "status" | "text">): string | undefined {
+  switch (status) {
+    case 401:
+      return text.includes("API key required")
+        ? "it does not know the provisioning key; if that lasts, make a new one for the fleet, or download its config.json again"
+        : "the provisioning key is not one of this fleet: key and fleet must be of the same config.json";
+    case 403:
+      return "the fleet is for devices of another kind: choose another fleet, or another type of it";
+    case 404:
+      return "set deviceType in config.json to one that the cloud knows";
+    default:
+      return undefined;
+  }
 }
 
 /**

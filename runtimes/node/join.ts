@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as z from "zod";
 import { userAgent } from "../../core/cloud/user-agent.ts";
-import { versionFields } from "../../core/cloud/registration.ts";
+import { registrationAdvice, versionFields } from "../../core/cloud/registration.ts";
 import { supervisorVersion } from "../../core/supervisor.ts";
 import { machineFacts } from "../../hardware/system.ts";
 import { cloudUrl, writeSecretFile } from "./cloud-account.ts";
@@ -162,8 +162,11 @@ async function register(cloud: CloudAccess, body: object): Promise<z.output<type
   if (response.status === 201) return Registered.parse(JSON.parse(text));
   throw new SettingsError(
     response.status === 409
-      ? `The cloud knows a device with this uuid already. Remove it there first: fairlead cloud device delete <uuid>`
-      : `The cloud does not take this device (${response.status}): ${redact(text, { secrets: [key] })}`,
+      ? `The cloud knows a device with this uuid already. Remove it there first: fairlead cloud device delete <uuid> (of balena's clouds: balena device rm <uuid>)`
+      : [
+          `The cloud does not take this device (${response.status})`,
+          ...[redact(text, { secrets: [key] }), registrationAdvice({ status: response.status, text })].filter(Boolean),
+        ].join(": "),
   );
 }
 

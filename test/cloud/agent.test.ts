@@ -158,7 +158,9 @@ describe("the target state", () => {
     await until("it runs", async () => (await device.engine.look()).containers.length === 1);
     cloud.devices.delete(uuid);
     device.supervisor.cloud?.update({ force: false });
-    await until("it says so", () => device.log.lines.some((line) => line.includes("does not know this device")));
+    const said = () => device.log.lines.find((line) => line.includes("does not know this device"));
+    await until("it says so", () => said() !== undefined);
+    expect(said()).toContain("fairlead join <cloud> --key <provisioning key> --anew");
     await device.settled();
     expect((await device.engine.look()).containers).toHaveLength(1);
   });

@@ -20,15 +20,24 @@ describe("an answer to a registration", () => {
   });
 
   test.each([
-    ["register: no key", 'it answered 401: {"error":"API key required"}'],
-    ["register: key of another fleet", "it answered 401"],
-    ["register: unknown device_type", 'it answered 404: "Unknown device type nosuch"'],
+    [
+      "register: no key",
+      'it answered 401: {"error":"API key required"} (it does not know the provisioning key; if that lasts, make a new one for the fleet, or download its config.json again)',
+    ],
+    [
+      "register: key of another fleet",
+      "it answered 401 (the provisioning key is not one of this fleet: key and fleet must be of the same config.json)",
+    ],
+    [
+      "register: unknown device_type",
+      'it answered 404: "Unknown device type nosuch" (set deviceType in config.json to one that the cloud knows)',
+    ],
     [
       "register: uuid not hex",
       'it answered 400: "Device UUID must be a 32 or 62 character long lower case hex string."',
     ],
     ["register: array body", "it answered 400"],
-  ])("%s is told in the cloud's words", (name, why) => {
+  ])("%s is told in the cloud's words, with what to do", (name, why) => {
     expect(judgeRegistration(answerOf(exchange("register", name)))).toEqual({
       is: "setback",
       why,
@@ -118,6 +127,11 @@ describe("an answer to the question for the target state", () => {
     ["v3 state, If-None-Match + Cache-Control: no-cache", "target"],
   ])("%s", (name, is) => {
     expect(judgePoll(answerOf(exchange("state-get", name))).is).toBe(is);
+  });
+
+  test("that refuses the key says what to do", () => {
+    const polled = judgePoll(answerOf(exchange("state-get", "v3 state, unknown key")));
+    expect(polled).toMatchObject({ why: expect.stringMatching(/^it answered 401, .* fairlead join .* --anew$/) });
   });
 
   test("brings the body and the ETag", () => {

@@ -1,10 +1,11 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { joinCommand } from "../../runtimes/node/join.ts";
+import { startCloud } from "../support/fake-cloud.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 /** A cloud that takes every device, or refuses with this; and what devices have said of themselves. */
@@ -55,4 +56,52 @@ describe("fairlead join", () => {
     const command = joinCommand([url, "--key", "provisioning-key", "--fleet", "1", "--config", config], {}, () => {});
     await expect(command).rejects.toThrow("The cloud does not take this device (400): (hidden) is no good");
   });
+
+  describe("with a balena cloud", () => {
+    async function joining(key: string, fleet: string, osRelease: string) {
+      const cloud = await startCloud();
+      cloud.addFleet("other", "b".repeat(32));
+      const folder = await temporaryFolder();
+      await mkdir(join(folder, "etc"));
+      await writeFile(join(folder, "etc/os-release"), osRelease);
+      const config = join(folder, "config.json");
+      await writeFile(config, JSON.stringify({ deviceType: "generic-amd64", uuid }));
+      const args = ["--key", key, "--fleet", fleet, "--config", config, "--host-root", folder];
+      return { cloud, done: joinCommand([cloud.url, ...args], {}, () => undefined) };
+    }
+    const debian = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n';
+
+    test.each([
+      ["Debian 12", debian, { os_version: "12.0.0", os_variant: "prod" }],
+      ["Debian sid", 'ID=debian\nPRETTY_NAME="Debian GNU/Linux trixie/sid"\n', { os_variant: "prod" }],
+    ])("a stock %s can register", async (_, osRelease, fields) => {
+      const { cloud, done } = await joining("<provisioning-key>", "1", osRelease);
+      await done;
+      expect(cloud.device(uuid).fields).toMatchObject(fields);
+      expect(cloud.asked[0]?.headers["user-agent"]).toMatch(
+        /^Supervisor\/19\.0\.5 \(Linux; Debian GNU\/Linux .+; prod\)$/,
+      );
+    });
+
+    test.each([
+      [
+        "a key that it does not know",
+        "unknown",
+        "1",
+        /\(401\): .*it does not know the provisioning key; .*config\.json again$/,
+      ],
+      ["a key of another fleet", "<provisioning-key>", "2", /\(401\): the provisioning key is not one of this fleet/],
+    ])("%s is refused with what to do", async (_, key, fleet, message) => {
+      const { done } = await joining(key, fleet, debian);
+      await expect(done).rejects.toThrow(message);
+    });
+
+    test("a uuid that it has already is refused with what to do", async () => {
+      const { cloud, done } = await joining("<provisioning-key>", "1", debian);
+      cloud.addDevice(uuid, "k");
+      await expect(done).rejects.toThrow(/balena device rm <uuid>/);
+    });
+  });
 });
+
+const uuid = "a".repeat(32);
