@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { part } from "./fleet.ts";
 import { Simulated, uuid } from "./simulated.ts";
 
@@ -8,6 +8,7 @@ const web = "registry.example/v2/web";
 
 async function running(): Promise<Simulated> {
   const world = new Simulated();
+  onTestFinished(() => world.kill());
   world.cloud.addRelease({ id: 1, commit: "c1", services: { web: part(1, web) } });
   await world.boot();
   await world.until("it is registered", () => world.cloud.devices.has(uuid));

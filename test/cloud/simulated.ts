@@ -1,4 +1,3 @@
-import { onTestFinished } from "vitest";
 import { createMemoryDevice, memoryIdentity, type MemoryDevice } from "../../core/embedded/device.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { MemoryFolders, MemoryLog, MemoryLogRing, MemoryStore } from "../../core/embedded/ports.ts";
@@ -47,7 +46,6 @@ export class Simulated {
 
   constructor(options: SimulatedOptions = {}) {
     this.#options = options;
-    onTestFinished(() => this.kill());
   }
 
   /** Starts the agent, which finds what the ones before it have kept. */

@@ -94,6 +94,9 @@ export class FakeCloud extends Tables {
     this.#next.push({ path, answer });
   }
 
+  /** Images that its registry has lost, by location. */
+  readonly lostImages = new Set<string>();
+
   /** Its registry: what an engine gets that asks for an image with these credentials. Throws what a registry says. */
   readonly registry = (
     name: string,
@@ -101,7 +104,8 @@ export class FakeCloud extends Tables {
   ): object => {
     const location = withoutDigest(name).replace(/:latest$/, "");
     if (!mayPull(this, credentials)) throw new Error("unauthorized: authentication required");
-    if (!this.hasImage(location)) throw new Error(`manifest for ${name} not found: manifest unknown`);
+    if (!this.hasImage(location) || this.lostImages.has(location))
+      throw new Error(`manifest for ${name} not found: manifest unknown`);
     return {};
   };
 
