@@ -92,6 +92,7 @@ function appsOf({ releases, known, target, containers, here = [], downloads = {}
     },
     target: { name: "n", config: {}, apps: [app] },
     plan: new Map([[1, steps]]),
+    temporary: new Set(),
   };
   const commits = Object.entries(releases).filter(
     ([commit]) => commit === target || (known ?? [commit]).includes(commit),
@@ -280,7 +281,7 @@ test("services of one release that share an image, which the public cloud does n
   const containers = { "c1/web": "running", "c1/db": "exited", "c1/cache": "running" } as const;
   expect(said({ releases, target: "c2", containers, steps: [fetching("a2")] })).toEqual({
     c1: { web: "Running", db: "exited", cache: "Running" },
-    c2: { web: "Downloading", db: "exited", cache: "Running" },
+    c2: { web: "Downloading", db: "Downloaded", cache: "Downloaded" },
   });
 });
 

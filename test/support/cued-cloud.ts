@@ -27,10 +27,13 @@ export async function cuedCloud(uuid: string, key: string): Promise<CuedCloud> {
   const known = cloud.addDevice(uuid, key);
   return {
     url: cloud.url,
-    ports: { cloud: { ask: httpCloud(cloud.url), ring: new MemoryLogRing() } },
+    ports: {
+      cloud: { ask: httpCloud(cloud.url, "Supervisor/19.0.5 (Linux; Memory 1; prod)"), ring: new MemoryLogRing() },
+    },
     play: async ({ name, apps, config, tags, images = [] }, device) => {
       if (name !== undefined) known.name = name;
-      known.target = { apps: apps ?? known.target.apps, config: config ?? known.target.config };
+      const told = { apps: {}, config: {}, ...known.told, ...(apps && { apps }), ...(config && { config }) };
+      known.told = told;
       Object.assign(known.tags, tags);
       for (const image of images) device.engine.addImage(image);
       const { cloud: conversation, documents, loop } = device.supervisor;
@@ -39,7 +42,7 @@ export async function cuedCloud(uuid: string, key: string): Promise<CuedCloud> {
       conversation?.update({ force: false });
       await expect
         .poll(() => documents.read("cloud-target"), { timeout: 20_000 })
-        .toEqual({ [uuid]: { name: known.name, ...known.target } });
+        .toEqual({ [uuid]: { name: known.name, ...told } });
       await loop.look();
     },
   };

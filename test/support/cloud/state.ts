@@ -29,7 +29,8 @@ export function state(tables: Tables, uuid: string, { key, headers }: Question):
 
 /** The fleet's application is always in it; its `releases` only when there is one to run. */
 function targetState(tables: Tables, device: Device): object {
-  const { fleet, name } = device;
+  const { fleet, name, told } = device;
+  if (told) return { name, ...told };
   const release = tables.targetOf(device);
   const environment = { ...fleet.environment, ...device.environment };
   const services = Object.entries(release?.services ?? {}).map(([service, row]) => [

@@ -35,6 +35,8 @@ export interface Device {
   config: Record<string, string>;
   environment: Record<string, string>;
   pinnedOn: Release | undefined;
+  /** What it is told instead of what these tables make of it. */
+  told: { readonly apps: object; readonly config: object } | undefined;
   /** The fields that it has reported, as they stand. */
   readonly fields: Record<string, unknown>;
   /** By image, as the target state spells it. */
@@ -131,7 +133,14 @@ export class Tables {
   addDevice(uuid: string, key: string, fleet = this.fleet): Device {
     const device: Device = {
       ...{ id: ++this.#count, uuid, key, fleet, name: "weathered-stream", config: {}, environment: {} },
-      ...{ pinnedOn: undefined, fields: {}, installs: new Map(), running: undefined, updateStatus: undefined },
+      ...{
+        pinnedOn: undefined,
+        told: undefined,
+        fields: {},
+        installs: new Map(),
+        running: undefined,
+        updateStatus: undefined,
+      },
       ...{ tags: {}, logs: [], reports: [], metricsAt: -Infinity, askedAt: undefined },
     };
     this.devices.set(uuid, device);
