@@ -97,10 +97,11 @@ describe.skipIf(noDocker !== undefined)("a managed device", () => {
       applicationId: 1,
     };
     await writeFile(config, JSON.stringify({ ...given, appUpdatePollInterval: 1000 }));
+    // What the cloud says counts: with its first answer, before there is a release.
+    cloud.fleet.config["RESIN_SUPERVISOR_POLL_INTERVAL"] = "1000";
     const first = await agentOnEngine(["--config", config], folder);
     await until("it is registered", () => cloud.devices.has(uuid));
     const known = cloud.device(uuid);
-    known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
     const composition = { network_mode: "none" };
     cloud.setTarget(uuid, "c1", { id: 1, services: { talker: part(1, image, { composition }) } });
 

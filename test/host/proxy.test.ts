@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { hostname as hostnameOf, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -24,6 +24,7 @@ import {
  */
 
 const path = "/v1/device/host-config";
+const hostname = hostnameOf();
 const login = 'us}er"\\; #';
 const password = "p;as\"s\\ } // 'ü";
 const noProxy = ["198.51.100.0/24"];
@@ -120,7 +121,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
   const allButNoProxy = { ...allDirect, device: throughProxy, container: throughProxy };
 
   test("is not there at first", async () => {
-    expect(await agent.get(path)).toEqual({ network: {} });
+    expect(await agent.get(path)).toEqual({ network: { hostname } });
     expect(await ways()).toEqual(allDirect);
     await nothingOfOurs();
   });
@@ -134,7 +135,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
     "of type %s carries the connections of the host and of containers, but not those to noProxy",
     async (type, port) => {
       expect(await agent.patch(path, { network: { proxy: { ...network, type, port } } })).toEqual([200, "OK"]);
-      expect(await agent.get(path)).toEqual({ network: { proxy: { ...network, type, port } } });
+      expect(await agent.get(path)).toEqual({ network: { hostname, proxy: { ...network, type, port } } });
       const before = seen().length;
       expect(await ways()).toEqual(allButNoProxy);
       const carried = seen()
@@ -146,7 +147,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
 
   test("keeps what a PATCH does not name", async () => {
     expect(await agent.patch(path, { network: { proxy: { type: "socks5", port: 1080 } } })).toEqual([200, "OK"]);
-    expect(await agent.get(path)).toEqual({ network: { proxy: { ...network, type: "socks5", port: 1080 } } });
+    expect(await agent.get(path)).toEqual({ network: { hostname, proxy: { ...network, type: "socks5", port: 1080 } } });
     expect(await ways()).toEqual(allButNoProxy);
   });
 
@@ -215,7 +216,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
     expect(await ways()).toEqual(allButNoProxy);
     const pid = await readFile(join(folder, "state/system-proxy/redsocks.pid"), "utf8");
     agent = await startAgentIn(device, folder);
-    expect(await agent.get(path)).toEqual({ network: { proxy: { ...network, type: "socks5", port: 1080 } } });
+    expect(await agent.get(path)).toEqual({ network: { hostname, proxy: { ...network, type: "socks5", port: 1080 } } });
     expect(await readFile(join(folder, "state/system-proxy/redsocks.pid"), "utf8")).toBe(pid);
     expect(await rules()).toBe(before);
     expect(await ways()).toEqual(allButNoProxy);
@@ -238,7 +239,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
       "OK",
     ]);
     expect(await agent.patch(path, { network: { proxy } })).toEqual([200, "OK"]);
-    expect(await agent.get(path)).toEqual({ network: {} });
+    expect(await agent.get(path)).toEqual({ network: { hostname } });
     expect(await ways()).toEqual(allDirect);
     await nothingOfOurs();
   });
