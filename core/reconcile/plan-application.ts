@@ -22,7 +22,7 @@ import type { Step, Stop, Work } from "./step.ts";
 
 /** How the container of a service stands to what the service must be. */
 type Verdict =
-  | { readonly is: "absent" }
+  | { readonly is: "absent"; readonly spec: ContainerSpec }
   /** Its image is not here, so what it must be is not known; a container that is there is out of date. */
   | { readonly is: "imageless"; readonly container: Container | undefined }
   | { readonly is: "stale"; readonly container: Container; readonly spec: ContainerSpec; readonly reason: Reason }
@@ -37,8 +37,6 @@ interface Reason {
 interface Wanted {
   readonly service: Service;
   readonly verdict: Verdict;
-  /** Undefined as long as the image is not here. */
-  readonly spec: ContainerSpec | undefined;
 }
 
 /**
@@ -90,7 +88,9 @@ function planNow(
   if (stops.length > 0) return [...fetches, ...creations, ...waits, ...underLocks(stops, appId, containers, current)];
 
   const removals = [
-    ...networks.outdated.map(toRemoval),
+    ...networks.outdated.flatMap((network) =>
+      containers.some((container) => network.name in container.spec.networks) ? [] : [toRemoval(network)],
+    ),
     ...volumes.outdated.flatMap((volume) =>
       containers.some((container) => mountsVolume(container, volume)) ? [] : [toVolumeRemoval(volume)],
     ),
@@ -130,15 +130,15 @@ function judge(service: Service, app: App, present: readonly Container[], curren
   const own = present.filter((container) => container.service === service.name);
   const image = findImage(current.images, service.image.name);
   const config = image && current.imageConfigs.get(image.id);
-  if (!image || !config) return { service, spec: undefined, verdict: { is: "imageless", container: own[0] } };
+  if (!image || !config) return { service, verdict: { is: "imageless", container: own[0] } };
 
   const apiKey = current.apiKeys.get(serviceKey(app.appId, service.name)) ?? "";
   const spec = toContainerSpec(service, app, current.device, { id: image.id, config }, apiKey);
   const judged = own.map((container) => ({ container, reason: whyReplace(container, spec, present, current) }));
   const best = judged.find(({ reason }) => reason === undefined) ?? judged[0];
-  if (!best) return { service, spec, verdict: { is: "absent" } };
+  if (!best) return { service, verdict: { is: "absent", spec } };
   const { container, reason } = best;
-  return { service, spec, verdict: reason ? { is: "stale", container, spec, reason } : { is: "ready", container } };
+  return { service, verdict: reason ? { is: "stale", container, spec, reason } : { is: "ready", container } };
 }
 
 /**
@@ -207,10 +207,12 @@ const toRemoval = ({ id, name, reason }: OutdatedNetwork): Work => ({ action: "r
 /** Of an application's networks on the engine: those that must go, and those that must come. */
 function judgeNetworks(appId: number, app: App | undefined, current: CurrentState) {
   const definitions = new Map(
-    Object.entries(app?.networks ?? {}).map(([name, definition]) => [
-      networkName(app?.uuid ?? "", name),
-      toNetworkSpec(definition, appId),
-    ]),
+    app
+      ? Object.entries(app.networks).map(([name, definition]) => [
+          networkName(app.uuid, name),
+          toNetworkSpec(definition, appId),
+        ])
+      : [],
   );
   const ours = current.networks.filter(
     ({ spec: { labels } }) => labels["io.balena.supervised"] && labels["io.balena.app-id"] === String(appId),
@@ -323,8 +325,9 @@ function planStops(scene: Scene): Stop[] {
   const { appId, wanted, present, leaving, networks, volumes, current, imagesComplete } = scene;
   const kills = new Map<Container, Stop>();
   const kill = (container: Container, reason: Reason) => {
-    if (!kills.has(container))
-      kills.set(container, { ...toKill(container, reason), ...(scene.again && { again: true }) });
+    const hasSuccessor = leaving.includes(container) && present.some(({ service }) => service === container.service);
+    const again = scene.again && !hasSuccessor;
+    if (!kills.has(container)) kills.set(container, { ...toKill(container, reason), ...(again && { again }) });
   };
   /** It goes because something else does. If it was replaced in vain, this is another try. */
   const follow = (container: Container, why: string) => {
@@ -429,10 +432,11 @@ function whyLeave(
   const successor = wanted.find(({ service }) => service.name === container.service);
   if (!successor) return "no longer in the target state";
   if (!isActive(container)) return "it has ended by itself";
-  const { verdict, service, spec } = successor;
+  const { verdict, service } = successor;
   if (!service.running) return "the target state says `running: false`";
   // A target state that came after the hand-over began.
-  if (spec && areInConflict(container.spec, spec)) return "its successor needs its port or address";
+  if (verdict.is !== "imageless" && areInConflict(container.spec, specOf(verdict)))
+    return "its successor needs its port or address";
   if (verdict.is !== "ready" || verdict.container.state !== "running" || verdict.container.health === "unhealthy")
     return undefined;
   if (current.takenOver.has(serviceKey(appId, service.name))) return "its successor has taken over";
@@ -440,6 +444,10 @@ function whyLeave(
     ? "the time to hand over is up"
     : undefined;
 }
+
+/** What the service's container is, or is to be. */
+const specOf = (verdict: Exclude<Verdict, { is: "imageless" }>): ContainerSpec =>
+  verdict.is === "ready" ? verdict.container.spec : verdict.spec;
 
 const handOverPollMs = 100;
 
@@ -482,7 +490,8 @@ function planCreations(
       const spec = toVolumeSpec(definition, app.uuid);
       const existing = current.volumes.find((volume) => volume.name === name);
       if (!existing) return [{ action: "createVolume", name, spec }];
-      if (leaving.includes(existing)) return [];
+      // Of another program's volume nothing is changed, by a purge neither.
+      if (leaving.includes(existing) || !existing.spec.labels["io.balena.supervised"]) return [];
       // One that is there stays as it is, whatever its definition says now: there may be data in it.
       const fields = differingFields(existing.spec, spec);
       return fields.length > 0 ? [{ action: "keepVolume", appId: app.appId, name, fields }] : [];
@@ -511,12 +520,7 @@ const planPurge = (appId: number, current: CurrentState): Step[] =>
 
 // ── Start ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function planStart(
-  { service, verdict, spec }: Wanted,
-  app: App,
-  wanted: readonly Wanted[],
-  current: CurrentState,
-): Step[] {
+function planStart({ service, verdict }: Wanted, app: App, wanted: readonly Wanted[], current: CurrentState): Step[] {
   const name = containerName(service.name, service.imageId, app.releaseId, app.commit);
   switch (verdict.is) {
     case "imageless":
@@ -531,7 +535,7 @@ function planStart(
       return container.name === name ? [] : [{ action: "rename", id: container.id, service: service.name, name }];
     }
     case "absent": {
-      if (!spec) return [];
+      const { spec } = verdict;
       const obstacle = whatIsNotMade(spec, current, app) ?? whatToWaitFor(service, app, wanted);
       if (obstacle) return [obstacle];
       return [{ action: "install", appId: app.appId, service: service.name, name, spec, start: service.running }];

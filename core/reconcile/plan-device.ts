@@ -1,8 +1,9 @@
 import { hasFeature } from "../compose/features.ts";
 import { supervisorNetworkSpec } from "../compose/definitions.ts";
+import { findImage } from "../model/image.ts";
 import { supervisorNetwork } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
-import { isImageInUse, type CurrentState } from "./current.ts";
+import { isImageInUse, serviceKey, type CurrentState } from "./current.ts";
 import { isNote, type Step } from "./step.ts";
 
 /** The network on which services reach the API, and the agent's answering there. */
@@ -21,10 +22,26 @@ export const planReboot = ({ rebootRequired }: CurrentState, rest: readonly Step
   rebootRequired && rest.every(isNote) ? [{ action: "reboot" }] : [];
 
 /** Only images that were fetched for services of ours: what else is on the engine is none of our business. */
-export function planUnusedImages(current: CurrentState, wantedImages: ReadonlySet<string>): Step[] {
+export function planUnusedImages(
+  current: CurrentState,
+  { apps }: TargetState,
+  wantedImages: ReadonlySet<string>,
+): Step[] {
   if (current.localMode) return [];
+  // The predecessor's image has layers in common with the one that is to be downloaded, which are not downloaded again.
+  const downloading = new Set(
+    apps.flatMap(({ appId, services }) =>
+      services
+        .filter(({ strategy, image }) => strategy === "kill-then-download" && !findImage(current.images, image.name))
+        .map(({ name }) => serviceKey(appId, name)),
+    ),
+  );
   const unused = current.imageRecords.filter(
-    ({ name }) => !wantedImages.has(name) && !current.keptImages.has(name) && !isImageInUse(name, current),
+    ({ name, appId, serviceName }) =>
+      !wantedImages.has(name) &&
+      !current.keptImages.has(name) &&
+      !downloading.has(serviceKey(appId, serviceName)) &&
+      !isImageInUse(name, current),
   );
   return [...new Set(unused.map(({ name }) => name))].map((name) => ({ action: "removeImage", name }));
 }

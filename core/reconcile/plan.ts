@@ -54,7 +54,7 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       ...planBootConfig(current, target),
       ...planFirewall(current, target),
       ...planGateway(current, target),
-      ...planUnusedImages(current, wantedImages),
+      ...planUnusedImages(current, target, wantedImages),
     ],
     "device",
     current,

@@ -95,7 +95,11 @@ describe("a volume whose definition has changed", () => {
     driver_opts: { type: "cifs", o: options },
     labels: { a: "1" },
   });
-  const existing = { driver: "local", driverOptions: { type: "cifs", o: "password=old" }, labels: { a: "1" } };
+  const existing = {
+    driver: "local",
+    driverOptions: { type: "cifs", o: "password=old" },
+    labels: { "io.balena.supervised": "true", a: "1" },
+  };
   const downloads = new Map([["web:2", { is: "running", percent: 50 } as const]]);
   const found = (definition: object, spec: object = {}) =>
     sentences(

@@ -127,3 +127,9 @@ test("a device that has left nothing plans nothing for it", () => {
   const current = { ...unseen(0, facts, false), volumes: [volume("1_data")] };
   expect(plan(current, { name: "n", config: {}, apps: [settled] }).has(1)).toBe(false);
 });
+
+test("a volume that an older agent made, without the application's uuid, counts as its own", () => {
+  const { name, spec } = volume("1_data");
+  const volumes = [{ name, spec: { ...spec, labels: { "io.balena.supervised": "true" } } }];
+  expect(steps({ volumes })).toEqual(["remove volume 1_data"]);
+});

@@ -1,0 +1,154 @@
+import { describe, expect, test } from "vitest";
+import type { Container } from "../../core/model/container.ts";
+import type { Network } from "../../core/model/network.ts";
+import { app, device, exited, held, network, running, sentences, strategy, times } from "./literals.ts";
+
+const web = running("web", "web:1");
+const release = app({ web: "web:1" });
+
+/** With the variables and labels changed that these name; undefined takes one away. */
+const withFields = (container: Container, fields: Partial<Container["spec"]>): Container => ({
+  ...container,
+  spec: { ...container.spec, ...fields },
+});
+
+describe("a container of the reference implementation", () => {
+  const key = { BALENA_SUPERVISOR_API_KEY: "f".repeat(32), RESIN_SUPERVISOR_API_KEY: "f".repeat(32) };
+  const supervisorApi = { labels: { "io.balena.features.supervisor-api": "1" } };
+  const asks = running("web", "web:1", supervisorApi);
+  const knowsKey = withFields(asks, { environment: { ...asks.spec.environment, ...key } });
+  const networks = [network("default"), { ...network("default"), id: "supervisor0", name: "supervisor0" }];
+  const wanted = app({ web: { image: "web:1", ...supervisorApi } });
+
+  test("runs on", () => {
+    expect(sentences(device([web]), release)).toEqual([]);
+  });
+
+  test("that is named after another release is renamed", () => {
+    for (const name of ["web_7_1_abcdef", "web_7_1"])
+      expect(sentences(device([{ ...web, name }]), release)).toEqual(["rename web to web_1_10_c1"]);
+  });
+
+  test("runs on with the key for the API that it knows", () => {
+    const apiKeys = new Map([["1/web", "f".repeat(32)]]);
+    const labelled = networks.map((one) => ({
+      ...one,
+      spec: { ...one.spec, labels: one.name === "supervisor0" ? {} : one.spec.labels },
+    }));
+    expect(sentences(device([knowsKey], { apiKeys, networks: labelled }), wanted)).toEqual([]);
+  });
+
+  test("is replaced when its key for the API is a new one", () => {
+    const apiKeys = new Map([["1/web", "e".repeat(32)]]);
+    expect(sentences(device([knowsKey], { apiKeys, networks, locks: held("web") }), wanted)).toEqual([
+      "kill web (environment.BALENA_SUPERVISOR_API_KEY differs; environment.RESIN_SUPERVISOR_API_KEY differs)",
+    ]);
+  });
+
+  test("runs on although the device has another name now", () => {
+    const { environment } = web.spec;
+    const renamed = { ...environment, BALENA_DEVICE_NAME_AT_INIT: "before", RESIN_DEVICE_NAME_AT_INIT: "before" };
+    expect(sentences(device([withFields(web, { environment: renamed })]), release)).toEqual([]);
+  });
+
+  test("runs on in its network, of which nothing tells what was asked for", () => {
+    const plain = network("default");
+    const { labels } = plain.spec;
+    const made: Network = {
+      ...plain,
+      spec: { ...plain.spec, labels, driverOptions: { "com.docker.network.bridge.name": "br-1" } },
+    };
+    expect(sentences(device([web], { networks: [made] }), release)).toEqual([]);
+  });
+
+  test("is replaced when its release is another one", () => {
+    expect(sentences(device([web], { images: ["web:2"], locks: held("web") }), app({ web: "web:2" }))).toEqual([
+      'kill web (image: "web:1" → "web:2")',
+    ]);
+  });
+});
+
+describe("on a device whose store was lost", () => {
+  const lost = { runningSince: times.now, imageRecords: [], seen: new Set<string>(), stoppedBefore: new Set<string>() };
+
+  test("what runs as it must be runs on", () => {
+    expect(sentences(device([web], lost), release)).toEqual([]);
+  });
+
+  test("what is stopped starts", () => {
+    expect(sentences(device([exited("web", "web:1")], lost), release)).toEqual(["start web"]);
+  });
+
+  test("images of which nobody knows whose they are stay", () => {
+    expect(sentences(device([web], { ...lost, images: ["web:0"] }), release)).toEqual([]);
+  });
+});
+
+describe("what the engine has made otherwise than it was asked", () => {
+  const spec = { ...web.spec, user: "root", workingDir: "/app" };
+  const user = { field: "user", from: "root", to: "" };
+  const workingDir = { field: "working_dir", from: "/app", to: "" };
+  const planned = (...tolerated: readonly (typeof user)[]) =>
+    sentences(device([{ ...web, spec }], { tolerated: new Map([["web", tolerated]]), locks: held("web") }), release);
+
+  test("is no reason to replace a container", () => {
+    expect(planned(user, workingDir)).toEqual(["release the update locks of app 1"]);
+  });
+
+  test("is none that hides another one", () => {
+    expect(planned(user)).toEqual(['kill web (working_dir: "/app" → "")']);
+  });
+
+  test("is a reason when the release wants it to be something else since", () => {
+    expect(planned(user, { ...workingDir, to: "/srv" })).toEqual(['kill web (working_dir: "/app" → "")']);
+  });
+});
+
+describe("a container that the engine could not remove", () => {
+  const dead: Container = { ...web, state: "dead" };
+
+  test("is removed, without locks", () => {
+    expect(sentences(device([dead]), release)).toEqual(["kill web (the engine could not remove it)"]);
+  });
+
+  test("is not moved aside", () => {
+    const handOver = strategy("hand-over");
+    const current = device([{ ...running("web", "web:1", handOver), state: "dead" }]);
+    expect(sentences(current, app({ web: { image: "web:1", ...handOver } }))).toEqual([
+      "kill web (the engine could not remove it)",
+    ]);
+  });
+});
+
+describe("two containers of one service", () => {
+  const other = { ...web, id: "other", name: "web_0" };
+
+  test("the one that is as it must be stays, wherever it stands", () => {
+    const outdated = { ...running("web", "web:0"), id: "outdated" };
+    for (const containers of [
+      [web, outdated],
+      [outdated, web],
+    ])
+      expect(sentences(device(containers, { locks: held("web") }), release)).toEqual([
+        "kill web (no longer in the target state)",
+      ]);
+  });
+
+  test("of two that are as they must be, one stays", () => {
+    expect(sentences(device([web, other], { locks: held("web") }), release)).toEqual([
+      "kill web (no longer in the target state)",
+    ]);
+  });
+
+  test("both go when neither is as it must be", () => {
+    const current = device([web, other], { images: ["web:2"], locks: held("web") });
+    expect(sentences(current, app({ web: "web:2" }))).toEqual([
+      'kill web (image: "web:1" → "web:2")',
+      "kill web (no longer in the target state)",
+    ]);
+  });
+
+  test("both stay until every image has arrived", () => {
+    expect(sentences(device([web, other]), app({ web: "web:2" }))).toEqual(["fetch image web:2"]);
+  });
+});
