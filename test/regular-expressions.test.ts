@@ -7,6 +7,8 @@ import { checkSync } from "recheck";
 import { describe, expect, test } from "vitest";
 import { parseAst } from "vitest/node";
 import * as z from "zod";
+import { patternOf } from "../core/api/endpoint.ts";
+import { endpoints } from "../core/api/index.ts";
 import { reference } from "../core/model/image.ts";
 
 /**
@@ -27,8 +29,7 @@ const files = folders.flatMap((folder) =>
 /** Patterns that are made at run time, by the file that makes them. */
 const constructed: Readonly<Record<string, readonly RegExp[]>> = {
   "core/model/image.ts": [reference],
-  // Made of the patterns of the router, which are among the others.
-  "core/http/fetch.ts": [],
+  "core/api/endpoint.ts": Object.values(endpoints).map(({ path }) => patternOf(path)),
 };
 
 const Literal = z.object({

@@ -83,6 +83,10 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   readonly summary: string;
   /** No key is needed. */
   readonly open?: boolean;
+  /** It changes something, although its method is GET. */
+  readonly writes?: true;
+  /** It makes or ends credentials. */
+  readonly manages?: true;
   /** Path parameters and those of the query. */
   readonly params: z.ZodType<P, SentP>;
   readonly body: z.ZodType<B, SentB>;
@@ -101,6 +105,10 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   /** The answer when something unforeseen happens, for an endpoint that has a shape of its own for it. */
   readonly failed?: (message: string) => ReplyOf<R>;
 }
+
+/** The paths that an endpoint's path answers: in any case, and with or without one slash at the end. */
+export const patternOf = (path: string): RegExp =>
+  new RegExp(`^${path.replaceAll(".", "\\.").replace(/:(\w+)/g, "(?<$1>[^/]+)")}/?$`, "i");
 
 export const endpoint = <P, B, const R extends Replies, SentP, SentB>(
   description: Endpoint<P, B, R, SentP, SentB>,

@@ -54,6 +54,7 @@ export const version = endpoint({
 export const cleanupVolumes = endpoint({
   method: "GET",
   path: "/v2/cleanup-volumes",
+  writes: true,
   summary: "Remove the volumes, in the key's scope, that no application of the target state has",
   params: none,
   body: none,

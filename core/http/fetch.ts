@@ -3,6 +3,7 @@ import type * as z from "zod";
 import { common, failed } from "../api/fields.ts";
 import {
   none,
+  patternOf,
   sentences,
   type Endpoint,
   type Fault,
@@ -145,7 +146,6 @@ const scopeOf = ({ targets, keys }: Supervisor, key: string | undefined): Scope 
       ? undefined
       : keys.scopeOf(key, apiScopeOf(targets.current().config));
 
-/** Paths in any case, and with or without one slash at the end. */
 function createRouter(routes: readonly Route[]) {
   const router = IttyRouter();
   const add = { GET: router.get, POST: router.post, PATCH: router.patch, DELETE: router.delete };
@@ -155,7 +155,7 @@ function createRouter(routes: readonly Route[]) {
       params,
       query: strings(query),
     }));
-  for (const entry of router.routes) entry[1] = new RegExp(entry[1].source.replace(/\*\$$/, "?$"), "i");
+  for (const entry of router.routes) entry[1] = patternOf(entry[3] ?? "");
 
   // Nearly every request names one of our paths letter by letter: those are found without a look at any pattern.
   const exact = new Map(

@@ -2,9 +2,10 @@ import { DurableObject } from "cloudflare:workers";
 import * as z from "zod";
 import { Caller as Link, type Outcome, type Outgoing } from "../../core/relay/caller.ts";
 import { joined } from "../../core/relay/flow.ts";
-import { limits, noBytes, ProtocolError, RequestHead, type Bytes, type Method } from "../../core/relay/frame.ts";
+import { limits, noBytes, ProtocolError, RequestHead, type Bytes } from "../../core/relay/frame.ts";
 import { Caller, coversFleet, digestOf, keyInHeader } from "./access.ts";
 import type { Env } from "./env.ts";
+import { operationOf, type Operation } from "./operation.ts";
 
 /** Who a device is, as its session must know it; the directory tells. */
 export interface Enrolled {
@@ -124,12 +125,14 @@ export class DeviceSession extends DurableObject<Env> {
   ): Promise<PlainResponse | CallFailure> {
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(timedOut), timeoutMs);
+    const head: RequestHead = { method, path, headers };
     try {
-      const answer = await this.#call(caller, { method, path, headers }, body, timeout.signal);
+      const answer = await this.#call(caller, head, body, timeout.signal);
       if (answer.is === "failed") return answer;
-      const whole = await readWhole(answer.body, method);
+      const operation = operationOf(head);
+      const whole = await readWhole(answer.body, operation);
       if (whole instanceof Uint8Array) return { is: "answered", status: answer.status, body: whole };
-      return timeout.signal.aborted ? lateAnswer(method) : whole;
+      return timeout.signal.aborted ? lateAnswer(operation) : whole;
     } finally {
       // A timer that is left keeps us awake, and that is billed.
       clearTimeout(timer);
@@ -185,10 +188,11 @@ export class DeviceSession extends DurableObject<Env> {
   ): Promise<
     CallFailure | { is: "answered"; status: number; headers: RequestHead["headers"]; body: Outgoing["body"] }
   > {
-    const { method } = head;
+    const operation = operationOf(head);
     const line = this.#mayCall(caller) ? this.#live() : undefined;
     if (!line) return { is: "failed", status: 404, error: offline, mayHaveActed: false };
-    if (!caller.write && !isRead(method)) return { is: "failed", status: 403, error: "Forbidden", mayHaveActed: false };
+    if (!caller.write && !operation.reads)
+      return { is: "failed", status: 403, error: "Forbidden", mayHaveActed: false };
     const outcome = await line.link.call({ head, body: sent, allowed: () => this.#mayCall(caller) }, signal);
     return outcome.is === "answered"
       ? {
@@ -197,7 +201,7 @@ export class DeviceSession extends DurableObject<Env> {
           headers: outcome.head.headers.filter(([name]) => passed.has(name)),
           body: outcome.body,
         }
-      : toCallFailure(outcome, method);
+      : toCallFailure(outcome, operation);
   }
 
   #mayCall(caller: Caller): boolean {
@@ -279,9 +283,6 @@ export const offline = "No online device(s) found";
 /** The reason of our own abort, to be told from the caller's. */
 const timedOut = "timeout";
 
-/** What only reads cannot have acted. */
-export const isRead = (method: Method): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS";
-
 const hasNoBody = (status: number): boolean => status === 204 || status === 205 || status === 304;
 
 /** Errors about the choice of a device are bare sentences, as in the public API; others say whether it may have acted. */
@@ -290,8 +291,8 @@ export const toFailure = ({ status, error, mayHaveActed }: CallFailure): Respons
     ? Response.json(error, { status })
     : Response.json({ error, mayHaveActed }, { status, ...(status === 503 && { headers: { "retry-after": "1" } }) });
 
-function toCallFailure(outcome: Exclude<Outcome, { is: "answered" }>, method: Method): CallFailure {
-  const mayHaveActed = !isRead(method);
+function toCallFailure(outcome: Exclude<Outcome, { is: "answered" }>, operation: Operation): CallFailure {
+  const mayHaveActed = !operation.reads;
   switch (outcome.is) {
     case "busy":
       return {
@@ -306,28 +307,28 @@ function toCallFailure(outcome: Exclude<Outcome, { is: "answered" }>, method: Me
       return {
         is: "failed",
         status: 502,
-        error: `No answer of the device: ${outcome.reason}; ${acted(method)}`,
+        error: `No answer of the device: ${outcome.reason}; ${acted(operation)}`,
         mayHaveActed,
       };
     case "aborted":
       return outcome.reason === timedOut
-        ? lateAnswer(method)
-        : { is: "failed", status: 502, error: `The caller has left; ${acted(method)}`, mayHaveActed };
+        ? lateAnswer(operation)
+        : { is: "failed", status: 502, error: `The caller has left; ${acted(operation)}`, mayHaveActed };
   }
 }
 
-const lateAnswer = (method: Method): CallFailure => ({
+const lateAnswer = (operation: Operation): CallFailure => ({
   is: "failed",
   status: 504,
-  error: `The device has not answered in time; ${acted(method)}`,
-  mayHaveActed: !isRead(method),
+  error: `The device has not answered in time; ${acted(operation)}`,
+  mayHaveActed: !operation.reads,
 });
 
-const acted = (method: Method): string =>
-  isRead(method) ? "it was only asked to read" : "it may have done what was asked, or may still do it";
+const acted = ({ reads }: Operation): string =>
+  reads ? "it was only asked to read" : "it may have done what was asked, or may still do it";
 
 /** The body, or why it is none. */
-async function readWhole(body: Outgoing["body"], method: Method): Promise<Bytes | CallFailure> {
+async function readWhole(body: Outgoing["body"], operation: Operation): Promise<Bytes | CallFailure> {
   if (body instanceof Uint8Array) return body;
   const parts: Bytes[] = [];
   let size = 0;
@@ -341,7 +342,7 @@ async function readWhole(body: Outgoing["body"], method: Method): Promise<Bytes 
           is: "failed",
           status: 502,
           error: `The answer is larger than ${wholeAnswerBytes} bytes: ask this device alone`,
-          mayHaveActed: !isRead(method),
+          mayHaveActed: !operation.reads,
         };
     }
   } catch (error) {
@@ -349,8 +350,8 @@ async function readWhole(body: Outgoing["body"], method: Method): Promise<Bytes 
     return {
       is: "failed",
       status: 502,
-      error: `The answer broke off: ${reason}; ${acted(method)}`,
-      mayHaveActed: !isRead(method),
+      error: `The answer broke off: ${reason}; ${acted(operation)}`,
+      mayHaveActed: !operation.reads,
     };
   }
   return joined(parts, size);

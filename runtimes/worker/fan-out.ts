@@ -1,7 +1,7 @@
-import type { Method } from "../../core/relay/frame.ts";
 import type { Caller } from "./access.ts";
-import { isRead, offline, type CallFailure, type PlainRequest, type PlainResponse } from "./device-session.ts";
+import { offline, type CallFailure, type PlainRequest, type PlainResponse } from "./device-session.ts";
 import type { Env } from "./env.ts";
+import { operationOf, type Operation } from "./operation.ts";
 import { messageOf } from "../../core/model/show.ts";
 
 export interface Target {
@@ -47,7 +47,7 @@ export async function fanOut(targets: readonly Target[], { timeoutMs, ...asked }
       keptBytes += size;
       entries[place] = toEntry(
         target,
-        keptBytes > budgetBytes && size > 0 ? tooMuch(asked.request.method) : outcome,
+        keptBytes > budgetBytes && size > 0 ? tooMuch(operationOf(asked.request)) : outcome,
         asked.parsed,
       );
     }
@@ -68,16 +68,16 @@ async function askOne(
   } catch (error) {
     // The session itself has failed, as at a deployment; or the platform lets us ask no more of them.
     const reason = messageOf(error);
-    const mayHaveActed = !isRead(request.method) && !/subrequests/i.test(reason);
+    const mayHaveActed = !operationOf(request).reads && !/subrequests/i.test(reason);
     return { is: "failed", status: 502, error: `The device's session has failed: ${reason}`, mayHaveActed };
   }
 }
 
-const tooMuch = (method: Method): CallFailure => ({
+const tooMuch = ({ reads }: Operation): CallFailure => ({
   is: "failed",
   status: 502,
   error: "The answers together are too large: ask this device alone",
-  mayHaveActed: !isRead(method),
+  mayHaveActed: !reads,
 });
 
 const isOffline = ({ statusCode, body }: Entry): boolean => statusCode === 404 && body === offline;

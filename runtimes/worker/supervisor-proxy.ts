@@ -4,7 +4,7 @@ import { parseJson } from "../../core/model/json.ts";
 import { noBytes, type Bytes, type RequestHead } from "../../core/relay/frame.ts";
 import { keyInHeader, type Caller } from "./access.ts";
 import { authenticate, callerOf, failed, isKeyOf } from "./authenticate.ts";
-import { callHeader, isRead, offline, wrongKey, type SessionCall } from "./device-session.ts";
+import { callHeader, offline, wrongKey, type SessionCall } from "./device-session.ts";
 import { directoryOf, type Env } from "./env.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
 import { limitBytes } from "./http.ts";
@@ -80,10 +80,11 @@ export async function supervisorProxy(request: Request, url: URL, env: Env): Pro
 
   const data = toText(asked.data);
   if (data === undefined) return refuse("data: expected fewer levels in each other");
-  const body = asked.data && !isRead(asked.method) ? new Uint8Array(encoder.encode(data)) : undefined;
+  const hasNoBody = asked.method === "GET" || asked.method === "HEAD";
+  const body = asked.data && !hasNoBody ? new Uint8Array(encoder.encode(data)) : undefined;
   const head: RequestHead = {
     method: asked.method,
-    path: path + queryOf(url, isRead(asked.method) ? asked.data : undefined),
+    path: path + queryOf(url, hasNoBody ? asked.data : undefined),
     headers: [
       ...(body === undefined ? [] : [["content-type", "application/json"] as [string, string]]),
       ...forwarded.flatMap((name): [string, string][] => {
