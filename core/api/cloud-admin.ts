@@ -49,11 +49,18 @@ export const Device = z.object({
 });
 export type Device = z.output<typeof Device>;
 
+const Permissions = {
+  write: z.boolean().describe("To change things, not only to read"),
+  secrets: z.boolean().describe("To be told the values of variables, and passwords"),
+  manage: z.boolean().describe("To make and end keys and tokens"),
+};
+
 export const Token = z.object({
   id: z.string(),
   name: z.string(),
   fleets: z.union([z.array(z.int()), z.literal("all")]),
-  write: z.boolean(),
+  ...Permissions,
+  madeBy: z.string().nullable().describe("The id of the token by which it was made, and with which it ends"),
   issuedAt: When,
   expiresAt: When.nullable(),
   revokedAt: When.nullable(),
@@ -66,6 +73,7 @@ export const ProvisioningKey = z.object({
   name: z.string(),
   createdAt: When,
   expiresAt: When.nullable(),
+  madeBy: z.string().nullable().describe("The id of the token by which it was made, and with which it ends"),
 });
 export type ProvisioningKey = z.output<typeof ProvisioningKey>;
 
@@ -110,7 +118,12 @@ const Powers = z
   .transform((words) => powers.filter((power) => words.includes(power)))
   .describe("Powers over their host that services may not ask for");
 
-const LifetimeDays = z.number().positive().max(36_500).optional().describe("Absent: it does not expire");
+const LifetimeDays = z
+  .number()
+  .positive()
+  .max(36_500)
+  .optional()
+  .describe("Absent: as long as the token by which it is made");
 
 export const whoami = endpoint({
   method: "GET",
@@ -119,9 +132,7 @@ export const whoami = endpoint({
   params: none,
   body: none,
   replies: {
-    200: json(
-      z.object({ tokenId: z.string(), fleets: z.union([z.array(z.int()), z.literal("all")]), write: z.boolean() }),
-    ),
+    200: json(z.object({ tokenId: z.string(), fleets: z.union([z.array(z.int()), z.literal("all")]), ...Permissions })),
     401: Refused,
   },
 });
@@ -180,7 +191,11 @@ export const createProvisioningKey = endpoint({
   path: "/admin/v1/fleets/:fleetId/provisioning-keys",
   summary: "A key with which devices join the fleet; it is told only here",
   params: z.object({ fleetId: Id }),
-  body: z.object({ name: Name.default("provisioning key"), lifetimeDays: LifetimeDays }),
+  manages: true,
+  body: z.object({
+    name: Name.default("provisioning key"),
+    lifetimeDays: LifetimeDays,
+  }),
   replies: {
     201: json(ProvisioningKey.extend({ key: z.string() })),
     400: Refused,
@@ -194,6 +209,7 @@ export const createProvisioningKey = endpoint({
 export const deleteProvisioningKey = endpoint({
   method: "DELETE",
   path: "/admin/v1/fleets/:fleetId/provisioning-keys/:keyId",
+  manages: true,
   summary: "No device joins with this key any more; those that have joined stay",
   params: z.object({ fleetId: Id, keyId: Id }),
   body: none,
@@ -348,6 +364,7 @@ export const deleteDevice = endpoint({
 export const replaceDeviceKey = endpoint({
   method: "POST",
   path: "/admin/v1/devices/:uuid/key",
+  manages: true,
   summary: "A new key for a device; the old one is dead from now on, the new one is told only here",
   params: z.object({ uuid: Uuid }),
   body: none,
@@ -358,7 +375,9 @@ export const replaceDeviceKey = endpoint({
 export const tokens = endpoint({
   method: "GET",
   path: "/admin/v1/tokens",
-  summary: "All tokens, without the tokens themselves; for the admin secret only",
+  summary:
+    "The tokens, without the tokens themselves: all for the admin secret, else the caller's and those made by it",
+  manages: true,
   params: none,
   body: none,
   replies: { 200: json(z.array(Token)), 400: Refused, 401: Refused, 403: Refused, 404: Refused },
@@ -367,7 +386,8 @@ export const tokens = endpoint({
 export const createToken = endpoint({
   method: "POST",
   path: "/admin/v1/tokens",
-  summary: "A token, told only here; for the admin secret only",
+  summary: "A token, told only here. It may do no more, and lasts no longer, than that by which it is made",
+  manages: true,
   params: none,
   body: z.object({
     name: Name,
@@ -375,19 +395,31 @@ export const createToken = endpoint({
       error: 'expected "all", or a list of fleet ids, 200 at most',
     }),
     write: z.boolean().default(false),
+    secrets: z.boolean().default(false),
+    manage: z.boolean().default(false),
     lifetimeDays: LifetimeDays,
   }),
   replies: { 201: json(Token.extend({ token: z.string() })), 400: Refused, 401: Refused, 403: Refused, 404: Refused },
   invalid,
 });
 
+/** What has ended with a token. */
+const Ended = z.object({
+  tokens: z.int().describe("Tokens that it, or one of these, had made"),
+  provisioningKeys: z.int().describe("Provisioning keys that they had made"),
+  deviceKeys: z.int().describe("Keys that they had given to devices, which must join again"),
+  joined: z.int().describe("Devices that had joined with these provisioning keys, and stay"),
+});
+export type Ended = z.output<typeof Ended>;
+
 export const revokeToken = endpoint({
   method: "DELETE",
   path: "/admin/v1/tokens/:tokenId",
-  summary: "Refuse a token from now on, everywhere; for the admin secret only",
+  summary: "Refuse a token from now on, everywhere, and with it what it has made",
+  manages: true,
   params: z.object({ tokenId: z.string() }),
   body: none,
-  replies: { 204: empty, 400: Refused, 401: Refused, 403: Refused, 404: Refused },
+  replies: { 200: json(Ended), 400: Refused, 401: Refused, 403: Refused, 404: Refused },
   invalid,
 });
 

@@ -29,6 +29,8 @@ const options = {
     hint: "token create: a fleet, or several with commas; elsewhere: one, in place of a device",
   },
   write: { type: "boolean", hint: "token create: it may change things" },
+  secrets: { type: "boolean", hint: "token create: it may read the values of variables, and passwords" },
+  manage: { type: "boolean", hint: "token create: it may make and end keys and tokens" },
   data: { type: "string", hint: "call: the body, as JSON" },
   commit: { type: "string", hint: "release: its name, such as the commit of the source (one is made up)" },
   service: { type: "string", hint: "env: for this service alone; logs: of it alone" },
@@ -46,9 +48,9 @@ const commands: readonly Command[] = [
       const url = cloudUrl(given);
       const token = typeof options["token"] === "string" ? options["token"] : environment["FAIRLEAD_CLOUD_TOKEN"];
       const account = { url, token: (token ?? (await readToken(print))).trim() };
-      const { tokenId, fleets, write } = expectStatus(await clientOf(account)(api.whoami), 200);
+      const who = expectStatus(await clientOf(account)(api.whoami), 200);
       const file = keepAccount(account, environment);
-      print(`${url} lets ${tokenId} ${write ? "read and write" : "read"} ${fleetsOf(fleets)}. Kept in ${file}\n`);
+      print(`${url} lets ${who.tokenId} ${saidPermissions(who)} ${fleetsOf(who.fleets)}. Kept in ${file}\n`);
     },
   },
   {
@@ -117,12 +119,14 @@ const commands: readonly Command[] = [
   },
   {
     usage: "token create <name>",
-    hint: "for --fleet, else for all; to read, or to --write",
+    hint: "for --fleet, else for all; to read, and to --write, read --secrets, --manage",
     run: async ({ words: [name = ""], options, call, print, show }) => {
       const names = text(options["fleet"])?.split(",");
       const ids = names && (await Promise.all(names.map(async (one) => (await findFleet(call, one)).id)));
       const fleets: number[] | "all" = ids ?? "all";
-      const body = { name, fleets, write: options["write"] === true, ...lifetime(options) };
+      const may = (option: string) => options[option] === true;
+      const permissions = { write: may("write"), secrets: may("secrets"), manage: may("manage") };
+      const body = { name, fleets, ...permissions, ...lifetime(options) };
       const made = expectStatus(await call(api.createToken, { body }), 201);
       if (options["json"]) return show(made);
       print(`${made.token}\n\nIt is shown only now. Its id, by which it is revoked, is ${made.id}\n`);
@@ -130,10 +134,11 @@ const commands: readonly Command[] = [
   },
   {
     usage: "token revoke <id>",
-    hint: "refuse it from now on",
-    run: async ({ words: [tokenId = ""], call, print }) => {
-      expectStatus(await call(api.revokeToken, { params: { tokenId } }), 204);
-      print("The token is refused from now on\n");
+    hint: "refuse it from now on, and end what it has made",
+    run: async ({ words: [tokenId = ""], options, call, print, show }) => {
+      const ended = expectStatus(await call(api.revokeToken, { params: { tokenId } }), 200);
+      if (options["json"]) return show(ended);
+      print(["The token is refused from now on", ...saidEnded(ended)].map((line) => `${line}\n`).join(""));
     },
   },
   ...fleetCommands,
@@ -293,6 +298,27 @@ function lifetime(options: Context["options"]): { lifetimeDays?: number } {
   if (!(Number(days) > 0))
     throw new SettingsError(`--days: expected a number of days, but got ${JSON.stringify(days)}`);
   return { lifetimeDays: Number(days) };
+}
+
+function saidPermissions({ write, secrets, manage }: Pick<api.Token, "write" | "secrets" | "manage">): string {
+  const given = [
+    "read",
+    ...(write ? ["write"] : []),
+    ...(secrets ? ["see secrets"] : []),
+    ...(manage ? ["manage"] : []),
+  ];
+  return given.length === 1 ? "read" : `${given.slice(0, -1).join(", ")} and ${given.at(-1)}`;
+}
+
+/** A line for each kind of thing of which something has ended. */
+function saidEnded({ tokens, provisioningKeys, deviceKeys, joined }: api.Ended): readonly string[] {
+  const lines: readonly (readonly [count: number, what: string])[] = [
+    [tokens, "tokens that it had made are revoked, too"],
+    [provisioningKeys, "provisioning keys that it had made are deleted"],
+    [joined, "devices that joined with these keys stay; delete those that are not yours"],
+    [deviceKeys, "devices to which it had given keys must join again"],
+  ];
+  return lines.flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : []));
 }
 
 const fleetsOf = (fleets: readonly number[] | "all"): string =>

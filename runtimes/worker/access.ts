@@ -9,6 +9,10 @@ export const Caller = z
     /** Fleet (application) ids, or all. */
     fleets: z.union([z.array(z.int()).readonly(), z.literal("all")]),
     write: z.boolean(),
+    /** To be told the values of variables, and passwords. */
+    secrets: z.boolean().default(false),
+    /** To make and end keys and tokens. */
+    manage: z.boolean().default(false),
     /** Seconds since the epoch when the token was issued. */
     issuedAt: z.number(),
     /** Nothing but the device with this uuid: the caller is that device itself. */
@@ -20,14 +24,23 @@ export type Caller = z.output<typeof Caller>;
 export const coversFleet = ({ fleets }: Caller, fleetId: number): boolean =>
   fleets === "all" || fleets.includes(fleetId);
 
-/** The holder of the admin secret: who alone makes and revokes tokens. */
-export const owner: Caller = { tokenId: "admin", fleets: "all", write: true, issuedAt: 0 };
+/** The holder of the admin secret. */
+export const owner: Caller = {
+  tokenId: "admin",
+  fleets: "all",
+  write: true,
+  secrets: true,
+  manage: true,
+  issuedAt: 0,
+};
 
-/** What a token says about itself; times in seconds since the epoch. */
+/** What a token says about itself; times in seconds since the epoch. Older tokens do not name the later permissions. */
 const Claims = z.object({
   id: z.string(),
   fleets: z.union([z.array(z.int()).readonly(), z.literal("all")]),
   write: z.boolean(),
+  secrets: z.boolean().default(false),
+  manage: z.boolean().default(false),
   iat: z.int(),
   exp: z.int().optional(),
 });
@@ -59,7 +72,8 @@ export async function holderOf({ key, from }: Credential, env: Env, nowMs: numbe
   if (key.startsWith(tokenPrefix)) {
     const claims = await verifyToken(key, env);
     if (!claims || (claims.exp !== undefined && claims.exp * 1000 <= nowMs)) return undefined;
-    return { tokenId: claims.id, fleets: claims.fleets, write: claims.write, issuedAt: claims.iat };
+    const { id: tokenId, fleets, write, secrets, manage, iat: issuedAt } = claims;
+    return { tokenId, fleets, write, secrets, manage, issuedAt };
   }
   if (from === "query") return undefined;
   return equalInConstantTime(await digestOf(key), await digestOf(env.ADMIN_SECRET)) ? owner : undefined;

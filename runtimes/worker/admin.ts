@@ -2,7 +2,7 @@ import * as api from "../../core/api/cloud-admin.ts";
 import { refused } from "../../core/api/cloud-admin.ts";
 import { reply } from "../../core/api/endpoint.ts";
 import { forbiddenFaults, parseComposition } from "../../core/fleet/release.ts";
-import { coversFleet, digestOf, newKey, signToken, type Caller } from "./access.ts";
+import { coversFleet, newKey, type Caller } from "./access.ts";
 import { inFleets, isoTime, uuidsOfFleet, type Desk } from "./desk.ts";
 import { route, type Route } from "./http.ts";
 import { addRelease, progressOfDevice, releaseIdOf, targetOfDevice } from "./releases.ts";
@@ -10,14 +10,12 @@ import { listVariables, removeVariable, setVariables, type Owner } from "./varia
 
 /** What answers the administration. What is not the caller's, and what does not exist, look the same. */
 
-const noFleet = reply(404, refused("There is no such fleet"));
-const noDevice = reply(404, refused("There is no such device"));
+export const noFleet = reply(404, refused("There is no such fleet"));
+export const noDevice = reply(404, refused("There is no such device"));
 const noRelease = reply(404, refused("There is no release with this commit in the fleet"));
-const noToken = reply(404, refused("There is no such token"));
-const ownerOnly = reply(403, refused("Only the admin secret may do that"));
 
-const whoami = route(api.whoami, ({ caller: { tokenId, fleets, write } }) =>
-  reply(200, { tokenId, fleets: fleets === "all" ? fleets : [...fleets], write }),
+const whoami = route(api.whoami, ({ caller: { tokenId, fleets, write, secrets, manage } }) =>
+  reply(200, { tokenId, fleets: fleets === "all" ? fleets : [...fleets], write, secrets, manage }),
 );
 
 interface FleetRow extends Record<string, SqlStorageValue> {
@@ -49,7 +47,7 @@ const fleets = route(api.fleets, ({ caller }, { db }) => {
 });
 
 /** Undefined: there is none, or it is not the caller's. */
-const findFleet = ({ db }: Desk, caller: Caller, id: number): api.Fleet | undefined => {
+export const findFleet = ({ db }: Desk, caller: Caller, id: number): api.Fleet | undefined => {
   const row = coversFleet(caller, id)
     ? db.one<FleetRow>(`SELECT ${fleetColumns} FROM fleets WHERE id = ?`, id)
     : undefined;
@@ -92,9 +90,9 @@ const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body, caller 
 });
 
 /** What a token that may write can make: it must not fill the database that all fleets share. */
-const most = { fleets: 1000, provisioningKeys: 100, releases: 10_000 };
+const most = { fleets: 1000, releases: 10_000 };
 
-const isFull = (db: Desk["db"], limit: number, from: string, ...values: readonly number[]): boolean =>
+export const isFull = (db: Desk["db"], limit: number, from: string, ...values: readonly number[]): boolean =>
   (db.one<{ n: number }>(`SELECT count(*) AS n FROM ${from}`, ...values)?.n ?? 0) >= limit;
 
 const isTaken = ({ db }: Desk, name: string, by = 0): boolean =>
@@ -108,46 +106,6 @@ const deleteFleet = route(api.deleteFleet, ({ params: { fleetId }, caller }, des
   if (fleet.devices > 0)
     return reply(409, refused(`The fleet has ${fleet.devices} devices: delete or move them first`));
   desk.db.run("DELETE FROM fleets WHERE id = ?", fleetId);
-  return reply(204, undefined);
-});
-
-const keyColumns = "id, fleet_id AS fleetId, name, created_at AS createdAt, expires_at AS expiresAt";
-
-const provisioningKeys = route(api.provisioningKeys, ({ params: { fleetId }, caller }, desk) => {
-  if (!findFleet(desk, caller, fleetId)) return noFleet;
-  const sql = `SELECT ${keyColumns} FROM provisioning_keys WHERE fleet_id = ? ORDER BY id`;
-  return reply(200, [...desk.db.all<api.ProvisioningKey>(sql, fleetId)]);
-});
-
-const createProvisioningKey = route(
-  api.createProvisioningKey,
-  async ({ params: { fleetId }, body: { name, lifetimeDays }, caller }, desk) => {
-    const key = newKey();
-    const digest = await digestOf(key);
-    if (!findFleet(desk, caller, fleetId)) return noFleet;
-    const { db, now } = desk;
-    if (isFull(db, most.provisioningKeys, "provisioning_keys WHERE fleet_id = ?", fleetId))
-      return reply(400, refused(`The fleet has ${most.provisioningKeys} provisioning keys already: delete some`));
-    db.run(
-      "INSERT INTO provisioning_keys (fleet_id, name, digest, created_at, expires_at) VALUES (?, ?, ?, ?, ?)",
-      fleetId,
-      name,
-      digest,
-      isoTime(now()),
-      lifetimeDays === undefined ? null : isoTime(now() + lifetimeDays * dayMs),
-    );
-    const made = db.one<api.ProvisioningKey>(`SELECT ${keyColumns} FROM provisioning_keys WHERE digest = ?`, digest);
-    return made ? reply(201, { ...made, key }) : noFleet;
-  },
-);
-
-const dayMs = 24 * 60 * 60 * 1000;
-
-const deleteProvisioningKey = route(api.deleteProvisioningKey, ({ params: { fleetId, keyId }, caller }, desk) => {
-  if (!findFleet(desk, caller, fleetId)) return noFleet;
-  const one = desk.db.one("SELECT 1 FROM provisioning_keys WHERE id = ? AND fleet_id = ?", keyId, fleetId);
-  if (!one) return reply(404, refused("There is no such provisioning key"));
-  desk.db.run("DELETE FROM provisioning_keys WHERE id = ?", keyId);
   return reply(204, undefined);
 });
 
@@ -188,7 +146,7 @@ const devices = route(api.devices, async ({ params: { fleetId, after = 0, limit 
   return reply(200, await Promise.all(rows.map((row) => withConnection(desk, row))));
 });
 
-const findDevice = ({ db }: Desk, caller: Caller, uuid: string): DeviceRow | undefined => {
+export const findDevice = ({ db }: Desk, caller: Caller, uuid: string): DeviceRow | undefined => {
   const [visible, ...values] = inFleets("fleet_id", caller);
   const sql = `SELECT ${deviceColumns} FROM devices WHERE uuid = ? AND ${visible}`;
   return db.one<DeviceRow>(sql, uuid, ...values);
@@ -244,15 +202,6 @@ const deleteDevice = route(api.deleteDevice, async ({ params: { uuid }, caller }
   desk.db.run("DELETE FROM devices WHERE uuid = ?", uuid);
   await desk.tell([uuid]);
   return reply(204, undefined);
-});
-
-const replaceDeviceKey = route(api.replaceDeviceKey, async ({ params: { uuid }, caller }, desk) => {
-  const key = newKey();
-  const digest = await digestOf(key);
-  if (!findDevice(desk, caller, uuid)) return noDevice;
-  desk.db.run("UPDATE devices SET key_digest = ? WHERE uuid = ?", digest, uuid);
-  await desk.tell([uuid]);
-  return reply(200, { key });
 });
 
 const releaseColumns = `id, fleet_id AS fleetId, release_uuid AS "commit", created_at AS createdAt,
@@ -358,87 +307,12 @@ const deleteDeviceVariable = route(api.deleteDeviceVariable, ({ params: { uuid, 
   return found ? unset(desk, deviceOwner(found), name, service, [uuid]) : noDevice;
 });
 
-interface TokenRow {
-  readonly id: string;
-  readonly name: string;
-  readonly fleets: string;
-  readonly write: number;
-  readonly issued_at: number;
-  readonly expires_at: number | null;
-  readonly revoked_at: number | null;
-}
-
-const toToken = ({ id, name, fleets, write, ...at }: TokenRow): api.Token => ({
-  id,
-  name,
-  fleets: api.Token.shape.fleets.parse(JSON.parse(fleets)),
-  write: write === 1,
-  issuedAt: isoTime(at.issued_at * 1000),
-  expiresAt: at.expires_at === null ? null : isoTime(at.expires_at * 1000),
-  revokedAt: at.revoked_at === null ? null : isoTime(at.revoked_at * 1000),
-});
-
-const isOwner = ({ tokenId }: Caller): boolean => tokenId === "admin";
-
-const tokens = route(api.tokens, ({ caller }, { db }) =>
-  isOwner(caller)
-    ? reply(
-        200,
-        db.all<{ [K in keyof TokenRow]: TokenRow[K] }>("SELECT * FROM tokens ORDER BY issued_at, id").map(toToken),
-      )
-    : ownerOnly,
-);
-
-const createToken = route(api.createToken, async ({ body, caller }, { db, env, now }) => {
-  if (!isOwner(caller)) return ownerOnly;
-  const { name, fleets, write, lifetimeDays } = body;
-  const none = fleets === "all" ? undefined : fleets.find((id) => !db.one("SELECT 1 FROM fleets WHERE id = ?", id));
-  if (none !== undefined) return reply(404, refused(`There is no fleet ${none}`));
-  const iat = Math.floor(now() / 1000);
-  const exp = lifetimeDays === undefined ? undefined : iat + Math.ceil((lifetimeDays * dayMs) / 1000);
-  const id = newKey().slice(0, 16);
-  const token = await signToken({ id, fleets, write, iat, ...(exp !== undefined && { exp }) }, env);
-  const row = {
-    id,
-    name,
-    fleets: JSON.stringify(fleets),
-    write: write ? 1 : 0,
-    issued_at: iat,
-    expires_at: exp ?? null,
-    revoked_at: null,
-  };
-  db.run(
-    `INSERT INTO tokens (${Object.keys(row).join(", ")}) VALUES (${Object.keys(row)
-      .map(() => "?")
-      .join(", ")})`,
-    ...Object.values(row),
-  );
-  return reply(201, { ...toToken(row), token });
-});
-
-const revokeToken = route(api.revokeToken, async ({ params: { tokenId }, caller }, { db, now, tell }) => {
-  if (!isOwner(caller)) return ownerOnly;
-  const found = db.one<{ fleets: string }>("SELECT fleets FROM tokens WHERE id = ?", tokenId);
-  if (!found) return noToken;
-  db.run("UPDATE tokens SET revoked_at = ifnull(revoked_at, ?) WHERE id = ?", Math.floor(now() / 1000), tokenId);
-  const devices = db.all<{ uuid: string }>(
-    `SELECT uuid FROM devices WHERE ? = '"all"' OR fleet_id IN (SELECT value FROM json_each(?))`,
-    found.fleets,
-    found.fleets,
-  );
-  await tell(devices.map(({ uuid }) => uuid));
-  return reply(204, undefined);
-});
-
 export const adminRoutes: readonly Route[] = [
   whoami,
   fleets,
   createFleet,
   changeFleet,
   deleteFleet,
-  provisioningKeys,
-  createProvisioningKey,
-  deleteProvisioningKey,
   createRelease,
   releases,
   fleetVariables,
@@ -451,8 +325,4 @@ export const adminRoutes: readonly Route[] = [
   device,
   changeDevice,
   deleteDevice,
-  replaceDeviceKey,
-  tokens,
-  createToken,
-  revokeToken,
 ];

@@ -31,8 +31,14 @@ export type Asker = z.output<typeof Asker>;
 export type Identity =
   | { readonly is: "person"; readonly caller: Caller }
   | { readonly is: "device"; readonly id: number; readonly uuid: string; readonly fleetId: number }
-  | { readonly is: "provisioning"; readonly fleetId: number }
+  | { readonly is: "provisioning"; readonly keyId: number; readonly fleetId: number }
   | { readonly is: "nobody" };
+
+/** A device as a caller: of nothing but itself. */
+export const deviceCaller = ({ id, uuid, fleetId }: Extract<Identity, { is: "device" }>): Caller => ({
+  ...{ tokenId: `device:${id}`, fleets: [fleetId], issuedAt: 0, device: uuid },
+  ...{ write: true, secrets: true, manage: true },
+});
 
 export const isoTime = (ms: number): string => new Date(ms).toISOString();
 
@@ -62,8 +68,8 @@ export function identify(asker: Asker, { db, now }: Pick<Desk, "db" | "now">): I
         asker.digest,
       );
       if (device) return { is: "device", ...device };
-      const key = db.one<{ fleetId: number }>(
-        "SELECT fleet_id AS fleetId FROM provisioning_keys WHERE digest = ? AND ifnull(expires_at > ?, TRUE)",
+      const key = db.one<{ keyId: number; fleetId: number }>(
+        "SELECT id AS keyId, fleet_id AS fleetId FROM provisioning_keys WHERE digest = ? AND ifnull(expires_at > ?, TRUE)",
         asker.digest,
         isoTime(now()),
       );

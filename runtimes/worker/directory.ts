@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import { owner, type Caller } from "./access.ts";
 import { Database } from "./database.ts";
 import type { PlainRequest } from "./device-session.ts";
-import { Asker, identify, inFleets, isGood, type Desk } from "./desk.ts";
+import { Asker, deviceCaller, identify, inFleets, isGood, type Desk } from "./desk.ts";
 import { askerHeader, unknownHeader, type Env } from "./env.ts";
 import { createNudge } from "./nudge.ts";
 import { findRoute } from "./routes.ts";
@@ -61,9 +61,7 @@ export class Directory extends DurableObject<Env> {
   /** Who calls with a device's own key: that device, and nothing else. */
   callerOfDevice(digest: string): Caller | undefined {
     const identity = identify({ is: "key", digest }, this.#desk);
-    if (identity.is !== "device") return undefined;
-    const { id, uuid, fleetId } = identity;
-    return { tokenId: `device:${id}`, fleets: [fleetId], write: true, issuedAt: 0, device: uuid };
+    return identity.is === "device" ? deviceCaller(identity) : undefined;
   }
 
   override async alarm(): Promise<void> {

@@ -3,7 +3,7 @@ import { sentences, type Endpoint, type Method, type Replies, type ReplyOf } fro
 import { readBody } from "../../core/http/body.ts";
 import { toResponse } from "../../core/http/reply.ts";
 import type { Caller } from "./access.ts";
-import type { Desk, Identity } from "./desk.ts";
+import { isGood, type Desk, type Identity } from "./desk.ts";
 
 /** Of a body where nothing else is said, once it is unpacked. */
 export const limitBytes = 64 * 1024;
@@ -30,12 +30,12 @@ export interface Ask<P, B> {
   readonly caller: Caller;
 }
 
-/** An endpoint for people with a token, with its handler. What changes anything needs a token that may write. */
+/** An endpoint for people with a token, with its handler. What changes anything needs the permission for it. */
 export function route<P, B, R extends Replies>(
   endpoint: Endpoint<P, B, R>,
   handler: (ask: Ask<P, B>, desk: Desk) => ReplyOf<R> | Promise<ReplyOf<R>>,
 ): Route {
-  const { method, path, replies, bodyLimitBytes } = endpoint;
+  const { method, path, replies, bodyLimitBytes, manages } = endpoint;
   return {
     method,
     path,
@@ -43,9 +43,12 @@ export function route<P, B, R extends Replies>(
     answer: async (request, { params: given, identity }, desk) => {
       if (identity.is !== "person") return tokenRequired();
       const { caller } = identity;
-      if (method !== "GET" && !caller.write) return refuse(403, "This token may only read");
+      if (manages && !caller.manage) return refuse(403, "This token may not manage keys and tokens");
+      if (!manages && method !== "GET" && !caller.write) return refuse(403, "This token may only read");
       const sent = await readBody(request, { limitBytes: bodyLimitBytes });
       if (!sent.ok) return refuse(sent.status, sent.message);
+      // A body may take its time, and the token be revoked meanwhile.
+      if (!isGood(caller, desk.db)) return tokenRequired();
       const params = endpoint.params.safeParse(given);
       const body = endpoint.body.safeParse(sent.value);
       if (params.success && body.success)

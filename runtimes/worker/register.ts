@@ -57,9 +57,10 @@ const register: Route = {
     if (countOf(desk, fleetId) >= mostDevices) return no(400, `A fleet has at most ${mostDevices} devices`);
     if (isKeyInUse(desk, keyDigest)) return no(409, '"key" must be unique.');
     db.run(
-      `INSERT INTO devices (uuid, name, fleet_id, device_type, key_digest, created_at,
-         supervisor_version, os_version, os_variant, mac_address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[uuid, nameFor(uuid), fleetId, deviceType, keyDigest, isoTime(desk.now())],
+      `INSERT INTO devices (uuid, name, fleet_id, device_type, key_digest, created_at, joined_by,
+         supervisor_version, os_version, os_variant, mac_address)
+       VALUES (?, ?, ?, ?, ?, ?, (SELECT made_by FROM provisioning_keys WHERE id = ?), ?, ?, ?, ?)`,
+      ...[uuid, nameFor(uuid), fleetId, deviceType, keyDigest, isoTime(desk.now()), identity.keyId],
       ...[versions.supervisor_version, versions.os_version, versions.os_variant, versions.mac_address].map(
         (one) => one ?? null,
       ),

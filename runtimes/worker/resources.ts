@@ -1,7 +1,7 @@
 import { own } from "../../core/model/json.ts";
 import type { Caller } from "./access.ts";
 import type { Database } from "./database.ts";
-import { inFleets, isoTime, type Identity } from "./desk.ts";
+import { deviceCaller, inFleets, isoTime, type Identity } from "./desk.ts";
 import type { Filter, Literal, Query } from "./odata.ts";
 import { progressOfDevice, targetOfDevice } from "./releases.ts";
 
@@ -486,6 +486,4 @@ export const mayWrite = (reader: Reader): boolean => reader.is === "device" || r
 
 /** The caller that stands for a reader, where fleets are all that counts. */
 export const callerOfReader = (reader: Reader): Caller =>
-  reader.is === "person"
-    ? reader.caller
-    : { tokenId: `device:${reader.id}`, fleets: [reader.fleetId], write: true, issuedAt: 0, device: reader.uuid };
+  reader.is === "person" ? reader.caller : deviceCaller(reader);

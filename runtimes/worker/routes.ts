@@ -1,10 +1,14 @@
 import { adminRoutes } from "./admin.ts";
+import { credentialRoutes } from "./credentials.ts";
 import { deviceRoutes } from "./device-api.ts";
 import { createFinder, refuse, type Match } from "./http.ts";
 import { publicRoutes } from "./public-api.ts";
 import { registerRoutes } from "./register.ts";
 
-const find = createFinder([...adminRoutes, ...registerRoutes, ...deviceRoutes, ...publicRoutes]);
+const find = createFinder([
+  ...[...adminRoutes, ...credentialRoutes, ...registerRoutes],
+  ...[...deviceRoutes, ...publicRoutes],
+]);
 
 /** What answers a request: the Worker, without a credential, and else the directory. Or the answer that there is nothing. */
 export async function findRoute({ method, url }: Request): Promise<Match | Response> {

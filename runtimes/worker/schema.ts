@@ -117,4 +117,14 @@ export const migrations: readonly string[] = [
   "INSERT OR IGNORE INTO untold SELECT uuid FROM devices",
   // The powers over their host that services may not ask for, as a list in JSON.
   "ALTER TABLE fleets ADD COLUMN forbidden TEXT NOT NULL DEFAULT '[]'",
+  `
+  ALTER TABLE tokens ADD COLUMN secrets INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE tokens ADD COLUMN manage INTEGER NOT NULL DEFAULT 0;
+  -- What a token has made ends with it. Null: made by the owner, or before this was kept.
+  ALTER TABLE tokens ADD COLUMN made_by TEXT REFERENCES tokens;
+  ALTER TABLE provisioning_keys ADD COLUMN made_by TEXT REFERENCES tokens;
+  ALTER TABLE devices ADD COLUMN key_made_by TEXT REFERENCES tokens;
+  -- The token that had made the provisioning key with which the device joined.
+  ALTER TABLE devices ADD COLUMN joined_by TEXT REFERENCES tokens;
+  `,
 ];

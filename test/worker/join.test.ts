@@ -37,7 +37,7 @@ const Config = z.looseObject({ uuid: z.string(), apiEndpoint: z.string(), device
 test("init, a fleet, a key, join, and a command through the tunnel", async () => {
   const { folder, fairlead, said } = await shell();
   expect(await said("cloud", "init", cloud.url(), "--token", adminSecret)).toMatch(
-    /lets admin read and write all fleets/,
+    /lets admin read, write, see secrets and manage all fleets/,
   );
   const kept = join(folder, "fairlead", "cloud.json");
   expect(statSync(kept).mode & 0o777).toBe(0o600);

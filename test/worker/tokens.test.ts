@@ -1,14 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
+import * as z from "zod";
 import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/device.ts";
 import { everything } from "../../core/model/scope.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import { operationOf } from "../../runtimes/worker/operation.ts";
 import { startTunnel, type RunningTunnel } from "../../runtimes/node/tunnel.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
-import { adminSecret, startCloud } from "./cloud.ts";
+import { Token } from "../../core/api/cloud-admin.ts";
+import { adminSecret, startCloud, type Answer } from "./cloud.ts";
 import { connected } from "./devices.ts";
-import { newDevice, newFleet, newToken, type Registered, type TestFleet } from "./people.ts";
+import { newDevice, newFleet, newToken, newUuid, Registered, registration, type TestFleet } from "./people.ts";
 
 /** What each credential may do, and what ends with it. */
 const cloud = startCloud();
@@ -104,5 +106,206 @@ describe("GET /v2/cleanup-volumes changes something", () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+const Made = z.looseObject({
+  id: z.union([z.int(), z.string()]),
+  key: z.string().optional(),
+  token: z.string().optional(),
+});
+
+describe("making keys and tokens", () => {
+  /** Each as that token would make it: a provisioning key, a device key, a token of the fleet. */
+  const makings = (
+    fleet: TestFleet,
+    { uuid }: Registered,
+  ): Record<string, (key: string, more?: object) => Promise<Answer>> => ({
+    "a provisioning key": (key, more = {}) =>
+      cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/provisioning-keys`, more, key),
+    "a device key": (key) => cloud.ask("POST", `/admin/v1/devices/${uuid}/key`, {}, key),
+    "a token": (key, more = {}) =>
+      cloud.ask("POST", "/admin/v1/tokens", { name: "made", fleets: [fleet.id], ...more }, key),
+  });
+
+  test("is for tokens that may manage, whatever else they may", async () => {
+    const fleet = await newFleet(cloud, "makings");
+    const device = await newDevice(cloud, fleet);
+    const given = { fleets: [fleet.id], write: true, secrets: true };
+    const [writer, manager] = [
+      await newToken(cloud, given),
+      await newToken(cloud, { fleets: [fleet.id], manage: true }),
+    ];
+    for (const [what, make] of Object.entries(makings(fleet, device))) {
+      const refused = await make(writer.token);
+      expect([what, refused.status, refused.json]).toEqual([
+        what,
+        403,
+        { error: "This token may not manage keys and tokens" },
+      ]);
+      expect([what, (await make(manager.token)).status]).toEqual([what, what === "a device key" ? 200 : 201]);
+    }
+    const keysOf = `/admin/v1/fleets/${fleet.id}/provisioning-keys`;
+    const [key] = await cloud.get(z.array(Made.partial()), keysOf);
+    const end = async (token: string) => (await cloud.ask("DELETE", `${keysOf}/${key?.id}`, undefined, token)).status;
+    expect([await end(writer.token), await end(manager.token)]).toEqual([403, 204]);
+    // Who may manage does not by that change anything else.
+    expect((await cloud.ask("PATCH", `/admin/v1/devices/${device.uuid}`, { name: "x" }, manager.token)).status).toBe(
+      403,
+    );
+  });
+
+  test.each([
+    ["other fleets", { fleets: [9999] }, /is for certain fleets: \d+/],
+    ["all fleets", { fleets: "all" }, /is for certain fleets: \d+/],
+    ["write", { write: true }, /may not write/],
+    ["secrets", { secrets: true }, /may not read secrets/],
+    ["a longer life", { lifetimeDays: 2 }, /can last no longer than itself, until 20/],
+  ])("gives no more than the maker has: not %s", async (_, more, message) => {
+    const fleet = await newFleet(cloud, `giving ${newUuid()}`);
+    const maker = await newToken(cloud, { fleets: [fleet.id], manage: true, lifetimeDays: 1 });
+    const answer = await cloud.ask(
+      "POST",
+      "/admin/v1/tokens",
+      { name: "made", fleets: [fleet.id], ...more },
+      maker.token,
+    );
+    expect([answer.status, answer.json]).toEqual([403, { error: expect.stringMatching(message) }]);
+  });
+
+  test("gives no more than the maker has: what it makes expires with it, unless earlier", async () => {
+    const fleet = await newFleet(cloud, "short lives");
+    const device = await newDevice(cloud, fleet);
+    const maker = await newToken(cloud, { fleets: [fleet.id], manage: true, lifetimeDays: 1 });
+    const Expiring = z.object({ expiresAt: z.string() });
+    for (const what of ["a token", "a provisioning key"]) {
+      const make = makings(fleet, device)[what];
+      const ends = async (more?: object) =>
+        Date.parse(Expiring.parse((await make?.(maker.token, more))?.json).expiresAt);
+      expect(await ends()).toBe(Date.parse(maker.expiresAt ?? ""));
+      expect(await ends({ lifetimeDays: 0.5 })).toBeLessThan(Date.parse(maker.expiresAt ?? ""));
+      expect([what, (await make?.(maker.token, { lifetimeDays: 2 }))?.status]).toEqual([what, 403]);
+    }
+  });
+
+  test("shows and ends, of the tokens, one's own and those that one has made; others are not there", async () => {
+    const fleet = await newFleet(cloud, "lineages");
+    const given = { fleets: [fleet.id], manage: true };
+    const [one, other] = [await newToken(cloud, given), await newToken(cloud, given)];
+    const child = Made.parse(
+      (await cloud.ask("POST", "/admin/v1/tokens", { name: "child", ...given }, one.token)).json,
+    );
+    const listed = async (key: string) => {
+      const { json } = await cloud.ask("GET", "/admin/v1/tokens", undefined, key);
+      return z
+        .array(Token)
+        .parse(json)
+        .map(({ id, madeBy }) => [id, madeBy]);
+    };
+    expect((await listed(one.token)).toSorted()).toEqual(
+      [
+        [child.id, one.id],
+        [one.id, null],
+      ].toSorted(),
+    );
+    expect(await listed(child.token ?? "")).toEqual([[child.id, one.id]]);
+    const end = async (id: unknown, key: string) =>
+      (await cloud.ask("DELETE", `/admin/v1/tokens/${id}`, undefined, key)).status;
+    expect([
+      await end(one.id, child.token ?? ""),
+      await end(other.id, one.token),
+      await end("none", one.token),
+    ]).toEqual([404, 404, 404]);
+    expect([await end(child.id, one.token), await end(one.id, one.token)]).toEqual([200, 200]);
+    expect(await end(other.id, one.token)).toBe(401);
+  });
+});
+
+describe("a token that is revoked takes with it", () => {
+  test("the tokens that it has made, and that these have made, everywhere", async () => {
+    const fleet = await newFleet(cloud, "recursion");
+    const { uuid } = await newAgentOf(fleet);
+    const given = { fleets: [fleet.id], write: true, manage: true };
+    const root = await newToken(cloud, given);
+    const keys = [root.token];
+    for (let n = 0; n < 2; n++)
+      keys.push(
+        Made.parse((await cloud.ask("POST", "/admin/v1/tokens", { name: "made", ...given }, keys.at(-1))).json).token ??
+          "",
+      );
+    const works = async (key: string) => [
+      (await cloud.ask("GET", "/admin/v1/whoami", undefined, key)).status,
+      (await relay("/v1/blink", { uuid }, key)).status,
+      (await cloud.ask("GET", `/device/v2/${uuid}/logs`, undefined, key)).status,
+    ];
+    for (const key of keys) expect(await works(key)).toEqual([200, 200, 200]);
+    const { status, json } = await cloud.ask("DELETE", `/admin/v1/tokens/${root.id}`);
+    expect([status, json]).toEqual([200, { tokens: 2, provisioningKeys: 0, deviceKeys: 0, joined: 0 }]);
+    for (const key of keys) expect(await works(key)).toEqual([401, 404, 404]);
+  });
+
+  test("its provisioning keys, and the keys that it gave to devices; what others made stays", async () => {
+    const fleet = await newFleet(cloud, "doors");
+    const device = await newAgentOf(fleet);
+    const [replaced, again] = [await newDevice(cloud, fleet), await newDevice(cloud, fleet)];
+    const given = { fleets: [fleet.id], manage: true };
+    const root = await newToken(cloud, given);
+    const child = Made.parse(
+      (await cloud.ask("POST", "/admin/v1/tokens", { name: "made", ...given }, root.token)).json,
+    );
+    const make = async (path: string, key: string | undefined) =>
+      Made.partial().parse((await cloud.ask("POST", path, {}, key)).json).key ?? "";
+    const keysOf = `/admin/v1/fleets/${fleet.id}/provisioning-keys`;
+    const provisioning = [await make(keysOf, root.token), await make(keysOf, child.token)];
+    const joined = Registered.parse(
+      (await cloud.ask("POST", "/device/register", registration(fleet), provisioning[1])).json,
+    );
+    const keyOf = ({ uuid }: Registered) => `/admin/v1/devices/${uuid}/key`;
+    const theirs = [await make(keyOf(replaced), child.token), await make(keyOf(again), child.token)];
+    const ours = await make(keyOf(again), undefined);
+    const stolen = await dial({ ...replaced, api_key: theirs[0] ?? "" }, device.agent);
+
+    const { json } = await cloud.ask("DELETE", `/admin/v1/tokens/${root.id}`);
+    expect(json).toEqual({ tokens: 1, provisioningKeys: 2, deviceKeys: 1, joined: 1 });
+    for (const key of provisioning)
+      expect((await cloud.ask("POST", "/device/register", registration(fleet), key)).status).toBe(401);
+    const polls = async ({ uuid }: { uuid: string }, key: string) =>
+      (await cloud.ask("GET", `/device/v3/${uuid}/state`, undefined, key)).status;
+    expect(await polls(replaced, theirs[0] ?? "")).toBe(401);
+    await expect.poll(() => stolen.state().is).toBe("disconnected");
+    expect([
+      await polls(again, ours),
+      await polls(joined, joined.api_key),
+      await polls(device, device.api_key),
+    ]).toEqual([200, 200, 200]);
+    expect((await cloud.ask("POST", "/device/register", registration(fleet), fleet.key)).status).toBe(201);
+  });
+
+  test("what is asked for while it is revoked: a request whose body is late makes nothing", async () => {
+    const fleet = await newFleet(cloud, "slow bodies");
+    const given = { fleets: [fleet.id], write: true, manage: true };
+    const bodies = {
+      "/admin/v1/tokens": { name: "late", ...given },
+      [`/admin/v1/fleets/${fleet.id}/provisioning-keys`]: { name: "late" },
+      "/v7/application_config_variable": { application: fleet.id, name: "RESIN_LATE", value: "1" },
+    };
+    for (const [path, body] of Object.entries(bodies)) {
+      const maker = await newToken(cloud, given);
+      const { readable, writable } = new TransformStream<string, string>();
+      const writer = writable.getWriter();
+      const answer = fetch(cloud.url() + path, {
+        method: "POST",
+        headers: { authorization: `Bearer ${maker.token}`, "content-type": "application/json" },
+        body: readable.pipeThrough(new TextEncoderStream()),
+        ...{ duplex: "half" },
+      });
+      const [first, rest] = [JSON.stringify(body).slice(0, 5), JSON.stringify(body).slice(5)];
+      await writer.write(first);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect((await cloud.ask("DELETE", `/admin/v1/tokens/${maker.id}`)).status).toBe(200);
+      await writer.write(rest);
+      await writer.close();
+      expect([path, (await answer).status]).toEqual([path, 401]);
+    }
   });
 });

@@ -1,0 +1,228 @@
+import * as api from "../../core/api/cloud-admin.ts";
+import { refused } from "../../core/api/cloud-admin.ts";
+import { reply } from "../../core/api/endpoint.ts";
+import { coversFleet, digestOf, newKey, signToken, type Caller } from "./access.ts";
+import { findDevice, findFleet, isFull, noDevice, noFleet } from "./admin.ts";
+import { isGood, isoTime, type Desk } from "./desk.ts";
+import { route, type Route } from "./http.ts";
+
+/** Keys and tokens: who makes them gives no more than it has, and what a token has made ends with it. */
+
+const isOwner = ({ tokenId }: Caller): boolean => tokenId === "admin";
+
+/** As a row says who made it: null for the owner, whose secret ends nothing. */
+const makerOf = (caller: Caller): string | null => (isOwner(caller) ? null : caller.tokenId);
+
+/** Looked at after each wait: what is made a moment after its maker was revoked would not end with it. */
+const revoked = reply(401, refused("This token has been revoked"));
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+/**
+ * When something expires that a caller makes, in milliseconds since the epoch, or null. A sentence: it may not last as
+ * long as was asked for.
+ */
+function expiryOf({ db, now }: Desk, { tokenId }: Caller, lifetimeDays: number | undefined): number | null | string {
+  const row = db.one<{ expires_at: number | null }>("SELECT expires_at FROM tokens WHERE id = ?", tokenId);
+  const latest = row?.expires_at == null ? Infinity : row.expires_at * 1000;
+  const wanted = lifetimeDays === undefined ? Infinity : now() + lifetimeDays * dayMs;
+  if (lifetimeDays !== undefined && wanted > latest)
+    return `What this token makes can last no longer than itself, until ${isoTime(latest)}`;
+  const expiry = Math.min(wanted, latest);
+  return expiry === Infinity ? null : expiry;
+}
+
+/** Of a fleet. */
+const mostKeys = 100;
+
+const keyColumns = `id, fleet_id AS fleetId, name, created_at AS createdAt, expires_at AS expiresAt,
+  made_by AS madeBy`;
+
+const provisioningKeys = route(api.provisioningKeys, ({ params: { fleetId }, caller }, desk) => {
+  if (!findFleet(desk, caller, fleetId)) return noFleet;
+  const sql = `SELECT ${keyColumns} FROM provisioning_keys WHERE fleet_id = ? ORDER BY id`;
+  return reply(200, [...desk.db.all<api.ProvisioningKey>(sql, fleetId)]);
+});
+
+const createProvisioningKey = route(
+  api.createProvisioningKey,
+  async ({ params: { fleetId }, body: { name, lifetimeDays }, caller }, desk) => {
+    const key = newKey();
+    const digest = await digestOf(key);
+    if (!isGood(caller, desk.db)) return revoked;
+    if (!findFleet(desk, caller, fleetId)) return noFleet;
+    const expiry = expiryOf(desk, caller, lifetimeDays);
+    if (typeof expiry === "string") return reply(403, refused(expiry));
+    const { db, now } = desk;
+    if (isFull(db, mostKeys, "provisioning_keys WHERE fleet_id = ?", fleetId))
+      return reply(400, refused(`The fleet has ${mostKeys} provisioning keys already: delete some`));
+    const made = db.one<api.ProvisioningKey>(
+      `INSERT INTO provisioning_keys (fleet_id, name, digest, created_at, expires_at, made_by)
+       VALUES (?, ?, ?, ?, ?, ?) RETURNING ${keyColumns}`,
+      ...[fleetId, name, digest, isoTime(now())],
+      ...[expiry === null ? null : isoTime(expiry), makerOf(caller)],
+    );
+    return made ? reply(201, { ...made, key }) : noFleet;
+  },
+);
+
+const deleteProvisioningKey = route(api.deleteProvisioningKey, ({ params: { fleetId, keyId }, caller }, desk) => {
+  if (!findFleet(desk, caller, fleetId)) return noFleet;
+  const one = desk.db.one("SELECT 1 FROM provisioning_keys WHERE id = ? AND fleet_id = ?", keyId, fleetId);
+  if (!one) return reply(404, refused("There is no such provisioning key"));
+  desk.db.run("DELETE FROM provisioning_keys WHERE id = ?", keyId);
+  return reply(204, undefined);
+});
+
+const replaceDeviceKey = route(api.replaceDeviceKey, async ({ params: { uuid }, caller }, desk) => {
+  const key = newKey();
+  const digest = await digestOf(key);
+  if (!isGood(caller, desk.db)) return revoked;
+  if (!findDevice(desk, caller, uuid)) return noDevice;
+  desk.db.run("UPDATE devices SET key_digest = ?, key_made_by = ? WHERE uuid = ?", digest, makerOf(caller), uuid);
+  await desk.tell([uuid]);
+  return reply(200, { key });
+});
+
+interface TokenRow extends Record<string, SqlStorageValue> {
+  readonly id: string;
+  readonly name: string;
+  readonly fleets: string;
+  readonly write: number;
+  readonly secrets: number;
+  readonly manage: number;
+  readonly made_by: string | null;
+  readonly issued_at: number;
+  readonly expires_at: number | null;
+  readonly revoked_at: number | null;
+}
+
+const toToken = ({ id, name, fleets, write, secrets, manage, made_by: madeBy, ...at }: TokenRow): api.Token => ({
+  id,
+  name,
+  fleets: api.Token.shape.fleets.parse(JSON.parse(fleets)),
+  write: write === 1,
+  secrets: secrets === 1,
+  manage: manage === 1,
+  madeBy,
+  issuedAt: isoTime(at.issued_at * 1000),
+  expiresAt: at.expires_at === null ? null : isoTime(at.expires_at * 1000),
+  revokedAt: at.revoked_at === null ? null : isoTime(at.revoked_at * 1000),
+});
+
+/** SQL: a token, and those that it has made, and that these have made. */
+const lineage = `WITH RECURSIVE lineage (id) AS
+  (SELECT ?1 UNION SELECT tokens.id FROM tokens JOIN lineage ON tokens.made_by = lineage.id)`;
+
+const tokens = route(api.tokens, ({ caller }, { db }) =>
+  reply(
+    200,
+    (isOwner(caller)
+      ? db.all<TokenRow>("SELECT * FROM tokens ORDER BY issued_at, id")
+      : db.all<TokenRow>(
+          `${lineage} SELECT tokens.* FROM tokens JOIN lineage USING (id) ORDER BY issued_at, id`,
+          caller.tokenId,
+        )
+    ).map(toToken),
+  ),
+);
+
+const createToken = route(api.createToken, async ({ body, caller }, desk) => {
+  const { name, fleets, lifetimeDays, ...permissions } = body;
+  const beyond = beyondOf(caller, body);
+  if (beyond !== undefined) return reply(403, refused(`A token can give no more than it has, and this one ${beyond}`));
+  const { db, env, now } = desk;
+  const none = fleets === "all" ? undefined : fleets.find((id) => !db.one("SELECT 1 FROM fleets WHERE id = ?", id));
+  if (none !== undefined) return reply(404, refused(`There is no fleet ${none}`));
+  const expiry = expiryOf(desk, caller, lifetimeDays);
+  if (typeof expiry === "string") return reply(403, refused(expiry));
+  const iat = Math.floor(now() / 1000);
+  const exp = expiry === null ? undefined : Math.ceil(expiry / 1000);
+  const id = newKey().slice(0, 16);
+  const token = await signToken({ id, fleets, ...permissions, iat, ...(exp !== undefined && { exp }) }, env);
+  if (!isGood(caller, db)) return revoked;
+  const row: TokenRow = {
+    id,
+    name,
+    fleets: JSON.stringify(fleets),
+    write: Number(permissions.write),
+    secrets: Number(permissions.secrets),
+    manage: Number(permissions.manage),
+    made_by: makerOf(caller),
+    issued_at: iat,
+    expires_at: exp ?? null,
+    revoked_at: null,
+  };
+  db.run(
+    `INSERT INTO tokens (${Object.keys(row).join(", ")}) VALUES (${Object.keys(row)
+      .map(() => "?")
+      .join(", ")})`,
+    ...Object.values(row),
+  );
+  return reply(201, { ...toToken(row), token });
+});
+
+/** What a caller lacks of what it would give. */
+function beyondOf(
+  caller: Caller,
+  { fleets, write, secrets, manage }: Pick<api.Token, "fleets" | "write" | "secrets" | "manage">,
+): string | undefined {
+  if (fleets === "all" ? caller.fleets !== "all" : !fleets.every((id) => coversFleet(caller, id)))
+    return `is for certain fleets: ${caller.fleets}`;
+  if (write && !caller.write) return "may not write";
+  if (secrets && !caller.secrets) return "may not read secrets";
+  if (manage && !caller.manage) return "may not manage";
+  return undefined;
+}
+
+const revokeToken = route(api.revokeToken, async ({ params: { tokenId }, caller }, desk) => {
+  const { db, tell } = desk;
+  const found = db.one<{ fleets: string }>(
+    `${lineage} SELECT fleets FROM tokens WHERE id = ?2 AND (?3 OR id IN lineage)`,
+    ...[caller.tokenId, tokenId, Number(isOwner(caller))],
+  );
+  if (!found) return reply(404, refused("There is no such token"));
+  const { uuids, ended } = db.transaction(() => endToken(desk, tokenId));
+  const inFleets = db.all<{ uuid: string }>(
+    `SELECT uuid FROM devices WHERE ?1 = '"all"' OR fleet_id IN (SELECT value FROM json_each(?1))`,
+    found.fleets,
+  );
+  await tell([...new Set([...uuids, ...inFleets.map(({ uuid }) => uuid)])]);
+  return reply(200, ended);
+});
+
+/** Ends a token and what it has made; the devices whose sessions must learn of it, beside those of its fleets. */
+function endToken({ db, now }: Desk, tokenId: string): { uuids: readonly string[]; ended: api.Ended } {
+  const those = (sql: string) => db.all<{ uuid: string }>(`${lineage} ${sql}`, tokenId).map(({ uuid }) => uuid);
+  const others = db.all(
+    `${lineage} UPDATE tokens SET revoked_at = ?2 WHERE revoked_at IS NULL AND id IN lineage AND id <> ?1 RETURNING id`,
+    ...[tokenId, Math.floor(now() / 1000)],
+  );
+  db.run("UPDATE tokens SET revoked_at = ifnull(revoked_at, ?) WHERE id = ?", Math.floor(now() / 1000), tokenId);
+  const joined = those("SELECT uuid FROM devices WHERE joined_by IN lineage");
+  const keys = db.all(`${lineage} DELETE FROM provisioning_keys WHERE made_by IN lineage RETURNING id`, tokenId);
+  // A digest of no key.
+  const deviceKeys = those(
+    `UPDATE devices SET key_digest = 'none ' || hex(randomblob(32)), key_made_by = NULL WHERE key_made_by IN lineage
+     RETURNING uuid`,
+  );
+  return {
+    uuids: deviceKeys,
+    ended: {
+      tokens: others.length,
+      provisioningKeys: keys.length,
+      deviceKeys: deviceKeys.length,
+      joined: joined.length,
+    },
+  };
+}
+
+export const credentialRoutes: readonly Route[] = [
+  provisioningKeys,
+  createProvisioningKey,
+  deleteProvisioningKey,
+  replaceDeviceKey,
+  tokens,
+  createToken,
+  revokeToken,
+];
