@@ -9,6 +9,7 @@ import type { RetryPause } from "./reachability.ts";
 import { Alarm, waitMs } from "./pace.ts";
 import { messageOf } from "../model/show.ts";
 import { parseJson } from "../model/json.ts";
+import { hidesValues } from "../fleet/target.ts";
 
 /** What the cloud's answer to "what should this device be?" says. */
 export type Polled =
@@ -25,6 +26,11 @@ export function judgePoll(answer: CloudAnswer): Polled {
   if (status === 401)
     return { is: "setback", why: `it answered 401, as to a key that is not this device's. ${joinAgain}` };
   if (status !== 200) return { is: "setback", ...setback(answer) };
+  if (header(hidesValues) !== undefined)
+    return {
+      is: "setback",
+      why: "it hides the values of variables from this key, which is not the device's own; put that one into config.json as deviceApiKey, or join again",
+    };
   const body = parseJson(text);
   return typeof body === "object" && body !== null
     ? { is: "target", body, etag: header("etag") }

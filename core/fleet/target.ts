@@ -1,3 +1,4 @@
+import { bareName, hidden } from "../model/secrets.ts";
 import { environmentIn, labelsOf, type ServiceEntry } from "./release.ts";
 
 /** The target state of a device, made of its fleet, a release and the variables of both. */
@@ -60,6 +61,29 @@ export const environmentOf = (variables: readonly Variable[], serviceName: strin
       .map(({ name, value }): [string, string] => [name, value]),
   );
 
+/** The header of a target state that is only to be looked at, since the values in it are hidden. */
+export const hidesValues = "fairlead-hidden-values";
+
+/** How a target state is shown; the values of variables may be hidden. */
+export interface Shown {
+  readonly hideValues?: boolean;
+}
+
+const shown = (named: Named, { hideValues }: Shown): Named =>
+  hideValues ? Object.fromEntries(Object.keys(named).map((name) => [name, hidden])) : named;
+
+/** With the values in the compose file's own environment hidden, which is a list of texts or an object. */
+function shownEntry(entry: ServiceEntry, { hideValues }: Shown): ServiceEntry {
+  const { environment } = entry;
+  if (!hideValues || environment === undefined || environment === null) return entry;
+  return {
+    ...entry,
+    environment: Array.isArray(environment)
+      ? environment.map((one) => bareName(String(one)))
+      : shown(environmentIn(entry), { hideValues }),
+  };
+}
+
 const shortestPollMs = 600_000;
 
 /**
@@ -110,15 +134,15 @@ function cloudLabels(entry: ServiceEntry, config: Named): Named {
 }
 
 /** Version 3: what `GET /device/v3/:uuid/state` answers, with its keys in the recorded order. */
-export function targetState(wanted: Wanted): object {
+export function targetState(wanted: Wanted, how: Shown = {}): object {
   const { uuid, name, fleet, release, variables } = wanted;
-  const config = configOfDevice(wanted);
+  const config = shown(configOfDevice(wanted), how);
   const app = {
     id: fleet.id,
     name: fleet.name,
     is_host: false,
     class: "fleet",
-    ...(release && { releases: { [release.commit]: releaseState(release, variables, config) } }),
+    ...(release && { releases: { [release.commit]: releaseState(release, variables, config, how) } }),
   };
   return { [uuid]: { name, apps: { [fleet.uuid]: app }, config } };
 }
@@ -127,6 +151,7 @@ function releaseState(
   { id, services, networks, volumes }: Release,
   variables: readonly Variable[],
   config: Named,
+  how: Shown,
 ): object {
   if (services.length === 0) return { id };
   return {
@@ -138,9 +163,9 @@ function releaseState(
           id: serviceId,
           image_id: imageId,
           image: entry.image,
-          environment: environmentOf(variables, name),
+          environment: shown(environmentOf(variables, name), how),
           labels: cloudLabels(entry, config),
-          composition: entry,
+          composition: shownEntry(entry, how),
         },
       ]),
     ),
@@ -153,15 +178,15 @@ function releaseState(
  * Version 2, which older agents and the public SDK ask for. Here the merging is ours: there is one environment and one set
  * of labels for each service.
  */
-export function targetStateV2(wanted: Wanted): object {
+export function targetStateV2(wanted: Wanted, how: Shown = {}): object {
   const { name, fleet, release, variables } = wanted;
-  const config = configOfDevice(wanted);
+  const config = shown(configOfDevice(wanted), how);
   const services = Object.fromEntries(
     (release?.services ?? []).map(({ name: serviceName, serviceId, imageId, entry }) => [
       String(serviceId),
       {
         ...entry,
-        environment: { ...environmentIn(entry), ...environmentOf(variables, serviceName) },
+        environment: shown({ ...environmentIn(entry), ...environmentOf(variables, serviceName) }, how),
         labels: { ...labelsOf(entry), ...cloudLabels(entry, config) },
         imageId,
         serviceName,

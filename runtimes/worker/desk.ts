@@ -40,6 +40,10 @@ export const deviceCaller = ({ id, uuid, fleetId }: Extract<Identity, { is: "dev
   ...{ write: true, secrets: true, manage: true },
 });
 
+/** Whether the values of variables are for who asks. A device knows its own. */
+export const readsSecrets = (identity: Identity): boolean =>
+  identity.is === "device" || (identity.is === "person" && identity.caller.secrets);
+
 export const isoTime = (ms: number): string => new Date(ms).toISOString();
 
 /** SQL that is true for fleets that the caller may see, and its values. */

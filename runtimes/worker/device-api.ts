@@ -8,11 +8,11 @@ import {
   type Install,
   type KnownRelease,
 } from "../../core/fleet/report.ts";
-import { targetState, targetStateV2, type Wanted } from "../../core/fleet/target.ts";
+import { hidesValues, targetState, targetStateV2, type Shown, type Wanted } from "../../core/fleet/target.ts";
 import { readBody } from "../../core/http/body.ts";
 import { coversFleet } from "./access.ts";
 import type { Database } from "./database.ts";
-import { isoTime, type Identity } from "./desk.ts";
+import { isoTime, readsSecrets, type Identity } from "./desk.ts";
 import { keyRequired, limitBytes, refuse, type Route } from "./http.ts";
 import { imagesOf, releaseIdOf, wantedOfDevice, wantedOfFleet } from "./releases.ts";
 import { TagKey, tagsFault, TagValue } from "./writes.ts";
@@ -27,7 +27,7 @@ const mayRead = (identity: Identity, fleetId: number, uuid?: string): boolean =>
   (identity.is === "person" && coversFleet(identity.caller, fleetId));
 
 /** A device that is not there (any more) is not told to give up what it runs: 304, without an ETag and for everybody. */
-const deviceState = (version: "v2" | "v3", toState: (wanted: Wanted) => object): Route => ({
+const deviceState = (version: "v2" | "v3", toState: ToState): Route => ({
   method: "GET",
   path: `/device/${version}/:uuid/state`,
   anonymous: unauthorized,
@@ -36,9 +36,19 @@ const deviceState = (version: "v2" | "v3", toState: (wanted: Wanted) => object):
     if (!wanted) return nothing(304);
     if (!mayRead(identity, wanted.fleet.id, uuid)) return nothing(401);
     if (identity.is === "device") heard(db, identity.id, now());
-    return tagged(request, toState(wanted));
+    return stateFor(identity, request, wanted, toState);
   },
 });
+
+type ToState = (wanted: Wanted, how: Shown) => object;
+
+/** Whole, or for who may not read secrets without the values of variables, and marked as no target for any device. */
+async function stateFor(identity: Identity, request: Request, wanted: Wanted, toState: ToState): Promise<Response> {
+  const hideValues = !readsSecrets(identity);
+  const answer = await tagged(request, toState(wanted, { hideValues }), hideValues ? "-hidden" : "");
+  if (hideValues) answer.headers.set(hidesValues, "1");
+  return answer;
+}
 
 const fleetState: Route = {
   method: "GET",
@@ -46,7 +56,9 @@ const fleetState: Route = {
   anonymous: unauthorized,
   answer: (request, { params: { fleetUuid = "", releaseUuid }, identity }, { db }) => {
     const wanted = wantedOfFleet(db, fleetUuid, releaseUuid || undefined);
-    return wanted && mayRead(identity, wanted.fleet.id) ? tagged(request, targetState(wanted)) : nothing(401);
+    return wanted && mayRead(identity, wanted.fleet.id)
+      ? stateFor(identity, request, wanted, targetState)
+      : nothing(401);
   },
 };
 
@@ -64,13 +76,13 @@ const utf8 = new TextEncoder();
 const largestState = 10 * 1024 * 1024;
 
 /** With the entity tag that the public cloud makes; 304 for whoever has it, unless they say `no-cache`. */
-async function tagged(request: Request, state: object): Promise<Response> {
+async function tagged(request: Request, state: object, suffix: string): Promise<Response> {
   const text = JSON.stringify(state);
   if (text.length > largestState)
     return refuse(413, `The target state is larger than ${largestState} bytes: give its services fewer variables`);
   const body = utf8.encode(text);
   const sha1 = new Uint8Array(await crypto.subtle.digest("SHA-1", body));
-  const tag = `"${body.length.toString(16)}-${btoa(String.fromCharCode(...sha1)).slice(0, 27)}"`;
+  const tag = `"${body.length.toString(16)}-${btoa(String.fromCharCode(...sha1)).slice(0, 27)}${suffix}"`;
   const etag = `W/${tag}`;
   const known = (request.headers.get("if-none-match") ?? "").split(",").map((one) => one.trim().replace(/^W\//, ""));
   const isFresh = /no-cache/.test(request.headers.get("cache-control") ?? "");

@@ -193,7 +193,9 @@ export class DeviceSession extends DurableObject<Env> {
     if (!line) return { is: "failed", status: 404, error: offline, mayHaveActed: false };
     if (!caller.write && !operation.reads)
       return { is: "failed", status: 403, error: "Forbidden", mayHaveActed: false };
-    const outcome = await line.link.call({ head, body: sent, allowed: () => this.#mayCall(caller) }, signal);
+    // Who may manage is told keys, which are what is asked for then.
+    const shown: RequestHead = caller.secrets || operation.manages ? head : { ...head, hideSecrets: true };
+    const outcome = await line.link.call({ head: shown, body: sent, allowed: () => this.#mayCall(caller) }, signal);
     return outcome.is === "answered"
       ? {
           is: "answered",

@@ -1,7 +1,8 @@
 import { own } from "../../core/model/json.ts";
 import type { Caller } from "./access.ts";
 import type { Database } from "./database.ts";
-import { deviceCaller, inFleets, isoTime, type Identity } from "./desk.ts";
+import { hidden } from "../../core/model/secrets.ts";
+import { deviceCaller, inFleets, isoTime, readsSecrets, type Identity } from "./desk.ts";
 import type { Filter, Literal, Query } from "./odata.ts";
 import { progressOfDevice, targetOfDevice } from "./releases.ts";
 
@@ -19,7 +20,7 @@ interface Resource {
 }
 
 type Field =
-  | { readonly sql: string; readonly isBoolean?: true }
+  | { readonly sql: string; readonly isBoolean?: true; readonly isSecret?: true }
   /** Known only when the device's session is asked. */
   | { readonly live: (connection: Connection) => unknown };
 
@@ -51,8 +52,11 @@ const fleetOfService = "(SELECT fleet_id FROM services WHERE id = service_id)";
 const variable = (kind: "config" | "env", owner: "device" | "application"): Resource => ({
   from: `(SELECT * FROM variables WHERE kind = '${kind}' AND service_id IS NULL
           AND ${owner === "device" ? "device_id" : "fleet_id"} IS NOT NULL)`,
-  // What services are given may be secret: who has set it knows it, and the device gets it with its target state.
-  fields: columns("id", "name", ...(kind === "config" ? ["value"] : []), "created_at"),
+  fields: {
+    ...columns("id", "name", "created_at"),
+    // What services are given is told to nobody here: who has set it knows it, and the device gets it with its target state.
+    ...(kind === "config" && { value: { sql: "value", isSecret: true } }),
+  },
   one: { [owner]: { to: owner, by: owner === "device" ? "device_id" : "fleet_id" } },
   many: {},
   fleet: owner === "device" ? fleetOfDevice : "fleet_id",
@@ -272,7 +276,7 @@ function expectWithin(rows: number, bytes: number): void {
 export async function read(ask: Ask, name: string, key: Filter | undefined, query: Query): Promise<readonly Answer[]> {
   expectNoLoop([name], query);
   const place = { name, by: "id", budget: new Budget() };
-  const found = await rowsOf(ask, place, query, key ? [filterSql(name, key)] : []);
+  const found = await rowsOf(ask, place, query, key ? [filterSql(name, key, ask.reader)] : []);
   expectWithin(sum(found.map(({ rows }) => rows)), sum(found.map(({ bytes }) => bytes)));
   return found.map(({ answer }) => answer);
 }
@@ -305,7 +309,10 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) 
 
 /** How many rows there are. Throws `QueryRefusal`. */
 export function count({ db, reader }: Ask, name: string, key: Filter | undefined, { filter }: Query): number {
-  const where = every([visible(name, reader), ...[key, filter].flatMap((one) => (one ? [filterSql(name, one)] : []))]);
+  const where = every([
+    visible(name, reader),
+    ...[key, filter].flatMap((one) => (one ? [filterSql(name, one, reader)] : [])),
+  ]);
   return (
     db.one<{ n: number }>(`SELECT count(*) AS n FROM ${resourceOf(name).from} WHERE ${where.text}`, ...where.values)
       ?.n ?? 0
@@ -318,7 +325,7 @@ export function idsOf(
   name: string,
   filters: readonly Filter[],
 ): readonly number[] {
-  const where = every([visible(name, reader), ...filters.map((one) => filterSql(name, one))]);
+  const where = every([visible(name, reader), ...filters.map((one) => filterSql(name, one, reader))]);
   const found = db.all<{ id: number }>(
     `SELECT id FROM ${resourceOf(name).from} WHERE ${where.text} LIMIT ?`,
     ...where.values,
@@ -363,9 +370,13 @@ async function rowsOf(
   const wanted = [...new Set(select ?? [...Object.keys(resource.fields), ...Object.keys(resource.one)])].filter(
     (field) => !expanded.has(field),
   );
-  const answers = wanted.map((field) => ({ field, ...meaning(name, field) }));
+  const answers = wanted.map((field) => ({ field, ...meaning(name, field, ask.reader) }));
   const isLive = answers.some((one) => "live" in one);
-  const where = every([visible(name, ask.reader), ...conditions, ...(filter ? [filterSql(name, filter)] : [])]);
+  const where = every([
+    visible(name, ask.reader),
+    ...conditions,
+    ...(filter ? [filterSql(name, filter, ask.reader)] : []),
+  ]);
   // One row for each id: `device_type` is a view with a row for each use.
   const picked = [
     "id AS '0 id'",
@@ -378,7 +389,10 @@ async function rowsOf(
     ...(isLive ? ["uuid AS '0 uuid'", "heard_at AS '0 heard'", `${isUpdating} AS '0 updating'`] : []),
   ];
   // Order by id where nothing else is asked for, so that pages fit together.
-  const order = [...orderBy.map((one) => `${sortable(name, one.field)} ${one.descending ? "DESC" : "ASC"}`), "id"];
+  const order = [
+    ...orderBy.map((one) => `${sortable(name, one.field, ask.reader)} ${one.descending ? "DESC" : "ASC"}`),
+    "id",
+  ];
   const isNested = by !== "id";
   const rows: Record<string, SqlStorageValue>[] = [];
   for (const row of ask.db.each<Record<string, SqlStorageValue>>(
@@ -443,32 +457,36 @@ function resourceOf(name: string): Resource {
   return resource;
 }
 
-/** A field, or the id of a row elsewhere. */
-function meaning(name: string, field: string): Field & { readonly isId?: true } {
+/**
+ * A field, or the id of a row elsewhere. What the reader may not read is hidden in SQL already: a filter, or an order, would
+ * tell it as well.
+ */
+function meaning(name: string, field: string, reader: Reader): Field & { readonly isId?: true } {
   const { fields, one } = resourceOf(name);
   const known = own(fields, field);
+  if (known && "sql" in known && known.isSecret && !readsSecrets(reader)) return column(`'${hidden}'`);
   if (known) return known;
   const link = own(one, field);
   if (!link) throw new QueryRefusal(`${name} has no field ${field}`);
   return { sql: link.by, isId: true };
 }
 
-function sortable(name: string, field: string): string {
-  const known = meaning(name, field);
+function sortable(name: string, field: string, reader: Reader): string {
+  const known = meaning(name, field, reader);
   if ("sql" in known) return known.sql;
   throw new QueryRefusal(`${name} can neither be filtered nor ordered by ${field}`);
 }
 
-function filterSql(name: string, filter: Filter): Sql {
+function filterSql(name: string, filter: Filter, reader: Reader): Sql {
   switch (filter.is) {
     case "and":
-      return every(filter.all.map((one) => filterSql(name, one)));
+      return every(filter.all.map((one) => filterSql(name, one, reader)));
     case "startswith":
-      return sql(`substr(${sortable(name, filter.field)}, 1, ?) = ?`, filter.prefix.length, filter.prefix);
+      return sql(`substr(${sortable(name, filter.field, reader)}, 1, ?) = ?`, filter.prefix.length, filter.prefix);
     case "eq":
-      return sql(`${sortable(name, filter.field)} IS ?`, toValue(filter.value));
+      return sql(`${sortable(name, filter.field, reader)} IS ?`, toValue(filter.value));
     case "ne":
-      return sql(`${sortable(name, filter.field)} IS NOT ?`, toValue(filter.value));
+      return sql(`${sortable(name, filter.field, reader)} IS NOT ?`, toValue(filter.value));
   }
 }
 

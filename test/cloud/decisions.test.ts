@@ -143,6 +143,15 @@ describe("an answer to the question for the target state", () => {
     });
   });
 
+  test("with the values of variables hidden is none that a device may take", () => {
+    const { text } = answerOf(exchange("state-get", "v3 state"));
+    const header = (name: string) => (name === "fairlead-hidden-values" ? "1" : undefined);
+    expect(judgePoll({ status: 200, header, text })).toMatchObject({
+      is: "setback",
+      why: expect.stringContaining("hides the values"),
+    });
+  });
+
   test.each(["", "<html>", "null", "7"])("of 200 with %j is none", (text) => {
     expect(judgePoll({ status: 200, header: () => undefined, text }).is).toBe("setback");
   });

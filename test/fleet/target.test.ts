@@ -208,3 +208,56 @@ test("in version 2, the merging is done", () => {
     },
   });
 });
+
+describe("with the values of variables hidden", () => {
+  const variables = [
+    env("fleet", "first secret"),
+    env("device", "second secret", "web", "B"),
+    config("fleet", "RESIN_SUPERVISOR_UPDATE_STRATEGY", "third secret"),
+  ];
+  const withEnvironment = (environment: unknown): Wanted => {
+    const made = wanted({ variables }, { "com.example.kept": "a label" });
+    const services = made.release?.services.map((one) => ({ ...one, entry: { ...one.entry, environment } })) ?? [];
+    return { ...made, ...(made.release && { release: { ...made.release, services } }) };
+  };
+  const forms: readonly (readonly [string, unknown, unknown])[] = [
+    ["a list", ["A=fourth=secret", "FROM_HOST"], ["A=(hidden)", "FROM_HOST"]],
+    ["an object", { A: "fourth=secret", N: 5 }, { A: "(hidden)", N: "(hidden)" }],
+    ["nothing", undefined, undefined],
+  ];
+
+  test.each(forms)("every name is there and no value, where the compose file's environment is %s", (_, given, said) => {
+    const shown = targetState(withEnvironment(given), { hideValues: true });
+    expect(shown).toMatchObject({
+      u: {
+        config: { RESIN_SUPERVISOR_UPDATE_STRATEGY: "(hidden)", RESIN_SUPERVISOR_POLL_INTERVAL: "(hidden)" },
+        apps: {
+          f: {
+            releases: {
+              c: {
+                services: {
+                  web: {
+                    image: "web:1",
+                    environment: { A: "(hidden)", B: "(hidden)" },
+                    labels: { "io.resin.update.strategy": "(hidden)" },
+                    composition: { labels: { "com.example.kept": "a label" } },
+                  },
+                },
+              },
+            },
+          },
+        },
+      },
+    });
+    expect(JSON.stringify(shown)).toContain(JSON.stringify(said) ?? "composition");
+    expect(JSON.stringify(shown)).not.toMatch(/secret/);
+  });
+
+  test.each(forms)("so it is in version 2, where the compose file's environment is %s", (_, given) => {
+    const shown = targetStateV2(withEnvironment(given), { hideValues: true });
+    expect(shown).toMatchObject({
+      local: { apps: { 7: { services: { 1: { environment: { A: "(hidden)", B: "(hidden)" } } } } } },
+    });
+    expect(JSON.stringify(shown)).not.toMatch(/secret/);
+  });
+});

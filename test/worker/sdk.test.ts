@@ -26,7 +26,7 @@ beforeAll(async () => {
   fleet = await newFleet(cloud, "the sdk's");
   [one, two] = [await dial(), await dial()];
   sdk = getSdk({ apiUrl: cloud.url(), dataDirectory: false });
-  await sdk.auth.loginWithToken((await newToken(cloud, { write: true })).token);
+  await sdk.auth.loginWithToken((await newToken(cloud, { write: true, secrets: true })).token);
   return () => {
     for (const device of dialled) device.stop();
   };

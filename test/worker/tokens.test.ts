@@ -1,3 +1,4 @@
+import { getSdk } from "balena-sdk";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
@@ -8,6 +9,9 @@ import { operationOf } from "../../runtimes/worker/operation.ts";
 import { startTunnel, type RunningTunnel } from "../../runtimes/node/tunnel.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 import { Token } from "../../core/api/cloud-admin.ts";
+import { judgePoll } from "../../core/cloud/poll.ts";
+import { decodeFrame, encodeFrame, noBytes, unbundle, type RequestHead } from "../../core/relay/frame.ts";
+import { httpCloud } from "../../runtimes/node/cloud.ts";
 import { adminSecret, startCloud, type Answer } from "./cloud.ts";
 import { connected } from "./devices.ts";
 import { newDevice, newFleet, newToken, newUuid, Registered, registration, type TestFleet } from "./people.ts";
@@ -309,3 +313,165 @@ describe("a token that is revoked takes with it", () => {
     }
   });
 });
+
+describe("the values of variables", () => {
+  /** A fleet with a secret everywhere where one can be; a device of it, and tokens for it. */
+  async function withSecrets() {
+    const fleet = await newFleet(cloud, `secrets ${newUuid()}`);
+    const device = await newDevice(cloud, fleet);
+    await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/releases`, {
+      composition: { services: { web: { image: "web:1", environment: { A: "secret of the file" } } } },
+      commit: "one",
+    });
+    const set = (of: string, variables: object) => cloud.ask("POST", `/admin/v1/${of}/variables`, { variables });
+    await set(`fleets/${fleet.id}`, { B: "secret of the fleet", RESIN_FLEET: "secret of the fleet's" });
+    await set(`devices/${device.uuid}`, { C: "secret of the device", RESIN_DEVICE: "secret of the device's" });
+    const given = { fleets: [fleet.id], write: true };
+    const [reader, knower] = [await newToken(cloud, given), await newToken(cloud, { ...given, secrets: true })];
+    return { fleet, device, reader: reader.token, knower: knower.token };
+  }
+
+  const states = (fleet: TestFleet, { uuid }: Registered) => [
+    `/device/v3/${uuid}/state`,
+    `/device/v2/${uuid}/state`,
+    `/device/v3/fleet/${fleet.uuid}/state`,
+  ];
+
+  test("are in target states for the device, the owner and who may read secrets; for others their names", async () => {
+    const { fleet, device, reader, knower } = await withSecrets();
+    for (const path of states(fleet, device)) {
+      const whole = await cloud.ask("GET", path);
+      expect([path, whole.text.match(/secret of/g)?.length]).toEqual([path, path.includes("fleet") ? 3 : 5]);
+      for (const key of [knower, device.api_key])
+        expect([path, (await cloud.ask("GET", path, undefined, key)).text]).toEqual([path, whole.text]);
+      const shown = await cloud.ask("GET", path, undefined, reader);
+      expect([path, shown.status, /secret of/.test(shown.text)]).toEqual([path, 200, false]);
+      for (const name of whole.text.match(/"(A|B|C|RESIN_\w+)"/g) ?? [])
+        expect(shown.text).toContain(`${name}:"(hidden)"`);
+      expect([whole.headers.has("fairlead-hidden-values"), shown.headers.has("fairlead-hidden-values")]).toEqual([
+        false,
+        true,
+      ]);
+    }
+  });
+
+  test("make another entity tag than hidden ones do, so that neither answer stands for the other", async () => {
+    const { fleet, device, reader } = await withSecrets();
+    for (const path of states(fleet, device)) {
+      const tagOf = async (key: string) => (await cloud.ask("GET", path, undefined, key)).headers.get("etag") ?? "";
+      const [whole, shown] = [await tagOf(device.api_key), await tagOf(reader)];
+      const known = async (tag: string, key: string) => {
+        const headers = { authorization: `Bearer ${key}`, "if-none-match": tag, "cache-control": "max-age=0" };
+        return (await fetch(cloud.url() + path, { headers })).status;
+      };
+      expect([await known(whole, device.api_key), await known(shown, reader)]).toEqual([304, 304]);
+      expect([await known(shown, device.api_key), await known(whole, reader)]).toEqual([200, 200]);
+    }
+  });
+
+  test("are asked for by the unmodified SDK, which is shown the names", async () => {
+    const { fleet, device, reader, knower } = await withSecrets();
+    const sdk = getSdk({ apiUrl: cloud.url(), dataDirectory: false });
+    const environments = async () => [
+      await sdk.models.device.getSupervisorTargetState(device.uuid),
+      await sdk.models.device.getSupervisorTargetState(device.uuid, 3),
+      await sdk.models.device.getSupervisorTargetStateForApp(fleet.id),
+    ];
+    await sdk.auth.loginWithToken(reader);
+    const shown = JSON.stringify(await environments());
+    expect([shown.match(/"B":"\(hidden\)"/g)?.length, /secret of/.test(shown)]).toEqual([3, false]);
+    await sdk.auth.loginWithToken(knower);
+    expect(JSON.stringify(await environments()).match(/"B":"secret of the fleet"/g)?.length).toBe(3);
+  });
+
+  test("hidden ones are no target for an agent that was given the wrong key", async () => {
+    const { device, reader } = await withSecrets();
+    const ask = httpCloud(cloud.url(), "Supervisor/19.0.5 (Linux; Memory 1; prod)");
+    const path = `/device/v3/${device.uuid}/state`;
+    const judge = async (key: string) =>
+      judgePoll(await ask({ method: "GET", path, key, timeoutMs: 5000 }, new AbortController().signal)).is;
+    expect([await judge(device.api_key), await judge(reader)]).toEqual(["target", "setback"]);
+  });
+
+  test("of the configuration are in the public API for the same, and can neither be filtered nor guessed by others", async () => {
+    const { fleet, device, reader, knower } = await withSecrets();
+    const resources = {
+      device_config_variable: [`device eq ${device.id}`, "secret of the device's"],
+      application_config_variable: [`application eq ${fleet.id}`, "secret of the fleet's"],
+    } as const;
+    for (const [resource, [filter, value]] of Object.entries(resources)) {
+      const values = async (key: string, more = "") => {
+        const { json } = await cloud.ask(
+          "GET",
+          `/v7/${resource}?$select=value&$filter=${filter}${more}`,
+          undefined,
+          key,
+        );
+        return z
+          .object({ d: z.array(z.object({ value: z.string() })) })
+          .parse(json)
+          .d.map((row) => row.value);
+      };
+      for (const key of [adminSecret, knower, device.api_key]) expect(await values(key)).toEqual([value]);
+      expect(await values(reader)).toEqual(["(hidden)"]);
+      for (const guess of [" and startswith(value,'secret')", ` and value eq '${value.replace("'", "''")}'`])
+        expect([await values(knower, guess), await values(reader, guess)]).toEqual([[value], []]);
+      const by = `/v7/${resource}(value='${value.replace("'", "''")}')`;
+      const counted = await cloud.ask(
+        "GET",
+        `/v7/${resource}/$count?$filter=startswith(value,'secret')`,
+        undefined,
+        reader,
+      );
+      expect([counted.json, (await cloud.ask("GET", by, undefined, reader)).json]).toEqual([{ d: 0 }, { d: [] }]);
+      // Nor by whether a change has found it.
+      await cloud.ask("DELETE", `/v7/${resource}?$filter=startswith(value,'secret')`, undefined, reader);
+      expect(await values(knower)).toEqual([value]);
+    }
+    const expanded = "/v7/device?$expand=device_config_variable($filter=value ne '(hidden)')";
+    expect((await cloud.ask("GET", expanded, undefined, reader)).text).not.toMatch(/RESIN_DEVICE|secret of/);
+    const config = { device: device.id, name: "RESIN_NEW", value: "secret of the writer" };
+    const made = await cloud.ask("POST", "/v7/device_config_variable", config, reader);
+    expect([made.status, made.json]).toEqual([201, expect.objectContaining({ value: "(hidden)" })]);
+  });
+
+  test("are to be hidden by the device from callers through the relay who may not read them", async () => {
+    const { fleet, device, reader, knower } = await withSecrets();
+    const heads = await listen(device);
+    const hides = async (key: string, target: object) => {
+      heads.length = 0;
+      expect((await relay("/v1/device", { ...target, method: "GET" }, key)).status).toBe(200);
+      return heads.map(({ hideSecrets }) => hideSecrets);
+    };
+    for (const target of [{ uuid: device.uuid }, { deviceId: device.id }, { appId: fleet.id }]) {
+      expect(await hides(reader, target)).toEqual([true]);
+      for (const key of [knower, adminSecret]) expect(await hides(key, target)).toEqual([undefined]);
+    }
+    expect(await hides(device.api_key, { uuid: device.uuid })).toEqual([undefined]);
+    // So that the device is asked as one of several.
+    await listen(await newDevice(cloud, fleet));
+    expect((await relay("/v1/device", { appId: fleet.id, method: "GET" }, reader)).status).toBe(207);
+    expect(heads.at(-1)?.hideSecrets).toBe(true);
+  });
+});
+
+/** The heads of what a device is asked, as they come over its socket. Each is answered with 200. */
+async function listen({ uuid, api_key: key }: Registered): Promise<RequestHead[]> {
+  const heads: RequestHead[] = [];
+  const address = `${cloud.url().replace(/^http/, "ws")}/tunnel/${uuid}`;
+  const socket: WebSocket = Reflect.construct(WebSocket, [address, { headers: { authorization: `Bearer ${key}` } }]);
+  socket.binaryType = "arraybuffer";
+  onTestFinished(() => socket.close());
+  socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
+    if (!(data instanceof ArrayBuffer)) return;
+    for (const frame of unbundle(data).map(decodeFrame)) {
+      if (frame.is !== "request") continue;
+      heads.push(frame.head);
+      const head = { status: 200, headers: [] };
+      socket.send(encodeFrame({ is: "response", id: frame.id, head, body: noBytes, end: true }));
+    }
+  });
+  await new Promise((resolve) => socket.addEventListener("open", resolve));
+  socket.send("ping");
+  return heads;
+}
