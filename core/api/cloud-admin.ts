@@ -408,6 +408,9 @@ const Ended = z.object({
   tokens: z.int().describe("Tokens that it, or one of these, had made"),
   provisioningKeys: z.int().describe("Provisioning keys that they had made"),
   deviceKeys: z.int().describe("Keys that they had given to devices, which must join again"),
+  apiKeys: z
+    .int()
+    .describe("Devices whose API key they were told, and that replace it, at the latest when they connect"),
   joined: z.int().describe("Devices that had joined with these provisioning keys, and stay"),
 });
 export type Ended = z.output<typeof Ended>;

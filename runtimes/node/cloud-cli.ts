@@ -311,11 +311,12 @@ function saidPermissions({ write, secrets, manage }: Pick<api.Token, "write" | "
 }
 
 /** A line for each kind of thing of which something has ended. */
-function saidEnded({ tokens, provisioningKeys, deviceKeys, joined }: api.Ended): readonly string[] {
+function saidEnded({ tokens, provisioningKeys, deviceKeys, apiKeys, joined }: api.Ended): readonly string[] {
   const lines: readonly (readonly [count: number, what: string])[] = [
     [tokens, "tokens that it had made are revoked, too"],
     [provisioningKeys, "provisioning keys that it had made are deleted"],
     [joined, "devices that joined with these keys stay; delete those that are not yours"],
+    [apiKeys, "devices whose API key it was told replace that key, at the latest when they connect"],
     [deviceKeys, "devices to which it had given keys must join again"],
   ];
   return lines.flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : []));

@@ -3,6 +3,7 @@ import { refused } from "../../core/api/cloud-admin.ts";
 import { reply } from "../../core/api/endpoint.ts";
 import { coversFleet, digestOf, newKey, signToken, type Caller } from "./access.ts";
 import { findDevice, findFleet, isFull, noDevice, noFleet } from "./admin.ts";
+import type { Database } from "./database.ts";
 import { isGood, isoTime, type Desk } from "./desk.ts";
 import { route, type Route } from "./http.ts";
 
@@ -78,7 +79,9 @@ const replaceDeviceKey = route(api.replaceDeviceKey, async ({ params: { uuid }, 
   const key = newKey();
   const digest = await digestOf(key);
   if (!isGood(caller, desk.db)) return revoked;
-  if (!findDevice(desk, caller, uuid)) return noDevice;
+  const device = findDevice(desk, caller, uuid);
+  if (!device) return noDevice;
+  endApiKeys(desk.db, [`device:${device.id}`]);
   desk.db.run("UPDATE devices SET key_digest = ?, key_made_by = ? WHERE uuid = ?", digest, makerOf(caller), uuid);
   await desk.tell([uuid]);
   return reply(200, { key });
@@ -193,28 +196,43 @@ const revokeToken = route(api.revokeToken, async ({ params: { tokenId }, caller 
 
 /** Ends a token and what it has made; the devices whose sessions must learn of it, beside those of its fleets. */
 function endToken({ db, now }: Desk, tokenId: string): { uuids: readonly string[]; ended: api.Ended } {
-  const those = (sql: string) => db.all<{ uuid: string }>(`${lineage} ${sql}`, tokenId).map(({ uuid }) => uuid);
-  const others = db.all(
-    `${lineage} UPDATE tokens SET revoked_at = ?2 WHERE revoked_at IS NULL AND id IN lineage AND id <> ?1 RETURNING id`,
-    ...[tokenId, Math.floor(now() / 1000)],
+  const ids = db.all<{ id: string }>(`${lineage} SELECT id FROM lineage`, tokenId).map(({ id }) => id);
+  const all = <T extends Record<string, SqlStorageValue>>(sql: string) => db.all<T>(sql, JSON.stringify(ids));
+  const theirs = "IN (SELECT value FROM json_each(?))";
+  const revoked = all<{ id: string }>(
+    `UPDATE tokens SET revoked_at = ${Math.floor(now() / 1000)} WHERE revoked_at IS NULL AND id ${theirs} RETURNING id`,
   );
-  db.run("UPDATE tokens SET revoked_at = ifnull(revoked_at, ?) WHERE id = ?", Math.floor(now() / 1000), tokenId);
-  const joined = those("SELECT uuid FROM devices WHERE joined_by IN lineage");
-  const keys = db.all(`${lineage} DELETE FROM provisioning_keys WHERE made_by IN lineage RETURNING id`, tokenId);
+  const joined = all(`SELECT 1 FROM devices WHERE joined_by ${theirs}`);
+  const provisioningKeys = all(`DELETE FROM provisioning_keys WHERE made_by ${theirs} RETURNING id`);
   // A digest of no key.
-  const deviceKeys = those(
-    `UPDATE devices SET key_digest = 'none ' || hex(randomblob(32)), key_made_by = NULL WHERE key_made_by IN lineage
-     RETURNING uuid`,
+  const devices = all<{ id: number; uuid: string }>(
+    `UPDATE devices SET key_digest = 'none ' || hex(randomblob(32)), key_made_by = NULL WHERE key_made_by ${theirs}
+     RETURNING id, uuid`,
   );
+  const apiKeys = endApiKeys(db, [...ids, ...devices.map(({ id }) => `device:${id}`)]);
   return {
-    uuids: deviceKeys,
+    uuids: [...devices.map(({ uuid }) => uuid), ...apiKeys],
     ended: {
-      tokens: others.length,
-      provisioningKeys: keys.length,
-      deviceKeys: deviceKeys.length,
+      tokens: revoked.filter(({ id }) => id !== tokenId).length,
+      provisioningKeys: provisioningKeys.length,
+      deviceKeys: devices.length,
+      apiKeys: apiKeys.length,
       joined: joined.length,
     },
   };
+}
+
+/** The API keys of devices that these callers were told are to be replaced; the devices, whose sessions see to it. */
+export function endApiKeys(db: Database, holders: readonly string[]): readonly string[] {
+  const ended = db.all<{ id: number }>(
+    `UPDATE api_keys SET ended = 1 WHERE NOT ended AND holder IN (SELECT value FROM json_each(?))
+     RETURNING device_id AS id`,
+    JSON.stringify(holders),
+  );
+  const devices = JSON.stringify(ended.map(({ id }) => id));
+  return db
+    .all<{ uuid: string }>("SELECT uuid FROM devices WHERE id IN (SELECT value FROM json_each(?))", devices)
+    .map(({ uuid }) => uuid);
 }
 
 export const credentialRoutes: readonly Route[] = [

@@ -4,7 +4,7 @@ import { Caller as Link, type Outcome, type Outgoing } from "../../core/relay/ca
 import { joined } from "../../core/relay/flow.ts";
 import { limits, noBytes, ProtocolError, RequestHead, type Bytes } from "../../core/relay/frame.ts";
 import { Caller, coversFleet, digestOf, keyInHeader } from "./access.ts";
-import type { Env } from "./env.ts";
+import { directoryOf, type Env } from "./env.ts";
 import { operationOf, type Operation } from "./operation.ts";
 
 /** Who a device is, as its session must know it; the directory tells. */
@@ -16,6 +16,8 @@ export interface Enrolled {
   readonly keyDigest: string;
   /** Ids of tokens that are refused. */
   readonly revoked: readonly string[];
+  /** Somebody whose access has ended knows the key of the device's API: it is to be replaced. */
+  readonly replaceApiKey?: boolean;
 }
 
 /** A whole request, for several devices at once. */
@@ -56,6 +58,16 @@ export type SessionCall = z.output<typeof SessionCall>;
 /** A whole answer for fan-out holds no more; the caller can ask that device alone, and gets a stream. */
 const wholeAnswerBytes = 1024 * 1024;
 
+/** The device keeps the new key to itself. */
+const regenerateApiKey: RequestHead = {
+  method: "POST",
+  path: "/v1/regenerate-api-key",
+  headers: [],
+  hideSecrets: true,
+};
+const replaceMs = 30_000;
+const replaceAgainMs = 60_000;
+
 /** A device that has pinged no more for that long is gone, whatever its socket says; it pings every 30 s. */
 const silentMs = 100_000;
 
@@ -85,6 +97,8 @@ interface Line {
 export class DeviceSession extends DurableObject<Env> {
   #enrolled: Enrolled | undefined;
   #line: Line | undefined;
+  /** The API key of the device is asked for by one at a time, so that the last to be told it knows the one that is good. */
+  #apiKeyTurn: Promise<unknown> = Promise.resolve();
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -99,6 +113,7 @@ export class DeviceSession extends DurableObject<Env> {
   enroll(record: Enrolled): void {
     if (this.#enrolled && this.#enrolled.keyDigest !== record.keyDigest) this.#dismiss(bye.forgotten);
     this.#keep(record);
+    if (record.replaceApiKey) void this.#replaceApiKey();
   }
 
   async forget(): Promise<void> {
@@ -191,11 +206,13 @@ export class DeviceSession extends DurableObject<Env> {
     const operation = operationOf(head);
     const line = this.#mayCall(caller) ? this.#live() : undefined;
     if (!line) return { is: "failed", status: 404, error: offline, mayHaveActed: false };
-    if (!caller.write && !operation.reads)
+    if (operation.manages ? !caller.manage : !caller.write && !operation.reads)
       return { is: "failed", status: 403, error: "Forbidden", mayHaveActed: false };
     // Who may manage is told keys, which are what is asked for then.
     const shown: RequestHead = caller.secrets || operation.manages ? head : { ...head, hideSecrets: true };
-    const outcome = await line.link.call({ head: shown, body: sent, allowed: () => this.#mayCall(caller) }, signal);
+    const ask = (link: Link) => link.call({ head: shown, body: sent, allowed: () => this.#mayCall(caller) }, signal);
+    const outcome = await (operation.manages ? this.#tellApiKey(caller, ask) : ask(line.link));
+    if (!outcome) return { is: "failed", status: 404, error: offline, mayHaveActed: false };
     return outcome.is === "answered"
       ? {
           is: "answered",
@@ -204,6 +221,55 @@ export class DeviceSession extends DurableObject<Env> {
           body: outcome.body,
         }
       : toCallFailure(outcome, operation);
+  }
+
+  /**
+   * Asks for a new API key. The directory learns who will know it before the device is asked, and afterwards that those
+   * who knew earlier ones do so no more. Undefined: the directory says that this caller may not ask, or the device has gone.
+   */
+  #tellApiKey(caller: Caller, ask: (link: Link) => Promise<Outcome>): Promise<Outcome | undefined> {
+    return this.#inApiKeyTurn(async (directory, uuid) => {
+      const isAllowed = await directory.apiKeyAsked(uuid, caller);
+      const line = isAllowed ? this.#live() : undefined;
+      const outcome = line && (await ask(line.link));
+      if (outcome && isDone(outcome)) await directory.apiKeyReplaced(uuid, caller.tokenId);
+      return outcome;
+    });
+  }
+
+  /** Replaces an API key that somebody knows who should no more, and tells nobody the new one. Never rejects. */
+  async #replaceApiKey(): Promise<void> {
+    // A device that is not connected is asked when it is.
+    if (!this.#live() || !this.#enrolled?.replaceApiKey) return;
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(timedOut), replaceMs);
+    try {
+      await this.#inApiKeyTurn(async (directory, uuid) => {
+        const line = this.#live();
+        if (!line || !this.#enrolled?.replaceApiKey) return;
+        const outcome = await line.link.call({ head: regenerateApiKey, body: noBytes }, timeout.signal);
+        if (!isDone(outcome)) throw new Error(outcome.is === "answered" ? `status ${outcome.head.status}` : outcome.is);
+        await directory.apiKeyReplaced(uuid);
+        this.#keep({ ...this.#enrolled, replaceApiKey: false });
+      });
+    } catch (error) {
+      console.warn(
+        `The device's API key could not be replaced; it is tried again: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      await this.ctx.storage.setAlarm(Date.now() + replaceAgainMs);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #inApiKeyTurn<T>(act: (directory: ReturnType<typeof directoryOf>, uuid: string) => Promise<T>): Promise<T> {
+    const turn = this.#apiKeyTurn.then(() => act(directoryOf(this.env), this.#enrolled?.uuid ?? ""));
+    this.#apiKeyTurn = turn.catch(() => {});
+    return turn;
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#replaceApiKey();
   }
 
   #mayCall(caller: Caller): boolean {
@@ -226,6 +292,7 @@ export class DeviceSession extends DurableObject<Env> {
     const since = Date.now();
     ours.serializeAttachment({ since });
     this.#open(ours, since);
+    void this.#replaceApiKey();
     return new Response(null, { status: 101, webSocket: theirs });
   }
 
@@ -275,6 +342,8 @@ export class DeviceSession extends DurableObject<Env> {
     this.#line?.link.review();
   }
 }
+
+const isDone = (outcome: Outcome): boolean => outcome.is === "answered" && outcome.head.status === 200;
 
 const tick = () => new Promise<void>((resolve) => setTimeout(resolve));
 

@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { owner, type Caller } from "./access.ts";
+import { endApiKeys } from "./credentials.ts";
 import { Database } from "./database.ts";
 import type { PlainRequest } from "./device-session.ts";
 import { Asker, deviceCaller, identify, inFleets, isGood, type Desk } from "./desk.ts";
@@ -64,8 +65,46 @@ export class Directory extends DurableObject<Env> {
     return identity.is === "device" ? deviceCaller(identity) : undefined;
   }
 
+  /** Before a device is asked for a new API key: who will know it. False: they may not. */
+  async apiKeyAsked(uuid: string, caller: Caller): Promise<boolean> {
+    const { db } = this.#desk;
+    if (caller.device === undefined && !isGood(caller, db)) return false;
+    db.run(
+      "INSERT OR IGNORE INTO api_keys (device_id, holder) SELECT id, ? FROM devices WHERE uuid = ?",
+      ...[caller.tokenId, uuid],
+    );
+    await this.#setAlarm();
+    return true;
+  }
+
+  /** The device has a new API key, and whoever knew an earlier one knows none. */
+  apiKeyReplaced(uuid: string, holder = ""): void {
+    this.#desk.db.run(
+      "DELETE FROM api_keys WHERE holder <> ? AND device_id = (SELECT id FROM devices WHERE uuid = ?)",
+      ...[holder, uuid],
+    );
+  }
+
   override async alarm(): Promise<void> {
-    await this.#tellNext();
+    const { db, now } = this.#desk;
+    const expired = db.all<{ id: string }>("SELECT id FROM tokens WHERE expires_at <= ?", now() / 1000);
+    await this.#tell(
+      endApiKeys(
+        db,
+        expired.map(({ id }) => id),
+      ),
+    );
+  }
+
+  /** Wakes us when something is to be told again, or when a token expires that was told the API key of a device. */
+  async #setAlarm(failed = false): Promise<void> {
+    const { db, now } = this.#desk;
+    const untold = db.one("SELECT 1 FROM untold") ? now() + (failed ? tellAgainMs : 0) : Infinity;
+    const expiring = db.one<{ at: number | null }>(
+      "SELECT min(expires_at) AS at FROM api_keys JOIN tokens ON tokens.id = holder WHERE NOT ended",
+    );
+    const at = Math.min(untold, expiring?.at == null ? Infinity : expiring.at * 1000);
+    if (at !== Infinity) await this.ctx.storage.setAlarm(at);
   }
 
   async #tell(uuids: readonly string[]): Promise<void> {
@@ -79,7 +118,7 @@ export class Directory extends DurableObject<Env> {
     const told = await Promise.allSettled(untold.map(({ uuid }) => this.#tellOne(uuid)));
     const failed = told.some(({ status }) => status === "rejected");
     if (failed) console.warn("Some devices' sessions could not be told of a change; it is tried again");
-    if (db.one("SELECT 1 FROM untold")) await this.ctx.storage.setAlarm(Date.now() + (failed ? tellAgainMs : 0));
+    await this.#setAlarm(failed);
   }
 
   /** `POST /v1/update`, whatever becomes of it: who misses it asks when its time comes. */
@@ -91,8 +130,16 @@ export class Directory extends DurableObject<Env> {
   async #tellOne(uuid: string): Promise<void> {
     const { db, env } = this.#desk;
     const objects = [env.DEVICES.getByName(uuid), env.LOGS.getByName(uuid)];
-    const device = db.one<{ uuid: string; deviceId: number; fleetId: number; keyDigest: string }>(
-      "SELECT uuid, id AS deviceId, fleet_id AS fleetId, key_digest AS keyDigest FROM devices WHERE uuid = ?",
+    const device = db.one<{
+      uuid: string;
+      deviceId: number;
+      fleetId: number;
+      keyDigest: string;
+      replaceApiKey: number;
+    }>(
+      `SELECT uuid, id AS deviceId, fleet_id AS fleetId, key_digest AS keyDigest,
+         EXISTS (SELECT 1 FROM api_keys WHERE device_id = devices.id AND ended) AS replaceApiKey
+       FROM devices WHERE uuid = ?`,
       uuid,
     );
     // An expired token needs no revoking.
@@ -103,7 +150,11 @@ export class Directory extends DurableObject<Env> {
     // Taken off the list first: what changes while the session is being told puts it there again.
     db.run("DELETE FROM untold WHERE uuid = ?", uuid);
     try {
-      const record = device && { ...device, revoked: revoked.map(({ id }) => id) };
+      const record = device && {
+        ...device,
+        replaceApiKey: device.replaceApiKey === 1,
+        revoked: revoked.map(({ id }) => id),
+      };
       await Promise.all(objects.map((one) => (record ? one.enroll(record) : one.forget())));
     } catch (error) {
       db.run("INSERT OR IGNORE INTO untold VALUES (?)", uuid);

@@ -126,5 +126,13 @@ export const migrations: readonly string[] = [
   ALTER TABLE devices ADD COLUMN key_made_by TEXT REFERENCES tokens;
   -- The token that had made the provisioning key with which the device joined.
   ALTER TABLE devices ADD COLUMN joined_by TEXT REFERENCES tokens;
+  -- Who was told the key of a device's API through the relay: the id of a token, or "device:<id>" for its own key. One whose
+  -- access has ended waits here until the device has replaced its key.
+  CREATE TABLE api_keys (
+    device_id INTEGER NOT NULL REFERENCES devices ON DELETE CASCADE,
+    holder TEXT NOT NULL,
+    ended INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (device_id, holder)
+  ) STRICT, WITHOUT ROWID;
   `,
 ];

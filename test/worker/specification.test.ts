@@ -47,7 +47,7 @@ const examples = (appId: number): readonly [path: string, body: string, status: 
 /** As it says: "in any of those you can replace uuid for a deviceId or appId". */
 test.each(["uuid", "deviceId", "appId"] as const)("every example works through the proxy, by %s", async (selector) => {
   const fleet = await newFleet(cloud, `of ${selector}`);
-  const { token } = await newToken(cloud, { fleets: [fleet.id], write: true });
+  const { token } = await newToken(cloud, { fleets: [fleet.id], write: true, manage: true });
   const uuid = newUuid();
   const { id: deviceId, api_key: key } = await newDevice(cloud, fleet, { uuid });
   const agent = await createMemoryDevice({ identity: { uuid } });

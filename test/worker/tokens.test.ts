@@ -244,7 +244,7 @@ describe("a token that is revoked takes with it", () => {
     ];
     for (const key of keys) expect(await works(key)).toEqual([200, 200, 200]);
     const { status, json } = await cloud.ask("DELETE", `/admin/v1/tokens/${root.id}`);
-    expect([status, json]).toEqual([200, { tokens: 2, provisioningKeys: 0, deviceKeys: 0, joined: 0 }]);
+    expect([status, json]).toEqual([200, { tokens: 2, provisioningKeys: 0, deviceKeys: 0, apiKeys: 0, joined: 0 }]);
     for (const key of keys) expect(await works(key)).toEqual([401, 404, 404]);
   });
 
@@ -270,7 +270,7 @@ describe("a token that is revoked takes with it", () => {
     const stolen = await dial({ ...replaced, api_key: theirs[0] ?? "" }, device.agent);
 
     const { json } = await cloud.ask("DELETE", `/admin/v1/tokens/${root.id}`);
-    expect(json).toEqual({ tokens: 1, provisioningKeys: 2, deviceKeys: 1, joined: 1 });
+    expect(json).toEqual({ tokens: 1, provisioningKeys: 2, deviceKeys: 1, apiKeys: 0, joined: 1 });
     for (const key of provisioning)
       expect((await cloud.ask("POST", "/device/register", registration(fleet), key)).status).toBe(401);
     const polls = async ({ uuid }: { uuid: string }, key: string) =>
@@ -452,6 +452,135 @@ describe("the values of variables", () => {
     await listen(await newDevice(cloud, fleet));
     expect((await relay("/v1/device", { appId: fleet.id, method: "GET" }, reader)).status).toBe(207);
     expect(heads.at(-1)?.hideSecrets).toBe(true);
+  });
+});
+
+describe("the key of a device's API, which POST /v1/regenerate-api-key answers", () => {
+  const path = "/v1/regenerate-api-key";
+  const told = async (target: object, key: string) => {
+    const { status, text } = await relay(path, target, key);
+    expect([status, text]).toEqual([200, expect.stringMatching(/^[0-9a-f]{64}$/)]);
+    return text;
+  };
+  const revoke = async (id: string) => {
+    const { status, json } = await cloud.ask("DELETE", `/admin/v1/tokens/${id}`);
+    expect(status).toBe(200);
+    return z.looseObject({ apiKeys: z.int() }).parse(json).apiKeys;
+  };
+  const recorded = async ({ id }: Registered) => {
+    const directory = await cloud.worker.getWorker().getDurableObjectStorage("Directory", { name: "directory" });
+    return z.array(z.unknown()).parse(await directory.exec("SELECT * FROM api_keys WHERE device_id = ?", id)).length;
+  };
+  const globalKey = ({ agent }: { agent: MemoryDevice }) => agent.supervisor.keys.global();
+  const newManager = (fleet: TestFleet, more: object = {}) =>
+    newToken(cloud, { fleets: [fleet.id], manage: true, ...more });
+
+  test("is for who may manage, however the path is written, and for the device itself", async () => {
+    const fleet = await newFleet(cloud, "api keys");
+    const device = await newAgentOf(fleet);
+    const { uuid } = device;
+    const { token: writer } = await newToken(cloud, { fleets: [fleet.id], write: true, secrets: true });
+    const before = globalKey(device);
+    for (const written of [path, "/V1/Regenerate-API-Key/", `${path}?a=1`])
+      for (const target of [{ uuid }, { appId: fleet.id }])
+        expect([written, (await relay(written, target, writer)).status]).toEqual([written, 403]);
+    expect(globalKey(device)).toBe(before);
+    for (const key of [(await newManager(fleet)).token, adminSecret, device.api_key])
+      expect(await told({ uuid }, key)).toBe(globalKey(device));
+  });
+
+  test("ends with the token that was told it, at once where the device is connected", async () => {
+    const fleet = await newFleet(cloud, "api keys that end");
+    const device = await newAgentOf(fleet);
+    const manager = await newManager(fleet);
+    const key = await told({ appId: fleet.id }, manager.token);
+    expect([globalKey(device), await recorded(device)]).toEqual([key, 1]);
+    expect(await revoke(manager.id)).toBe(1);
+    await expect.poll(() => globalKey(device)).not.toBe(key);
+    await expect.poll(() => recorded(device)).toBe(0);
+  });
+
+  test("ends with the tokens below one that is revoked", async () => {
+    const fleet = await newFleet(cloud, "api keys of children");
+    const device = await newAgentOf(fleet);
+    const manager = await newManager(fleet);
+    const given = { name: "child", fleets: [fleet.id], manage: true };
+    const child = Made.parse((await cloud.ask("POST", "/admin/v1/tokens", given, manager.token)).json);
+    const key = await told({ uuid: device.uuid }, child.token ?? "");
+    expect(await revoke(manager.id)).toBe(1);
+    await expect.poll(() => globalKey(device)).not.toBe(key);
+  });
+
+  test("ends when the device connects, if it was offline, also after its session was evicted; and only once", async () => {
+    const fleet = await newFleet(cloud, "api keys of the absent");
+    const device = await newAgentOf(fleet);
+    const manager = await newManager(fleet);
+    const key = await told({ uuid: device.uuid }, manager.token);
+    device.tunnel.stop();
+    expect(await revoke(manager.id)).toBe(1);
+    await cloud.worker.getWorker().evictDurableObject("DeviceSession", { name: device.uuid, webSockets: "close" });
+    expect(globalKey(device)).toBe(key);
+    const second = await dial(device, device.agent);
+    await expect.poll(() => globalKey(device)).not.toBe(key);
+    await expect.poll(() => recorded(device)).toBe(0);
+    second.stop();
+    const after = globalKey(device);
+    await cloud.worker.getWorker().evictDurableObject("DeviceSession", { name: device.uuid, webSockets: "close" });
+    await dial(device, device.agent);
+    // What the session asks a device for when it connects, it asks before this.
+    expect((await relay("/ping", { uuid: device.uuid, method: "GET" }, adminSecret)).text).toBe("OK");
+    expect(globalKey(device)).toBe(after);
+  });
+
+  test("is asked for again after a failure, and the wish outlives it", async () => {
+    const device = await newDevice(cloud, await newFleet(cloud, "api keys with failures"));
+    const agent = await newAgent(device.uuid);
+    const manager = await newToken(cloud, { manage: true });
+    let fails = false;
+    const flaky: Fetch = (request, caller) =>
+      fails ? Promise.resolve(new Response("", { status: 503 })) : agent.fetch(request, caller);
+    const first = await dial(device, agent, flaky);
+    const key = await told({ uuid: device.uuid }, manager.token);
+    fails = true;
+    // Nobody knows a newer key: the first one is still that token's.
+    expect((await relay(path, { uuid: device.uuid }, adminSecret)).status).toBe(503);
+    expect(await revoke(manager.id)).toBe(1);
+    await expect.poll(() => recorded(device)).toBe(2);
+    expect(globalKey({ agent })).toBe(key);
+    first.stop();
+    fails = false;
+    await dial(device, agent, flaky);
+    await expect.poll(() => globalKey({ agent })).not.toBe(key);
+    await expect.poll(() => recorded(device)).toBe(0);
+  });
+
+  test("stays when another token has been told a newer one", async () => {
+    const fleet = await newFleet(cloud, "newer api keys");
+    const device = await newAgentOf(fleet);
+    const [earlier, later] = [await newManager(fleet), await newManager(fleet)];
+    await told({ uuid: device.uuid }, earlier.token);
+    const key = await told({ uuid: device.uuid }, later.token);
+    expect(await revoke(earlier.id)).toBe(0);
+    expect(globalKey(device)).toBe(key);
+    expect(await revoke(later.id)).toBe(1);
+    await expect.poll(() => globalKey(device)).not.toBe(key);
+  });
+
+  test("ends when the token expires that was told it", async () => {
+    const fleet = await newFleet(cloud, "api keys that expire");
+    const device = await newAgentOf(fleet);
+    const key = await told({ uuid: device.uuid }, (await newManager(fleet, { lifetimeDays: 2 / 86_400 })).token);
+    expect(globalKey(device)).toBe(key);
+    await expect.poll(() => globalKey(device), { timeout: 15_000 }).not.toBe(key);
+  });
+
+  test("ends with the device's own key, if that was told it", async () => {
+    const device = await newAgentOf(await newFleet(cloud, "api keys of devices"));
+    const key = await told({ uuid: device.uuid }, device.api_key);
+    const { json } = await cloud.ask("POST", `/admin/v1/devices/${device.uuid}/key`, {});
+    expect(globalKey(device)).toBe(key);
+    await dial({ ...device, api_key: z.object({ key: z.string() }).parse(json).key }, device.agent);
+    await expect.poll(() => globalKey(device)).not.toBe(key);
   });
 });
 
