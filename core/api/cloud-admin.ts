@@ -73,6 +73,7 @@ export const ProvisioningKey = z.object({
   name: z.string(),
   createdAt: When,
   expiresAt: When.nullable(),
+  usesLeft: z.int().nullable().describe("How many devices may still join with it; null: there is no limit"),
   madeBy: z.string().nullable().describe("The id of the token by which it was made, and with which it ends"),
 });
 export type ProvisioningKey = z.output<typeof ProvisioningKey>;
@@ -118,12 +119,12 @@ const Powers = z
   .transform((words) => powers.filter((power) => words.includes(power)))
   .describe("Powers over their host that services may not ask for");
 
+const mostDays = 36_500;
 const LifetimeDays = z
-  .number()
-  .positive()
-  .max(36_500)
-  .optional()
-  .describe("Absent: as long as the token by which it is made");
+  .union([z.number().positive().max(mostDays), z.literal("never")], {
+    error: `expected a number of days, at most ${mostDays}, or "never"`,
+  })
+  .optional();
 
 export const whoami = endpoint({
   method: "GET",
@@ -194,7 +195,8 @@ export const createProvisioningKey = endpoint({
   manages: true,
   body: z.object({
     name: Name.default("provisioning key"),
-    lifetimeDays: LifetimeDays,
+    lifetimeDays: LifetimeDays.describe("Absent: 90, or as long as the token by which it is made, if that is less"),
+    uses: z.int().positive().optional().describe("How many devices may join with it; absent: there is no limit"),
   }),
   replies: {
     201: json(ProvisioningKey.extend({ key: z.string() })),
@@ -397,7 +399,7 @@ export const createToken = endpoint({
     write: z.boolean().default(false),
     secrets: z.boolean().default(false),
     manage: z.boolean().default(false),
-    lifetimeDays: LifetimeDays,
+    lifetimeDays: LifetimeDays.describe("Absent: as long as the token by which it is made"),
   }),
   replies: { 201: json(Token.extend({ token: z.string() })), 400: Refused, 401: Refused, 403: Refused, 404: Refused },
   invalid,

@@ -23,7 +23,8 @@ const options = {
   token: { type: "string", hint: "init: the token, or the admin secret; read from standard input if absent" },
   "device-type": { type: "string", hint: "fleet create: such as raspberrypi4-64 (generic-amd64)" },
   name: { type: "string", hint: "fleet key: what it is for" },
-  days: { type: "string", hint: "fleet key, token create: how long it is good for (for ever)" },
+  days: { type: "string", hint: "fleet key, token create: how long it is good for, or never (90; never)" },
+  uses: { type: "string", hint: "fleet key: how many devices may join with it (any number)" },
   fleet: {
     type: "string",
     hint: "token create: a fleet, or several with commas; elsewhere: one, in place of a device",
@@ -89,10 +90,16 @@ const commands: readonly Command[] = [
     run: async ({ words: [fleet = ""], options, call, account, print, show }) => {
       const { id } = await findFleet(call, fleet);
       const name = text(options["name"]);
-      const body = { ...(name && { name }), ...lifetime(options) };
+      const uses = positive(options, "uses");
+      const body = { ...(name && { name }), ...lifetime(options), ...(uses !== undefined && { uses }) };
       const made = expectStatus(await call(api.createProvisioningKey, { params: { fleetId: id }, body }), 201);
       if (options["json"]) return show(made);
-      print(`${made.key}\n\nIt is shown only now. On a device:\n  fairlead join ${account().url} --key ${made.key}\n`);
+      const until = made.expiresAt === null ? "It does not expire" : `It is good until ${made.expiresAt.slice(0, 10)}`;
+      const devices =
+        made.usesLeft === null ? "" : `, for ${made.usesLeft} ${made.usesLeft === 1 ? "device" : "devices"}`;
+      print(
+        `${made.key}\n\nIt is shown only now. ${until}${devices}. On a device:\n  fairlead join ${account().url} --key ${made.key}\n`,
+      );
     },
   },
   {
@@ -292,12 +299,15 @@ async function readToken(print: Context["print"]): Promise<string> {
   return textOf(process.stdin);
 }
 
-function lifetime(options: Context["options"]): { lifetimeDays?: number } {
-  const days = text(options["days"]);
-  if (days === undefined) return {};
-  if (!(Number(days) > 0))
-    throw new SettingsError(`--days: expected a number of days, but got ${JSON.stringify(days)}`);
-  return { lifetimeDays: Number(days) };
+function lifetime(options: Context["options"]): { lifetimeDays?: number | "never" } {
+  const lifetimeDays = options["days"] === "never" ? "never" : positive(options, "days", "a number above 0, or never");
+  return lifetimeDays === undefined ? {} : { lifetimeDays };
+}
+
+function positive(options: Context["options"], name: string, expected = "a number above 0"): number | undefined {
+  const given = text(options[name]);
+  if (given === undefined || Number(given) > 0) return given === undefined ? undefined : Number(given);
+  throw new SettingsError(`--${name}: expected ${expected}, but got ${JSON.stringify(given)}`);
 }
 
 function saidPermissions({ write, secrets, manage }: Pick<api.Token, "write" | "secrets" | "manage">): string {

@@ -147,7 +147,7 @@ async function fleetOf(cloud: CloudAccess): Promise<number> {
   const fleet = whoami.safeParse(await response.json().catch(() => undefined)).data;
   if (fleet) return fleet.actorTypeId;
   throw new SettingsError(
-    `${url} does not know this key as a provisioning key. A fresh one: fairlead cloud fleet key <fleet>`,
+    `${url} does not know this key as a provisioning key; it may have expired, or be used up. A fresh one: fairlead cloud fleet key <fleet>`,
   );
 }
 

@@ -100,8 +100,12 @@ export function keyInHeader({ headers }: Request): string | undefined {
 const longestCredential = 4500;
 const isWellFormed = (key: string): boolean => key !== "" && key.length <= longestCredential;
 
-/** Those that we make are 64 digits; one that a device brings along is of at least 32 letters and digits. */
-export const looksLikeDeviceKey = (key: string): boolean => /^\w{32,128}$/.test(key) && !key.startsWith(tokenPrefix);
+/** Those that we make are 64 digits; older ones, which devices brought along, are of at least 32 letters and digits. */
+export const looksLikeDeviceKey = (key: string): boolean => /^[\w-]{32,128}$/.test(key) && !key.startsWith(tokenPrefix);
+
+/** Whether a key that a device brings along has room for 256 bits: 64 hex digits, or 43 characters of base64url. */
+export const isLongEnough = (key: string): boolean =>
+  looksLikeDeviceKey(key) && key.length >= (/^[0-9a-f]*$/i.test(key) ? 64 : 43);
 
 /** A new key for a device, or for provisioning: 256 bits as hex. */
 export const newKey = (): string => hex(crypto.getRandomValues(new Uint8Array(32)));

@@ -23,10 +23,16 @@ const dayMs = 24 * 60 * 60 * 1000;
  * When something expires that a caller makes, in milliseconds since the epoch, or null. A sentence: it may not last as
  * long as was asked for.
  */
-function expiryOf({ db, now }: Desk, { tokenId }: Caller, lifetimeDays: number | undefined): number | null | string {
+function expiryOf(
+  { db, now }: Desk,
+  { tokenId }: Caller,
+  lifetimeDays: number | "never" | undefined,
+  usualDays: number | "never" = "never",
+): number | null | string {
   const row = db.one<{ expires_at: number | null }>("SELECT expires_at FROM tokens WHERE id = ?", tokenId);
   const latest = row?.expires_at == null ? Infinity : row.expires_at * 1000;
-  const wanted = lifetimeDays === undefined ? Infinity : now() + lifetimeDays * dayMs;
+  const days = lifetimeDays ?? usualDays;
+  const wanted = days === "never" ? Infinity : now() + days * dayMs;
   if (lifetimeDays !== undefined && wanted > latest)
     return `What this token makes can last no longer than itself, until ${isoTime(latest)}`;
   const expiry = Math.min(wanted, latest);
@@ -37,7 +43,7 @@ function expiryOf({ db, now }: Desk, { tokenId }: Caller, lifetimeDays: number |
 const mostKeys = 100;
 
 const keyColumns = `id, fleet_id AS fleetId, name, created_at AS createdAt, expires_at AS expiresAt,
-  made_by AS madeBy`;
+  uses_left AS usesLeft, made_by AS madeBy`;
 
 const provisioningKeys = route(api.provisioningKeys, ({ params: { fleetId }, caller }, desk) => {
   if (!findFleet(desk, caller, fleetId)) return noFleet;
@@ -45,23 +51,26 @@ const provisioningKeys = route(api.provisioningKeys, ({ params: { fleetId }, cal
   return reply(200, [...desk.db.all<api.ProvisioningKey>(sql, fleetId)]);
 });
 
+/** One that is forgotten in an image or a script is found years later. */
+const usualKeyDays = 90;
+
 const createProvisioningKey = route(
   api.createProvisioningKey,
-  async ({ params: { fleetId }, body: { name, lifetimeDays }, caller }, desk) => {
+  async ({ params: { fleetId }, body: { name, lifetimeDays, uses }, caller }, desk) => {
     const key = newKey();
     const digest = await digestOf(key);
     if (!isGood(caller, desk.db)) return revoked;
     if (!findFleet(desk, caller, fleetId)) return noFleet;
-    const expiry = expiryOf(desk, caller, lifetimeDays);
+    const expiry = expiryOf(desk, caller, lifetimeDays, usualKeyDays);
     if (typeof expiry === "string") return reply(403, refused(expiry));
     const { db, now } = desk;
     if (isFull(db, mostKeys, "provisioning_keys WHERE fleet_id = ?", fleetId))
       return reply(400, refused(`The fleet has ${mostKeys} provisioning keys already: delete some`));
     const made = db.one<api.ProvisioningKey>(
-      `INSERT INTO provisioning_keys (fleet_id, name, digest, created_at, expires_at, made_by)
-       VALUES (?, ?, ?, ?, ?, ?) RETURNING ${keyColumns}`,
+      `INSERT INTO provisioning_keys (fleet_id, name, digest, created_at, expires_at, uses_left, made_by)
+       VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING ${keyColumns}`,
       ...[fleetId, name, digest, isoTime(now())],
-      ...[expiry === null ? null : isoTime(expiry), makerOf(caller)],
+      ...[expiry === null ? null : isoTime(expiry), uses ?? null, makerOf(caller)],
     );
     return made ? reply(201, { ...made, key }) : noFleet;
   },

@@ -73,7 +73,7 @@ export function identify(asker: Asker, { db, now }: Pick<Desk, "db" | "now">): I
       );
       if (device) return { is: "device", ...device };
       const key = db.one<{ keyId: number; fleetId: number }>(
-        "SELECT id AS keyId, fleet_id AS fleetId FROM provisioning_keys WHERE digest = ? AND ifnull(expires_at > ?, TRUE)",
+        `SELECT id AS keyId, fleet_id AS fleetId FROM provisioning_keys WHERE digest = ? AND ${isUsable}`,
         asker.digest,
         isoTime(now()),
       );
@@ -81,6 +81,9 @@ export function identify(asker: Asker, { db, now }: Pick<Desk, "db" | "now">): I
     }
   }
 }
+
+/** SQL: whether devices join with a row of `provisioning_keys`, at the time that is the next value. */
+export const isUsable = "ifnull(expires_at > ?, TRUE) AND ifnull(uses_left > 0, TRUE)";
 
 /** Not revoked; the signature was checked before. */
 export const isGood = ({ tokenId }: Caller, db: Database): boolean =>

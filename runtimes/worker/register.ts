@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { readBody } from "../../core/http/body.ts";
-import { digestOf, newKey } from "./access.ts";
-import { isoTime, type Desk } from "./desk.ts";
+import { digestOf, isLongEnough, newKey } from "./access.ts";
+import { isoTime, isUsable, type Desk } from "./desk.ts";
 import { keyRequired, limitBytes, type Route } from "./http.ts";
 
 /** As much of it as a report may say later. */
@@ -12,10 +12,7 @@ const Registration = z.object({
   application: z.union([z.number(), z.string()]).optional(),
   device_type: z.string().optional(),
   uuid: z.string().optional(),
-  api_key: z
-    .string()
-    .regex(/^\w{32,128}$/)
-    .optional(),
+  api_key: z.string().optional(),
   supervisor_version: Version.nullish(),
   os_version: Version.nullish(),
   os_variant: Version.nullish(),
@@ -24,7 +21,7 @@ const Registration = z.object({
 
 /**
  * A device becomes known: a provisioning key in, a device key out. Answers are those recorded of the public cloud; every
- * device type that is written like one exists.
+ * device type that is written like one exists, and a key that is too short is replaced by one of ours.
  */
 const register: Route = {
   method: "POST",
@@ -36,7 +33,7 @@ const register: Route = {
     if (!sent.ok) return no(sent.status, sent.message);
     const parsed = Registration.safeParse(sent.value);
     if (!parsed.success) return new Response(null, { status: 400 });
-    const { application, device_type: deviceType, uuid, api_key: key = newKey(), ...versions } = parsed.data;
+    const { application, device_type: deviceType, uuid, api_key: brought, ...versions } = parsed.data;
     const fleetId = Number(application);
     if (application === "" || !Number.isInteger(fleetId)) return no(400, "Application ID must be a valid integer");
     if (!deviceType) return no(400, "Device type must be specified");
@@ -46,6 +43,7 @@ const register: Route = {
     if (!/^[a-z0-9][a-z0-9._-]{0,99}$/.test(deviceType)) return no(404, `Unknown device type ${deviceType}`);
     if (fleetId !== identity.fleetId) return new Response(null, { status: 401 });
 
+    const key = brought !== undefined && isLongEnough(brought) ? brought : newKey();
     const keyDigest = await digestOf(key);
     const { db } = desk;
     // Raw, and with the quotes: agents look for this very text.
@@ -56,15 +54,25 @@ const register: Route = {
       });
     if (countOf(desk, fleetId) >= mostDevices) return no(400, `A fleet has at most ${mostDevices} devices`);
     if (isKeyInUse(desk, keyDigest)) return no(409, '"key" must be unique.');
-    db.run(
-      `INSERT INTO devices (uuid, name, fleet_id, device_type, key_digest, created_at, joined_by,
-         supervisor_version, os_version, os_variant, mac_address)
-       VALUES (?, ?, ?, ?, ?, ?, (SELECT made_by FROM provisioning_keys WHERE id = ?), ?, ?, ?, ?)`,
-      ...[uuid, nameFor(uuid), fleetId, deviceType, keyDigest, isoTime(desk.now()), identity.keyId],
-      ...[versions.supervisor_version, versions.os_version, versions.os_variant, versions.mac_address].map(
-        (one) => one ?? null,
-      ),
-    );
+    const isAdmitted = db.transaction(() => {
+      const at = isoTime(desk.now());
+      // Looked at again: it may have been used, deleted or have expired while the body was on its way.
+      const used = db.one<{ madeBy: string | null }>(
+        `UPDATE provisioning_keys SET uses_left = uses_left - 1 WHERE id = ? AND ${isUsable} RETURNING made_by AS madeBy`,
+        ...[identity.keyId, at],
+      );
+      if (!used) return false;
+      db.run(
+        `INSERT INTO devices (uuid, name, fleet_id, device_type, key_digest, created_at, joined_by,
+           supervisor_version, os_version, os_variant, mac_address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        ...[uuid, nameFor(uuid), fleetId, deviceType, keyDigest, at, used.madeBy],
+        ...[versions.supervisor_version, versions.os_version, versions.os_variant, versions.mac_address].map(
+          (one) => one ?? null,
+        ),
+      );
+      return true;
+    });
+    if (!isAdmitted) return keyRequired();
     const id = db.one<{ id: number }>("SELECT id FROM devices WHERE uuid = ?", uuid)?.id;
     await desk.tell([uuid]);
     return Response.json({ id, uuid, api_key: key }, { status: 201 });

@@ -123,6 +123,7 @@ export const migrations: readonly string[] = [
   -- What a token has made ends with it. Null: made by the owner, or before this was kept.
   ALTER TABLE tokens ADD COLUMN made_by TEXT REFERENCES tokens;
   ALTER TABLE provisioning_keys ADD COLUMN made_by TEXT REFERENCES tokens;
+  ALTER TABLE provisioning_keys ADD COLUMN uses_left INTEGER;
   ALTER TABLE devices ADD COLUMN key_made_by TEXT REFERENCES tokens;
   -- The token that had made the provisioning key with which the device joined.
   ALTER TABLE devices ADD COLUMN joined_by TEXT REFERENCES tokens;

@@ -61,9 +61,9 @@ describe("registration, as the public cloud answers", () => {
 
   test("good, repeated, and with a key that is in use", async () => {
     const fleet = await newFleet(cloud, "registering");
-    const body = { ...registration(fleet), application: String(fleet.id), api_key: "k".repeat(32) };
+    const body = { ...registration(fleet), application: String(fleet.id), api_key: "k".repeat(43) };
     const first = await cloud.ask("POST", "/device/register", body, fleet.key);
-    expect([first.status, first.json]).toEqual([201, expect.objectContaining({ api_key: "k".repeat(32) })]);
+    expect([first.status, first.json]).toEqual([201, expect.objectContaining({ api_key: "k".repeat(43) })]);
     const repeated = await cloud.ask("POST", "/device/register", body, fleet.key);
     expect([repeated.status, repeated.text, repeated.headers.get("content-type")]).toEqual([
       409,

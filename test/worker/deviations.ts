@@ -47,19 +47,26 @@ const onlineByTunnel: Deviation = {
   why: "The public cloud believes a device that says it is online; ours looks whether its tunnel is up.",
 };
 
-export const deviations: Readonly<
-  Record<"register" | "state-get" | "report-v3" | "logs", Readonly<Record<string, Deviation>>>
-> = {
+const anyType: Deviation = {
+  differ: ["status", "body"],
+  why: "The public cloud keeps a list of device types; a fleet of ours takes any machine that has its key.",
+};
+const strongKey: Deviation = {
+  differ: ["body.api_key"],
+  why: "The public cloud keeps a key of 32 letters and digits that a device brings along; ours makes one of 256 bits, which agents take from the answer.",
+};
+
+type Recording = "register" | "register with short keys" | "state-get" | "report-v3" | "logs";
+
+export const deviations: Readonly<Record<Recording, Readonly<Record<string, Deviation>>>> = {
   register: {
     "state v3 before registration (unknown uuid), no key": {
       differ: ["status"],
       why: "The public cloud answers 304 to anybody for a device that it does not know; ours answers nobody who has no key.",
     },
-    "register: unknown device_type": {
-      differ: ["status", "body"],
-      why: "The public cloud keeps a list of device types; a fleet of ours takes any machine that has its key.",
-    },
+    "register: unknown device_type": anyType,
     "register: body not json": saidWhy,
+    "register: device type of another architecture than the fleet": strongKey,
     "device-key exchange with provisioning key": noKeyExchange,
     "device-key exchange with the device key itself": noKeyExchange,
     "device-key by user": noKeyExchange,
@@ -95,6 +102,18 @@ export const deviations: Readonly<
       ].map((field) => `body.d.0.${field}`),
       why: "Without $select, ours gives the columns of its table, and no key for the device's API; the rest is there for who asks, as far as clients do.",
     },
+  },
+  "register with short keys": {
+    "register: unknown device_type": anyType,
+    "register: body not json": saidWhy,
+    "register: ok": strongKey,
+    "register: other uuid, key in use": {
+      differ: ["status", "body"],
+      why: "Ours has not taken that key, which is too short, so that nobody has it.",
+    },
+    "register second device: application as a string, key by ?apikey=, no api_key in the body": strongKey,
+    "register: device type of another architecture than the fleet": strongKey,
+    "register: same architecture, other device type": strongKey,
   },
   "state-get": {
     "v1 state (gone)": saidWhy,

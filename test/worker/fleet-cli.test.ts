@@ -155,6 +155,20 @@ test("a log is read, and followed across a deployment", async () => {
     .toMatch(/web: live\n.* web: after the deployment\n$/);
 });
 
+test("a provisioning key says how long it is good, and for how many devices", async () => {
+  await cloud.ask("POST", "/admin/v1/fleets", { name: "key words" });
+  const printed = (...args: readonly string[]) => said("fleet", "key", "key words", ...args);
+  expect(await printed()).toMatch(
+    /^[0-9a-f]{64}\n\nIt is shown only now\. It is good until 20\d\d-\d\d-\d\d\. On a device:/,
+  );
+  expect(await printed("--days", "never", "--uses", "1")).toMatch(/It does not expire, for 1 device\. On a device:/);
+  expect(await said("fleet", "keys", "key words")).toMatch(/usesLeft[^]* 1 /);
+  await expect(printed("--days", "soon")).rejects.toThrow(
+    '--days: expected a number above 0, or never, but got "soon"',
+  );
+  await expect(printed("--uses", "0")).rejects.toThrow('--uses: expected a number above 0, but got "0"');
+});
+
 test.each<readonly [readonly string[], RegExp]>([
   [["release", "words"], /^Expected: fairlead cloud release <fleet> <compose file>/],
   [["release", "words", "/nowhere.yml"], /^\/nowhere\.yml cannot be read: ENOENT/],

@@ -15,7 +15,7 @@ import { ask, follow, found, recordedEvents, recordedFleet, type Said } from "./
 
 const cloud = startCloud();
 
-const keys = { "<device-key>": "1".repeat(32), "<device-key-2>": "2".repeat(32), "<user-jwt>": adminSecret };
+const keys = { "<device-key>": "1".repeat(64), "<device-key-2>": "2".repeat(64), "<user-jwt>": adminSecret };
 const commits = { first: `11111111${"a".repeat(32)}`, second: `22222222${"b".repeat(32)}` };
 const replaced: Record<string, string> = { ...keys, "start=1795471252949": "start=4000000000000" };
 
