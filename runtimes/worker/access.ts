@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { deriveServiceKey } from "../../core/fleet/service-key.ts";
 import type { Env } from "./env.ts";
 
 /** What a verified caller may do. Made from a signed token, the admin secret, or a device's own key; passed on as a value. */
@@ -114,6 +115,26 @@ export const newKey = (): string => hex(crypto.getRandomValues(new Uint8Array(32
 export const digestOf = async (key: string): Promise<string> =>
   hex(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8.encode(key))));
 
+/** SHA-256 of a key, and, in case that it is a device's, of the key that its services have. */
+export interface KeyDigests {
+  readonly digest: string;
+  readonly serviceKeyDigest: string;
+}
+
+export async function digestsOf(key: string): Promise<KeyDigests> {
+  return { digest: await digestOf(key), serviceKeyDigest: await digestOf(await deriveServiceKey(key)) };
+}
+
+/** As `digestsOf`, worked out once for each key: devices ask often. */
+export async function rememberedDigestsOf(key: string, env: Env): Promise<KeyDigests> {
+  const { digests: known } = memoryOf(env);
+  const before = known.get(key);
+  if (before) return before;
+  const made = await digestsOf(key);
+  remember(known, key, made);
+  return made;
+}
+
 const tokenPrefix = "fl_";
 
 /** `fl_<claims>.<HMAC-SHA-256>`, both in base64url. */
@@ -133,8 +154,7 @@ async function verifyToken(token: string, env: Env): Promise<Claims | undefined>
   if (!payload || !signature) return undefined;
   if (!(await crypto.subtle.verify("HMAC", await signingKey, signature, payload))) return undefined;
   const parsed = Claims.parse(JSON.parse(new TextDecoder().decode(payload)));
-  if (known.size >= mostRemembered) known.clear();
-  known.set(token, parsed);
+  remember(known, token, parsed);
   return parsed;
 }
 
@@ -144,15 +164,21 @@ interface Remembered {
   readonly signingKey: Promise<CryptoKey>;
   /** Tokens whose signature is right. Their expiry is looked at each time, their revocation where they are used. */
   readonly claims: Map<string, Claims>;
+  readonly digests: Map<string, KeyDigests>;
 }
 
 const remembered = new WeakMap<Env, Remembered>();
 const mostRemembered = 1000;
 
+function remember<T>(known: Map<string, T>, key: string, value: T): void {
+  if (known.size >= mostRemembered) known.clear();
+  known.set(key, value);
+}
+
 function memoryOf(env: Env): Remembered {
   const known = remembered.get(env);
   if (known) return known;
-  const made = { signingKey: deriveKey(env.ADMIN_SECRET), claims: new Map<string, Claims>() };
+  const made: Remembered = { signingKey: deriveKey(env.ADMIN_SECRET), claims: new Map(), digests: new Map() };
   remembered.set(env, made);
   return made;
 }

@@ -1,4 +1,12 @@
-import { credentialOf, digestOf, holderOf, looksLikeDeviceKey, type Caller, type Credential } from "./access.ts";
+import {
+  credentialOf,
+  digestOf,
+  holderOf,
+  looksLikeDeviceKey,
+  rememberedDigestsOf,
+  type Caller,
+  type Credential,
+} from "./access.ts";
 import type { Asker } from "./desk.ts";
 import { directoryOf, type Env } from "./env.ts";
 import { Failures, networkOf, type Attempt } from "./failures.ts";
@@ -19,11 +27,12 @@ export async function authenticate(
   if (caller) return { is: "person", caller };
   const { key } = credential;
   const digest = await digestOf(key);
-  if (isKnown(digest, env, nowMs)) return { is: "key", digest };
+  const toAsker = async (): Promise<Asker> => ({ is: "key", ...(await rememberedDigestsOf(key, env)) });
+  if (isKnown(digest, env, nowMs)) return toAsker();
   const attempt = attemptOf(request, digest);
   const waitMs = memoryOf(env).failures.waitMs(attempt, nowMs);
   if (waitMs > 0) return tooMany(waitMs);
-  if (looksLikeDeviceKey(key)) return { is: "key", digest };
+  if (looksLikeDeviceKey(key)) return toAsker();
   await fail(attempt, env, nowMs);
   return { is: "nobody" };
 }

@@ -1,7 +1,7 @@
 import * as api from "../../core/api/cloud-admin.ts";
 import { refused } from "../../core/api/cloud-admin.ts";
 import { reply } from "../../core/api/endpoint.ts";
-import { coversFleet, digestOf, newKey, signToken, type Caller } from "./access.ts";
+import { coversFleet, digestOf, digestsOf, newKey, signToken, type Caller } from "./access.ts";
 import { findDevice, findFleet, isFull, noDevice, noFleet } from "./admin.ts";
 import type { Database } from "./database.ts";
 import { isGood, isoTime, type Desk } from "./desk.ts";
@@ -86,12 +86,15 @@ const deleteProvisioningKey = route(api.deleteProvisioningKey, ({ params: { flee
 
 const replaceDeviceKey = route(api.replaceDeviceKey, async ({ params: { uuid }, caller }, desk) => {
   const key = newKey();
-  const digest = await digestOf(key);
+  const { digest, serviceKeyDigest } = await digestsOf(key);
   if (!isGood(caller, desk.db)) return revoked;
   const device = findDevice(desk, caller, uuid);
   if (!device) return noDevice;
   endApiKeys(desk.db, [`device:${device.id}`]);
-  desk.db.run("UPDATE devices SET key_digest = ?, key_made_by = ? WHERE uuid = ?", digest, makerOf(caller), uuid);
+  desk.db.run(
+    "UPDATE devices SET key_digest = ?, service_key_digest = ?, key_made_by = ? WHERE uuid = ?",
+    ...[digest, serviceKeyDigest, makerOf(caller), uuid],
+  );
   await desk.tell([uuid]);
   return reply(200, { key });
 });
@@ -215,8 +218,8 @@ function endToken({ db, now }: Desk, tokenId: string): { uuids: readonly string[
   const provisioningKeys = all(`DELETE FROM provisioning_keys WHERE made_by ${theirs} RETURNING id`);
   // A digest of no key.
   const devices = all<{ id: number; uuid: string }>(
-    `UPDATE devices SET key_digest = 'none ' || hex(randomblob(32)), key_made_by = NULL WHERE key_made_by ${theirs}
-     RETURNING id, uuid`,
+    `UPDATE devices SET key_digest = 'none ' || hex(randomblob(32)), service_key_digest = NULL, key_made_by = NULL
+     WHERE key_made_by ${theirs} RETURNING id, uuid`,
   );
   const apiKeys = endApiKeys(db, [...ids, ...devices.map(({ id }) => `device:${id}`)]);
   return {

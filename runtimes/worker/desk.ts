@@ -21,8 +21,8 @@ export interface Desk {
 /** Who asks: as the Worker saw it, before the directory has looked anything up. */
 export const Asker = z.discriminatedUnion("is", [
   z.object({ is: z.literal("person"), caller: Caller }),
-  /** SHA-256 of a key, as hex. */
-  z.object({ is: z.literal("key"), digest: z.string() }),
+  /** SHA-256 as hex: of a key, and of the key of services that is derived from it if it is a device's. */
+  z.object({ is: z.literal("key"), digest: z.string(), serviceKeyDigest: z.string().optional() }),
   z.object({ is: z.literal("nobody") }),
 ]);
 export type Asker = z.output<typeof Asker>;
@@ -30,7 +30,14 @@ export type Asker = z.output<typeof Asker>;
 /** Who asks, once looked up. */
 export type Identity =
   | { readonly is: "person"; readonly caller: Caller }
-  | { readonly is: "device"; readonly id: number; readonly uuid: string; readonly fleetId: number }
+  | {
+      readonly is: "device";
+      readonly id: number;
+      readonly uuid: string;
+      readonly fleetId: number;
+      /** The device's own; or the one that its services have, which reads and reports for the device. */
+      readonly key: "own" | "service";
+    }
   | { readonly is: "provisioning"; readonly keyId: number; readonly fleetId: number }
   | { readonly is: "nobody" };
 
@@ -42,7 +49,7 @@ export const deviceCaller = ({ id, uuid, fleetId }: Extract<Identity, { is: "dev
 
 /** Whether the values of variables are for who asks. A device knows its own. */
 export const readsSecrets = (identity: Identity): boolean =>
-  identity.is === "device" || (identity.is === "person" && identity.caller.secrets);
+  (identity.is === "device" && identity.key === "own") || (identity.is === "person" && identity.caller.secrets);
 
 export const isoTime = (ms: number): string => new Date(ms).toISOString();
 
@@ -67,11 +74,18 @@ export function identify(asker: Asker, { db, now }: Pick<Desk, "db" | "now">): I
     case "person":
       return isGood(asker.caller, db) ? asker : { is: "nobody" };
     case "key": {
-      const device = db.one<{ id: number; uuid: string; fleetId: number }>(
-        "SELECT id, uuid, fleet_id AS fleetId FROM devices WHERE key_digest = ?",
+      const device = db.one<{ id: number; uuid: string; fleetId: number; isOwn: number; isOld: number }>(
+        `SELECT id, uuid, fleet_id AS fleetId, key_digest = ?1 AS isOwn, service_key_digest IS NULL AS isOld
+         FROM devices WHERE key_digest = ?1 OR service_key_digest = ?1`,
         asker.digest,
       );
-      if (device) return { is: "device", ...device };
+      if (device) {
+        const { isOwn, isOld, ...rest } = device;
+        // It joined before services had keys, and the key itself is nowhere but with it.
+        if (isOwn === 1 && isOld === 1 && asker.serviceKeyDigest !== undefined)
+          db.run("UPDATE devices SET service_key_digest = ? WHERE id = ?", asker.serviceKeyDigest, device.id);
+        return { is: "device", ...rest, key: isOwn === 1 ? "own" : "service" };
+      }
       const key = db.one<{ keyId: number; fleetId: number }>(
         `SELECT id AS keyId, fleet_id AS fleetId FROM provisioning_keys WHERE digest = ? AND ${isUsable}`,
         asker.digest,

@@ -8,6 +8,7 @@ import {
   type Install,
   type KnownRelease,
 } from "../../core/fleet/report.ts";
+import { derivesServiceKeys } from "../../core/fleet/service-key.ts";
 import { hidesValues, targetState, targetStateV2, type Shown, type Wanted } from "../../core/fleet/target.ts";
 import { readBody } from "../../core/http/body.ts";
 import { coversFleet } from "./access.ts";
@@ -31,12 +32,15 @@ const deviceState = (version: "v2" | "v3", toState: ToState): Route => ({
   method: "GET",
   path: `/device/${version}/:uuid/state`,
   anonymous: unauthorized,
-  answer: (request, { params: { uuid = "" }, identity }, { db, now }) => {
+  answer: async (request, { params: { uuid = "" }, identity }, { db, now }) => {
     const wanted = wantedOfDevice(db, uuid);
     if (!wanted) return nothing(304);
     if (!mayRead(identity, wanted.fleet.id, uuid)) return nothing(401);
-    if (identity.is === "device") heard(db, identity.id, now());
-    return stateFor(identity, request, wanted, toState);
+    const answer = await stateFor(identity, request, wanted, toState);
+    if (identity.is !== "device" || identity.key !== "own") return answer;
+    heard(db, identity.id, now());
+    answer.headers.set(derivesServiceKeys, "1");
+    return answer;
   },
 });
 

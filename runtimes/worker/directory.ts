@@ -62,7 +62,7 @@ export class Directory extends DurableObject<Env> {
   /** Who calls with a device's own key: that device, and nothing else. */
   callerOfDevice(digest: string): Caller | undefined {
     const identity = identify({ is: "key", digest }, this.#desk);
-    return identity.is === "device" ? deviceCaller(identity) : undefined;
+    return identity.is === "device" && identity.key === "own" ? deviceCaller(identity) : undefined;
   }
 
   /** Before a device is asked for a new API key: who will know it. False: they may not. */

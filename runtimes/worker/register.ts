@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { readBody } from "../../core/http/body.ts";
-import { digestOf, isLongEnough, newKey } from "./access.ts";
+import { digestsOf, isLongEnough, newKey } from "./access.ts";
 import { isoTime, isUsable, type Desk } from "./desk.ts";
 import { keyRequired, limitBytes, type Route } from "./http.ts";
 
@@ -44,7 +44,7 @@ const register: Route = {
     if (fleetId !== identity.fleetId) return new Response(null, { status: 401 });
 
     const key = brought !== undefined && isLongEnough(brought) ? brought : newKey();
-    const keyDigest = await digestOf(key);
+    const { digest, serviceKeyDigest } = await digestsOf(key);
     const { db } = desk;
     // Raw, and with the quotes: agents look for this very text.
     if (db.one("SELECT 1 FROM devices WHERE uuid = ?", uuid))
@@ -53,7 +53,7 @@ const register: Route = {
         headers: { "content-type": "text/html; charset=utf-8" },
       });
     if (countOf(desk, fleetId) >= mostDevices) return no(400, `A fleet has at most ${mostDevices} devices`);
-    if (isKeyInUse(desk, keyDigest)) return no(409, '"key" must be unique.');
+    if (isKeyInUse(desk, digest)) return no(409, '"key" must be unique.');
     const isAdmitted = db.transaction(() => {
       const at = isoTime(desk.now());
       // Looked at again: it may have been used, deleted or have expired while the body was on its way.
@@ -63,9 +63,9 @@ const register: Route = {
       );
       if (!used) return false;
       db.run(
-        `INSERT INTO devices (uuid, name, fleet_id, device_type, key_digest, created_at, joined_by,
-           supervisor_version, os_version, os_variant, mac_address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        ...[uuid, nameFor(uuid), fleetId, deviceType, keyDigest, at, used.madeBy],
+        `INSERT INTO devices (uuid, name, fleet_id, device_type, key_digest, service_key_digest, created_at, joined_by,
+           supervisor_version, os_version, os_variant, mac_address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        ...[uuid, nameFor(uuid), fleetId, deviceType, digest, serviceKeyDigest, at, used.madeBy],
         ...[versions.supervisor_version, versions.os_version, versions.os_variant, versions.mac_address].map(
           (one) => one ?? null,
         ),
@@ -89,8 +89,8 @@ const no = (status: number, message: string): Response => Response.json(message,
 
 const isKeyInUse = ({ db }: Desk, digest: string): boolean =>
   db.one(
-    "SELECT 1 FROM devices WHERE key_digest = ? UNION SELECT 1 FROM provisioning_keys WHERE digest = ?",
-    digest,
+    `SELECT 1 FROM devices WHERE key_digest = ?1 OR service_key_digest = ?1
+     UNION SELECT 1 FROM provisioning_keys WHERE digest = ?1`,
     digest,
   ) !== undefined;
 

@@ -125,6 +125,9 @@ export const migrations: readonly string[] = [
   ALTER TABLE provisioning_keys ADD COLUMN made_by TEXT REFERENCES tokens;
   ALTER TABLE provisioning_keys ADD COLUMN uses_left INTEGER;
   ALTER TABLE devices ADD COLUMN key_made_by TEXT REFERENCES tokens;
+  -- Of the key that its services have: null for a device of before that has not asked since.
+  ALTER TABLE devices ADD COLUMN service_key_digest TEXT;
+  CREATE UNIQUE INDEX device_of_service_key ON devices (service_key_digest);
   -- The token that had made the provisioning key with which the device joined.
   ALTER TABLE devices ADD COLUMN joined_by TEXT REFERENCES tokens;
   -- Who was told the key of a device's API through the relay: the id of a token, or "device:<id>" for its own key. One whose

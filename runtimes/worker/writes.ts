@@ -117,6 +117,7 @@ export function create(
   if (!name.success) return no(400, sentence(name.error));
   if (!value.success) return no(400, sentence(value.error));
   if (!isOf(reader, what.owner, owner.data, desk)) return no(404, `There is no such ${what.owner}`);
+  if (isBeyond(reader, what)) return beyond;
 
   const { db, now } = desk;
   const column = what.owner === "device" ? "device_id" : "fleet_id";
@@ -189,7 +190,7 @@ export function changes(
   reader: Reader,
   { db, nudge }: Desk,
 ): Refusal | undefined {
-  if (resource === "device") return changeDevices(ids, body, { db, nudge });
+  if (resource === "device") return changeDevices(ids, body, reader, { db, nudge });
   const what = own(writable, resource);
   if (!what) return no(400, `A ${resource} cannot be changed here`);
   if (isBeyond(reader, what)) return beyond;
@@ -208,11 +209,13 @@ export function changes(
 function changeDevices(
   ids: readonly number[],
   body: Readonly<Record<string, unknown>>,
+  reader: Reader,
   { db, nudge }: Pick<Desk, "db" | "nudge">,
 ): Refusal | undefined {
   const parsed = DeviceChanges.safeParse(body);
   if (!parsed.success) return no(400, sentence(parsed.error));
   const { device_name: name, note, is_pinned_on__release: pin } = parsed.data;
+  if (pin !== undefined && isService(reader)) return beyond;
   const devices = db.all<{ id: number; uuid: string; fleetId: number }>(
     `SELECT id, uuid, fleet_id AS fleetId FROM devices WHERE ${among}`,
     JSON.stringify(ids),
@@ -243,9 +246,17 @@ export function remove(
   return undefined;
 }
 
-/** A device reads what is its fleet's, but writes what is its own. */
-const isBeyond = (reader: Reader, { owner }: Writable): boolean => reader.is === "device" && owner === "application";
-const beyond = no(403, "A device may change what is its own only");
+/**
+ * A device reads what is its fleet's, but writes what is its own. Its services do not write its configuration, by which
+ * they could open its API to everybody (SUPERVISOR_LOCAL_MODE), nor say what it runs.
+ */
+const isBeyond = (reader: Reader, { owner, kind }: Writable): boolean =>
+  reader.is === "device" && (owner === "application" || (kind === "config" && isService(reader)));
+const isService = (reader: Reader): boolean => reader.is === "device" && reader.key === "service";
+const beyond = no(
+  403,
+  "A device may change what is its own only, and a service of it neither its configuration nor its release",
+);
 
 const sentence = ({ issues }: z.ZodError): string =>
   issues.map(({ path, message }) => [...path.map(String), message].join(": ")).join("; ");

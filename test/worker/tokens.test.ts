@@ -11,6 +11,7 @@ import type { Fetch } from "../../core/http/fetch.ts";
 import { Token } from "../../core/api/cloud-admin.ts";
 import { judgePoll } from "../../core/cloud/poll.ts";
 import { decodeFrame, encodeFrame, noBytes, unbundle, type RequestHead } from "../../core/relay/frame.ts";
+import { deriveServiceKey, derivesServiceKeys } from "../../core/fleet/service-key.ts";
 import { httpCloud } from "../../runtimes/node/cloud.ts";
 import { adminSecret, startCloud, type Answer } from "./cloud.ts";
 import { connected } from "./devices.ts";
@@ -452,6 +453,154 @@ describe("the values of variables", () => {
     await listen(await newDevice(cloud, fleet));
     expect((await relay("/v1/device", { appId: fleet.id, method: "GET" }, reader)).status).toBe(207);
     expect(heads.at(-1)?.hideSecrets).toBe(true);
+  });
+});
+
+describe("the key of a device's services, which is derived from its own", () => {
+  async function withService(name: string) {
+    const fleet = await newFleet(cloud, name);
+    const [device, other] = [await newAgentOf(fleet), await newDevice(cloud, fleet)];
+    const key = await deriveServiceKey(device.api_key);
+    const ask = (method: string, path: string, body?: unknown) => cloud.ask(method, path, body, key);
+    return { fleet, device, other, key, ask };
+  }
+
+  test("reads what is its device's and its fleet's, without the values of variables", async () => {
+    const { fleet, device, other, ask } = await withService("service reads");
+    await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/releases`, {
+      composition: { services: { web: { image: "web:1" } } },
+    });
+    const variables = { A: "a secret", RESIN_A: "a secret" };
+    for (const of of [`fleets/${fleet.id}`, `devices/${device.uuid}`])
+      await cloud.ask("POST", `/admin/v1/${of}/variables`, { variables });
+    expect((await ask("GET", "/actor/v1/whoami")).json).toMatchObject({ actorType: "device", uuid: device.uuid });
+    for (const path of [
+      `/device/v3/${device.uuid}/state`,
+      `/device/v2/${device.uuid}/state`,
+      `/device/v3/fleet/${fleet.uuid}/state`,
+      "/v7/device_config_variable",
+      "/v7/application_config_variable",
+    ]) {
+      const { status, text } = await ask("GET", path);
+      expect([path, status, text.includes("(hidden)"), text.includes("a secret")]).toEqual([path, 200, true, false]);
+    }
+    expect((await ask("GET", `/device/v3/${device.uuid}/state`)).headers.has("fairlead-hidden-values")).toBe(true);
+    expect((await ask("GET", "/v7/device?$select=uuid")).json).toEqual({ d: [{ uuid: device.uuid }] });
+    expect((await ask("GET", `/device/v3/${other.uuid}/state`)).status).toBe(401);
+  });
+
+  test("reports for its device, tags and names it, and sets its services' variables", async () => {
+    const { device, ask } = await withService("service writes");
+    const { id, uuid } = device;
+    const writes: readonly (readonly [method: string, path: string, body: object | undefined, status: number])[] = [
+      ["PATCH", "/device/v3/state", { [uuid]: { status: "Idle" } }, 200],
+      ["PATCH", "/device/v3/tags", { [uuid]: { place: "lab" } }, 200],
+      ["POST", "/v7/device_tag", { device: id, tag_key: "floor", value: "1" }, 201],
+      ["PATCH", `/v7/device_tag(device=${id},tag_key='floor')`, { value: "2" }, 200],
+      ["DELETE", `/v7/device_tag(device=${id},tag_key='place')`, undefined, 200],
+      ["POST", "/v7/device_environment_variable", { device: id, name: "A", value: "1" }, 201],
+      ["PATCH", "/v7/device_environment_variable?$filter=name eq 'A'", { value: "2" }, 200],
+      ["DELETE", "/v7/device_environment_variable?$filter=name eq 'A'", undefined, 200],
+      ["PATCH", `/v7/device(${id})`, { device_name: "roof", note: "by a service" }, 200],
+    ];
+    for (const [method, path, body, status] of writes)
+      expect([method, path, (await ask(method, path, body)).status]).toEqual([method, path, status]);
+    const { json } = await cloud.ask(
+      "GET",
+      `/v7/device(${id})?$select=device_name,note,status&$expand=device_tag($select=tag_key,value)`,
+    );
+    const device_tag = [{ tag_key: "floor", value: "2" }];
+    expect(json).toEqual({ d: [{ device_name: "roof", note: "by a service", status: "Idle", device_tag }] });
+  });
+
+  test("neither configures, pins, moves or deletes its device, nor writes what is the fleet's or another device's", async () => {
+    const { fleet, device, other, ask } = await withService("service may not");
+    const { id, uuid } = device;
+    await cloud.ask("POST", "/v7/device_config_variable", { device: id, name: "RESIN_A", value: "1" });
+    await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/releases`, { composition: { services: {} }, commit: "one" });
+    const config = { device: id, name: "RESIN_SUPERVISOR_LOCAL_MODE", value: "1" };
+    const writes: readonly (readonly [method: string, path: string, body: object | undefined, status: number])[] = [
+      ["POST", "/v7/device_config_variable", config, 403],
+      ["PATCH", "/v7/device_config_variable?$filter=name eq 'RESIN_A'", { value: "2" }, 403],
+      ["DELETE", "/v7/device_config_variable?$filter=name eq 'RESIN_A'", undefined, 403],
+      ["PATCH", `/v7/device(${id})`, { is_pinned_on__release: 1 }, 403],
+      ["PATCH", `/v7/device(${id})`, { is_pinned_on__release: null, note: "x" }, 403],
+      ["POST", "/v7/application_environment_variable", { application: fleet.id, name: "A", value: "1" }, 404],
+      ["POST", "/v7/device_tag", { device: other.id, tag_key: "a", value: "1" }, 404],
+      ["PATCH", "/device/v3/state", { [other.uuid]: { status: "Idle" } }, 401],
+      ["PATCH", `/admin/v1/devices/${uuid}`, { fleetId: fleet.id }, 401],
+      ["POST", `/admin/v1/devices/${uuid}/key`, {}, 401],
+      ["DELETE", `/admin/v1/devices/${uuid}`, undefined, 401],
+      ["POST", "/device/register", registration(fleet), 401],
+    ];
+    for (const [method, path, body, status] of writes)
+      expect([method, path, (await ask(method, path, body)).status]).toEqual([method, path, status]);
+    // Which the device's own key may, as before.
+    const own = (method: string, path: string, body: object) => cloud.ask(method, path, body, device.api_key);
+    expect((await own("POST", "/v7/device_config_variable", config)).status).toBe(201);
+    expect((await own("PATCH", `/v7/device(${id})`, { is_pinned_on__release: null })).status).toBe(200);
+  });
+
+  test("opens neither the relay, the tunnel nor the log of its device", async () => {
+    const { device, key, ask } = await withService("service and the socket");
+    const { uuid } = device;
+    const apiKey = device.agent.supervisor.keys.global();
+    for (const [path, method] of [
+      ["/ping", "GET"],
+      ["/v1/blink", "POST"],
+      ["/v1/regenerate-api-key", "POST"],
+    ] as const) {
+      const answer = await relay(path, { uuid, method }, key);
+      expect([path, answer.status, answer.text]).toEqual([path, 401, '"Unauthorized"']);
+    }
+    expect(device.agent.supervisor.keys.global()).toBe(apiKey);
+    expect((await ask("GET", `/device/v2/${uuid}/logs`)).status).toBe(401);
+    expect((await ask("POST", `/device/v2/${uuid}/logs`, [{ message: "forged", timestamp: 1 }])).status).toBe(401);
+    const tunnel = startTunnel({
+      url: cloud.url(),
+      uuid,
+      key,
+      fetch: device.agent.fetch,
+      clock: systemClock,
+      log: device.agent.log,
+    });
+    onTestFinished(() => tunnel.stop());
+    await expect.poll(() => device.agent.log.lines.join()).toMatch(/it does not know this device's key/);
+    expect([tunnel.state().is, device.tunnel.state().is]).toEqual(["disconnected", "connected"]);
+  });
+
+  test("is said to be known in the answers to the device, and to nobody else, also where nothing has changed", async () => {
+    const { device, key } = await withService("service header");
+    const path = `/device/v3/${device.uuid}/state`;
+    const told = async (bearer: string, tag = '""') => {
+      const headers = { authorization: `Bearer ${bearer}`, "if-none-match": tag, "cache-control": "max-age=0" };
+      const answer = await fetch(cloud.url() + path, { headers });
+      return [answer.status, answer.headers.get(derivesServiceKeys), answer.headers.get("etag") ?? ""] as const;
+    };
+    const [status, header, tag] = await told(device.api_key);
+    expect([status, header]).toEqual([200, "1"]);
+    expect((await told(device.api_key, tag)).slice(0, 2)).toEqual([304, "1"]);
+    for (const other of [key, adminSecret]) expect((await told(other)).slice(0, 2)).toEqual([200, null]);
+  });
+
+  test("of a device of before is known once the device has asked; and ends with the device's own", async () => {
+    const { device, key, ask } = await withService("service of before");
+    const { api_key: own, uuid } = device;
+    const directory = await cloud.worker.getWorker().getDurableObjectStorage("Directory", { name: "directory" });
+    await directory.exec("UPDATE devices SET service_key_digest = NULL WHERE uuid = ?", uuid);
+    const whoami = async () => (await ask("GET", "/actor/v1/whoami")).status;
+    expect(await whoami()).toBe(401);
+    await cloud.ask("GET", `/device/v3/${uuid}/state`, undefined, own);
+    expect(await whoami()).toBe(200);
+    const { json } = await cloud.ask("POST", `/admin/v1/devices/${uuid}/key`, {});
+    expect(await whoami()).toBe(401);
+    const renewed = await deriveServiceKey(z.object({ key: z.string() }).parse(json).key);
+    expect((await cloud.ask("GET", "/actor/v1/whoami", undefined, renewed)).status).toBe(200);
+    // Nobody becomes a device by the key of another one's services.
+    const fleet = await newFleet(cloud, "impostors");
+    const taken = await cloud.ask("POST", "/device/register", registration(fleet, { api_key: renewed }), fleet.key);
+    expect([taken.status, taken.text]).toEqual([409, JSON.stringify('"key" must be unique.')]);
+    expect(key).not.toBe(renewed);
   });
 });
 
