@@ -428,6 +428,44 @@ export const revokeToken = endpoint({
   invalid,
 });
 
+export const AuditEntry = z.object({
+  id: z.int(),
+  at: When,
+  who: z
+    .string()
+    .describe(
+      "The id of a token, or admin; device:<id>, service:<id> of a device, key:<id> that is for provisioning; nobody",
+    ),
+  name: z.string().nullable().describe("Of the token"),
+  address: z.string().nullable().describe("From which it was asked"),
+  operation: z.string().describe("The operationId, here or in the device's API; unknown for a path that none has"),
+  method: z.string().nullable(),
+  path: z.string().nullable().describe("As described: without what stood in it"),
+  fleetId: z.int().nullable(),
+  uuid: z.string().nullable().describe("Of the device"),
+  about: z.string().nullable().describe("Names and ids, such as those of what was made"),
+  status: z.int().describe("Of the answer; 499 if who asked did not wait for it"),
+  count: z.int().describe("More than 1 for refused keys and tokens of one address in one minute"),
+});
+export type AuditEntry = z.output<typeof AuditEntry>;
+
+export const audit = endpoint({
+  method: "GET",
+  path: "/admin/v1/audit",
+  summary:
+    "Who has changed what, the newest first; page by `before`, the last id of the page before, or follow by `after`",
+  manages: true,
+  params: z.object({
+    fleetId: Id.optional(),
+    before: Id.optional(),
+    after: z.coerce.number().int().nonnegative().optional().describe("Entries after that id, the oldest first"),
+    limit: Id.pipe(z.number().max(500)).default(100),
+  }),
+  body: none,
+  replies: { 200: json(z.array(AuditEntry)), 400: Refused, 401: Refused, 403: Refused, 404: Refused },
+  invalid,
+});
+
 /** The whole administration, by the names of its operations. */
 export const endpoints = {
   whoami,
@@ -454,4 +492,5 @@ export const endpoints = {
   tokens,
   createToken,
   revokeToken,
+  audit,
 };

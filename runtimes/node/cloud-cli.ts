@@ -1,6 +1,7 @@
 import { text as textOf } from "node:stream/consumers";
 import { parseArgs } from "node:util";
 import * as api from "../../core/api/cloud-admin.ts";
+import { auditCommand } from "./cloud-audit-cli.ts";
 import { cloudUrl, keepAccount, readAccount } from "./cloud-account.ts";
 import {
   clientOf,
@@ -35,8 +36,8 @@ const options = {
   data: { type: "string", hint: "call: the body, as JSON" },
   commit: { type: "string", hint: "release: its name, such as the commit of the source (one is made up)" },
   service: { type: "string", hint: "env: for this service alone; logs: of it alone" },
-  follow: { type: "boolean", hint: "logs: go on with what comes" },
-  count: { type: "string", hint: "logs: how many of the last lines (100), or all" },
+  follow: { type: "boolean", hint: "logs, audit: go on with what comes" },
+  count: { type: "string", hint: "logs, audit: how many of the last lines (100); logs: or all" },
   wait: { type: "string", hint: "call: seconds to wait for the device (50)" },
   help: { type: "boolean", hint: "this" },
 } as const;
@@ -148,6 +149,7 @@ const commands: readonly Command[] = [
       print(["The token is refused from now on", ...saidEnded(ended)].map((line) => `${line}\n`).join(""));
     },
   },
+  auditCommand,
   ...fleetCommands,
   {
     usage: "device",

@@ -3,7 +3,7 @@ import { refused } from "../../core/api/cloud-admin.ts";
 import { reply } from "../../core/api/endpoint.ts";
 import { forbiddenFaults, parseComposition } from "../../core/fleet/release.ts";
 import { coversFleet, newKey, type Caller } from "./access.ts";
-import { inFleets, isoTime, uuidsOfFleet, type Desk } from "./desk.ts";
+import { inFleets, isoTime, uuidsOfFleet, type Desk, type Note } from "./desk.ts";
 import { route, type Route } from "./http.ts";
 import { addRelease, progressOfDevice, releaseIdOf, targetOfDevice } from "./releases.ts";
 import { listVariables, removeVariable, setVariables, type Owner } from "./variables.ts";
@@ -54,7 +54,7 @@ export const findFleet = ({ db }: Desk, caller: Caller, id: number): api.Fleet |
   return row && toFleet(row);
 };
 
-const createFleet = route(api.createFleet, ({ body: { name, deviceType, forbidden }, caller }, desk) => {
+const createFleet = route(api.createFleet, ({ body: { name, deviceType, forbidden }, caller, note }, desk) => {
   if (caller.fleets !== "all") return reply(403, refused("This token is for certain fleets and cannot make another"));
   if (isTaken(desk, name)) return taken(name);
   const { db, now } = desk;
@@ -65,12 +65,15 @@ const createFleet = route(api.createFleet, ({ body: { name, deviceType, forbidde
     ...[uuid, name, deviceType, isoTime(now()), JSON.stringify(forbidden)],
   );
   const made = db.one<FleetRow>(`SELECT ${fleetColumns} FROM fleets WHERE uuid = ?`, uuid);
-  return made ? reply(201, toFleet(made)) : noFleet;
+  if (!made) return noFleet;
+  note({ fleetId: made.id, about: name });
+  return reply(201, toFleet(made));
 });
 
-const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body, caller }, desk) => {
+const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body, caller, note }, desk) => {
   const { name, release, forbidden } = body;
   if (!findFleet(desk, caller, fleetId)) return noFleet;
+  note({ about: Object.keys(body).join(", ") });
   if (name !== undefined && isTaken(desk, name, fleetId)) return taken(name);
   const { db } = desk;
   const releaseId = release === undefined || release === "latest" ? null : releaseIdOf(db, fleetId, release);
@@ -167,18 +170,22 @@ const device = route(api.device, async ({ params: { uuid }, caller }, desk) => {
   return found ? reply(200, await withConnection(desk, found)) : noDevice;
 });
 
-const changeDevice = route(api.changeDevice, async ({ params: { uuid }, body, caller }, desk) => {
+const changeDevice = route(api.changeDevice, async ({ params: { uuid }, body, caller, note }, desk) => {
   const { name, fleetId, release } = body;
   const before = findDevice(desk, caller, uuid);
   if (!before) return noDevice;
   if (fleetId !== undefined && !findFleet(desk, caller, fleetId)) return noFleet;
   const { db, tell, nudge } = desk;
+  note({ about: Object.keys(body).join(", ") });
   const isMoved = fleetId !== undefined && fleetId !== before.fleetId;
   const releaseId =
     release === undefined || release === "latest" ? null : releaseIdOf(db, fleetId ?? before.fleetId, release);
   if (releaseId === undefined) return noRelease;
   if (name !== undefined) db.run("UPDATE devices SET name = ? WHERE uuid = ?", name, uuid);
-  if (isMoved) leaveFleet(desk, before.id, fleetId);
+  if (isMoved) {
+    leaveFleet(desk, before.id, fleetId);
+    note({ about: `to fleet ${fleetId}` });
+  }
   if (release !== undefined) db.run("UPDATE devices SET pinned_release_id = ? WHERE uuid = ?", releaseId, uuid);
   if (isMoved) await tell([uuid]);
   nudge([uuid]);
@@ -235,7 +242,7 @@ const releases = route(api.releases, ({ params: { fleetId, before, limit }, call
   return reply(200, rows.map(toRelease));
 });
 
-const createRelease = route(api.createRelease, ({ params: { fleetId }, body, caller }, desk) => {
+const createRelease = route(api.createRelease, ({ params: { fleetId }, body, caller, note }, desk) => {
   const fleet = findFleet(desk, caller, fleetId);
   if (!fleet) return noFleet;
   const { commit = newKey().slice(0, 32) } = body;
@@ -247,6 +254,7 @@ const createRelease = route(api.createRelease, ({ params: { fleetId }, body, cal
   const faults = parsed.ok ? forbiddenFaults(parsed.powers, fleet.forbidden) : parsed.faults;
   if (!parsed.ok || faults.length > 0) return reply(400, refused(faults.join("\n")));
   const id = addRelease(desk, fleetId, commit, parsed.composition);
+  note({ about: commit });
   desk.nudge(uuidsOfFleet(desk, fleetId, "following"));
   const made = desk.db.one<ReleaseRow>(`SELECT ${releaseColumns} FROM releases WHERE id = ?`, id);
   const powers = Object.fromEntries(Object.entries(parsed.powers).map(([service, asked]) => [service, [...asked]]));
@@ -259,9 +267,10 @@ const fleetOwner = (id: number): Owner => ({ is: "fleet", id, fleetId: id });
 const deviceOwner = ({ id, fleetId }: DeviceRow): Owner => ({ is: "device", id, fleetId });
 
 /** Answers for an owner, and nudges the devices whose variables these are. */
-const set = (desk: Desk, owner: Owner, { service, variables }: NewVariables, uuids: readonly string[]) => {
+const set = (desk: Desk, owner: Owner, { service, variables }: NewVariables, uuids: readonly string[], note: Note) => {
   const fault = setVariables(desk, owner, service, variables);
   if (fault !== undefined) return reply(400, refused(fault));
+  note({ about: Object.keys(variables).join(", ") });
   desk.nudge(uuids);
   return reply(204, undefined);
 };
@@ -270,10 +279,17 @@ interface NewVariables {
   readonly variables: Readonly<Record<string, string>>;
 }
 
-const unset = (desk: Desk, owner: Owner, name: string, service: string | undefined, uuids: readonly string[]) => {
+const unset = (
+  desk: Desk,
+  owner: Owner,
+  { name, service }: { readonly name: string; readonly service?: string | undefined },
+  uuids: readonly string[],
+  note: Note,
+) => {
   const removed = removeVariable(desk.db, owner, service, name);
   if (typeof removed === "string") return reply(404, refused(removed));
   if (!removed) return noVariable;
+  note({ about: name });
   desk.nudge(uuids);
   return reply(204, undefined);
 };
@@ -282,14 +298,16 @@ const fleetVariables = route(api.fleetVariables, ({ params: { fleetId }, caller 
   findFleet(desk, caller, fleetId) ? reply(200, [...listVariables(desk.db, fleetOwner(fleetId))]) : noFleet,
 );
 
-const setFleetVariables = route(api.setFleetVariables, ({ params: { fleetId }, body, caller }, desk) =>
-  findFleet(desk, caller, fleetId) ? set(desk, fleetOwner(fleetId), body, uuidsOfFleet(desk, fleetId)) : noFleet,
+const setFleetVariables = route(api.setFleetVariables, ({ params: { fleetId }, body, caller, note }, desk) =>
+  findFleet(desk, caller, fleetId) ? set(desk, fleetOwner(fleetId), body, uuidsOfFleet(desk, fleetId), note) : noFleet,
 );
 
-const deleteFleetVariable = route(api.deleteFleetVariable, ({ params: { fleetId, name, service }, caller }, desk) =>
-  findFleet(desk, caller, fleetId)
-    ? unset(desk, fleetOwner(fleetId), name, service, uuidsOfFleet(desk, fleetId))
-    : noFleet,
+const deleteFleetVariable = route(
+  api.deleteFleetVariable,
+  ({ params: { fleetId, ...variable }, caller, note }, desk) =>
+    findFleet(desk, caller, fleetId)
+      ? unset(desk, fleetOwner(fleetId), variable, uuidsOfFleet(desk, fleetId), note)
+      : noFleet,
 );
 
 const deviceVariables = route(api.deviceVariables, ({ params: { uuid }, caller }, desk) => {
@@ -297,15 +315,18 @@ const deviceVariables = route(api.deviceVariables, ({ params: { uuid }, caller }
   return found ? reply(200, [...listVariables(desk.db, deviceOwner(found))]) : noDevice;
 });
 
-const setDeviceVariables = route(api.setDeviceVariables, ({ params: { uuid }, body, caller }, desk) => {
+const setDeviceVariables = route(api.setDeviceVariables, ({ params: { uuid }, body, caller, note }, desk) => {
   const found = findDevice(desk, caller, uuid);
-  return found ? set(desk, deviceOwner(found), body, [uuid]) : noDevice;
+  return found ? set(desk, deviceOwner(found), body, [uuid], note) : noDevice;
 });
 
-const deleteDeviceVariable = route(api.deleteDeviceVariable, ({ params: { uuid, name, service }, caller }, desk) => {
-  const found = findDevice(desk, caller, uuid);
-  return found ? unset(desk, deviceOwner(found), name, service, [uuid]) : noDevice;
-});
+const deleteDeviceVariable = route(
+  api.deleteDeviceVariable,
+  ({ params: { uuid, ...variable }, caller, note }, desk) => {
+    const found = findDevice(desk, caller, uuid);
+    return found ? unset(desk, deviceOwner(found), variable, [uuid], note) : noDevice;
+  },
+);
 
 export const adminRoutes: readonly Route[] = [
   whoami,

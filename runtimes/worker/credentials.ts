@@ -4,7 +4,7 @@ import { reply } from "../../core/api/endpoint.ts";
 import { coversFleet, digestOf, digestsOf, newKey, signToken, type Caller } from "./access.ts";
 import { findDevice, findFleet, isFull, noDevice, noFleet } from "./admin.ts";
 import type { Database } from "./database.ts";
-import { isGood, isoTime, type Desk } from "./desk.ts";
+import { isGood, isoTime, type AuditTarget, type Desk } from "./desk.ts";
 import { route, type Route } from "./http.ts";
 
 /** Keys and tokens: who makes them gives no more than it has, and what a token has made ends with it. */
@@ -56,7 +56,7 @@ const usualKeyDays = 90;
 
 const createProvisioningKey = route(
   api.createProvisioningKey,
-  async ({ params: { fleetId }, body: { name, lifetimeDays, uses }, caller }, desk) => {
+  async ({ params: { fleetId }, body: { name, lifetimeDays, uses }, caller, note }, desk) => {
     const key = newKey();
     const digest = await digestOf(key);
     if (!isGood(caller, desk.db)) return revoked;
@@ -72,15 +72,18 @@ const createProvisioningKey = route(
       ...[fleetId, name, digest, isoTime(now())],
       ...[expiry === null ? null : isoTime(expiry), uses ?? null, makerOf(caller)],
     );
-    return made ? reply(201, { ...made, key }) : noFleet;
+    if (!made) return noFleet;
+    note({ about: `key ${made.id}` });
+    return reply(201, { ...made, key });
   },
 );
 
-const deleteProvisioningKey = route(api.deleteProvisioningKey, ({ params: { fleetId, keyId }, caller }, desk) => {
+const deleteProvisioningKey = route(api.deleteProvisioningKey, ({ params: { fleetId, keyId }, caller, note }, desk) => {
   if (!findFleet(desk, caller, fleetId)) return noFleet;
   const one = desk.db.one("SELECT 1 FROM provisioning_keys WHERE id = ? AND fleet_id = ?", keyId, fleetId);
   if (!one) return reply(404, refused("There is no such provisioning key"));
   desk.db.run("DELETE FROM provisioning_keys WHERE id = ?", keyId);
+  note({ about: `key ${keyId}` });
   return reply(204, undefined);
 });
 
@@ -142,7 +145,7 @@ const tokens = route(api.tokens, ({ caller }, { db }) =>
   ),
 );
 
-const createToken = route(api.createToken, async ({ body, caller }, desk) => {
+const createToken = route(api.createToken, async ({ body, caller, note }, desk) => {
   const { name, fleets, lifetimeDays, ...permissions } = body;
   const beyond = beyondOf(caller, body);
   if (beyond !== undefined) return reply(403, refused(`A token can give no more than it has, and this one ${beyond}`));
@@ -174,8 +177,13 @@ const createToken = route(api.createToken, async ({ body, caller }, desk) => {
       .join(", ")})`,
     ...Object.values(row),
   );
+  note({ ...fleetOf(fleets), about: `token ${id}` });
   return reply(201, { ...toToken(row), token });
 });
+
+/** The fleet that a token is about, if it is one. */
+const fleetOf = (fleets: api.Token["fleets"]): AuditTarget =>
+  fleets !== "all" && fleets.length === 1 ? { fleetId: fleets[0] } : {};
 
 /** What a caller lacks of what it would give. */
 function beyondOf(
@@ -190,7 +198,7 @@ function beyondOf(
   return undefined;
 }
 
-const revokeToken = route(api.revokeToken, async ({ params: { tokenId }, caller }, desk) => {
+const revokeToken = route(api.revokeToken, async ({ params: { tokenId }, caller, note }, desk) => {
   const { db, tell } = desk;
   const found = db.one<{ fleets: string }>(
     `${lineage} SELECT fleets FROM tokens WHERE id = ?2 AND (?3 OR id IN lineage)`,
@@ -202,6 +210,8 @@ const revokeToken = route(api.revokeToken, async ({ params: { tokenId }, caller 
     `SELECT uuid FROM devices WHERE ?1 = '"all"' OR fleet_id IN (SELECT value FROM json_each(?1))`,
     found.fleets,
   );
+  const fleets = api.Token.shape.fleets.parse(JSON.parse(found.fleets));
+  note({ ...fleetOf(fleets), about: `token ${tokenId}` });
   await tell([...new Set([...uuids, ...inFleets.map(({ uuid }) => uuid)])]);
   return reply(200, ended);
 });

@@ -41,6 +41,18 @@ export type Identity =
   | { readonly is: "provisioning"; readonly keyId: number; readonly fleetId: number }
   | { readonly is: "nobody" };
 
+/** What an entry of the audit log is about, as far as it is known. */
+export interface AuditTarget {
+  /** Absent: that of the device. */
+  readonly fleetId?: number | undefined;
+  readonly uuid?: string | undefined;
+  /** Names and ids, such as those of what was made. */
+  readonly about?: string | undefined;
+}
+
+/** Says what the entry for a request is about, where its path does not. */
+export type Note = (target: AuditTarget) => void;
+
 /** A device as a caller: of nothing but itself. */
 export const deviceCaller = ({ id, uuid, fleetId }: Extract<Identity, { is: "device" }>): Caller => ({
   ...{ tokenId: `device:${id}`, fleets: [fleetId], issuedAt: 0, device: uuid },

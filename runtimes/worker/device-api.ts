@@ -227,9 +227,11 @@ const tags: Route = {
   method: "PATCH",
   path: "/device/v3/tags",
   anonymous: keyRequired,
-  answer: async (request, { identity }, { db }) => {
+  operation: "setTags",
+  answer: async (request, { identity, note }, { db }) => {
     const own = await ownPart(request, identity);
     if (own instanceof Response) return own;
+    if (identity.is === "device") note({ uuid: identity.uuid });
     const parsed = Tags.safeParse(own.part);
     if (!parsed.success)
       return Response.json(

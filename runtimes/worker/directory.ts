@@ -1,10 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
 import { owner, type Caller } from "./access.ts";
+import { nameOf, targetOf, writeAudit, type AuditItem, type AuditKind } from "./audit.ts";
 import { endApiKeys } from "./credentials.ts";
 import { Database } from "./database.ts";
 import type { PlainRequest } from "./device-session.ts";
-import { Asker, deviceCaller, identify, inFleets, isGood, type Desk } from "./desk.ts";
-import { askerHeader, unknownHeader, type Env } from "./env.ts";
+import { Asker, deviceCaller, identify, inFleets, isGood, type Desk, type Identity, type Note } from "./desk.ts";
+import { addressHeader, askerHeader, unknownHeader, type Env } from "./env.ts";
+import type { Match } from "./http.ts";
 import { createNudge } from "./nudge.ts";
 import { findRoute } from "./routes.ts";
 import { migrations } from "./schema.ts";
@@ -36,9 +38,45 @@ export class Directory extends DurableObject<Env> {
     const identity = identify(asker, this.#desk);
     const match = await findRoute(request);
     if (match instanceof Response) return match;
-    const answer = await match.route.answer(request, { params: match.params, identity }, this.#desk);
-    if (identity.is === "nobody") answer.headers.set(unknownHeader, "1");
-    return answer;
+    const answer = (note: Note) => match.route.answer(request, { params: match.params, identity, note }, this.#desk);
+    if (identity.is === "nobody") {
+      const refused = await answer(() => {});
+      refused.headers.set(unknownHeader, "1");
+      return refused;
+    }
+    return match.route.operation === undefined ? answer(() => {}) : this.#audited(request, match, identity, answer);
+  }
+
+  /** With an entry in the audit log. A key or token that is not good is the Worker's to tell. */
+  async #audited(
+    { headers }: Request,
+    { route: { operation = "", method, path }, params }: Match,
+    identity: Identity,
+    answer: (note: Note) => Response | Promise<Response>,
+  ): Promise<Response> {
+    const { db, now } = this.#desk;
+    let target = targetOf(path, params, db);
+    const write = (status: number) => {
+      const address = headers.get(addressHeader) || undefined;
+      const kind: AuditKind = identity.is === "person" ? "change" : "device";
+      const entry = { kind, at: now(), who: nameOf(identity), address, operation, method, path, ...target, status };
+      if (status !== 401) writeAudit(db, [entry]);
+    };
+    try {
+      const response = await answer((more) => {
+        target = { ...target, ...more };
+      });
+      write(response.status);
+      return response;
+    } catch (error) {
+      write(503);
+      throw error;
+    }
+  }
+
+  /** What the Worker has relayed, and whom it has refused. */
+  writeAudit(items: readonly AuditItem[]): void {
+    writeAudit(this.#desk.db, items);
   }
 
   /** Devices by ANDed filters that the caller may see, ordered by id. */

@@ -21,3 +21,6 @@ export const askerHeader = "x-fairlead-asker";
 
 /** Says to our Worker that nobody has the credential with which it was asked; no client sees it. */
 export const unknownHeader = "x-fairlead-unknown";
+
+/** Says to an object from where it is asked. */
+export const addressHeader = "x-fairlead-address";

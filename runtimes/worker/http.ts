@@ -1,9 +1,10 @@
 import { IttyRouter, type IRequestStrict } from "itty-router";
+import { endpoints } from "../../core/api/cloud-admin.ts";
 import { sentences, type Endpoint, type Method, type Replies, type ReplyOf } from "../../core/api/endpoint.ts";
 import { readBody } from "../../core/http/body.ts";
 import { toResponse } from "../../core/http/reply.ts";
 import type { Caller } from "./access.ts";
-import { isGood, type Desk, type Identity } from "./desk.ts";
+import { isGood, type Desk, type Identity, type Note } from "./desk.ts";
 
 /** Of a body where nothing else is said, once it is unpacked. */
 export const limitBytes = 64 * 1024;
@@ -14,6 +15,8 @@ export interface Route {
   readonly path: string;
   /** What a request without a credential gets; said by the Worker itself. */
   readonly anonymous: () => Response;
+  /** What it is called in the audit log; absent for what changes nothing. */
+  readonly operation?: string | undefined;
   readonly answer: (request: Request, asked: Asked, desk: Desk) => Response | Promise<Response>;
 }
 
@@ -21,6 +24,7 @@ export interface Asked {
   /** Of the path and the query. */
   readonly params: Readonly<Record<string, string>>;
   readonly identity: Identity;
+  readonly note: Note;
 }
 
 /** What the handler of an administration's endpoint is given. */
@@ -28,6 +32,7 @@ export interface Ask<P, B> {
   readonly params: P;
   readonly body: B;
   readonly caller: Caller;
+  readonly note: Note;
 }
 
 /** An endpoint for people with a token, with its handler. What changes anything needs the permission for it. */
@@ -40,7 +45,8 @@ export function route<P, B, R extends Replies>(
     method,
     path,
     anonymous: tokenRequired,
-    answer: async (request, { params: given, identity }, desk) => {
+    operation: method === "GET" ? undefined : operationIds.get(endpoint),
+    answer: async (request, { params: given, identity, note }, desk) => {
       if (identity.is !== "person") return tokenRequired();
       const { caller } = identity;
       if (manages && !caller.manage) return refuse(403, "This token may not manage keys and tokens");
@@ -52,7 +58,11 @@ export function route<P, B, R extends Replies>(
       const params = endpoint.params.safeParse(given);
       const body = endpoint.body.safeParse(sent.value);
       if (params.success && body.success)
-        return toResponse(replies, await handler({ params: params.data, body: body.data, caller }, desk), request);
+        return toResponse(
+          replies,
+          await handler({ params: params.data, body: body.data, caller, note }, desk),
+          request,
+        );
       const faults = [...(params.error?.issues ?? []), ...(body.error?.issues ?? [])].map((issue) => ({
         path: issue.path.map(String).join("."),
         message: issue.message,
@@ -63,6 +73,8 @@ export function route<P, B, R extends Replies>(
     },
   };
 }
+
+const operationIds = new Map<unknown, string>(Object.entries(endpoints).map(([name, endpoint]) => [endpoint, name]));
 
 const tokenRequired = (): Response => refuse(401, "Expected Authorization: Bearer, with a token of this cloud");
 

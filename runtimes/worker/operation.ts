@@ -6,6 +6,8 @@ import type { RequestHead } from "../../core/relay/frame.ts";
 export interface Operation {
   /** That of the endpoint; absent: a Fairlead agent has no such path. */
   readonly name?: string;
+  /** That of the endpoint. */
+  readonly path?: string;
   /** It changes nothing: a token that may only read may ask for it, and a failure leaves no doubt. */
   readonly reads: boolean;
   /** It makes or ends credentials. */
@@ -18,7 +20,7 @@ const known = Object.entries(endpoints).map(([name, { method, path, writes, mana
   method,
   path,
   pattern: patternOf(path),
-  operation: { name, reads: isReading(method) && !writes, manages: manages === true },
+  operation: { name, path, reads: isReading(method) && !writes, manages: manages === true },
 }));
 
 /** Nearly every request names one of our paths letter by letter. */

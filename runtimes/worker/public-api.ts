@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { readBody } from "../../core/http/body.ts";
-import { isGood, type Desk } from "./desk.ts";
+import { isGood, type Desk, type Note } from "./desk.ts";
 import { limitBytes, type Asked, type Route } from "./http.ts";
 import { parseAddress, type Address } from "./odata.ts";
-import { count, idsOf, isResource, mayWrite, QueryRefusal, read, type Reader } from "./resources.ts";
+import { count, describeRows, idsOf, isResource, mayWrite, QueryRefusal, read, type Reader } from "./resources.ts";
 import { changes, create, remove } from "./writes.ts";
 
 /** What the public SDK and CLI ask for beside the proxy. */
@@ -40,14 +40,20 @@ const refreshToken: Route = {
   answer: notRenewed,
 };
 
-type Answering = (address: Address, reader: Reader, request: Request, desk: Desk) => Promise<Response> | Response;
+interface Sent {
+  readonly request: Request;
+  readonly note: Note;
+}
+
+type Answering = (address: Address, reader: Reader, sent: Sent, desk: Desk) => Promise<Response> | Response;
 
 /** `/v7/…`: 401 without a key, 400 with a sentence for what is no query on these resources. */
-const resource = (method: Route["method"], answering: Answering): Route => ({
+const resource = (method: Route["method"], operation: string | undefined, answering: Answering): Route => ({
   method,
   path: "/v7/*",
   anonymous: unauthorized,
-  answer: async (request: Request, { identity }: Asked, desk) => {
+  operation,
+  answer: async (request: Request, { identity, note }: Asked, desk) => {
     if (identity.is !== "person" && identity.is !== "device") return unauthorized();
     if (method !== "GET" && !mayWrite(identity)) return Response.json("This token may only read", { status: 403 });
     const { pathname, searchParams } = new URL(request.url);
@@ -56,7 +62,7 @@ const resource = (method: Route["method"], answering: Answering): Route => ({
     if (!isResource(parsed.value.resource))
       return Response.json(`There is no resource ${parsed.value.resource}`, { status: 404 });
     try {
-      return await answering(parsed.value, identity, request, desk);
+      return await answering(parsed.value, identity, { request, note }, desk);
     } catch (error) {
       if (error instanceof QueryRefusal) return Response.json(error.message, { status: 400 });
       throw error;
@@ -70,19 +76,20 @@ const askFor = ({ db, env }: Desk, reader: Reader) => ({
   connected: (uuid: string) => env.DEVICES.getByName(uuid).status(),
 });
 
-const get = resource("GET", async ({ resource: name, key, query, count: isCount }, reader, _request, desk) => {
+const get = resource("GET", undefined, async ({ resource: name, key, query, count: isCount }, reader, _sent, desk) => {
   const ask = askFor(desk, reader);
   const d = isCount ? count(ask, name, key, query) : await read(ask, name, key, query);
   return Response.json({ d }, { headers: { "cache-control": "no-cache" } });
 });
 
-const post = resource("POST", async ({ resource: name, key }, reader, request, desk) => {
+const post = resource("POST", "createRow", async ({ resource: name, key }, reader, { request, note }, desk) => {
   if (key) return Response.json("A new row has no key yet", { status: 400 });
   const body = await bodyOf(request);
   if (body instanceof Response) return body;
   if (isRevoked(reader, desk)) return unauthorized();
   const made = create(name, body, reader, desk);
   if (!made.ok) return Response.json(made.message, { status: made.status });
+  note(describeRows(desk.db, name, [made.id]));
   const [row] = await read(askFor(desk, reader), name, { is: "eq", field: "id", value: made.id }, everyField);
   const isWanted = new URL(request.url).searchParams.get("returnResource") !== "false";
   return Response.json(isWanted ? row : { id: made.id }, { status: 201 });
@@ -90,20 +97,28 @@ const post = resource("POST", async ({ resource: name, key }, reader, request, d
 
 const everyField = { expand: [], orderBy: [] };
 
-const patch = resource("PATCH", async ({ resource: name, key, query: { filter } }, reader, request, desk) => {
-  const filters = [key, filter].flatMap((one) => (one ? [one] : []));
-  if (filters.length === 0) return Response.json("Expected a key or $filter, to say what to change", { status: 400 });
-  const body = await bodyOf(request);
-  if (body instanceof Response) return body;
-  if (isRevoked(reader, desk)) return unauthorized();
-  const refusal = changes(name, idsOf({ db: desk.db, reader }, name, filters), body, reader, desk);
-  return refusal ? Response.json(refusal.message, { status: refusal.status }) : new Response(null, { status: 200 });
-});
+const patch = resource(
+  "PATCH",
+  "changeRows",
+  async ({ resource: name, key, query: { filter } }, reader, { request, note }, desk) => {
+    const filters = [key, filter].flatMap((one) => (one ? [one] : []));
+    if (filters.length === 0) return Response.json("Expected a key or $filter, to say what to change", { status: 400 });
+    const body = await bodyOf(request);
+    if (body instanceof Response) return body;
+    if (isRevoked(reader, desk)) return unauthorized();
+    const ids = idsOf({ db: desk.db, reader }, name, filters);
+    note(describeRows(desk.db, name, ids));
+    const refusal = changes(name, ids, body, reader, desk);
+    return refusal ? Response.json(refusal.message, { status: refusal.status }) : new Response(null, { status: 200 });
+  },
+);
 
-const del = resource("DELETE", ({ resource: name, key, query: { filter } }, reader, _request, desk) => {
+const del = resource("DELETE", "deleteRows", ({ resource: name, key, query: { filter } }, reader, { note }, desk) => {
   const filters = [key, filter].flatMap((one) => (one ? [one] : []));
   if (filters.length === 0) return Response.json("Expected a key or $filter, to say what to delete", { status: 400 });
-  const refusal = remove(name, idsOf({ db: desk.db, reader }, name, filters), reader, desk);
+  const ids = idsOf({ db: desk.db, reader }, name, filters);
+  note(describeRows(desk.db, name, ids));
+  const refusal = remove(name, ids, reader, desk);
   return refusal ? Response.json(refusal.message, { status: refusal.status }) : new Response(null, { status: 200 });
 });
 

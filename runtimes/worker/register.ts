@@ -27,8 +27,10 @@ const register: Route = {
   method: "POST",
   path: "/device/register",
   anonymous: keyRequired,
-  answer: async (request, { identity }, desk) => {
+  operation: "register",
+  answer: async (request, { identity, note }, desk) => {
     if (identity.is !== "provisioning") return keyRequired();
+    note({ fleetId: identity.fleetId });
     const sent = await readBody(request, { limitBytes });
     if (!sent.ok) return no(sent.status, sent.message);
     const parsed = Registration.safeParse(sent.value);
@@ -42,6 +44,7 @@ const register: Route = {
       return no(400, "Device UUID must be a 32 or 62 character long lower case hex string.");
     if (!/^[a-z0-9][a-z0-9._-]{0,99}$/.test(deviceType)) return no(404, `Unknown device type ${deviceType}`);
     if (fleetId !== identity.fleetId) return new Response(null, { status: 401 });
+    note({ uuid });
 
     const key = brought !== undefined && isLongEnough(brought) ? brought : newKey();
     const { digest, serviceKeyDigest } = await digestsOf(key);

@@ -2,7 +2,7 @@ import { own } from "../../core/model/json.ts";
 import type { Caller } from "./access.ts";
 import type { Database } from "./database.ts";
 import { hidden } from "../../core/model/secrets.ts";
-import { deviceCaller, inFleets, isoTime, readsSecrets, type Identity } from "./desk.ts";
+import { deviceCaller, inFleets, isoTime, readsSecrets, type AuditTarget, type Identity } from "./desk.ts";
 import type { Filter, Literal, Query } from "./odata.ts";
 import { progressOfDevice, targetOfDevice } from "./releases.ts";
 
@@ -336,6 +336,25 @@ export function idsOf(
       `$filter is true for more than ${limits.changed} rows, which are too many to change at once`,
     );
   return found.map(({ id }) => id);
+}
+
+/** What the log says of a change of these rows: what they are called, and their device and fleet, if they have one in common. */
+export function describeRows(db: Database, name: string, ids: readonly number[]): AuditTarget {
+  const { from, fields, fleet, device = "NULL" } = resourceOf(name);
+  const label = [fields["tag_key"], fields["device_name"], fields["name"]].find((field) => field !== undefined);
+  const rows = db.all<{ label: string; fleetId: number | null; uuid: string | null }>(
+    `SELECT ${label && "sql" in label ? label.sql : "id"} AS label, ${fleet} AS fleetId,
+       (SELECT uuid FROM devices WHERE devices.id = ${device}) AS uuid
+     FROM ${from} WHERE id IN (SELECT value FROM json_each(?))`,
+    JSON.stringify(ids),
+  );
+  const common = <T>(values: readonly (T | null)[]) =>
+    new Set(values).size === 1 ? (values[0] ?? undefined) : undefined;
+  return {
+    uuid: common(rows.map(({ uuid }) => uuid)),
+    fleetId: common(rows.map(({ fleetId }) => fleetId)),
+    about: [name, rows.map((row) => row.label).join(", ")].join(" "),
+  };
 }
 
 export const isResource = (name: string): boolean => Object.hasOwn(resources, name);

@@ -1,4 +1,5 @@
 import { adminRoutes } from "./admin.ts";
+import { auditRoutes } from "./audit.ts";
 import { credentialRoutes } from "./credentials.ts";
 import { deviceRoutes } from "./device-api.ts";
 import { createFinder, refuse, type Match } from "./http.ts";
@@ -6,7 +7,7 @@ import { publicRoutes } from "./public-api.ts";
 import { registerRoutes } from "./register.ts";
 
 const find = createFinder([
-  ...[...adminRoutes, ...credentialRoutes, ...registerRoutes],
+  ...[...adminRoutes, ...credentialRoutes, ...auditRoutes, ...registerRoutes],
   ...[...deviceRoutes, ...publicRoutes],
 ]);
 

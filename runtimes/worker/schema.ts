@@ -138,5 +138,24 @@ export const migrations: readonly string[] = [
     ended INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (device_id, holder)
   ) STRICT, WITHOUT ROWID;
+
+  -- Times in milliseconds; that of a refusal is the beginning of its minute.
+  CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    address TEXT,
+    operation TEXT NOT NULL,
+    method TEXT,
+    path TEXT,
+    fleet_id INTEGER,
+    uuid TEXT,
+    about TEXT,
+    status INTEGER NOT NULL,
+    count INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX audit_by_who ON audit (kind, who, id);
+  CREATE UNIQUE INDEX one_refusal ON audit (at, address) WHERE kind = 'refused';
   `,
 ];

@@ -2,8 +2,10 @@ import * as z from "zod";
 import { readBody, type Body } from "../../core/http/body.ts";
 import { parseJson } from "../../core/model/json.ts";
 import { noBytes, type Bytes, type RequestHead } from "../../core/relay/frame.ts";
-import { keyInHeader, type Caller } from "./access.ts";
+import { credentialOf, keyInHeader, type Caller } from "./access.ts";
+import { audited, tellRefused, type Asking } from "./audit-sender.ts";
 import { authenticate, callerOf, failed, isKeyOf } from "./authenticate.ts";
+import type { AuditTarget } from "./desk.ts";
 import { callHeader, offline, wrongKey, type SessionCall } from "./device-session.ts";
 import { directoryOf, type Env } from "./env.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
@@ -59,24 +61,24 @@ const longestMs = 50_000;
  * `POST /supervisor/<url>`: relays to the devices that the body names. One device: its own answer, whole or as a stream.
  * Several: 207 with an entry for each. `Prefer: wait=<seconds>` shortens the wait for the answer, 50 s.
  */
-export async function supervisorProxy(request: Request, url: URL, env: Env): Promise<Response> {
+export async function supervisorProxy(
+  request: Request,
+  url: URL,
+  env: Env,
+  context: Pick<ExecutionContext, "waitUntil">,
+): Promise<Response> {
   const caller = await callerOf(request, env, Date.now());
   if (caller instanceof Response) return caller;
-  if (!caller) return Response.json("Unauthorized", { status: 401 });
+  if (!caller) {
+    if (credentialOf(request) !== undefined) tellRefused(request, env, context);
+    return Response.json("Unauthorized", { status: 401 });
+  }
   const path = url.pathname.slice("/supervisor".length);
   if (path === "" || path === "/") return refuse("Supervisor API url must be specified");
   const sent = await readAsked(request, isTargetState(path) ? targetStateBytes : limitBytes + envelopeBytes);
   if (!sent.ok) return Response.json(sent.message, { status: sent.status });
   const asked = parse(sent.value);
   if (typeof asked === "string") return refuse(asked);
-
-  const targets = await find(asked, caller, env);
-  const [first] = targets;
-  if (!first) return Response.json(offline, { status: 404 });
-  if (targets.length > mostDevices)
-    return refuse(
-      `App ${asked.appId} has more than the ${mostDevices} devices that one request can reach: ask each by uuid`,
-    );
 
   const data = toText(asked.data);
   if (data === undefined) return refuse("data: expected fewer levels in each other");
@@ -93,20 +95,39 @@ export async function supervisorProxy(request: Request, url: URL, env: Env): Pro
       }),
     ],
   };
+  const targets = await find(asked, caller, env);
+  const [first] = targets;
+  const asking: Asking = { caller, head, request, env, context };
+  if (!first) return audited(Promise.resolve(Response.json(offline, { status: 404 })), targetOf(asked), asking);
+  if (targets.length > mostDevices)
+    return refuse(
+      `App ${asked.appId} has more than the ${mostDevices} devices that one request can reach: ask each by uuid`,
+    );
+
   const wait = waitOf(request);
   const timeoutMs = wait ?? longestMs;
-  const answer = await (targets.length === 1
-    ? callOne(first.uuid, { caller, head, body, timeoutMs }, env)
-    : fanOut(
-        targets,
-        { caller, request: { ...head, body: body ?? noBytes }, timeoutMs, parsed: asked.data !== undefined },
-        env,
-      ));
+  const isOne = targets.length === 1;
+  const answer = await audited(
+    isOne
+      ? callOne(first.uuid, { caller, head, body, timeoutMs }, env)
+      : fanOut(
+          targets,
+          { caller, request: { ...head, body: body ?? noBytes }, timeoutMs, parsed: asked.data !== undefined },
+          env,
+        ),
+    isOne ? { uuid: first.uuid } : { ...targetOf(asked), about: `${targets.length} devices` },
+    asking,
+  );
   if (wait === undefined) return answer;
   const told = new Response(answer.body, answer);
   told.headers.set("preference-applied", `wait=${wait / 1000}`);
   return told;
 }
+
+const targetOf = ({ uuid, appId }: Asked): AuditTarget => ({
+  uuid: uuid && isUuid(uuid) ? uuid : undefined,
+  fleetId: appId ?? undefined,
+});
 
 /** `GET /tunnel/<uuid>`: a device dials in. Its session, which looks at the key again, is not woken for another one. */
 export async function tunnel(request: Request, { pathname }: URL, env: Env): Promise<Response> {

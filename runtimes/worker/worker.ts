@@ -1,7 +1,8 @@
-import { secretFault } from "./access.ts";
+import { credentialOf, secretFault } from "./access.ts";
+import { addressOf, tellRefused } from "./audit-sender.ts";
 import { authenticate, failed, isKeyOf, remember } from "./authenticate.ts";
 import type { Asker } from "./desk.ts";
-import { askerHeader, directoryOf, unknownHeader, type Env } from "./env.ts";
+import { addressHeader, askerHeader, directoryOf, unknownHeader, type Env } from "./env.ts";
 import { keyRequired, refuse } from "./http.ts";
 import { openApi } from "./openapi.ts";
 import { findRoute } from "./routes.ts";
@@ -12,19 +13,17 @@ export { DeviceSession } from "./device-session.ts";
 export { Directory } from "./directory.ts";
 
 export default {
-  async fetch(request, env) {
+  async fetch(request, env, context) {
     const fault = secretFault(env);
     if (fault !== undefined) return refuse(503, fault);
     const url = new URL(request.url);
     const { pathname } = url;
     try {
       if (pathname.startsWith("/supervisor/") && request.method === "POST")
-        return await supervisorProxy(request, url, env);
-      if (pathname.startsWith("/tunnel/")) return await tunnel(request, url, env);
-      if (pathname === "/ping") return new Response("OK");
-      if (pathname === "/openapi.json") return Response.json(openApi);
-      const [, uuid] = /^\/device\/v2\/([^/]+)\/log(?:s|-stream)$/.exec(pathname) ?? [];
-      return await (uuid !== undefined && isUuid(uuid) ? answerLogs(request, uuid, env) : answerRoute(request, env));
+        return await supervisorProxy(request, url, env, context);
+      const answer = await otherAnswer(request, url, env);
+      if (answer.status === 401 && credentialOf(request) !== undefined) tellRefused(request, env, context);
+      return answer;
     } catch (error) {
       // Its message may name what the caller has no business to know.
       console.error(`${request.method} ${pathname} failed: ${error instanceof Error ? error.stack : String(error)}`);
@@ -33,6 +32,15 @@ export default {
   },
 } satisfies ExportedHandler<Env>;
 
+async function otherAnswer(request: Request, url: URL, env: Env): Promise<Response> {
+  const { pathname } = url;
+  if (pathname.startsWith("/tunnel/")) return tunnel(request, url, env);
+  if (pathname === "/ping") return new Response("OK");
+  if (pathname === "/openapi.json") return Response.json(openApi);
+  const [, uuid] = /^\/device\/v2\/([^/]+)\/log(?:s|-stream)$/.exec(pathname) ?? [];
+  return uuid !== undefined && isUuid(uuid) ? answerLogs(request, uuid, env) : answerRoute(request, env);
+}
+
 /** For the objects behind us: they learn who asks, and never see a key. */
 function withAsker(request: Request, asker: Asker): Request {
   const url = new URL(request.url);
@@ -40,6 +48,7 @@ function withAsker(request: Request, asker: Asker): Request {
   const headers = new Headers(request.headers);
   headers.delete("authorization");
   headers.set(askerHeader, JSON.stringify(asker));
+  headers.set(addressHeader, addressOf(request) ?? "");
   return new Request(new Request(url, request), { headers });
 }
 

@@ -37,4 +37,10 @@ test("who hangs up while he waits for the answer is heard by the device's handle
   // A reset, which is what workerd itself takes notice of while it has nothing to write.
   socket.resetAndDestroy();
   await expect.poll(() => seen.aborted, { timeout: 5000 }).toBe(true);
+
+  // Nor does anybody escape the audit log by hanging up.
+  const audit = async () =>
+    (await fetch(`${cloud.url}/tell`, { method: "POST", body: JSON.stringify({ to: "audit" }) })).json();
+  const entry = { kind: "relay", who: "admin", operation: "reboot", method: "POST", uuid, status: 499 };
+  await expect.poll(audit, { timeout: 5000 }).toEqual([expect.objectContaining(entry)]);
 });

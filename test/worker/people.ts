@@ -31,7 +31,7 @@ export async function newDevice(cloud: Cloud, fleet: TestFleet, more: object = {
   return Registered.parse(json);
 }
 
-export const registration = ({ id }: Fleet, more: object = {}): object => ({
+export const registration = ({ id }: Pick<Fleet, "id">, more: object = {}): object => ({
   application: id,
   device_type: "generic-amd64",
   uuid: newUuid(),

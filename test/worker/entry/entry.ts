@@ -44,10 +44,21 @@ export class Directory extends DurableObject {
   callerOfDevice(digest: string): Caller | undefined {
     return this.ctx.storage.kv.get<Caller>(digest);
   }
+
+  readonly #audit: object[] = [];
+
+  writeAudit(items: readonly object[]): void {
+    this.#audit.push(...items);
+  }
+
+  audit(): readonly object[] {
+    return this.#audit;
+  }
 }
 
 const Told = z.discriminatedUnion("to", [
   z.object({ to: z.literal("enroll"), uuid: z.string(), deviceId: z.int(), fleetId: z.int(), key: z.string() }),
+  z.object({ to: z.literal("audit") }),
   z.object({ to: z.literal("fill"), fleetId: z.int(), devices: z.int() }),
   z.object({ to: z.literal("forget"), uuid: z.string() }),
   z.object({ to: z.literal("revoke"), uuid: z.string(), tokenIds: z.array(z.string()) }),
@@ -71,6 +82,7 @@ interface Bindings {
 async function tell(request: Request, { DEVICES, DIRECTORY }: Bindings): Promise<unknown> {
   const told = Told.parse(await request.json());
   if (told.to === "fill") return DIRECTORY.getByName("directory").fill(told.fleetId, told.devices);
+  if (told.to === "audit") return DIRECTORY.getByName("directory").audit();
   const { uuid } = told;
   const session = DEVICES.getByName(uuid);
   switch (told.to) {
@@ -96,9 +108,11 @@ async function tell(request: Request, { DEVICES, DIRECTORY }: Bindings): Promise
 }
 
 const router = Router();
-router.post("/supervisor/*", (request, env) => supervisorProxy(request, new URL(request.url), env));
+router.post("/supervisor/*", (request, env, context) => supervisorProxy(request, new URL(request.url), env, context));
 router.get("/tunnel/:uuid", (request, env) => tunnel(request, new URL(request.url), env));
 router.post("/tell", async (request, env) => Response.json((await tell(request, env)) ?? null));
 router.all("*", () => new Response(null, { status: 404 }));
 
-export default { fetch: (request: Request, env: Bindings) => router.fetch(request, env) };
+export default {
+  fetch: (request: Request, env: Bindings, context: ExecutionContext) => router.fetch(request, env, context),
+};
