@@ -733,6 +733,22 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
   });
 });
 
+test("a device hides the values of variables from those in the relay who may not read them", async () => {
+  const fleet = await newFleet(cloud, "hiding agents");
+  const { uuid } = await newAgentOf(fleet);
+  const services = {
+    "1": { serviceName: "web", imageId: 1, image: "web:1", environment: { A: "a secret" }, labels: {} },
+  };
+  const apps = { "1": { name: "app", commit: "one", releaseId: 1, services } };
+  const data = { local: { name: "local", config: {}, apps } };
+  expect((await relay("/v2/local/target-state", { uuid, data }, adminSecret)).status).toBe(200);
+  const given = { fleets: [fleet.id], write: true };
+  const [reader, knower] = [await newToken(cloud, given), await newToken(cloud, { ...given, secrets: true })];
+  const shown = async (key: string) => (await relay("/v2/local/target-state", { uuid, method: "GET" }, key)).text;
+  expect(await shown(knower.token)).toContain('"A":"a secret"');
+  expect(await shown(reader.token)).toContain('"A":"(hidden)"');
+});
+
 /** The heads of what a device is asked, as they come over its socket. Each is answered with 200. */
 async function listen({ uuid, api_key: key }: Registered): Promise<RequestHead[]> {
   const heads: RequestHead[] = [];
