@@ -324,14 +324,14 @@ function saidPermissions({ write, secrets, manage }: Pick<api.Token, "write" | "
 
 /** A line for each kind of thing of which something has ended. */
 function saidEnded({ tokens, provisioningKeys, deviceKeys, apiKeys, joined }: api.Ended): readonly string[] {
-  const lines: readonly (readonly [count: number, what: string])[] = [
-    [tokens, "tokens that it had made are revoked, too"],
-    [provisioningKeys, "provisioning keys that it had made are deleted"],
-    [joined, "devices that joined with these keys stay; delete those that are not yours"],
-    [apiKeys, "devices whose API key it was told replace that key, at the latest when they connect"],
-    [deviceKeys, "devices to which it had given keys must join again"],
+  const lines: readonly (readonly [what: string, count: number])[] = [
+    ["Tokens that it had made, which are revoked, too", tokens],
+    ["Provisioning keys that it had made, which are deleted", provisioningKeys],
+    ["Devices that joined with these keys, and stay; delete those that are not yours", joined],
+    ["Devices to which it had given keys, and which must join again", deviceKeys],
+    ["Devices whose API key it was told, and that replace it, at the latest when they connect", apiKeys],
   ];
-  return lines.flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : []));
+  return lines.flatMap(([what, count]) => (count > 0 ? [`${what}: ${count}`] : []));
 }
 
 const fleetsOf = (fleets: readonly number[] | "all"): string =>

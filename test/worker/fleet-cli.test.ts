@@ -155,6 +155,27 @@ test("a log is read, and followed across a deployment", async () => {
     .toMatch(/web: live\n.* web: after the deployment\n$/);
 });
 
+test("a token is made with its permissions, and its revocation says what has ended with it", async () => {
+  const fleet = await newFleet(cloud, "typed tokens");
+  const made = z
+    .object({ id: z.string(), token: z.string() })
+    .parse(
+      JSON.parse(await said("token", "create", "t", "--fleet", "typed tokens", "--secrets", "--manage", "--json")),
+    );
+  const whoami = await cloud.ask("GET", "/admin/v1/whoami", undefined, made.token);
+  expect(whoami.json).toEqual({ tokenId: made.id, fleets: [fleet.id], write: false, secrets: true, manage: true });
+  const as = { FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: made.token };
+  const make = (...args: readonly string[]) => cloudCommand([...args, "--json"], as, () => {});
+  await make("token", "create", "child", "--fleet", "typed tokens");
+  await make("fleet", "key", "typed tokens");
+  await make("fleet", "key", "typed tokens");
+  expect(await said("token", "revoke", made.id)).toBe(
+    "The token is refused from now on\n" +
+      "Tokens that it had made, which are revoked, too: 1\n" +
+      "Provisioning keys that it had made, which are deleted: 2\n",
+  );
+});
+
 test("a provisioning key says how long it is good, and for how many devices", async () => {
   await cloud.ask("POST", "/admin/v1/fleets", { name: "key words" });
   const printed = (...args: readonly string[]) => said("fleet", "key", "key words", ...args);
