@@ -159,6 +159,13 @@ const createToken = route(api.createToken, async ({ body, caller, note }, desk) 
   const id = newKey().slice(0, 16);
   const token = await signToken({ id, fleets, ...permissions, iat, ...(exp !== undefined && { exp }) }, env);
   if (!isGood(caller, db)) return revoked;
+  if (familySize(desk, caller) >= mostTokens)
+    return reply(
+      400,
+      refused(
+        `${mostTokens} tokens have come of the same token of the owner's as this one: the owner can make you another one`,
+      ),
+    );
   const row: TokenRow = {
     id,
     name,
@@ -184,6 +191,22 @@ const createToken = route(api.createToken, async ({ body, caller, note }, desk) 
 /** The fleet that a token is about, if it is one. */
 const fleetOf = (fleets: api.Token["fleets"]): AuditTarget =>
   fleets !== "all" && fleets.length === 1 ? { fleetId: fleets[0] } : {};
+
+/** Of a token that the owner has made, with all that came of it. The owner himself makes as many as he likes. */
+const mostTokens = 1000;
+
+/** How many there are, with those that expired within 30 days: short-lived ones fill the directory just as well. */
+const familySize = ({ db, now }: Desk, { tokenId }: Caller): number =>
+  db.one<{ n: number }>(
+    `WITH RECURSIVE makers (id, made_by) AS
+       (SELECT id, made_by FROM tokens WHERE id = ?1
+        UNION SELECT tokens.id, tokens.made_by FROM tokens JOIN makers ON tokens.id = makers.made_by),
+     family (id) AS
+       (SELECT id FROM makers WHERE made_by IS NULL
+        UNION SELECT tokens.id FROM tokens JOIN family ON tokens.made_by = family.id)
+     SELECT count(*) AS n FROM tokens JOIN family USING (id) WHERE ifnull(expires_at > ?2, TRUE)`,
+    ...[tokenId, (now() - 30 * dayMs) / 1000],
+  )?.n ?? 0;
 
 /** What a caller lacks of what it would give. */
 function beyondOf(

@@ -122,6 +122,7 @@ export const migrations: readonly string[] = [
   ALTER TABLE tokens ADD COLUMN manage INTEGER NOT NULL DEFAULT 0;
   -- What a token has made ends with it. Null: made by the owner, or before this was kept.
   ALTER TABLE tokens ADD COLUMN made_by TEXT REFERENCES tokens;
+  CREATE INDEX token_of_maker ON tokens (made_by);
   ALTER TABLE provisioning_keys ADD COLUMN made_by TEXT REFERENCES tokens;
   ALTER TABLE provisioning_keys ADD COLUMN uses_left INTEGER;
   ALTER TABLE devices ADD COLUMN key_made_by TEXT REFERENCES tokens;

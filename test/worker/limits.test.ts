@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { startWorkerd } from "../../bench/relay/workerd.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
-import { newDevice, newFleet, newUuid, registration, type Registered } from "./people.ts";
+import { newDevice, newFleet, newToken, newUuid, registration, type Registered } from "./people.ts";
 
 /** What strangers, devices and stolen keys can ask for at most. */
 
@@ -699,5 +699,34 @@ describe("what is kept", () => {
       409,
       { error: "There are 1000 fleets already" },
     ]);
+  });
+
+  test("of tokens that come of one of the owner's: no more than 1,000, whoever of them makes another one", async () => {
+    const first = await newToken(cloud, { manage: true });
+    const make = async (key?: string, more: object = {}) =>
+      cloud.ask("POST", "/admin/v1/tokens", { name: "t", fleets: "all", manage: true, ...more }, key);
+    const second = z.object({ id: z.string(), token: z.string() }).parse((await make(first.token)).json);
+    const storage = await directory();
+    const insert = (count: number, madeBy: string, expiresAt: number | null) =>
+      storage.exec(
+        `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
+         INSERT INTO tokens (id, name, fleets, write, issued_at, expires_at, made_by)
+         SELECT hex(randomblob(8)), 't', '[]', 0, 0, ?, ? FROM n`,
+        ...[expiresAt, madeBy],
+      );
+    const daysAgo = (days: number) => Math.floor(Date.now() / 1000) - days * 24 * 60 * 60;
+    await insert(1000, second.id, daysAgo(31));
+    await insert(500, first.id, null);
+    await insert(497, second.id, daysAgo(29));
+    const third = await make(second.token);
+    expect(third.status).toBe(201);
+    for (const key of [first.token, second.token, z.object({ token: z.string() }).parse(third.json).token])
+      expect(refusal(await make(key))).toEqual([
+        400,
+        { error: expect.stringMatching(/^1000 tokens have come of the same token of the owner's as this one/) },
+      ]);
+    // Another family has room of its own.
+    const another = await newToken(cloud, { manage: true });
+    expect((await make(another.token)).status).toBe(201);
   });
 });
