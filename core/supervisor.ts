@@ -5,7 +5,7 @@ import type { RequirementFacts } from "./compose/requirements.ts";
 import { createFetch, type Fetch } from "./http/fetch.ts";
 import { Logs } from "./logs.ts";
 import type { Ports } from "./ports/index.ts";
-import { powerDown } from "./power.ts";
+import { powerDown } from "./operations/power.ts";
 import { Applier } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { Loop, type View } from "./reconcile/loop.ts";

@@ -5,8 +5,8 @@ import { setTimeout } from "node:timers/promises";
 import { createTestHarness } from "wrangler";
 import * as z from "zod";
 import { startAgent } from "../runtimes/node/agent.ts";
-import { cloudCommand } from "../runtimes/node/cloud-cli.ts";
-import { joinCommand } from "../runtimes/node/join.ts";
+import { cloudCommand } from "../runtimes/cli/cloud/cloud.ts";
+import { joinCommand } from "../runtimes/cli/join.ts";
 import { readSettings } from "../runtimes/node/settings.ts";
 
 /**
@@ -91,8 +91,8 @@ Through the cloud, as for a device behind any router:
        -H "Content-Type: application/json" -d '{"uuid": "${uuid}", "method": "GET"}'
   curl -X POST ${cloudUrl}/supervisor/v1/restart -H "Authorization: Bearer $FAIRLEAD_CLOUD_TOKEN" \\
        -H "Content-Type: application/json" -d '{"uuid": "${uuid}", "data": {"appId": ${fleet.id}}}'
-  npx tsx runtimes/node/cli.ts cloud device
-  npx tsx runtimes/node/cli.ts cloud call ${uuid} GET /v2/state/status
+  npx tsx runtimes/cli/cli.ts cloud device
+  npx tsx runtimes/cli/cli.ts cloud call ${uuid} GET /v2/state/status
 
 On the device:
 

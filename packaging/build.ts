@@ -14,7 +14,7 @@ const dist = resolve(process.argv[2] ?? join(root, "dist"));
 
 /** What can be imported, by subpath; and the program. */
 const doors = { index: "core/index.ts", node: "runtimes/node/index.ts", testing: "core/embedded/index.ts" };
-const program = { cli: "runtimes/node/cli.ts" };
+const program = { cli: "runtimes/cli/cli.ts" };
 /** And the cloud, which runs elsewhere: in one piece, so that the others are in no more pieces for it. */
 const cloud = { worker: "runtimes/worker/worker.ts" };
 

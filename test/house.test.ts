@@ -67,7 +67,11 @@ const rules: readonly Rule[] = [
     because: "boards know no HTTP and no Docker",
   },
   {
-    from: ["runtimes/worker/device-session.ts", "runtimes/worker/device-logs.ts", "runtimes/worker/directory.ts"],
+    from: [
+      "runtimes/worker/relay/device-session.ts",
+      "runtimes/worker/logs/device-logs.ts",
+      "runtimes/worker/directory/directory.ts",
+    ],
     may: ["core/relay/", "core/fleet/", "core/http/body.ts", "runtimes/worker/", "zod", "cloudflare:workers"],
     because: "only the Durable Objects are made of the platform",
   },
@@ -80,7 +84,7 @@ const rules: readonly Rule[] = [
     because: "the Worker runs where there is neither Node nor a device",
   },
   {
-    from: ["runtimes/node/docker-engine.ts"],
+    from: ["runtimes/node/engine/docker-engine.ts"],
     may: ["core/", "runtimes/node/", "dockerode", "zod"],
     because: "only the engine's adapter speaks to Docker",
   },
@@ -88,6 +92,11 @@ const rules: readonly Rule[] = [
     from: ["runtimes/node/"],
     may: ["core/", "hardware/", "runtimes/node/", "node:", "zod", "yaml", "@hono/node-server"],
     because: "the runtime assembles what the others are",
+  },
+  {
+    from: ["runtimes/cli/"],
+    may: ["core/", "hardware/", "runtimes/node/", "runtimes/cli/", "node:", "zod", "yaml"],
+    because: "the commands are for a computer with Node; only they import the Node runtime",
   },
 ];
 
@@ -99,7 +108,9 @@ function* sources(folder: string): Generator<string> {
   }
 }
 
-const files = ["core", "hardware", "runtimes/node", "runtimes/worker"].flatMap((folder) => [...sources(folder)]);
+const files = ["core", "hardware", "runtimes/node", "runtimes/cli", "runtimes/worker"].flatMap((folder) => [
+  ...sources(folder),
+]);
 
 const textOf = (file: string) => readFileSync(join(root, file), "utf8");
 

@@ -4,9 +4,9 @@ import { MemoryLogRing } from "../../core/embedded/ports.ts";
 import { parseContainerName } from "../../core/model/names.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import type { Cloud, CloudRequest } from "../../core/ports/cloud.ts";
-import { httpCloud } from "../../runtimes/node/cloud.ts";
+import { httpCloud } from "../../runtimes/node/cloud/http-cloud.ts";
 import { supervisorVersion } from "../../core/supervisor.ts";
-import { startTunnel, type RunningTunnel } from "../../runtimes/node/tunnel.ts";
+import { startTunnel, type RunningTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { wait } from "../../test/support/wait.ts";
 import { services, type Fleet } from "./fleet.ts";
 

@@ -1,8 +1,8 @@
 import { metricsPauseMs } from "../../core/cloud/reporter.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import type { CloudRequest } from "../../core/ports/cloud.ts";
-import { httpCloud } from "../../runtimes/node/cloud.ts";
-import { defaultPingMs } from "../../runtimes/node/tunnel.ts";
+import { httpCloud } from "../../runtimes/node/cloud/http-cloud.ts";
+import { defaultPingMs } from "../../runtimes/node/cloud/tunnel.ts";
 import { wait } from "../../test/support/wait.ts";
 import type { Cloud } from "../relay/workerd.ts";
 import { median } from "../table.ts";

@@ -4,7 +4,7 @@ import { createMemoryDevice } from "../../core/embedded/device.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import { Listener } from "../../runtimes/node/listener.ts";
-import { startTunnel } from "../../runtimes/node/tunnel.ts";
+import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { measure } from "./load.ts";
 
 /** One process of the benchmark, so that none of them has to share its thread. Its role comes as a message. */

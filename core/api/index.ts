@@ -1,12 +1,12 @@
-import * as applications from "./applications.ts";
-import * as device from "./device.ts";
-import * as health from "./health.ts";
-import * as host from "./host-config.ts";
-import * as journal from "./journal.ts";
-import * as keys from "./keys.ts";
-import * as local from "./local-mode.ts";
-import * as services from "./services.ts";
-import * as state from "./state.ts";
+import * as applications from "./device/applications.ts";
+import * as device from "./device/device.ts";
+import * as health from "./device/health.ts";
+import * as host from "./device/host-config.ts";
+import * as journal from "./device/journal.ts";
+import * as keys from "./device/keys.ts";
+import * as local from "./device/local-mode.ts";
+import * as services from "./device/services.ts";
+import * as state from "./device/state.ts";
 
 /** The whole HTTP surface by name. */
 export const endpoints = {

@@ -1,5 +1,5 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
-import type * as api from "../api/applications.ts";
+import type * as api from "../api/device/applications.ts";
 import { failed } from "../api/fields.ts";
 import { isHandingOver, parseContainerName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";

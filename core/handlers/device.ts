@@ -1,12 +1,12 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
-import type * as api from "../api/device.ts";
+import type * as api from "../api/device/device.ts";
 import { failed } from "../api/fields.ts";
 import { findImage } from "../model/image.ts";
 import { isOn } from "../model/config.ts";
 import { covers } from "../model/scope.ts";
 import { findApp } from "../model/target.ts";
 import { isMissing } from "../ports/index.ts";
-import { powerDown } from "../power.ts";
+import { powerDown } from "../operations/power.ts";
 import { appIdsOf, meanProgress, reportServices, stateByImage } from "../report.ts";
 import { supervisorVersion, type Supervisor } from "../supervisor.ts";
 

@@ -1,5 +1,5 @@
 import type { Input, Reply } from "../api/endpoint.ts";
-import type * as api from "../api/health.ts";
+import type * as api from "../api/device/health.ts";
 import type { Supervisor } from "../supervisor.ts";
 
 export const ping = (): Reply<typeof api.ping> => ({ status: 200, body: "OK" });

@@ -1,7 +1,7 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
-import * as api from "../api/host-config.ts";
+import * as api from "../api/device/host-config.ts";
 import { failed } from "../api/fields.ts";
-import { withLocks } from "../locks.ts";
+import { withLocks } from "../operations/locks.ts";
 import { redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
 import type { Proxy, ProxyOutcome, ProxySettings, UnreadableProxy } from "../ports/host.ts";

@@ -1,5 +1,5 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
-import type * as api from "../api/journal.ts";
+import type * as api from "../api/device/journal.ts";
 import { failed } from "../api/fields.ts";
 import { isMissing } from "../ports/index.ts";
 import type { Supervisor } from "../supervisor.ts";

@@ -1,5 +1,5 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
-import type * as api from "../api/keys.ts";
+import type * as api from "../api/device/keys.ts";
 import { failed } from "../api/fields.ts";
 import { hidden } from "../model/secrets.ts";
 import type { Supervisor } from "../supervisor.ts";

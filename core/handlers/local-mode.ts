@@ -1,5 +1,5 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
-import type * as api from "../api/local-mode.ts";
+import type * as api from "../api/device/local-mode.ts";
 import { failed } from "../api/fields.ts";
 import { withoutSecrets } from "../compose/masked.ts";
 import { mostReaders } from "../logs.ts";

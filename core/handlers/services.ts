@@ -1,7 +1,7 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
-import * as api from "../api/services.ts";
+import * as api from "../api/device/services.ts";
 import { failed } from "../api/fields.ts";
-import { withLocks } from "../locks.ts";
+import { withLocks } from "../operations/locks.ts";
 import type { Container } from "../model/container.ts";
 import { isHandingOver, parseContainerName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";

@@ -1,5 +1,5 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
-import type * as api from "../api/state.ts";
+import type * as api from "../api/device/state.ts";
 import { findImage } from "../model/image.ts";
 import { volumeName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";

@@ -1,6 +1,6 @@
 import { common, failed } from "../api/fields.ts";
-import { setHostConfig } from "../api/host-config.ts";
-import { setTargetState } from "../api/local-mode.ts";
+import { setHostConfig } from "../api/device/host-config.ts";
+import { setTargetState } from "../api/device/local-mode.ts";
 import { mediaTypeOf } from "./body.ts";
 import type { Fetch } from "./fetch.ts";
 import { toResponse } from "./reply.ts";

@@ -1,5 +1,5 @@
 import { describeDifference, differences } from "../compose/container.ts";
-import { lockedMessage } from "../locks.ts";
+import { lockedMessage } from "../operations/locks.ts";
 import type { Logs } from "../logs.ts";
 import type { ContainerSpec } from "../model/container.ts";
 import type { Credentials } from "../model/image.ts";
@@ -9,7 +9,7 @@ import { messageOf } from "../model/show.ts";
 import { isTruthy } from "../model/truthy.ts";
 import { EngineError } from "../ports/engine.ts";
 import { isMissing, type Ports } from "../ports/index.ts";
-import type { PowerOutcome } from "../power.ts";
+import type { PowerOutcome } from "../operations/power.ts";
 import { serviceKey, type CurrentState } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Memory } from "./memory.ts";

@@ -28,16 +28,16 @@ import { IptablesFirewall, whyNotFilter } from "../../hardware/firewall.ts";
 import { findProxy } from "../../hardware/proxy.ts";
 import { run } from "../../hardware/run.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
-import { httpCloud } from "./cloud.ts";
+import { httpCloud } from "./cloud/http-cloud.ts";
 import { embeddedHost } from "./embedded-host.ts";
-import { FileFolders, seenByEngine } from "./file-folders.ts";
+import { FileFolders, seenByEngine } from "./store/file-folders.ts";
 import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
 import { consoleLog } from "./log.ts";
 import { SettingsError, readSettings, type Settings } from "./settings.ts";
-import { claimStateFolder } from "./state-folder.ts";
-import { SqliteLogRing } from "./sqlite-log-ring.ts";
-import { SqliteStore } from "./sqlite-store.ts";
-import { startTunnel, type RunningTunnel } from "./tunnel.ts";
+import { claimStateFolder } from "./store/state-folder.ts";
+import { SqliteLogRing } from "./store/sqlite-log-ring.ts";
+import { SqliteStore } from "./store/sqlite-store.ts";
+import { startTunnel, type RunningTunnel } from "./cloud/tunnel.ts";
 import { messageOf } from "../../core/model/show.ts";
 
 /** A running agent that answers in somebody else's server. */
@@ -232,7 +232,7 @@ async function chooseEngine({ engine, dockerHost }: Settings): Promise<ChosenEng
   if (engine === "embedded") return embedded();
   try {
     // The client is large; who uses the embedded engine need not wait for it.
-    const { DockerEngine } = await import("./docker-engine.ts");
+    const { DockerEngine } = await import("./engine/docker-engine.ts");
     const docker = await DockerEngine.connect(systemClock);
     return { engine: docker, storage: () => docker.storage() };
   } catch (error) {

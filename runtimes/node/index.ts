@@ -3,5 +3,5 @@ export { toNodeListener } from "./listener.ts";
 export { embedAgent, startAgent, type Agent, type EmbeddedAgent } from "./agent.ts";
 export { readSettings, SettingsError, type ConfigJson, type Settings } from "./settings.ts";
 export { consoleLog } from "./log.ts";
-export { SqliteStore } from "./sqlite-store.ts";
-export { FileFolders, seenByEngine } from "./file-folders.ts";
+export { SqliteStore } from "./store/sqlite-store.ts";
+export { FileFolders, seenByEngine } from "./store/file-folders.ts";

@@ -1,6 +1,6 @@
-import type { DeviceLogs } from "./device-logs.ts";
-import type { DeviceSession } from "./device-session.ts";
-import type { Directory } from "./directory.ts";
+import type { DeviceLogs } from "./logs/device-logs.ts";
+import type { DeviceSession } from "./relay/device-session.ts";
+import type { Directory } from "./directory/directory.ts";
 
 /** What the deployment gives the Worker; the bindings are in wrangler.toml. */
 export interface Env {

@@ -1,10 +1,10 @@
 import { IttyRouter, type IRequestStrict } from "itty-router";
-import { endpoints } from "../../core/api/cloud-admin.ts";
+import { endpoints } from "../../core/api/admin/index.ts";
 import { sentences, type Endpoint, type Method, type Replies, type ReplyOf } from "../../core/api/endpoint.ts";
 import { readBody } from "../../core/http/body.ts";
 import { toResponse } from "../../core/http/reply.ts";
-import type { Caller } from "./access.ts";
-import { isGood, type Desk, type Identity, type Note } from "./desk.ts";
+import type { Caller } from "./auth/access.ts";
+import { isGood, type Desk, type Identity, type Note } from "./directory/desk.ts";
 
 /** Of a body where nothing else is said, once it is unpacked. */
 export const limitBytes = 64 * 1024;

@@ -1,10 +1,10 @@
-import { adminRoutes } from "./admin.ts";
-import { auditRoutes } from "./audit.ts";
-import { credentialRoutes } from "./credentials.ts";
-import { deviceRoutes } from "./device-api.ts";
+import { adminRoutes } from "./admin/admin.ts";
+import { auditRoutes } from "./directory/audit.ts";
+import { credentialRoutes } from "./admin/credentials.ts";
+import { deviceRoutes } from "./device-api/device-api.ts";
 import { createFinder, refuse, type Match } from "./http.ts";
-import { publicRoutes } from "./public-api.ts";
-import { registerRoutes } from "./register.ts";
+import { publicRoutes } from "./public-api/public-api.ts";
+import { registerRoutes } from "./device-api/register.ts";
 
 const find = createFinder([
   ...[...adminRoutes, ...credentialRoutes, ...auditRoutes, ...registerRoutes],

@@ -1,16 +1,16 @@
-import { credentialOf, secretFault } from "./access.ts";
-import { addressOf, tellRefused } from "./audit-sender.ts";
-import { authenticate, failed, isKeyOf, remember } from "./authenticate.ts";
-import type { Asker } from "./desk.ts";
+import { credentialOf, secretFault } from "./auth/access.ts";
+import { addressOf, tellRefused } from "./relay/audit-sender.ts";
+import { authenticate, failed, isKeyOf, remember } from "./auth/authenticate.ts";
+import type { Asker } from "./directory/desk.ts";
 import { addressHeader, askerHeader, directoryOf, unknownHeader, type Env } from "./env.ts";
 import { keyRequired, refuse } from "./http.ts";
-import { openApi } from "./openapi.ts";
+import { openApi } from "./admin/openapi.ts";
 import { findRoute } from "./routes.ts";
-import { isUuid, supervisorProxy, tunnel } from "./supervisor-proxy.ts";
+import { isUuid, supervisorProxy, tunnel } from "./relay/supervisor-proxy.ts";
 
-export { DeviceLogs } from "./device-logs.ts";
-export { DeviceSession } from "./device-session.ts";
-export { Directory } from "./directory.ts";
+export { DeviceLogs } from "./logs/device-logs.ts";
+export { DeviceSession } from "./relay/device-session.ts";
+export { Directory } from "./directory/directory.ts";
 
 export default {
   async fetch(request, env, context) {

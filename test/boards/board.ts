@@ -63,7 +63,7 @@ export async function createBoard(folder: string, ports: readonly [number, ...nu
     startAgent: async (config) => {
       const file = join(folder, "config.json");
       writeFileSync(file, JSON.stringify(config));
-      const agent = startIn(namespace, "runtimes/node/cli.ts", [
+      const agent = startIn(namespace, "runtimes/cli/cli.ts", [
         "agent",
         ...["--engine", "docker", "--docker-host", `unix://${socket}`, "--iptables", "no"],
         ...["--config", file, "--state-dir", join(folder, "state"), "--host-root", folder],

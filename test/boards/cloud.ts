@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { cloudCommand } from "../../runtimes/node/cloud-cli.ts";
+import { cloudCommand } from "../../runtimes/cli/cloud/cloud.ts";
 import type { Cloud } from "../worker/cloud.ts";
 import { adminSecret } from "../worker/cloud.ts";
 

@@ -7,7 +7,7 @@ import {
 } from "../../core/embedded/device.ts";
 import { MemoryLogRing, MemoryStore } from "../../core/embedded/ports.ts";
 import { systemClock, type Clock } from "../../core/ports/clock.ts";
-import { httpCloud } from "../../runtimes/node/cloud.ts";
+import { httpCloud } from "../../runtimes/node/cloud/http-cloud.ts";
 import { startCloud, type FakeCloud, type Device } from "../support/fake-cloud.ts";
 
 /** Devices in memory that speak with a cloud over real HTTP, in a time that passes faster. */

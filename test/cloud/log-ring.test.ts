@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { MemoryLogRing } from "../../core/embedded/ports.ts";
 import type { LogRing } from "../../core/ports/log-ring.ts";
-import { SqliteLogRing } from "../../runtimes/node/sqlite-log-ring.ts";
+import { SqliteLogRing } from "../../runtimes/node/store/sqlite-log-ring.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
 /** What every ring for log lines promises. */

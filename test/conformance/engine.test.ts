@@ -2,7 +2,7 @@ import Docker from "dockerode";
 import { describe } from "vitest";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import { DockerEngine } from "../../runtimes/node/docker-engine.ts";
+import { DockerEngine } from "../../runtimes/node/engine/docker-engine.ts";
 import { makeImage, noDocker, restartEngine, startRegistry, sweep } from "../support/docker.ts";
 import { engineSuite } from "./engine.ts";
 

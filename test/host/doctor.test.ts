@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { examine } from "../../runtimes/node/doctor.ts";
+import { examine } from "../../runtimes/cli/doctor.ts";
 import { readSettings } from "../../runtimes/node/settings.ts";
 import { noHost, startSystemdHost } from "../support/systemd-host.ts";
 

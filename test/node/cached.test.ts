@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Cached } from "../../runtimes/node/cached.ts";
+import { Cached } from "../../runtimes/node/engine/cached.ts";
 
 /** Something that is loaded when the test says so: 1, 2, 3… */
 function source() {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cloudCommand } from "../../runtimes/node/cloud-cli.ts";
+import { cloudCommand } from "../../runtimes/cli/cloud/cloud.ts";
 
 test.each([
   ["no such command", ["environment", "set", "TOKEN=hunter2"], 'There is no command "environment set TOKEN=(hidden)"'],

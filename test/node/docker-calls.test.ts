@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { toNetworkSpec } from "../../core/compose/definitions.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import { DockerEngine } from "../../runtimes/node/docker-engine.ts";
+import { DockerEngine } from "../../runtimes/node/engine/docker-engine.ts";
 import { parsedApp, specOf } from "../support/specs.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../core/ports/clock.ts";
-import { DockerEngine } from "../../runtimes/node/docker-engine.ts";
+import { DockerEngine } from "../../runtimes/node/engine/docker-engine.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 /** An engine that knows its version, and says this to every pull, at once or while it pulls. */

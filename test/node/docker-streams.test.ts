@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ContainerLine } from "../../core/ports/engine.ts";
-import { jsonLines, logLines } from "../../runtimes/node/docker-streams.ts";
+import { jsonLines, logLines } from "../../runtimes/node/engine/docker-streams.ts";
 
 async function* chunks(parts: Iterable<Buffer | string>): AsyncIterable<Buffer | string> {
   yield* parts;

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { examine, toTable } from "../../runtimes/node/doctor.ts";
+import { examine, toTable } from "../../runtimes/cli/doctor.ts";
 import { readSettings } from "../../runtimes/node/settings.ts";
 import { startProgram } from "./program.ts";
 import { temporaryFolder } from "./temporary-folder.ts";

@@ -15,7 +15,7 @@ import {
 } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { FileFolders, seenByEngine } from "../../runtimes/node/file-folders.ts";
+import { FileFolders, seenByEngine } from "../../runtimes/node/store/file-folders.ts";
 import { isRoot, temporaryFolder } from "./temporary-folder.ts";
 
 const services = "tmp/balena-supervisor/services";

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { joinCommand } from "../../runtimes/node/join.ts";
+import { joinCommand } from "../../runtimes/cli/join.ts";
 import { startCloud } from "../support/fake-cloud.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 

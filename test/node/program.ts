@@ -27,7 +27,7 @@ export function startProgram(
   environment: Readonly<Record<string, string>> = {},
   input = "",
 ): Program {
-  const child = spawn(process.execPath, ["--import", "tsx", "runtimes/node/cli.ts", ...args], {
+  const child = spawn(process.execPath, ["--import", "tsx", "runtimes/cli/cli.ts", ...args], {
     cwd: root,
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...environment },
     stdio: ["pipe", "pipe", "pipe"],

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { PullProgress } from "../../runtimes/node/pull-progress.ts";
+import { PullProgress } from "../../runtimes/node/engine/pull-progress.ts";
 
 const layer = (id: string, status: string, current?: number, total?: number) => ({
   id,

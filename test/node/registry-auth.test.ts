@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { pullAuth, registryAuth, registryOf } from "../../runtimes/node/registry-auth.ts";
+import { pullAuth, registryAuth, registryOf } from "../../runtimes/node/engine/registry-auth.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const hub = "https://index.docker.io/v1/";

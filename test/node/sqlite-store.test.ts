@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { SqliteStore } from "../../runtimes/node/sqlite-store.ts";
+import { SqliteStore } from "../../runtimes/node/store/sqlite-store.ts";
 import { isRoot, temporaryFolder } from "./temporary-folder.ts";
 
 function open(file: string): SqliteStore {

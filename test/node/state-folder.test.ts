@@ -51,7 +51,7 @@ describe("a second agent on the same folder", () => {
   test.runIf(isRoot)("is refused in a container that shares the folder, too", async () => {
     const folder = await temporaryFolder();
     await startAgent(folder);
-    const program = [process.execPath, "--import", "tsx", "runtimes/node/cli.ts", ...argsFor(folder)];
+    const program = [process.execPath, "--import", "tsx", "runtimes/cli/cli.ts", ...argsFor(folder)];
     const options = { cwd: join(import.meta.dirname, "../.."), encoding: "utf8", timeout: 20_000 } as const;
     const namespaces = ["--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--ipc", "--uts"];
     const { status, stderr } = spawnSync("unshare", [...namespaces, ...program], options);

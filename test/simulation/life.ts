@@ -1,5 +1,5 @@
 import { isHandingOver } from "../../core/model/names.ts";
-import { powerDown } from "../../core/power.ts";
+import { powerDown } from "../../core/operations/power.ts";
 import type { Chance } from "./clock.ts";
 import type { Quirk } from "./quirks.ts";
 import { World } from "./world.ts";

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { MemoryLogRing } from "../../core/embedded/ports.ts";
 import type { Ports } from "../../core/ports/index.ts";
-import { httpCloud } from "../../runtimes/node/cloud.ts";
+import { httpCloud } from "../../runtimes/node/cloud/http-cloud.ts";
 import type { TestDevice } from "./device.ts";
 import { startCloud } from "./fake-cloud.ts";
 

@@ -113,7 +113,7 @@ export interface Agent extends Background {
 
 /** The real program in a namespace, on the engine in memory, once it answers. */
 export async function startAgentIn(namespace: Namespace, folder: string, args: readonly string[] = []): Promise<Agent> {
-  const program = startIn(namespace, "runtimes/node/cli.ts", [
+  const program = startIn(namespace, "runtimes/cli/cli.ts", [
     "agent",
     ...["--engine", "embedded", "--iptables", "yes"],
     ...["--state-dir", join(folder, "state"), "--host-root", folder],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
-import { Device, Fleet } from "../../core/api/cloud-admin.ts";
+import { Device, Fleet } from "../../core/api/admin/index.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 import { newDevice, newFleet, newToken, newUuid, registration } from "./people.ts";
 

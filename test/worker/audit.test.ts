@@ -1,12 +1,12 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
-import { AuditEntry, Fleet, Token } from "../../core/api/cloud-admin.ts";
+import { AuditEntry, Fleet, Token } from "../../core/api/admin/index.ts";
 import { createMemoryDevice } from "../../core/embedded/device.ts";
 import { deriveServiceKey } from "../../core/fleet/service-key.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import { fairShare } from "../../runtimes/worker/fair-share.ts";
-import { cloudCommand } from "../../runtimes/node/cloud-cli.ts";
-import { startTunnel } from "../../runtimes/node/tunnel.ts";
+import { fairShare } from "../../runtimes/worker/directory/fair-share.ts";
+import { cloudCommand } from "../../runtimes/cli/cloud/cloud.ts";
+import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { startProgram } from "../node/program.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 import { connected } from "./devices.ts";

@@ -6,7 +6,7 @@ import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/devic
 import { MemoryLog } from "../../core/embedded/ports.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import { startTunnel, type RunningTunnel, type TunnelOptions } from "../../runtimes/node/tunnel.ts";
+import { startTunnel, type RunningTunnel, type TunnelOptions } from "../../runtimes/node/cloud/tunnel.ts";
 
 /** The relay in a real workerd, and devices that dial it. */
 

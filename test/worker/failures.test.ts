@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Failures, networkOf } from "../../runtimes/worker/failures.ts";
+import { Failures, networkOf } from "../../runtimes/worker/auth/failures.ts";
 
 const at = 1_000_000;
 const attempt = (credential: string, network?: string) => ({ credential, network });

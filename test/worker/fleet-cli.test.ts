@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import * as z from "zod";
-import { cloudCommand } from "../../runtimes/node/cloud-cli.ts";
+import { cloudCommand } from "../../runtimes/cli/cloud/cloud.ts";
 import { startProgram } from "../node/program.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 import { adminSecret, startCloud } from "./cloud.ts";

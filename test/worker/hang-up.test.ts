@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { ownerSecret, startWorkerd } from "../../bench/relay/workerd.ts";
 import { MemoryLog } from "../../core/embedded/ports.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import { startTunnel } from "../../runtimes/node/tunnel.ts";
+import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { connected } from "./devices.ts";
 
 test("who hangs up while he waits for the answer is heard by the device's handler", async () => {

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { createNudge } from "../../runtimes/worker/nudge.ts";
+import { createNudge } from "../../runtimes/worker/directory/nudge.ts";
 
 /** Nudges that last until they are let go. */
 function nudged() {

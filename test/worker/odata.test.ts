@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseAddress, type Address, type Parsed } from "../../runtimes/worker/odata.ts";
+import { parseAddress, type Address, type Parsed } from "../../runtimes/worker/public-api/odata.ts";
 
 const read = (url: string): Parsed<Address> => {
   const { pathname, searchParams } = new URL(url, "http://cloud");

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Fleet, ProvisioningKey, Token } from "../../core/api/cloud-admin.ts";
+import { Fleet, ProvisioningKey, Token } from "../../core/api/admin/index.ts";
 import type { Cloud } from "./cloud.ts";
 
 const Keyed = ProvisioningKey.extend({ key: z.string() });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Fleet } from "../../core/api/cloud-admin.ts";
+import { Fleet } from "../../core/api/admin/index.ts";
 import { startCloud } from "./cloud.ts";
 import { newDevice, newFleet } from "./people.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
-import { ProvisioningKey } from "../../core/api/cloud-admin.ts";
+import { ProvisioningKey } from "../../core/api/admin/index.ts";
 import { exchanges } from "../cloud/recorded.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 import { deviations } from "./deviations.ts";

@@ -1,7 +1,7 @@
 import { getSdk } from "balena-sdk";
 import { beforeAll, expect, test } from "vitest";
 import * as z from "zod";
-import { Release } from "../../core/api/cloud-admin.ts";
+import { Release } from "../../core/api/admin/index.ts";
 import { startCloud } from "./cloud.ts";
 import { newDevice, newFleet, newToken, type Registered, type TestFleet } from "./people.ts";
 

@@ -3,7 +3,7 @@ import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { versionFields } from "../../core/cloud/registration.ts";
 import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/device.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import { startTunnel } from "../../runtimes/node/tunnel.ts";
+import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { app } from "../support/device.ts";
 import { startCloud } from "./cloud.ts";
 import { connected } from "./devices.ts";

@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { app } from "../support/device.ts";
 import { createMemoryDevice } from "../../core/embedded/device.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import { startTunnel } from "../../runtimes/node/tunnel.ts";
+import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { startCloud } from "./cloud.ts";
 import { connected } from "./devices.ts";
 import { newDevice, newFleet, newToken, newUuid } from "./people.ts";

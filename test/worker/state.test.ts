@@ -1,10 +1,10 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
-import { Device, Fleet, Release, Variable } from "../../core/api/cloud-admin.ts";
+import { Device, Fleet, Release, Variable } from "../../core/api/admin/index.ts";
 import { MemoryLog } from "../../core/embedded/ports.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import { startTunnel } from "../../runtimes/node/tunnel.ts";
+import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { startCloud } from "./cloud.ts";
 import { connected } from "./devices.ts";
 import { newDevice, newFleet, newToken, newUuid, type Registered, type TestFleet } from "./people.ts";

@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { MemoryLog } from "../../core/embedded/ports.ts";
 import { systemClock, type Clock } from "../../core/ports/clock.ts";
 import { encodeFrame } from "../../core/relay/frame.ts";
-import { redialMs, standBackMs, startTunnel } from "../../runtimes/node/tunnel.ts";
+import { redialMs, standBackMs, startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { connected, dial, joinAgent, newDevice, startRelay, type Known } from "./devices.ts";
 
 const cloud = startRelay();

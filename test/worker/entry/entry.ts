@@ -1,11 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
 import { Router } from "itty-router";
 import * as z from "zod";
-import { Caller, coversFleet, digestOf, owner } from "../../../runtimes/worker/access.ts";
-import type { DeviceSession } from "../../../runtimes/worker/device-session.ts";
-import { supervisorProxy, tunnel } from "../../../runtimes/worker/supervisor-proxy.ts";
+import { Caller, coversFleet, digestOf, owner } from "../../../runtimes/worker/auth/access.ts";
+import type { DeviceSession } from "../../../runtimes/worker/relay/device-session.ts";
+import { supervisorProxy, tunnel } from "../../../runtimes/worker/relay/supervisor-proxy.ts";
 
-export { DeviceSession } from "../../../runtimes/worker/device-session.ts";
+export { DeviceSession } from "../../../runtimes/worker/relay/device-session.ts";
 
 /** The relay as it is deployed, beside a directory that knows only what tests and benchmarks tell it. */
 

@@ -1,0 +1,34 @@
+import * as z from "zod";
+import { endpoint, none, reply, sentences, stream } from "../endpoint.ts";
+import { AppId, Failed, Truthy, deviceOnly, failed, fields } from "../fields.ts";
+
+/** null is as good as absent. */
+const optional = <T>(schema: z.ZodType<T>) => schema.nullish().transform((value) => value ?? undefined);
+
+// An argument that begins with a dash would be an option to journalctl.
+const Word = optional(z.string().regex(/^[^-]/, { error: "expected a text that does not begin with a dash" }));
+
+// But "-1h" is an hour ago (man journalctl(1), systemd.time(7)): a dash and a digit are no option of its.
+const Time = optional(
+  z.string().regex(/^(-\d|[^-])/, { error: 'expected a time such as "2026-11-23 20:00", "-1h", "now"' }),
+);
+
+export const journalLogs = endpoint({
+  method: "POST",
+  path: "/v2/journal-logs",
+  summary: "The journal of the host, as journalctl prints it",
+  params: none,
+  body: fields({
+    all: Truthy,
+    follow: Truthy,
+    count: optional(AppId),
+    unit: Word,
+    containerId: Word,
+    format: Word,
+    since: Time,
+    until: Time,
+  }),
+  replies: { 200: stream("text/plain; charset=utf-8"), 400: Failed, 401: Failed, 501: Failed },
+  device: deviceOnly,
+  invalid: ({ faults }) => reply(400, failed(sentences(faults))),
+});

@@ -1,0 +1,65 @@
+import * as z from "zod";
+import { endpoint, json, none, reply, stream } from "../endpoint.ts";
+import { Failed, deviceOnly, failed, success } from "../fields.ts";
+
+export const targetState = endpoint({
+  method: "GET",
+  path: "/v2/local/target-state",
+  summary: "The target state, in the form in which it can be set",
+  params: none,
+  body: none,
+  replies: {
+    200: json(
+      z.object({
+        status: success,
+        state: z.object({
+          local: z.object({ name: z.string(), config: z.record(z.string(), z.string()), apps: z.looseObject({}) }),
+          dependent: z.object({ apps: z.array(z.never()), devices: z.array(z.never()) }),
+        }),
+      }),
+    ),
+    401: Failed,
+  },
+  device: deviceOnly,
+});
+
+export const setTargetState = endpoint({
+  method: "POST",
+  path: "/v2/local/target-state",
+  summary: "Set the target state; it is applied after the answer",
+  params: none,
+  body: z.looseObject({}),
+  bodyLimitBytes: 10 * 1024 * 1024,
+  replies: {
+    200: json(z.object({ status: success, message: z.literal("OK"), warnings: z.array(z.string()).optional() })),
+    400: Failed,
+    401: Failed,
+  },
+  device: deviceOnly,
+  invalid: ({ contentType }) => {
+    const got = contentType === "application/json" ? "a list" : contentType;
+    const must = 'a JSON object { "local": { "apps": { … } } } with Content-Type application/json';
+    return reply(400, failed(`Invalid target state.\nexpected ${must}, but got ${got}`));
+  },
+});
+
+export const deviceInfo = endpoint({
+  method: "GET",
+  path: "/v2/local/device-info",
+  summary: "The architecture and the type of the device",
+  params: none,
+  body: none,
+  replies: {
+    200: json(z.object({ status: success, info: z.object({ arch: z.string(), deviceType: z.string() }) })),
+  },
+});
+
+export const logs = endpoint({
+  method: "GET",
+  path: "/v2/local/logs",
+  summary: "What the services write and what the agent does, one JSON object per line, until the caller leaves",
+  params: none,
+  body: none,
+  replies: { 200: stream("application/x-ndjson"), 401: Failed, 503: Failed },
+  device: deviceOnly,
+});

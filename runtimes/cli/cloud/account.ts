@@ -1,0 +1,64 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import * as z from "zod";
+import { SettingsError } from "../../node/settings.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Which cloud, and with what token. */
+const Account = z.object({ url: z.string(), token: z.string() });
+export type Account = z.output<typeof Account>;
+
+export const accountFile = (environment: Environment): string =>
+  join(environment["XDG_CONFIG_HOME"] || join(homedir(), ".config"), "fairlead", "cloud.json");
+
+/** From the variables, else from the file that `fairlead cloud init` has written. Throws `SettingsError`. */
+export function readAccount(environment: Environment): Account {
+  const file = accountFile(environment);
+  const kept = readKept(file);
+  const url = environment["FAIRLEAD_CLOUD_URL"] || kept?.url;
+  const token = environment["FAIRLEAD_CLOUD_TOKEN"] || kept?.token;
+  if (url && token) return { url: cloudUrl(url), token };
+  throw new SettingsError(
+    "Which cloud? Run: fairlead cloud init <url> — or set FAIRLEAD_CLOUD_URL and FAIRLEAD_CLOUD_TOKEN",
+  );
+}
+
+/** Readable for its owner alone: there is a token in it. */
+export const keepAccount = (account: Account, environment: Environment): string => {
+  const file = accountFile(environment);
+  writeSecretFile(file, `${JSON.stringify(account, undefined, 2)}\n`);
+  return file;
+};
+
+/** All or nothing, and readable for its owner alone. */
+export function writeSecretFile(file: string, text: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const beside = `${file}.${process.pid}.new`;
+  writeFileSync(beside, text, { mode: 0o600, flush: true });
+  renameSync(beside, file);
+}
+
+/** http or https, without a slash at the end. */
+export function cloudUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^https?:$/.test(url.protocol)) return url.href.replace(/\/+$/, "");
+  throw new SettingsError(
+    `Expected the cloud's URL, such as https://fairlead.example.workers.dev, but got ${JSON.stringify(text)}`,
+  );
+}
+
+function readKept(file: string): Account | undefined {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+  try {
+    return Account.parse(JSON.parse(text));
+  } catch {
+    throw new SettingsError(`${file} is not what fairlead cloud init writes; remove it, and run that again`);
+  }
+}

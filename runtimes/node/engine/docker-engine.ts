@@ -1,0 +1,416 @@
+import Docker from "dockerode";
+import * as z from "zod";
+import {
+  ImageInspection,
+  Inspection,
+  fromImageInspection,
+  fromInspection,
+  toCreateOptions,
+  toEngineRestart,
+} from "../../../core/compose/container.ts";
+import {
+  EngineNetwork,
+  EngineVolume,
+  fromEngineNetwork,
+  fromEngineVolume,
+  toNetworkOptions,
+} from "../../../core/compose/definitions.ts";
+import type { Container, ContainerSpec, RestartPolicy } from "../../../core/model/container.ts";
+import { redact } from "../../../core/model/secrets.ts";
+import { messageOf } from "../../../core/model/show.ts";
+import type { Image, ImageConfig } from "../../../core/model/image.ts";
+import type { Network, NetworkSpec, Volume, VolumeSpec } from "../../../core/model/network.ts";
+import type { Clock } from "../../../core/ports/clock.ts";
+import {
+  EngineError,
+  type ContainerLine,
+  type Engine,
+  type EngineEvent,
+  type EngineState,
+  type PullRequest,
+} from "../../../core/ports/engine.ts";
+import { Cached } from "./cached.ts";
+import { jsonLines, logLines } from "./docker-streams.ts";
+import { PullProgress } from "./pull-progress.ts";
+import { pullAuth } from "./registry-auth.ts";
+
+/** Which events of the engine mean something to us: not, for instance, the start of each healthcheck. */
+const eventFilters = JSON.stringify({
+  type: ["container", "network", "volume"],
+  event: "create start die destroy rename update pause unpause oom health_status connect disconnect".split(" "),
+});
+
+const DockerEvent = z.looseObject({
+  Type: z.string(),
+  Action: z.string(),
+  Actor: z.looseObject({ ID: z.string(), Attributes: z.record(z.string(), z.string()).nullish() }),
+});
+
+/** What we read of `GET /info`. */
+const Info = z.looseObject({
+  DockerRootDir: z.string(),
+  DriverStatus: z.array(z.array(z.string())).nullish(),
+  Containerd: z.looseObject({ Address: z.string().nullish() }).nullish(),
+});
+
+const Listed = z.array(z.looseObject({ Id: z.string(), State: z.string(), Names: z.array(z.string()) }));
+type Listed = z.output<typeof Listed>;
+
+/**
+ * Docker, or what speaks its API. As long as its events come in, it is asked only for what they or our own calls have
+ * changed: an idle device makes no calls, and a look costs the same however many containers there are.
+ */
+export class DockerEngine implements Engine {
+  readonly name: string;
+  readonly #docker: Docker;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<(event: EngineEvent) => void>();
+  readonly #end = new AbortController();
+  #listening = false;
+
+  readonly #list: Cached<Listed>;
+  readonly #inspections = new Map<string, Cached<Container | undefined>>();
+  readonly #images: Cached<readonly Image[]>;
+  readonly #networks: Cached<readonly Network[]>;
+  readonly #volumes: Cached<readonly Volume[]>;
+  readonly #storage: Cached<readonly string[]>;
+
+  /** Throws when no engine answers within that time. */
+  static async connect(clock: Clock, timeoutMs = 5000): Promise<DockerEngine> {
+    const docker = new Docker();
+    const answered = new AbortController();
+    const late = clock.sleep(timeoutMs, answered.signal).then(() => {
+      throw new EngineError(`no answer within ${timeoutMs / 1000} s`, 0);
+    });
+    try {
+      const { Version } = await Promise.race([asked(docker.version()), late]);
+      return new DockerEngine(docker, clock, Version);
+    } finally {
+      answered.abort();
+    }
+  }
+
+  private constructor(docker: Docker, clock: Clock, version: string) {
+    this.name = `Docker ${version}`;
+    this.#docker = docker;
+    this.#clock = clock;
+    const filters = { label: ["io.balena.supervised"] };
+    this.#list = new Cached(async () => Listed.parse(await asked(docker.listContainers({ all: true, filters }))));
+    this.#images = new Cached(async () => (await asked(docker.listImages())).map(toImage));
+    this.#networks = new Cached(async () =>
+      z
+        .array(EngineNetwork)
+        .parse(await asked(docker.listNetworks()))
+        .map(fromEngineNetwork),
+    );
+    this.#volumes = new Cached(async () => {
+      const { Volumes } = await asked(docker.listVolumes());
+      return z
+        .array(EngineVolume)
+        .parse(Volumes ?? [])
+        .map(fromEngineVolume);
+    });
+    this.#storage = new Cached(async () => toStorage(Info.parse(await asked(docker.info()))));
+  }
+
+  /** The host's folders in which images and volumes lie. Asked for once in each run of the engine. */
+  storage(): Promise<readonly string[]> {
+    return this.#storage.get();
+  }
+
+  // ── Looking ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async look({ fresh }: { readonly fresh: boolean }): Promise<EngineState> {
+    if (fresh || !this.#listening) this.#forget();
+    const [containers, images, networks, volumes] = await Promise.all([
+      this.#containers(),
+      this.#images.get(),
+      this.#networks.get(),
+      this.#volumes.get(),
+    ]);
+    return { containers, images, networks, volumes };
+  }
+
+  async #containers(): Promise<Container[]> {
+    const list = await this.#list.get();
+    const ids = new Set(list.map(({ Id }) => Id));
+    for (const id of this.#inspections.keys()) if (!ids.has(id)) this.#inspections.delete(id);
+    const containers = await Promise.all(list.map((listed) => this.#inspect(listed)));
+    return containers.filter((container) => container !== undefined);
+  }
+
+  /** What was inspected before still holds if no event said otherwise, and the list agrees. */
+  async #inspect({ Id, State, Names }: Listed[number]): Promise<Container | undefined> {
+    let cached = this.#inspections.get(Id);
+    const known = cached?.peek();
+    if (!cached || !this.#listening || (known && (known.state !== State || !Names.includes(`/${known.name}`)))) {
+      cached = new Cached(async () => {
+        // Removed since the list was made: then it is not there.
+        const inspection = await asked(this.#docker.getContainer(Id).inspect()).catch(unless(404));
+        return inspection && fromInspection(Inspection.parse(inspection));
+      });
+      this.#inspections.set(Id, cached);
+    }
+    return cached.get();
+  }
+
+  #forget(): void {
+    for (const cached of [this.#list, this.#images, this.#networks, this.#volumes]) cached.forget();
+  }
+
+  #changed(id: string): void {
+    this.#inspections.get(id)?.forget();
+    this.#list.forget();
+  }
+
+  // ── Events ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onEvent(listener: (event: EngineEvent) => void): () => void {
+    if (this.#listeners.size === 0) void this.#listen();
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#end.abort();
+    };
+  }
+
+  async #listen(): Promise<void> {
+    const { signal } = this.#end;
+    for (let failures = 0; !signal.aborted; failures++) {
+      if (failures > 0) await this.#clock.sleep(Math.min(1000 * 2 ** (failures - 1), 30_000), signal);
+      try {
+        const stream = await asked(this.#docker.getEvents({ filters: eventFilters, abortSignal: signal }));
+        this.#forget();
+        this.#storage.forget();
+        this.#inspections.clear();
+        this.#listening = true;
+        if (failures > 0) this.#emit({ of: "connection", what: "restored" });
+        failures = 0;
+        for await (const event of jsonLines(stream)) this.#onDockerEvent(DockerEvent.parse(event));
+      } catch {
+        // The engine has gone, or never was there; whoever looks at it will say so.
+      } finally {
+        this.#listening = false;
+      }
+    }
+  }
+
+  #onDockerEvent({ Type, Action, Actor }: z.output<typeof DockerEvent>): void {
+    const id = Actor.ID;
+    const attributes = Actor.Attributes ?? {};
+    const gone = Action === "destroy";
+    switch (Type) {
+      case "container":
+        if (!("io.balena.supervised" in attributes)) return;
+        this.#changed(id);
+        return this.#emit({ of: "container", what: gone ? "gone" : "changed", id });
+      case "network":
+        if (attributes["container"]) this.#inspections.get(attributes["container"])?.forget();
+        else this.#networks.forget();
+        return this.#emit({ of: "network", what: gone ? "gone" : "changed", id });
+      case "volume":
+        this.#volumes.forget();
+        return this.#emit({ of: "volume", what: gone ? "gone" : "changed", id });
+    }
+  }
+
+  #emit(event: EngineEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  // ── Images ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async imageConfig(id: string): Promise<ImageConfig> {
+    return fromImageInspection(ImageInspection.parse(await asked(this.#docker.getImage(id).inspect())));
+  }
+
+  async pull(image: PullRequest, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void> {
+    const authconfig = pullAuth(image);
+    const options = { ...(authconfig && { authconfig }), abortSignal: signal };
+    try {
+      const stream = await asked(this.#docker.pull(image.name, options));
+      const progress = new PullProgress();
+      for await (const message of jsonLines(stream)) {
+        const error = progress.take(message);
+        if (error !== undefined) throw new EngineError(error, 0);
+        onProgress(progress.percent());
+      }
+    } catch (error) {
+      // The engine passes on what the registry says, to which it has sent the password.
+      const { password = "", identitytoken = "" }: { password?: string; identitytoken?: string } = authconfig ?? {};
+      const secrets = [password, identitytoken];
+      throw new EngineError(redact(messageOf(error), { secrets }), error instanceof EngineError ? error.status : 0);
+    }
+    this.#images.forget();
+  }
+
+  async removeImage(name: string): Promise<boolean> {
+    try {
+      await asked(this.#docker.getImage(name).remove()).catch(unless(404));
+      return true;
+    } catch (error) {
+      unless(409)(error);
+      return false;
+    } finally {
+      this.#images.forget();
+    }
+  }
+
+  // ── Containers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async createContainer(name: string, spec: ContainerSpec): Promise<string> {
+    const { options, join } = toCreateOptions(spec);
+    const call = { name, ...apart({ name }, options) };
+    const { id } = await asked(this.#docker.createContainer(call));
+    try {
+      for (const { network, endpoint } of join)
+        await asked(this.#docker.getNetwork(network).connect({ Container: id, EndpointConfig: endpoint }));
+    } catch (error) {
+      // Half made is not made.
+      await this.removeContainer(id);
+      throw error;
+    }
+    this.#changed(id);
+    return id;
+  }
+
+  async startContainer(id: string): Promise<void> {
+    await this.#act(id, (container) => container.start(), 304);
+  }
+
+  async stopContainer(id: string): Promise<void> {
+    await this.#act(
+      id,
+      async (container) => {
+        // An engine does not stop what is paused.
+        if ((await this.#stateOf(id)) === "paused") await container.unpause();
+        await container.stop();
+      },
+      304,
+      404,
+    );
+  }
+
+  async #stateOf(id: string): Promise<string | undefined> {
+    if (!this.#listening) this.#list.forget();
+    const list = await this.#list.get();
+    return list.find(({ Id }) => Id === id)?.State;
+  }
+
+  async removeContainer(id: string): Promise<void> {
+    await this.#act(id, (container) => container.remove({ v: true }), 404);
+  }
+
+  async renameContainer(id: string, name: string): Promise<void> {
+    await this.#act(id, (container) => container.rename({ name }));
+  }
+
+  async setRestartPolicy(id: string, policy: RestartPolicy): Promise<void> {
+    await this.#act(id, (container) => container.update({ RestartPolicy: toEngineRestart(policy) }));
+  }
+
+  async #act(
+    id: string,
+    call: (container: Docker.Container) => Promise<unknown>,
+    ...fine: readonly number[]
+  ): Promise<void> {
+    try {
+      await asked(call(this.#docker.getContainer(id))).catch(unless(...fine));
+    } finally {
+      this.#changed(id);
+    }
+  }
+
+  // ── Networks and volumes ───────────────────────────────────────────────────────────────────────────────────────────
+
+  async createNetwork(name: string, spec: NetworkSpec): Promise<void> {
+    const call = { Name: name, ...apart({}, toNetworkOptions(name, spec)) };
+    await asked(this.#docker.createNetwork(call)).finally(() => this.#networks.forget());
+  }
+
+  async removeNetwork(id: string): Promise<void> {
+    await asked(this.#docker.getNetwork(id).remove())
+      .catch(unless(404))
+      .finally(() => this.#networks.forget());
+  }
+
+  async createVolume(name: string, { driver, driverOptions, labels }: VolumeSpec): Promise<void> {
+    const options = { Name: name, Driver: driver, DriverOpts: { ...driverOptions }, Labels: { ...labels } };
+    const call = { Name: name, ...apart({}, options) };
+    await asked(this.#docker.createVolume(call)).finally(() => this.#volumes.forget());
+  }
+
+  async removeVolume(name: string): Promise<void> {
+    await asked(this.#docker.getVolume(name).remove())
+      .catch(unless(404))
+      .finally(() => this.#volumes.forget());
+  }
+
+  // ── Logs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async *logs(id: string, since: number, signal: AbortSignal): AsyncIterable<ContainerLine> {
+    const container = await this.#inspections.get(id)?.get();
+    const tty = container?.spec.settings["tty"] !== false;
+    const options = {
+      follow: true,
+      stdout: true,
+      stderr: true,
+      timestamps: true,
+      since: since / 1000,
+      abortSignal: signal,
+    } as const;
+    try {
+      yield* logLines(await asked(this.#docker.getContainer(id).logs(options)), tty);
+    } catch (error) {
+      // What is being removed has said all that it had to say.
+      if (!signal.aborted) unless(409)(error);
+    }
+  }
+}
+
+/**
+ * Query and body of a call. Else dockerode writes the body into the URL as well, and URLs are logged: by proxies, by Podman,
+ * and by whoever debugs. Variables of services have no place there.
+ */
+const apart = (query: object, body: object) => ({ _query: query, _body: body });
+
+/** With the image store of a containerd that the engine shares with others, images lie in that one's folder. */
+function toStorage({ DockerRootDir, DriverStatus, Containerd }: z.output<typeof Info>): readonly string[] {
+  const isContainerd = (DriverStatus ?? []).some(([, value]) => value?.startsWith("io.containerd.snapshotter"));
+  // One of its own keeps them below its root folder.
+  const isOwn = Containerd?.Address?.startsWith("/run/containerd/") === false;
+  return isContainerd && !isOwn ? [DockerRootDir, "/var/lib/containerd"] : [DockerRootDir];
+}
+
+const toImage = ({ Id, RepoTags, RepoDigests }: Docker.ImageInfo): Image => ({
+  id: Id,
+  tags: (RepoTags ?? []).filter((tag) => tag !== "<none>:<none>"),
+  digests: RepoDigests ?? [],
+});
+
+/** The engine's answer, or its refusal as an `EngineError`. */
+async function asked<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    const { data } = Refusal.safeParse(error);
+    throw new EngineError(data?.json?.message ?? data?.message ?? String(error), data?.statusCode ?? 0, {
+      cause: error,
+    });
+  }
+}
+
+/** How dockerode says no. */
+const Refusal = z.looseObject({
+  statusCode: z.number().optional(),
+  message: z.string().optional(),
+  json: z.looseObject({ message: z.string().optional() }).nullish().catch(undefined),
+});
+
+/** For `catch`: swallows the engine's refusals with these statuses. */
+const unless =
+  (...statuses: readonly number[]) =>
+  (error: unknown): undefined => {
+    if (error instanceof EngineError && statuses.includes(error.status)) return undefined;
+    throw error;
+  };

@@ -1,0 +1,50 @@
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { Store } from "../../../core/ports/store.ts";
+
+/** Documents in one SQLite file; every write is a transaction that has reached the disk when it returns. */
+export class SqliteStore implements Store {
+  readonly #database: DatabaseSync;
+
+  /** `:memory:` keeps nothing. */
+  constructor(file: string) {
+    if (file !== ":memory:") {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+      // There are keys in it. SQLite makes its further files with the mode of the first.
+      closeSync(openSync(file, "a", 0o600));
+    }
+    this.#database = new DatabaseSync(file);
+    this.#database.exec(`
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    `);
+  }
+
+  async read(name: string): Promise<unknown> {
+    const row = this.#database.prepare("SELECT value FROM documents WHERE name = ?").get(name);
+    return row === undefined ? undefined : JSON.parse(String(row["value"]));
+  }
+
+  async write(documents: Readonly<Record<string, unknown>>): Promise<void> {
+    const put = this.#database.prepare(
+      "INSERT INTO documents VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    );
+    const remove = this.#database.prepare("DELETE FROM documents WHERE name = ?");
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      for (const [name, value] of Object.entries(documents))
+        if (value === undefined) remove.run(name);
+        else put.run(name, JSON.stringify(value));
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      this.#database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}

@@ -1,0 +1,116 @@
+import * as z from "zod";
+import { readBody } from "../../../core/http/body.ts";
+import { digestsOf, isLongEnough, newKey } from "../auth/access.ts";
+import { isoTime, isUsable, type Desk } from "../directory/desk.ts";
+import { keyRequired, limitBytes, type Route } from "../http.ts";
+
+/** As much of it as a report may say later. */
+const Version = z.string().transform((text) => text.slice(0, 900));
+
+/** The wrong type altogether: 400 without a body, as the public cloud answers. */
+const Registration = z.object({
+  application: z.union([z.number(), z.string()]).optional(),
+  device_type: z.string().optional(),
+  uuid: z.string().optional(),
+  api_key: z.string().optional(),
+  supervisor_version: Version.nullish(),
+  os_version: Version.nullish(),
+  os_variant: Version.nullish(),
+  mac_address: Version.nullish(),
+});
+
+/**
+ * A device becomes known: a provisioning key in, a device key out. Answers are those recorded of the public cloud; every
+ * device type that is written like one exists, and a key that is too short is replaced by one of ours.
+ */
+const register: Route = {
+  method: "POST",
+  path: "/device/register",
+  anonymous: keyRequired,
+  operation: "register",
+  answer: async (request, { identity, note }, desk) => {
+    if (identity.is !== "provisioning") return keyRequired();
+    note({ fleetId: identity.fleetId });
+    const sent = await readBody(request, { limitBytes });
+    if (!sent.ok) return no(sent.status, sent.message);
+    const parsed = Registration.safeParse(sent.value);
+    if (!parsed.success) return new Response(null, { status: 400 });
+    const { application, device_type: deviceType, uuid, api_key: brought, ...versions } = parsed.data;
+    const fleetId = Number(application);
+    if (application === "" || !Number.isInteger(fleetId)) return no(400, "Application ID must be a valid integer");
+    if (!deviceType) return no(400, "Device type must be specified");
+    if (!uuid) return no(400, "UUID must be specified");
+    if (!/^([0-9a-f]{32}|[0-9a-f]{62})$/.test(uuid))
+      return no(400, "Device UUID must be a 32 or 62 character long lower case hex string.");
+    if (!/^[a-z0-9][a-z0-9._-]{0,99}$/.test(deviceType)) return no(404, `Unknown device type ${deviceType}`);
+    if (fleetId !== identity.fleetId) return new Response(null, { status: 401 });
+    note({ uuid });
+
+    const key = brought !== undefined && isLongEnough(brought) ? brought : newKey();
+    const { digest, serviceKeyDigest } = await digestsOf(key);
+    const { db } = desk;
+    // Raw, and with the quotes: agents look for this very text.
+    if (db.one("SELECT 1 FROM devices WHERE uuid = ?", uuid))
+      return new Response('"uuid" must be unique.', {
+        status: 409,
+        headers: { "content-type": "text/html; charset=utf-8" },
+      });
+    if (countOf(desk, fleetId) >= mostDevices) return no(400, `A fleet has at most ${mostDevices} devices`);
+    if (isKeyInUse(desk, digest)) return no(409, '"key" must be unique.');
+    const isAdmitted = db.transaction(() => {
+      const at = isoTime(desk.now());
+      // Looked at again: it may have been used, deleted or have expired while the body was on its way.
+      const used = db.one<{ madeBy: string | null }>(
+        `UPDATE provisioning_keys SET uses_left = uses_left - 1 WHERE id = ? AND ${isUsable} RETURNING made_by AS madeBy`,
+        ...[identity.keyId, at],
+      );
+      if (!used) return false;
+      db.run(
+        `INSERT INTO devices (uuid, name, fleet_id, device_type, key_digest, service_key_digest, created_at, joined_by,
+           supervisor_version, os_version, os_variant, mac_address) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        ...[uuid, nameFor(uuid), fleetId, deviceType, digest, serviceKeyDigest, at, used.madeBy],
+        ...[versions.supervisor_version, versions.os_version, versions.os_variant, versions.mac_address].map(
+          (one) => one ?? null,
+        ),
+      );
+      return true;
+    });
+    if (!isAdmitted) return keyRequired();
+    const id = db.one<{ id: number }>("SELECT id FROM devices WHERE uuid = ?", uuid)?.id;
+    await desk.tell([uuid]);
+    return Response.json({ id, uuid, api_key: key }, { status: 201 });
+  },
+};
+
+/** More than one command reaches, and few enough for whoever has found a provisioning key. */
+const mostDevices = 10_000;
+
+const countOf = ({ db }: Desk, fleetId: number): number =>
+  db.one<{ n: number }>("SELECT count(*) AS n FROM devices WHERE fleet_id = ?", fleetId)?.n ?? 0;
+
+const no = (status: number, message: string): Response => Response.json(message, { status });
+
+const isKeyInUse = ({ db }: Desk, digest: string): boolean =>
+  db.one(
+    `SELECT 1 FROM devices WHERE key_digest = ?1 OR service_key_digest = ?1
+     UNION SELECT 1 FROM provisioning_keys WHERE digest = ?1`,
+    digest,
+  ) !== undefined;
+
+/** A name that one can say, from the uuid: "weathered-stream". */
+export function nameFor(uuid: string): string {
+  const pick = (words: readonly string[], at: number): string =>
+    words[Number.parseInt(uuid.slice(at, at + 4), 16) % words.length] ?? "device";
+  return `${pick(adjectives, 0)}-${pick(nouns, 4)}`;
+}
+
+const adjectives =
+  "amber autumn blue bold bright calm clear cold copper crisp dawn deep early fair fleet gentle green hidden humble keen late light lively long lunar mild misty morning mossy noble north open pale patient plain polar quiet rapid restless rough silent silver small snowy solar spring steady still summer swift tidy twilight warm weathered white wild windy winter young".split(
+    " ",
+  );
+const nouns =
+  "anchor bay beacon bird boat bow breeze bridge brook buoy canal cape channel cliff cloud coast cove creek current delta dune estuary ferry fjord gale glade grove gulf harbour haven hill island jetty keel lagoon lake lantern lighthouse mast meadow moon moor oar ocean pier pine port quay reef ridge river sail sea shore sound star stone strait stream tide wave wharf wind".split(
+    " ",
+  );
+
+export const registerRoutes: readonly Route[] = [register];

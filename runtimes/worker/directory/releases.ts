@@ -1,0 +1,142 @@
+import * as z from "zod";
+import type { Composition } from "../../../core/fleet/release.ts";
+import type { Release, Variable, Wanted } from "../../../core/fleet/target.ts";
+import type { Database } from "./database.ts";
+import { isoTime, type Desk } from "./desk.ts";
+
+/** Releases and variables, as the directory keeps them; and what they make of a device. */
+
+/** SQL: the release that a row of `devices` should run. */
+export const targetOfDevice =
+  "ifnull(devices.pinned_release_id, (SELECT release_id FROM fleets WHERE fleets.id = devices.fleet_id))";
+
+/** SQL: how much of what it downloads now a row of `devices` has, in percent; null when it downloads nothing. */
+export const progressOfDevice = `(SELECT CAST(round(avg(iif(status = 'Downloading', ifnull(download_progress, 0), 100))) AS INTEGER)
+  FROM installs WHERE device_id = devices.id AND status <> 'deleted' HAVING sum(status = 'Downloading') > 0)`;
+
+/** Adds a release, and lets the fleet's devices follow it, unless the fleet is pinned. */
+export function addRelease({ db, now }: Desk, fleetId: number, commit: string, composition: Composition): number {
+  return db.transaction(() => {
+    const id = idOf(
+      db.one(
+        "INSERT INTO releases (fleet_id, release_uuid, composition, created_at) VALUES (?, ?, ?, ?) RETURNING id",
+        ...[fleetId, commit, JSON.stringify(composition), isoTime(now())],
+      ),
+    );
+    for (const [name, { image }] of Object.entries(composition.services)) {
+      db.run("INSERT OR IGNORE INTO services (fleet_id, name) VALUES (?, ?)", fleetId, name);
+      const serviceId = idOf(db.one("SELECT id FROM services WHERE fleet_id = ? AND name = ?", fleetId, name));
+      db.run("INSERT OR IGNORE INTO images (service_id, location) VALUES (?, ?)", serviceId, image);
+      const imageId = idOf(db.one("SELECT id FROM images WHERE service_id = ? AND location = ?", serviceId, image));
+      db.run("INSERT INTO release_images (release_id, image_id) VALUES (?, ?)", id, imageId);
+    }
+    db.run("UPDATE fleets SET release_id = ? WHERE id = ? AND tracks_latest = 1", id, fleetId);
+    return id;
+  });
+}
+
+const Id = z.object({ id: z.int() });
+const idOf = (row: unknown): number => Id.parse(row).id;
+
+const Kept = z.object({
+  services: z.record(z.string(), z.looseObject({ image: z.string() })),
+  networks: z.record(z.string(), z.looseObject({})),
+  volumes: z.record(z.string(), z.looseObject({})),
+});
+
+interface ImageRow extends Record<string, SqlStorageValue> {
+  readonly imageId: number;
+  readonly serviceId: number;
+  readonly service: string;
+  readonly location: string;
+}
+
+export const imagesOf = (db: Database, releaseId: number): readonly ImageRow[] =>
+  db.all<ImageRow>(
+    `SELECT images.id AS imageId, services.id AS serviceId, services.name AS service, location
+     FROM release_images JOIN images ON images.id = image_id JOIN services ON services.id = service_id
+     WHERE release_id = ?`,
+    releaseId,
+  );
+
+function readRelease(db: Database, id: number): Release | undefined {
+  const row = db.one<{ commit: string; composition: string }>(
+    'SELECT release_uuid AS "commit", composition FROM releases WHERE id = ?',
+    id,
+  );
+  if (!row) return undefined;
+  const { services, ...definitions } = Kept.parse(JSON.parse(row.composition));
+  const images = new Map(imagesOf(db, id).map((image) => [image.service, image]));
+  return {
+    id,
+    commit: row.commit,
+    services: Object.entries(services).flatMap(([name, entry]) => {
+      const image = images.get(name);
+      return image ? [{ name, serviceId: image.serviceId, imageId: image.imageId, entry }] : [];
+    }),
+    ...definitions,
+  };
+}
+
+/** Those of a fleet, and of one of its devices; services of other fleets, where the device has been, are none of theirs. */
+const readVariables = (db: Database, fleetId: number, deviceId: number | null): readonly Variable[] =>
+  db
+    .all<{ kind: "env" | "config"; of: "fleet" | "device"; service: string | null; name: string; value: string }>(
+      `SELECT kind, iif(device_id IS NULL, 'fleet', 'device') AS "of", services.name AS service, variables.name, value
+       FROM variables LEFT JOIN services ON services.id = service_id
+       WHERE (variables.fleet_id = ?1 OR device_id = ?2) AND ifnull(services.fleet_id = ?1, TRUE) ORDER BY variables.id`,
+      fleetId,
+      deviceId,
+    )
+    .map(({ service, ...variable }) => ({ ...variable, ...(service !== null && { service }) }));
+
+/** What a device should be. */
+export function wantedOfDevice(db: Database, uuid: string): Wanted | undefined {
+  const row = db.one<{
+    id: number;
+    name: string;
+    fleetId: number;
+    fleetUuid: string;
+    fleetName: string;
+    forbidden: string;
+    releaseId: number | null;
+  }>(
+    `SELECT devices.id, devices.name, fleets.id AS fleetId, fleets.uuid AS fleetUuid, fleets.name AS fleetName, forbidden,
+       ifnull(pinned_release_id, release_id) AS releaseId
+     FROM devices JOIN fleets ON fleets.id = fleet_id WHERE devices.uuid = ?`,
+    uuid,
+  );
+  return (
+    row && {
+      uuid,
+      name: row.name,
+      fleet: { id: row.fleetId, uuid: row.fleetUuid, name: row.fleetName, forbidden: toWords(row.forbidden) },
+      release: row.releaseId === null ? undefined : readRelease(db, row.releaseId),
+      variables: readVariables(db, row.fleetId, row.id),
+    }
+  );
+}
+
+/** What devices of a fleet should be, with its release or with another one of its own. Undefined: it has no such one. */
+export function wantedOfFleet(db: Database, uuid: string, commit: string | undefined): Wanted | undefined {
+  const fleet = db.one<{ id: number; name: string; forbidden: string; releaseId: number | null }>(
+    "SELECT id, name, forbidden, release_id AS releaseId FROM fleets WHERE uuid = ?",
+    uuid,
+  );
+  if (!fleet) return undefined;
+  const { id, name } = fleet;
+  const releaseId = commit === undefined ? fleet.releaseId : releaseIdOf(db, id, commit);
+  if (releaseId === undefined) return undefined;
+  return {
+    uuid,
+    name,
+    fleet: { id, uuid, name, forbidden: toWords(fleet.forbidden) },
+    release: releaseId === null ? undefined : readRelease(db, releaseId),
+    variables: readVariables(db, id, null),
+  };
+}
+
+const toWords = (json: string): readonly string[] => z.array(z.string()).parse(JSON.parse(json));
+
+export const releaseIdOf = (db: Database, fleetId: number, commit: string): number | undefined =>
+  db.one<{ id: number }>("SELECT id FROM releases WHERE fleet_id = ? AND release_uuid = ?", fleetId, commit)?.id;
