@@ -38,12 +38,16 @@ type Activity = ReadonlyMap<string, string>;
 /** The original's words for the engine's; those that it passes on stand for themselves. */
 const words: Readonly<Partial<Record<Container["state"], string>>> = { running: "Running", created: "Installed" };
 
-/** How far each service is on its way to the release that its application should have. */
-export function reportServices(app: App, view: View, activity: Activity): ServiceReport[] {
+/** How far each service is on its way to the release that its application should have; `containers` are those of the application. */
+export function reportServices(
+  app: App,
+  view: View,
+  activity: Activity,
+  containers = reportContainers(app.appId, view, activity),
+): ServiceReport[] {
   if (app.rejected) return [];
-  const containers = reportContainers(app.appId, view, activity).filter(({ commit }) => commit === app.commit);
   return app.services.map((service): ServiceReport => {
-    const own = containers.find(({ container }) => container.service === service.name);
+    const own = containers.find(({ commit, container }) => container.service === service.name && commit === app.commit);
     const download = view.current.downloads.get(service.image.name);
     const isHere = findImage(view.current.images, service.image.name) !== undefined;
     return {
@@ -63,7 +67,10 @@ export function reportServices(app: App, view: View, activity: Activity): Servic
 /** The containers of an application, of whatever release, in the order of the target state. */
 export function reportContainers(appId: number, view: View, activity: Activity): ContainerReport[] {
   const order = findApp(view.target, appId)?.services.map(({ name }) => name) ?? [];
-  const place = ({ service }: Container) => (order.includes(service) ? order.indexOf(service) : order.length);
+  const place = ({ service }: Container) => {
+    const index = order.indexOf(service);
+    return index < 0 ? order.length : index;
+  };
   return view.current.containers
     .filter((container) => container.appId === appId && !isHandingOver(container))
     .sort((a, b) => place(a) - place(b))
@@ -91,15 +98,19 @@ export const keptImages = ({ current }: View): readonly ImageRecord[] =>
   current.imageRecords.filter(({ name, dockerImageId }) => dockerImageId !== "" && findImage(current.images, name));
 
 /** What is here of an application, or is to come, by image id: its containers, its target state, and the images that are kept. */
-export function stateByImage(appId: number, app: App | undefined, view: View, activity: Activity) {
-  const containers = reportContainers(appId, view, activity).map((one) => ({ ...one, downloadProgress: null }));
-  const services = app ? reportServices(app, view, activity) : [];
-  const kept = keptImages(view)
-    .filter((record) => record.appId === appId)
-    .map(({ imageId, releaseId = 0 }) => ({ imageId, releaseId, status: "Downloaded", downloadProgress: null }));
+export function stateByImage(
+  appId: number,
+  view: View,
+  containers: readonly ContainerReport[],
+  services: readonly ServiceReport[],
+) {
   const state: Record<number, { status: string; releaseId: number; download_progress: number | null }> = {};
-  for (const { imageId, status, releaseId, downloadProgress } of [...containers, ...services, ...kept])
+  for (const { imageId, status, releaseId } of containers)
+    state[imageId] ??= { status, releaseId, download_progress: null };
+  for (const { imageId, status, releaseId, downloadProgress } of services)
     state[imageId] ??= { status, releaseId, download_progress: downloadProgress };
+  for (const { appId: owner, imageId, releaseId = 0 } of keptImages(view))
+    if (owner === appId) state[imageId] ??= { status: "Downloaded", releaseId, download_progress: null };
   return state;
 }
 

@@ -6,7 +6,7 @@ import { covers } from "../model/scope.ts";
 import { hidden } from "../model/secrets.ts";
 import { findApp, type App } from "../model/target.ts";
 import type { Reached } from "../reconcile/loop.ts";
-import { reportContainers, reportServices, stateByImage, updateStatus } from "../report.ts";
+import { type ContainerReport, reportContainers, reportServices, stateByImage, updateStatus } from "../report.ts";
 import type { Supervisor } from "../supervisor.ts";
 
 type Again = Reached | { readonly is: "unknown" };
@@ -105,8 +105,8 @@ export function applicationsState(
   const target = supervisor.targets.current();
   const apps = target.apps.filter(({ appId }) => covers(scope, appId));
   // What is still there of this release, and is no longer wanted; what is of another one says nothing about this.
-  const others = (app: App) =>
-    reportContainers(app.appId, view, activity)
+  const others = (app: App, containers: readonly ContainerReport[]) =>
+    containers
       .filter(
         ({ commit, container }) =>
           commit === app.commit && !app.services.some(({ name }) => name === container.service),
@@ -117,28 +117,23 @@ export function applicationsState(
         image: container.spec.image,
         downloadProgress: null,
       }));
-  return reply(
-    200,
-    Object.fromEntries(
-      apps.map((app) => [
-        app.name,
-        {
-          appId: app.appId,
-          appUuid: app.uuid,
-          commit: app.commit,
-          updateStatus: updateStatus(app, view),
-          services: Object.fromEntries(
-            [...reportServices(app, view, activity), ...others(app)].map(
-              ({ name, status, image, downloadProgress, releaseId }) => [
-                name,
-                { status, image, downloadProgress, releaseId },
-              ],
-            ),
-          ),
-        },
-      ]),
-    ),
-  );
+  const stateOf = (app: App) => {
+    const containers = reportContainers(app.appId, view, activity);
+    const services = [...reportServices(app, view, activity, containers), ...others(app, containers)];
+    return {
+      appId: app.appId,
+      appUuid: app.uuid,
+      commit: app.commit,
+      updateStatus: updateStatus(app, view),
+      services: Object.fromEntries(
+        services.map(({ name, status, image, downloadProgress, releaseId }) => [
+          name,
+          { status, image, downloadProgress, releaseId },
+        ]),
+      ),
+    };
+  };
+  return reply(200, Object.fromEntries(apps.map((app) => [app.name, stateOf(app)])));
 }
 
 export function applicationState(
@@ -147,7 +142,10 @@ export function applicationState(
 ): Reply<typeof api.applicationState> {
   const { memory, targets } = supervisor;
   const app = findApp(targets.current(), appId);
-  const services = stateByImage(appId, app, supervisor.view(), memory.activity);
+  const view = supervisor.view();
+  const containers = reportContainers(appId, view, memory.activity);
+  const wanted = app ? reportServices(app, view, memory.activity, containers) : [];
+  const services = stateByImage(appId, view, containers, wanted);
   if (!app && Object.keys(services).length === 0) return reply(409, failed(`Application ID does not exist: ${appId}`));
   const commit = memory.commitOf(appId);
   return reply(200, {

@@ -7,7 +7,7 @@ import { covers } from "../model/scope.ts";
 import { findApp } from "../model/target.ts";
 import { isMissing } from "../ports/index.ts";
 import { powerDown } from "../operations/power.ts";
-import { appIdsOf, meanProgress, reportServices, stateByImage } from "../report.ts";
+import { appIdsOf, meanProgress, reportContainers, reportServices, stateByImage } from "../report.ts";
 import { supervisorVersion, type Supervisor } from "../supervisor.ts";
 
 export function blink(_: Input<typeof api.blink>, { ports: { led } }: Supervisor): Reply<typeof api.blink> {
@@ -51,12 +51,17 @@ export function device({ scope }: Input<typeof api.device>, supervisor: Supervis
   const view = supervisor.view();
   const pending = !loop.isSettled();
   // The newest target state counts, also before the first look at it.
-  const images = targets.current().apps.flatMap((app) => app.services.map(({ image }) => image.name));
+  const isDownloaded = () =>
+    targets
+      .current()
+      .apps.every((app) => app.services.every(({ image }) => findImage(view.current.images, image.name)));
   const appId = appIdsOf(view).find((one) => covers(scope, one));
   const app = appId === undefined ? undefined : findApp(view.target, appId);
   // Its first service is that of the lowest image id, also if nothing but its image is left.
-  const [first] = appId === undefined ? [] : Object.values(stateByImage(appId, app, view, memory.activity));
-  const progress = app ? meanProgress(reportServices(app, view, memory.activity)) : null;
+  const containers = appId === undefined ? [] : reportContainers(appId, view, memory.activity);
+  const services = app ? reportServices(app, view, memory.activity, containers) : [];
+  const [first] = appId === undefined ? [] : Object.values(stateByImage(appId, view, containers, services));
+  const progress = meanProgress(services);
   const commit = appId === undefined || pending ? undefined : memory.commitOf(appId);
   const status = progress === null ? first?.status : "Downloading";
   return reply(200, {
@@ -67,7 +72,7 @@ export function device({ scope }: Input<typeof api.device>, supervisor: Supervis
     supervisor_version: supervisorVersion,
     update_pending: pending,
     update_failed: pending && loop.hasFailures(),
-    update_downloaded: pending && images.every((name) => findImage(view.current.images, name)),
+    update_downloaded: pending && isDownloaded(),
     ...(commit !== undefined && { commit }),
     ...(status !== undefined && { status: status === "Running" ? "Idle" : status, download_progress: progress }),
   });
