@@ -37,6 +37,11 @@ const rules: readonly Rule[] = [
     because: "what we need of the world is said in our own words",
   },
   {
+    from: ["core/retry.ts"],
+    may: ["core/model/", "core/ports/clock.ts"],
+    because: "a retry needs time and chance, and nothing else of the world",
+  },
+  {
     from: ["core/api/"],
     may: ["core/api/", "core/model/", "zod"],
     because: "the wire is described without behaviour",

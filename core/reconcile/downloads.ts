@@ -1,6 +1,7 @@
 import type { Clock } from "../ports/clock.ts";
 import type { Engine, PullRequest } from "../ports/engine.ts";
-import { backoffMs, failureRetryLimitMs, lastingMs } from "./backoff.ts";
+import { delayMs } from "../model/retry.ts";
+import { failureRetry, lastingMs } from "./backoff.ts";
 import type { Download } from "./current.ts";
 import { redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
@@ -61,7 +62,7 @@ export class Downloads {
       return false;
     }
     // Somebody may have removed it, once.
-    const retryAt = fetched.at + (fetched.times > 1 ? backoffMs(fetched.times - 1, failureRetryLimitMs) : 0);
+    const retryAt = fetched.at + (fetched.times > 1 ? delayMs(failureRetry, fetched.times - 1) : 0);
     if (retryAt <= now) return false;
     const reason = "it was downloaded, and the engine has no image of this name";
     const download = { is: "failed", reason, retryAt } as const;
@@ -111,7 +112,7 @@ export class Downloads {
       entry.download = {
         is: "failed",
         reason,
-        retryAt: this.#clock.now() + backoffMs(entry.failures, failureRetryLimitMs),
+        retryAt: this.#clock.now() + delayMs(failureRetry, entry.failures),
       };
       ended(reason);
     } finally {

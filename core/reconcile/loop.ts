@@ -5,7 +5,8 @@ import type { Clock } from "../ports/clock.ts";
 import type { Engine, EngineEvent } from "../ports/engine.ts";
 import type { Logs } from "../logs.ts";
 import type { Applier, Outcome } from "./apply.ts";
-import { backoffMs, failureRetryLimitMs, lockRetryLimitMs } from "./backoff.ts";
+import { delayMs } from "../model/retry.ts";
+import { engineRetry, failureRetry, lockRetry } from "./backoff.ts";
 import { unseen, type CurrentState } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Observer } from "./observe.ts";
@@ -72,8 +73,6 @@ interface Parts {
 /** Events come in swarms; one look answers for all of them. */
 const eventPauseMs = 50;
 const slowedDown = "It is tried again after 1, 2, 4 seconds and so on, up to 5 minutes";
-/** As long as the engine does not answer. */
-const engineRetryLimitMs = 30_000;
 
 /**
  * Look, plan, act, again. Every reason to look is the same ("look again"), so none can be lost; each application goes at
@@ -445,9 +444,9 @@ export class Loop {
     }
     const before = this.#trouble.get(subject);
     const times = (before?.times ?? 0) + 1;
-    const limit = failure.is === "locked" ? lockRetryLimitMs : failureRetryLimitMs;
+    const policy = failure.is === "locked" ? lockRetry : failureRetry;
     if (before?.failure.message !== failure.message) logs.warning(failure.message);
-    this.#trouble.set(subject, { failure, times, retryAt: clock.now() + backoffMs(times, limit) });
+    this.#trouble.set(subject, { failure, times, retryAt: clock.now() + delayMs(policy, times) });
   }
 
   #answerWaiters(decided: Plan, look: number): void {
@@ -490,7 +489,7 @@ export class Loop {
       this.#waiters.delete(waiter);
       waiter.answer({ is: "failed", message: messageOf(error) });
     }
-    void this.#lookAfter(backoffMs(this.#engineFailures, engineRetryLimitMs));
+    void this.#lookAfter(delayMs(engineRetry, this.#engineFailures));
   }
 }
 

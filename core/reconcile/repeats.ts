@@ -1,5 +1,6 @@
 import type { Clock } from "../ports/clock.ts";
-import { backoffMs, failureRetryLimitMs, lastingMs } from "./backoff.ts";
+import { delayMs } from "../model/retry.ts";
+import { failureRetry, lastingMs } from "./backoff.ts";
 import { repeatKey, type CurrentState } from "./current.ts";
 import type { Plan, Subject } from "./plan.ts";
 import { aimOf, isWork, takesBack, type Work } from "./step.ts";
@@ -52,7 +53,7 @@ export class Repeats {
       [...this.#repeats].map(([key, { step, doneAt, times, wasThere }]) => {
         // Somebody may have undone it, once.
         const failures = wasThere || canBeUndone(step) ? times - 1 : times;
-        return [key, failures > 0 ? doneAt + backoffMs(failures, failureRetryLimitMs) : now];
+        return [key, failures > 0 ? doneAt + delayMs(failureRetry, failures) : now];
       }),
     );
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { backoffMs, failureRetryLimitMs, lockRetryLimitMs } from "../../core/reconcile/backoff.ts";
+import { delayMs } from "../../core/model/retry.ts";
+import { failureRetry, lockRetry } from "../../core/reconcile/backoff.ts";
 import { Downloads } from "../../core/reconcile/downloads.ts";
 import { HandClock, SlowRegistry, turn } from "./world.ts";
 
@@ -227,10 +228,10 @@ test.each([
   [60, 30_000],
   [5000, 30_000],
 ])("after failure %d to get a lock, the next try is in %d ms", (failures, ms) => {
-  expect(backoffMs(failures, lockRetryLimitMs)).toBe(ms);
+  expect(delayMs(lockRetry, failures)).toBe(ms);
 });
 
 test("after any number of failures, something is tried again within five minutes", () => {
-  expect(backoffMs(9, failureRetryLimitMs)).toBe(256_000);
-  expect(backoffMs(10, failureRetryLimitMs)).toBe(300_000);
+  expect(delayMs(failureRetry, 9)).toBe(256_000);
+  expect(delayMs(failureRetry, 10)).toBe(300_000);
 });
