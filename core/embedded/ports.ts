@@ -30,12 +30,19 @@ export class MemoryStore implements Store {
     return Promise.resolve(text === undefined ? undefined : JSON.parse(text));
   }
 
-  write(documents: Readonly<Record<string, unknown>>): Promise<void> {
-    for (const [name, value] of Object.entries(documents))
-      if (value === undefined) this.#documents.delete(name);
-      else this.#documents.set(name, JSON.stringify(value));
-    return Promise.resolve();
+  async write(documents: Readonly<Record<string, unknown>>): Promise<void> {
+    const texts = Object.entries(documents).map(([name, value]) => [name, toText(name, value)] as const);
+    for (const [name, text] of texts)
+      if (text === undefined) this.#documents.delete(name);
+      else this.#documents.set(name, text);
   }
+}
+
+function toText(name: string, value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  const text: string | undefined = JSON.stringify(value);
+  if (text === undefined) throw new TypeError(`${name} cannot be written as JSON`);
+  return text;
 }
 
 export class MemoryLogRing implements LogRing {
@@ -71,7 +78,7 @@ export class MemoryLogRing implements LogRing {
 
   acknowledge(upTo: number, lost: number): Promise<void> {
     this.#lines = this.#lines.filter(({ number }) => number > upTo);
-    this.#lost -= lost;
+    this.#lost = Math.max(0, this.#lost - lost);
     return Promise.resolve();
   }
 }

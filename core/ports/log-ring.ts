@@ -5,7 +5,7 @@ export interface LogPosition {
   readonly count: number;
 }
 
-/** A line as it is kept, numbered in the order in which they came; numbers rise, and are never given twice. */
+/** A line as it is kept. Numbers rise in the order in which lines came; within a run of the agent, none is given twice. */
 export interface KeptLine {
   readonly number: number;
   readonly text: string;

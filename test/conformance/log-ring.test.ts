@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { MemoryLogRing } from "../../core/embedded/ports.ts";
@@ -5,21 +6,32 @@ import type { LogRing } from "../../core/ports/log-ring.ts";
 import { SqliteLogRing } from "../../runtimes/node/store/sqlite-log-ring.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
-/** What every ring for log lines promises. */
+/** The promises of `core/ports/log-ring.ts`. Each call of `open` stands for another run of the agent. */
+type Open = (limitBytes: number) => LogRing;
 
-async function sqlite(limitBytes: number): Promise<LogRing> {
-  const ring = new SqliteLogRing(join(await temporaryFolder(), "logs.sqlite"), { limitBytes });
-  onTestFinished(() => ring.close());
-  return ring;
+async function sqlite(): Promise<Open> {
+  const file = join(await temporaryFolder(), "state/logs.sqlite");
+  return (limitBytes) => {
+    const ring = new SqliteLogRing(file, { limitBytes });
+    onTestFinished(() => ring.close());
+    return ring;
+  };
+}
+
+async function memory(): Promise<Open> {
+  let ring: MemoryLogRing | undefined;
+  return (limitBytes) => (ring ??= new MemoryLogRing(limitBytes));
 }
 
 const all = { lines: 1000, bytes: 1_000_000 };
 const texts = async (ring: LogRing, limit = all) => (await ring.read(limit)).lines.map(({ text }) => text);
 
-describe.each<[string, (limitBytes: number) => Promise<LogRing>]>([
-  ["in memory", (limitBytes) => Promise.resolve(new MemoryLogRing(limitBytes))],
+describe.each([
+  ["in memory", memory],
   ["in SQLite", sqlite],
-])("a ring %s", (_, create) => {
+])("a ring %s", (_, open) => {
+  const create = async (limitBytes: number) => (await open())(limitBytes);
+
   test("gives the lines as they came, until they are acknowledged", async () => {
     const ring = await create(1000);
     await ring.append(["a", "b"], new Map());
@@ -86,19 +98,47 @@ describe.each<[string, (limitBytes: number) => Promise<LogRing>]>([
     await ring.append([], new Map([["one", undefined]]));
     expect([...(await ring.positions()).keys()]).toEqual(["two"]);
   });
+
+  test("is empty at first", async () => {
+    const ring = await create(1000);
+    expect(await ring.read(all)).toEqual({ lines: [], lost: 0 });
+    expect(await ring.positions()).toEqual(new Map());
+    await ring.acknowledge(0, 0);
+    expect(await ring.read(all)).toEqual({ lines: [], lost: 0 });
+  });
+
+  test("never counts fewer than no lost lines", async () => {
+    const ring = await create(1);
+    await ring.append(["a", "b"], new Map());
+    await ring.acknowledge(0, 5);
+    expect((await ring.read(all)).lost).toBe(0);
+    await ring.append(["c"], new Map());
+    expect((await ring.read(all)).lost).toBe(1);
+  });
+
+  test("keeps the lines that are appended at once in the order of the calls", async () => {
+    const ring = await create(100_000);
+    const lines = Array.from({ length: 50 }, (_, n) => `line ${n}`);
+    await Promise.all(lines.map((line) => ring.append([line], new Map())));
+    expect(await texts(ring)).toEqual(lines);
+    const numbers = (await ring.read(all)).lines.map(({ number }) => number);
+    expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+  });
+
+  test("has all of it in the next run of the agent, within the same limit", async () => {
+    const runs = await open();
+    await runs(10).append(["12345", "67890", "a"], new Map([["one", { timestamp: 5, count: 2 }]]));
+    const second = runs(10);
+    expect(await second.read(all)).toMatchObject({ lost: 1, lines: [{ text: "67890" }, { text: "a" }] });
+    expect(await second.positions()).toEqual(new Map([["one", { timestamp: 5, count: 2 }]]));
+    await second.append(["123456789"], new Map());
+    expect(await texts(second)).toEqual(["a", "123456789"]);
+  });
 });
 
-test("in SQLite, all of it is there the next time, for nobody else to read", async () => {
+test("the file of a ring in SQLite is for its owner only", async () => {
   const file = join(await temporaryFolder(), "state/logs.sqlite");
-  const first = new SqliteLogRing(file, { limitBytes: 10 });
-  await first.append(["12345", "67890", "a"], new Map([["one", { timestamp: 5, count: 2 }]]));
-  first.close();
-  const { mode } = await import("node:fs").then(({ statSync }) => statSync(file));
-  expect(mode & 0o777).toBe(0o600);
-  const second = new SqliteLogRing(file, { limitBytes: 10 });
-  onTestFinished(() => second.close());
-  expect(await second.read(all)).toMatchObject({ lost: 1, lines: [{ text: "67890" }, { text: "a" }] });
-  expect(await second.positions()).toEqual(new Map([["one", { timestamp: 5, count: 2 }]]));
-  await second.append(["123456789"], new Map());
-  expect(await texts(second)).toEqual(["a", "123456789"]);
+  const ring = new SqliteLogRing(file);
+  onTestFinished(() => ring.close());
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
 });
