@@ -17,7 +17,7 @@ export interface Env {
 export const directoryOf = (env: Env): DurableObjectStub<Directory> => env.DIRECTORY.getByName("directory");
 
 /** Says to an object who asks, as the Worker has seen it; what comes from outside under this name never gets there. */
-export const askerHeader = "x-fairlead-asker";
+export const authenticationHeader = "x-fairlead-authentication";
 
 /** Says to our Worker that nobody has the credential with which it was asked; no client sees it. */
 export const unknownHeader = "x-fairlead-unknown";

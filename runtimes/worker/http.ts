@@ -3,8 +3,8 @@ import { endpoints } from "../../core/api/admin/index.ts";
 import { sentences, type Endpoint, type Method, type Replies, type ReplyOf } from "../../core/api/endpoint.ts";
 import { readBody } from "../../core/http/body.ts";
 import { toResponse } from "../../core/http/reply.ts";
-import type { Caller } from "./auth/access.ts";
-import { isGood, type Desk, type Identity, type Note } from "./directory/desk.ts";
+import type { Grant } from "./auth/access.ts";
+import { isGood, type DirectoryContext, type Principal, type Note } from "./directory/context.ts";
 
 /** Of a body where nothing else is said, once it is unpacked. */
 export const limitBytes = 64 * 1024;
@@ -17,13 +17,13 @@ export interface Route {
   readonly anonymous: () => Response;
   /** What it is called in the audit log; absent for what changes nothing. */
   readonly operation?: string | undefined;
-  readonly answer: (request: Request, asked: Asked, desk: Desk) => Response | Promise<Response>;
+  readonly answer: (request: Request, asked: Asked, context: DirectoryContext) => Response | Promise<Response>;
 }
 
 export interface Asked {
   /** Of the path and the query. */
   readonly params: Readonly<Record<string, string>>;
-  readonly identity: Identity;
+  readonly principal: Principal;
   readonly note: Note;
 }
 
@@ -31,14 +31,14 @@ export interface Asked {
 export interface Ask<P, B> {
   readonly params: P;
   readonly body: B;
-  readonly caller: Caller;
+  readonly grant: Grant;
   readonly note: Note;
 }
 
 /** An endpoint for people with a token, with its handler. What changes anything needs the permission for it. */
 export function route<P, B, R extends Replies>(
   endpoint: Endpoint<P, B, R>,
-  handler: (ask: Ask<P, B>, desk: Desk) => ReplyOf<R> | Promise<ReplyOf<R>>,
+  handler: (ask: Ask<P, B>, context: DirectoryContext) => ReplyOf<R> | Promise<ReplyOf<R>>,
 ): Route {
   const { method, path, replies, bodyLimitBytes, manages } = endpoint;
   return {
@@ -46,21 +46,21 @@ export function route<P, B, R extends Replies>(
     path,
     anonymous: tokenRequired,
     operation: method === "GET" ? undefined : operationIds.get(endpoint),
-    answer: async (request, { params: given, identity, note }, desk) => {
-      if (identity.is !== "person") return tokenRequired();
-      const { caller } = identity;
-      if (manages && !caller.manage) return refuse(403, "This token may not manage keys and tokens");
-      if (!manages && method !== "GET" && !caller.write) return refuse(403, "This token may only read");
+    answer: async (request, { params: given, principal, note }, context) => {
+      if (principal.is !== "person") return tokenRequired();
+      const { grant } = principal;
+      if (manages && !grant.manage) return refuse(403, "This token may not manage keys and tokens");
+      if (!manages && method !== "GET" && !grant.write) return refuse(403, "This token may only read");
       const sent = await readBody(request, { limitBytes: bodyLimitBytes });
       if (!sent.ok) return refuse(sent.status, sent.message);
       // A body may take its time, and the token be revoked meanwhile.
-      if (!isGood(caller, desk.db)) return tokenRequired();
+      if (!isGood(grant, context.db)) return tokenRequired();
       const params = endpoint.params.safeParse(given);
       const body = endpoint.body.safeParse(sent.value);
       if (params.success && body.success)
         return toResponse(
           replies,
-          await handler({ params: params.data, body: body.data, caller, note }, desk),
+          await handler({ params: params.data, body: body.data, grant, note }, context),
           request,
         );
       const faults = [...(params.error?.issues ?? []), ...(body.error?.issues ?? [])].map((issue) => ({

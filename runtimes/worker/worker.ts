@@ -1,8 +1,8 @@
 import { credentialOf, secretFault } from "./auth/access.ts";
 import { addressOf, tellRefused } from "./relay/audit-sender.ts";
 import { authenticate, failed, isKeyOf, remember } from "./auth/authenticate.ts";
-import type { Asker } from "./directory/desk.ts";
-import { addressHeader, askerHeader, directoryOf, unknownHeader, type Env } from "./env.ts";
+import type { Authentication } from "./directory/context.ts";
+import { addressHeader, authenticationHeader, directoryOf, unknownHeader, type Env } from "./env.ts";
 import { keyRequired, refuse } from "./http.ts";
 import { openApi } from "./admin/openapi.ts";
 import { findRoute } from "./routes.ts";
@@ -42,12 +42,12 @@ async function otherAnswer(request: Request, url: URL, env: Env): Promise<Respon
 }
 
 /** For the objects behind us: they learn who asks, and never see a key. */
-function withAsker(request: Request, asker: Asker): Request {
+function withAuthentication(request: Request, authentication: Authentication): Request {
   const url = new URL(request.url);
   url.searchParams.delete("apikey");
   const headers = new Headers(request.headers);
   headers.delete("authorization");
-  headers.set(askerHeader, JSON.stringify(asker));
+  headers.set(authenticationHeader, JSON.stringify(authentication));
   headers.set(addressHeader, addressOf(request) ?? "");
   return new Request(new Request(url, request), { headers });
 }
@@ -57,16 +57,16 @@ async function answerRoute(request: Request, env: Env): Promise<Response> {
   const match = await findRoute(request);
   if (match instanceof Response) return match;
   const nowMs = Date.now();
-  const asker = await authenticate(request, env, nowMs);
-  if (asker instanceof Response) return asker;
-  if (asker.is === "nobody") return match.route.anonymous();
-  const answer = await directoryOf(env).fetch(withAsker(request, asker));
-  if (asker.is === "person") return withoutHeader(answer);
+  const authentication = await authenticate(request, env, nowMs);
+  if (authentication instanceof Response) return authentication;
+  if (authentication.is === "nobody") return match.route.anonymous();
+  const answer = await directoryOf(env).fetch(withAuthentication(request, authentication));
+  if (authentication.is === "person") return withoutHeader(answer);
   if (!answer.headers.has(unknownHeader)) {
-    remember(asker.digest, undefined, env, nowMs);
+    remember(authentication.digest, undefined, env, nowMs);
     return answer;
   }
-  await failed(request, asker.digest, env, nowMs);
+  await failed(request, authentication.digest, env, nowMs);
   return withoutHeader(answer);
 }
 
@@ -80,14 +80,14 @@ function withoutHeader(answer: Response): Response {
 /** Of the log of a device: people read it, the device itself writes it. Recorded: reading is refused in silence. */
 async function answerLogs(request: Request, uuid: string, env: Env): Promise<Response> {
   const nowMs = Date.now();
-  const asker = await authenticate(request, env, nowMs);
-  if (asker instanceof Response) return asker;
+  const authentication = await authenticate(request, env, nowMs);
+  if (authentication instanceof Response) return authentication;
   const { method } = request;
-  if (method === "GET" && asker.is !== "person") return new Response(null, { status: 401 });
-  if (method !== "GET" && asker.is !== "key") return keyRequired();
-  if (asker.is === "key" && !(await isKeyOf(uuid, asker.digest, request, env, nowMs)))
+  if (method === "GET" && authentication.is !== "person") return new Response(null, { status: 401 });
+  if (method !== "GET" && authentication.is !== "key") return keyRequired();
+  if (authentication.is === "key" && !(await isKeyOf(uuid, authentication.digest, request, env, nowMs)))
     return new Response(null, { status: 401 });
-  const answer = await env.LOGS.getByName(uuid).fetch(withAsker(request, asker));
-  if (answer.status === 401 && asker.is === "key") await failed(request, asker.digest, env, nowMs);
+  const answer = await env.LOGS.getByName(uuid).fetch(withAuthentication(request, authentication));
+  if (answer.status === 401 && authentication.is === "key") await failed(request, authentication.digest, env, nowMs);
   return answer;
 }

@@ -9,7 +9,7 @@ import {
   type Bytes,
   type RequestHead,
 } from "../../core/relay/frame.ts";
-import { Caller } from "../../core/relay/caller.ts";
+import { Requester } from "../../core/relay/requester.ts";
 import { Responder } from "../../core/relay/responder.ts";
 import { everything } from "../../core/model/scope.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
@@ -42,25 +42,25 @@ const echo: Fetch = async (request) => new Response(request.body, { headers: { "
 describe("a request", () => {
   test("is answered by the device's own fetch, with the global scope and no key", async () => {
     const device = await testDevice();
-    const { caller } = wireTo((request, given) => {
+    const { requester } = wireTo((request, given) => {
       expect(given).toEqual({ scope: everything });
       return device.fetch(request, given);
     });
-    const outcome = await caller.call({ head: headOf("GET", "/v2/device/name"), body: nothing });
+    const outcome = await requester.call({ head: headOf("GET", "/v2/device/name"), body: nothing });
     expect(outcome).toMatchObject({ is: "answered", head: { status: 200 } });
     expect(JSON.parse(await textOf(outcome))).toEqual({ status: "success", deviceName: "local" });
   });
 
   test("of somebody who may not see secrets is answered without them", async () => {
-    const { caller } = wireTo((_, given) => Promise.resolve(Response.json(given)));
+    const { requester } = wireTo((_, given) => Promise.resolve(Response.json(given)));
     const head = { ...headOf("GET", "/"), hideSecrets: true } as const;
-    const outcome = await caller.call({ head, body: nothing });
+    const outcome = await requester.call({ head, body: nothing });
     expect(JSON.parse(await textOf(outcome))).toEqual({ scope: { ...everything, secrets: "none" } });
   });
 
   test("with a small answer is one frame each way", async () => {
-    const { caller, messages } = wireTo(echo);
-    const outcome = await caller.call({ head: headOf("POST", "/"), body: bytesOf("hello") });
+    const { requester, messages } = wireTo(echo);
+    const outcome = await requester.call({ head: headOf("POST", "/"), body: bytesOf("hello") });
     expect(await textOf(outcome)).toBe("hello");
     expect(messages.map(({ from, bytes }) => [from, decodeFrame(bytes).is])).toEqual([
       ["cloud", "request"],
@@ -69,9 +69,9 @@ describe("a request", () => {
   });
 
   test("shares a message with others that are answered in the same turn", async () => {
-    const { caller, messages } = wireTo(echo);
+    const { requester, messages } = wireTo(echo);
     const texts = ["a", "b", "c"].map(async (text) =>
-      textOf(await caller.call({ head: headOf("POST", "/"), body: bytesOf(text) })),
+      textOf(await requester.call({ head: headOf("POST", "/"), body: bytesOf(text) })),
     );
     expect(await Promise.all(texts)).toEqual(["a", "b", "c"]);
     const answers = messages.filter(({ from }) => from === "device").flatMap(({ bytes }) => unbundle(bytes.buffer));
@@ -80,8 +80,8 @@ describe("a request", () => {
   });
 
   test("leaves at once while few wait for an answer, and with the others of its turn while many do", async () => {
-    const { caller, messages } = wireTo(() => new Promise(() => {}));
-    for (let n = 0; n < 20; n++) void caller.call({ head: headOf("GET", "/"), body: nothing });
+    const { requester, messages } = wireTo(() => new Promise(() => {}));
+    for (let n = 0; n < 20; n++) void requester.call({ head: headOf("GET", "/"), body: nothing });
     const sent = () => messages.map(({ bytes }) => unbundle(bytes.buffer).length);
     expect(sent()).toEqual(Array(7).fill(1));
     await pause(5);
@@ -89,15 +89,15 @@ describe("a request", () => {
   });
 
   test("does not count as waiting once its answer has begun", async () => {
-    const { caller, messages } = wireTo(endless(1024).fetch);
-    for (let n = 0; n < 20; n++) streamOf(await caller.call({ head: headOf("GET", "/"), body: nothing }));
+    const { requester, messages } = wireTo(endless(1024).fetch);
+    for (let n = 0; n < 20; n++) streamOf(await requester.call({ head: headOf("GET", "/"), body: nothing }));
     const before = messages.length;
-    void caller.call({ head: headOf("GET", "/"), body: nothing });
+    void requester.call({ head: headOf("GET", "/"), body: nothing });
     expect(messages.length).toBe(before + 1);
   });
 
   test("carries status, headers and any bytes both ways, in pieces of any size", async () => {
-    const { caller, responder } = wireTo(async (request) => {
+    const { requester, responder } = wireTo(async (request) => {
       const headers = [...request.headers].filter(([name]) => name.startsWith("x-"));
       return new Response(request.body, { status: 203, headers });
     });
@@ -107,7 +107,7 @@ describe("a request", () => {
         const bytes = pieces.map((size, n) => new Uint8Array(size).fill(n + 1));
         const whole = new Uint8Array(await new Blob(bytes).arrayBuffer());
         const body = asStream ? new Blob(bytes).stream() : whole;
-        const outcome = await caller.call({ head: headOf("PUT", "/", [["x-a", "1"]]), body });
+        const outcome = await requester.call({ head: headOf("PUT", "/", [["x-a", "1"]]), body });
         if (outcome.is !== "answered") throw new Error(outcome.is);
         expect(outcome.head.status).toBe(203);
         expect(outcome.head.headers).toContainEqual(["x-a", "1"]);
@@ -116,18 +116,18 @@ describe("a request", () => {
       }),
       { numRuns: 60 },
     );
-    expect([caller.size, responder.size]).toEqual([0, 0]);
+    expect([requester.size, responder.size]).toEqual([0, 0]);
   });
 
   test("waits for no other one", async () => {
     const gates = new Map<string, () => void>();
-    const { caller } = wireTo(async ({ url }) => {
+    const { requester } = wireTo(async ({ url }) => {
       const name = new URL(url).pathname;
       await new Promise<void>((resolve) => gates.set(name, resolve));
       return new Response(name);
     });
     const names = Array.from({ length: 20 }, (_, n) => `/${n}`);
-    const answers = names.map((path) => caller.call({ head: headOf("GET", path), body: nothing }));
+    const answers = names.map((path) => requester.call({ head: headOf("GET", path), body: nothing }));
     await pause(10);
     for (const name of names.toReversed()) {
       gates.get(name)?.();
@@ -137,11 +137,11 @@ describe("a request", () => {
 
   test("beyond the limit of streams is refused unsent, and the next one is welcome when one has ended", async () => {
     const waiting: (() => void)[] = [];
-    const { caller, messages } = wireTo(async () => {
+    const { requester, messages } = wireTo(async () => {
       await new Promise<void>((resolve) => waiting.push(resolve));
       return new Response("done");
     });
-    const ask = () => caller.call({ head: headOf("POST", "/v1/reboot"), body: nothing });
+    const ask = () => requester.call({ head: headOf("POST", "/v1/reboot"), body: nothing });
     const first = Array.from({ length: limits.streams }, ask);
     expect(await ask()).toEqual({ is: "busy" });
     await pause(10);
@@ -155,32 +155,32 @@ describe("a request", () => {
   });
 
   test("with too large a head is refused unsent", async () => {
-    const { caller, messages } = wireTo(echo);
-    const outcome = await caller.call({ head: headOf("GET", `/${"x".repeat(20_000)}`), body: nothing });
+    const { requester, messages } = wireTo(echo);
+    const outcome = await requester.call({ head: headOf("GET", `/${"x".repeat(20_000)}`), body: nothing });
     expect(outcome.is).toBe("too large");
-    expect([messages.length, caller.size]).toEqual([0, 0]);
+    expect([messages.length, requester.size]).toEqual([0, 0]);
   });
 
   test("that the device cannot answer is broken, with the device's reason", async () => {
-    const { caller } = wireTo(async () => Promise.reject(new Error("out of memory")));
-    const outcome = await caller.call({ head: headOf("GET", "/"), body: nothing });
+    const { requester } = wireTo(async () => Promise.reject(new Error("out of memory")));
+    const outcome = await requester.call({ head: headOf("GET", "/"), body: nothing });
     expect(outcome).toEqual({ is: "broken", reason: "the answer broke off: out of memory" });
   });
 
   test("whose answer has too large a head is broken, and others go on", async () => {
-    const { caller } = wireTo(
+    const { requester } = wireTo(
       async ({ url }) => new Response("", { headers: url.endsWith("large") ? { "x-large": "x".repeat(20_000) } : {} }),
     );
-    const large = await caller.call({ head: headOf("GET", "/large"), body: nothing });
+    const large = await requester.call({ head: headOf("GET", "/large"), body: nothing });
     expect(large).toMatchObject({ is: "broken", reason: expect.stringContaining("at most 16384") });
-    expect((await caller.call({ head: headOf("GET", "/small"), body: nothing })).is).toBe("answered");
+    expect((await requester.call({ head: headOf("GET", "/small"), body: nothing })).is).toBe("answered");
   });
 });
 
 describe("a stream", () => {
   test("arrives while it is made: its head before its first line, its first line before its second", async () => {
     const lines: ((line: string) => void)[] = [];
-    const { caller } = wireTo(
+    const { requester } = wireTo(
       async () =>
         new Response(
           new ReadableStream<Bytes>({
@@ -194,7 +194,7 @@ describe("a stream", () => {
           }),
         ),
     );
-    const reader = streamOf(await caller.call({ head: headOf("GET", "/v2/local/logs"), body: nothing })).getReader();
+    const reader = streamOf(await requester.call({ head: headOf("GET", "/v2/local/logs"), body: nothing })).getReader();
     for (const line of ["one\n", "two\n"]) {
       await expect.poll(() => lines.length).toBe(1);
       lines.shift()?.(line);
@@ -204,7 +204,7 @@ describe("a stream", () => {
 
   test("of many small lines is few frames", async () => {
     let made = 0;
-    const { caller, messages } = wireTo(
+    const { requester, messages } = wireTo(
       async () =>
         new Response(
           new ReadableStream<Bytes>({
@@ -215,7 +215,7 @@ describe("a stream", () => {
           }),
         ),
     );
-    const text = await textOf(await caller.call({ head: headOf("GET", "/"), body: nothing }));
+    const text = await textOf(await requester.call({ head: headOf("GET", "/"), body: nothing }));
     expect(text.split("\n").length).toBe(10_001);
     expect(messages.flatMap(({ bytes }) => unbundle(bytes.buffer)).length).toBeLessThan(20);
   });
@@ -223,8 +223,8 @@ describe("a stream", () => {
   test("that nobody reads stops its maker within the window, and goes on when it is read", async () => {
     const chunk = 16 * 1024;
     const { seen, fetch } = endless(chunk);
-    const { caller } = wireTo(fetch);
-    const reader = streamOf(await caller.call({ head: headOf("GET", "/"), body: nothing })).getReader();
+    const { requester } = wireTo(fetch);
+    const reader = streamOf(await requester.call({ head: headOf("GET", "/"), body: nothing })).getReader();
     await pause(50);
     // A window at the reader, and what the maker's end has gathered for the next frame.
     const most = limits.windowBytes + 3 * limits.chunkBytes;
@@ -243,7 +243,7 @@ describe("a stream", () => {
   test("of a request that the device does not read stops the sender within the window", async () => {
     let made = 0;
     const answer = Promise.withResolvers<Response>();
-    const { caller, responder } = wireTo(() => answer.promise);
+    const { requester, responder } = wireTo(() => answer.promise);
     const body = new ReadableStream<Bytes>(
       {
         pull(controller) {
@@ -253,12 +253,12 @@ describe("a stream", () => {
       },
       { highWaterMark: 0 },
     );
-    const outcome = caller.call({ head: headOf("POST", "/"), body });
+    const outcome = requester.call({ head: headOf("POST", "/"), body });
     await pause(50);
     expect(made).toBe(limits.windowBytes + 16 * 1024);
     answer.resolve(new Response("enough"));
     expect(await textOf(await outcome)).toBe("enough");
-    expect([caller.size, responder.size]).toEqual([0, 0]);
+    expect([requester.size, responder.size]).toEqual([0, 0]);
   });
 
   test("of a request may be as large as on the device's port, and what is beyond that is not sent", async () => {
@@ -277,7 +277,7 @@ describe("a stream", () => {
           controller.close();
         },
       });
-      const outcome = await wire.caller.call({ head, body });
+      const outcome = await wire.requester.call({ head, body });
       return { text: await textOf(outcome), status: outcome.is === "answered" ? outcome.head.status : 0, sent };
     };
     const tags = headOf("PATCH", "/v2/device/tags", json);
@@ -291,15 +291,15 @@ describe("a stream", () => {
     const target = headOf("POST", "/v2/local/target-state", json);
     expect(await send(target, 10 * 1024 * 1024)).toMatchObject({ status: 400 });
     expect(await send(target, 10 * 1024 * 1024 + 1)).toMatchObject({ status: 413 });
-    expect([wire.caller.size, wire.responder.size]).toEqual([0, 0]);
+    expect([wire.requester.size, wire.responder.size]).toEqual([0, 0]);
   });
 
   test("that one reader leaves unread holds up no other one", async () => {
     const { fetch } = endless(16 * 1024);
-    const { caller } = wireTo((request) => (request.url.endsWith("/ping") ? echo(request) : fetch(request)));
-    const slow = streamOf(await caller.call({ head: headOf("GET", "/"), body: nothing }));
+    const { requester } = wireTo((request) => (request.url.endsWith("/ping") ? echo(request) : fetch(request)));
+    const slow = streamOf(await requester.call({ head: headOf("GET", "/"), body: nothing }));
     await pause(20);
-    expect((await caller.call({ head: headOf("GET", "/ping"), body: nothing })).is).toBe("answered");
+    expect((await requester.call({ head: headOf("GET", "/ping"), body: nothing })).is).toBe("answered");
     await slow.cancel();
   });
 });
@@ -307,49 +307,49 @@ describe("a stream", () => {
 describe("whoever leaves", () => {
   test("while waiting for the answer, is heard by the handler", async () => {
     let heard: unknown;
-    const { caller, responder } = wireTo(async ({ signal }) => {
+    const { requester, responder } = wireTo(async ({ signal }) => {
       await new Promise((resolve) => signal.addEventListener("abort", resolve));
       heard = signal.reason;
       return new Response("for nobody");
     });
     const leave = new AbortController();
-    const outcome = caller.call({ head: headOf("GET", "/"), body: nothing }, leave.signal);
+    const outcome = requester.call({ head: headOf("GET", "/"), body: nothing }, leave.signal);
     await pause(5);
     leave.abort("gone");
     expect(await outcome).toEqual({ is: "aborted", reason: "gone" });
     await expect.poll(() => heard).toEqual(new Error("the caller has gone"));
-    expect([caller.size, responder.size]).toEqual([0, 0]);
+    expect([requester.size, responder.size]).toEqual([0, 0]);
   });
 
   test("while reading the answer, ends the handler's stream", async () => {
     const { seen, fetch } = endless(1024);
-    const { caller, responder } = wireTo(fetch);
-    const stream = streamOf(await caller.call({ head: headOf("GET", "/"), body: nothing }));
+    const { requester, responder } = wireTo(fetch);
+    const stream = streamOf(await requester.call({ head: headOf("GET", "/"), body: nothing }));
     await stream.cancel();
     await expect.poll(() => seen).toMatchObject({ cancelled: true, aborted: true });
-    expect([caller.size, responder.size]).toEqual([0, 0]);
+    expect([requester.size, responder.size]).toEqual([0, 0]);
   });
 
   test("by a signal while reading, sees his stream fail", async () => {
     const { seen, fetch } = endless(1024);
-    const { caller } = wireTo(fetch);
+    const { requester } = wireTo(fetch);
     const leave = new AbortController();
-    const stream = streamOf(await caller.call({ head: headOf("GET", "/"), body: nothing }, leave.signal));
+    const stream = streamOf(await requester.call({ head: headOf("GET", "/"), body: nothing }, leave.signal));
     leave.abort();
     await expect(new Response(stream).text()).rejects.toThrow("the caller has gone");
     await expect.poll(() => seen.cancelled).toBe(true);
   });
 
   test("before anything was sent, sends nothing", async () => {
-    const { caller, messages } = wireTo(echo);
-    const outcome = await caller.call({ head: headOf("GET", "/"), body: nothing }, AbortSignal.abort("early"));
+    const { requester, messages } = wireTo(echo);
+    const outcome = await requester.call({ head: headOf("GET", "/"), body: nothing }, AbortSignal.abort("early"));
     expect(outcome).toEqual({ is: "aborted", reason: "early" });
     expect(messages).toEqual([]);
   });
 
   test("in the middle of an upload, breaks the request on the device", async () => {
     let failure: unknown;
-    const { caller } = wireTo(async (request) => {
+    const { requester } = wireTo(async (request) => {
       failure = await request.text().catch((error: unknown) => error);
       return new Response("");
     });
@@ -362,7 +362,7 @@ describe("whoever leaves", () => {
         controller.error(new Error("the browser was closed"));
       },
     });
-    const outcome = await caller.call({ head: headOf("POST", "/"), body });
+    const outcome = await requester.call({ head: headOf("POST", "/"), body });
     expect(outcome).toMatchObject({ is: "broken", reason: "the request broke off: the browser was closed" });
     await expect.poll(() => failure).toBeInstanceOf(Error);
   });
@@ -371,21 +371,21 @@ describe("whoever leaves", () => {
 describe("a socket that is cut", () => {
   test("breaks what waits, and fails what is read: never a clean end", async () => {
     const { seen, fetch } = endless(1024);
-    const { caller, responder, cut } = wireTo((request) =>
+    const { requester, responder, cut } = wireTo((request) =>
       request.url.endsWith("/never") ? new Promise(() => {}) : fetch(request),
     );
-    const waiting = caller.call({ head: headOf("POST", "/never"), body: nothing });
-    const stream = streamOf(await caller.call({ head: headOf("GET", "/"), body: nothing }));
+    const waiting = requester.call({ head: headOf("POST", "/never"), body: nothing });
+    const stream = streamOf(await requester.call({ head: headOf("GET", "/"), body: nothing }));
     cut("the device has gone");
     expect(await waiting).toEqual({ is: "broken", reason: "the device has gone" });
     await expect(new Response(stream).text()).rejects.toThrow("the device has gone");
     await expect.poll(() => seen).toMatchObject({ cancelled: true, aborted: true });
-    expect([caller.size, responder.size]).toEqual([0, 0]);
+    expect([requester.size, responder.size]).toEqual([0, 0]);
   });
 
   test("has sent each request once", async () => {
-    const { caller, messages, cut } = wireTo(() => new Promise(() => {}));
-    const waiting = caller.call({ head: headOf("POST", "/v1/reboot"), body: nothing });
+    const { requester, messages, cut } = wireTo(() => new Promise(() => {}));
+    const waiting = requester.call({ head: headOf("POST", "/v1/reboot"), body: nothing });
     await pause(5);
     cut("gone");
     expect((await waiting).is).toBe("broken");
@@ -399,11 +399,15 @@ describe("the life after a hibernation", () => {
     const { seen, fetch } = endless(1024);
     const device = { toCloud: (_: ArrayBuffer) => {} };
     const responder = new Responder({ fetch, send: (bytes) => device.toCloud(bytes.slice().buffer), tick });
-    const before = new Caller({ send: (bytes) => responder.receive(bytes.slice().buffer), tick });
+    const before = new Requester({ send: (bytes) => responder.receive(bytes.slice().buffer), tick });
     device.toCloud = (message) => before.receive(message);
     await before.call({ head: headOf("GET", "/"), body: nothing });
 
-    const after = new Caller({ send: (bytes) => responder.receive(bytes.slice().buffer), tick, firstId: 0x7000_0000 });
+    const after = new Requester({
+      send: (bytes) => responder.receive(bytes.slice().buffer),
+      tick,
+      firstId: 0x7000_0000,
+    });
     device.toCloud = (message) => after.receive(message);
     await pause(5);
     after.forgetOthers();
@@ -419,9 +423,9 @@ describe("the life after a hibernation", () => {
       ids.push(decodeFrame(bytes).id);
       responder.receive(bytes.slice().buffer);
     };
-    const caller = new Caller({ send, tick, firstId: 0xffffffff });
-    void caller.call({ head: headOf("GET", "/"), body: nothing });
-    void caller.call({ head: headOf("GET", "/"), body: nothing });
+    const requester = new Requester({ send, tick, firstId: 0xffffffff });
+    void requester.call({ head: headOf("GET", "/"), body: nothing });
+    void requester.call({ head: headOf("GET", "/"), body: nothing });
     expect(ids).toEqual([0xffffffff, 1]);
   });
 });
@@ -443,13 +447,13 @@ describe("a peer that does not keep to the protocol", () => {
       ],
     ],
   ] as const)("as a device that %s, is told apart", async (_, messages) => {
-    const caller = new Caller({ send: () => {}, tick });
-    const outcome = caller.call({ head: headOf("GET", "/"), body: nothing });
-    expect(() => messages.forEach((frame) => caller.receive(encoded(frame)))).toThrow(ProtocolError);
-    caller.close("protocol error");
+    const requester = new Requester({ send: () => {}, tick });
+    const outcome = requester.call({ head: headOf("GET", "/"), body: nothing });
+    expect(() => messages.forEach((frame) => requester.receive(encoded(frame)))).toThrow(ProtocolError);
+    requester.close("protocol error");
     const { is } = await outcome;
     expect(["broken", "answered"]).toContain(is);
-    expect(caller.size).toBe(0);
+    expect(requester.size).toBe(0);
   });
 
   test.each([
@@ -492,10 +496,10 @@ describe("a peer that does not keep to the protocol", () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(frame, { maxLength: 12 }), async (messages) => {
-        const caller = new Caller({ send: () => {}, tick });
-        const outcomes = [1, 2, 3].map(() => caller.call({ head: headOf("POST", "/"), body: bytesOf("x") }));
+        const requester = new Requester({ send: () => {}, tick });
+        const outcomes = [1, 2, 3].map(() => requester.call({ head: headOf("POST", "/"), body: bytesOf("x") }));
         const responder = new Responder({ fetch: echo, send: () => {}, tick });
-        for (const end of [caller, responder])
+        for (const end of [requester, responder])
           try {
             for (const message of messages) end.receive(encoded(message));
           } catch (error) {
@@ -505,7 +509,7 @@ describe("a peer that does not keep to the protocol", () => {
           }
         await Promise.all(outcomes);
         await tick();
-        expect([caller.size, responder.size]).toEqual([0, 0]);
+        expect([requester.size, responder.size]).toEqual([0, 0]);
       }),
       { numRuns: 300 },
     );

@@ -1,4 +1,4 @@
-import { Caller, type Outcome } from "../../core/relay/caller.ts";
+import { Requester, type Outcome } from "../../core/relay/requester.ts";
 import type { Bytes, RequestHead } from "../../core/relay/frame.ts";
 import { Responder } from "../../core/relay/responder.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
@@ -6,7 +6,7 @@ import type { Fetch } from "../../core/http/fetch.ts";
 export const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 export interface Wire {
-  readonly caller: Caller;
+  readonly requester: Requester;
   readonly responder: Responder;
   /** Every message, in the order of sending: who sent it, and the frame or frames. */
   readonly messages: { readonly from: "cloud" | "device"; readonly bytes: Bytes }[];
@@ -25,19 +25,19 @@ export function wireTo(fetch: Fetch): Wire {
       if (whole) deliver(message);
     });
   };
-  const caller: Caller = new Caller({ send: carry("cloud", (message) => responder.receive(message)), tick });
+  const requester: Requester = new Requester({ send: carry("cloud", (message) => responder.receive(message)), tick });
   const responder: Responder = new Responder({
     fetch,
-    send: carry("device", (message) => caller.receive(message)),
+    send: carry("device", (message) => requester.receive(message)),
     tick,
   });
   return {
-    caller,
+    requester,
     responder,
     messages,
     cut: (reason) => {
       whole = false;
-      caller.close(reason);
+      requester.close(reason);
       responder.close(reason);
     },
   };

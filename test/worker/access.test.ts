@@ -130,9 +130,9 @@ test("no key is ever stored in the clear, nor listed", async () => {
 test("an asker's header from outside means nothing", async () => {
   const answer = await fetch(`${cloud.url()}/admin/v1/fleets`, {
     headers: {
-      "x-fairlead-asker": JSON.stringify({
+      "x-fairlead-authentication": JSON.stringify({
         is: "person",
-        caller: { tokenId: "admin", fleets: "all", write: true, issuedAt: 0 },
+        grant: { tokenId: "admin", fleets: "all", write: true, issuedAt: 0 },
       }),
     },
   });

@@ -430,12 +430,12 @@ test("a deployment breaks what is under way; devices dial again, give it up, and
 });
 
 describe("a session", () => {
-  const caller = { tokenId: "t1", fleets: [90], write: true, issuedAt: 0 };
+  const grant = { tokenId: "t1", fleets: [90], write: true, issuedAt: 0 };
 
   test("lets through whom it may, and tells nobody else that the device exists", async () => {
     const device = await joinAgent(cloud, 90);
     const ask = (who: object, what = { method: "POST", path: "/v1/blink" }) =>
-      cloud.tell({ to: "call", uuid: device.uuid, caller: { ...caller, ...who }, ...what });
+      cloud.tell({ to: "call", uuid: device.uuid, grant: { ...grant, ...who }, ...what });
     const unknown = { is: "failed", status: 404, error: "No online device(s) found", mayHaveActed: false };
     const answered = { is: "answered", status: 200 };
     expect(await ask({})).toMatchObject(answered);

@@ -2,8 +2,8 @@ import * as api from "../../../core/api/admin/index.ts";
 import { refused } from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
 import { forbiddenFaults, parseComposition } from "../../../core/fleet/release.ts";
-import { coversFleet, newKey, type Caller } from "../auth/access.ts";
-import { inFleets, isoTime, uuidsOfFleet, type Desk, type Note } from "../directory/desk.ts";
+import { coversFleet, newKey, type Grant } from "../auth/access.ts";
+import { inFleets, isoTime, uuidsOfFleet, type DirectoryContext, type Note } from "../directory/context.ts";
 import { route, type Route } from "../http.ts";
 import { addRelease, progressOfDevice, releaseIdOf, targetOfDevice } from "../directory/releases.ts";
 import { listVariables, removeVariable, setVariables, type Owner } from "../directory/variables.ts";
@@ -14,7 +14,7 @@ export const noFleet = reply(404, refused("There is no such fleet"));
 export const noDevice = reply(404, refused("There is no such device"));
 const noRelease = reply(404, refused("There is no release with this commit in the fleet"));
 
-const whoami = route(api.whoami, ({ caller: { tokenId, fleets, write, secrets, manage } }) =>
+const whoami = route(api.whoami, ({ grant: { tokenId, fleets, write, secrets, manage } }) =>
   reply(200, { tokenId, fleets: fleets === "all" ? fleets : [...fleets], write, secrets, manage }),
 );
 
@@ -40,24 +40,24 @@ const toFleet = (row: FleetRow): api.Fleet => ({
   forbidden: api.Fleet.shape.forbidden.parse(JSON.parse(row.forbidden)),
 });
 
-const fleets = route(api.fleets, ({ caller }, { db }) => {
-  const [visible, ...values] = inFleets("id", caller);
+const fleets = route(api.fleets, ({ grant }, { db }) => {
+  const [visible, ...values] = inFleets("id", grant);
   const rows = db.all<FleetRow>(`SELECT ${fleetColumns} FROM fleets WHERE ${visible} ORDER BY id`, ...values);
   return reply(200, rows.map(toFleet));
 });
 
 /** Undefined: there is none, or it is not the caller's. */
-export const findFleet = ({ db }: Desk, caller: Caller, id: number): api.Fleet | undefined => {
-  const row = coversFleet(caller, id)
+export const findFleet = ({ db }: DirectoryContext, grant: Grant, id: number): api.Fleet | undefined => {
+  const row = coversFleet(grant, id)
     ? db.one<FleetRow>(`SELECT ${fleetColumns} FROM fleets WHERE id = ?`, id)
     : undefined;
   return row && toFleet(row);
 };
 
-const createFleet = route(api.createFleet, ({ body: { name, deviceType, forbidden }, caller, note }, desk) => {
-  if (caller.fleets !== "all") return reply(403, refused("This token is for certain fleets and cannot make another"));
-  if (isTaken(desk, name)) return taken(name);
-  const { db, now } = desk;
+const createFleet = route(api.createFleet, ({ body: { name, deviceType, forbidden }, grant, note }, context) => {
+  if (grant.fleets !== "all") return reply(403, refused("This token is for certain fleets and cannot make another"));
+  if (isTaken(context, name)) return taken(name);
+  const { db, now } = context;
   if (isFull(db, most.fleets, "fleets")) return reply(409, refused(`There are ${most.fleets} fleets already`));
   const uuid = newKey().slice(0, 32);
   db.run(
@@ -70,12 +70,12 @@ const createFleet = route(api.createFleet, ({ body: { name, deviceType, forbidde
   return reply(201, toFleet(made));
 });
 
-const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body, caller, note }, desk) => {
+const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body, grant, note }, context) => {
   const { name, release, forbidden } = body;
-  if (!findFleet(desk, caller, fleetId)) return noFleet;
+  if (!findFleet(context, grant, fleetId)) return noFleet;
   note({ about: Object.keys(body).join(", ") });
-  if (name !== undefined && isTaken(desk, name, fleetId)) return taken(name);
-  const { db } = desk;
+  if (name !== undefined && isTaken(context, name, fleetId)) return taken(name);
+  const { db } = context;
   const releaseId = release === undefined || release === "latest" ? null : releaseIdOf(db, fleetId, release);
   if (releaseId === undefined) return noRelease;
   if (name !== undefined) db.run("UPDATE fleets SET name = ? WHERE id = ?", name, fleetId);
@@ -87,28 +87,32 @@ const changeFleet = route(api.changeFleet, ({ params: { fleetId }, body, caller,
     );
   if (forbidden) db.run("UPDATE fleets SET forbidden = ? WHERE id = ?", JSON.stringify(forbidden), fleetId);
   // The name is in the target state too, and what is forbidden.
-  desk.nudge(uuidsOfFleet(desk, fleetId, name === undefined && !forbidden ? "following" : "all"));
-  const made = findFleet(desk, caller, fleetId);
+  context.requestUpdates(uuidsOfFleet(context, fleetId, name === undefined && !forbidden ? "following" : "all"));
+  const made = findFleet(context, grant, fleetId);
   return made ? reply(200, made) : noFleet;
 });
 
 /** What a token that may write can make: it must not fill the database that all fleets share. */
 const most = { fleets: 1000, releases: 10_000 };
 
-export const isFull = (db: Desk["db"], limit: number, from: string, ...values: readonly number[]): boolean =>
-  (db.one<{ n: number }>(`SELECT count(*) AS n FROM ${from}`, ...values)?.n ?? 0) >= limit;
+export const isFull = (
+  db: DirectoryContext["db"],
+  limit: number,
+  from: string,
+  ...values: readonly number[]
+): boolean => (db.one<{ n: number }>(`SELECT count(*) AS n FROM ${from}`, ...values)?.n ?? 0) >= limit;
 
-const isTaken = ({ db }: Desk, name: string, by = 0): boolean =>
+const isTaken = ({ db }: DirectoryContext, name: string, by = 0): boolean =>
   db.one("SELECT 1 FROM fleets WHERE name = ? AND id <> ?", name, by) !== undefined;
 const taken = (name: string) => reply(409, refused(`There is a fleet ${JSON.stringify(name)} already`));
 
 /** Its releases and variables go with it. */
-const deleteFleet = route(api.deleteFleet, ({ params: { fleetId }, caller }, desk) => {
-  const fleet = findFleet(desk, caller, fleetId);
+const deleteFleet = route(api.deleteFleet, ({ params: { fleetId }, grant }, context) => {
+  const fleet = findFleet(context, grant, fleetId);
   if (!fleet) return noFleet;
   if (fleet.devices > 0)
     return reply(409, refused(`The fleet has ${fleet.devices} devices: delete or move them first`));
-  desk.db.run("DELETE FROM fleets WHERE id = ?", fleetId);
+  context.db.run("DELETE FROM fleets WHERE id = ?", fleetId);
   return reply(204, undefined);
 });
 
@@ -136,26 +140,26 @@ const deviceColumns = `id, uuid, name, fleet_id AS fleetId, device_type AS devic
   ${commitOf("running_release_id")} AS release, ${commitOf(targetOfDevice)} AS target,
   pinned_release_id IS NOT NULL AS pinned, report ->> '$.update_status' AS updateStatus, ${progressOfDevice} AS progress`;
 
-const devices = route(api.devices, async ({ params: { fleetId, after = 0, limit }, caller }, desk) => {
-  if (fleetId !== undefined && !findFleet(desk, caller, fleetId)) return noFleet;
-  const [visible, ...values] = inFleets("fleet_id", caller);
-  const rows = desk.db.all<DeviceRow>(
+const devices = route(api.devices, async ({ params: { fleetId, after = 0, limit }, grant }, context) => {
+  if (fleetId !== undefined && !findFleet(context, grant, fleetId)) return noFleet;
+  const [visible, ...values] = inFleets("fleet_id", grant);
+  const rows = context.db.all<DeviceRow>(
     `SELECT ${deviceColumns} FROM devices WHERE ${visible} AND id > ? AND ifnull(fleet_id = ?, TRUE) ORDER BY id LIMIT ?`,
     ...values,
     after,
     fleetId ?? null,
     limit,
   );
-  return reply(200, await Promise.all(rows.map((row) => withConnection(desk, row))));
+  return reply(200, await Promise.all(rows.map((row) => withConnection(context, row))));
 });
 
-export const findDevice = ({ db }: Desk, caller: Caller, uuid: string): DeviceRow | undefined => {
-  const [visible, ...values] = inFleets("fleet_id", caller);
+export const findDevice = ({ db }: DirectoryContext, grant: Grant, uuid: string): DeviceRow | undefined => {
+  const [visible, ...values] = inFleets("fleet_id", grant);
   const sql = `SELECT ${deviceColumns} FROM devices WHERE uuid = ? AND ${visible}`;
   return db.one<DeviceRow>(sql, uuid, ...values);
 };
 
-async function withConnection({ env }: Desk, row: DeviceRow): Promise<api.Device> {
+async function withConnection({ env }: DirectoryContext, row: DeviceRow): Promise<api.Device> {
   const { connected, since } = await env.DEVICES.getByName(row.uuid).status();
   return {
     ...row,
@@ -165,17 +169,17 @@ async function withConnection({ env }: Desk, row: DeviceRow): Promise<api.Device
   };
 }
 
-const device = route(api.device, async ({ params: { uuid }, caller }, desk) => {
-  const found = findDevice(desk, caller, uuid);
-  return found ? reply(200, await withConnection(desk, found)) : noDevice;
+const device = route(api.device, async ({ params: { uuid }, grant }, context) => {
+  const found = findDevice(context, grant, uuid);
+  return found ? reply(200, await withConnection(context, found)) : noDevice;
 });
 
-const changeDevice = route(api.changeDevice, async ({ params: { uuid }, body, caller, note }, desk) => {
+const changeDevice = route(api.changeDevice, async ({ params: { uuid }, body, grant, note }, context) => {
   const { name, fleetId, release } = body;
-  const before = findDevice(desk, caller, uuid);
+  const before = findDevice(context, grant, uuid);
   if (!before) return noDevice;
-  if (fleetId !== undefined && !findFleet(desk, caller, fleetId)) return noFleet;
-  const { db, tell, nudge } = desk;
+  if (fleetId !== undefined && !findFleet(context, grant, fleetId)) return noFleet;
+  const { db, syncDevices, requestUpdates } = context;
   note({ about: Object.keys(body).join(", ") });
   const isMoved = fleetId !== undefined && fleetId !== before.fleetId;
   const releaseId =
@@ -183,18 +187,18 @@ const changeDevice = route(api.changeDevice, async ({ params: { uuid }, body, ca
   if (releaseId === undefined) return noRelease;
   if (name !== undefined) db.run("UPDATE devices SET name = ? WHERE uuid = ?", name, uuid);
   if (isMoved) {
-    leaveFleet(desk, before.id, fleetId);
+    leaveFleet(context, before.id, fleetId);
     note({ about: `to fleet ${fleetId}` });
   }
   if (release !== undefined) db.run("UPDATE devices SET pinned_release_id = ? WHERE uuid = ?", releaseId, uuid);
-  if (isMoved) await tell([uuid]);
-  nudge([uuid]);
-  const changed = findDevice(desk, caller, uuid);
-  return changed ? reply(200, await withConnection(desk, changed)) : noDevice;
+  if (isMoved) await syncDevices([uuid]);
+  requestUpdates([uuid]);
+  const changed = findDevice(context, grant, uuid);
+  return changed ? reply(200, await withConnection(context, changed)) : noDevice;
 });
 
 /** Releases and images of the old fleet are none of the new one's, and may be deleted with it. */
-function leaveFleet({ db }: Desk, deviceId: number, fleetId: number): void {
+function leaveFleet({ db }: DirectoryContext, deviceId: number, fleetId: number): void {
   db.transaction(() => {
     db.run(
       "UPDATE devices SET fleet_id = ?, pinned_release_id = NULL, running_release_id = NULL WHERE id = ?",
@@ -204,10 +208,10 @@ function leaveFleet({ db }: Desk, deviceId: number, fleetId: number): void {
   });
 }
 
-const deleteDevice = route(api.deleteDevice, async ({ params: { uuid }, caller }, desk) => {
-  if (!findDevice(desk, caller, uuid)) return noDevice;
-  desk.db.run("DELETE FROM devices WHERE uuid = ?", uuid);
-  await desk.tell([uuid]);
+const deleteDevice = route(api.deleteDevice, async ({ params: { uuid }, grant }, context) => {
+  if (!findDevice(context, grant, uuid)) return noDevice;
+  context.db.run("DELETE FROM devices WHERE uuid = ?", uuid);
+  await context.syncDevices([uuid]);
   return reply(204, undefined);
 });
 
@@ -233,30 +237,30 @@ const toRelease = ({ services, target, ...row }: ReleaseRow): api.Release => ({
   target: target === 1,
 });
 
-const releases = route(api.releases, ({ params: { fleetId, before, limit }, caller }, desk) => {
-  if (!findFleet(desk, caller, fleetId)) return noFleet;
-  const rows = desk.db.all<ReleaseRow>(
+const releases = route(api.releases, ({ params: { fleetId, before, limit }, grant }, context) => {
+  if (!findFleet(context, grant, fleetId)) return noFleet;
+  const rows = context.db.all<ReleaseRow>(
     `SELECT ${releaseColumns} FROM releases WHERE fleet_id = ? AND ifnull(id < ?, TRUE) ORDER BY id DESC LIMIT ?`,
     ...[fleetId, before ?? null, limit],
   );
   return reply(200, rows.map(toRelease));
 });
 
-const createRelease = route(api.createRelease, ({ params: { fleetId }, body, caller, note }, desk) => {
-  const fleet = findFleet(desk, caller, fleetId);
+const createRelease = route(api.createRelease, ({ params: { fleetId }, body, grant, note }, context) => {
+  const fleet = findFleet(context, grant, fleetId);
   if (!fleet) return noFleet;
   const { commit = newKey().slice(0, 32) } = body;
-  if (releaseIdOf(desk.db, fleetId, commit) !== undefined)
+  if (releaseIdOf(context.db, fleetId, commit) !== undefined)
     return reply(409, refused(`There is a release ${commit} of this fleet already`));
-  if (isFull(desk.db, most.releases, "releases WHERE fleet_id = ?", fleetId))
+  if (isFull(context.db, most.releases, "releases WHERE fleet_id = ?", fleetId))
     return reply(409, refused(`The fleet has ${most.releases} releases already`));
   const parsed = parseComposition(body.composition);
   const faults = parsed.ok ? forbiddenFaults(parsed.powers, fleet.forbidden) : parsed.faults;
   if (!parsed.ok || faults.length > 0) return reply(400, refused(faults.join("\n")));
-  const id = addRelease(desk, fleetId, commit, parsed.composition);
+  const id = addRelease(context, fleetId, commit, parsed.composition);
   note({ about: commit });
-  desk.nudge(uuidsOfFleet(desk, fleetId, "following"));
-  const made = desk.db.one<ReleaseRow>(`SELECT ${releaseColumns} FROM releases WHERE id = ?`, id);
+  context.requestUpdates(uuidsOfFleet(context, fleetId, "following"));
+  const made = context.db.one<ReleaseRow>(`SELECT ${releaseColumns} FROM releases WHERE id = ?`, id);
   const powers = Object.fromEntries(Object.entries(parsed.powers).map(([service, asked]) => [service, [...asked]]));
   return made ? reply(201, { ...toRelease(made), warnings: [...parsed.warnings], powers }) : noFleet;
 });
@@ -267,11 +271,17 @@ const fleetOwner = (id: number): Owner => ({ is: "fleet", id, fleetId: id });
 const deviceOwner = ({ id, fleetId }: DeviceRow): Owner => ({ is: "device", id, fleetId });
 
 /** Answers for an owner, and nudges the devices whose variables these are. */
-const set = (desk: Desk, owner: Owner, { service, variables }: NewVariables, uuids: readonly string[], note: Note) => {
-  const fault = setVariables(desk, owner, service, variables);
+const set = (
+  context: DirectoryContext,
+  owner: Owner,
+  { service, variables }: NewVariables,
+  uuids: readonly string[],
+  note: Note,
+) => {
+  const fault = setVariables(context, owner, service, variables);
   if (fault !== undefined) return reply(400, refused(fault));
   note({ about: Object.keys(variables).join(", ") });
-  desk.nudge(uuids);
+  context.requestUpdates(uuids);
   return reply(204, undefined);
 };
 interface NewVariables {
@@ -280,51 +290,53 @@ interface NewVariables {
 }
 
 const unset = (
-  desk: Desk,
+  context: DirectoryContext,
   owner: Owner,
   { name, service }: { readonly name: string; readonly service?: string | undefined },
   uuids: readonly string[],
   note: Note,
 ) => {
-  const removed = removeVariable(desk.db, owner, service, name);
+  const removed = removeVariable(context.db, owner, service, name);
   if (typeof removed === "string") return reply(404, refused(removed));
   if (!removed) return noVariable;
   note({ about: name });
-  desk.nudge(uuids);
+  context.requestUpdates(uuids);
   return reply(204, undefined);
 };
 
-const fleetVariables = route(api.fleetVariables, ({ params: { fleetId }, caller }, desk) =>
-  findFleet(desk, caller, fleetId) ? reply(200, [...listVariables(desk.db, fleetOwner(fleetId))]) : noFleet,
+const fleetVariables = route(api.fleetVariables, ({ params: { fleetId }, grant }, context) =>
+  findFleet(context, grant, fleetId) ? reply(200, [...listVariables(context.db, fleetOwner(fleetId))]) : noFleet,
 );
 
-const setFleetVariables = route(api.setFleetVariables, ({ params: { fleetId }, body, caller, note }, desk) =>
-  findFleet(desk, caller, fleetId) ? set(desk, fleetOwner(fleetId), body, uuidsOfFleet(desk, fleetId), note) : noFleet,
+const setFleetVariables = route(api.setFleetVariables, ({ params: { fleetId }, body, grant, note }, context) =>
+  findFleet(context, grant, fleetId)
+    ? set(context, fleetOwner(fleetId), body, uuidsOfFleet(context, fleetId), note)
+    : noFleet,
 );
 
 const deleteFleetVariable = route(
   api.deleteFleetVariable,
-  ({ params: { fleetId, ...variable }, caller, note }, desk) =>
-    findFleet(desk, caller, fleetId)
-      ? unset(desk, fleetOwner(fleetId), variable, uuidsOfFleet(desk, fleetId), note)
+  ({ params: { fleetId, ...variable }, grant, note }, context) =>
+    findFleet(context, grant, fleetId)
+      ? unset(context, fleetOwner(fleetId), variable, uuidsOfFleet(context, fleetId), note)
       : noFleet,
 );
 
-const deviceVariables = route(api.deviceVariables, ({ params: { uuid }, caller }, desk) => {
-  const found = findDevice(desk, caller, uuid);
-  return found ? reply(200, [...listVariables(desk.db, deviceOwner(found))]) : noDevice;
+const deviceVariables = route(api.deviceVariables, ({ params: { uuid }, grant }, context) => {
+  const found = findDevice(context, grant, uuid);
+  return found ? reply(200, [...listVariables(context.db, deviceOwner(found))]) : noDevice;
 });
 
-const setDeviceVariables = route(api.setDeviceVariables, ({ params: { uuid }, body, caller, note }, desk) => {
-  const found = findDevice(desk, caller, uuid);
-  return found ? set(desk, deviceOwner(found), body, [uuid], note) : noDevice;
+const setDeviceVariables = route(api.setDeviceVariables, ({ params: { uuid }, body, grant, note }, context) => {
+  const found = findDevice(context, grant, uuid);
+  return found ? set(context, deviceOwner(found), body, [uuid], note) : noDevice;
 });
 
 const deleteDeviceVariable = route(
   api.deleteDeviceVariable,
-  ({ params: { uuid, ...variable }, caller, note }, desk) => {
-    const found = findDevice(desk, caller, uuid);
-    return found ? unset(desk, deviceOwner(found), variable, [uuid], note) : noDevice;
+  ({ params: { uuid, ...variable }, grant, note }, context) => {
+    const found = findDevice(context, grant, uuid);
+    return found ? unset(context, deviceOwner(found), variable, [uuid], note) : noDevice;
   },
 );
 

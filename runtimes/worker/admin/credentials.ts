@@ -1,18 +1,18 @@
 import * as api from "../../../core/api/admin/index.ts";
 import { refused } from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
-import { coversFleet, digestOf, digestsOf, newKey, signToken, type Caller } from "../auth/access.ts";
+import { coversFleet, digestOf, digestsOf, newKey, signToken, type Grant } from "../auth/access.ts";
 import { findDevice, findFleet, isFull, noDevice, noFleet } from "./admin.ts";
 import type { Database } from "../directory/database.ts";
-import { isGood, isoTime, type AuditTarget, type Desk } from "../directory/desk.ts";
+import { isGood, isoTime, type AuditTarget, type DirectoryContext } from "../directory/context.ts";
 import { route, type Route } from "../http.ts";
 
 /** Keys and tokens: who makes them gives no more than it has, and what a token has made ends with it. */
 
-const isOwner = ({ tokenId }: Caller): boolean => tokenId === "admin";
+const isOwner = ({ tokenId }: Grant): boolean => tokenId === "admin";
 
 /** As a row says who made it: null for the owner, whose secret ends nothing. */
-const makerOf = (caller: Caller): string | null => (isOwner(caller) ? null : caller.tokenId);
+const makerOf = (grant: Grant): string | null => (isOwner(grant) ? null : grant.tokenId);
 
 /** Looked at after each wait: what is made a moment after its maker was revoked would not end with it. */
 const revoked = reply(401, refused("This token has been revoked"));
@@ -24,8 +24,8 @@ const dayMs = 24 * 60 * 60 * 1000;
  * long as was asked for.
  */
 function expiryOf(
-  { db, now }: Desk,
-  { tokenId }: Caller,
+  { db, now }: DirectoryContext,
+  { tokenId }: Grant,
   lifetimeDays: number | "never" | undefined,
   usualDays: number | "never" = "never",
 ): number | null | string {
@@ -45,10 +45,10 @@ const mostKeys = 100;
 const keyColumns = `id, fleet_id AS fleetId, name, created_at AS createdAt, expires_at AS expiresAt,
   uses_left AS usesLeft, made_by AS madeBy`;
 
-const provisioningKeys = route(api.provisioningKeys, ({ params: { fleetId }, caller }, desk) => {
-  if (!findFleet(desk, caller, fleetId)) return noFleet;
+const provisioningKeys = route(api.provisioningKeys, ({ params: { fleetId }, grant }, context) => {
+  if (!findFleet(context, grant, fleetId)) return noFleet;
   const sql = `SELECT ${keyColumns} FROM provisioning_keys WHERE fleet_id = ? ORDER BY id`;
-  return reply(200, [...desk.db.all<api.ProvisioningKey>(sql, fleetId)]);
+  return reply(200, [...context.db.all<api.ProvisioningKey>(sql, fleetId)]);
 });
 
 /** One that is forgotten in an image or a script is found years later. */
@@ -56,21 +56,21 @@ const usualKeyDays = 90;
 
 const createProvisioningKey = route(
   api.createProvisioningKey,
-  async ({ params: { fleetId }, body: { name, lifetimeDays, uses }, caller, note }, desk) => {
+  async ({ params: { fleetId }, body: { name, lifetimeDays, uses }, grant, note }, context) => {
     const key = newKey();
     const digest = await digestOf(key);
-    if (!isGood(caller, desk.db)) return revoked;
-    if (!findFleet(desk, caller, fleetId)) return noFleet;
-    const expiry = expiryOf(desk, caller, lifetimeDays, usualKeyDays);
+    if (!isGood(grant, context.db)) return revoked;
+    if (!findFleet(context, grant, fleetId)) return noFleet;
+    const expiry = expiryOf(context, grant, lifetimeDays, usualKeyDays);
     if (typeof expiry === "string") return reply(403, refused(expiry));
-    const { db, now } = desk;
+    const { db, now } = context;
     if (isFull(db, mostKeys, "provisioning_keys WHERE fleet_id = ?", fleetId))
       return reply(400, refused(`The fleet has ${mostKeys} provisioning keys already: delete some`));
     const made = db.one<api.ProvisioningKey>(
       `INSERT INTO provisioning_keys (fleet_id, name, digest, created_at, expires_at, uses_left, made_by)
        VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING ${keyColumns}`,
       ...[fleetId, name, digest, isoTime(now())],
-      ...[expiry === null ? null : isoTime(expiry), uses ?? null, makerOf(caller)],
+      ...[expiry === null ? null : isoTime(expiry), uses ?? null, makerOf(grant)],
     );
     if (!made) return noFleet;
     note({ about: `key ${made.id}` });
@@ -78,27 +78,30 @@ const createProvisioningKey = route(
   },
 );
 
-const deleteProvisioningKey = route(api.deleteProvisioningKey, ({ params: { fleetId, keyId }, caller, note }, desk) => {
-  if (!findFleet(desk, caller, fleetId)) return noFleet;
-  const one = desk.db.one("SELECT 1 FROM provisioning_keys WHERE id = ? AND fleet_id = ?", keyId, fleetId);
-  if (!one) return reply(404, refused("There is no such provisioning key"));
-  desk.db.run("DELETE FROM provisioning_keys WHERE id = ?", keyId);
-  note({ about: `key ${keyId}` });
-  return reply(204, undefined);
-});
+const deleteProvisioningKey = route(
+  api.deleteProvisioningKey,
+  ({ params: { fleetId, keyId }, grant, note }, context) => {
+    if (!findFleet(context, grant, fleetId)) return noFleet;
+    const one = context.db.one("SELECT 1 FROM provisioning_keys WHERE id = ? AND fleet_id = ?", keyId, fleetId);
+    if (!one) return reply(404, refused("There is no such provisioning key"));
+    context.db.run("DELETE FROM provisioning_keys WHERE id = ?", keyId);
+    note({ about: `key ${keyId}` });
+    return reply(204, undefined);
+  },
+);
 
-const replaceDeviceKey = route(api.replaceDeviceKey, async ({ params: { uuid }, caller }, desk) => {
+const replaceDeviceKey = route(api.replaceDeviceKey, async ({ params: { uuid }, grant }, context) => {
   const key = newKey();
   const { digest, serviceKeyDigest } = await digestsOf(key);
-  if (!isGood(caller, desk.db)) return revoked;
-  const device = findDevice(desk, caller, uuid);
+  if (!isGood(grant, context.db)) return revoked;
+  const device = findDevice(context, grant, uuid);
   if (!device) return noDevice;
-  endApiKeys(desk.db, [`device:${device.id}`]);
-  desk.db.run(
+  endApiKeys(context.db, [`device:${device.id}`]);
+  context.db.run(
     "UPDATE devices SET key_digest = ?, service_key_digest = ?, key_made_by = ? WHERE uuid = ?",
-    ...[digest, serviceKeyDigest, makerOf(caller), uuid],
+    ...[digest, serviceKeyDigest, makerOf(grant), uuid],
   );
-  await desk.tell([uuid]);
+  await context.syncDevices([uuid]);
   return reply(200, { key });
 });
 
@@ -132,34 +135,34 @@ const toToken = ({ id, name, fleets, write, secrets, manage, made_by: madeBy, ..
 const lineage = `WITH RECURSIVE lineage (id) AS
   (SELECT ?1 UNION SELECT tokens.id FROM tokens JOIN lineage ON tokens.made_by = lineage.id)`;
 
-const tokens = route(api.tokens, ({ caller }, { db }) =>
+const tokens = route(api.tokens, ({ grant }, { db }) =>
   reply(
     200,
-    (isOwner(caller)
+    (isOwner(grant)
       ? db.all<TokenRow>("SELECT * FROM tokens ORDER BY issued_at, id")
       : db.all<TokenRow>(
           `${lineage} SELECT tokens.* FROM tokens JOIN lineage USING (id) ORDER BY issued_at, id`,
-          caller.tokenId,
+          grant.tokenId,
         )
     ).map(toToken),
   ),
 );
 
-const createToken = route(api.createToken, async ({ body, caller, note }, desk) => {
+const createToken = route(api.createToken, async ({ body, grant, note }, context) => {
   const { name, fleets, lifetimeDays, ...permissions } = body;
-  const beyond = beyondOf(caller, body);
+  const beyond = beyondOf(grant, body);
   if (beyond !== undefined) return reply(403, refused(`A token can give no more than it has, and this one ${beyond}`));
-  const { db, env, now } = desk;
+  const { db, env, now } = context;
   const none = fleets === "all" ? undefined : fleets.find((id) => !db.one("SELECT 1 FROM fleets WHERE id = ?", id));
   if (none !== undefined) return reply(404, refused(`There is no fleet ${none}`));
-  const expiry = expiryOf(desk, caller, lifetimeDays);
+  const expiry = expiryOf(context, grant, lifetimeDays);
   if (typeof expiry === "string") return reply(403, refused(expiry));
   const iat = Math.floor(now() / 1000);
   const exp = expiry === null ? undefined : Math.ceil(expiry / 1000);
   const id = newKey().slice(0, 16);
   const token = await signToken({ id, fleets, ...permissions, iat, ...(exp !== undefined && { exp }) }, env);
-  if (!isGood(caller, db)) return revoked;
-  if (familySize(desk, caller) >= mostTokens)
+  if (!isGood(grant, db)) return revoked;
+  if (familySize(context, grant) >= mostTokens)
     return reply(
       400,
       refused(
@@ -173,7 +176,7 @@ const createToken = route(api.createToken, async ({ body, caller, note }, desk) 
     write: Number(permissions.write),
     secrets: Number(permissions.secrets),
     manage: Number(permissions.manage),
-    made_by: makerOf(caller),
+    made_by: makerOf(grant),
     issued_at: iat,
     expires_at: exp ?? null,
     revoked_at: null,
@@ -196,7 +199,7 @@ const fleetOf = (fleets: api.Token["fleets"]): AuditTarget =>
 const mostTokens = 1000;
 
 /** How many there are, with those that expired within 30 days: short-lived ones fill the directory just as well. */
-const familySize = ({ db, now }: Desk, { tokenId }: Caller): number =>
+const familySize = ({ db, now }: DirectoryContext, { tokenId }: Grant): number =>
   db.one<{ n: number }>(
     `WITH RECURSIVE makers (id, made_by) AS
        (SELECT id, made_by FROM tokens WHERE id = ?1
@@ -210,37 +213,37 @@ const familySize = ({ db, now }: Desk, { tokenId }: Caller): number =>
 
 /** What a caller lacks of what it would give. */
 function beyondOf(
-  caller: Caller,
+  grant: Grant,
   { fleets, write, secrets, manage }: Pick<api.Token, "fleets" | "write" | "secrets" | "manage">,
 ): string | undefined {
-  if (fleets === "all" ? caller.fleets !== "all" : !fleets.every((id) => coversFleet(caller, id)))
-    return `is for certain fleets: ${caller.fleets}`;
-  if (write && !caller.write) return "may not write";
-  if (secrets && !caller.secrets) return "may not read secrets";
-  if (manage && !caller.manage) return "may not manage";
+  if (fleets === "all" ? grant.fleets !== "all" : !fleets.every((id) => coversFleet(grant, id)))
+    return `is for certain fleets: ${grant.fleets}`;
+  if (write && !grant.write) return "may not write";
+  if (secrets && !grant.secrets) return "may not read secrets";
+  if (manage && !grant.manage) return "may not manage";
   return undefined;
 }
 
-const revokeToken = route(api.revokeToken, async ({ params: { tokenId }, caller, note }, desk) => {
-  const { db, tell } = desk;
+const revokeToken = route(api.revokeToken, async ({ params: { tokenId }, grant, note }, context) => {
+  const { db, syncDevices } = context;
   const found = db.one<{ fleets: string }>(
     `${lineage} SELECT fleets FROM tokens WHERE id = ?2 AND (?3 OR id IN lineage)`,
-    ...[caller.tokenId, tokenId, Number(isOwner(caller))],
+    ...[grant.tokenId, tokenId, Number(isOwner(grant))],
   );
   if (!found) return reply(404, refused("There is no such token"));
-  const { uuids, ended } = db.transaction(() => endToken(desk, tokenId));
+  const { uuids, ended } = db.transaction(() => endToken(context, tokenId));
   const inFleets = db.all<{ uuid: string }>(
     `SELECT uuid FROM devices WHERE ?1 = '"all"' OR fleet_id IN (SELECT value FROM json_each(?1))`,
     found.fleets,
   );
   const fleets = api.Token.shape.fleets.parse(JSON.parse(found.fleets));
   note({ ...fleetOf(fleets), about: `token ${tokenId}` });
-  await tell([...new Set([...uuids, ...inFleets.map(({ uuid }) => uuid)])]);
+  await syncDevices([...new Set([...uuids, ...inFleets.map(({ uuid }) => uuid)])]);
   return reply(200, ended);
 });
 
 /** Ends a token and what it has made; the devices whose sessions must learn of it, beside those of its fleets. */
-function endToken({ db, now }: Desk, tokenId: string): { uuids: readonly string[]; ended: api.Ended } {
+function endToken({ db, now }: DirectoryContext, tokenId: string): { uuids: readonly string[]; ended: api.Ended } {
   const ids = db.all<{ id: string }>(`${lineage} SELECT id FROM lineage`, tokenId).map(({ id }) => id);
   const all = <T extends Record<string, SqlStorageValue>>(sql: string) => db.all<T>(sql, JSON.stringify(ids));
   const theirs = "IN (SELECT value FROM json_each(?))";

@@ -3,7 +3,7 @@ import { deriveServiceKey } from "../../../core/fleet/service-key.ts";
 import type { Env } from "../env.ts";
 
 /** What a verified caller may do. Made from a signed token, the admin secret, or a device's own key; passed on as a value. */
-export const Caller = z
+export const Grant = z
   .object({
     /** Token id; "admin" for the owner's secret, "device:<id>" for a device's own key. Revocation is by this id. */
     tokenId: z.string(),
@@ -20,13 +20,13 @@ export const Caller = z
     device: z.string().optional(),
   })
   .readonly();
-export type Caller = z.output<typeof Caller>;
+export type Grant = z.output<typeof Grant>;
 
-export const coversFleet = ({ fleets }: Caller, fleetId: number): boolean =>
+export const coversFleet = ({ fleets }: Grant, fleetId: number): boolean =>
   fleets === "all" || fleets.includes(fleetId);
 
 /** The holder of the admin secret. */
-export const owner: Caller = {
+export const ownerGrant: Grant = {
   tokenId: "admin",
   fleets: "all",
   write: true,
@@ -68,7 +68,7 @@ export interface Credential {
  * Who has this token, or the admin secret. A token is verified by signature and expiry alone, no Durable Object is touched (a
  * revoked one is refused where it is used).
  */
-export async function holderOf({ key, from }: Credential, env: Env, nowMs: number): Promise<Caller | undefined> {
+export async function verifyCredential({ key, from }: Credential, env: Env, nowMs: number): Promise<Grant | undefined> {
   if (secretFault(env)) return undefined;
   if (key.startsWith(tokenPrefix)) {
     const claims = await verifyToken(key, env);
@@ -77,7 +77,7 @@ export async function holderOf({ key, from }: Credential, env: Env, nowMs: numbe
     return { tokenId, fleets, write, secrets, manage, issuedAt };
   }
   if (from === "query") return undefined;
-  return equalInConstantTime(await digestOf(key), await digestOf(env.ADMIN_SECRET)) ? owner : undefined;
+  return equalInConstantTime(await digestOf(key), await digestOf(env.ADMIN_SECRET)) ? ownerGrant : undefined;
 }
 
 /** `Authorization: Bearer`, else `?apikey=` in exactly this spelling: as the public cloud reads it. */

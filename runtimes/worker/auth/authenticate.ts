@@ -1,13 +1,13 @@
 import {
   credentialOf,
   digestOf,
-  holderOf,
+  verifyCredential,
   looksLikeDeviceKey,
   rememberedDigestsOf,
-  type Caller,
+  type Grant,
   type Credential,
 } from "./access.ts";
-import type { Asker } from "../directory/desk.ts";
+import type { Authentication } from "../directory/context.ts";
 import { directoryOf, type Env } from "../env.ts";
 import { Failures, networkOf, type Attempt } from "./failures.ts";
 
@@ -21,33 +21,36 @@ export async function authenticate(
   env: Env,
   nowMs: number,
   credential: Credential | undefined = credentialOf(request),
-): Promise<Asker | Response> {
+): Promise<Authentication | Response> {
   if (!credential) return { is: "nobody" };
-  const caller = await holderOf(credential, env, nowMs);
-  if (caller) return { is: "person", caller };
+  const grant = await verifyCredential(credential, env, nowMs);
+  if (grant) return { is: "person", grant };
   const { key } = credential;
   const digest = await digestOf(key);
-  const toAsker = async (): Promise<Asker> => ({ is: "key", ...(await rememberedDigestsOf(key, env)) });
-  if (isKnown(digest, env, nowMs)) return toAsker();
+  const toAuthentication = async (): Promise<Authentication> => ({
+    is: "key",
+    ...(await rememberedDigestsOf(key, env)),
+  });
+  if (isKnown(digest, env, nowMs)) return toAuthentication();
   const attempt = attemptOf(request, digest);
   const waitMs = memoryOf(env).failures.waitMs(attempt, nowMs);
   if (waitMs > 0) return tooMany(waitMs);
-  if (looksLikeDeviceKey(key)) return toAsker();
+  if (looksLikeDeviceKey(key)) return toAuthentication();
   await fail(attempt, env, nowMs);
   return { is: "nobody" };
 }
 
 /** As `authenticate`, with the keys of devices looked up. */
-export async function callerOf(request: Request, env: Env, nowMs: number): Promise<Caller | Response | undefined> {
-  const asker = await authenticate(request, env, nowMs);
-  if (asker instanceof Response) return asker;
-  switch (asker.is) {
+export async function findGrant(request: Request, env: Env, nowMs: number): Promise<Grant | Response | undefined> {
+  const authentication = await authenticate(request, env, nowMs);
+  if (authentication instanceof Response) return authentication;
+  switch (authentication.is) {
     case "nobody":
       return undefined;
     case "person":
-      return asker.caller;
+      return authentication.grant;
     case "key":
-      return lookUp(asker.digest, request, env, nowMs);
+      return lookUp(authentication.digest, request, env, nowMs);
   }
 }
 
@@ -67,11 +70,11 @@ export async function isKeyOf(
   return (await lookUp(digest, request, env, nowMs))?.device === uuid;
 }
 
-async function lookUp(digest: string, request: Request, env: Env, nowMs: number): Promise<Caller | undefined> {
-  const caller = await directoryOf(env).callerOfDevice(digest);
-  if (caller) remember(digest, caller.device, env, nowMs);
+async function lookUp(digest: string, request: Request, env: Env, nowMs: number): Promise<Grant | undefined> {
+  const grant = await directoryOf(env).grantOfDevice(digest);
+  if (grant) remember(digest, grant.device, env, nowMs);
   else await failed(request, digest, env, nowMs);
-  return caller;
+  return grant;
 }
 
 /** Nobody has this key, or not any longer. */

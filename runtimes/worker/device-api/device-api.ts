@@ -13,7 +13,7 @@ import { hidesValues, targetState, targetStateV2, type Shown, type Wanted } from
 import { readBody } from "../../../core/http/body.ts";
 import { coversFleet } from "../auth/access.ts";
 import type { Database } from "../directory/database.ts";
-import { isoTime, readsSecrets, type Identity } from "../directory/desk.ts";
+import { isoTime, readsSecrets, type Principal } from "../directory/context.ts";
 import { keyRequired, limitBytes, refuse, type Route } from "../http.ts";
 import { imagesOf, releaseIdOf, wantedOfDevice, wantedOfFleet } from "../directory/releases.ts";
 import { TagKey, tagsFault, TagValue } from "../public-api/writes.ts";
@@ -23,22 +23,22 @@ import { TagKey, tagsFault, TagValue } from "../public-api/writes.ts";
 const nothing = (status: number): Response => new Response(null, { status });
 const unauthorized = (): Response => nothing(401);
 
-const mayRead = (identity: Identity, fleetId: number, uuid?: string): boolean =>
-  (identity.is === "device" && (uuid === undefined ? identity.fleetId === fleetId : identity.uuid === uuid)) ||
-  (identity.is === "person" && coversFleet(identity.caller, fleetId));
+const mayRead = (principal: Principal, fleetId: number, uuid?: string): boolean =>
+  (principal.is === "device" && (uuid === undefined ? principal.fleetId === fleetId : principal.uuid === uuid)) ||
+  (principal.is === "person" && coversFleet(principal.grant, fleetId));
 
 /** A device that is not there (any more) is not told to give up what it runs: 304, without an ETag and for everybody. */
 const deviceState = (version: "v2" | "v3", toState: ToState): Route => ({
   method: "GET",
   path: `/device/${version}/:uuid/state`,
   anonymous: unauthorized,
-  answer: async (request, { params: { uuid = "" }, identity }, { db, now }) => {
+  answer: async (request, { params: { uuid = "" }, principal }, { db, now }) => {
     const wanted = wantedOfDevice(db, uuid);
     if (!wanted) return nothing(304);
-    if (!mayRead(identity, wanted.fleet.id, uuid)) return nothing(401);
-    const answer = await stateFor(identity, request, wanted, toState);
-    if (identity.is !== "device" || identity.key !== "own") return answer;
-    heard(db, identity.id, now());
+    if (!mayRead(principal, wanted.fleet.id, uuid)) return nothing(401);
+    const answer = await stateFor(principal, request, wanted, toState);
+    if (principal.is !== "device" || principal.key !== "own") return answer;
+    heard(db, principal.id, now());
     answer.headers.set(derivesServiceKeys, "1");
     return answer;
   },
@@ -47,8 +47,8 @@ const deviceState = (version: "v2" | "v3", toState: ToState): Route => ({
 type ToState = (wanted: Wanted, how: Shown) => object;
 
 /** Whole, or for who may not read secrets without the values of variables, and marked as no target for any device. */
-async function stateFor(identity: Identity, request: Request, wanted: Wanted, toState: ToState): Promise<Response> {
-  const hideValues = !readsSecrets(identity);
+async function stateFor(principal: Principal, request: Request, wanted: Wanted, toState: ToState): Promise<Response> {
+  const hideValues = !readsSecrets(principal);
   const answer = await tagged(request, toState(wanted, { hideValues }), hideValues ? "-hidden" : "");
   if (hideValues) answer.headers.set(hidesValues, "1");
   return answer;
@@ -58,10 +58,10 @@ const fleetState: Route = {
   method: "GET",
   path: "/device/v3/fleet/:fleetUuid/state",
   anonymous: unauthorized,
-  answer: (request, { params: { fleetUuid = "", releaseUuid }, identity }, { db }) => {
+  answer: (request, { params: { fleetUuid = "", releaseUuid }, principal }, { db }) => {
     const wanted = wantedOfFleet(db, fleetUuid, releaseUuid || undefined);
-    return wanted && mayRead(identity, wanted.fleet.id)
-      ? stateFor(identity, request, wanted, targetState)
+    return wanted && mayRead(principal, wanted.fleet.id)
+      ? stateFor(principal, request, wanted, targetState)
       : nothing(401);
   },
 };
@@ -96,15 +96,15 @@ async function tagged(request: Request, state: object, suffix: string): Promise<
 }
 
 /** What a device sends about itself, by its uuid; or the answer that refuses it. */
-async function ownPart(request: Request, identity: Identity): Promise<{ part: unknown; id: number } | Response> {
-  if (identity.is === "person" || identity.is === "nobody") return keyRequired();
-  if (identity.is === "provisioning") return nothing(401);
+async function ownPart(request: Request, principal: Principal): Promise<{ part: unknown; id: number } | Response> {
+  if (principal.is === "person" || principal.is === "nobody") return keyRequired();
+  if (principal.is === "provisioning") return nothing(401);
   const sent = await readBody(request, { limitBytes });
   if (!sent.ok) return refuse(sent.status, sent.message);
   const body = sent.contentType === "application/json" ? AnyObject.safeParse(sent.value).data : undefined;
-  const part = body?.[identity.uuid];
-  const isOwn = Object.keys(body ?? {}).every((uuid) => uuid === identity.uuid);
-  return isOwn && typeof part === "object" && part !== null ? { part, id: identity.id } : nothing(401);
+  const part = body?.[principal.uuid];
+  const isOwn = Object.keys(body ?? {}).every((uuid) => uuid === principal.uuid);
+  return isOwn && typeof part === "object" && part !== null ? { part, id: principal.id } : nothing(401);
 }
 
 const AnyObject = z.record(z.string(), z.unknown());
@@ -118,8 +118,8 @@ const report: Route = {
   method: "PATCH",
   path: "/device/v3/state",
   anonymous: keyRequired,
-  answer: async (request, { identity }, { db, now }) => {
-    const own = await ownPart(request, identity);
+  answer: async (request, { principal }, { db, now }) => {
+    const own = await ownPart(request, principal);
     if (own instanceof Response) return own;
     const parsed = Report.safeParse(own.part);
     if (!parsed.success)
@@ -228,10 +228,10 @@ const tags: Route = {
   path: "/device/v3/tags",
   anonymous: keyRequired,
   operation: "setTags",
-  answer: async (request, { identity, note }, { db }) => {
-    const own = await ownPart(request, identity);
+  answer: async (request, { principal, note }, { db }) => {
+    const own = await ownPart(request, principal);
     if (own instanceof Response) return own;
-    if (identity.is === "device") note({ uuid: identity.uuid });
+    if (principal.is === "device") note({ uuid: principal.uuid });
     const parsed = Tags.safeParse(own.part);
     if (!parsed.success)
       return Response.json(

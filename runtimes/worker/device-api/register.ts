@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { readBody } from "../../../core/http/body.ts";
 import { digestsOf, isLongEnough, newKey } from "../auth/access.ts";
-import { isoTime, isUsable, type Desk } from "../directory/desk.ts";
+import { isoTime, isUsable, type DirectoryContext } from "../directory/context.ts";
 import { keyRequired, limitBytes, type Route } from "../http.ts";
 
 /** As much of it as a report may say later. */
@@ -28,9 +28,9 @@ const register: Route = {
   path: "/device/register",
   anonymous: keyRequired,
   operation: "register",
-  answer: async (request, { identity, note }, desk) => {
-    if (identity.is !== "provisioning") return keyRequired();
-    note({ fleetId: identity.fleetId });
+  answer: async (request, { principal, note }, context) => {
+    if (principal.is !== "provisioning") return keyRequired();
+    note({ fleetId: principal.fleetId });
     const sent = await readBody(request, { limitBytes });
     if (!sent.ok) return no(sent.status, sent.message);
     const parsed = Registration.safeParse(sent.value);
@@ -43,26 +43,26 @@ const register: Route = {
     if (!/^([0-9a-f]{32}|[0-9a-f]{62})$/.test(uuid))
       return no(400, "Device UUID must be a 32 or 62 character long lower case hex string.");
     if (!/^[a-z0-9][a-z0-9._-]{0,99}$/.test(deviceType)) return no(404, `Unknown device type ${deviceType}`);
-    if (fleetId !== identity.fleetId) return new Response(null, { status: 401 });
+    if (fleetId !== principal.fleetId) return new Response(null, { status: 401 });
     note({ uuid });
 
     const key = brought !== undefined && isLongEnough(brought) ? brought : newKey();
     const { digest, serviceKeyDigest } = await digestsOf(key);
-    const { db } = desk;
+    const { db } = context;
     // Raw, and with the quotes: agents look for this very text.
     if (db.one("SELECT 1 FROM devices WHERE uuid = ?", uuid))
       return new Response('"uuid" must be unique.', {
         status: 409,
         headers: { "content-type": "text/html; charset=utf-8" },
       });
-    if (countOf(desk, fleetId) >= mostDevices) return no(400, `A fleet has at most ${mostDevices} devices`);
-    if (isKeyInUse(desk, digest)) return no(409, '"key" must be unique.');
+    if (countOf(context, fleetId) >= mostDevices) return no(400, `A fleet has at most ${mostDevices} devices`);
+    if (isKeyInUse(context, digest)) return no(409, '"key" must be unique.');
     const isAdmitted = db.transaction(() => {
-      const at = isoTime(desk.now());
+      const at = isoTime(context.now());
       // Looked at again: it may have been used, deleted or have expired while the body was on its way.
       const used = db.one<{ madeBy: string | null }>(
         `UPDATE provisioning_keys SET uses_left = uses_left - 1 WHERE id = ? AND ${isUsable} RETURNING made_by AS madeBy`,
-        ...[identity.keyId, at],
+        ...[principal.keyId, at],
       );
       if (!used) return false;
       db.run(
@@ -77,7 +77,7 @@ const register: Route = {
     });
     if (!isAdmitted) return keyRequired();
     const id = db.one<{ id: number }>("SELECT id FROM devices WHERE uuid = ?", uuid)?.id;
-    await desk.tell([uuid]);
+    await context.syncDevices([uuid]);
     return Response.json({ id, uuid, api_key: key }, { status: 201 });
   },
 };
@@ -85,12 +85,12 @@ const register: Route = {
 /** More than one command reaches, and few enough for whoever has found a provisioning key. */
 const mostDevices = 10_000;
 
-const countOf = ({ db }: Desk, fleetId: number): number =>
+const countOf = ({ db }: DirectoryContext, fleetId: number): number =>
   db.one<{ n: number }>("SELECT count(*) AS n FROM devices WHERE fleet_id = ?", fleetId)?.n ?? 0;
 
 const no = (status: number, message: string): Response => Response.json(message, { status });
 
-const isKeyInUse = ({ db }: Desk, digest: string): boolean =>
+const isKeyInUse = ({ db }: DirectoryContext, digest: string): boolean =>
   db.one(
     `SELECT 1 FROM devices WHERE key_digest = ?1 OR service_key_digest = ?1
      UNION SELECT 1 FROM provisioning_keys WHERE digest = ?1`,

@@ -1,7 +1,7 @@
 import * as api from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
 import type { Database } from "./database.ts";
-import { inFleets, isoTime, type AuditTarget, type Identity } from "./desk.ts";
+import { inFleets, isoTime, type AuditTarget, type Principal } from "./context.ts";
 import { fairShare } from "./fair-share.ts";
 import { route, type Route } from "../http.ts";
 
@@ -108,14 +108,14 @@ export function targetOf(path: string, params: Readonly<Record<string, string>>,
 }
 
 /** As the log names who asks. */
-export function nameOf(identity: Identity): string {
-  switch (identity.is) {
+export function nameOf(principal: Principal): string {
+  switch (principal.is) {
     case "person":
-      return identity.caller.tokenId;
+      return principal.grant.tokenId;
     case "device":
-      return `${identity.key === "own" ? "device" : "service"}:${identity.id}`;
+      return `${principal.key === "own" ? "device" : "service"}:${principal.id}`;
     case "provisioning":
-      return `key:${identity.keyId}`;
+      return `key:${principal.keyId}`;
     case "nobody":
       return "nobody";
   }
@@ -139,8 +139,8 @@ interface AuditRow extends Record<string, SqlStorageValue> {
 
 const columns = `audit.id, at, who, name, address, operation, method, path, fleet_id AS fleetId, uuid, about, status, count`;
 
-const audit = route(api.audit, ({ params: { fleetId, after, before, limit }, caller }, { db, now }) => {
-  const [visible, ...fleets] = inFleets("fleet_id", caller);
+const audit = route(api.audit, ({ params: { fleetId, after, before, limit }, grant }, { db, now }) => {
+  const [visible, ...fleets] = inFleets("fleet_id", grant);
   const rows = db.all<AuditRow>(
     `SELECT ${columns} FROM audit LEFT JOIN tokens ON tokens.id = who
      WHERE ${visible} AND (fleet_id = ? OR ?) AND ifnull(audit.id > ?, TRUE) AND ifnull(audit.id < ?, TRUE) AND at >= ?

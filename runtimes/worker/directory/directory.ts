@@ -1,65 +1,77 @@
 import { DurableObject } from "cloudflare:workers";
-import { owner, type Caller } from "../auth/access.ts";
+import { ownerGrant, type Grant } from "../auth/access.ts";
 import { nameOf, targetOf, writeAudit, type AuditItem, type AuditKind } from "./audit.ts";
 import { endApiKeys } from "../admin/credentials.ts";
 import { Database } from "./database.ts";
 import type { PlainRequest } from "../relay/device-session.ts";
-import { Asker, deviceCaller, identify, inFleets, isGood, type Desk, type Identity, type Note } from "./desk.ts";
-import { addressHeader, askerHeader, unknownHeader, type Env } from "../env.ts";
+import {
+  Authentication,
+  deviceGrant,
+  identify,
+  inFleets,
+  isGood,
+  type DirectoryContext,
+  type Principal,
+  type Note,
+} from "./context.ts";
+import { addressHeader, authenticationHeader, unknownHeader, type Env } from "../env.ts";
 import type { Match } from "../http.ts";
-import { createNudge } from "./nudge.ts";
+import { createUpdateRequester } from "./update-requests.ts";
 import { findRoute } from "../routes.ts";
 import { migrations } from "./schema.ts";
 
 /** Told in one go, two objects each; more wait for the alarm, since one request may make only so many others. */
-const toldAtOnce = 400;
-const tellAgainMs = 10_000;
+const syncedAtOnce = 400;
+const syncRetryMs = 10_000;
 /** A device that does not answer a nudge within this time holds up no others any longer. */
-const nudgeMs = 10_000;
+const updateRequestMs = 10_000;
 
 /** The record of fleets, devices and keys: one object, off the path of every command that names a device by its uuid. */
 export class Directory extends DurableObject<Env> {
-  readonly #desk: Desk;
+  readonly #context: DirectoryContext;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
-    this.#desk = {
+    this.#context = {
       db: new Database(state.storage, migrations),
       env,
       now: () => Date.now(),
-      tell: (uuids) => this.#tell(uuids),
-      nudge: createNudge((uuid) => this.#nudgeOne(uuid)),
+      syncDevices: (uuids) => this.#syncDevices(uuids),
+      requestUpdates: createUpdateRequester((uuid) => this.#requestUpdate(uuid)),
     };
   }
 
-  /** Everything but the relay; `x-fairlead-asker` says who asks, and only our Worker sets it. */
+  /** Everything but the relay; `x-fairlead-authentication` says who asks, and only our Worker sets it. */
   override async fetch(request: Request): Promise<Response> {
-    const asker = Asker.parse(JSON.parse(request.headers.get(askerHeader) ?? '{"is":"nobody"}'));
-    const identity = identify(asker, this.#desk);
+    const authentication = Authentication.parse(
+      JSON.parse(request.headers.get(authenticationHeader) ?? '{"is":"nobody"}'),
+    );
+    const principal = identify(authentication, this.#context);
     const match = await findRoute(request);
     if (match instanceof Response) return match;
-    const answer = (note: Note) => match.route.answer(request, { params: match.params, identity, note }, this.#desk);
-    if (identity.is === "nobody") {
+    const answer = (note: Note) =>
+      match.route.answer(request, { params: match.params, principal, note }, this.#context);
+    if (principal.is === "nobody") {
       const refused = await answer(() => {});
       refused.headers.set(unknownHeader, "1");
       return refused;
     }
-    return match.route.operation === undefined ? answer(() => {}) : this.#audited(request, match, identity, answer);
+    return match.route.operation === undefined ? answer(() => {}) : this.#audited(request, match, principal, answer);
   }
 
   /** With an entry in the audit log. A key or token that is not good is the Worker's to tell. */
   async #audited(
     { headers }: Request,
     { route: { operation = "", method, path }, params }: Match,
-    identity: Identity,
+    principal: Principal,
     answer: (note: Note) => Response | Promise<Response>,
   ): Promise<Response> {
-    const { db, now } = this.#desk;
+    const { db, now } = this.#context;
     let target = targetOf(path, params, db);
     const write = (status: number) => {
       const address = headers.get(addressHeader) || undefined;
-      const kind: AuditKind = identity.is === "person" ? "change" : "device";
-      const entry = { kind, at: now(), who: nameOf(identity), address, operation, method, path, ...target, status };
+      const kind: AuditKind = principal.is === "person" ? "change" : "device";
+      const entry = { kind, at: now(), who: nameOf(principal), address, operation, method, path, ...target, status };
       if (status !== 401) writeAudit(db, [entry]);
     };
     try {
@@ -76,18 +88,18 @@ export class Directory extends DurableObject<Env> {
 
   /** What the Worker has relayed, and whom it has refused. */
   writeAudit(items: readonly AuditItem[]): void {
-    writeAudit(this.#desk.db, items);
+    writeAudit(this.#context.db, items);
   }
 
   /** Devices by ANDed filters that the caller may see, ordered by id. */
   find(
-    caller: Caller,
+    grant: Grant,
     { uuid, deviceId, appId }: { uuid?: string; deviceId?: number; appId?: number },
   ): readonly { uuid: string; deviceId: number; fleetId: number }[] {
-    const { db } = this.#desk;
-    if (caller.device === undefined && !isGood(caller, db)) return [];
-    const [visible, ...fleets] = inFleets("fleet_id", caller);
-    const filters = { uuid, id: deviceId, fleet_id: appId, "devices.uuid": caller.device };
+    const { db } = this.#context;
+    if (grant.device === undefined && !isGood(grant, db)) return [];
+    const [visible, ...fleets] = inFleets("fleet_id", grant);
+    const filters = { uuid, id: deviceId, fleet_id: appId, "devices.uuid": grant.device };
     const given = Object.entries(filters).filter(([, value]) => value !== undefined);
     return db.all<{ uuid: string; deviceId: number; fleetId: number }>(
       `SELECT uuid, id AS deviceId, fleet_id AS fleetId FROM devices
@@ -98,18 +110,18 @@ export class Directory extends DurableObject<Env> {
   }
 
   /** Who calls with a device's own key: that device, and nothing else. */
-  callerOfDevice(digest: string): Caller | undefined {
-    const identity = identify({ is: "key", digest }, this.#desk);
-    return identity.is === "device" && identity.key === "own" ? deviceCaller(identity) : undefined;
+  grantOfDevice(digest: string): Grant | undefined {
+    const principal = identify({ is: "key", digest }, this.#context);
+    return principal.is === "device" && principal.key === "own" ? deviceGrant(principal) : undefined;
   }
 
   /** Before a device is asked for a new API key: who will know it. False: they may not. */
-  async apiKeyAsked(uuid: string, caller: Caller): Promise<boolean> {
-    const { db } = this.#desk;
-    if (caller.device === undefined && !isGood(caller, db)) return false;
+  async apiKeyAsked(uuid: string, grant: Grant): Promise<boolean> {
+    const { db } = this.#context;
+    if (grant.device === undefined && !isGood(grant, db)) return false;
     db.run(
       "INSERT OR IGNORE INTO api_keys (device_id, holder) SELECT id, ? FROM devices WHERE uuid = ?",
-      ...[caller.tokenId, uuid],
+      ...[grant.tokenId, uuid],
     );
     await this.#setAlarm();
     return true;
@@ -117,16 +129,16 @@ export class Directory extends DurableObject<Env> {
 
   /** The device has a new API key, and whoever knew an earlier one knows none. */
   apiKeyReplaced(uuid: string, holder = ""): void {
-    this.#desk.db.run(
+    this.#context.db.run(
       "DELETE FROM api_keys WHERE holder <> ? AND device_id = (SELECT id FROM devices WHERE uuid = ?)",
       ...[holder, uuid],
     );
   }
 
   override async alarm(): Promise<void> {
-    const { db, now } = this.#desk;
+    const { db, now } = this.#context;
     const expired = db.all<{ id: string }>("SELECT id FROM tokens WHERE expires_at <= ?", now() / 1000);
-    await this.#tell(
+    await this.#syncDevices(
       endApiKeys(
         db,
         expired.map(({ id }) => id),
@@ -136,37 +148,37 @@ export class Directory extends DurableObject<Env> {
 
   /** Wakes us when something is to be told again, or when a token expires that was told the API key of a device. */
   async #setAlarm(failed = false): Promise<void> {
-    const { db, now } = this.#desk;
-    const untold = db.one("SELECT 1 FROM untold") ? now() + (failed ? tellAgainMs : 0) : Infinity;
+    const { db, now } = this.#context;
+    const unsynced = db.one("SELECT 1 FROM untold") ? now() + (failed ? syncRetryMs : 0) : Infinity;
     const expiring = db.one<{ at: number | null }>(
       "SELECT min(expires_at) AS at FROM api_keys JOIN tokens ON tokens.id = holder WHERE NOT ended",
     );
-    const at = Math.min(untold, expiring?.at == null ? Infinity : expiring.at * 1000);
+    const at = Math.min(unsynced, expiring?.at == null ? Infinity : expiring.at * 1000);
     if (at !== Infinity) await this.ctx.storage.setAlarm(at);
   }
 
-  async #tell(uuids: readonly string[]): Promise<void> {
-    this.#desk.db.run("INSERT OR IGNORE INTO untold SELECT value FROM json_each(?)", JSON.stringify(uuids));
-    await this.#tellNext();
+  async #syncDevices(uuids: readonly string[]): Promise<void> {
+    this.#context.db.run("INSERT OR IGNORE INTO untold SELECT value FROM json_each(?)", JSON.stringify(uuids));
+    await this.#syncNext();
   }
 
-  async #tellNext(): Promise<void> {
-    const { db } = this.#desk;
-    const untold = db.all<{ uuid: string }>("SELECT uuid FROM untold LIMIT ?", toldAtOnce);
-    const told = await Promise.allSettled(untold.map(({ uuid }) => this.#tellOne(uuid)));
-    const failed = told.some(({ status }) => status === "rejected");
+  async #syncNext(): Promise<void> {
+    const { db } = this.#context;
+    const unsynced = db.all<{ uuid: string }>("SELECT uuid FROM untold LIMIT ?", syncedAtOnce);
+    const results = await Promise.allSettled(unsynced.map(({ uuid }) => this.#syncOne(uuid)));
+    const failed = results.some(({ status }) => status === "rejected");
     if (failed) console.warn("Some devices' sessions could not be told of a change; it is tried again");
     await this.#setAlarm(failed);
   }
 
   /** `POST /v1/update`, whatever becomes of it: who misses it asks when its time comes. */
-  async #nudgeOne(uuid: string): Promise<void> {
+  async #requestUpdate(uuid: string): Promise<void> {
     const request: PlainRequest = { method: "POST", path: "/v1/update", headers: [], body: new Uint8Array(0) };
-    await this.#desk.env.DEVICES.getByName(uuid).call(owner, request, nudgeMs);
+    await this.#context.env.DEVICES.getByName(uuid).call(ownerGrant, request, updateRequestMs);
   }
 
-  async #tellOne(uuid: string): Promise<void> {
-    const { db, env } = this.#desk;
+  async #syncOne(uuid: string): Promise<void> {
+    const { db, env } = this.#context;
     const objects = [env.DEVICES.getByName(uuid), env.LOGS.getByName(uuid)];
     const device = db.one<{
       uuid: string;

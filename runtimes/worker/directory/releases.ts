@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { Composition } from "../../../core/fleet/release.ts";
 import type { Release, Variable, Wanted } from "../../../core/fleet/target.ts";
 import type { Database } from "./database.ts";
-import { isoTime, type Desk } from "./desk.ts";
+import { isoTime, type DirectoryContext } from "./context.ts";
 
 /** Releases and variables, as the directory keeps them; and what they make of a device. */
 
@@ -15,7 +15,12 @@ export const progressOfDevice = `(SELECT CAST(round(avg(iif(status = 'Downloadin
   FROM installs WHERE device_id = devices.id AND status <> 'deleted' HAVING sum(status = 'Downloading') > 0)`;
 
 /** Adds a release, and lets the fleet's devices follow it, unless the fleet is pinned. */
-export function addRelease({ db, now }: Desk, fleetId: number, commit: string, composition: Composition): number {
+export function addRelease(
+  { db, now }: DirectoryContext,
+  fleetId: number,
+  commit: string,
+  composition: Composition,
+): number {
   return db.transaction(() => {
     const id = idOf(
       db.one(

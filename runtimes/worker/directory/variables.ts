@@ -1,6 +1,6 @@
 import * as api from "../../../core/api/admin/index.ts";
 import type { Database } from "./database.ts";
-import { isoTime, type Desk } from "./desk.ts";
+import { isoTime, type DirectoryContext } from "./context.ts";
 import { ConfigName, EnvName, expectFewVariables, VariableValue, within } from "../public-api/writes.ts";
 
 /** Variables as the administration sets them: by name, for all services or for one. */
@@ -28,7 +28,7 @@ export const listVariables = (db: Database, owner: Owner): readonly api.Variable
 
 /** Sets all of them or none; the sentence that says why, if none. */
 export function setVariables(
-  { db, now }: Pick<Desk, "db" | "now">,
+  { db, now }: Pick<DirectoryContext, "db" | "now">,
   owner: Owner,
   service: string | undefined,
   variables: Readonly<Record<string, string>>,

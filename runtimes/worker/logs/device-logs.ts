@@ -10,9 +10,9 @@ import {
 import { readBody } from "../../../core/http/body.ts";
 import { coversFleet } from "../auth/access.ts";
 import { Database } from "../directory/database.ts";
-import { Asker } from "../directory/desk.ts";
+import { Authentication } from "../directory/context.ts";
 import type { Enrolled } from "../relay/device-session.ts";
-import { askerHeader, type Env } from "../env.ts";
+import { authenticationHeader, type Env } from "../env.ts";
 
 /** The oldest lines go when a device's log is larger than that, or older. */
 const mostBytes = 4 * 1024 * 1024;
@@ -89,7 +89,7 @@ export class DeviceLogs extends DurableObject<Env> {
     this.#enrolled = record;
     this.ctx.storage.kv.put("enrolled", record);
     if (!this.#db) this.#open();
-    for (const reader of this.#readers) if (!this.#mayRead(reader.asker)) reader.close();
+    for (const reader of this.#readers) if (!this.#mayRead(reader.authentication)) reader.close();
   }
 
   async forget(): Promise<void> {
@@ -101,12 +101,14 @@ export class DeviceLogs extends DurableObject<Env> {
 
   /** `/device/v2/:uuid/log-stream` and `/device/v2/:uuid/logs`; the Worker says who asks. */
   override async fetch(request: Request): Promise<Response> {
-    const asker = Asker.parse(JSON.parse(request.headers.get(askerHeader) ?? '{"is":"nobody"}'));
+    const authentication = Authentication.parse(
+      JSON.parse(request.headers.get(authenticationHeader) ?? '{"is":"nobody"}'),
+    );
     const url = new URL(request.url);
-    if (request.method === "GET" && url.pathname.endsWith("/logs")) return this.#read(request, url, asker);
+    if (request.method === "GET" && url.pathname.endsWith("/logs")) return this.#read(request, url, authentication);
     if (request.method !== "POST") return Response.json("Expected GET or POST", { status: 405 });
-    if (asker.is !== "key") return Response.json({ error: "API key required" }, { status: 401 });
-    if (asker.digest !== this.#enrolled?.keyDigest) return new Response(null, { status: 401 });
+    if (authentication.is !== "key") return Response.json({ error: "API key required" }, { status: 401 });
+    if (authentication.digest !== this.#enrolled?.keyDigest) return new Response(null, { status: 401 });
     return url.pathname.endsWith("/logs") ? this.#takeBatch(request) : this.#takeStream(request);
   }
 
@@ -115,13 +117,13 @@ export class DeviceLogs extends DurableObject<Env> {
     this.#bytes = this.#db.one<{ bytes: number }>("SELECT ifnull(sum(bytes), 0) AS bytes FROM arrivals")?.bytes ?? 0;
   }
 
-  #mayRead(asker: Asker): boolean {
+  #mayRead(authentication: Authentication): boolean {
     const enrolled = this.#enrolled;
     return (
       enrolled !== undefined &&
-      asker.is === "person" &&
-      !enrolled.revoked.includes(asker.caller.tokenId) &&
-      coversFleet(asker.caller, enrolled.fleetId)
+      authentication.is === "person" &&
+      !enrolled.revoked.includes(authentication.grant.tokenId) &&
+      coversFleet(authentication.grant, enrolled.fleetId)
     );
   }
 
@@ -246,9 +248,10 @@ export class DeviceLogs extends DurableObject<Env> {
     }
   }
 
-  #read({ signal }: Request, { pathname, searchParams }: URL, asker: Asker): Response {
-    if (asker.is !== "person") return new Response(null, { status: 401 });
-    if (!this.#mayRead(asker)) return Response.json(`No device with uuid ${pathname.split("/")[3]}`, { status: 404 });
+  #read({ signal }: Request, { pathname, searchParams }: URL, authentication: Authentication): Response {
+    if (authentication.is !== "person") return new Response(null, { status: 401 });
+    if (!this.#mayRead(authentication))
+      return Response.json(`No device with uuid ${pathname.split("/")[3]}`, { status: 404 });
     const isStream = isOn(searchParams.get("stream"));
     const readers = [...this.#readers].filter((one) => one.follows === isStream);
     if (readers.length >= mostReaders) {
@@ -265,7 +268,7 @@ export class DeviceLogs extends DurableObject<Env> {
       startOf(searchParams.get("start")),
     );
     const reader: Reader = new Reader({
-      asker,
+      authentication,
       follows: isStream,
       from,
       next: (after) => this.#db?.one<Arrival>("SELECT * FROM arrivals WHERE id > ? ORDER BY id LIMIT 1", after),
@@ -316,7 +319,7 @@ interface Position {
 }
 
 interface ReaderOptions {
-  readonly asker: Asker;
+  readonly authentication: Authentication;
   readonly follows: boolean;
   readonly from: Position;
   /** The next row after that one. */
@@ -330,7 +333,7 @@ interface ReaderOptions {
  */
 class Reader {
   readonly stream: ReadableStream<Uint8Array>;
-  readonly asker: Asker;
+  readonly authentication: Authentication;
   readonly follows: boolean;
   readonly #options: ReaderOptions;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -342,8 +345,8 @@ class Reader {
   readonly #end: ReturnType<typeof setTimeout>;
 
   constructor(options: ReaderOptions) {
-    const { asker, follows, from } = options;
-    this.asker = asker;
+    const { authentication, follows, from } = options;
+    this.authentication = authentication;
     this.follows = follows;
     this.#options = options;
     [this.#after, this.#skip] = [from.after, from.skip];

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { readBody } from "../../../core/http/body.ts";
-import { isGood, type Desk, type Note } from "../directory/desk.ts";
+import { isGood, type DirectoryContext, type Note } from "../directory/context.ts";
 import { limitBytes, type Asked, type Route } from "../http.ts";
 import { parseAddress, type Address } from "./odata.ts";
 import { count, describeRows, idsOf, isResource, mayWrite, QueryRefusal, read, type Reader } from "./resources.ts";
@@ -14,16 +14,21 @@ const whoami: Route = {
   method: "GET",
   path: "/actor/v1/whoami",
   anonymous: unauthorized,
-  answer: (_request, { identity }) => {
-    switch (identity.is) {
+  answer: (_request, { principal }) => {
+    switch (principal.is) {
       case "person": {
-        const username = identity.caller.tokenId;
+        const username = principal.grant.tokenId;
         return Response.json({ id: 1, actorType: "user", actorTypeId: 1, username, email: null });
       }
       case "device":
-        return Response.json({ id: identity.id, actorType: "device", actorTypeId: identity.id, uuid: identity.uuid });
+        return Response.json({
+          id: principal.id,
+          actorType: "device",
+          actorTypeId: principal.id,
+          uuid: principal.uuid,
+        });
       case "provisioning":
-        return Response.json({ id: identity.fleetId, actorType: "application", actorTypeId: identity.fleetId });
+        return Response.json({ id: principal.fleetId, actorType: "application", actorTypeId: principal.fleetId });
       case "nobody":
         return unauthorized();
     }
@@ -45,7 +50,12 @@ interface Sent {
   readonly note: Note;
 }
 
-type Answering = (address: Address, reader: Reader, sent: Sent, desk: Desk) => Promise<Response> | Response;
+type Answering = (
+  address: Address,
+  reader: Reader,
+  sent: Sent,
+  context: DirectoryContext,
+) => Promise<Response> | Response;
 
 /** `/v7/…`: 401 without a key, 400 with a sentence for what is no query on these resources. */
 const resource = (method: Route["method"], operation: string | undefined, answering: Answering): Route => ({
@@ -53,16 +63,16 @@ const resource = (method: Route["method"], operation: string | undefined, answer
   path: "/v7/*",
   anonymous: unauthorized,
   operation,
-  answer: async (request: Request, { identity, note }: Asked, desk) => {
-    if (identity.is !== "person" && identity.is !== "device") return unauthorized();
-    if (method !== "GET" && !mayWrite(identity)) return Response.json("This token may only read", { status: 403 });
+  answer: async (request: Request, { principal, note }: Asked, context) => {
+    if (principal.is !== "person" && principal.is !== "device") return unauthorized();
+    if (method !== "GET" && !mayWrite(principal)) return Response.json("This token may only read", { status: 403 });
     const { pathname, searchParams } = new URL(request.url);
     const parsed = parseAddress(pathname.slice("/v7".length), searchParams);
     if (!parsed.ok) return Response.json(parsed.message, { status: 400 });
     if (!isResource(parsed.value.resource))
       return Response.json(`There is no resource ${parsed.value.resource}`, { status: 404 });
     try {
-      return await answering(parsed.value, identity, { request, note }, desk);
+      return await answering(parsed.value, principal, { request, note }, context);
     } catch (error) {
       if (error instanceof QueryRefusal) return Response.json(error.message, { status: 400 });
       throw error;
@@ -70,27 +80,31 @@ const resource = (method: Route["method"], operation: string | undefined, answer
   },
 });
 
-const askFor = ({ db, env }: Desk, reader: Reader) => ({
+const askFor = ({ db, env }: DirectoryContext, reader: Reader) => ({
   db,
   reader,
   connected: (uuid: string) => env.DEVICES.getByName(uuid).status(),
 });
 
-const get = resource("GET", undefined, async ({ resource: name, key, query, count: isCount }, reader, _sent, desk) => {
-  const ask = askFor(desk, reader);
-  const d = isCount ? count(ask, name, key, query) : await read(ask, name, key, query);
-  return Response.json({ d }, { headers: { "cache-control": "no-cache" } });
-});
+const get = resource(
+  "GET",
+  undefined,
+  async ({ resource: name, key, query, count: isCount }, reader, _sent, context) => {
+    const ask = askFor(context, reader);
+    const d = isCount ? count(ask, name, key, query) : await read(ask, name, key, query);
+    return Response.json({ d }, { headers: { "cache-control": "no-cache" } });
+  },
+);
 
-const post = resource("POST", "createRow", async ({ resource: name, key }, reader, { request, note }, desk) => {
+const post = resource("POST", "createRow", async ({ resource: name, key }, reader, { request, note }, context) => {
   if (key) return Response.json("A new row has no key yet", { status: 400 });
   const body = await bodyOf(request);
   if (body instanceof Response) return body;
-  if (isRevoked(reader, desk)) return unauthorized();
-  const made = create(name, body, reader, desk);
+  if (isRevoked(reader, context)) return unauthorized();
+  const made = create(name, body, reader, context);
   if (!made.ok) return Response.json(made.message, { status: made.status });
-  note(describeRows(desk.db, name, [made.id]));
-  const [row] = await read(askFor(desk, reader), name, { is: "eq", field: "id", value: made.id }, everyField);
+  note(describeRows(context.db, name, [made.id]));
+  const [row] = await read(askFor(context, reader), name, { is: "eq", field: "id", value: made.id }, everyField);
   const isWanted = new URL(request.url).searchParams.get("returnResource") !== "false";
   return Response.json(isWanted ? row : { id: made.id }, { status: 201 });
 });
@@ -100,30 +114,35 @@ const everyField = { expand: [], orderBy: [] };
 const patch = resource(
   "PATCH",
   "changeRows",
-  async ({ resource: name, key, query: { filter } }, reader, { request, note }, desk) => {
+  async ({ resource: name, key, query: { filter } }, reader, { request, note }, context) => {
     const filters = [key, filter].flatMap((one) => (one ? [one] : []));
     if (filters.length === 0) return Response.json("Expected a key or $filter, to say what to change", { status: 400 });
     const body = await bodyOf(request);
     if (body instanceof Response) return body;
-    if (isRevoked(reader, desk)) return unauthorized();
-    const ids = idsOf({ db: desk.db, reader }, name, filters);
-    note(describeRows(desk.db, name, ids));
-    const refusal = changes(name, ids, body, reader, desk);
+    if (isRevoked(reader, context)) return unauthorized();
+    const ids = idsOf({ db: context.db, reader }, name, filters);
+    note(describeRows(context.db, name, ids));
+    const refusal = changes(name, ids, body, reader, context);
     return refusal ? Response.json(refusal.message, { status: refusal.status }) : new Response(null, { status: 200 });
   },
 );
 
-const del = resource("DELETE", "deleteRows", ({ resource: name, key, query: { filter } }, reader, { note }, desk) => {
-  const filters = [key, filter].flatMap((one) => (one ? [one] : []));
-  if (filters.length === 0) return Response.json("Expected a key or $filter, to say what to delete", { status: 400 });
-  const ids = idsOf({ db: desk.db, reader }, name, filters);
-  note(describeRows(desk.db, name, ids));
-  const refusal = remove(name, ids, reader, desk);
-  return refusal ? Response.json(refusal.message, { status: refusal.status }) : new Response(null, { status: 200 });
-});
+const del = resource(
+  "DELETE",
+  "deleteRows",
+  ({ resource: name, key, query: { filter } }, reader, { note }, context) => {
+    const filters = [key, filter].flatMap((one) => (one ? [one] : []));
+    if (filters.length === 0) return Response.json("Expected a key or $filter, to say what to delete", { status: 400 });
+    const ids = idsOf({ db: context.db, reader }, name, filters);
+    note(describeRows(context.db, name, ids));
+    const refusal = remove(name, ids, reader, context);
+    return refusal ? Response.json(refusal.message, { status: refusal.status }) : new Response(null, { status: 200 });
+  },
+);
 
 /** Meanwhile: a body may take its time. */
-const isRevoked = (reader: Reader, { db }: Desk): boolean => reader.is === "person" && !isGood(reader.caller, db);
+const isRevoked = (reader: Reader, { db }: DirectoryContext): boolean =>
+  reader.is === "person" && !isGood(reader.grant, db);
 
 const AnyBody = z.record(z.string(), z.unknown());
 

@@ -1,8 +1,15 @@
 import { own } from "../../../core/model/json.ts";
-import type { Caller } from "../auth/access.ts";
+import type { Grant } from "../auth/access.ts";
 import type { Database } from "../directory/database.ts";
 import { hidden } from "../../../core/model/secrets.ts";
-import { deviceCaller, inFleets, isoTime, readsSecrets, type AuditTarget, type Identity } from "../directory/desk.ts";
+import {
+  deviceGrant,
+  inFleets,
+  isoTime,
+  readsSecrets,
+  type AuditTarget,
+  type Principal,
+} from "../directory/context.ts";
 import type { Filter, Literal, Query } from "./odata.ts";
 import { progressOfDevice, targetOfDevice } from "../directory/releases.ts";
 
@@ -222,7 +229,7 @@ const idIn = (text: string, ids: readonly unknown[]): Sql =>
   sql(`${text} IN (SELECT value FROM json_each(?))`, JSON.stringify(ids));
 
 /** Who may read; devices see what is theirs, and what is their whole fleet's. */
-export type Reader = Extract<Identity, { is: "person" | "device" }>;
+export type Reader = Extract<Principal, { is: "person" | "device" }>;
 
 export type Answer = Record<string, unknown>;
 
@@ -515,12 +522,11 @@ const toValue = (value: Literal): string | number | null => (typeof value === "b
 function visible(name: string, reader: Reader): Sql {
   const { fleet, device } = resourceOf(name);
   if (reader.is === "device") return device ? sql(`${device} = ?`, reader.id) : sql(`${fleet} = ?`, reader.fleetId);
-  const [text, ...values] = inFleets(fleet, reader.caller);
+  const [text, ...values] = inFleets(fleet, reader.grant);
   return sql(text, ...values);
 }
 
-export const mayWrite = (reader: Reader): boolean => reader.is === "device" || reader.caller.write;
+export const mayWrite = (reader: Reader): boolean => reader.is === "device" || reader.grant.write;
 
 /** The caller that stands for a reader, where fleets are all that counts. */
-export const callerOfReader = (reader: Reader): Caller =>
-  reader.is === "person" ? reader.caller : deviceCaller(reader);
+export const grantOfReader = (reader: Reader): Grant => (reader.is === "person" ? reader.grant : deviceGrant(reader));

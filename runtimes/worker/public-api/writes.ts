@@ -2,8 +2,8 @@ import * as z from "zod";
 import { own } from "../../../core/model/json.ts";
 import { coversFleet } from "../auth/access.ts";
 import type { Database } from "../directory/database.ts";
-import { isoTime, type Desk } from "../directory/desk.ts";
-import { callerOfReader, type Reader } from "./resources.ts";
+import { isoTime, type DirectoryContext } from "../directory/context.ts";
+import { grantOfReader, type Reader } from "./resources.ts";
 
 /** What may be created and changed through the public API: variables, tags, and a device's own fields. */
 
@@ -14,12 +14,12 @@ export interface Refusal {
 }
 const no = (status: Refusal["status"], message: string): Refusal => ({ ok: false, status, message });
 
-const Line = (longest: number) =>
+const SingleLine = (longest: number) =>
   z
     .string({ error: "The value must be a text" })
     .max(longest, { error: `The value must have at most ${longest} characters` })
     .regex(/^[^\r\n]*$/, { error: "The value must not contain line breaks" });
-export const VariableValue = Line(32 * 1024);
+export const VariableValue = SingleLine(32 * 1024);
 
 const Name = z.string().max(255, { error: "The name of a variable must have at most 255 characters" });
 export const ConfigName = Name.regex(/^(RESIN|BALENA)_[A-Za-z0-9_]+$/, {
@@ -96,7 +96,7 @@ const writable: Readonly<Record<string, Writable>> = {
   device_environment_variable: variables("env", "device"),
   application_config_variable: variables("config", "application"),
   application_environment_variable: variables("env", "application"),
-  device_tag: { table: "tags", owner: "device", nameField: "tag_key", name: TagKey, value: Line(longestTag) },
+  device_tag: { table: "tags", owner: "device", nameField: "tag_key", name: TagKey, value: SingleLine(longestTag) },
 };
 
 const OwnerId = z.coerce.number({ error: "expected an id" }).int();
@@ -106,7 +106,7 @@ export function create(
   resource: string,
   body: Readonly<Record<string, unknown>>,
   reader: Reader,
-  desk: Desk,
+  context: DirectoryContext,
 ): { readonly ok: true; readonly id: number } | Refusal {
   const what = own(writable, resource);
   if (!what) return no(400, `A ${resource} cannot be created here`);
@@ -116,10 +116,10 @@ export function create(
   if (!owner.success) return no(400, `Expected the id of the ${what.owner} as ${what.owner}`);
   if (!name.success) return no(400, sentence(name.error));
   if (!value.success) return no(400, sentence(value.error));
-  if (!isOf(reader, what.owner, owner.data, desk)) return no(404, `There is no such ${what.owner}`);
+  if (!isOf(reader, what.owner, owner.data, context)) return no(404, `There is no such ${what.owner}`);
   if (isBeyond(reader, what)) return beyond;
 
-  const { db, now } = desk;
+  const { db, now } = context;
   const column = what.owner === "device" ? "device_id" : "fleet_id";
   const row: Record<string, string | number> = {
     [column]: owner.data,
@@ -148,7 +148,7 @@ export function create(
   });
   if (typeof made === "string") return no(400, made);
   if (!made) return no(409, "The row could not be made");
-  if (what.kind) desk.nudge(devicesOf([made.id], db));
+  if (what.kind) context.requestUpdates(devicesOf([made.id], db));
   return { ok: true, id: made.id };
 }
 
@@ -163,7 +163,7 @@ export function within<T>(db: Database, work: () => T): T | string {
 }
 
 /** The devices whose target state these variables are in. */
-const devicesOf = (variableIds: readonly number[], db: Desk["db"]): readonly string[] =>
+const devicesOf = (variableIds: readonly number[], db: DirectoryContext["db"]): readonly string[] =>
   db
     .all<{ uuid: string }>(
       `WITH those AS (SELECT * FROM variables WHERE id IN (SELECT value FROM json_each(?)))
@@ -188,9 +188,9 @@ export function changes(
   ids: readonly number[],
   body: Readonly<Record<string, unknown>>,
   reader: Reader,
-  { db, nudge }: Desk,
+  { db, requestUpdates }: DirectoryContext,
 ): Refusal | undefined {
-  if (resource === "device") return changeDevices(ids, body, reader, { db, nudge });
+  if (resource === "device") return changeDevices(ids, body, reader, { db, requestUpdates });
   const what = own(writable, resource);
   if (!what) return no(400, `A ${resource} cannot be changed here`);
   if (isBeyond(reader, what)) return beyond;
@@ -202,7 +202,7 @@ export function changes(
     if (what.kind) expectFewVariables(db, ids);
   });
   if (fault !== undefined) return no(400, fault);
-  if (what.kind) nudge(devicesOf(ids, db));
+  if (what.kind) requestUpdates(devicesOf(ids, db));
   return undefined;
 }
 
@@ -210,7 +210,7 @@ function changeDevices(
   ids: readonly number[],
   body: Readonly<Record<string, unknown>>,
   reader: Reader,
-  { db, nudge }: Pick<Desk, "db" | "nudge">,
+  { db, requestUpdates }: Pick<DirectoryContext, "db" | "requestUpdates">,
 ): Refusal | undefined {
   const parsed = DeviceChanges.safeParse(body);
   if (!parsed.success) return no(400, sentence(parsed.error));
@@ -226,7 +226,7 @@ function changeDevices(
     return no(400, "A device can be pinned to a release of its own fleet only");
   for (const [column, value] of Object.entries({ name, note, pinned_release_id: pin }))
     if (value !== undefined) db.run(`UPDATE devices SET ${column} = ? WHERE ${among}`, value, JSON.stringify(ids));
-  if (name !== undefined || pin !== undefined) nudge(devices.map(({ uuid }) => uuid));
+  if (name !== undefined || pin !== undefined) requestUpdates(devices.map(({ uuid }) => uuid));
   return undefined;
 }
 
@@ -235,14 +235,14 @@ export function remove(
   resource: string,
   ids: readonly number[],
   reader: Reader,
-  { db, nudge }: Desk,
+  { db, requestUpdates }: DirectoryContext,
 ): Refusal | undefined {
   const what = own(writable, resource);
   if (!what) return no(400, `A ${resource} cannot be deleted here`);
   if (isBeyond(reader, what)) return beyond;
   const devices = what.kind ? devicesOf(ids, db) : [];
   db.run(`DELETE FROM ${what.table} WHERE ${among}`, JSON.stringify(ids));
-  nudge(devices);
+  requestUpdates(devices);
   return undefined;
 }
 
@@ -262,11 +262,11 @@ const sentence = ({ issues }: z.ZodError): string =>
   issues.map(({ path, message }) => [...path.map(String), message].join(": ")).join("; ");
 
 /** Whether a device or fleet is one of the reader's; a device may write to itself alone. */
-function isOf(reader: Reader, owner: "device" | "application", id: number, { db }: Desk): boolean {
+function isOf(reader: Reader, owner: "device" | "application", id: number, { db }: DirectoryContext): boolean {
   if (reader.is === "device") return owner === "device" && id === reader.id;
   const row =
     owner === "device"
       ? db.one<{ fleetId: number }>("SELECT fleet_id AS fleetId FROM devices WHERE id = ?", id)
       : db.one<{ fleetId: number }>("SELECT id AS fleetId FROM fleets WHERE id = ?", id);
-  return row !== undefined && coversFleet(callerOfReader(reader), row.fleetId);
+  return row !== undefined && coversFleet(grantOfReader(reader), row.fleetId);
 }

@@ -1,7 +1,7 @@
 import type { RequestHead } from "../../../core/relay/frame.ts";
-import type { Caller } from "../auth/access.ts";
+import type { Grant } from "../auth/access.ts";
 import type { AuditItem, AuditKind } from "../directory/audit.ts";
-import type { AuditTarget } from "../directory/desk.ts";
+import type { AuditTarget } from "../directory/context.ts";
 import { directoryOf, type Env } from "../env.ts";
 import { operationOf } from "./operation.ts";
 
@@ -41,7 +41,7 @@ function waitingOf(env: Env): Waiting {
 
 /** A request for devices, and where it came to us. */
 export interface Asking {
-  readonly caller: Caller;
+  readonly grant: Grant;
   readonly head: RequestHead;
   readonly request: Request;
   readonly env: Env;
@@ -52,14 +52,14 @@ export interface Asking {
 export function audited(
   answer: Promise<Response>,
   target: AuditTarget,
-  { caller, head, request, env, context }: Asking,
+  { grant, head, request, env, context }: Asking,
 ): Promise<Response> {
   const { reads, name = "unknown", path } = operationOf(head);
   if (reads) return answer;
   const tell = (status: number) => {
     waitingOf(env).items.push({
-      ...{ kind: caller.device === undefined ? "relay" : "device", at: Date.now() },
-      ...{ who: caller.tokenId, address: addressOf(request) },
+      ...{ kind: grant.device === undefined ? "relay" : "device", at: Date.now() },
+      ...{ who: grant.tokenId, address: addressOf(request) },
       ...{ operation: name, method: head.method, path: path && `/supervisor${path}`, ...target, status },
     });
     // At once: as long as we wait here, the device does not learn that nobody waits for it.

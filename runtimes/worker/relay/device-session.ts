@@ -1,9 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
 import * as z from "zod";
-import { Caller as Link, type Outcome, type Outgoing } from "../../../core/relay/caller.ts";
+import { Requester, type Outcome, type Outgoing } from "../../../core/relay/requester.ts";
 import { joined } from "../../../core/relay/flow.ts";
 import { limits, noBytes, ProtocolError, RequestHead, type Bytes } from "../../../core/relay/frame.ts";
-import { Caller, coversFleet, digestOf, keyInHeader } from "../auth/access.ts";
+import { Grant, coversFleet, digestOf, keyInHeader } from "../auth/access.ts";
 import { directoryOf, type Env } from "../env.ts";
 import { operationOf, type Operation } from "./operation.ts";
 
@@ -47,7 +47,7 @@ export interface CallFailure {
 export const callHeader = "x-fairlead-call";
 
 const SessionCall = z.object({
-  caller: Caller,
+  grant: Grant,
   head: RequestHead,
   /** Bytes; the Worker has the body whole. */
   bodyLength: z.int(),
@@ -72,7 +72,7 @@ const replaceAgainMs = 60_000;
 const silentMs = 100_000;
 
 /** Of the answer; what else a device says is between it and us. */
-const passed = new Set([
+const relayedHeaders = new Set([
   "allow",
   "cache-control",
   "content-disposition",
@@ -84,11 +84,11 @@ const passed = new Set([
 ]);
 
 /** Told to a device before its socket is closed, which it may never see closed. */
-const bye = { replaced: 4001, protocol: 4002, forgotten: 4003 } as const;
+const closeCodes = { replaced: 4001, protocol: 4002, forgotten: 4003 } as const;
 
-interface Line {
+interface Connection {
   readonly socket: WebSocket;
-  readonly link: Link;
+  readonly requester: Requester;
   /** Milliseconds since the epoch. */
   readonly since: number;
 }
@@ -96,7 +96,7 @@ interface Line {
 /** One for each device: holds the device's socket, and lets through who may call it. Sleeps while nobody does. */
 export class DeviceSession extends DurableObject<Env> {
   #enrolled: Enrolled | undefined;
-  #line: Line | undefined;
+  #connection: Connection | undefined;
   /** The API key of the device is asked for by one at a time, so that the last to be told it knows the one that is good. */
   #apiKeyTurn: Promise<unknown> = Promise.resolve();
 
@@ -111,13 +111,13 @@ export class DeviceSession extends DurableObject<Env> {
   }
 
   enroll(record: Enrolled): void {
-    if (this.#enrolled && this.#enrolled.keyDigest !== record.keyDigest) this.#dismiss(bye.forgotten);
+    if (this.#enrolled && this.#enrolled.keyDigest !== record.keyDigest) this.#dismiss(closeCodes.forgotten);
     this.#keep(record);
     if (record.replaceApiKey) void this.#replaceApiKey();
   }
 
   async forget(): Promise<void> {
-    this.#dismiss(bye.forgotten);
+    this.#dismiss(closeCodes.forgotten);
     this.#enrolled = undefined;
     await this.ctx.storage.deleteAll();
   }
@@ -128,13 +128,13 @@ export class DeviceSession extends DurableObject<Env> {
   }
 
   status(): { connected: boolean; since: number | undefined } {
-    const line = this.#live();
-    return { connected: line !== undefined, since: line?.since };
+    const connection = this.#live();
+    return { connected: connection !== undefined, since: connection?.since };
   }
 
   /** One whole request, one whole answer. Never throws. */
   async call(
-    caller: Caller,
+    grant: Grant,
     { method, path, headers, body }: PlainRequest,
     timeoutMs: number,
   ): Promise<PlainResponse | CallFailure> {
@@ -142,7 +142,7 @@ export class DeviceSession extends DurableObject<Env> {
     const timer = setTimeout(() => timeout.abort(timedOut), timeoutMs);
     const head: RequestHead = { method, path, headers };
     try {
-      const answer = await this.#call(caller, head, body, timeout.signal);
+      const answer = await this.#call(grant, head, body, timeout.signal);
       if (answer.is === "failed") return answer;
       const operation = operationOf(head);
       const whole = await readWhole(answer.body, operation);
@@ -157,7 +157,7 @@ export class DeviceSession extends DurableObject<Env> {
   /** A device that dials in, or one request for it: with its body and answer as streams, and heard when the caller leaves. */
   override async fetch(request: Request): Promise<Response> {
     if (request.headers.get("upgrade") === "websocket") return this.#accept(request);
-    const { caller, head, bodyLength, timeoutMs } = SessionCall.parse(
+    const { grant, head, bodyLength, timeoutMs } = SessionCall.parse(
       JSON.parse(request.headers.get(callHeader) ?? "null"),
     );
     const left = new AbortController();
@@ -168,7 +168,7 @@ export class DeviceSession extends DurableObject<Env> {
       : bodyLength <= limits.chunkBytes
         ? new Uint8Array(await request.arrayBuffer())
         : request.body;
-    const answer = await this.#call(caller, head, body, left.signal);
+    const answer = await this.#call(grant, head, body, left.signal);
     clearTimeout(timer);
     if (answer.is === "failed") return toFailure(answer);
     const { status, headers } = answer;
@@ -176,19 +176,19 @@ export class DeviceSession extends DurableObject<Env> {
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    if (socket !== this.#line?.socket) return;
+    if (socket !== this.#connection?.socket) return;
     try {
       if (typeof message === "string") throw new ProtocolError("Text, which only keeps the socket open");
-      this.#line.link.receive(message);
+      this.#connection.requester.receive(message);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       console.warn(`The device does not keep to the protocol: ${error.message}`);
-      this.#dismiss(bye.protocol);
+      this.#dismiss(closeCodes.protocol);
     }
   }
 
   override webSocketClose(socket: WebSocket): void {
-    if (socket === this.#line?.socket) this.#drop("the connection to the device has ended");
+    if (socket === this.#connection?.socket) this.#drop("the connection to the device has ended");
   }
 
   override webSocketError(socket: WebSocket): void {
@@ -196,7 +196,7 @@ export class DeviceSession extends DurableObject<Env> {
   }
 
   async #call(
-    caller: Caller,
+    grant: Grant,
     head: RequestHead,
     sent: Outgoing["body"],
     signal: AbortSignal,
@@ -204,20 +204,21 @@ export class DeviceSession extends DurableObject<Env> {
     CallFailure | { is: "answered"; status: number; headers: RequestHead["headers"]; body: Outgoing["body"] }
   > {
     const operation = operationOf(head);
-    const line = this.#mayCall(caller) ? this.#live() : undefined;
-    if (!line) return { is: "failed", status: 404, error: offline, mayHaveActed: false };
-    if (operation.manages ? !caller.manage : !caller.write && !operation.reads)
+    const connection = this.#mayCall(grant) ? this.#live() : undefined;
+    if (!connection) return { is: "failed", status: 404, error: offline, mayHaveActed: false };
+    if (operation.manages ? !grant.manage : !grant.write && !operation.reads)
       return { is: "failed", status: 403, error: "Forbidden", mayHaveActed: false };
     // Who may manage is told keys, which are what is asked for then.
-    const shown: RequestHead = caller.secrets || operation.manages ? head : { ...head, hideSecrets: true };
-    const ask = (link: Link) => link.call({ head: shown, body: sent, allowed: () => this.#mayCall(caller) }, signal);
-    const outcome = await (operation.manages ? this.#tellApiKey(caller, ask) : ask(line.link));
+    const shown: RequestHead = grant.secrets || operation.manages ? head : { ...head, hideSecrets: true };
+    const ask = (requester: Requester) =>
+      requester.call({ head: shown, body: sent, allowed: () => this.#mayCall(grant) }, signal);
+    const outcome = await (operation.manages ? this.#tellApiKey(grant, ask) : ask(connection.requester));
     if (!outcome) return { is: "failed", status: 404, error: offline, mayHaveActed: false };
     return outcome.is === "answered"
       ? {
           is: "answered",
           status: outcome.head.status,
-          headers: outcome.head.headers.filter(([name]) => passed.has(name)),
+          headers: outcome.head.headers.filter(([name]) => relayedHeaders.has(name)),
           body: outcome.body,
         }
       : toCallFailure(outcome, operation);
@@ -227,12 +228,12 @@ export class DeviceSession extends DurableObject<Env> {
    * Asks for a new API key. The directory learns who will know it before the device is asked, and afterwards that those
    * who knew earlier ones do so no more. Undefined: the directory says that this caller may not ask, or the device has gone.
    */
-  #tellApiKey(caller: Caller, ask: (link: Link) => Promise<Outcome>): Promise<Outcome | undefined> {
+  #tellApiKey(grant: Grant, ask: (requester: Requester) => Promise<Outcome>): Promise<Outcome | undefined> {
     return this.#inApiKeyTurn(async (directory, uuid) => {
-      const isAllowed = await directory.apiKeyAsked(uuid, caller);
-      const line = isAllowed ? this.#live() : undefined;
-      const outcome = line && (await ask(line.link));
-      if (outcome && isDone(outcome)) await directory.apiKeyReplaced(uuid, caller.tokenId);
+      const isAllowed = await directory.apiKeyAsked(uuid, grant);
+      const connection = isAllowed ? this.#live() : undefined;
+      const outcome = connection && (await ask(connection.requester));
+      if (outcome && isDone(outcome)) await directory.apiKeyReplaced(uuid, grant.tokenId);
       return outcome;
     });
   }
@@ -245,9 +246,9 @@ export class DeviceSession extends DurableObject<Env> {
     const timer = setTimeout(() => timeout.abort(timedOut), replaceMs);
     try {
       await this.#inApiKeyTurn(async (directory, uuid) => {
-        const line = this.#live();
-        if (!line || !this.#enrolled?.replaceApiKey) return;
-        const outcome = await line.link.call({ head: regenerateApiKey, body: noBytes }, timeout.signal);
+        const connection = this.#live();
+        if (!connection || !this.#enrolled?.replaceApiKey) return;
+        const outcome = await connection.requester.call({ head: regenerateApiKey, body: noBytes }, timeout.signal);
         if (!isDone(outcome)) throw new Error(outcome.is === "answered" ? `status ${outcome.head.status}` : outcome.is);
         await directory.apiKeyReplaced(uuid);
         this.#keep({ ...this.#enrolled, replaceApiKey: false });
@@ -272,10 +273,10 @@ export class DeviceSession extends DurableObject<Env> {
     await this.#replaceApiKey();
   }
 
-  #mayCall(caller: Caller): boolean {
+  #mayCall(grant: Grant): boolean {
     const enrolled = this.#enrolled;
-    if (!enrolled || enrolled.revoked.includes(caller.tokenId)) return false;
-    return caller.device === undefined ? coversFleet(caller, enrolled.fleetId) : caller.device === enrolled.uuid;
+    if (!enrolled || enrolled.revoked.includes(grant.tokenId)) return false;
+    return grant.device === undefined ? coversFleet(grant, enrolled.fleetId) : grant.device === enrolled.uuid;
   }
 
   async #accept(request: Request): Promise<Response> {
@@ -286,7 +287,7 @@ export class DeviceSession extends DurableObject<Env> {
       return Response.json(wrongKey, { status: 401 });
 
     // The newest connection wins: a device that dials again has lost the old one, even if nobody has told us.
-    this.#dismiss(bye.replaced);
+    this.#dismiss(closeCodes.replaced);
     const { 0: theirs, 1: ours } = new WebSocketPair();
     this.ctx.acceptWebSocket(ours);
     const since = Date.now();
@@ -296,7 +297,7 @@ export class DeviceSession extends DurableObject<Env> {
     return new Response(null, { status: 101, webSocket: theirs });
   }
 
-  #open(socket: WebSocket, since: number): Link {
+  #open(socket: WebSocket, since: number): Requester {
     const firstId = 1 + Math.floor(Math.random() * 0x7fff_ffff);
     const send = (message: Bytes) => {
       try {
@@ -305,21 +306,21 @@ export class DeviceSession extends DurableObject<Env> {
         // Closed: that event comes, and fails whatever waits for an answer.
       }
     };
-    const link = new Link({ send, tick, firstId });
-    this.#line = { socket, link, since };
-    return link;
+    const requester = new Requester({ send, tick, firstId });
+    this.#connection = { socket, requester, since };
+    return requester;
   }
 
   /** The line, unless the device at its end is silent for so long that it must be gone. */
   #live() {
-    const line = this.#line;
-    if (!line || line.socket.readyState !== WebSocket.OPEN) return undefined;
-    const pinged = this.ctx.getWebSocketAutoResponseTimestamp(line.socket)?.getTime() ?? 0;
-    return Date.now() - Math.max(pinged, line.since) < silentMs ? line : undefined;
+    const connection = this.#connection;
+    if (!connection || connection.socket.readyState !== WebSocket.OPEN) return undefined;
+    const pinged = this.ctx.getWebSocketAutoResponseTimestamp(connection.socket)?.getTime() ?? 0;
+    return Date.now() - Math.max(pinged, connection.since) < silentMs ? connection : undefined;
   }
 
   /** Tells the device to go. A socket that is closed from here may stay half open; the text is what makes it leave. */
-  #dismiss(code: (typeof bye)[keyof typeof bye]): void {
+  #dismiss(code: (typeof closeCodes)[keyof typeof closeCodes]): void {
     for (const socket of this.ctx.getWebSockets())
       try {
         socket.send(`bye:${code}`);
@@ -327,19 +328,19 @@ export class DeviceSession extends DurableObject<Env> {
       } catch {
         // Gone already.
       }
-    this.#drop(code === bye.replaced ? "the device has connected anew" : "the connection to the device was cut");
+    this.#drop(code === closeCodes.replaced ? "the device has connected anew" : "the connection to the device was cut");
   }
 
   #drop(reason: string): void {
-    const line = this.#line;
-    this.#line = undefined;
-    line?.link.close(reason);
+    const connection = this.#connection;
+    this.#connection = undefined;
+    connection?.requester.close(reason);
   }
 
   #keep(record: Enrolled): void {
     this.#enrolled = record;
     this.ctx.storage.kv.put("enrolled", record);
-    this.#line?.link.review();
+    this.#connection?.requester.review();
   }
 }
 

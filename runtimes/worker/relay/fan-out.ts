@@ -1,4 +1,4 @@
-import type { Caller } from "../auth/access.ts";
+import type { Grant } from "../auth/access.ts";
 import { offline, type CallFailure, type PlainRequest, type PlainResponse } from "./device-session.ts";
 import type { Env } from "../env.ts";
 import { operationOf, type Operation } from "./operation.ts";
@@ -16,7 +16,7 @@ export interface Entry extends Target {
 }
 
 export interface FanOut {
-  readonly caller: Caller;
+  readonly grant: Grant;
   readonly request: PlainRequest;
   /** For all devices together: whose turn comes too late is not asked. */
   readonly timeoutMs: number;
@@ -58,13 +58,13 @@ export async function fanOut(targets: readonly Target[], { timeoutMs, ...asked }
 
 async function askOne(
   { uuid }: Target,
-  { caller, request, timeoutMs }: FanOut,
+  { grant, request, timeoutMs }: FanOut,
   env: Env,
 ): Promise<PlainResponse | CallFailure> {
   if (timeoutMs <= 0)
     return { is: "failed", status: 504, error: "The time was over before this device was asked", mayHaveActed: false };
   try {
-    return await env.DEVICES.getByName(uuid).call(caller, request, timeoutMs);
+    return await env.DEVICES.getByName(uuid).call(grant, request, timeoutMs);
   } catch (error) {
     // The session itself has failed, as at a deployment; or the platform lets us ask no more of them.
     const reason = messageOf(error);

@@ -2,10 +2,10 @@ import * as z from "zod";
 import { readBody, type Body } from "../../../core/http/body.ts";
 import { parseJson } from "../../../core/model/json.ts";
 import { noBytes, type Bytes, type RequestHead } from "../../../core/relay/frame.ts";
-import { credentialOf, keyInHeader, type Caller } from "../auth/access.ts";
+import { credentialOf, keyInHeader, type Grant } from "../auth/access.ts";
 import { audited, tellRefused, type Asking } from "./audit-sender.ts";
-import { authenticate, callerOf, failed, isKeyOf } from "../auth/authenticate.ts";
-import type { AuditTarget } from "../directory/desk.ts";
+import { authenticate, findGrant, failed, isKeyOf } from "../auth/authenticate.ts";
+import type { AuditTarget } from "../directory/context.ts";
 import { callHeader, offline, wrongKey, type SessionCall } from "./device-session.ts";
 import { directoryOf, type Env } from "../env.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
@@ -67,9 +67,9 @@ export async function supervisorProxy(
   env: Env,
   context: Pick<ExecutionContext, "waitUntil">,
 ): Promise<Response> {
-  const caller = await callerOf(request, env, Date.now());
-  if (caller instanceof Response) return caller;
-  if (!caller) {
+  const grant = await findGrant(request, env, Date.now());
+  if (grant instanceof Response) return grant;
+  if (!grant) {
     if (credentialOf(request) !== undefined) tellRefused(request, env, context);
     return Response.json("Unauthorized", { status: 401 });
   }
@@ -95,9 +95,9 @@ export async function supervisorProxy(
       }),
     ],
   };
-  const targets = await find(asked, caller, env);
+  const targets = await find(asked, grant, env);
   const [first] = targets;
-  const asking: Asking = { caller, head, request, env, context };
+  const asking: Asking = { grant, head, request, env, context };
   if (!first) return audited(Promise.resolve(Response.json(offline, { status: 404 })), targetOf(asked), asking);
   if (targets.length > mostDevices)
     return refuse(
@@ -109,10 +109,10 @@ export async function supervisorProxy(
   const isOne = targets.length === 1;
   const answer = await audited(
     isOne
-      ? callOne(first.uuid, { caller, head, body, timeoutMs }, env)
+      ? callOne(first.uuid, { grant, head, body, timeoutMs }, env)
       : fanOut(
           targets,
-          { caller, request: { ...head, body: body ?? noBytes }, timeoutMs, parsed: asked.data !== undefined },
+          { grant, request: { ...head, body: body ?? noBytes }, timeoutMs, parsed: asked.data !== undefined },
           env,
         ),
     isOne ? { uuid: first.uuid } : { ...targetOf(asked), about: `${targets.length} devices` },
@@ -137,12 +137,13 @@ export async function tunnel(request: Request, { pathname }: URL, env: Env): Pro
   if (!isUuid(uuid)) return refuse("Expected a uuid of 32 or 62 lower case hex digits");
   const key = keyInHeader(request);
   const nowMs = Date.now();
-  const asker = key === undefined ? undefined : await authenticate(request, env, nowMs, { key, from: "header" });
-  if (asker instanceof Response) return asker;
-  if (asker?.is !== "key" || !(await isKeyOf(uuid, asker.digest, request, env, nowMs)))
+  const authentication =
+    key === undefined ? undefined : await authenticate(request, env, nowMs, { key, from: "header" });
+  if (authentication instanceof Response) return authentication;
+  if (authentication?.is !== "key" || !(await isKeyOf(uuid, authentication.digest, request, env, nowMs)))
     return Response.json(wrongKey, { status: 401 });
   const answer = await env.DEVICES.getByName(uuid).fetch(request);
-  if (answer.status === 401) await failed(request, asker.digest, env, nowMs);
+  if (answer.status === 401) await failed(request, authentication.digest, env, nowMs);
   return answer;
 }
 
@@ -161,10 +162,10 @@ function callOne(uuid: string, { body, ...asked }: OneCall, env: Env): Promise<R
 }
 
 /** A command for one uuid touches that device's session alone. */
-async function find({ uuid, deviceId, appId }: Asked, caller: Caller, env: Env) {
-  if (uuid && (!isUuid(uuid) || (caller.device !== undefined && caller.device !== uuid))) return [];
+async function find({ uuid, deviceId, appId }: Asked, grant: Grant, env: Env) {
+  if (uuid && (!isUuid(uuid) || (grant.device !== undefined && grant.device !== uuid))) return [];
   if (uuid && deviceId == null && appId == null) return [{ uuid, deviceId: 0 }];
-  return directoryOf(env).find(caller, {
+  return directoryOf(env).find(grant, {
     ...(uuid && { uuid }),
     ...(deviceId != null && { deviceId }),
     ...(appId != null && { appId }),

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { Router } from "itty-router";
 import * as z from "zod";
-import { Caller, coversFleet, digestOf, owner } from "../../../runtimes/worker/auth/access.ts";
+import { Grant, coversFleet, digestOf, ownerGrant } from "../../../runtimes/worker/auth/access.ts";
 import type { DeviceSession } from "../../../runtimes/worker/relay/device-session.ts";
 import { supervisorProxy, tunnel } from "../../../runtimes/worker/relay/supervisor-proxy.ts";
 
@@ -24,25 +24,25 @@ export class Directory extends DurableObject {
 
   /** By its key, across a deployment. */
   addKey({ uuid, deviceId }: Device, keyDigest: string): void {
-    this.ctx.storage.kv.put<Caller>(keyDigest, { ...owner, tokenId: `device:${deviceId}`, device: uuid });
+    this.ctx.storage.kv.put<Grant>(keyDigest, { ...ownerGrant, tokenId: `device:${deviceId}`, device: uuid });
   }
 
   fill(fleetId: number, devices: number): void {
     for (let n = 0; n < devices; n++) this.add({ uuid: `${fleetId}-${n}`, deviceId: fleetId * 1_000_000 + n, fleetId });
   }
 
-  find(caller: Caller, filter: { uuid?: string; deviceId?: number; appId?: number }): readonly Device[] {
+  find(grant: Grant, filter: { uuid?: string; deviceId?: number; appId?: number }): readonly Device[] {
     return this.#devices.filter(
       ({ uuid, deviceId, fleetId }) =>
         uuid === (filter.uuid ?? uuid) &&
         deviceId === (filter.deviceId ?? deviceId) &&
         fleetId === (filter.appId ?? fleetId) &&
-        coversFleet(caller, fleetId),
+        coversFleet(grant, fleetId),
     );
   }
 
-  callerOfDevice(digest: string): Caller | undefined {
-    return this.ctx.storage.kv.get<Caller>(digest);
+  grantOfDevice(digest: string): Grant | undefined {
+    return this.ctx.storage.kv.get<Grant>(digest);
   }
 
   readonly #audit: object[] = [];
@@ -66,7 +66,7 @@ const Told = z.discriminatedUnion("to", [
   z.object({
     to: z.literal("call"),
     uuid: z.string(),
-    caller: Caller,
+    grant: Grant,
     method: z.enum(["GET", "POST"]),
     path: z.string(),
   }),
@@ -101,8 +101,8 @@ async function tell(request: Request, { DEVICES, DIRECTORY }: Bindings): Promise
     case "status":
       return session.status();
     case "call": {
-      const { caller, method, path } = told;
-      return session.call(caller, { method, path, headers: [], body: new Uint8Array(0) }, 5000);
+      const { grant, method, path } = told;
+      return session.call(grant, { method, path, headers: [], body: new Uint8Array(0) }, 5000);
     }
   }
 }

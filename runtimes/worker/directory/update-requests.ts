@@ -7,13 +7,15 @@ const atOnce = 50;
  * Nudges devices in the background, a few at a time. One that is named again while it waits for its turn is nudged once;
  * one that is named again after its turn has begun, once more, since what it was told of may be older.
  */
-export function createNudge(nudgeOne: (uuid: string) => Promise<void>): (uuids: readonly string[]) => void {
+export function createUpdateRequester(
+  requestUpdate: (uuid: string) => Promise<void>,
+): (uuids: readonly string[]) => void {
   const waiting = new Set<string>();
   let lanes = 0;
   const lane = async () => {
     for (const uuid of waiting) {
       waiting.delete(uuid);
-      await nudgeOne(uuid).catch((error: unknown) => {
+      await requestUpdate(uuid).catch((error: unknown) => {
         console.warn(`A device could not be nudged: ${messageOf(error)}`);
       });
     }

@@ -1,11 +1,11 @@
 import { expect, test, vi } from "vitest";
-import { createNudge } from "../../runtimes/worker/directory/nudge.ts";
+import { createUpdateRequester } from "../../runtimes/worker/directory/update-requests.ts";
 
 /** Nudges that last until they are let go. */
-function nudged() {
+function pendingRequests() {
   const begun: string[] = [];
   const waiting: (() => void)[] = [];
-  const nudge = createNudge((uuid) => {
+  const requestUpdates = createUpdateRequester((uuid) => {
     begun.push(uuid);
     return new Promise((resolve) => waiting.push(resolve));
   });
@@ -13,14 +13,14 @@ function nudged() {
     waiting.splice(0).forEach((resolve) => resolve());
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { begun, nudge, letGo };
+  return { begun, requestUpdates, letGo };
 }
 
 const uuids = (count: number) => Array.from({ length: count }, (_, n) => `device ${n}`);
 
 test("50 at a time, until all have had their turn", async () => {
-  const { begun, nudge, letGo } = nudged();
-  nudge(uuids(120));
+  const { begun, requestUpdates, letGo } = pendingRequests();
+  requestUpdates(uuids(120));
   expect(begun.length).toBe(50);
   await letGo();
   expect(begun.length).toBe(100);
@@ -29,10 +29,10 @@ test("50 at a time, until all have had their turn", async () => {
 });
 
 test("who waits is nudged once, however often it is named; who was named after its turn began, once more", async () => {
-  const { begun, nudge, letGo } = nudged();
-  nudge(uuids(51));
-  nudge(["device 50", "device 50"]);
-  nudge(["device 0"]);
+  const { begun, requestUpdates, letGo } = pendingRequests();
+  requestUpdates(uuids(51));
+  requestUpdates(["device 50", "device 50"]);
+  requestUpdates(["device 0"]);
   await letGo();
   await letGo();
   expect(begun.filter((uuid) => uuid === "device 50").length).toBe(1);
@@ -42,11 +42,11 @@ test("who waits is nudged once, however often it is named; who was named after i
 test("one that fails keeps no other from its turn", async () => {
   const warned = vi.spyOn(console, "warn").mockReturnValue();
   const begun: string[] = [];
-  const nudge = createNudge(async (uuid) => {
+  const requestUpdates = createUpdateRequester(async (uuid) => {
     begun.push(uuid);
     throw new Error("as at a deployment");
   });
-  nudge(uuids(60));
+  requestUpdates(uuids(60));
   await new Promise((resolve) => setImmediate(resolve));
   expect([begun.length, warned.mock.calls.length]).toEqual([60, 60]);
   warned.mockRestore();

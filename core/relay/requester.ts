@@ -45,7 +45,7 @@ interface Call {
   readonly release: () => void;
 }
 
-export interface CallerOptions extends OutboxOptions {
+export interface RequesterOptions extends OutboxOptions {
   /**
    * A random one where the socket may be older than this object: after a hibernation, what the device still says about
    * streams of the life before must fit none of ours.
@@ -54,14 +54,14 @@ export interface CallerOptions extends OutboxOptions {
 }
 
 /** The cloud's end of one socket: any number of requests at a time, up to the limit. */
-export class Caller {
+export class Requester {
   readonly #calls = new Map<number, Call>();
   readonly #outbox: Outbox;
   /** How many requests wait for the head of their answer. */
   #unanswered = 0;
   #id: number;
 
-  constructor({ firstId = 1, ...options }: CallerOptions) {
+  constructor({ firstId = 1, ...options }: RequesterOptions) {
     this.#outbox = new Outbox(options);
     this.#id = firstId - 1;
   }

@@ -1,10 +1,10 @@
 import * as z from "zod";
-import { Caller } from "../auth/access.ts";
+import { Grant } from "../auth/access.ts";
 import type { Database } from "./database.ts";
 import type { Env } from "../env.ts";
 
 /** What the directory's handlers work with. */
-export interface Desk {
+export interface DirectoryContext {
   readonly db: Database;
   readonly env: Env;
   /** Milliseconds since the epoch. */
@@ -13,23 +13,23 @@ export interface Desk {
    * Lets the sessions of these devices know who they are now, or that they are no more. What cannot be told at once is
    * told later; until then a session holds to what it knew.
    */
-  readonly tell: (uuids: readonly string[]) => Promise<void>;
+  readonly syncDevices: (uuids: readonly string[]) => Promise<void>;
   /** Has these devices ask for their target state now, as far as they can be reached. Waits for none of them. */
-  readonly nudge: (uuids: readonly string[]) => void;
+  readonly requestUpdates: (uuids: readonly string[]) => void;
 }
 
 /** Who asks: as the Worker saw it, before the directory has looked anything up. */
-export const Asker = z.discriminatedUnion("is", [
-  z.object({ is: z.literal("person"), caller: Caller }),
+export const Authentication = z.discriminatedUnion("is", [
+  z.object({ is: z.literal("person"), grant: Grant }),
   /** SHA-256 as hex: of a key, and of the key of services that is derived from it if it is a device's. */
   z.object({ is: z.literal("key"), digest: z.string(), serviceKeyDigest: z.string().optional() }),
   z.object({ is: z.literal("nobody") }),
 ]);
-export type Asker = z.output<typeof Asker>;
+export type Authentication = z.output<typeof Authentication>;
 
 /** Who asks, once looked up. */
-export type Identity =
-  | { readonly is: "person"; readonly caller: Caller }
+export type Principal =
+  | { readonly is: "person"; readonly grant: Grant }
   | {
       readonly is: "device";
       readonly id: number;
@@ -54,23 +54,27 @@ export interface AuditTarget {
 export type Note = (target: AuditTarget) => void;
 
 /** A device as a caller: of nothing but itself. */
-export const deviceCaller = ({ id, uuid, fleetId }: Extract<Identity, { is: "device" }>): Caller => ({
+export const deviceGrant = ({ id, uuid, fleetId }: Extract<Principal, { is: "device" }>): Grant => ({
   ...{ tokenId: `device:${id}`, fleets: [fleetId], issuedAt: 0, device: uuid },
   ...{ write: true, secrets: true, manage: true },
 });
 
 /** Whether the values of variables are for who asks. A device knows its own. */
-export const readsSecrets = (identity: Identity): boolean =>
-  (identity.is === "device" && identity.key === "own") || (identity.is === "person" && identity.caller.secrets);
+export const readsSecrets = (principal: Principal): boolean =>
+  (principal.is === "device" && principal.key === "own") || (principal.is === "person" && principal.grant.secrets);
 
 export const isoTime = (ms: number): string => new Date(ms).toISOString();
 
 /** SQL that is true for fleets that the caller may see, and its values. */
-export const inFleets = (column: string, { fleets }: Caller): readonly [string, ...string[]] =>
+export const inFleets = (column: string, { fleets }: Grant): readonly [string, ...string[]] =>
   fleets === "all" ? ["TRUE"] : [`${column} IN (SELECT value FROM json_each(?))`, JSON.stringify(fleets)];
 
 /** The devices of a fleet, or of those only that follow its release. */
-export const uuidsOfFleet = ({ db }: Pick<Desk, "db">, fleetId: number, which: "all" | "following" = "all"): string[] =>
+export const uuidsOfFleet = (
+  { db }: Pick<DirectoryContext, "db">,
+  fleetId: number,
+  which: "all" | "following" = "all",
+): string[] =>
   db
     .all<{ uuid: string }>(
       `SELECT uuid FROM devices WHERE fleet_id = ? ${which === "following" ? "AND pinned_release_id IS NULL" : ""}`,
@@ -79,28 +83,28 @@ export const uuidsOfFleet = ({ db }: Pick<Desk, "db">, fleetId: number, which: "
     .map(({ uuid }) => uuid);
 
 /** The identity that belongs to what the Worker saw. A revoked token, or one of another installation, is nobody's. */
-export function identify(asker: Asker, { db, now }: Pick<Desk, "db" | "now">): Identity {
-  switch (asker.is) {
+export function identify(authentication: Authentication, { db, now }: Pick<DirectoryContext, "db" | "now">): Principal {
+  switch (authentication.is) {
     case "nobody":
-      return asker;
+      return authentication;
     case "person":
-      return isGood(asker.caller, db) ? asker : { is: "nobody" };
+      return isGood(authentication.grant, db) ? authentication : { is: "nobody" };
     case "key": {
       const device = db.one<{ id: number; uuid: string; fleetId: number; isOwn: number; isOld: number }>(
         `SELECT id, uuid, fleet_id AS fleetId, key_digest = ?1 AS isOwn, service_key_digest IS NULL AS isOld
          FROM devices WHERE key_digest = ?1 OR service_key_digest = ?1`,
-        asker.digest,
+        authentication.digest,
       );
       if (device) {
         const { isOwn, isOld, ...rest } = device;
         // It joined before services had keys, and the key itself is nowhere but with it.
-        if (isOwn === 1 && isOld === 1 && asker.serviceKeyDigest !== undefined)
-          db.run("UPDATE devices SET service_key_digest = ? WHERE id = ?", asker.serviceKeyDigest, device.id);
+        if (isOwn === 1 && isOld === 1 && authentication.serviceKeyDigest !== undefined)
+          db.run("UPDATE devices SET service_key_digest = ? WHERE id = ?", authentication.serviceKeyDigest, device.id);
         return { is: "device", ...rest, key: isOwn === 1 ? "own" : "service" };
       }
       const key = db.one<{ keyId: number; fleetId: number }>(
         `SELECT id AS keyId, fleet_id AS fleetId FROM provisioning_keys WHERE digest = ? AND ${isUsable}`,
-        asker.digest,
+        authentication.digest,
         isoTime(now()),
       );
       return key ? { is: "provisioning", ...key } : { is: "nobody" };
@@ -112,5 +116,5 @@ export function identify(asker: Asker, { db, now }: Pick<Desk, "db" | "now">): I
 export const isUsable = "ifnull(expires_at > ?, TRUE) AND ifnull(uses_left > 0, TRUE)";
 
 /** Not revoked; the signature was checked before. */
-export const isGood = ({ tokenId }: Caller, db: Database): boolean =>
+export const isGood = ({ tokenId }: Grant, db: Database): boolean =>
   tokenId === "admin" || db.one("SELECT 1 FROM tokens WHERE id = ? AND revoked_at IS NULL", tokenId) !== undefined;
