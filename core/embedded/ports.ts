@@ -87,28 +87,43 @@ const encoder = new TextEncoder();
 const sizeOf = (lines: readonly KeptLine[]): number =>
   lines.reduce((sum, { text }) => sum + encoder.encode(text).byteLength, 0);
 
+/** What lies in the services' folders, by application and service. */
+interface FolderContents {
+  readonly userLocks: Set<string>;
+  readonly agentLocks: Set<string>;
+  readonly takenOver: Set<string>;
+}
+
 export class MemoryFolders implements Folders {
   readonly root = "/tmp/balena-supervisor/services";
-  readonly #usersLocks = new Set<string>();
+  readonly #contents: FolderContents;
   readonly #held = new Map<number, readonly string[]>();
-  readonly #takenOver = new Set<string>();
 
-  /** A service says "not now"; false when we hold the lock. */
+  constructor(contents: FolderContents = { userLocks: new Set(), agentLocks: new Set(), takenOver: new Set() }) {
+    this.#contents = contents;
+  }
+
+  /** The same folders for the next run of the agent, which holds nothing yet. */
+  restarted(): MemoryFolders {
+    return new MemoryFolders(this.#contents);
+  }
+
+  /** A service takes its update lock; false: the agent has it. */
   lock(appId: number, service: string): boolean {
-    if (this.#held.get(appId)?.includes(service)) return false;
-    this.#usersLocks.add(serviceKey(appId, service));
+    const key = serviceKey(appId, service);
+    if (this.#contents.agentLocks.has(key)) return false;
+    this.#contents.userLocks.add(key);
     return true;
   }
-  /** It says so no longer. */
   unlock(appId: number, service: string): void {
-    this.#usersLocks.delete(serviceKey(appId, service));
+    this.#contents.userLocks.delete(serviceKey(appId, service));
   }
   isLocked(appId: number, service: string): boolean {
-    return this.#usersLocks.has(serviceKey(appId, service));
+    return this.#contents.userLocks.has(serviceKey(appId, service));
   }
   /** A service says that it has taken over from its predecessor. */
   takeOver(appId: number, service: string): void {
-    this.#takenOver.add(serviceKey(appId, service));
+    this.#contents.takenOver.add(serviceKey(appId, service));
   }
 
   prepare(): Promise<void> {
@@ -119,12 +134,16 @@ export class MemoryFolders implements Folders {
     const held = this.#held.get(appId) ?? [];
     const inTheWay = services.find((service) => !held.includes(service) && this.isLocked(appId, service));
     if (inTheWay !== undefined && !force) return Promise.resolve({ taken: false, by: inTheWay });
-    for (const service of services) this.unlock(appId, service);
+    for (const service of services) {
+      this.unlock(appId, service);
+      this.#contents.agentLocks.add(serviceKey(appId, service));
+    }
     this.#held.set(appId, [...new Set([...held, ...services])]);
     return Promise.resolve({ taken: true });
   }
 
   release(appId: number): Promise<void> {
+    for (const service of this.#held.get(appId) ?? []) this.#contents.agentLocks.delete(serviceKey(appId, service));
     this.#held.delete(appId);
     return Promise.resolve();
   }
@@ -134,16 +153,17 @@ export class MemoryFolders implements Folders {
   }
 
   clearLeftovers(): Promise<void> {
-    this.#held.clear();
+    const held = new Set([...this.#held].flatMap(([appId, services]) => services.map((one) => serviceKey(appId, one))));
+    for (const key of this.#contents.agentLocks) if (!held.has(key)) this.#contents.agentLocks.delete(key);
     return Promise.resolve();
   }
 
   hasTakenOver(appId: number, service: string): Promise<boolean> {
-    return Promise.resolve(this.#takenOver.has(serviceKey(appId, service)));
+    return Promise.resolve(this.#contents.takenOver.has(serviceKey(appId, service)));
   }
 
   clearTakeOver(appId: number, service: string): Promise<void> {
-    this.#takenOver.delete(serviceKey(appId, service));
+    this.#contents.takenOver.delete(serviceKey(appId, service));
     return Promise.resolve();
   }
 }

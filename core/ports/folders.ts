@@ -22,7 +22,7 @@ export interface Folders {
   held(): ReadonlyMap<number, readonly string[]>;
   /**
    * Removes what an earlier run of the agent left behind, and opens the folders that the engine has made for services
-   * which it has started by itself; the users' locks stay.
+   * which it has started by itself; the users' locks stay, and so does what is held.
    */
   clearLeftovers(): Promise<void>;
   /** Whether the service has said that it has taken over. */

@@ -34,7 +34,7 @@ export class Simulated {
     stopMs: 300,
     registry: this.cloud.registry,
   });
-  readonly folders = new MemoryFolders();
+  folders = new MemoryFolders();
   readonly log = new MemoryLog();
   readonly attempts: Attempt[] = [];
   /** The device while its agent runs. */
@@ -53,6 +53,7 @@ export class Simulated {
     const { id: applicationId, key } = this.cloud.fleet;
     const run = new Hostile(this.clock, this.#chance, { faults: 0, delays: 0 });
     this.#run = run;
+    this.folders = this.folders.restarted();
     this.agent = await createMemoryDevice({
       clock: run.clock(),
       identity: { cloudUrl: "https://api.example.com", ...this.#options.identity },

@@ -18,6 +18,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { FileFolders, seenByEngine } from "../../runtimes/node/store/file-folders.ts";
 import { isRoot, temporaryFolder } from "./temporary-folder.ts";
 
+/** What files alone show. What all folders promise: test/conformance/folders.test.ts. */
+
 const services = "tmp/balena-supervisor/services";
 
 /** The folders of a device, on a host of its own. */
@@ -84,21 +86,6 @@ describe("taking the locks", () => {
     for (const name of both) await expect(open(pathOf(1, "one", name), "wx")).rejects.toThrow("EEXIST");
   });
 
-  test("again is no trouble, also for more services", async () => {
-    const { folders, filesOf } = await world();
-    await folders.take(1, ["one"], { force: false });
-    expect(await folders.take(1, ["one", "two"], { force: false })).toEqual({ taken: true });
-    expect(await filesOf(1, "two")).toEqual(both);
-    await folders.release(1);
-    expect([await filesOf(1, "one"), await filesOf(1, "two")]).toEqual([[], []]);
-  });
-
-  test("of an application without services is no trouble either", async () => {
-    const { folders } = await world();
-    expect(await folders.take(1, [], { force: false })).toEqual({ taken: true });
-    expect(heldBy(folders)).toEqual([1]);
-  });
-
   test("and giving them back leaves nothing", async () => {
     const { root, folders, filesOf } = await world();
     await folders.take(1, ["one"], { force: false });
@@ -106,17 +93,6 @@ describe("taking the locks", () => {
     expect(await filesOf(1, "one")).toEqual([]);
     expect(await readdir(join(root, services))).toEqual(["1"]);
     expect(heldBy(folders)).toEqual([]);
-  });
-
-  test("concerns one application at a time", async () => {
-    const { folders, filesOf } = await world();
-    await folders.take(1, ["one"], { force: false });
-    await folders.take(2, ["one"], { force: false });
-    expect(heldBy(folders)).toEqual([1, 2]);
-    await folders.release(1);
-    expect(await filesOf(1, "one")).toEqual([]);
-    expect(await filesOf(2, "one")).toEqual(both);
-    expect(heldBy(folders)).toEqual([2]);
   });
 
   test.runIf(isRoot)("marks them as the original does: they belong to nobody, and nobody writes to them", async () => {
@@ -194,16 +170,6 @@ test("a folder with something in it is never removed, and then no other lock is 
   expect(heldBy(folders)).toEqual([]);
 });
 
-test("when one service of two says no, the locks that were held before stay", async () => {
-  const { folders, pathOf, filesOf } = await world();
-  await folders.take(1, ["one"], { force: false });
-  await folders.prepare(1, "two");
-  await writeFile(pathOf(1, "two", "updates.lock"), "");
-  expect(await folders.take(1, ["one", "two"], { force: false })).toEqual({ taken: false, by: "two" });
-  expect(await filesOf(1, "one")).toEqual(both);
-  expect(heldBy(folders)).toEqual([1]);
-});
-
 test("a lock that a service has put in the place of ours is not removed with ours", async () => {
   const { folders, pathOf } = await world();
   await folders.take(1, ["one"], { force: false });
@@ -222,15 +188,6 @@ test("giving back what somebody else has removed already is no trouble", async (
 });
 
 describe("after the agent has ended without giving back", () => {
-  test("its locks are taken over", async () => {
-    const { folders, restarted } = await world();
-    await folders.take(1, ["one"], { force: false });
-    const later = restarted();
-    expect(heldBy(later)).toEqual([]);
-    expect(await later.take(1, ["one"], { force: false })).toEqual({ taken: true });
-    await later.release(1);
-  });
-
   test("its leftovers are cleared, and the users' locks stay", async () => {
     const { folders, restarted, pathOf, filesOf } = await world();
     await folders.take(1, ["one", "two"], { force: false });
@@ -275,10 +232,6 @@ describe("after the agent has ended without giving back", () => {
     await restarted().clearLeftovers();
     expect(await readdir(join(root, services))).toEqual(["1"]);
   });
-
-  test("and nothing was ever there, there is nothing to clear", async () => {
-    await expect((await world()).folders.clearLeftovers()).resolves.toBeUndefined();
-  });
 });
 
 test("of twenty who want a lock at once, one gets it", async () => {
@@ -304,14 +257,6 @@ test("of twenty who want a lock at once, one gets it", async () => {
   }
 });
 
-test("the agent itself may ask twenty times at once", async () => {
-  const { folders, filesOf } = await world();
-  const asked = Array.from({ length: 20 }, () => folders.take(1, ["one", "two"], { force: false }));
-  expect(await Promise.all(asked)).toEqual(asked.map(() => ({ taken: true })));
-  await folders.release(1);
-  expect([await filesOf(1, "one"), await filesOf(1, "two")]).toEqual([[], []]);
-});
-
 describe("a hand-over", () => {
   test.each(["handover-complete", "resin-kill-me"])("is over when the service makes %s", async (name) => {
     const { folders, pathOf } = await world();
@@ -319,8 +264,6 @@ describe("a hand-over", () => {
     expect(await folders.hasTakenOver(1, "one")).toBe(false);
     await writeFile(pathOf(1, "one", name), "");
     expect(await folders.hasTakenOver(1, "one")).toBe(true);
-    expect(await folders.hasTakenOver(1, "two")).toBe(false);
-    expect(await folders.hasTakenOver(2, "one")).toBe(false);
   });
 
   test("begins without the signs of the last one", async () => {
@@ -332,7 +275,6 @@ describe("a hand-over", () => {
     await folders.clearTakeOver(1, "one");
     expect(await folders.hasTakenOver(1, "one")).toBe(false);
     expect(await filesOf(1, "one")).toEqual(["updates.lock"]);
-    await expect(folders.clearTakeOver(1, "two")).resolves.toBeUndefined();
   });
 });
 

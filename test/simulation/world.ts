@@ -33,7 +33,7 @@ export class World {
   readonly chance: Chance;
   readonly clock: SimClock;
   readonly engine: EmbeddedEngine;
-  readonly folders = new MemoryFolders();
+  folders = new MemoryFolders();
   readonly log = new MemoryLog();
   readonly power = new MemoryPower();
   readonly managed: boolean;
@@ -83,6 +83,7 @@ export class World {
     const hostile = new Hostile(this.clock, this.chance, hostility);
     this.hostile = hostile;
     this.supervisor = undefined;
+    this.folders = this.folders.restarted();
     const ports = {
       clock: hostile.clock(),
       engine: hostile.engine(quirky(this.#watched(this.engine), this.#quirks, () => this.clock.now())),

@@ -90,7 +90,7 @@ export class FileFolders implements Folders {
                   app.within(service, { make: false, writers: "service" }, async (folder) => {
                     // At the start of the machine, the engine starts containers by itself, and makes their folders for root.
                     await openToEverybody(folder).catch(unless("EPERM"));
-                    await removeOurLocks(folder);
+                    if (!this.#held.get(Number(appId))?.includes(service)) await removeOurLocks(folder);
                   }),
                 );
             }),
