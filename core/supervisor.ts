@@ -1,6 +1,6 @@
 import { Conversation, type CloudSettings } from "./cloud/conversation.ts";
 import { deviceCredentials } from "./cloud/registry.ts";
-import type { DeviceFacts } from "./compose/container.ts";
+import type { DeviceFacts } from "./compose/container-spec.ts";
 import type { RequirementFacts } from "./compose/requirements.ts";
 import { createFetch, type Fetch } from "./http/fetch.ts";
 import { Logs } from "./logs.ts";

@@ -27,6 +27,11 @@ const rules: readonly Rule[] = [
     because: "translating compose words is pure",
   },
   {
+    from: ["core/docker-api/"],
+    may: [...pure, "core/docker-api/", "zod"],
+    because: "the engine's JSON is translated without an engine",
+  },
+  {
     from: ["core/reconcile/plan", "core/reconcile/step.ts", "core/reconcile/backoff.ts"],
     may: [...pure, "core/reconcile/plan", "core/reconcile/step.ts", "core/reconcile/current.ts"],
     because: "deciding cannot even name a port, so it can do nothing but decide",
@@ -135,6 +140,15 @@ describe("who may import whom", () => {
     const forbidden = importsOf(file).filter((name) => !rule?.may.some((one) => name === one || name.startsWith(one)));
     expect(forbidden, rule?.because).toEqual([]);
   });
+});
+
+test("only the engine's adapter speaks the engine's JSON", () => {
+  const others = files.filter((file) => !/^(core\/docker-api|runtimes\/node\/engine)\//.test(file));
+  const importing = others.filter((file) => importsOf(file).some((name) => name.startsWith("core/docker-api/")));
+  const naming = others.filter((file) =>
+    /\b(HostConfig|NetworkingConfig|IPAM(Config)?|DriverOpts)\b/.test(codeOf(file)),
+  );
+  expect([...importing, ...naming]).toEqual([]);
 });
 
 describe("time and chance come through the clock", () => {

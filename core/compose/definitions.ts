@@ -1,10 +1,10 @@
 import * as z from "zod";
 import { own, parseJson } from "../model/json.ts";
-import type { IpamConfig, Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
+import type { IpamConfig, NetworkSpec, VolumeSpec } from "../model/network.ts";
 import { supervisorNetwork } from "../model/names.ts";
 import { Flag, StringMap } from "./quantities.ts";
 
-/** Networks and volumes: a composition's definition → ours ↔ the engine's. */
+/** Networks and volumes: a composition's definition → ours. */
 
 const Ipam = z.looseObject({
   driver: z.string().nullish(),
@@ -25,7 +25,7 @@ const Ipam = z.looseObject({
     .nullish(),
 });
 
-const ipamConfig = (parts: {
+export const ipamConfig = (parts: {
   subnet?: string | null | undefined;
   ipRange?: string | null | undefined;
   gateway?: string | null | undefined;
@@ -68,7 +68,7 @@ export const VolumeDefinition = z
   }));
 
 // The engine fills in addresses where none were given; this label tells them from those that were.
-const ipamLabel = "io.balena.private.ipam.config";
+export const ipamLabel = "io.balena.private.ipam.config";
 
 /**
  * What was asked for, in the words of compose. An engine adds to a network, drops options that it does not know, and
@@ -149,87 +149,3 @@ export const supervisorNetworkSpec: NetworkSpec = {
     config: [{ subnet: supervisorNetwork.subnet, gateway: supervisorNetwork.gateway }],
   },
 };
-
-/** → the body of `POST /networks/create`. */
-export const toNetworkOptions = (name: string, spec: NetworkSpec) => ({
-  Name: name,
-  CheckDuplicate: true,
-  Driver: spec.driver,
-  Options: { ...spec.driverOptions },
-  Internal: spec.internal,
-  EnableIPv6: spec.ipv6,
-  ConfigOnly: spec.configOnly,
-  Labels: { ...spec.labels },
-  IPAM: {
-    Driver: spec.ipam.driver,
-    Options: { ...spec.ipam.options },
-    Config: spec.ipam.config.map(({ subnet, ipRange, gateway, auxAddresses }) => ({
-      ...(subnet && { Subnet: subnet }),
-      ...(ipRange && { IPRange: ipRange }),
-      ...(gateway && { Gateway: gateway }),
-      ...(auxAddresses && { AuxiliaryAddresses: { ...auxAddresses } }),
-    })),
-  },
-});
-
-const Texts = z.record(z.string(), z.string()).nullish();
-const Text = z.string().nullish();
-
-/** What we read of the engine's `GET /networks`. */
-export const EngineNetwork = z.looseObject({
-  Id: z.string(),
-  Name: z.string(),
-  Driver: Text,
-  Options: Texts,
-  Internal: z.boolean().nullish(),
-  EnableIPv6: z.boolean().nullish(),
-  ConfigOnly: z.boolean().nullish(),
-  Labels: Texts,
-  IPAM: z
-    .looseObject({
-      Driver: Text,
-      Options: Texts,
-      Config: z
-        .array(z.looseObject({ Subnet: Text, IPRange: Text, Gateway: Text, AuxiliaryAddresses: Texts }))
-        .nullish(),
-    })
-    .nullish(),
-});
-
-export function fromEngineNetwork(network: z.output<typeof EngineNetwork>): Network {
-  const labels = network.Labels ?? {};
-  return {
-    id: network.Id,
-    name: network.Name,
-    spec: {
-      driver: network.Driver ?? "bridge",
-      driverOptions: network.Options ?? {},
-      internal: network.Internal ?? false,
-      ipv6: network.EnableIPv6 ?? false,
-      configOnly: network.ConfigOnly ?? false,
-      labels,
-      ipam: {
-        driver: network.IPAM?.Driver ?? "default",
-        options: network.IPAM?.Options ?? {},
-        config: !labels[ipamLabel]
-          ? []
-          : (network.IPAM?.Config ?? []).map((config) =>
-              ipamConfig({
-                subnet: config.Subnet,
-                ipRange: config.IPRange,
-                gateway: config.Gateway,
-                auxAddresses: config.AuxiliaryAddresses,
-              }),
-            ),
-      },
-    },
-  };
-}
-
-/** What we read of the engine's `GET /volumes`. */
-export const EngineVolume = z.looseObject({ Name: z.string(), Driver: Text, Options: Texts, Labels: Texts });
-
-export const fromEngineVolume = ({ Name, Driver, Options, Labels }: z.output<typeof EngineVolume>): Volume => ({
-  name: Name,
-  spec: { driver: Driver ?? "local", driverOptions: Options ?? {}, labels: Labels ?? {} },
-});

@@ -30,7 +30,7 @@ export function parseTmpfs(text: string): ComposeMount | undefined {
 }
 
 /** "ro" is an option like the others there: the engine keeps them all in one text. */
-const toTmpfs = (target: string, options: readonly string[]): Mount => ({
+export const toTmpfs = (target: string, options: readonly string[]): Mount => ({
   type: "tmpfs",
   source: "",
   target: cleanPath(target),
@@ -38,7 +38,7 @@ const toTmpfs = (target: string, options: readonly string[]): Mount => ({
   options: sortOptions(options),
 });
 
-/** The long form, which compose and the engine's `Mounts` have in common. Numbers: bytes, and the mode's bits. */
+/** The long form, which the engine's API has too. Numbers: bytes, and the mode's bits. */
 interface LongMount {
   readonly type: Mount["type"];
   readonly source?: string | null | undefined;
@@ -50,7 +50,7 @@ interface LongMount {
   readonly mode?: number | string | null | undefined;
 }
 
-function fromLong({ type, source, target, readOnly, noCopy, propagation, size, mode }: LongMount): Mount {
+export function fromLong({ type, source, target, readOnly, noCopy, propagation, size, mode }: LongMount): Mount {
   if (type === "tmpfs")
     return toTmpfs(target, [
       ...(readOnly ? ["ro"] : []),
@@ -103,55 +103,3 @@ export const Tmpfs = parsedEach(Strings, 'a path such as "/run" or "/run:size=1m
 
 export const sortMounts = (mounts: readonly Mount[]): Mount[] =>
   [...new Map(mounts.map((mount) => [mount.target, mount])).values()].sort((a, b) => (a.target < b.target ? -1 : 1));
-
-/** → the engine's `Binds` and `Tmpfs`. */
-export const toBinds = (mounts: readonly Mount[]): { Binds: string[]; Tmpfs: Record<string, string> } => ({
-  Binds: mounts
-    .filter(({ type }) => type !== "tmpfs")
-    .map(({ source, target, readOnly, options }) => {
-      const words = [...(readOnly ? ["ro"] : []), ...options.split(",").filter(Boolean)].join(",");
-      return `${source}:${target}${words && `:${words}`}`;
-    }),
-  Tmpfs: Object.fromEntries(
-    mounts.filter(({ type }) => type === "tmpfs").map(({ target, options }) => [target, options]),
-  ),
-});
-
-/** Where the engine keeps the mounts of a container. The original writes its long forms into `Mounts`. */
-export const EngineMounts = z.looseObject({
-  Binds: z.array(z.string()).nullish(),
-  Tmpfs: z.record(z.string(), z.string()).nullish(),
-  Mounts: z
-    .array(
-      z.looseObject({
-        Type: z.string().nullish(),
-        Source: z.string().nullish(),
-        Target: z.string(),
-        ReadOnly: z.boolean().nullish(),
-        BindOptions: z.looseObject({ Propagation: z.string().nullish() }).nullish(),
-        VolumeOptions: z.looseObject({ NoCopy: z.boolean().nullish() }).nullish(),
-        TmpfsOptions: z.looseObject({ SizeBytes: z.number().nullish(), Mode: z.number().nullish() }).nullish(),
-      }),
-    )
-    .nullish(),
-});
-
-/** → mounts. */
-export function fromBinds(host: z.output<typeof EngineMounts>): Mount[] {
-  return sortMounts([
-    ...(host.Binds ?? []).flatMap((bind) => parseMount(bind) ?? []),
-    ...Object.entries(host.Tmpfs ?? {}).map(([target, options]) => toTmpfs(target, options.split(",").filter(Boolean))),
-    ...(host.Mounts ?? []).map(({ Type, Source, Target, ReadOnly, BindOptions, VolumeOptions, TmpfsOptions }) =>
-      fromLong({
-        type: Type === "bind" || Type === "tmpfs" ? Type : "volume",
-        source: Source,
-        target: Target,
-        readOnly: ReadOnly,
-        noCopy: VolumeOptions?.NoCopy,
-        propagation: BindOptions?.Propagation,
-        size: TmpfsOptions?.SizeBytes,
-        mode: TmpfsOptions?.Mode,
-      }),
-    ),
-  ]);
-}

@@ -1,6 +1,6 @@
 import { own, type Json } from "../model/json.ts";
 import type { IpamConfig, NetworkSpec } from "../model/network.ts";
-import { differ, entries, type Difference } from "./container.ts";
+import { differ, entries, type Difference } from "./differences.ts";
 import { askedOfNetwork, withoutDefinition } from "./definitions.ts";
 
 /**

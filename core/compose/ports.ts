@@ -65,34 +65,6 @@ export const Ports = z
   .array(z.union([Short, Long], { error: `expected ${expected}` }))
   .transform((ports) => sortPorts(ports.flat()));
 
-/** The engine's `PortBindings`. */
-export const PortBindings = z.record(
-  z.string(),
-  z.array(z.looseObject({ HostIp: z.string().nullish(), HostPort: z.string().nullish() })).nullish(),
-);
-
-/** → the engine's `PortBindings`. */
-export function toPortBindings(ports: readonly Port[]): Record<string, { HostIp: string; HostPort: string }[]> {
-  const bindings: Record<string, { HostIp: string; HostPort: string }[]> = {};
-  for (const { target, protocol, published, ip } of ports)
-    (bindings[`${target}/${protocol}`] ??= []).push({ HostIp: ip, HostPort: published });
-  return bindings;
-}
-
-/** The engine's `PortBindings` → ports. */
-export const fromPortBindings = (bindings: z.output<typeof PortBindings>): Port[] =>
-  sortPorts(
-    Object.entries(bindings).flatMap(([key, hosts]) => {
-      const [target, protocol = "tcp"] = key.split("/");
-      return (hosts ?? []).map(({ HostIp, HostPort }) => ({
-        target: Number(target),
-        protocol,
-        published: HostPort ?? "",
-        ip: HostIp ?? "",
-      }));
-    }),
-  );
-
 /** The host ports that a list takes for certain, as `8080/tcp`: two containers cannot both have one. */
 export const fixedHostPorts = (ports: readonly Port[]): string[] =>
   ports.filter(({ published }) => /^\d+$/.test(published)).map(({ published, protocol }) => `${published}/${protocol}`);

@@ -2,7 +2,7 @@ import type { Json } from "../model/json.ts";
 import { powers, type Power } from "../model/powers.ts";
 import type { VolumeSpec } from "../model/network.ts";
 import type { App, Service } from "../model/target.ts";
-import { networkModeOf } from "./container.ts";
+import { networkModeOf } from "./namespaces.ts";
 import { hasFeature } from "./features.ts";
 
 /** By what a service asks for power over its host. What is not known to be harmless counts. */

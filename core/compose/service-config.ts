@@ -1,6 +1,6 @@
 import { split } from "shlex";
 import * as z from "zod";
-import type { Endpoint, RestartPolicy } from "../model/container.ts";
+import type { NetworkEndpoint, RestartPolicy } from "../model/container.ts";
 import type { Healthcheck } from "../model/image.ts";
 import type { ServiceConfig } from "../model/target.ts";
 import { Mounts, Tmpfs, sortMounts } from "./mounts.ts";
@@ -83,7 +83,7 @@ const EndpointInput = z
     link_local_ips: z.array(z.string()).nullish(),
   })
   .nullish()
-  .transform((input): Endpoint => ({
+  .transform((input): NetworkEndpoint => ({
     aliases: [...(input?.aliases ?? [])].sort(),
     ipv4: input?.ipv4_address ?? "",
     ipv6: input?.ipv6_address ?? "",

@@ -2,91 +2,65 @@ import * as z from "zod";
 import { sameJson, type Json } from "../model/json.ts";
 import { Bytes, Decimal, Duration, Flag, Integer, StringMap, Strings, Text, parsed, parsedEach } from "./quantities.ts";
 
-/**
- * The compose fields that need no further thought: what compose may write, and where the engine keeps it.
- * Each row reads back exactly what it wrote, so that comparing never makes a difference that is none.
- */
+/** A compose field that the engine keeps as it is: what compose may write, and what holds when it says nothing. */
 export interface Setting {
   /** Everything compose may write → one form. */
   readonly schema: z.ZodType<Json>;
-  /** Where the engine keeps it, in the words of its API. */
-  readonly at: readonly ["Config" | "HostConfig", string];
   /** What holds when compose says nothing. */
   readonly absent: Json;
-  toEngine(value: Json): unknown;
-  fromEngine(raw: unknown): Json;
+  /** A value that was read back → the same form, so that comparing finds no difference that is none. */
+  normalize(raw: unknown): Json;
 }
 
-type Place = Setting["at"];
-const same = (value: Json): unknown => value;
-
-const text = (at: Place, absent = ""): Setting => ({
-  at,
+const text = (absent = ""): Setting => ({
   absent,
   schema: Text,
-  toEngine: same,
-  fromEngine: (raw) => (typeof raw === "string" && raw !== "" ? raw : absent),
+  normalize: (raw) => (typeof raw === "string" && raw !== "" ? raw : absent),
 });
 
-const flag = (at: Place, absent = false): Setting => ({
-  at,
+const flag = (absent = false): Setting => ({
   absent,
   schema: Flag,
-  toEngine: same,
-  fromEngine: (raw) => (typeof raw === "boolean" ? raw : absent),
+  normalize: (raw) => (typeof raw === "boolean" ? raw : absent),
 });
 
-/** `positive` where the engine takes everything else for "nothing said". */
-const number = (at: Place, schema: z.ZodType<number>, { absent = 0, positive = false } = {}): Setting => {
-  const normal = (value: unknown) => (typeof value === "number" && (value > 0 || !positive) ? value : absent);
-  return { at, absent, schema: schema.transform(normal), toEngine: same, fromEngine: normal };
+/** `positive` where the engine takes every other number for "not set". */
+const number = (schema: z.ZodType<number>, { absent = 0, positive = false } = {}): Setting => {
+  const normalize = (value: unknown) => (typeof value === "number" && (value > 0 || !positive) ? value : absent);
+  return { absent, schema: schema.transform(normalize), normalize };
 };
 
 /** A list of words. `sorted` where their order means nothing; `each` brings one word to one spelling. */
-const words = (
-  at: Place,
-  {
-    schema = Strings,
-    sorted = false,
-    each = (word) => word,
-  }: { schema?: z.ZodType<readonly string[]>; sorted?: boolean; each?: (word: string) => string } = {},
-): Setting => {
+const words = ({
+  schema = Strings,
+  sorted = false,
+  each = (word) => word,
+}: { schema?: z.ZodType<readonly string[]>; sorted?: boolean; each?: (word: string) => string } = {}): Setting => {
   const normal = (list: readonly string[]) => {
     const kept = [...new Set(list.map(each))];
     return sorted ? kept.sort() : kept;
   };
   return {
-    at,
     absent: [],
     schema: schema.transform(normal),
-    toEngine: same,
-    fromEngine: (raw) => normal(Array.isArray(raw) ? raw.map(String) : []),
+    normalize: (raw) => normal(Array.isArray(raw) ? raw.map(String) : []),
   };
 };
 
-const map = (at: Place): Setting => ({
-  at,
+/** Texts that each describe an object of the engine's; their order means nothing, but one may be there twice. */
+const texts = (schema: z.ZodType<readonly string[]>): Setting => ({
+  absent: [],
+  schema: schema.transform((list) => [...list].sort()),
+  normalize: (raw) => (Array.isArray(raw) ? raw.map(String).sort() : []),
+});
+
+const map = (): Setting => ({
   absent: {},
   schema: StringMap,
-  toEngine: same,
-  fromEngine: (raw) => (typeof raw === "object" && raw !== null ? { ...raw } : {}),
+  normalize: (raw) => (typeof raw === "object" && raw !== null ? { ...raw } : {}),
 });
 
 const capability = (name: string) => name.toUpperCase().replace(/^CAP_/, "");
-
-/** The engine speaks in lists of objects where compose writes short texts: one text per object, both ways. */
-const texts = (
-  at: Place,
-  schema: z.ZodType<readonly string[]>,
-  toObject: (text: string) => object,
-  toText: (object: Record<string, unknown>) => string,
-): Setting => ({
-  at,
-  absent: [],
-  schema: schema.transform((list) => [...list].sort()),
-  toEngine: (value) => (Array.isArray(value) ? value.map((text) => toObject(String(text))) : []),
-  fromEngine: (raw) => (Array.isArray(raw) ? raw.map((object) => toText(object)).sort() : []),
-});
 
 /** "/dev/a:/dev/b:rwm" with all three parts written out. */
 const Devices = z.array(
@@ -123,78 +97,53 @@ const Hosts = parsedEach(
   },
 );
 
-export const settings: Readonly<Record<string, Setting>> = {
-  cap_add: words(["HostConfig", "CapAdd"], { sorted: true, each: capability }),
-  cap_drop: words(["HostConfig", "CapDrop"], { sorted: true, each: capability }),
-  cgroup_parent: text(["HostConfig", "CgroupParent"]),
-  cpu_quota: number(["HostConfig", "CpuQuota"], Integer),
-  cpu_shares: number(["HostConfig", "CpuShares"], Integer),
-  cpus: number(
-    ["HostConfig", "NanoCpus"],
-    Decimal.transform((cpus) => Math.round(cpus * 1e9)),
-  ),
-  cpuset: text(["HostConfig", "CpusetCpus"]),
-  device_cgroup_rules: words(["HostConfig", "DeviceCgroupRules"], { sorted: true }),
-  devices: texts(
-    ["HostConfig", "Devices"],
-    Devices,
-    (text) => {
-      const [PathOnHost, PathInContainer, CgroupPermissions] = text.split(":");
-      return { PathOnHost, PathInContainer, CgroupPermissions };
-    },
-    (device) => `${device["PathOnHost"]}:${device["PathInContainer"]}:${device["CgroupPermissions"]}`,
-  ),
-  dns: words(["HostConfig", "Dns"]),
-  dns_opt: words(["HostConfig", "DnsOptions"]),
-  dns_search: words(["HostConfig", "DnsSearch"]),
-  domainname: text(["Config", "Domainname"]),
-  extra_hosts: words(["HostConfig", "ExtraHosts"], { schema: Hosts, sorted: true }),
-  group_add: words(["HostConfig", "GroupAdd"], { sorted: true }),
-  init: flag(["HostConfig", "Init"]),
-  ipc: text(["HostConfig", "IpcMode"], "shareable"),
-  mac_address: text(["Config", "MacAddress"]),
-  mem_limit: number(["HostConfig", "Memory"], Bytes),
-  mem_reservation: number(["HostConfig", "MemoryReservation"], Bytes),
-  oom_kill_disable: flag(["HostConfig", "OomKillDisable"]),
-  oom_score_adj: number(["HostConfig", "OomScoreAdj"], Integer),
-  pid: text(["HostConfig", "PidMode"]),
-  pids_limit: number(["HostConfig", "PidsLimit"], Integer, { positive: true }),
-  privileged: flag(["HostConfig", "Privileged"]),
-  read_only: flag(["HostConfig", "ReadonlyRootfs"]),
-  security_opt: words(["HostConfig", "SecurityOpt"], { sorted: true }),
-  shm_size: number(["HostConfig", "ShmSize"], Bytes, { absent: 64 * 2 ** 20, positive: true }),
+const table = {
+  cap_add: words({ sorted: true, each: capability }),
+  cap_drop: words({ sorted: true, each: capability }),
+  cgroup_parent: text(),
+  cpu_quota: number(Integer),
+  cpu_shares: number(Integer),
+  cpus: number(Decimal.transform((cpus) => Math.round(cpus * 1e9))),
+  cpuset: text(),
+  device_cgroup_rules: words({ sorted: true }),
+  devices: texts(Devices),
+  dns: words(),
+  dns_opt: words(),
+  dns_search: words(),
+  domainname: text(),
+  extra_hosts: words({ schema: Hosts, sorted: true }),
+  group_add: words({ sorted: true }),
+  init: flag(),
+  ipc: text("shareable"),
+  mac_address: text(),
+  mem_limit: number(Bytes),
+  mem_reservation: number(Bytes),
+  oom_kill_disable: flag(),
+  oom_score_adj: number(Integer),
+  pid: text(),
+  pids_limit: number(Integer, { positive: true }),
+  privileged: flag(),
+  read_only: flag(),
+  security_opt: words({ sorted: true }),
+  shm_size: number(Bytes, { absent: 64 * 2 ** 20, positive: true }),
   stop_grace_period: number(
-    ["Config", "StopTimeout"],
     Duration.transform((nanos) => Math.ceil(nanos / 1e9)),
     { absent: 10 },
   ),
-  storage_opt: map(["HostConfig", "StorageOpt"]),
-  sysctls: map(["HostConfig", "Sysctls"]),
-  tty: flag(["Config", "Tty"], true),
-  ulimits: texts(
-    ["HostConfig", "Ulimits"],
-    Ulimits,
-    (text) => {
-      const [Name, soft, hard] = text.split(/[=:]/);
-      return { Name, Soft: Number(soft), Hard: Number(hard) };
-    },
-    (limit) => `${limit["Name"]}=${limit["Soft"]}:${limit["Hard"]}`,
-  ),
-  userns_mode: text(["HostConfig", "UsernsMode"]),
-};
+  storage_opt: map(),
+  sysctls: map(),
+  tty: flag(true),
+  ulimits: texts(Ulimits),
+  userns_mode: text(),
+} satisfies Readonly<Record<string, Setting>>;
 
-/** Settings that come from feature labels only; compose has no word for them. */
-export const labelSettings: Readonly<Record<string, Setting>> = {
-  gpu: {
-    ...flag(["HostConfig", "DeviceRequests"]),
-    toEngine: (value) => (value ? [{ Driver: "", Count: 1, DeviceIDs: [], Capabilities: [["gpu"]], Options: {} }] : []),
-    fromEngine: (raw) => JSON.stringify(raw ?? []).includes('"gpu"'),
-  },
-};
+export const settings: Readonly<Record<string, Setting>> = table;
 
-export const everySetting: Readonly<Record<string, Setting>> = { ...settings, ...labelSettings };
+/** With the settings that come from feature labels only; compose has no word for them. */
+export const everySetting: Readonly<Record<string, Setting>> = { ...table, gpu: flag() };
+export type SettingName = keyof typeof table | "gpu";
 
-/** What holds for each when nothing is said. */
+/** What holds for each when compose says nothing. */
 export const settingDefaults: Readonly<Record<string, Json>> = Object.fromEntries(
   Object.entries(everySetting).map(([key, { absent }]) => [key, absent]),
 );
@@ -210,7 +159,7 @@ export function comparable(values: Readonly<Record<string, Json>>): Readonly<Rec
     : values;
 }
 
-/** Parsed values → those of the table that say something else than the default. */
+/** Parsed values → those of the table that are not the default. */
 export const notDefault = (values: Readonly<Record<string, unknown>>): Record<string, Json> =>
   Object.fromEntries(
     Object.entries(settings).flatMap(([key, { absent }]) => {

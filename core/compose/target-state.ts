@@ -7,7 +7,7 @@ import { bareConfig, configWarnings, forbiddenPowersOf } from "../model/config.t
 import type { Mount } from "../model/container.ts";
 import { bareName, isSecretField, withoutTexts } from "../model/secrets.ts";
 import { show } from "../model/show.ts";
-import { homesOf, networkModeOf } from "./container.ts";
+import { namespaceServicesOf, networkModeOf } from "./namespaces.ts";
 import { hasFeature } from "./features.ts";
 import { NetworkDefinition, VolumeDefinition } from "./definitions.ts";
 import {
@@ -478,7 +478,7 @@ function sameNames(apps: readonly App[]): string[] {
 function unknownNamespaces(app: App, path: Path): string[] {
   const names = new Set(app.services.map(({ name }) => name));
   return app.services.flatMap((service) =>
-    homesOf(service, app)
+    namespaceServicesOf(service, app)
       .filter((name) => name === service.name || !names.has(name))
       .map(
         (name) =>
@@ -506,7 +506,7 @@ const borrowedNetworks = (app: App, path: Path): string[] =>
 /** The services that must be there before this one: what it waits for, and what it lives in. */
 export const prerequisites = (service: Service, app: App): string[] => [
   ...service.dependsOn.map((one) => one.service),
-  ...homesOf(service, app),
+  ...namespaceServicesOf(service, app),
 ];
 
 function dependencyCycles(app: App, path: Path): string[] {

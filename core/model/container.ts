@@ -22,7 +22,7 @@ export interface ContainerSpec {
   /** `host`, `none`, `service:<name>`, `container:<id>`, or `networks` when it is on the ones below. */
   readonly networkMode: string;
   /** By full name. */
-  readonly networks: Readonly<Record<string, Endpoint>>;
+  readonly networks: Readonly<Record<string, NetworkEndpoint>>;
   /** The long tail of compose fields, by compose name; only what is not the default. */
   readonly settings: Readonly<Record<string, Json>>;
 }
@@ -52,7 +52,7 @@ export interface Mount {
 }
 
 /** How a container is known on one network. */
-export interface Endpoint {
+export interface NetworkEndpoint {
   readonly aliases: readonly string[];
   readonly ipv4: string;
   readonly ipv6: string;

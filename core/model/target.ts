@@ -1,4 +1,4 @@
-import type { Endpoint, Mount, Port, RestartPolicy } from "./container.ts";
+import type { NetworkEndpoint, Mount, Port, RestartPolicy } from "./container.ts";
 import type { Healthcheck, ImageReference } from "./image.ts";
 import type { Json } from "./json.ts";
 import type { NetworkSpec, VolumeSpec } from "./network.ts";
@@ -72,7 +72,7 @@ export interface ServiceConfig {
   readonly mounts: readonly Mount[];
   readonly networkMode?: string;
   /** Under the composition's own names. */
-  readonly networks: Readonly<Record<string, Endpoint>>;
+  readonly networks: Readonly<Record<string, NetworkEndpoint>>;
   /** Only what is not the default. */
   readonly settings: Readonly<Record<string, Json>>;
 }

@@ -1,9 +1,8 @@
-import { describeDifference, differences } from "../compose/container.ts";
+import { describeDifference, differences } from "../compose/differences.ts";
 import { lockedMessage } from "../operations/locks.ts";
 import type { Logs } from "../logs.ts";
 import type { ContainerSpec } from "../model/container.ts";
 import type { Credentials } from "../model/image.ts";
-import { isHandingOver } from "../model/names.ts";
 import { redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
 import { isTruthy } from "../model/truthy.ts";
@@ -13,7 +12,7 @@ import type { PowerOutcome } from "../operations/power.ts";
 import { serviceKey, type CurrentState } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Memory } from "./memory.ts";
-import { inOurWords } from "./plan-application.ts";
+import { toContainerNamespaces, toServiceNamespaces } from "../compose/namespaces.ts";
 import type { Work } from "./step.ts";
 
 /** What a step came to. That a service says "not now" is no failure of ours. */
@@ -177,7 +176,7 @@ export class Applier {
       this.#memory.interrupted.set(serviceKey(container.appId, container.service), {
         id,
         name: container.name,
-        spec: inOurWords(container.spec, siblings),
+        spec: toServiceNamespaces(container.spec, siblings),
       });
     }
     // If it stops and then cannot be removed, nobody wanted it to be stopped only.
@@ -223,7 +222,7 @@ export class Applier {
       await folders.prepare(appId, service);
       // Before it is made, so that it cannot be forgotten.
       if (isTruthy(spec.labels[rebootLabel])) await this.#requireReboot(`service '${label}'`);
-      const wish = inEngineWords(spec, appId, current);
+      const wish = toContainerNamespaces(spec, appId, current.containers);
       const id = await withoutValues(wish, () => engine.createContainer(name, wish));
       this.#logs.system(`Installed service '${label}'`);
       const compared = this.#compareWithWish(id, wish);
@@ -305,22 +304,3 @@ const rebootLabel = "io.balena.update.requires-reboot";
 
 /** The composition's name of a network or volume: the engine's without the application in front. */
 const bare = (name: string): string => name.replace(/^[^_]+_/, "");
-
-/** We name the service whose namespace is shared; the engine wants its container. */
-function inEngineWords(spec: ContainerSpec, appId: number, current: CurrentState): ContainerSpec {
-  const translate = <T>(mode: T): T | string => {
-    const [, service] = /^service:(.+)$/.exec(String(mode)) ?? [];
-    const owner =
-      service &&
-      current.containers.find((one) => one.appId === appId && one.service === service && !isHandingOver(one));
-    return owner ? `container:${owner.id}` : mode;
-  };
-  const shared = ["ipc", "pid"]
-    .filter((key) => key in spec.settings)
-    .map((key) => [key, translate(spec.settings[key])]);
-  return {
-    ...spec,
-    networkMode: translate(spec.networkMode),
-    settings: { ...spec.settings, ...Object.fromEntries(shared) },
-  };
-}

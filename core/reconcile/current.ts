@@ -1,4 +1,5 @@
-import type { DeviceFacts, Difference } from "../compose/container.ts";
+import type { DeviceFacts } from "../compose/container-spec.ts";
+import type { Difference } from "../compose/differences.ts";
 import type { ContainerSpec } from "../model/container.ts";
 import type { BootConfigState } from "../model/boot-config.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";

@@ -1,4 +1,4 @@
-import type { DeviceFacts } from "../compose/container.ts";
+import type { DeviceFacts } from "../compose/container-spec.ts";
 import { isOn } from "../model/config.ts";
 import type { TargetState } from "../model/target.ts";
 import type { Clock } from "../ports/clock.ts";

@@ -1,4 +1,4 @@
-import type { Difference } from "../compose/container.ts";
+import type { Difference } from "../compose/differences.ts";
 import type { Container } from "../model/container.ts";
 import { sameJson } from "../model/json.ts";
 import type { Log } from "../ports/log.ts";

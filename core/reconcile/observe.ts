@@ -1,4 +1,4 @@
-import type { DeviceFacts } from "../compose/container.ts";
+import type { DeviceFacts } from "../compose/container-spec.ts";
 import { hasFeature } from "../compose/features.ts";
 import type { BootConfigState } from "../model/boot-config.ts";
 import type { Container } from "../model/container.ts";

@@ -1,11 +1,6 @@
-import {
-  describeDifference,
-  differences,
-  homesOf,
-  sharedServices,
-  toContainerSpec,
-  type Difference,
-} from "../compose/container.ts";
+import { describeDifference, differences, type Difference } from "../compose/differences.ts";
+import { namespaceServices, namespaceServicesOf, toServiceNamespaces } from "../compose/namespaces.ts";
+import { toContainerSpec } from "../compose/container-spec.ts";
 import { toNetworkSpec, toVolumeSpec } from "../compose/definitions.ts";
 import { networkDifferences } from "../compose/network-differences.ts";
 import { fixedHostPorts } from "../compose/ports.ts";
@@ -171,7 +166,7 @@ function whyReplace(
   if (container.state === "dead") return { why: "the engine could not remove it" };
   const tolerated = current.tolerated.get(container.id) ?? [];
   return toReason(
-    differences(inOurWords(container.spec, present), spec).filter(
+    differences(toServiceNamespaces(container.spec, present), spec).filter(
       (difference) => !tolerated.some((one) => sameJson(one, difference)),
     ),
   );
@@ -179,23 +174,6 @@ function whyReplace(
 
 const toReason = (found: readonly Difference[]): Reason | undefined =>
   found.length > 0 ? { why: found.map(describeDifference).join("; "), differences: found } : undefined;
-
-/** The engine names the container whose namespace is shared; we name the service. */
-export function inOurWords(spec: ContainerSpec, present: readonly Container[]): ContainerSpec {
-  const translate = <T>(mode: T): T | string => {
-    const [, id] = /^container:(.+)$/.exec(String(mode)) ?? [];
-    const owner = id && present.find((container) => container.id === id);
-    return owner ? `service:${owner.service}` : mode;
-  };
-  const shared = ["ipc", "pid"]
-    .filter((key) => key in spec.settings)
-    .map((key) => [key, translate(spec.settings[key])]);
-  return {
-    ...spec,
-    networkMode: translate(spec.networkMode),
-    settings: { ...spec.settings, ...Object.fromEntries(shared) },
-  };
-}
 
 interface OutdatedNetwork extends Network {
   /** Why it must go. */
@@ -362,7 +340,7 @@ function planStops(scene: Scene): Stop[] {
   for (let found = true; found;) {
     found = false;
     for (const container of present) {
-      const lost = sharedServices(inOurWords(container.spec, present)).find((name) =>
+      const lost = namespaceServices(toServiceNamespaces(container.spec, present)).find((name) =>
         [...kills.keys()].some((other) => other.service === name && !leaving.includes(other)),
       );
       if (lost && !kills.has(container)) {
@@ -410,7 +388,7 @@ function canHandOver(
     !leaving.some((other) => other.service === service.name) &&
     !networks.outdated.some(({ name }) => name in container.spec.networks) &&
     !volumes.some((volume) => mountsVolume(container, volume)) &&
-    !present.some((other) => sharedServices(inOurWords(other.spec, present)).includes(service.name)) &&
+    !present.some((other) => namespaceServices(toServiceNamespaces(other.spec, present)).includes(service.name)) &&
     !areInConflict(container.spec, spec)
   );
 }
@@ -569,7 +547,7 @@ function planRevival(
   if (!current.images.some(({ id }) => id === before.spec.image)) return [];
   // It was stopped, and could not be removed.
   if (current.containers.some(({ name }) => name === before.name)) return [];
-  const homes = sharedServices(before.spec);
+  const homes = namespaceServices(before.spec);
   const home = homes.find((name) => !present.some((other) => other.service === name && other.state === "running"));
   const obstacle: Step | undefined = home
     ? { action: "wait", reason: `${home} to run, in which ${service.name} lives` }
@@ -609,7 +587,7 @@ function whatToWaitFor(service: Service, app: App, wanted: readonly Wanted[]): S
     const verdict = wanted.find((one) => one.service.name === name)?.verdict;
     return verdict?.is === "ready" ? verdict.container : undefined;
   };
-  for (const name of homesOf(service, app))
+  for (const name of namespaceServicesOf(service, app))
     if (find(name)?.state !== "running")
       return { action: "wait", reason: `${name} to run, in which ${service.name} lives` };
   for (const { service: name, condition } of service.dependsOn) {

@@ -1,4 +1,4 @@
-import type { Difference } from "../compose/container.ts";
+import type { Difference } from "../compose/differences.ts";
 import type { ContainerSpec } from "../model/container.ts";
 import type { BootSettings } from "../model/boot-config.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Difference } from "../compose/container.ts";
+import type { Difference } from "../compose/differences.ts";
 import type { LeftApp } from "../model/target.ts";
 import type { ImageRecord } from "../reconcile/current.ts";
 import type { Store } from "../ports/store.ts";

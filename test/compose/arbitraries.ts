@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { everySetting } from "../../core/compose/settings.ts";
 import { sortMounts } from "../../core/compose/mounts.ts";
 import { sortPorts } from "../../core/compose/ports.ts";
-import type { ContainerSpec, Endpoint, Mount, Port } from "../../core/model/container.ts";
+import type { ContainerSpec, NetworkEndpoint, Mount, Port } from "../../core/model/container.ts";
 import type { Healthcheck, ImageConfig } from "../../core/model/image.ts";
 import type { Json } from "../../core/model/json.ts";
 import type { NetworkSpec } from "../../core/model/network.ts";
@@ -103,7 +103,7 @@ export const imageConfig: fc.Arbitrary<ImageConfig> = fc.record({
   healthcheck: fc.option(healthcheck),
 });
 
-const endpoint: fc.Arbitrary<Endpoint> = fc.record({
+const endpoint: fc.Arbitrary<NetworkEndpoint> = fc.record({
   aliases: fc.uniqueArray(name, { maxLength: 3 }).map((aliases) => aliases.sort()),
   ipv4: fc.constantFrom("", "172.30.0.5"),
   ipv6: fc.constantFrom("", "2001:db8::5"),

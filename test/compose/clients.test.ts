@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { networkModeOf } from "../../core/compose/container.ts";
+import { networkModeOf } from "../../core/compose/namespaces.ts";
 import { parseLocalTarget } from "../../core/compose/target-state.ts";
 import type { App, TargetState } from "../../core/model/target.ts";
 import { facts } from "./read.ts";

@@ -1,15 +1,8 @@
 import { describe, expect, test } from "vitest";
-import {
-  ImageInspection,
-  Inspection,
-  fromImageInspection,
-  fromInspection,
-  networkModeOf,
-  serviceFolder,
-  sharedServices,
-  toContainerSpec,
-  toCreateOptions,
-} from "../../core/compose/container.ts";
+import { ImageInspection, fromImageInspection } from "../../core/docker-api/config.ts";
+import { Inspection, fromInspection, toCreateOptions } from "../../core/docker-api/container.ts";
+import { networkModeOf, namespaceServices } from "../../core/compose/namespaces.ts";
+import { serviceFolder, toContainerSpec } from "../../core/compose/container-spec.ts";
 import type { Container, ContainerSpec } from "../../core/model/container.ts";
 import type { ImageConfig } from "../../core/model/image.ts";
 import { body, deviceFacts, entry, read } from "./read.ts";
@@ -191,7 +184,7 @@ describe("whose namespace", () => {
     [{ networkMode: "service:one", settings: {} }, ["one"]],
     [{ networkMode: "service:one", settings: { ipc: "service:two", pid: "service:three" } }, ["one", "two", "three"]],
   ])("%j lives in %j", (spec, services) => {
-    expect(sharedServices(spec)).toEqual(services);
+    expect(namespaceServices(spec)).toEqual(services);
   });
 });
 

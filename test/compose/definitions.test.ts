@@ -5,11 +5,9 @@ import {
   EngineVolume,
   fromEngineNetwork,
   fromEngineVolume,
-  supervisorNetworkSpec,
   toNetworkOptions,
-  toNetworkSpec,
-  toVolumeSpec,
-} from "../../core/compose/definitions.ts";
+} from "../../core/docker-api/network.ts";
+import { supervisorNetworkSpec, toNetworkSpec, toVolumeSpec } from "../../core/compose/definitions.ts";
 import type { NetworkSpec, VolumeSpec } from "../../core/model/network.ts";
 import { networkDefinition } from "./arbitraries.ts";
 import { body, entry, faultsOf, read } from "./read.ts";

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { describeDifference, differences, type Difference } from "../../core/compose/container.ts";
+import { describeDifference, differences, type Difference } from "../../core/compose/differences.ts";
 import { everySetting } from "../../core/compose/settings.ts";
 import type { ContainerSpec } from "../../core/model/container.ts";
 import { containerSpec, settingValues } from "./arbitraries.ts";

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import * as z from "zod";
-import { Inspection, type toCreateOptions } from "../../core/compose/container.ts";
+import { Inspection, type toCreateOptions } from "../../core/docker-api/container.ts";
 import type { ImageConfig } from "../../core/model/image.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { toContainerSpec } from "../../core/compose/container.ts";
+import { toContainerSpec } from "../../core/compose/container-spec.ts";
 import { featuresOf, hasFeature, type FeatureFacts } from "../../core/compose/features.ts";
 import type { Mount } from "../../core/model/container.ts";
 import { body, deviceFacts, entry, read } from "./read.ts";

@@ -1,12 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  differences,
-  fromInspection,
-  toContainerSpec,
-  toCreateOptions,
-  type Difference,
-} from "../../core/compose/container.ts";
+import { differences, type Difference } from "../../core/compose/differences.ts";
+import { fromInspection, toCreateOptions } from "../../core/docker-api/container.ts";
+import { toContainerSpec } from "../../core/compose/container-spec.ts";
 import type { ContainerSpec } from "../../core/model/container.ts";
 import type { ImageConfig } from "../../core/model/image.ts";
 import { containerSpec, imageConfig, labels, variables } from "./arbitraries.ts";

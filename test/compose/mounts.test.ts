@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Mounts, fromBinds, sortMounts, toBinds } from "../../core/compose/mounts.ts";
+import { Mounts, sortMounts } from "../../core/compose/mounts.ts";
+import { fromBinds, toBinds } from "../../core/docker-api/mounts.ts";
 import type { Mount } from "../../core/model/container.ts";
 import { mount } from "./arbitraries.ts";
 import { configOf, faultsIn, read, body, entry, warningsAbout } from "./read.ts";

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fixedHostPorts, fromPortBindings, parsePorts, sortPorts, toPortBindings } from "../../core/compose/ports.ts";
+import { fixedHostPorts, parsePorts, sortPorts } from "../../core/compose/ports.ts";
+import { fromPortBindings, toPortBindings } from "../../core/docker-api/ports.ts";
 import type { Port } from "../../core/model/container.ts";
 import { port } from "./arbitraries.ts";
 import { configOf, faultsIn } from "./read.ts";

@@ -1,4 +1,4 @@
-import type { DeviceFacts } from "../../core/compose/container.ts";
+import type { DeviceFacts } from "../../core/compose/container-spec.ts";
 import type { RequirementFacts } from "../../core/compose/requirements.ts";
 import { parseLocalTarget } from "../../core/compose/target-state.ts";
 import type { App, Service, ServiceConfig } from "../../core/model/target.ts";

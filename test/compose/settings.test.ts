@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { everySetting, settings } from "../../core/compose/settings.ts";
-import { toCreateOptions } from "../../core/compose/container.ts";
+import { settings } from "../../core/compose/settings.ts";
+import { engineSettings } from "../../core/docker-api/settings.ts";
+import { toCreateOptions } from "../../core/docker-api/container.ts";
 import type { Json } from "../../core/model/json.ts";
 import { settingValues } from "./arbitraries.ts";
 import { configOf, faultsIn } from "./read.ts";
@@ -189,7 +190,7 @@ describe("ulimits are refused with what was expected", () => {
 
 describe("on the engine", () => {
   /** Where each setting is in the body of `POST /containers/create`, and how. */
-  test.each<[keyof typeof everySetting, "Config" | "HostConfig", string, unknown]>([
+  test.each<[keyof typeof engineSettings, "Config" | "HostConfig", string, unknown]>([
     ["cap_add", "HostConfig", "CapAdd", ["NET_ADMIN", "SYS_TIME"]],
     ["cap_drop", "HostConfig", "CapDrop", ["ALL"]],
     ["cgroup_parent", "HostConfig", "CgroupParent", "parent"],
@@ -250,14 +251,14 @@ describe("on the engine", () => {
     const { options } = toCreateOptions({ ...plainSpec, settings: { [setting]: settingValues[setting] ?? null } });
     const place: Readonly<Record<string, unknown>> = section === "Config" ? options : options.HostConfig;
     expect(place[property]).toEqual(value);
-    expect(everySetting[setting]?.at).toEqual([section, property]);
-    expect(everySetting[setting]?.fromEngine(value)).toEqual(settingValues[setting]);
+    expect(engineSettings[setting]?.at).toEqual([section, property]);
+    expect(engineSettings[setting]?.fromEngine(value)).toEqual(settingValues[setting]);
   });
 
   test("what is not set is left to it, but for four defaults of our own", () => {
     const { options } = toCreateOptions(plainSpec);
     expect(
-      Object.entries(everySetting).flatMap(
+      Object.entries(engineSettings).flatMap(
         ([
           setting,
           {
@@ -276,10 +277,10 @@ describe("on the engine", () => {
     ]);
   });
 
-  test.each(Object.keys(everySetting))(
+  test.each(Object.keys(engineSettings))(
     "%s: nothing, and the engine's ways to write nothing, are the default",
     (key) => {
-      const setting = everySetting[key];
+      const setting = engineSettings[key];
       for (const raw of [undefined, null]) expect(setting?.fromEngine(raw)).toEqual(setting?.absent);
     },
   );
@@ -294,7 +295,7 @@ describe("on the engine", () => {
     ["gpu", [], false],
     ["sysctls", {}, {}],
   ])("%s: %j is read as %j", (key, raw, value) => {
-    expect(everySetting[key]?.fromEngine(raw)).toEqual(value);
+    expect(engineSettings[key]?.fromEngine(raw)).toEqual(value);
   });
 
   // The engine adds it to privileged containers by itself; without them, only the composition can have wanted it.

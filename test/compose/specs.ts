@@ -1,11 +1,11 @@
-import type { Endpoint, ContainerSpec } from "../../core/model/container.ts";
+import type { NetworkEndpoint, ContainerSpec } from "../../core/model/container.ts";
 import type { ImageConfig } from "../../core/model/image.ts";
 
 /** The plainest container and image, of which tests change one thing. */
 
 export const imageId = `sha256:${"a".repeat(64)}`;
 
-export const endpoint: Endpoint = { aliases: [], ipv4: "", ipv6: "", linkLocal: [] };
+export const endpoint: NetworkEndpoint = { aliases: [], ipv4: "", ipv6: "", linkLocal: [] };
 
 export const plainSpec: ContainerSpec = {
   image: imageId,

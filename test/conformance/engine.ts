@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { differences } from "../../core/compose/container.ts";
+import { differences } from "../../core/compose/differences.ts";
 import { toNetworkSpec, toVolumeSpec } from "../../core/compose/definitions.ts";
 import { networkDifferences } from "../../core/compose/network-differences.ts";
 import type { Container, ContainerSpec } from "../../core/model/container.ts";

@@ -1,4 +1,4 @@
-import { toContainerSpec } from "../../core/compose/container.ts";
+import { toContainerSpec } from "../../core/compose/container-spec.ts";
 import { NetworkDefinition, toNetworkSpec, toVolumeSpec, VolumeDefinition } from "../../core/compose/definitions.ts";
 import { parseLocalTarget } from "../../core/compose/target-state.ts";
 import type { Container } from "../../core/model/container.ts";

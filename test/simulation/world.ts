@@ -1,4 +1,5 @@
-import { differences, toContainerSpec } from "../../core/compose/container.ts";
+import { differences } from "../../core/compose/differences.ts";
+import { toContainerSpec } from "../../core/compose/container-spec.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
 import {
@@ -16,7 +17,7 @@ import { isHandingOver, networkName, volumeName } from "../../core/model/names.t
 import { prerequisites } from "../../core/compose/target-state.ts";
 import type { App, Service, TargetState } from "../../core/model/target.ts";
 import { isSettled } from "../../core/reconcile/plan.ts";
-import { inOurWords } from "../../core/reconcile/plan-application.ts";
+import { toServiceNamespaces } from "../../core/compose/namespaces.ts";
 import type { Engine } from "../../core/ports/engine.ts";
 import { boundEngine } from "../support/bound-engine.ts";
 import { createSupervisor, type Supervisor } from "../../core/supervisor.ts";
@@ -342,7 +343,7 @@ export class World {
           { id: image.id, config: await this.engine.imageConfig(image.id) },
           key,
         );
-        for (const { field } of differences(inOurWords(container.spec, siblings), spec))
+        for (const { field } of differences(toServiceNamespaces(container.spec, siblings), spec))
           found.push(`${name} differs in ${field}`);
         const mayRest = !service.running || service.name === "job" || this.leftAlone.has(container.id);
         if (container.state !== "running" && !mayRest) found.push(`${name} is ${container.state}`);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MemoryLog, MemoryStore } from "../../core/embedded/ports.ts";
-import type { Difference } from "../../core/compose/container.ts";
+import type { Difference } from "../../core/compose/differences.ts";
 import type { Store } from "../../core/ports/store.ts";
 import type { ImageRecord } from "../../core/reconcile/current.ts";
 import { Memory } from "../../core/reconcile/memory.ts";

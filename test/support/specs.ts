@@ -1,4 +1,4 @@
-import { toContainerSpec, type DeviceFacts } from "../../core/compose/container.ts";
+import { toContainerSpec, type DeviceFacts } from "../../core/compose/container-spec.ts";
 import { parseLocalTarget } from "../../core/compose/target-state.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
 import type { ContainerSpec } from "../../core/model/container.ts";

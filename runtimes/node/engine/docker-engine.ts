@@ -1,21 +1,17 @@
 import Docker from "dockerode";
 import * as z from "zod";
-import {
-  ImageInspection,
-  Inspection,
-  fromImageInspection,
-  fromInspection,
-  toCreateOptions,
-  toEngineRestart,
-} from "../../../core/compose/container.ts";
+import { ImageInspection, fromImageInspection } from "../../../core/docker-api/config.ts";
+import { Inspection, fromInspection, toCreateOptions, toEngineRestart } from "../../../core/docker-api/container.ts";
 import {
   EngineNetwork,
   EngineVolume,
   fromEngineNetwork,
   fromEngineVolume,
   toNetworkOptions,
-} from "../../../core/compose/definitions.ts";
+  toVolumeOptions,
+} from "../../../core/docker-api/network.ts";
 import type { Container, ContainerSpec, RestartPolicy } from "../../../core/model/container.ts";
+import { delayMs } from "../../../core/model/retry.ts";
 import { redact } from "../../../core/model/secrets.ts";
 import { messageOf } from "../../../core/model/show.ts";
 import type { Image, ImageConfig } from "../../../core/model/image.ts";
@@ -39,6 +35,8 @@ const eventFilters = JSON.stringify({
   type: ["container", "network", "volume"],
   event: "create start die destroy rename update pause unpause oom health_status connect disconnect".split(" "),
 });
+
+const listenRetry = { firstMs: 1000, maxMs: 30_000 };
 
 const DockerEvent = z.looseObject({
   Type: z.string(),
@@ -177,7 +175,7 @@ export class DockerEngine implements Engine {
   async #listen(): Promise<void> {
     const { signal } = this.#end;
     for (let failures = 0; !signal.aborted; failures++) {
-      if (failures > 0) await this.#clock.sleep(Math.min(1000 * 2 ** (failures - 1), 30_000), signal);
+      if (failures > 0) await this.#clock.sleep(delayMs(listenRetry, failures), signal);
       try {
         const stream = await asked(this.#docker.getEvents({ filters: eventFilters, abortSignal: signal }));
         this.#forget();
@@ -334,9 +332,8 @@ export class DockerEngine implements Engine {
       .finally(() => this.#networks.forget());
   }
 
-  async createVolume(name: string, { driver, driverOptions, labels }: VolumeSpec): Promise<void> {
-    const options = { Name: name, Driver: driver, DriverOpts: { ...driverOptions }, Labels: { ...labels } };
-    const call = { Name: name, ...apart({}, options) };
+  async createVolume(name: string, spec: VolumeSpec): Promise<void> {
+    const call = { Name: name, ...apart({}, toVolumeOptions(name, spec)) };
     await asked(this.#docker.createVolume(call)).finally(() => this.#volumes.forget());
   }
 
