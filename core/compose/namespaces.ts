@@ -1,11 +1,11 @@
 import type { Container, ContainerSpec } from "../model/container.ts";
 import { isHandingOver } from "../model/names.ts";
-import type { App, Service } from "../model/target.ts";
+import type { Release, Service } from "../model/target.ts";
 
 /** Whose network, IPC and process namespaces a container shares: a composition names services, the engine containers. */
 
 /** `service:x`, and `container:x` where x is a service of the application (the specification's own example). */
-export function networkModeOf(service: Service, app: Pick<App, "services">): string {
+export function networkModeOf(service: Service, app: Pick<Release, "services">): string {
   const mode = service.config.networkMode ?? "networks";
   const [, name] = /^container:(.+)$/.exec(mode) ?? [];
   return name && app.services.some((other) => other.name === name) ? `service:${name}` : mode;
@@ -22,8 +22,8 @@ export const namespaceServices = ({
   });
 
 /** The same for a service of a target state. */
-export const namespaceServicesOf = (service: Service, app: App): string[] =>
-  namespaceServices({ networkMode: networkModeOf(service, app), settings: service.config.settings });
+export const namespaceServicesOf = (service: Service, release: Pick<Release, "services">): string[] =>
+  namespaceServices({ networkMode: networkModeOf(service, release), settings: service.config.settings });
 
 /** `container:<id>` → `service:<name>`, for those of these containers. */
 export const toServiceNamespaces = (spec: ContainerSpec, containers: readonly Container[]): ContainerSpec =>

@@ -1,13 +1,13 @@
 import type { Json } from "../model/json.ts";
 import { powers, type Power } from "../model/powers.ts";
 import type { VolumeSpec } from "../model/network.ts";
-import type { App, Service } from "../model/target.ts";
+import type { Release, Service } from "../model/target.ts";
 import { networkModeOf } from "./namespaces.ts";
 import { hasFeature } from "./features.ts";
 
 /** By what a service asks for power over its host. What is not known to be harmless counts. */
 
-type Asks = (service: Service, app: Pick<App, "services" | "volumes">) => boolean;
+type Asks = (service: Service, app: Pick<Release, "services" | "volumes">) => boolean;
 
 const label =
   (...names: readonly string[]): Asks =>
@@ -54,11 +54,11 @@ const asks: Readonly<Record<Power, Asks>> = {
 };
 
 /** The powers over the host that a service asks for. */
-export const powersOf = (service: Service, app: Pick<App, "services" | "volumes">): readonly Power[] =>
+export const powersOf = (service: Service, app: Pick<Release, "services" | "volumes">): readonly Power[] =>
   powers.filter((power) => asks[power](service, app));
 
 /** The services of an application that ask for any, with their powers. */
-export const powersIn = (app: Pick<App, "services" | "volumes">): Readonly<Record<string, readonly Power[]>> =>
+export const powersIn = (app: Pick<Release, "services" | "volumes">): Readonly<Record<string, readonly Power[]>> =>
   Object.fromEntries(
     app.services.flatMap((service) => {
       const asked = powersOf(service, app);

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { parseImage, type ImageReference } from "../model/image.ts";
 import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
-import type { App, Dependency, Service, TargetState, UpdateStrategy } from "../model/target.ts";
+import type { App, Dependency, Release, Service, TargetState, UpdateStrategy } from "../model/target.ts";
 import { containerName } from "../model/names.ts";
 import { bareConfig, configWarnings, forbiddenPowersOf } from "../model/config.ts";
 import type { Mount } from "../model/container.ts";
@@ -370,11 +370,11 @@ const admitBinds = (
 
 /** Likewise for volumes: one that shows something of the host is an ordinary one unless a service that mounts it has the label. */
 function withoutHostParts(
-  volumes: App["volumes"],
+  volumes: Release["volumes"],
   services: readonly Service[],
   path: Path,
   warnings: string[],
-): App["volumes"] {
+): Release["volumes"] {
   const owners = new Map(
     services
       .filter(({ config }) => hasFeature(config.labels, hostBinds))
@@ -420,11 +420,11 @@ function meetRequirements(drafts: readonly DraftService[], facts: RequirementFac
 
 /** Networks and volumes that services use without a definition are made with default settings. */
 function withUndeclared(
-  { networks, volumes }: Pick<App, "networks" | "volumes">,
+  { networks, volumes }: Pick<Release, "networks" | "volumes">,
   services: readonly Service[],
   path: Path,
   warnings: string[],
-): Pick<App, "networks" | "volumes"> {
+): Pick<Release, "networks" | "volumes"> {
   const used = services.flatMap(({ config }) => (config.networkMode ? [] : networkNames(config.networks)));
   const mounted = services.flatMap(({ config }) =>
     config.mounts.filter(({ type }) => type === "volume").map(({ source }) => source),

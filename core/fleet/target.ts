@@ -20,7 +20,7 @@ export interface Fleet {
   readonly forbidden: readonly string[];
 }
 
-export interface Release {
+export interface FleetRelease {
   readonly id: number;
   readonly commit: string;
   readonly services: readonly ReleaseService[];
@@ -41,7 +41,7 @@ export interface Wanted {
   readonly name: string;
   readonly fleet: Fleet;
   /** Absent: the fleet has none yet. */
-  readonly release: Release | undefined;
+  readonly release: FleetRelease | undefined;
   readonly variables: readonly Variable[];
 }
 
@@ -148,7 +148,7 @@ export function targetState(wanted: Wanted, how: Shown = {}): object {
 }
 
 function releaseState(
-  { id, services, networks, volumes }: Release,
+  { id, services, networks, volumes }: FleetRelease,
   variables: readonly Variable[],
   config: Named,
   how: Shown,

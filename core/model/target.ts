@@ -9,8 +9,8 @@ export interface TargetState {
   /** Config variables by their bare name (`SUPERVISOR_…`, `HOST_…`), defaults left out. */
   readonly config: Readonly<Record<string, string>>;
   readonly apps: readonly App[];
-  /** Nobody has said yet what should run: whatever does, stays. */
-  readonly open?: true;
+  /** No target state has been set yet: what runs keeps running. */
+  readonly unset?: true;
   /** Applications that the cloud had given to this device, and of which something may be left. */
   readonly left?: readonly LeftApp[];
 }
@@ -20,24 +20,28 @@ export interface LeftApp {
   readonly appId: number;
   readonly uuid: string;
   readonly name: string;
-  /** The cloud has said so again some time later. */
+  /** The cloud has confirmed it some time later. */
   readonly confirmed: boolean;
 }
 
-/** An application: one release of it. */
-export interface App {
-  readonly appId: number;
-  readonly uuid: string;
-  readonly name: string;
+/** One version of an application. */
+export interface Release {
   /** The release's uuid. */
   readonly commit: string;
   readonly releaseId: number;
   readonly services: readonly Service[];
   readonly networks: Readonly<Record<string, NetworkSpec>>;
   readonly volumes: Readonly<Record<string, VolumeSpec>>;
-  /** Which requirement of its contracts this device does not meet, or which power it forbids; such a release is not applied. */
+}
+
+/** An application, and the release of it that should run. */
+export interface App extends Release {
+  readonly appId: number;
+  readonly uuid: string;
+  readonly name: string;
+  /** Which requirement of its contracts this device does not meet, or which power it forbids. The release is not applied. */
   readonly rejected?: string;
-  /** A target that holds only while restart or purge runs: no containers, and for "purged" no volumes either. */
+  /** A target that holds only during a restart or a purge: no containers, and for "purged" no volumes either. */
   readonly temporary?: "stopped" | "purged";
 }
 
@@ -54,7 +58,7 @@ export interface Service {
   readonly handoverTimeoutMs: number;
 }
 
-/** What a composition says about one service, each field in one form; what it leaves open is absent. */
+/** What a composition says about one service, each field in one form; what it does not set is absent. */
 export interface ServiceConfig {
   readonly command?: readonly string[];
   readonly entrypoint?: readonly string[];

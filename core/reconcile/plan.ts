@@ -17,7 +17,7 @@ export type Subject = number | "device";
 export function plan(current: CurrentState, target: TargetState): Plan {
   // A device of the original, or one whose store is lost, runs what its cloud or its developer will soon ask for again,
   // and its boot loader is set as they want it; but our own port is guarded from the first moment on.
-  if (target.open) return new Map([["device", withoutVain(planFirewall(current, target), "device", current)]]);
+  if (target.unset) return new Map([["device", withoutVain(planFirewall(current, target), "device", current)]]);
   const appIds = new Set([
     ...target.apps.map((app) => app.appId),
     ...current.containers.map((container) => container.appId),

@@ -11,7 +11,7 @@ const LocalBody = z.object({ local: z.looseObject({ apps: z.record(z.string(), z
 type LocalBody = z.output<typeof LocalBody>;
 
 /** What may be done to a device that nobody has told yet what it should be: nothing. */
-const nothing: TargetState = { name: "local", config: {}, apps: [], open: true };
+const nothing: TargetState = { name: "local", config: {}, apps: [], unset: true };
 
 const localModeRefused =
   "SUPERVISOR_LOCAL_MODE is refused: the device stays managed, since its config.json does not say developmentMode: true (fairlead join --dev)";

@@ -30,7 +30,7 @@ const current = {
 };
 
 test("while nobody has said what should run, nothing is done to what does", () => {
-  expect(plan(current, { name: "n", config: {}, apps: [], open: true })).toEqual(new Map([["device", []]]));
+  expect(plan(current, { name: "n", config: {}, apps: [], unset: true })).toEqual(new Map([["device", []]]));
 });
 
 test("as soon as somebody says that nothing should run, it goes", () => {

@@ -17,7 +17,7 @@ import { device as facts, facts as requirements } from "../support/specs.ts";
 /** The machine started, then this run of the agent, then the containers; later some have stopped. */
 export const times = { boot: 1_000, agent: 100_000, started: 200_000, stopped: 300_000, now: 1_000_000 };
 
-interface Release extends Partial<Pick<App, "temporary" | "rejected">> {
+interface AppFields extends Partial<Pick<App, "temporary" | "rejected">> {
   readonly appId?: number;
   readonly commit?: string;
   readonly releaseId?: number;
@@ -26,7 +26,7 @@ interface Release extends Partial<Pick<App, "temporary" | "rejected">> {
 }
 
 /** An application of the target state: its services as a composition writes them, or only their images. */
-export function app(services: Readonly<Record<string, string | object>>, release: Release = {}): App {
+export function app(services: Readonly<Record<string, string | object>>, release: AppFields = {}): App {
   const { appId = 1, temporary, rejected, ...fields } = release;
   const entries = Object.entries(services).map(([name, service]) => [
     idOf(name),
@@ -61,7 +61,7 @@ export const strategy = (name: string) => ({ labels: { "io.balena.update.strateg
  * The container of a service, as release c1 made it with these compose fields. Its id is the name of the service, so that
  * `network_mode: "container:vpn"` is how the engine shows that it lives in the container of the service vpn.
  */
-export function running(service: string, image: string, fields: object = {}, release: Release = {}): Container {
+export function running(service: string, image: string, fields: object = {}, release: AppFields = {}): Container {
   const made = app({ [service]: { image, ...fields } }, release);
   const [first] = made.services;
   if (!first) throw new Error("no service");

@@ -129,18 +129,18 @@ describe("as long as nobody has said what should run", () => {
   });
 
   test("everything stays as it is", () => {
-    expect(sentencesFor(current, target([], { open: true }))).toEqual([]);
+    expect(sentencesFor(current, target([], { unset: true }))).toEqual([]);
   });
 
   test("the firewall is set", () => {
-    expect(sentencesFor({ ...current, firewall: "unset" }, target([], { open: true }))).toEqual([
+    expect(sentencesFor({ ...current, firewall: "unset" }, target([], { unset: true }))).toEqual([
       "set the firewall: the host open, the API for services only",
     ]);
   });
 
   test("no boot configuration is set, and nothing reboots", () => {
     const board = { is: "here", prefix: "HOST_CONFIG_", forbidden: [], settings: { gpu_mem: ["16"] } } as const;
-    expect(sentencesFor({ ...current, bootConfig: board, rebootRequired: true }, target([], { open: true }))).toEqual(
+    expect(sentencesFor({ ...current, bootConfig: board, rebootRequired: true }, target([], { unset: true }))).toEqual(
       [],
     );
   });

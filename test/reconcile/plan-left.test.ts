@@ -78,7 +78,7 @@ test("it is said before which ones will be removed, also before the cloud has co
 test.each<[string, Partial<CurrentState>, Partial<TargetState>]>([
   ["the cloud has said it once only", {}, { left: [left({ confirmed: false })] }],
   ["the cloud had never given it to the device", {}, { left: [] }],
-  ["nobody has said yet what should run", {}, { open: true }],
+  ["nobody has said yet what should run", {}, { unset: true }],
   ["a developer says what runs", { localMode: true }, {}],
   ["no other application has taken its place", {}, { apps: [] }],
   ["the other one has nothing to run", {}, { apps: [{ ...settled, services: [] }] }],

@@ -56,7 +56,7 @@ const running = (targets: Targets) =>
 
 test("a device that was told nothing should run nothing", async () => {
   const targets = await loaded();
-  expect(targets.current()).toEqual({ name: "local", config: {}, apps: [], open: true });
+  expect(targets.current()).toEqual({ name: "local", config: {}, apps: [], unset: true });
   expect(targets.isLocalMode()).toBe(true);
 });
 
@@ -145,7 +145,7 @@ describe("a developer's target state", () => {
   test("that an older version accepted, and this one does not, is forgotten rather than fatal", async () => {
     const store = new MemoryStore();
     await store.write({ "local-target": { local: { apps: { "1": { what: "is this" } } } }, "device-name": 5 });
-    expect((await loaded({ store })).current()).toEqual({ name: "local", config: {}, apps: [], open: true });
+    expect((await loaded({ store })).current()).toEqual({ name: "local", config: {}, apps: [], unset: true });
     await store.write({ "local-target": "nonsense", "cloud-target": 7 });
     expect((await loaded({ store })).current().apps).toEqual([]);
   });

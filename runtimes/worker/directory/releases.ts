@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Composition } from "../../../core/fleet/release.ts";
-import type { Release, Variable, Wanted } from "../../../core/fleet/target.ts";
+import type { FleetRelease, Variable, Wanted } from "../../../core/fleet/target.ts";
 import type { Database } from "./database.ts";
 import { isoTime, type DirectoryContext } from "./context.ts";
 
@@ -64,7 +64,7 @@ export const imagesOf = (db: Database, releaseId: number): readonly ImageRow[] =
     releaseId,
   );
 
-function readRelease(db: Database, id: number): Release | undefined {
+function readRelease(db: Database, id: number): FleetRelease | undefined {
   const row = db.one<{ commit: string; composition: string }>(
     'SELECT release_uuid AS "commit", composition FROM releases WHERE id = ?',
     id,
