@@ -3,9 +3,9 @@
  * that it is given; `fairlead/node` has those of a Linux machine, `fairlead/testing` has all of them in memory.
  */
 export { createSupervisor, supervisorVersion, type Identity, type Supervisor } from "./supervisor.ts";
-export type { Caller, Fetch } from "./http/fetch.ts";
+export type { Fetch } from "./http/fetch.ts";
 export { guardOrigin, type OriginRules } from "./http/origin.ts";
-export { everything, type Scope } from "./model/scope.ts";
+export { everything, type Principal, type Scope } from "./model/scope.ts";
 
 export { endpoints } from "./api/index.ts";
 export type { Endpoint, Input, Reply } from "./api/endpoint.ts";

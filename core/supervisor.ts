@@ -2,8 +2,12 @@ import { Conversation, type CloudSettings } from "./cloud/conversation.ts";
 import { deviceCredentials } from "./cloud/registry.ts";
 import type { DeviceFacts } from "./compose/container-spec.ts";
 import type { RequirementFacts } from "./compose/requirements.ts";
-import { createFetch, type Fetch } from "./http/fetch.ts";
+import { createDeviceRoutes } from "./handlers/index.ts";
+import { createDeviceFetch, deviceSurface } from "./http/device.ts";
+import type { Fetch } from "./http/fetch.ts";
 import { Logs } from "./logs.ts";
+import { apiScopeOf } from "./model/config.ts";
+import { everything } from "./model/scope.ts";
 import type { Ports } from "./ports/index.ts";
 import { powerDown } from "./operations/power.ts";
 import { Applier } from "./reconcile/apply.ts";
@@ -13,7 +17,6 @@ import { Memory } from "./reconcile/memory.ts";
 import { Observer } from "./reconcile/observe.ts";
 import { Repeats } from "./reconcile/repeats.ts";
 import { reachedCommits } from "./report.ts";
-import { routes } from "./routes.ts";
 import { Tags } from "./cloud/tags.ts";
 import { Documents } from "./state/documents.ts";
 import { Keys } from "./state/keys.ts";
@@ -146,7 +149,7 @@ export async function createSupervisor(
     tags,
     cloud,
     view: () => loop.view ?? loop.blankView(),
-    fetch: (request, caller) => fetch(request, caller),
+    fetch: (request, principal) => fetch(request, principal),
     start: () => {
       void folders
         .clearLeftovers()
@@ -160,7 +163,19 @@ export async function createSupervisor(
       await cloud?.stop();
     },
   };
-  const fetch = createFetch(routes, supervisor);
+  const fetch = createDeviceFetch({
+    routes: createDeviceRoutes(deviceSurface((message) => log.warn(message))),
+    context: supervisor,
+    cloudKey: () => keys.global(),
+    // A device in local mode needs no key, and ignores any: the developer's tool sends that of the cloud. How far the key of
+    // an application reaches is read for each request, so that a changed config counts at once.
+    scopeOf: (key) =>
+      targets.isLocalMode()
+        ? everything
+        : key === undefined
+          ? undefined
+          : keys.scopeOf(key, apiScopeOf(targets.current().config)),
+  });
   return supervisor;
 }
 

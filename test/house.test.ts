@@ -88,7 +88,7 @@ const rules: readonly Rule[] = [
   {
     from: ["runtimes/worker/"],
     may: [
-      ...["core/relay/", "core/api/", "core/fleet/", "core/model/", "core/http/body.ts", "core/http/reply.ts"],
+      ...["core/relay/", "core/api/", "core/fleet/", "core/model/", "core/http/"],
       ...["runtimes/worker/", "zod", "itty-router"],
     ],
     because: "the Worker runs where there is neither Node nor a device",

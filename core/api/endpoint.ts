@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Scope } from "../model/scope.ts";
+import type { Principal } from "../model/scope.ts";
 
 /** How an answer's body is written; `T` is what a handler gives. */
 export interface Wire<out T> {
@@ -60,14 +60,10 @@ export interface Invalid {
 export const sentences = (faults: readonly Fault[]): string =>
   faults.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join("\n");
 
-/** What a handler is given. */
+/** What a request to an endpoint carries, parsed. */
 export interface InputOf<P, B> {
   readonly params: P;
   readonly body: B;
-  /** What the caller may touch, and see. */
-  readonly scope: Scope;
-  /** The key that the caller gave, if any. */
-  readonly key: string | undefined;
 }
 
 /** No parameters, no body; an endpoint with this for its body does not even look at one. */
@@ -95,8 +91,8 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   readonly invalid?: (what: Invalid) => ReplyOf<R>;
   /** The applications that the caller's key must cover, and the answer when it does not. */
   readonly scope?: {
-    readonly apps: (input: { readonly params: P; readonly body: B }) => readonly number[];
-    readonly refused: (input: { readonly params: P; readonly body: B }) => ReplyOf<R>;
+    readonly apps: (input: InputOf<P, B>) => readonly number[];
+    readonly refused: (input: InputOf<P, B>) => ReplyOf<R>;
   };
   /** It is about the device as a whole: the answer to a key that reaches no further than its application. */
   readonly device?: { readonly refused: () => ReplyOf<R> };
@@ -105,10 +101,6 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   /** The answer when something unforeseen happens, for an endpoint that has a shape of its own for it. */
   readonly failed?: (message: string) => ReplyOf<R>;
 }
-
-/** The paths that an endpoint's path answers: in any case, and with or without one slash at the end. */
-export const patternOf = (path: string): RegExp =>
-  new RegExp(`^${path.replaceAll(".", "\\.").replace(/:(\w+)/g, "(?<$1>[^/]+)")}/?$`, "i");
 
 export const endpoint = <P, B, const R extends Replies, SentP, SentB>(
   description: Endpoint<P, B, R, SentP, SentB>,
@@ -126,6 +118,6 @@ type Part<K extends string, T> = Nothing extends T ? { readonly [_ in K]?: T } :
 /** What a caller sends: before the endpoint's leniency, while a handler sees what comes after it. */
 export type SentOf<SentP, SentB> = Part<"params", SentP> & Part<"body", SentB>;
 
-/** What the handler of an endpoint is given, and what it may answer. */
-export type Input<E> = E extends Endpoint<infer P, infer B, infer _R> ? InputOf<P, B> : never;
+/** What the handler of one of the device's endpoints is given, and what it may answer. */
+export type Input<E> = E extends Endpoint<infer P, infer B, infer _R> ? InputOf<P, B> & Principal : never;
 export type Reply<E> = E extends Endpoint<infer _P, infer _B, infer R> ? ReplyOf<R> : never;

@@ -40,7 +40,7 @@ interface BodyOptions {
   /** Once it is unpacked. */
   readonly limitBytes?: number | undefined;
   /** Absent: any number of large bodies may arrive at once. */
-  readonly largeBodies?: LargeBodies;
+  readonly largeBodies?: LargeBodies | undefined;
 }
 
 /** JSON or a form; an empty one is `{}`. */

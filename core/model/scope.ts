@@ -7,6 +7,13 @@ export interface Scope {
   readonly secrets: "all" | "own" | "none";
 }
 
+/** Who sends a request, as its credential or the transport that it came by has shown. */
+export interface Principal {
+  readonly scope: Scope;
+  /** The key that was sent. */
+  readonly key?: string | undefined;
+}
+
 export const everything: Scope = { apps: "all", device: true, secrets: "all" };
 
 export const covers = ({ apps }: Scope, appId: number): boolean => apps === "all" || apps.includes(appId);

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { MemoryDeviceOptions } from "../../core/embedded/device.ts";
 import { systemClock, type Clock } from "../../core/ports/clock.ts";
-import { routes } from "../../core/routes.ts";
+import { endpoints } from "../../core/api/index.ts";
 import { app, expectDeclared, service, testDevice, type Answer, type TestDevice } from "../support/device.ts";
 import { managedDevice } from "./managed.ts";
 
@@ -78,7 +78,7 @@ const segment = fc.oneof(
 const path = fc
   .tuple(
     fc.oneof(
-      { weight: 9, arbitrary: fc.constantFrom(...routes).map((route) => route.path) },
+      { weight: 9, arbitrary: fc.constantFrom(...Object.values(endpoints)).map((route) => route.path) },
       { weight: 1, arbitrary: fc.array(oddText, { maxLength: 4 }).map((parts) => `/${parts.map(percent).join("/")}`) },
     ),
     segment,
@@ -180,7 +180,7 @@ const request: fc.Arbitrary<Sent> = fc
   });
 
 const ownMethod = (asked: string): string =>
-  routes.find(
+  Object.values(endpoints).find(
     (route) =>
       route.path.split("/").slice(0, 3).join("/") === asked.split("/").slice(0, 3).join("/") && route.method !== "GET",
   )?.method ?? "GET";
@@ -259,7 +259,9 @@ test("a managed device opens nothing but ping and healthy without a key", async 
 
 // ── What costs much ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-const takers = routes.filter(({ method }) => method !== "GET").map(({ method, path: to }) => ({ method, to }));
+const takers = Object.values(endpoints)
+  .filter(({ method }) => method !== "GET")
+  .map(({ method, path: to }) => ({ method, to }));
 const taker = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ method: "POST", to: "/v2/local/target-state" }) },
   { weight: 1, arbitrary: fc.constantFrom(...takers) },

@@ -1,7 +1,8 @@
 import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { everything } from "../../core/model/scope.ts";
-import { routes } from "../../core/routes.ts";
+import type { Endpoint, Replies } from "../../core/api/endpoint.ts";
+import { endpoints as api } from "../../core/api/index.ts";
 import { app, expectDeclared, testDevice, type TestDevice } from "../support/device.ts";
 import { empty, failed, json, ok, seen, text, unauthorized } from "./answers.ts";
 import { bearer, cloudApp, managedDevice, twoApps } from "./managed.ts";
@@ -9,7 +10,12 @@ import { bearer, cloudApp, managedDevice, twoApps } from "./managed.ts";
 const version = json(200, { status: "success", version: "19.0.5" });
 
 /** Every endpoint, with something in the place of its parameters. */
-const endpoints = routes.map(({ method, path, open }) => ({ method, path: path.replace(":appId", "1"), open }));
+const endpoints = Object.values<Described>(api).map(({ method, path, open }) => ({
+  method,
+  path: path.replace(":appId", "1"),
+  open,
+}));
+type Described = Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "open">;
 const withKey = endpoints.filter(({ open }) => !open);
 
 describe("without a key, a managed device", () => {

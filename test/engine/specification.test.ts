@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { isMissing } from "../../core/ports/index.ts";
-import { routes } from "../../core/routes.ts";
+import { endpoints } from "../../core/api/index.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 import { makeImage, noDocker } from "../support/docker.ts";
 import { agentOnEngine, docker, environmentOf, inspect, names, target } from "./on-the-engine.ts";
@@ -165,6 +165,10 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     await call("POST", "/v1/update", 204, {});
     expect(await environmentOf((await agent.settled())["one"])).toMatchObject({ BALENA_SUPERVISOR_API_KEY: fresh });
 
-    expect([...called].sort()).toEqual(routes.map(({ method, path }) => `${method} ${path}`).sort());
+    expect([...called].sort()).toEqual(
+      Object.values(endpoints)
+        .map(({ method, path }) => `${method} ${path}`)
+        .sort(),
+    );
   });
 });

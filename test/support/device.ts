@@ -1,7 +1,8 @@
 import { onTestFinished } from "vitest";
+import type { Endpoint, Replies } from "../../core/api/endpoint.ts";
+import { endpoints } from "../../core/api/index.ts";
 import { createMemoryDevice, type MemoryDevice, type MemoryDeviceOptions } from "../../core/embedded/device.ts";
 import type { Container } from "../../core/model/container.ts";
-import { routes } from "../../core/routes.ts";
 
 /** A device in memory that ends with the test, and what tests do with it. */
 export interface TestDevice extends MemoryDevice {
@@ -76,7 +77,9 @@ function parse(text: string): unknown {
 export function expectDeclared(method: string, path: string, { status, headers, text, json }: Answer): void {
   if (method === "HEAD" || method === "OPTIONS" || status === 304) return;
   const [pathname = ""] = path.split("?");
-  const route = routes.find((one) => one.method === method && patternOf(one.path).test(pathname));
+  const route = Object.values<Described>(endpoints).find(
+    (one) => one.method === method && patternOf(one.path).test(pathname),
+  );
   const type = headers.get("content-type");
   const said = `${method} ${path} answered ${status} ${type ?? "without a content-type"}: ${text.slice(0, 400)}`;
   if (status === 401 && text === "Unauthorized" && type === plainType) return;
@@ -97,6 +100,8 @@ export function expectDeclared(method: string, path: string, { status, headers, 
     if (!parsed.success) throw new Error(`${said}\nIt does not fit: ${parsed.error.message}`);
   }
 }
+
+type Described = Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "replies">;
 
 const plainType = "text/plain; charset=utf-8";
 const jsonType = "application/json; charset=utf-8";

@@ -1,5 +1,5 @@
-import { patternOf } from "../../../core/api/endpoint.ts";
 import { endpoints } from "../../../core/api/index.ts";
+import { createRouter } from "../../../core/http/router.ts";
 import type { RequestHead } from "../../../core/relay/frame.ts";
 
 /** What a relayed request asks of a device. */
@@ -16,26 +16,16 @@ export interface Operation {
 
 const isReading = (method: string): boolean => method === "GET" || method === "HEAD" || method === "OPTIONS";
 
-const known = Object.entries(endpoints).map(([name, { method, path, writes, manages }]) => ({
-  method,
-  path,
-  pattern: patternOf(path),
-  operation: { name, path, reads: isReading(method) && !writes, manages: manages === true },
-}));
+/** The device's own router, so that both find the same endpoint for a request. */
+const router = createRouter(
+  Object.entries(endpoints).map(([name, { method, path, writes, manages }]) => ({
+    method,
+    path,
+    operation: { name, path, reads: isReading(method) && !writes, manages: manages === true },
+  })),
+  { ignoreCase: true },
+);
 
-/** Nearly every request names one of our paths letter by letter. */
-const exact = new Map<string, Operation>(known.map(({ method, path, operation }) => [`${method} ${path}`, operation]));
-
-/** Found as the device's own router finds it, which answers HEAD as GET. A path of nobody's is judged by its method. */
-export function operationOf({ method: asked, path }: Pick<RequestHead, "method" | "path">): Operation {
-  const method = asked === "HEAD" ? "GET" : asked;
-  const found = exact.get(`${method} ${path}`);
-  if (found) return found;
-  const { pathname } = new URL(`http://device${path}`);
-  return (
-    known.find((one) => one.method === method && one.pattern.test(pathname))?.operation ?? {
-      reads: isReading(asked),
-      manages: false,
-    }
-  );
-}
+/** A path that a Fairlead agent does not have is judged by its method. */
+export const operationOf = ({ method, path }: Pick<RequestHead, "method" | "path">): Operation =>
+  router.find({ method, url: `http://device${path}` })?.route.operation ?? { reads: isReading(method), manages: false };

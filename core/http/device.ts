@@ -1,0 +1,60 @@
+import { common, failed } from "../api/fields.ts";
+import { covers, everything, type Principal, type Scope } from "../model/scope.ts";
+import { keyOf } from "./auth.ts";
+import { LargeBodies } from "./body.ts";
+import { createFetch, type Fetch } from "./fetch.ts";
+import { plain, sized, toResponse } from "./reply.ts";
+import type { Route, Surface } from "./route.ts";
+
+interface DeviceOptions<Context> {
+  readonly routes: readonly Route<Principal, Context>[];
+  readonly context: Context;
+  /** What a key opens, and a request without one; undefined: nothing. */
+  readonly scopeOf: (key: string | undefined) => Scope | undefined;
+  /** The key that the cloud has. */
+  readonly cloudKey: () => string;
+}
+
+/** The device's API, for every transport. */
+export const createDeviceFetch = <Context>({ routes, context, scopeOf, cloudKey }: DeviceOptions<Context>): Fetch =>
+  createFetch<Principal, Context, Route<Principal, Context>>({
+    routes,
+    context,
+    ignoreCase: true,
+    // The key is checked before the answer shows whether there is such a path.
+    authenticate: (request, route, known) => {
+      // Through the tunnel the cloud sends no key, and replaces its own when it asks for a new one.
+      const key = keyOf(request) ?? (known && cloudKey());
+      const scope = known?.scope ?? scopeOf(key) ?? (route?.open ? everything : undefined);
+      return scope ? { scope, key } : toResponse(common, { status: 401, body: "Unauthorized" }, request);
+    },
+    notFound,
+    error,
+  });
+
+/** Rules that all endpoints of the device's API share. */
+export const deviceSurface = (warn: (message: string) => void): Surface<Principal, unknown> => ({
+  refuse: ({ device, replies }, { scope }, _, request) =>
+    device && !scope.device ? toResponse(replies, device.refused(), request) : undefined,
+  covers: ({ scope }, appId) => covers(scope, appId),
+  error,
+  failed: ({ method, path }, message) => warn(`${method} ${path} failed: ${message}`),
+  largeBodies: new LargeBodies(),
+});
+
+function error(status: number, message: string, request: Request): Response {
+  return toResponse(common, { status, body: failed(message) }, request);
+}
+
+/** OPTIONS answers with the methods of the path. */
+function notFound(request: Request, methodsOfPath: readonly string[]): Response {
+  const methods = methodsOfPath.flatMap((method) => (method === "GET" ? [method, "HEAD"] : [method])).join(",");
+  if (request.method !== "OPTIONS" || !methods)
+    return new Response(`Cannot ${request.method} ${new URL(request.url).pathname}`, {
+      status: 404,
+      headers: { "content-type": plain },
+    });
+  const response = sized(methods, 200, plain, request);
+  response.headers.set("allow", methods);
+  return response;
+}

@@ -1,0 +1,141 @@
+import type * as z from "zod";
+import {
+  none,
+  sentences,
+  type Endpoint,
+  type Fault,
+  type InputOf,
+  type Method,
+  type Replies,
+  type ReplyOf,
+} from "../api/endpoint.ts";
+import { messageOf } from "../model/show.ts";
+import { readBody, type Body, type LargeBodies } from "./body.ts";
+import { toResponse, type AnyReply } from "./reply.ts";
+
+/** A method and a path, and what answers there. */
+export interface Route<Principal, Context> {
+  readonly method: Method;
+  readonly path: string;
+  /** It answers requests without a credential too. */
+  readonly open?: boolean;
+  readonly answer: (request: Request, asked: Asked<Principal>, context: Context) => Response | Promise<Response>;
+}
+
+export interface Asked<Principal> {
+  /** Of the query and of the path, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly principal: Principal;
+}
+
+/** What is known of an endpoint before its input is. */
+interface EndpointHead extends Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "replies" | "manages"> {
+  readonly device?: { readonly refused: () => AnyReply };
+}
+
+/** What the endpoints of one HTTP surface have in common. */
+export interface Surface<Principal, Context> {
+  /**
+   * Refuses a principal that may not use the endpoint. Called before the body is read, and again after: a body may take its
+   * time, and the credential may have ended.
+   */
+  readonly refuse: (
+    endpoint: EndpointHead,
+    principal: Principal,
+    context: Context,
+    request: Request,
+  ) => Response | undefined;
+  readonly covers: (principal: Principal, appId: number) => boolean;
+  /** An error in the form of this surface. */
+  readonly error: (status: number, message: string, request: Request) => Response;
+  /** Called when something unforeseen is thrown: the message goes into the answer. Absent: it is thrown on. */
+  readonly failed?: (endpoint: EndpointHead, message: string) => void;
+  /** Absent: any number of large bodies may arrive at once. */
+  readonly largeBodies?: LargeBodies | undefined;
+}
+
+export type Handler<P, B, R, Principal, Context> = (
+  input: InputOf<P, B> & Principal,
+  context: Context,
+) => ReplyOf<R> | Promise<ReplyOf<R>>;
+
+/** An endpoint with its handler: principal → input → scope → reply. */
+export function createRoute<P, B, R extends Replies, Principal, Context>(
+  endpoint: Endpoint<P, B, R>,
+  handler: Handler<P, B, R, Principal, Context>,
+  surface: Surface<Principal, Context>,
+): Route<Principal, Context> {
+  const { method, path, open, replies, scope, bodyLimitBytes } = endpoint;
+  const { failed, largeBodies } = surface;
+
+  const answer: Route<Principal, Context>["answer"] = async (request, { params: given, principal }, context) => {
+    try {
+      const refused = surface.refuse(endpoint, principal, context, request);
+      if (refused) return refused;
+      let sent: Body = withoutBody;
+      if (endpoint.body !== none) {
+        sent = await readBody(request, { limitBytes: bodyLimitBytes, largeBodies });
+        if (!sent.ok) return surface.error(sent.status, sent.message, request);
+        const refusedNow = surface.refuse(endpoint, principal, context, request);
+        if (refusedNow) return refusedNow;
+      }
+      const params = endpoint.params.safeParse(given);
+      const body = endpoint.body.safeParse(sent.value);
+      if (!params.success || !body.success) {
+        const faults = [...(params.error?.issues ?? []), ...(body.error?.issues ?? [])].map(toFault);
+        const reply = endpoint.invalid?.({ faults, params: given, contentType: sent.contentType });
+        return reply ? toResponse(replies, reply, request) : surface.error(400, sentences(faults), request);
+      }
+      const input = { params: params.data, body: body.data };
+      if (scope && !scope.apps(input).every((appId) => surface.covers(principal, appId)))
+        return toResponse(replies, scope.refused(input), request);
+      return toResponse(replies, await handler({ ...input, ...principal }, context), request);
+    } catch (error) {
+      if (!failed) throw error;
+      const message = messageOf(error);
+      failed(endpoint, message);
+      return endpoint.failed
+        ? toResponse(replies, endpoint.failed(message), request)
+        : surface.error(503, message, request);
+    }
+  };
+  return { method, path, ...(open && { open }), answer };
+}
+
+const withoutBody = { ok: true, value: {}, contentType: "" } as const;
+
+const toFault = (issue: z.core.$ZodIssue): Fault => ({
+  path: issue.path.map(String).join("."),
+  message: (issue.code === "invalid_key" && issue.issues[0]?.message) || issue.message,
+});
+
+/** A handler for each endpoint of a list, by name: one that is missing does not compile. */
+export type Handlers<Api, Principal, Context> = {
+  readonly [N in keyof Api]: Handler<ParamsOf<Api>[N], BodiesOf<Api>[N], RepliesOf<Api>[N], Principal, Context>;
+};
+export type ParamsOf<Api> = {
+  readonly [N in keyof Api]: Api[N] extends Endpoint<infer P, infer _B, infer _R> ? P : never;
+};
+export type BodiesOf<Api> = {
+  readonly [N in keyof Api]: Api[N] extends Endpoint<infer _P, infer B, infer _R> ? B : never;
+};
+export type RepliesOf<Api> = {
+  readonly [N in keyof Api]: Api[N] extends Endpoint<infer _P, infer _B, infer R> ? R : never;
+};
+
+/** Binds each endpoint of a list to the handler of the same name. The compiler cannot infer the first three types. */
+export function createRoutes<
+  P,
+  B extends { readonly [N in keyof P]: unknown },
+  R extends { readonly [N in keyof P]: Replies },
+  Principal,
+  Context,
+>(
+  endpoints: { readonly [N in keyof P]: Endpoint<P[N], B[N], R[N]> },
+  handlers: { readonly [N in keyof P]: Handler<P[N], B[N], R[N], Principal, Context> },
+  surface: Surface<Principal, Context>,
+): readonly Route<Principal, Context>[] {
+  const routes: Route<Principal, Context>[] = [];
+  for (const name in endpoints) routes.push(createRoute(endpoints[name], handlers[name], surface));
+  return routes;
+}
