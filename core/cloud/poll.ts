@@ -1,4 +1,4 @@
-import { derivesServiceKeys } from "../fleet/service-key.ts";
+import { derivesServiceKeys, hidesValues } from "../api/cloud/state.ts";
 import { isOn, numberOf } from "../model/config.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
@@ -9,7 +9,6 @@ import type { RetryPause } from "./reachability.ts";
 import { Alarm, waitMs } from "./pace.ts";
 import { messageOf } from "../model/show.ts";
 import { parseJson } from "../model/json.ts";
-import { hidesValues } from "../fleet/target.ts";
 
 /** What the cloud's answer to "what should this device be?" says. */
 export type Polled =

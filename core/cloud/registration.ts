@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { deriveServiceKey } from "../fleet/service-key.ts";
+import { deriveServiceKey } from "../model/service-key.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";

@@ -8,9 +8,11 @@ import type { Power } from "../model/powers.ts";
 /** A release: what a compose file says, once every device of the fleet could run it. */
 export interface Composition {
   readonly services: Readonly<Record<string, ServiceEntry>>;
-  readonly networks: Readonly<Record<string, object>>;
-  readonly volumes: Readonly<Record<string, object>>;
+  readonly networks: Readonly<Record<string, Settings>>;
+  readonly volumes: Readonly<Record<string, Settings>>;
 }
+
+export type Settings = Readonly<Record<string, unknown>>;
 
 /** A service as the compose file has it: the device reads it, and merges what the cloud adds. */
 export interface ServiceEntry extends Readonly<Record<string, unknown>> {

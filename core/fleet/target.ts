@@ -1,5 +1,6 @@
+import type { TargetStateV2, TargetStateV3 } from "../api/cloud/state.ts";
 import { bareName, hidden } from "../model/secrets.ts";
-import { environmentIn, labelsOf, type ServiceEntry } from "./release.ts";
+import { environmentIn, labelsOf, type ServiceEntry, type Settings } from "./release.ts";
 
 /** The target state of a device, made of its fleet, a release and the variables of both. */
 
@@ -24,8 +25,8 @@ export interface FleetRelease {
   readonly id: number;
   readonly commit: string;
   readonly services: readonly ReleaseService[];
-  readonly networks: Readonly<Record<string, object>>;
-  readonly volumes: Readonly<Record<string, object>>;
+  readonly networks: Readonly<Record<string, Settings>>;
+  readonly volumes: Readonly<Record<string, Settings>>;
 }
 
 export interface ReleaseService {
@@ -60,9 +61,6 @@ export const environmentOf = (variables: readonly Variable[], serviceName: strin
       .filter(({ kind, service }) => kind === "env" && (service === undefined || service === serviceName))
       .map(({ name, value }): [string, string] => [name, value]),
   );
-
-/** The header of a target state that is only to be looked at, since the values in it are hidden. */
-export const hidesValues = "fairlead-hidden-values";
 
 /** How a target state is shown; the values of variables may be hidden. */
 export interface Shown {
@@ -134,7 +132,7 @@ function cloudLabels(entry: ServiceEntry, config: Named): Named {
 }
 
 /** Version 3: what `GET /device/v3/:uuid/state` answers, with its keys in the recorded order. */
-export function targetState(wanted: Wanted, how: Shown = {}): object {
+export function targetState(wanted: Wanted, how: Shown = {}): TargetStateV3 {
   const { uuid, name, fleet, release, variables } = wanted;
   const config = shown(configOfDevice(wanted), how);
   const app = {
@@ -147,12 +145,14 @@ export function targetState(wanted: Wanted, how: Shown = {}): object {
   return { [uuid]: { name, apps: { [fleet.uuid]: app }, config } };
 }
 
+type ReleaseV3 = NonNullable<TargetStateV3[string]["apps"][string]["releases"]>[string];
+
 function releaseState(
   { id, services, networks, volumes }: FleetRelease,
   variables: readonly Variable[],
   config: Named,
   how: Shown,
-): object {
+): ReleaseV3 {
   if (services.length === 0) return { id };
   return {
     id,
@@ -178,7 +178,7 @@ function releaseState(
  * Version 2, which older agents and the public SDK ask for. Here the merging is ours: there is one environment and one set
  * of labels for each service.
  */
-export function targetStateV2(wanted: Wanted, how: Shown = {}): object {
+export function targetStateV2(wanted: Wanted, how: Shown = {}): TargetStateV2 {
   const { name, fleet, release, variables } = wanted;
   const config = shown(configOfDevice(wanted), how);
   const services = Object.fromEntries(

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as z from "zod";
+import { ProvisioningActor, Registered, type Registration } from "../../core/api/cloud/register.ts";
 import { userAgent } from "../../core/cloud/user-agent.ts";
 import { registrationAdvice, versionFields } from "../../core/cloud/registration.ts";
 import { supervisorVersion } from "../../core/supervisor.ts";
@@ -38,8 +39,6 @@ const ConfigJson = z.looseObject({
   deviceApiKey: z.string().optional(),
   developmentMode: z.boolean().optional(),
 });
-
-const Registered = z.object({ id: z.int(), uuid: z.string(), api_key: z.string() });
 
 /** `fairlead join …`. Throws `SettingsError` for what the user can change. */
 export async function joinCommand(
@@ -143,15 +142,14 @@ const headersOf = ({ key, agent }: CloudAccess) => ({ authorization: `Bearer ${k
 async function fleetOf(cloud: CloudAccess): Promise<number> {
   const { url } = cloud;
   const response = await reach(`${url}/actor/v1/whoami`, { headers: headersOf(cloud) });
-  const whoami = z.object({ actorType: z.literal("application"), actorTypeId: z.int() });
-  const fleet = whoami.safeParse(await response.json().catch(() => undefined)).data;
+  const fleet = ProvisioningActor.safeParse(await response.json().catch(() => undefined)).data;
   if (fleet) return fleet.actorTypeId;
   throw new SettingsError(
     `${url} does not know this key as a provisioning key; it may have expired, or be used up. A fresh one: fairlead cloud fleet key <fleet>`,
   );
 }
 
-async function register(cloud: CloudAccess, body: object): Promise<z.output<typeof Registered>> {
+async function register(cloud: CloudAccess, body: Registration): Promise<Registered> {
   const { url, key } = cloud;
   const response = await reach(`${url}/device/register`, {
     method: "POST",

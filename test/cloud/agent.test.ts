@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MemoryLogRing } from "../../core/embedded/ports.ts";
-import { deriveServiceKey, derivesServiceKeys } from "../../core/fleet/service-key.ts";
+import { derivesServiceKeys } from "../../core/api/cloud/state.ts";
+import { deriveServiceKey } from "../../core/model/service-key.ts";
 import { startCloud } from "../support/fake-cloud.ts";
 import { cloudWithDevice, member, part, until, uuid, type Member } from "./fleet.ts";
 

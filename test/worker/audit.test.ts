@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { AuditEntry, Fleet, Token } from "../../core/api/admin/index.ts";
 import { createMemoryDevice } from "../../core/embedded/device.ts";
-import { deriveServiceKey } from "../../core/fleet/service-key.ts";
+import { deriveServiceKey } from "../../core/model/service-key.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import { fairShare } from "../../runtimes/worker/directory/fair-share.ts";
 import { cloudCommand } from "../../runtimes/cli/cloud/cloud.ts";

@@ -2,7 +2,7 @@ import { createHash, createHmac, hkdfSync } from "node:crypto";
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { AuditEntry, ProvisioningKey, Token } from "../../core/api/admin/index.ts";
-import { deriveServiceKey } from "../../core/fleet/service-key.ts";
+import { deriveServiceKey } from "../../core/model/service-key.ts";
 import { migrations } from "../../runtimes/worker/directory/schema.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 import { newUuid, registration } from "./people.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { deriveServiceKey } from "../../../core/fleet/service-key.ts";
+import { deriveServiceKey } from "../../../core/model/service-key.ts";
 import type { Env } from "../env.ts";
 
 /** What a verified caller may do. Made from a signed token, the admin secret, or a device's own key; passed on as a value. */

@@ -1,22 +1,23 @@
 import * as z from "zod";
+import { StateReport } from "../../../core/api/cloud/report.ts";
+import { derivesServiceKeys, hidesValues } from "../../../core/api/cloud/state.ts";
+import { Tags } from "../../../core/api/cloud/tags.ts";
 import {
   fieldsAfter,
   installsAfter,
-  Report,
   updateStatusOf,
   type Fields,
   type Install,
   type KnownRelease,
-} from "../../../core/fleet/report.ts";
-import { derivesServiceKeys } from "../../../core/fleet/service-key.ts";
-import { hidesValues, targetState, targetStateV2, type Shown, type Wanted } from "../../../core/fleet/target.ts";
+} from "../../../core/fleet/reported-state.ts";
+import { targetState, targetStateV2, type Shown, type Wanted } from "../../../core/fleet/target.ts";
 import { readBody } from "../../../core/http/body.ts";
 import { coversFleet } from "../auth/access.ts";
 import type { Database } from "../directory/database.ts";
 import { isoTime, readsSecrets, type Principal } from "../directory/context.ts";
 import { keyRequired, limitBytes, refuse, type Route } from "../http.ts";
 import { imagesOf, releaseIdOf, wantedOfDevice, wantedOfFleet } from "../directory/releases.ts";
-import { TagKey, tagsFault, TagValue } from "../public-api/writes.ts";
+import { tagsFault } from "../public-api/writes.ts";
 
 /** What devices ask and tell. Answers are those recorded of the public cloud; where they differ, it says so. */
 
@@ -121,7 +122,7 @@ const report: Route = {
   answer: async (request, { principal }, { db, now }) => {
     const own = await ownPart(request, principal);
     if (own instanceof Response) return own;
-    const parsed = Report.safeParse(own.part);
+    const parsed = StateReport.safeParse(own.part);
     if (!parsed.success)
       return refuse(400, parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("\n"));
     db.transaction(() => take(db, own.id, parsed.data, isoTime(now())));
@@ -142,7 +143,7 @@ interface Known extends Record<string, SqlStorageValue> {
 
 const Kept = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
 
-function take(db: Database, deviceId: number, given: Report, at: string): void {
+function take(db: Database, deviceId: number, given: StateReport, at: string): void {
   const known = db.one<Known>(
     `SELECT fleet_id AS fleetId, fleets.uuid AS fleetUuid, report, running_release_id AS running,
        supervisor_version, os_version, os_variant, mac_address
@@ -219,8 +220,6 @@ const knownReleases = (db: Database, fleetId: number, commits: readonly string[]
     const images = imagesOf(db, id).map(({ imageId, service, location }) => ({ id: imageId, service, location }));
     return [{ id, commit, images }];
   });
-
-const Tags = z.record(TagKey, TagValue);
 
 /** Sets some tags; the others stay. One that is refused refuses all. */
 const tags: Route = {

@@ -1,23 +1,8 @@
-import * as z from "zod";
+import { Registration, uuidTaken } from "../../../core/api/cloud/register.ts";
 import { readBody } from "../../../core/http/body.ts";
 import { digestsOf, isLongEnough, newKey } from "../auth/access.ts";
 import { isoTime, isUsable, type DirectoryContext } from "../directory/context.ts";
 import { keyRequired, limitBytes, type Route } from "../http.ts";
-
-/** As much of it as a report may say later. */
-const Version = z.string().transform((text) => text.slice(0, 900));
-
-/** The wrong type altogether: 400 without a body, as the public cloud answers. */
-const Registration = z.object({
-  application: z.union([z.number(), z.string()]).optional(),
-  device_type: z.string().optional(),
-  uuid: z.string().optional(),
-  api_key: z.string().optional(),
-  supervisor_version: Version.nullish(),
-  os_version: Version.nullish(),
-  os_variant: Version.nullish(),
-  mac_address: Version.nullish(),
-});
 
 /**
  * A device becomes known: a provisioning key in, a device key out. Answers are those recorded of the public cloud; every
@@ -51,7 +36,7 @@ const register: Route = {
     const { db } = context;
     // Raw, and with the quotes: agents look for this very text.
     if (db.one("SELECT 1 FROM devices WHERE uuid = ?", uuid))
-      return new Response('"uuid" must be unique.', {
+      return new Response(uuidTaken, {
         status: 409,
         headers: { "content-type": "text/html; charset=utf-8" },
       });

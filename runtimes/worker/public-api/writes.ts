@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { longestTag, TagKey } from "../../../core/api/cloud/tags.ts";
 import { own } from "../../../core/model/json.ts";
 import { coversFleet } from "../auth/access.ts";
 import type { Database } from "../directory/database.ts";
@@ -30,14 +31,6 @@ export const EnvName = Name.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
 }).regex(/^(?!(RESIN|BALENA)(_|$)|USER$)/, {
   error: "The names RESIN, BALENA and USER, and what begins with RESIN_ or BALENA_, are reserved",
 });
-export const TagKey = z
-  .string()
-  .regex(/^\S{1,100}$/, { error: "A tag's key must have 1 to 100 characters and no white space" })
-  .regex(/^(?!io\.(resin|balena)\.)/, { error: "Tag keys that begin with io.resin. or io.balena. are reserved" });
-
-const longestTag = 10_000;
-/** As devices send it; the public API takes no line breaks. */
-export const TagValue = z.string({ error: "expected a text" }).max(longestTag);
 
 const mostTags = 100;
 

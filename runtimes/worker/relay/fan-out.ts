@@ -1,3 +1,4 @@
+import type { ProxiedAnswer } from "../../../core/api/cloud/proxy.ts";
 import type { Grant } from "../auth/access.ts";
 import { offline, type CallFailure, type PlainRequest, type PlainResponse } from "./device-session.ts";
 import type { Env } from "../env.ts";
@@ -7,12 +8,6 @@ import { messageOf } from "../../../core/model/show.ts";
 export interface Target {
   readonly uuid: string;
   readonly deviceId: number;
-}
-
-/** What became of the request on one device. */
-export interface Entry extends Target {
-  readonly statusCode: number;
-  readonly body: unknown;
 }
 
 export interface FanOut {
@@ -36,7 +31,7 @@ const budgetBytes = 32 * 1024 * 1024;
 /** One request to many devices: 207 with an entry for each, in their order, whatever becomes of the others. */
 export async function fanOut(targets: readonly Target[], { timeoutMs, ...asked }: FanOut, env: Env): Promise<Response> {
   const deadline = Date.now() + timeoutMs;
-  const entries: Entry[] = [];
+  const entries: ProxiedAnswer[] = [];
   let next = 0;
   let keptBytes = 0;
   const lane = async () => {
@@ -80,11 +75,11 @@ const tooMuch = ({ reads }: Operation): CallFailure => ({
   mayHaveActed: !reads,
 });
 
-const isOffline = ({ statusCode, body }: Entry): boolean => statusCode === 404 && body === offline;
+const isOffline = ({ statusCode, body }: ProxiedAnswer): boolean => statusCode === 404 && body === offline;
 
 const decoder = new TextDecoder();
 
-function toEntry({ uuid, deviceId }: Target, outcome: PlainResponse | CallFailure, parsed: boolean): Entry {
+function toEntry({ uuid, deviceId }: Target, outcome: PlainResponse | CallFailure, parsed: boolean): ProxiedAnswer {
   if (outcome.is === "answered") {
     const text = decoder.decode(outcome.body);
     return { statusCode: outcome.status, body: parsed ? parse(text) : text, uuid, deviceId };

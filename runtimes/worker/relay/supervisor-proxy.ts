@@ -1,4 +1,4 @@
-import * as z from "zod";
+import { ProxiedRequest } from "../../../core/api/cloud/proxy.ts";
 import { readBody, type Body } from "../../../core/http/body.ts";
 import { parseJson } from "../../../core/model/json.ts";
 import { noBytes, type Bytes, type RequestHead } from "../../../core/relay/frame.ts";
@@ -10,42 +10,6 @@ import { callHeader, offline, wrongKey, type SessionCall } from "./device-sessio
 import { directoryOf, type Env } from "../env.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
 import { limitBytes } from "../http.ts";
-
-/** Numbers, or strings of digits. */
-const Id = (name: string) =>
-  z
-    .union(
-      [
-        z.int(),
-        z
-          .string()
-          .regex(/^-?[0-9]+$/)
-          .transform(Number),
-      ],
-      {
-        error: `${name} must be a valid integer if specified`,
-      },
-    )
-    .nullish();
-
-const method = z
-  .string()
-  .toUpperCase()
-  .pipe(
-    z.enum(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], {
-      error: ({ input }) => `Invalid method '${input}'`,
-    }),
-  );
-
-/** The body of `POST /supervisor/<url>`. Its filters are ANDed. */
-const Asked = z.object({
-  uuid: z.string().min(1).nullish(),
-  deviceId: Id("Device ID"),
-  appId: Id("App ID"),
-  method: method.default("POST"),
-  data: z.record(z.string(), z.unknown()).optional(),
-});
-type Asked = z.output<typeof Asked>;
 
 const encoder = new TextEncoder();
 
@@ -124,7 +88,7 @@ export async function supervisorProxy(
   return told;
 }
 
-const targetOf = ({ uuid, appId }: Asked): AuditTarget => ({
+const targetOf = ({ uuid, appId }: ProxiedRequest): AuditTarget => ({
   uuid: uuid && isUuid(uuid) ? uuid : undefined,
   fleetId: appId ?? undefined,
 });
@@ -162,7 +126,7 @@ function callOne(uuid: string, { body, ...asked }: OneCall, env: Env): Promise<R
 }
 
 /** A command for one uuid touches that device's session alone. */
-async function find({ uuid, deviceId, appId }: Asked, grant: Grant, env: Env) {
+async function find({ uuid, deviceId, appId }: ProxiedRequest, grant: Grant, env: Env) {
   if (uuid && (!isUuid(uuid) || (grant.device !== undefined && grant.device !== uuid))) return [];
   if (uuid && deviceId == null && appId == null) return [{ uuid, deviceId: 0 }];
   return directoryOf(env).find(grant, {
@@ -193,7 +157,7 @@ async function readAsked(
 }
 
 /** As JSON; undefined when its levels are too many to be written down. */
-function toText(data: Asked["data"]): string | undefined {
+function toText(data: ProxiedRequest["data"]): string | undefined {
   try {
     return JSON.stringify(data ?? {});
   } catch {
@@ -202,9 +166,9 @@ function toText(data: Asked["data"]): string | undefined {
 }
 
 /** What was asked, or the sentence that says what is wrong with it. */
-function parse(json: unknown): Asked | string {
+function parse(json: unknown): ProxiedRequest | string {
   if (json === undefined) return noJson;
-  const parsed = Asked.safeParse(json);
+  const parsed = ProxiedRequest.safeParse(json);
   if (!parsed.success)
     return parsed.error.issues
       .map(({ path, message }) =>
@@ -223,7 +187,7 @@ const forwarded = ["accept", "if-none-match"];
 const isKey = (name: string): boolean => /^(api[-_]?key|(access[-_]?)?token|authorization)$/i.test(name);
 
 /** The caller's query without keys, and what a request that has no body says in `data`. */
-function queryOf(url: URL, data: Asked["data"]): string {
+function queryOf(url: URL, data: ProxiedRequest["data"]): string {
   if (url.search === "" && data === undefined) return "";
   const { search, searchParams } = url;
   const kept = [...searchParams].filter(([name]) => !isKey(name));

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { expect, test } from "vitest";
-import { deriveServiceKey } from "../../core/fleet/service-key.ts";
+import { deriveServiceKey } from "../../core/model/service-key.ts";
 
 test("the key of services is an HMAC of the device's, so that both ends derive the same one", async () => {
   const deviceKey = "0123456789abcdef".repeat(4);

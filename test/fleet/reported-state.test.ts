@@ -1,16 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { StateReport, type AppReport } from "../../core/api/cloud/report.ts";
 import {
   fieldsAfter,
   installsAfter,
-  Report,
   updateStatusOf,
-  type AppReport,
   type Install,
   type KnownRelease,
-} from "../../core/fleet/report.ts";
+} from "../../core/fleet/reported-state.ts";
 
-const read = (part: object) => Report.parse(part);
+const read = (part: object) => StateReport.parse(part);
 
 describe("the fields of a device", () => {
   test.each<readonly [string, object, object]>([
@@ -48,7 +47,7 @@ describe("the fields of a device", () => {
     { apps: [] },
     { apps: { f: { releases: { c: { update_status: "finished" } } } } },
   ])("%j is refused", (part) => {
-    expect(Report.safeParse(part).success).toBe(false);
+    expect(StateReport.safeParse(part).success).toBe(false);
   });
 
   test("are the same whether a report comes whole or field by field, in whatever order, once or twice", () => {

@@ -1,0 +1,85 @@
+import type { AppReport, StateReport, UpdateStatus } from "../api/cloud/report.ts";
+import { updateStatuses } from "../api/cloud/report.ts";
+import { parseImage } from "../model/image.ts";
+
+/** What the cloud knows of a device after a state report. */
+
+type Value = string | number | boolean | null;
+export type Fields = Readonly<Record<string, Value>>;
+
+/**
+ * A device's fields after a report: fields that it does not name stay. Port and key of its API are not kept, since requests
+ * to the device go through its tunnel.
+ */
+export const fieldsAfter = (
+  before: Fields,
+  { apps: _, api_port: _port, api_secret: _secret, ...given }: StateReport,
+): Fields => ({
+  ...before,
+  ...Object.fromEntries(
+    Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])),
+  ),
+});
+
+/** The update status of the fleet's application: that of its least advanced release. Undefined: none is reported. */
+export function updateStatusOf(app: AppReport | undefined): UpdateStatus | undefined {
+  const reported = Object.values(app?.releases ?? {}).flatMap(({ update_status }) => update_status ?? []);
+  return updateStatuses.find((status) => reported.includes(status));
+}
+
+export interface Install {
+  readonly imageId: number;
+  readonly releaseId: number;
+  readonly status: string;
+  readonly progress: number | null;
+}
+
+/** A release of the device's fleet, with its images. */
+export interface KnownRelease {
+  readonly id: number;
+  readonly commit: string;
+  readonly images: readonly { readonly id: number; readonly service: string; readonly location: string }[];
+}
+
+/**
+ * The images on a device after a report on its fleet's application. Images that the report does not name are deleted.
+ * Releases and images that the fleet does not have are skipped; the public cloud refuses the whole report for them.
+ */
+export function installsAfter(
+  before: readonly Install[],
+  app: AppReport | undefined,
+  releases: readonly KnownRelease[],
+): readonly Install[] {
+  const named = new Map<number, Install>();
+  for (const [commit, { services }] of Object.entries(app?.releases ?? {})) {
+    const release = releases.find((one) => one.commit === commit);
+    if (!release) continue;
+    for (const [name, { image, status, download_progress }] of Object.entries(services)) {
+      const imageId = findImage(release, name, image);
+      if (imageId === undefined) continue;
+      const known = named.get(imageId) ?? before.find((one) => one.imageId === imageId);
+      const newStatus = status ?? known?.status ?? "Unknown";
+      named.set(imageId, {
+        imageId,
+        releaseId: release.id,
+        status: newStatus,
+        // The public cloud keeps the last number until null is reported, and shows 50 % for a running service.
+        progress: newStatus === "Downloading" ? (download_progress ?? known?.progress ?? null) : null,
+      });
+    }
+  }
+  const deleted = before.filter(({ imageId }) => !named.has(imageId));
+  return [...deleted.map((one) => ({ ...one, status: "deleted", progress: null })), ...named.values()];
+}
+
+/** By name, with or without the digest; of several services with this image, the named one. */
+function findImage({ images }: KnownRelease, service: string, image: string): number | undefined {
+  const wanted = inOneSpelling(image);
+  const found = images.filter(
+    ({ location }) => inOneSpelling(location) === wanted || inOneSpelling(withoutDigest(location)) === wanted,
+  );
+  return (found.find((one) => one.service === service) ?? found[0])?.id;
+}
+
+const inOneSpelling = (image: string): string => parseImage(image)?.name ?? image;
+const withoutDigest = (image: string): string => image.split("@", 1)[0] ?? image;
