@@ -2,7 +2,7 @@
  * `fairlead`: the supervisor itself, for any runtime with Web standards. It reaches the world only through the `Ports`
  * that it is given; `fairlead/node` has those of a Linux machine, `fairlead/testing` has all of them in memory.
  */
-export { createSupervisor, supervisorVersion, type Identity, type Supervisor } from "./supervisor.ts";
+export { createSupervisor, type Identity, type Supervisor } from "./supervisor.ts";
 export type { Fetch } from "./http/fetch.ts";
 export { guardOrigin, type OriginRules } from "./http/origin.ts";
 export { everything, type Principal, type Scope } from "./model/scope.ts";
@@ -27,3 +27,4 @@ export type { Store } from "./ports/store.ts";
 export type { Container, ContainerSpec, RestartPolicy } from "./model/container.ts";
 export type { Image, ImageConfig, ImageReference } from "./model/image.ts";
 export type { Network, NetworkSpec, Volume, VolumeSpec } from "./model/network.ts";
+export { supervisorVersion } from "./model/version.ts";

@@ -1,3 +1,4 @@
+import type { View } from "./reconcile/view.ts";
 import { Conversation, type CloudSettings } from "./cloud/conversation.ts";
 import { deviceCredentials } from "./cloud/registry.ts";
 import type { DeviceFacts } from "./compose/container-spec.ts";
@@ -5,25 +6,23 @@ import type { RequirementFacts } from "./compose/requirements.ts";
 import { createDeviceRoutes } from "./handlers/index.ts";
 import { createDeviceFetch, deviceSurface } from "./http/device.ts";
 import type { Fetch } from "./http/fetch.ts";
-import { Logs } from "./logs.ts";
+import { Logs } from "./events/logs.ts";
 import { apiScopeOf } from "./model/config.ts";
 import { everything } from "./model/scope.ts";
 import type { Ports } from "./ports/index.ts";
 import { powerDown } from "./operations/power.ts";
 import { Applier } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
-import { Loop, type View } from "./reconcile/loop.ts";
-import { Memory } from "./reconcile/memory.ts";
+import { Loop } from "./reconcile/loop.ts";
+import { Memory } from "./state/memory.ts";
+import { supervisorVersion } from "./model/version.ts";
 import { Observer } from "./reconcile/observe.ts";
 import { Repeats } from "./reconcile/repeats.ts";
-import { reachedCommits } from "./report.ts";
+import { reachedCommits } from "./reconcile/status.ts";
 import { Tags } from "./cloud/tags.ts";
 import { Documents } from "./state/documents.ts";
 import { Keys } from "./state/keys.ts";
 import { Targets } from "./state/targets.ts";
-
-/** The version of the original whose API and behaviour this is; clients and contracts compare with it. */
-export const supervisorVersion = "19.0.5";
 
 /** What does not change while the agent runs. */
 export interface Identity extends Omit<DeviceFacts, "name" | "uuid"> {

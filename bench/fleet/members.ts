@@ -1,3 +1,4 @@
+import { supervisorVersion } from "../../core/model/version.ts";
 import { userAgent } from "../../core/cloud/user-agent.ts";
 import { createMemoryDevice, memoryIdentity, type MemoryDevice } from "../../core/embedded/device.ts";
 import { MemoryLogRing } from "../../core/embedded/ports.ts";
@@ -5,7 +6,6 @@ import { parseContainerName } from "../../core/model/names.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import type { Cloud, CloudRequest } from "../../core/ports/cloud.ts";
 import { httpCloud } from "../../runtimes/node/cloud/http-cloud.ts";
-import { supervisorVersion } from "../../core/supervisor.ts";
 import { startTunnel, type RunningTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { wait } from "../../test/support/wait.ts";
 import { services, type Fleet } from "./fleet.ts";

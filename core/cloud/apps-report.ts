@@ -1,19 +1,18 @@
+import type { View } from "../reconcile/view.ts";
 import type { Container } from "../model/container.ts";
 import { findImage } from "../model/image.ts";
 import { own } from "../model/json.ts";
-import { isHandingOver } from "../model/names.ts";
+import { isHandingOver, serviceKey } from "../model/names.ts";
 import type { App } from "../model/target.ts";
 import {
   reachedCommit,
-  reportServices,
+  serviceStatuses,
   runningCommit,
   statusOf,
   updateStatus,
-  type ServiceReport,
+  type ServiceStatus,
   type UpdateStatus,
-} from "../report.ts";
-import { serviceKey } from "../reconcile/current.ts";
-import type { View } from "../reconcile/loop.ts";
+} from "../reconcile/status.ts";
 import { commitOf, type ReleaseImages } from "./release-images.ts";
 
 /** An application in `PATCH /device/v3/state`: of each release that is on the device, or on its way, how far it is. */
@@ -106,7 +105,7 @@ function targetServices(
   view: View,
   activity: ReadonlyMap<string, string>,
 ): StatedService[] {
-  return reportServices(app, view, activity).map((service) => ({
+  return serviceStatuses(app, view, activity).map((service) => ({
     name: service.name,
     image: images[service.name] ?? service.image,
     download_progress: service.downloadProgress,
@@ -116,7 +115,7 @@ function targetServices(
 
 /** A container that is made of another image is not this release's. */
 function statusOfService(
-  { status, image, downloadProgress, container }: ServiceReport,
+  { status, image, downloadProgress, container }: ServiceStatus,
   view: View,
 ): Pick<StatedService, "status" | "container"> {
   const id = findImage(view.current.images, image)?.id;

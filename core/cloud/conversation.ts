@@ -1,7 +1,7 @@
-import type { Logs } from "../logs.ts";
+import type { View } from "../reconcile/view.ts";
+import type { Logs } from "../events/logs.ts";
 import { isOn } from "../model/config.ts";
 import type { CloudPorts, Ports } from "../ports/index.ts";
-import type { View } from "../reconcile/loop.ts";
 import type { Documents } from "../state/documents.ts";
 import type { Targets } from "../state/targets.ts";
 import { withoutKeys } from "./answers.ts";

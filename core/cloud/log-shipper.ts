@@ -1,4 +1,4 @@
-import type { LogKeeper, LogSource } from "../logs.ts";
+import type { LogKeeper, LogSource } from "../events/logs.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Log } from "../ports/log.ts";

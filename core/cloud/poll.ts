@@ -2,7 +2,7 @@ import { derivesServiceKeys, hidesValues } from "../api/cloud/state.ts";
 import { isOn, numberOf } from "../model/config.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
-import type { Logs } from "../logs.ts";
+import type { Logs } from "../events/logs.ts";
 import type { Targets } from "../state/targets.ts";
 import { setback, type Setback } from "./answers.ts";
 import type { RetryPause } from "./reachability.ts";

@@ -1,3 +1,4 @@
+import { serviceKey } from "../model/names.ts";
 import type { BootSettings } from "../model/boot-config.ts";
 import type { BootConfig } from "../ports/boot-config.ts";
 import type { Folders, LockResult } from "../ports/folders.ts";
@@ -18,7 +19,6 @@ import type {
 import type { Log } from "../ports/log.ts";
 import type { KeptLine, LogPosition, LogRing } from "../ports/log-ring.ts";
 import type { Store } from "../ports/store.ts";
-import { serviceKey } from "../reconcile/current.ts";
 
 /** The rest of the world in memory, each with what tests want to see of it. */
 

@@ -1,3 +1,4 @@
+import type { Reached } from "../reconcile/view.ts";
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/applications.ts";
 import { failed } from "../api/fields.ts";
@@ -5,8 +6,13 @@ import { isHandingOver, parseContainerName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";
 import { hidden } from "../model/secrets.ts";
 import { findApp, type App } from "../model/target.ts";
-import type { Reached } from "../reconcile/loop.ts";
-import { type ContainerReport, reportContainers, reportServices, stateByImage, updateStatus } from "../report.ts";
+import {
+  type ContainerStatus,
+  containerStatuses,
+  serviceStatuses,
+  stateByImage,
+  updateStatus,
+} from "../reconcile/status.ts";
 import type { Supervisor } from "../supervisor.ts";
 
 type Again = Reached | { readonly is: "unknown" };
@@ -105,7 +111,7 @@ export function applicationsState(
   const target = supervisor.targets.current();
   const apps = target.apps.filter(({ appId }) => covers(scope, appId));
   // What is still there of this release, and is no longer wanted; what is of another one says nothing about this.
-  const others = (app: App, containers: readonly ContainerReport[]) =>
+  const others = (app: App, containers: readonly ContainerStatus[]) =>
     containers
       .filter(
         ({ commit, container }) =>
@@ -118,8 +124,8 @@ export function applicationsState(
         downloadProgress: null,
       }));
   const stateOf = (app: App) => {
-    const containers = reportContainers(app.appId, view, activity);
-    const services = [...reportServices(app, view, activity, containers), ...others(app, containers)];
+    const containers = containerStatuses(app.appId, view, activity);
+    const services = [...serviceStatuses(app, view, activity, containers), ...others(app, containers)];
     return {
       appId: app.appId,
       appUuid: app.uuid,
@@ -143,8 +149,8 @@ export function applicationState(
   const { memory, targets } = supervisor;
   const app = findApp(targets.current(), appId);
   const view = supervisor.view();
-  const containers = reportContainers(appId, view, memory.activity);
-  const wanted = app ? reportServices(app, view, memory.activity, containers) : [];
+  const containers = containerStatuses(appId, view, memory.activity);
+  const wanted = app ? serviceStatuses(app, view, memory.activity, containers) : [];
   const services = stateByImage(appId, view, containers, wanted);
   if (!app && Object.keys(services).length === 0) return reply(409, failed(`Application ID does not exist: ${appId}`));
   const commit = memory.commitOf(appId);

@@ -1,3 +1,4 @@
+import { supervisorVersion } from "../model/version.ts";
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/device.ts";
 import { failed } from "../api/fields.ts";
@@ -7,8 +8,8 @@ import { covers } from "../model/scope.ts";
 import { findApp } from "../model/target.ts";
 import { isMissing } from "../ports/index.ts";
 import { powerDown } from "../operations/power.ts";
-import { appIdsOf, meanProgress, reportContainers, reportServices, stateByImage } from "../report.ts";
-import { supervisorVersion, type Supervisor } from "../supervisor.ts";
+import { appIdsOf, meanProgress, containerStatuses, serviceStatuses, stateByImage } from "../reconcile/status.ts";
+import type { Supervisor } from "../supervisor.ts";
 
 export function blink(_: Input<typeof api.blink>, { ports: { led } }: Supervisor): Reply<typeof api.blink> {
   if (isMissing(led)) return reply(501, failed(led.missing));
@@ -58,8 +59,8 @@ export function device({ scope }: Input<typeof api.device>, supervisor: Supervis
   const appId = appIdsOf(view).find((one) => covers(scope, one));
   const app = appId === undefined ? undefined : findApp(view.target, appId);
   // Its first service is that of the lowest image id, also if nothing but its image is left.
-  const containers = appId === undefined ? [] : reportContainers(appId, view, memory.activity);
-  const services = app ? reportServices(app, view, memory.activity, containers) : [];
+  const containers = appId === undefined ? [] : containerStatuses(appId, view, memory.activity);
+  const services = app ? serviceStatuses(app, view, memory.activity, containers) : [];
   const [first] = appId === undefined ? [] : Object.values(stateByImage(appId, view, containers, services));
   const progress = meanProgress(services);
   const commit = appId === undefined || pending ? undefined : memory.commitOf(appId);

@@ -2,7 +2,7 @@ import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/local-mode.ts";
 import { failed } from "../api/fields.ts";
 import { withoutSecrets } from "../compose/masked.ts";
-import { mostReaders } from "../logs.ts";
+import { mostReaders } from "../events/logs.ts";
 import { isTruthy } from "../model/truthy.ts";
 import type { Supervisor } from "../supervisor.ts";
 

@@ -1,13 +1,13 @@
+import type { Reached } from "../reconcile/view.ts";
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import * as api from "../api/device/services.ts";
 import { failed } from "../api/fields.ts";
 import { withLocks } from "../operations/locks.ts";
 import type { Container } from "../model/container.ts";
-import { isHandingOver, parseContainerName } from "../model/names.ts";
+import { isHandingOver, parseContainerName, serviceKey } from "../model/names.ts";
 import { covers } from "../model/scope.ts";
 import { findApp } from "../model/target.ts";
-import { serviceKey, type CurrentState } from "../reconcile/current.ts";
-import type { Reached } from "../reconcile/loop.ts";
+import type { CurrentState } from "../reconcile/current.ts";
 import type { Supervisor } from "../supervisor.ts";
 
 type Found =

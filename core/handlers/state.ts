@@ -1,11 +1,12 @@
+import { supervisorVersion } from "../model/version.ts";
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/state.ts";
 import { findImage } from "../model/image.ts";
 import { volumeName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";
 import { findApp } from "../model/target.ts";
-import { appIdsOf, keptImages, meanProgress, reportContainers, reportServices } from "../report.ts";
-import { supervisorVersion, type Supervisor } from "../supervisor.ts";
+import { appIdsOf, keptImages, meanProgress, containerStatuses, serviceStatuses } from "../reconcile/status.ts";
+import type { Supervisor } from "../supervisor.ts";
 
 /** The first application as if there were no other. */
 export function stateStatus(
@@ -19,14 +20,14 @@ export function stateStatus(
   if (appId === undefined)
     return reply(200, { status: "success", appState, overallDownloadProgress: null, containers: [], images: [] });
   const app = findApp(view.target, appId);
-  const services = app ? reportServices(app, view, memory.activity) : [];
+  const services = app ? serviceStatuses(app, view, memory.activity) : [];
   const coming = services.filter(({ image }) => !findImage(view.current.images, image));
   const commit = memory.commitOf(appId);
   return reply(200, {
     status: "success",
     appState,
     overallDownloadProgress: meanProgress(services),
-    containers: reportContainers(appId, view, memory.activity).map(({ container, status, imageId }) => ({
+    containers: containerStatuses(appId, view, memory.activity).map(({ container, status, imageId }) => ({
       status,
       serviceName: container.service,
       appId,

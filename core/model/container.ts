@@ -81,3 +81,6 @@ export interface Container {
   readonly finishedAt: number;
   readonly spec: ContainerSpec;
 }
+
+/** What a container was that a restart or a purge has removed; namespaces that it shared are named by their services. */
+export interface InterruptedContainer extends Pick<Container, "id" | "name" | "spec"> {}

@@ -43,6 +43,18 @@ export interface ImageReference {
   readonly auth?: Credentials;
 }
 
+/** An image that was fetched or used for a service, as the state endpoints list it. */
+export interface ImageRecord {
+  readonly name: string;
+  readonly appId: number;
+  readonly serviceName: string;
+  readonly imageId: number;
+  /** Empty as long as it has not been seen on the engine. */
+  readonly dockerImageId: string;
+  /** The release that wanted it last, once it has been seen. */
+  readonly releaseId?: number | undefined;
+}
+
 // The grammar of https://pkg.go.dev/github.com/distribution/reference. Credentials need a registry behind them: in
 // "alpine:3@sha256:…" there are none.
 const credentials = /(?:([^\s:@/]+):([^\s@/]+)@(?=[^\s@/]+\/))?/;

@@ -28,3 +28,10 @@ export const supervisorNetwork = {
   subnet: "10.114.104.0/25",
   gateway: "10.114.104.1",
 } as const;
+
+/** The key of a service of the device in maps. */
+export const serviceKey = (appId: number, service: string): string => `${appId}/${service}`;
+
+/** Recorded, and shown to people by clients. */
+export const lockedMessage = (appId: number, service: string): string =>
+  `Lockfile exists for { appId: ${appId}, service: ${service} }`;

@@ -1,10 +1,7 @@
 import type { Container } from "../model/container.ts";
+import { lockedMessage } from "../model/names.ts";
 import { isOn } from "../model/config.ts";
 import type { Supervisor } from "../supervisor.ts";
-
-/** Source of the wording: recorded answers of the original; its clients show it to people. */
-export const lockedMessage = (appId: number, service: string): string =>
-  `Lockfile exists for { appId: ${appId}, service: ${service} }`;
 
 export type Locked<T> =
   { readonly is: "done"; readonly value: T } | { readonly is: "locked"; readonly message: string };

@@ -1,6 +1,6 @@
+import { lockedMessage, serviceKey } from "../model/names.ts";
 import { describeDifference, differences } from "../compose/differences.ts";
-import { lockedMessage } from "../operations/locks.ts";
-import type { Logs } from "../logs.ts";
+import type { Logs } from "../events/logs.ts";
 import type { ContainerSpec } from "../model/container.ts";
 import type { Credentials } from "../model/image.ts";
 import { redact } from "../model/secrets.ts";
@@ -9,9 +9,9 @@ import { isTruthy } from "../model/truthy.ts";
 import { EngineError } from "../ports/engine.ts";
 import { isMissing, type Ports } from "../ports/index.ts";
 import type { PowerOutcome } from "../operations/power.ts";
-import { serviceKey, type CurrentState } from "./current.ts";
+import type { CurrentState } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
-import type { Memory } from "./memory.ts";
+import type { Memory } from "../state/memory.ts";
 import { toContainerNamespaces, toServiceNamespaces } from "../compose/namespaces.ts";
 import type { Work } from "./step.ts";
 

@@ -1,9 +1,9 @@
 import type { DeviceFacts } from "../compose/container-spec.ts";
 import type { Difference } from "../compose/differences.ts";
-import type { ContainerSpec } from "../model/container.ts";
+import type { InterruptedContainer } from "../model/container.ts";
 import type { BootConfigState } from "../model/boot-config.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
-import { findImage, type ImageConfig } from "../model/image.ts";
+import { findImage, type ImageConfig, type ImageRecord } from "../model/image.ts";
 import type { EngineState } from "../ports/engine.ts";
 
 /** Everything that deciding may look at: what one look at the world showed, and what the agent itself remembers. */
@@ -34,7 +34,7 @@ export interface CurrentState extends EngineState {
   /** Services that were stopped through the API in this run, likewise: they stay so. */
   readonly stoppedNow: ReadonlySet<string>;
   /** Containers that a restart or a purge has taken away, likewise: while their successors' images are on the way, they come back. */
-  readonly interrupted: ReadonlyMap<string, Interrupted>;
+  readonly interrupted: ReadonlyMap<string, InterruptedContainer>;
   /** Keys for the API, by `serviceKey`. */
   readonly apiKeys: ReadonlyMap<string, string>;
   /** By container id: in which fields the engine made something else of what we asked; no reason to replace. */
@@ -57,27 +57,6 @@ export interface CurrentState extends EngineState {
 export type Download =
   | { readonly is: "running"; readonly percent: number }
   | { readonly is: "failed"; readonly reason: string; readonly retryAt: number };
-
-/** What a container was; namespaces that it shared are named by their services. */
-export interface Interrupted {
-  readonly id: string;
-  readonly name: string;
-  readonly spec: ContainerSpec;
-}
-
-/** An image as the state endpoints list it. */
-export interface ImageRecord {
-  readonly name: string;
-  readonly appId: number;
-  readonly serviceName: string;
-  readonly imageId: number;
-  /** Empty as long as it has not been seen on the engine. */
-  readonly dockerImageId: string;
-  /** The release that wanted it last, once it has been seen. */
-  readonly releaseId?: number | undefined;
-}
-
-export const serviceKey = (appId: number, service: string): string => `${appId}/${service}`;
 
 /** Of a step that belongs to an application (by id) or to the device, by what it is to bring about (`aimOf`). */
 export const repeatKey = (subject: number | "device", aim: string): string => `${subject} ${aim}`;

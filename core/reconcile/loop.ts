@@ -3,7 +3,7 @@ import { isOn } from "../model/config.ts";
 import type { TargetState } from "../model/target.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine, EngineEvent } from "../ports/engine.ts";
-import type { Logs } from "../logs.ts";
+import type { Logs } from "../events/logs.ts";
 import type { Applier, Outcome } from "./apply.ts";
 import { delayMs } from "../model/retry.ts";
 import { engineRetry, failureRetry, lockRetry } from "./backoff.ts";
@@ -13,23 +13,8 @@ import type { Observer } from "./observe.ts";
 import type { Repeats } from "./repeats.ts";
 import { isSettled, plan, type Plan, type Subject } from "./plan.ts";
 import { describe, isNote, isWork, type Step, type Work } from "./step.ts";
+import type { Failure, Reached, View } from "./view.ts";
 import { messageOf } from "../model/show.ts";
-
-/** What the last look showed, and what was decided on it: all that the API answers from. */
-export interface View {
-  readonly current: CurrentState;
-  readonly target: TargetState;
-  readonly plan: Plan;
-  /** Applications that a restart or a purge takes down: what is planned for them is not yet for the target. */
-  readonly temporary: ReadonlySet<number>;
-}
-
-/** Why an application does not get on. */
-export type Failure =
-  { readonly is: "locked"; readonly message: string } | { readonly is: "failed"; readonly message: string };
-
-/** How an attempt to reach a state ended. */
-export type Reached = { readonly is: "settled" } | Failure;
 
 interface Trouble {
   readonly failure: Failure;

@@ -2,14 +2,14 @@ import type { DeviceFacts } from "../compose/container-spec.ts";
 import { hasFeature } from "../compose/features.ts";
 import type { BootConfigState } from "../model/boot-config.ts";
 import type { Container } from "../model/container.ts";
-import { findImage, type ImageConfig } from "../model/image.ts";
-import { isHandingOver } from "../model/names.ts";
+import { findImage, type ImageConfig, type ImageRecord } from "../model/image.ts";
+import { isHandingOver, serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
 import { isMissing, type Ports } from "../ports/index.ts";
 import type { Keys } from "../state/keys.ts";
-import { serviceKey, type CurrentState, type ImageRecord } from "./current.ts";
+import type { CurrentState } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
-import type { Memory } from "./memory.ts";
+import type { Memory } from "../state/memory.ts";
 import type { Repeats } from "./repeats.ts";
 
 /** Looks at the world; the only reader. An idle device is never looked at. */

@@ -8,10 +8,10 @@ import { hostPartOf } from "../compose/powers.ts";
 import type { Container, ContainerSpec } from "../model/container.ts";
 import { findImage } from "../model/image.ts";
 import { sameJson } from "../model/json.ts";
-import { containerName, handOverName, isHandingOver, networkName, volumeName } from "../model/names.ts";
+import { containerName, handOverName, isHandingOver, networkName, volumeName, serviceKey } from "../model/names.ts";
 import type { Network, Volume, VolumeSpec } from "../model/network.ts";
 import type { App, Dependency, Service } from "../model/target.ts";
-import { isImageInUse, serviceKey, type CurrentState } from "./current.ts";
+import { isImageInUse, type CurrentState } from "./current.ts";
 import { waitIfInVain, withoutVain } from "./plan-repeats.ts";
 import type { Step, Stop, Work } from "./step.ts";
 

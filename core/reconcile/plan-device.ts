@@ -1,9 +1,9 @@
 import { hasFeature } from "../compose/features.ts";
 import { supervisorNetworkSpec } from "../compose/definitions.ts";
 import { findImage } from "../model/image.ts";
-import { supervisorNetwork } from "../model/names.ts";
+import { supervisorNetwork, serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
-import { isImageInUse, serviceKey, type CurrentState } from "./current.ts";
+import { isImageInUse, type CurrentState } from "./current.ts";
 import { isNote, type Step } from "./step.ts";
 
 /** The network on which services reach the API, and the agent's answering there. */

@@ -1,7 +1,7 @@
+import type { ImageRecord } from "../model/image.ts";
 import * as z from "zod";
 import type { Difference } from "../compose/differences.ts";
 import type { LeftApp } from "../model/target.ts";
-import type { ImageRecord } from "../reconcile/current.ts";
 import type { Store } from "../ports/store.ts";
 import { oneByOne } from "./one-by-one.ts";
 

@@ -1,3 +1,4 @@
+import { supervisorVersion } from "../../core/model/version.ts";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +7,6 @@ import * as z from "zod";
 import { ProvisioningActor, Registered, type Registration } from "../../core/api/cloud/register.ts";
 import { userAgent } from "../../core/cloud/user-agent.ts";
 import { registrationAdvice, versionFields } from "../../core/cloud/registration.ts";
-import { supervisorVersion } from "../../core/supervisor.ts";
 import { machineFacts } from "../../hardware/system.ts";
 import { cloudUrl, writeSecretFile } from "./cloud/account.ts";
 import { ownConfig, readSettings, SettingsError } from "../node/settings.ts";

@@ -1,3 +1,4 @@
+import { supervisorVersion } from "../../core/model/version.ts";
 import { join } from "node:path";
 import type { CloudSettings } from "../../core/cloud/conversation.ts";
 import { cloudRegistry } from "../../core/cloud/registry.ts";
@@ -13,7 +14,7 @@ import type { Gateway } from "../../core/ports/host.ts";
 import { isMissing, type Missing, type Ports } from "../../core/ports/index.ts";
 import type { Log } from "../../core/ports/log.ts";
 import type { Tunnel } from "../../core/ports/tunnel.ts";
-import { createSupervisor, supervisorVersion, type Identity, type Supervisor } from "../../core/supervisor.ts";
+import { createSupervisor, type Identity, type Supervisor } from "../../core/supervisor.ts";
 import { findBootConfig } from "../../hardware/boot-config/index.ts";
 import { busAt, type Bus } from "../../hardware/bus.ts";
 import { balenaHostname, hostnamed, unsettableHostname } from "../../hardware/hostname.ts";

@@ -1,3 +1,4 @@
+import type { View } from "../../core/reconcile/view.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { memoryIdentity } from "../../core/embedded/device.ts";
@@ -7,7 +8,6 @@ import type { Container } from "../../core/model/container.ts";
 import { containerName, handOverName } from "../../core/model/names.ts";
 import type { App, Service } from "../../core/model/target.ts";
 import { unseen, type Download } from "../../core/reconcile/current.ts";
-import type { View } from "../../core/reconcile/loop.ts";
 import type { Step } from "../../core/reconcile/step.ts";
 import { FakeCloud } from "../support/fake-cloud.ts";
 import { plainSpec } from "../compose/specs.ts";

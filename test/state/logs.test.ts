@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MemoryLog } from "../../core/embedded/ports.ts";
-import { Logs, type LogSource } from "../../core/logs.ts";
+import { Logs, type LogSource } from "../../core/events/logs.ts";
 import { endpoint, plainSpec } from "../compose/specs.ts";
 import { HandClock, WatchedLogs, linesOf, turn } from "./world.ts";
 

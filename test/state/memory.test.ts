@@ -1,9 +1,9 @@
+import type { ImageRecord } from "../../core/model/image.ts";
 import { describe, expect, test } from "vitest";
 import { MemoryLog, MemoryStore } from "../../core/embedded/ports.ts";
 import type { Difference } from "../../core/compose/differences.ts";
 import type { Store } from "../../core/ports/store.ts";
-import type { ImageRecord } from "../../core/reconcile/current.ts";
-import { Memory } from "../../core/reconcile/memory.ts";
+import { Memory } from "../../core/state/memory.ts";
 import { Documents } from "../../core/state/documents.ts";
 
 async function loaded(store: Store = new MemoryStore(), log = new MemoryLog()): Promise<Memory> {

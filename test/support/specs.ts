@@ -1,10 +1,10 @@
+import { supervisorVersion } from "../../core/model/version.ts";
 import { toContainerSpec, type DeviceFacts } from "../../core/compose/container-spec.ts";
 import { parseLocalTarget } from "../../core/compose/target-state.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
 import type { ContainerSpec } from "../../core/model/container.ts";
 import type { ImageConfig } from "../../core/model/image.ts";
 import type { App } from "../../core/model/target.ts";
-import { supervisorVersion } from "../../core/supervisor.ts";
 import { plainImage } from "../compose/specs.ts";
 import { app } from "./device.ts";
 

@@ -1,7 +1,7 @@
-import type { Container } from "./model/container.ts";
-import type { Clock } from "./ports/clock.ts";
-import type { ContainerLine, Engine } from "./ports/engine.ts";
-import type { Log } from "./ports/log.ts";
+import type { Container } from "../model/container.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { ContainerLine, Engine } from "../ports/engine.ts";
+import type { Log } from "../ports/log.ts";
 
 /** One line of `GET /v2/local/logs` (the specification, "Stream local mode application logs from device"). */
 export type LogLine =

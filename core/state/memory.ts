@@ -1,9 +1,10 @@
+import type { ImageRecord } from "../model/image.ts";
+import { serviceKey } from "../model/names.ts";
 import type { Difference } from "../compose/differences.ts";
-import type { Container } from "../model/container.ts";
+import type { Container, InterruptedContainer } from "../model/container.ts";
 import { sameJson } from "../model/json.ts";
 import type { Log } from "../ports/log.ts";
-import type { Documents } from "../state/documents.ts";
-import { serviceKey, type ImageRecord, type Interrupted } from "./current.ts";
+import type { Documents } from "./documents.ts";
 
 type Kept = "images" | "commits" | "stopped" | "tolerated";
 
@@ -18,7 +19,7 @@ export class Memory {
   /** Services that this run has stopped on request. */
   readonly stoppedNow = new Set<string>();
   /** What a restart or a purge has taken away, by `serviceKey`. */
-  readonly interrupted = new Map<string, Interrupted>();
+  readonly interrupted = new Map<string, InterruptedContainer>();
   /** Images that the engine would not remove in this run, by name. */
   readonly keptImages = new Set<string>();
   /** What was refused last of the config, in this run. */
@@ -99,7 +100,7 @@ export class Memory {
 
   /** All but those that may have to come back, and have not yet. */
   forgetInterrupted(mayReturn: ReadonlySet<string>, containers: readonly Container[]): void {
-    const back = ([key, { id }]: [string, Interrupted]) =>
+    const back = ([key, { id }]: [string, InterruptedContainer]) =>
       containers.some((one) => serviceKey(one.appId, one.service) === key && one.id !== id);
     for (const entry of this.interrupted)
       if (!mayReturn.has(entry[0]) || back(entry)) this.interrupted.delete(entry[0]);

@@ -1,13 +1,12 @@
-import type { Container } from "./model/container.ts";
-import { findImage } from "./model/image.ts";
-import { isHandingOver, parseContainerName } from "./model/names.ts";
-import { findApp, type App } from "./model/target.ts";
-import { serviceKey, type ImageRecord } from "./reconcile/current.ts";
-import type { View } from "./reconcile/loop.ts";
-import { isSettled } from "./reconcile/plan.ts";
+import type { View } from "./view.ts";
+import type { Container } from "../model/container.ts";
+import { findImage, type ImageRecord } from "../model/image.ts";
+import { isHandingOver, parseContainerName, serviceKey } from "../model/names.ts";
+import { findApp, type App } from "../model/target.ts";
+import { isSettled } from "./plan.ts";
 
 /** A service of the release that an application should have. */
-export interface ServiceReport {
+export interface ServiceStatus {
   readonly name: string;
   readonly imageId: number;
   readonly releaseId: number;
@@ -22,7 +21,7 @@ export interface ServiceReport {
 }
 
 /** A container, with the release that it is of: the ids are those in its name. */
-export interface ContainerReport {
+export interface ContainerStatus {
   readonly container: Container;
   readonly status: string;
   readonly imageId: number;
@@ -39,14 +38,14 @@ type Activity = ReadonlyMap<string, string>;
 const words: Readonly<Partial<Record<Container["state"], string>>> = { running: "Running", created: "Installed" };
 
 /** How far each service is on its way to the release that its application should have; `containers` are those of the application. */
-export function reportServices(
+export function serviceStatuses(
   app: App,
   view: View,
   activity: Activity,
-  containers = reportContainers(app.appId, view, activity),
-): ServiceReport[] {
+  containers = containerStatuses(app.appId, view, activity),
+): ServiceStatus[] {
   if (app.rejected) return [];
-  return app.services.map((service): ServiceReport => {
+  return app.services.map((service): ServiceStatus => {
     const own = containers.find(({ commit, container }) => container.service === service.name && commit === app.commit);
     const download = view.current.downloads.get(service.image.name);
     const isHere = findImage(view.current.images, service.image.name) !== undefined;
@@ -65,7 +64,7 @@ export function reportServices(
 }
 
 /** The containers of an application, of whatever release, in the order of the target state. */
-export function reportContainers(appId: number, view: View, activity: Activity): ContainerReport[] {
+export function containerStatuses(appId: number, view: View, activity: Activity): ContainerStatus[] {
   const order = findApp(view.target, appId)?.services.map(({ name }) => name) ?? [];
   const place = ({ service }: Container) => {
     const index = order.indexOf(service);
@@ -101,8 +100,8 @@ export const keptImages = ({ current }: View): readonly ImageRecord[] =>
 export function stateByImage(
   appId: number,
   view: View,
-  containers: readonly ContainerReport[],
-  services: readonly ServiceReport[],
+  containers: readonly ContainerStatus[],
+  services: readonly ServiceStatus[],
 ) {
   const state: Record<number, { status: string; releaseId: number; download_progress: number | null }> = {};
   for (const { imageId, status, releaseId } of containers)
@@ -159,7 +158,7 @@ export const appIdsOf = (view: View): readonly number[] => [
 ];
 
 /** The mean progress of what is being fetched; null when nothing is. */
-export function meanProgress(services: readonly ServiceReport[]): number | null {
+export function meanProgress(services: readonly ServiceStatus[]): number | null {
   const running = services.flatMap(({ downloadProgress }) => downloadProgress ?? []);
   return running.length === 0 ? null : Math.floor(running.reduce((sum, percent) => sum + percent, 0) / running.length);
 }
