@@ -217,10 +217,14 @@ export class MemoryProxy implements Proxy {
     return Promise.resolve(this.settings);
   }
   write(settings: ProxySettings | undefined): Promise<ProxyOutcome> {
-    this.settings = settings;
+    this.settings = settings && withoutEmptyNoProxy(settings);
     return Promise.resolve({ is: "done" });
   }
 }
+
+/** An empty noProxy is none, as in the files of a real proxy. */
+const withoutEmptyNoProxy = ({ noProxy = [], ...rest }: ProxySettings): ProxySettings =>
+  noProxy.length > 0 ? { ...rest, noProxy } : rest;
 
 export class MemoryFirewall implements Firewall {
   #policy: FirewallPolicy | undefined;

@@ -82,14 +82,7 @@ describe("what changes while it runs", () => {
     const all = Object.values(networkInterfaces()).flatMap((one) => one ?? []);
     for (const address of addresses) {
       expect(all.some((one) => one.address === address && !one.internal)).toBe(true);
-      expect(address).not.toMatch(/^(127\.|::1$|fe80:|169\.254\.)/);
     }
-  });
-
-  test("MAC addresses are written in capitals, each once", () => {
-    const addresses = nodeSystem("/", () => Date.now()).macAddresses();
-    expect(new Set(addresses).size).toBe(addresses.length);
-    for (const address of addresses) expect(address).toMatch(/^([0-9A-F]{2}:){5}[0-9A-F]{2}$/);
   });
 
   test("when it booted does not move", () => {

@@ -59,6 +59,7 @@ export class SimClock implements Clock {
         at: this.#now + ms,
         wake: () => {
           this.#timers = this.#timers.filter((one) => one !== timer);
+          signal?.removeEventListener("abort", timer.wake);
           resolve();
         },
       };

@@ -25,11 +25,12 @@ export class HandClock implements Clock {
         until: this.#now + ms,
         wake: () => {
           this.#sleepers.delete(sleeper);
+          signal?.removeEventListener("abort", sleeper.wake);
           resolve();
         },
       };
       this.#sleepers.add(sleeper);
-      signal?.addEventListener("abort", sleeper.wake, { once: true });
+      signal?.addEventListener("abort", sleeper.wake);
     });
   }
 
@@ -44,7 +45,8 @@ export class HandClock implements Clock {
 
   pass(ms: number): void {
     this.#now += ms;
-    for (const sleeper of [...this.#sleepers]) if (sleeper.until <= this.#now) sleeper.wake();
+    const due = [...this.#sleepers].filter(({ until }) => until <= this.#now);
+    for (const { wake } of due.toSorted((a, b) => a.until - b.until)) wake();
   }
 }
 

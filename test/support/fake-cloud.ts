@@ -53,7 +53,7 @@ export class FakeCloud extends Tables {
         const { method = "", headers } = request;
         const url = new URL(request.url ?? "", "http://cloud");
         const answer = this.#answer({ method, url, headers, key: keyOf(headers, url), body: Buffer.concat(chunks) });
-        if (answer === "lost") request.destroy();
+        if (answer === "lost") request.socket.destroy();
         else response.writeHead(answer.status, answer.headers).end(answer.body);
       });
     });
@@ -76,7 +76,8 @@ export class FakeCloud extends Tables {
   }
 
   /** The same cloud without HTTP: for a time that is not the real one. */
-  readonly ask: Cloud = ({ method, path, key, headers = {}, body = "" }) => {
+  readonly ask: Cloud = ({ method, path, key, headers = {}, body = "" }, signal) => {
+    if (signal.aborted) return Promise.reject(new Error("https://api.example.com does not answer: aborted"));
     if (this.#away) return Promise.reject(new Error("https://api.example.com does not answer: connect ECONNREFUSED"));
     const url = new URL(path, "https://api.example.com");
     const answer = this.#answer({ method, url, headers, key, body: Buffer.from(body) });
