@@ -14,7 +14,7 @@ const dist = resolve(process.argv[2] ?? join(root, "dist"));
 
 /** What can be imported, by subpath; and the program. */
 const doors = { index: "core/index.ts", node: "runtimes/node/index.ts", testing: "core/embedded/index.ts" };
-const program = { cli: "runtimes/cli/cli.ts" };
+const program = { program: "runtimes/cli/cli.ts" };
 /** And the cloud, which runs elsewhere: in one piece, so that the others are in no more pieces for it. */
 const cloud = { worker: "runtimes/worker/worker.ts" };
 
@@ -92,14 +92,28 @@ const { metafile } = await build({
   platform: "node",
   target: "node22.13",
   plugins: [leaner],
+  // For Node, it has CommonJS alone, of which a dynamic import gets nothing but `default` where it is bundled.
+  alias: { yaml: join(root, "node_modules/yaml/browser/index.js") },
   // What is CommonJS asks for Node's own modules this way; where there is no Node, nothing does.
   banner: {
     js: 'const require=globalThis.process?.getBuiltinModule?.("module")?.createRequire(import.meta.url);',
   },
 });
 const bin = join(dist, "cli.js");
+const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(engines["node"] ?? "") ?? [];
+if (!major || !minor) throw new Error(`package.json: engines.node: expected >=<major>.<minor>, got ${engines["node"]}`);
+// Without static imports: an older Node fails on those before it runs a line. `function` and `var`: it may be very old.
 // Small nurseries: under load a quarter less memory, and a board has little.
-writeFileSync(bin, readFileSync(bin, "utf8").replace(/^#!.*/, "#!/usr/bin/env -S node --max-semi-space-size=2"));
+writeFileSync(
+  bin,
+  `#!/usr/bin/env -S node --max-semi-space-size=2
+var version = process.versions.node.split(".").map(Number);
+if (version[0] < ${major} || (version[0] === ${major} && version[1] < ${minor})) {
+  console.error("fairlead needs Node ${major}.${minor} or later, and this is Node " + process.versions.node + ".");
+  process.exitCode = 1;
+} else import("./program.js");
+`,
+);
 chmodSync(bin, 0o755);
 
 // The software bill of materials: what is bundled, and nothing else. Without times and random ids, so that two builds are alike.

@@ -185,6 +185,23 @@ describe("for who has installed it", () => {
     });
   });
 
+  test("on a Node that is too old, the program says so in one sentence, and ends with 1", async () => {
+    // As the real one, it must not get as far as an import, which fails there.
+    expect(readFileSync(join(installed, "cli.js"), "utf8")).not.toMatch(/^import\b/m);
+    const older = (version: string) =>
+      `data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"${version}"}})`;
+    const start = (version: string) =>
+      node("--import", older(version), join(installed, "cli.js"), "help").catch((error: unknown) => error);
+    for (const version of ["20.20.2", "22.12.0"])
+      expect(await start(version)).toMatchObject({
+        code: 1,
+        stdout: "",
+        stderr: `fairlead needs Node 22.13 or later, and this is Node ${version}.\n`,
+      });
+    for (const version of ["22.13.0", "24.0.0"])
+      expect(await start(version)).toMatchObject({ stdout: expect.stringMatching(/^Usage: fairlead/), stderr: "" });
+  });
+
   test("an engine over SSH is refused, with a way to have it all the same", async () => {
     const ended = await node(join(installed, "cli.js"), "agent", "--docker-host", "ssh://root@192.0.2.1").catch(
       (error: unknown) => error,
