@@ -1,0 +1,170 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { parseEnv } from "node:util";
+import * as z from "zod";
+import { messageOf } from "../../../core/model/show.ts";
+import { interpolate, interpolateAll } from "./interpolate.ts";
+
+/**
+ * A compose file as a release needs it: without variables, files of variables and profiles, which mean something only where
+ * the file lies. Source: docs.docker.com/reference/compose-file.
+ */
+export type ReadComposition =
+  | { readonly ok: true; readonly composition: Readonly<Record<string, unknown>> }
+  | { readonly ok: false; readonly faults: readonly string[] };
+
+export interface CompositionContext {
+  /** Variables of the shell; they win over those of `.env`. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Profiles whose services are wanted besides those without one; `*` for all. */
+  readonly profiles: readonly string[];
+}
+
+const Service = z.looseObject({
+  profiles: z.array(z.string(), { error: "expected a list of profiles" }).nullish(),
+  env_file: z
+    .union(
+      [
+        z.string(),
+        z.array(
+          z.union([
+            z.string(),
+            z.object({ path: z.string(), required: z.boolean().default(true), format: z.literal("raw").optional() }),
+          ]),
+        ),
+      ],
+      { error: "expected a path, a list of paths, or of objects with path and required" },
+    )
+    .nullish(),
+  environment: z.unknown().optional(),
+});
+const File = z.looseObject({ services: z.record(z.string(), Service).optional() });
+
+/** Reads `file`. Faults begin with the path in the compose file, or with the name of the file that cannot be read. */
+export async function readComposition(file: string, context: CompositionContext): Promise<ReadComposition> {
+  const folder = dirname(file);
+  const source = await textOf(file);
+  if (source.text === undefined) return { ok: false, faults: [source.fault] };
+  const { parseDocument } = await import("yaml");
+  const document = parseDocument(source.text, { merge: true });
+  if (document.errors.length > 0)
+    return { ok: false, faults: document.errors.map(({ message }) => `${file}: ${message}`) };
+
+  const dotenv = await textOf(join(folder, ".env"));
+  const variables = { ...(dotenv.text === undefined ? {} : parseEnv(dotenv.text)), ...context.environment };
+  const parsed = File.safeParse(document.toJS({ maxAliasCount: 100 }));
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map(
+      ({ path, message }) => `${path.length > 0 ? path.join(".") : file}: ${message}`,
+    );
+    return { ok: false, faults };
+  }
+
+  const { services: all = {}, ...others } = parsed.data;
+  const active = Object.entries(all).filter(([, { profiles }]) => isActive(profiles ?? [], context.profiles));
+  const faults = elsewhere(others, active);
+  const { value, faults: unset } = interpolateAll(
+    { ...others, services: Object.fromEntries(active.map(([name, { profiles: _, ...service }]) => [name, service])) },
+    variables,
+  );
+  faults.push(...unset);
+  const interpolated = File.parse(value);
+  const services: Record<string, unknown> = {};
+  for (const [name, { env_file, environment, ...service }] of Object.entries(interpolated.services ?? {})) {
+    const path = `services.${name}`;
+    const read = await variablesOf(env_file ?? [], folder, variables, `${path}.env_file`);
+    const own = environmentOf(environment, variables, `${path}.environment`);
+    faults.push(...read.faults, ...own.faults);
+    const merged = { ...read.values, ...own.values };
+    services[name] = {
+      ...service,
+      ...(own.unread !== undefined
+        ? { environment: own.unread }
+        : Object.keys(merged).length > 0 && { environment: merged }),
+    };
+  }
+  return faults.length > 0 ? { ok: false, faults } : { ok: true, composition: { ...interpolated, services } };
+}
+
+const isActive = (own: readonly string[], wanted: readonly string[]): boolean =>
+  own.length === 0 || wanted.includes("*") || own.some((profile) => wanted.includes(profile));
+
+/** What takes a part of the release from another file. */
+const elsewhere = (others: object, services: readonly (readonly [string, object])[]): string[] =>
+  [
+    ...("include" in others ? ["include"] : []),
+    ...services.flatMap(([name, service]) => ("extends" in service ? [`services.${name}.extends`] : [])),
+  ].map((path) => `${path}: not read here; write one file with docker compose config > release.yml, and release that`);
+
+type Text = { readonly text: string } | { readonly text?: undefined; readonly fault: string };
+
+async function textOf(file: string): Promise<Text> {
+  try {
+    return { text: await readFile(file, "utf8") };
+  } catch (error) {
+    return { fault: `${file} cannot be read: ${messageOf(error)}` };
+  }
+}
+
+type EnvFile = NonNullable<z.output<typeof Service>["env_file"]>;
+
+/** The variables of the files, of which a later one wins. Those in single quotes are taken as they are written. */
+async function variablesOf(
+  files: EnvFile,
+  folder: string,
+  variables: Readonly<Record<string, string | undefined>>,
+  path: string,
+): Promise<{ values: Record<string, string>; faults: readonly string[] }> {
+  const values: Record<string, string> = {};
+  const faults: string[] = [];
+  for (const one of typeof files === "string" ? [files] : files) {
+    const {
+      path: name,
+      required,
+      format,
+    } = typeof one === "string" ? { path: one, required: true } : { format: undefined, ...one };
+    const source = await textOf(join(folder, name));
+    if (source.text === undefined) {
+      if (required) faults.push(`${path}: ${source.fault}`);
+      continue;
+    }
+    for (const [variable, value = ""] of Object.entries(parseEnv(source.text))) {
+      const isLiteral = format === "raw" || isSingleQuoted(variable, source.text);
+      const read = isLiteral ? { ok: true as const, text: value } : interpolate(value, { ...values, ...variables });
+      if (read.ok) values[variable] = read.text;
+      else faults.push(`${path}: ${name}: ${variable}: ${read.fault}`);
+    }
+  }
+  return { values, faults };
+}
+
+const isSingleQuoted = (variable: string, source: string): boolean =>
+  source.split("\n").some((line) => {
+    const assignment = line.trim().replace(/^export\s+/, "");
+    return assignment.startsWith(variable) && /^\s*=\s*'/.test(assignment.slice(variable.length));
+  });
+
+/** An environment as an object. A name without a value has that of the shell; `unread` is one that the cloud will refuse. */
+function environmentOf(
+  environment: unknown,
+  variables: Readonly<Record<string, string | undefined>>,
+  path: string,
+): { values: Record<string, unknown>; faults: readonly string[]; unread?: unknown } {
+  const faults: string[] = [];
+  const fromShell = (name: string): [string, unknown] => {
+    if (variables[name] === undefined)
+      faults.push(`${path}: ${name} has no value, and is not set where this command runs`);
+    return [name, variables[name]];
+  };
+  if (environment === undefined || environment === null) return { values: {}, faults };
+  const list = z.array(z.string()).safeParse(environment);
+  const entries: [string, unknown][] | undefined = list.success
+    ? list.data.map((pair): [string, unknown] => {
+        const at = pair.indexOf("=");
+        return at < 0 ? fromShell(pair) : [pair.slice(0, at), pair.slice(at + 1)];
+      })
+    : typeof environment === "object" && !Array.isArray(environment)
+      ? Object.entries(environment).map(([name, value]) => (value === null ? fromShell(name) : [name, value]))
+      : undefined;
+  return entries ? { values: Object.fromEntries(entries), faults } : { values: {}, faults, unread: environment };
+}

@@ -1,0 +1,119 @@
+/**
+ * Variables in a compose file: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME?message}`,
+ * `${NAME:+replacement}`, `${NAME+replacement}`, and `$$` for a dollar sign. A colon makes an empty variable count as unset.
+ * Source: docs.docker.com/reference/compose-file/interpolation. Compose puts an empty text in the place of a variable that is
+ * not set, and warns; a release with a hole in it would reach a fleet, so here it is a fault.
+ */
+export type Interpolated =
+  { readonly ok: true; readonly text: string } | { readonly ok: false; readonly fault: string };
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+class Fault extends Error {}
+
+/** One text. */
+export function interpolate(text: string, variables: Variables): Interpolated {
+  try {
+    return { ok: true, text: read(text, variables) };
+  } catch (error) {
+    if (error instanceof Fault) return { ok: false, fault: error.message };
+    throw error;
+  }
+}
+
+/** Every text of a value, but not the names of its fields. Faults begin with the path. */
+export function interpolateAll(value: unknown, variables: Variables): { value: unknown; faults: readonly string[] } {
+  const faults: string[] = [];
+  const walk = (one: unknown, path: string): unknown => {
+    if (typeof one === "string") {
+      const result = interpolate(one, variables);
+      if (result.ok) return result.text;
+      faults.push(path === "" ? result.fault : `${path}: ${result.fault}`);
+      return one;
+    }
+    if (Array.isArray(one)) return one.map((item, index) => walk(item, `${path}.${index}`));
+    if (typeof one !== "object" || one === null) return one;
+    return Object.fromEntries(
+      Object.entries(one).map(([name, field]) => [name, walk(field, path === "" ? name : `${path}.${name}`)]),
+    );
+  };
+  return { value: walk(value, ""), faults };
+}
+
+interface Reader {
+  readonly text: string;
+  at: number;
+}
+
+const nameAt = /[A-Za-z_]\w*/y;
+const operatorAt = /:?[-?+]/y;
+
+const match = (pattern: RegExp, reader: Reader): string | undefined => {
+  pattern.lastIndex = reader.at;
+  const found = pattern.exec(reader.text)?.[0];
+  reader.at += found?.length ?? 0;
+  return found;
+};
+
+function read(text: string, variables: Variables): string {
+  const reader = { text, at: 0 };
+  let result = "";
+  while (reader.at < text.length) {
+    const character = text[reader.at++];
+    result += character === "$" ? readVariable(reader, variables) : character;
+  }
+  return result;
+}
+
+/** Reads what follows a dollar sign. */
+function readVariable(reader: Reader, variables: Variables): string {
+  const next = reader.text[reader.at];
+  if (next === "$") {
+    reader.at++;
+    return "$";
+  }
+  if (next !== "{") {
+    const name = match(nameAt, reader);
+    if (name === undefined) throw new Fault('expected the name of a variable after "$"; write $$ for a dollar sign');
+    return valueOf(name, variables);
+  }
+  reader.at++;
+  const name = match(nameAt, reader);
+  if (name === undefined) throw new Fault('expected the name of a variable after "${"; write $$ for a dollar sign');
+  const operator = match(operatorAt, reader);
+  const operand = readOperand(reader);
+  if (operator === undefined) {
+    if (operand !== "") throw new Fault(`expected "}" after "\${${name}"`);
+    return valueOf(name, variables);
+  }
+  const value = variables[name];
+  const isSet = value !== undefined && (value !== "" || !operator.startsWith(":"));
+  // Read only where it counts: the default of a variable that is set may name others that are not.
+  const operandText = () => read(operand, variables);
+  switch (operator.at(-1)) {
+    case "-":
+      return isSet ? value : operandText();
+    case "+":
+      return isSet ? operandText() : "";
+    default:
+      if (isSet) return value;
+      throw new Fault(`the variable ${name} is needed${operand === "" ? "" : `: ${operandText()}`}`);
+  }
+}
+
+/** The text up to the brace that closes the variable, with the variables in it unread. */
+function readOperand(reader: Reader): string {
+  const begin = reader.at;
+  for (let depth = 0; ; reader.at++) {
+    const character = reader.text[reader.at];
+    if (character === undefined) throw new Fault('expected "}" after "${"; write $$ for a dollar sign');
+    if (character === "$" && reader.text[reader.at + 1] === "{") depth++;
+    else if (character === "}" && depth-- === 0) return reader.text.slice(begin, reader.at++);
+  }
+}
+
+function valueOf(name: string, variables: Variables): string {
+  const value = variables[name];
+  if (value !== undefined) return value;
+  throw new Fault(`the variable ${name} is not set: set it, put it into .env, or write \${${name}:-default}`);
+}
