@@ -37,17 +37,20 @@ export const ipamConfig = (parts: {
   ...(parts.auxAddresses && Object.keys(parts.auxAddresses).length > 0 && { auxAddresses: parts.auxAddresses }),
 });
 
+const NetworkFields = {
+  driver: z.string().nullish(),
+  driver_opts: StringMap.nullish(),
+  enable_ipv6: Flag.nullish(),
+  internal: Flag.nullish(),
+  config_only: Flag.nullish(),
+  labels: StringMap.nullish(),
+  ipam: Ipam.nullish(),
+};
+export const networkFields: readonly string[] = Object.keys(NetworkFields);
+
 /** A network's definition. */
 export const NetworkDefinition = z
-  .looseObject({
-    driver: z.string().nullish(),
-    driver_opts: StringMap.nullish(),
-    enable_ipv6: Flag.nullish(),
-    internal: Flag.nullish(),
-    config_only: Flag.nullish(),
-    labels: StringMap.nullish(),
-    ipam: Ipam.nullish(),
-  })
+  .looseObject(NetworkFields)
   .transform(({ driver, driver_opts, enable_ipv6, internal, config_only, labels, ipam }): NetworkSpec => ({
     driver: driver || "bridge",
     driverOptions: driver_opts ?? {},
@@ -58,9 +61,12 @@ export const NetworkDefinition = z
     ipam: { driver: ipam?.driver || "default", options: ipam?.options ?? {}, config: ipam?.config ?? [] },
   }));
 
+const VolumeFields = { driver: z.string().nullish(), driver_opts: StringMap.nullish(), labels: StringMap.nullish() };
+export const volumeFields: readonly string[] = Object.keys(VolumeFields);
+
 /** A volume's definition. */
 export const VolumeDefinition = z
-  .looseObject({ driver: z.string().nullish(), driver_opts: StringMap.nullish(), labels: StringMap.nullish() })
+  .looseObject(VolumeFields)
   .transform(({ driver, driver_opts, labels }): VolumeSpec => ({
     driver: driver || "local",
     driverOptions: driver_opts ?? {},

@@ -22,21 +22,24 @@ const Command = z
     }
   });
 
+const HealthcheckFields = {
+  test: z
+    .union([z.string(), z.array(z.string())], {
+      error: 'expected a command, or ["CMD", …], ["CMD-SHELL", …], ["NONE"]',
+    })
+    .nullish(),
+  interval: Duration.nullish(),
+  timeout: Duration.nullish(),
+  start_period: Duration.nullish(),
+  // The original reads this spelling only, so there are compositions that use it.
+  startPeriod: Duration.nullish(),
+  retries: Integer.nullish(),
+  disable: Flag.nullish(),
+};
+export const healthcheckFields: readonly string[] = Object.keys(HealthcheckFields);
+
 const HealthcheckInput = z
-  .looseObject({
-    test: z
-      .union([z.string(), z.array(z.string())], {
-        error: 'expected a command, or ["CMD", …], ["CMD-SHELL", …], ["NONE"]',
-      })
-      .nullish(),
-    interval: Duration.nullish(),
-    timeout: Duration.nullish(),
-    start_period: Duration.nullish(),
-    // The original reads this spelling only, so there are compositions that use it.
-    startPeriod: Duration.nullish(),
-    retries: Integer.nullish(),
-    disable: Flag.nullish(),
-  })
+  .looseObject(HealthcheckFields)
   .transform(
     ({ test, interval, timeout, start_period, startPeriod, retries, disable }): Partial<Healthcheck> | "none" => {
       const words = typeof test === "string" ? ["CMD-SHELL", test] : test;
@@ -185,7 +188,15 @@ const elsewhere =
   "environment labels image imageId serviceName serviceId releaseId commit appId appUuid running contract build".split(
     " ",
   );
-const known = new Set([...Object.keys(ComposeFields), ...Object.keys(settings), ...elsewhere]);
+/** The compose fields of a service that a container shows. */
+export const serviceFields: readonly string[] = [
+  ...Object.keys(ComposeFields),
+  ...Object.keys(settings),
+  "environment",
+  "labels",
+  "image",
+];
+const known = new Set([...serviceFields, ...elsewhere]);
 
 /** What a service's entry says that no container of ours will show. */
 export const unknownFields = (entry: object): string[] => Object.keys(entry).filter((key) => !known.has(key));

@@ -4,6 +4,7 @@ import { StringMap } from "../compose/quantities.ts";
 import { forbiddenOf, powersIn } from "../compose/powers.ts";
 import { parseImage } from "../model/image.ts";
 import type { Power } from "../model/powers.ts";
+import { isUnsupportedWarning, portConflicts, unsupportedParts } from "./unsupported.ts";
 
 /** A release: what a compose file says, once every device of the fleet could run it. */
 export interface Composition {
@@ -64,8 +65,11 @@ const cutShort = (sentences: readonly string[]): readonly string[] =>
     ? sentences
     : [...sentences.slice(0, mostSentences), `… and ${sentences.length - mostSentences} more`];
 
-/** Reads a compose file (parsed from YAML) with the very schemas of the device. Each fault begins with its path. */
-export function parseComposition(body: unknown): ParsedComposition {
+/**
+ * Reads a compose file (parsed from YAML) with the very schemas of the device. Each fault begins with its path. What devices
+ * do not support is a fault, or a warning if it is allowed.
+ */
+export function parseComposition(body: unknown, { allowUnsupported = false } = {}): ParsedComposition {
   const shape = Shape.safeParse(body);
   if (!shape.success)
     return rejected(
@@ -88,18 +92,22 @@ export function parseComposition(body: unknown): ParsedComposition {
   const faults = Object.entries(given).flatMap(([name, entry]) =>
     imageFaults(entry).map((one) => `services.${name}.${one}`),
   );
-  const checked = parseCloudTarget(asTarget({ services, networks, volumes }), anyDevice, stand);
+  const composition = { services, networks, volumes };
+  const checked = parseCloudTarget(asTarget(composition), anyDevice, stand);
+  const unsupported = unsupportedParts(composition, others);
+  if (!allowUnsupported) faults.push(...unsupported);
   if (!checked.ok) return rejected([...faults, ...checked.faults.map(inTheFile)]);
-  if (faults.length > 0) return rejected(faults);
   const [app] = checked.target.apps;
+  faults.push(...portConflicts(app?.services ?? []));
+  if (faults.length > 0) return rejected(faults);
   return {
     ok: true,
     powers: app ? powersIn(app) : {},
-    composition: { services, networks, volumes },
+    composition,
     warnings: cutShort([
-      ...unknownParts(others),
+      ...unsupported,
       ...Object.entries(services).flatMap(movingImage),
-      ...checked.warnings.map(inTheFile),
+      ...checked.warnings.map(inTheFile).filter((warning) => !isUnsupportedWarning(warning)),
     ]),
   };
 }
@@ -126,12 +134,6 @@ const movingImage = ([name, { image }]: [string, ServiceEntry]): readonly string
         `services.${name}.image: ${image} may become another image, of which devices that have this one learn nothing; give each version a tag of its own`,
       ]
     : [];
-
-/** Beside what a device can use; `x-…` is for the author's own ends. */
-const unknownParts = (others: object): readonly string[] =>
-  Object.keys(others)
-    .filter((key) => key !== "version" && key !== "name" && !key.startsWith("x-"))
-    .map((key) => `${key}: not supported, left out`);
 
 const stand = "release";
 

@@ -70,18 +70,20 @@ test("no variable's value is in a fault", () => {
   );
 });
 
-test("what devices will leave out is said at once", () => {
-  const parsed = parseComposition({
+test("what devices will leave out is a warning, where that is allowed", () => {
+  const composition = {
     name: "mine",
     "x-note": "mine too",
     secrets: {},
     volumes: { data: null },
     services: { web: { image: "web", env_file: ".env", volumes: ["data:/data", "other:/other", "/host:/host"] } },
-  });
+  };
+  expect(faultsOf(composition)).toEqual(["secrets: not supported", "services.web.env_file: not supported"]);
+  const parsed = parseComposition(composition, { allowUnsupported: true });
   expect(parsed.ok && parsed.warnings).toEqual([
-    "secrets: not supported, left out",
+    "secrets: not supported",
+    "services.web.env_file: not supported",
     expect.stringMatching(/^services\.web\.image: web may become another image/),
-    "services.web.env_file: not supported, left out",
     expect.stringMatching(/^services\.web\.volumes: host folders are not mounted/),
     'volumes: "other" is used but not defined; made with default settings',
   ]);
@@ -123,7 +125,7 @@ describe("a release of many services", () => {
 
   test("is told at most 100 faults, and 100 warnings", () => {
     const odd = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`field${n}`, 1]));
-    const parsed = parseComposition(one({ image: "web:1", ...odd }));
+    const parsed = parseComposition(one({ image: "web:1", ...odd }), { allowUnsupported: true });
     expect(parsed.ok && [parsed.warnings.length, parsed.warnings.at(-1)]).toEqual([101, "… and 400 more"]);
     const ports = Array.from({ length: 500 }, () => "eighty");
     expect(faultsOf(one({ image: "web:1", ports })).at(-1)).toBe("… and 400 more");

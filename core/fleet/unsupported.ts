@@ -1,0 +1,90 @@
+import { networkFields, volumeFields } from "../compose/definitions.ts";
+import {
+  healthcheckFields,
+  parseRestart,
+  restartPolicies,
+  serviceFields,
+  unknownFields,
+} from "../compose/service-config.ts";
+import { didYouMean } from "../model/nearest.ts";
+import type { Port } from "../model/container.ts";
+import type { Service } from "../model/target.ts";
+
+interface Parts {
+  readonly services: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly networks: Readonly<Record<string, object>>;
+  readonly volumes: Readonly<Record<string, object>>;
+}
+
+/**
+ * What a device would leave out, or take otherwise than it is written. In a target state these are warnings, since there may
+ * be newer words than ours; of a release, they are faults unless whoever makes it says that he knows. Each begins with its path.
+ */
+export const unsupportedParts = ({ services, networks, volumes }: Parts, others: object): readonly string[] => [
+  ...unknown("", others, ["version", "name"], ["services", "networks", "volumes"]),
+  ...Object.entries(services).flatMap(([name, entry]) => ofService(`services.${name}.`, entry, Object.keys(services))),
+  ...Object.entries(networks).flatMap(([name, network]) => unknown(`networks.${name}.`, network, networkFields)),
+  ...Object.entries(volumes).flatMap(([name, volume]) => unknown(`volumes.${name}.`, volume, volumeFields)),
+];
+
+/** `x-…` is for the author's own ends. */
+const unknown = (path: string, part: object, known: readonly string[], beside: readonly string[] = []): string[] =>
+  Object.keys(part)
+    .filter((field) => !known.includes(field) && !field.startsWith("x-"))
+    .map((field) => `${path}${field}: not supported${didYouMean(field, [...known, ...beside])}`);
+
+function ofService(path: string, entry: Readonly<Record<string, unknown>>, names: readonly string[]): string[] {
+  const { restart, depends_on, healthcheck } = entry;
+  const wanted = Array.isArray(depends_on)
+    ? depends_on.map(String)
+    : Object.keys(isObject(depends_on) ? depends_on : {});
+  return [
+    ...unknownFields(entry)
+      .filter((field) => !field.startsWith("x-"))
+      .map((field) => `${path}${field}: not supported${didYouMean(field, serviceFields)}`),
+    ...(isObject(healthcheck) ? unknown(`${path}healthcheck.`, healthcheck, healthcheckFields) : []),
+    ...(restart !== undefined && restart !== null && !parseRestart(restart)
+      ? [`${path}restart: expected one of ${restartPolicies}, but got ${JSON.stringify(restart)}`]
+      : []),
+    ...wanted
+      .filter((service) => !names.includes(service))
+      .map(
+        (service) => `${path}depends_on: there is no service ${JSON.stringify(service)}${didYouMean(service, names)}`,
+      ),
+  ];
+}
+
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+
+/** The warnings of a target state that say the same as `unsupportedParts`. */
+export const isUnsupportedWarning = (warning: string): boolean =>
+  /: not supported, left out$|^services\.[^:]+\.restart: .*; taken as always$|^services\.[^:]+\.depends_on: there is no service .*, left out$/.test(
+    warning,
+  );
+
+/** Host ports that two services publish: the second could not start. */
+export function portConflicts(services: readonly Service[]): readonly string[] {
+  const taken: { readonly service: string; readonly port: Port }[] = [];
+  return services.flatMap(({ name, config }) => {
+    if (config.networkMode === "host") return [];
+    const conflicts = config.ports.flatMap((port) => {
+      const other = taken.find((one) => one.service !== name && overlap(one.port, port));
+      return other
+        ? [
+            `services.${name}.ports: port ${port.published}/${port.protocol} of the host is published by ${other.service}, too`,
+          ]
+        : [];
+    });
+    taken.push(...config.ports.map((port) => ({ service: name, port })));
+    return [...new Set(conflicts)];
+  });
+}
+
+/** Of a range of host ports, the engine takes one that is free. */
+const overlap = (a: Port, b: Port): boolean =>
+  a.published !== "" &&
+  a.published === b.published &&
+  !a.published.includes("-") &&
+  a.protocol === b.protocol &&
+  (a.ip === b.ip || isEvery(a.ip) || isEvery(b.ip));
+const isEvery = (ip: string): boolean => ip === "" || ip === "0.0.0.0" || ip === "::";
