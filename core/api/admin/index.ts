@@ -219,6 +219,20 @@ export const deleteProvisioningKey = endpoint({
   invalid,
 });
 
+const CheckedRelease = z.object({
+  warnings: z.array(z.string()),
+  powers: z
+    .record(z.string(), z.array(z.enum(powers)))
+    .describe("What services ask to be able to do to their host, by service"),
+});
+
+export const Change = z.object({
+  part: z.enum(["service", "network", "volume"]),
+  name: z.string(),
+  change: z.enum(["added", "removed", "changed"]),
+  fields: z.array(z.string()).describe("Of what has changed, such as image and environment.TZ; without values"),
+});
+
 export const createRelease = endpoint({
   method: "POST",
   path: "/admin/v1/fleets/:fleetId/releases",
@@ -229,17 +243,13 @@ export const createRelease = endpoint({
     composition: z
       .looseObject({}, { error: "expected an object with services, networks and volumes" })
       .describe("The compose file as JSON; its images must be in a registry"),
+    allowUnsupported: z.boolean().optional().describe("Leave out what devices do not support, with a warning"),
+    dryRun: z.boolean().optional().describe("Only check it, and say what it would change"),
   }),
   bodyLimitBytes: 1024 * 1024,
   replies: {
-    201: json(
-      Release.extend({
-        warnings: z.array(z.string()),
-        powers: z
-          .record(z.string(), z.array(z.enum(powers)))
-          .describe("What services ask to be able to do to their host, by service"),
-      }),
-    ),
+    200: json(CheckedRelease.extend({ changes: z.array(Change).describe("From the release that the fleet has now") })),
+    201: json(Release.extend(CheckedRelease.shape)),
     409: Refused,
     400: Refused,
     401: Refused,

@@ -1,11 +1,18 @@
 import * as api from "../../../core/api/admin/index.ts";
 import { refused } from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
+import { changesBetween } from "../../../core/fleet/changes.ts";
 import { forbiddenFaults, parseComposition } from "../../../core/fleet/release.ts";
 import { coversFleet, newKey, type Grant } from "../auth/access.ts";
 import { inFleets, isoTime, uuidsOfFleet, type DirectoryContext, type Note } from "../directory/context.ts";
 import { route, type Route } from "../http.ts";
-import { addRelease, progressOfDevice, releaseIdOf, targetOfDevice } from "../directory/releases.ts";
+import {
+  addRelease,
+  compositionOfFleet,
+  progressOfDevice,
+  releaseIdOf,
+  targetOfDevice,
+} from "../directory/releases.ts";
 import { listVariables, removeVariable, setVariables, type Owner } from "../directory/variables.ts";
 
 /** What answers the administration. What is not the caller's, and what does not exist, look the same. */
@@ -254,15 +261,24 @@ const createRelease = route(api.createRelease, ({ params: { fleetId }, body, gra
     return reply(409, refused(`There is a release ${commit} of this fleet already`));
   if (isFull(context.db, most.releases, "releases WHERE fleet_id = ?", fleetId))
     return reply(409, refused(`The fleet has ${most.releases} releases already`));
-  const parsed = parseComposition(body.composition);
+  const parsed = parseComposition(body.composition, { allowUnsupported: body.allowUnsupported ?? false });
   const faults = parsed.ok ? forbiddenFaults(parsed.powers, fleet.forbidden) : parsed.faults;
   if (!parsed.ok || faults.length > 0) return reply(400, refused(faults.join("\n")));
+  const powers = Object.fromEntries(Object.entries(parsed.powers).map(([service, asked]) => [service, [...asked]]));
+  const checked = { warnings: [...parsed.warnings], powers };
+  if (body.dryRun) {
+    const before = compositionOfFleet(context.db, fleetId) ?? { services: {}, networks: {}, volumes: {} };
+    const changes = changesBetween(before, parsed.composition).map(({ fields, ...one }) => ({
+      ...one,
+      fields: [...fields],
+    }));
+    return reply(200, { ...checked, changes });
+  }
   const id = addRelease(context, fleetId, commit, parsed.composition);
   note({ about: commit });
   context.requestUpdates(uuidsOfFleet(context, fleetId, "following"));
   const made = context.db.one<ReleaseRow>(`SELECT ${releaseColumns} FROM releases WHERE id = ?`, id);
-  const powers = Object.fromEntries(Object.entries(parsed.powers).map(([service, asked]) => [service, [...asked]]));
-  return made ? reply(201, { ...toRelease(made), warnings: [...parsed.warnings], powers }) : noFleet;
+  return made ? reply(201, { ...toRelease(made), ...checked }) : noFleet;
 });
 
 const noVariable = reply(404, refused("There is no such variable"));

@@ -83,6 +83,15 @@ function readRelease(db: Database, id: number): FleetRelease | undefined {
   };
 }
 
+/** What the fleet's devices should run that are not pinned; undefined: nothing yet. */
+export function compositionOfFleet(db: Database, fleetId: number): Composition | undefined {
+  const row = db.one<{ composition: string }>(
+    "SELECT composition FROM releases JOIN fleets ON release_id = releases.id WHERE fleets.id = ?",
+    fleetId,
+  );
+  return row && Kept.parse(JSON.parse(row.composition));
+}
+
 /** Those of a fleet, and of one of its devices; services of other fleets, where the device has been, are none of theirs. */
 const readVariables = (db: Database, fleetId: number, deviceId: number | null): readonly Variable[] =>
   db

@@ -1,0 +1,53 @@
+import { own, sameJson } from "../model/json.ts";
+import { environmentIn, labelsOf, type Composition, type ServiceEntry } from "./release.ts";
+
+/** How a part of a release differs from that of another one. */
+export interface Change {
+  readonly part: "service" | "network" | "volume";
+  readonly name: string;
+  readonly change: "added" | "removed" | "changed";
+  /** Of what has changed: `image`, `environment.TZ`. Without values, which may be secret. */
+  readonly fields: readonly string[];
+}
+
+/** What devices that run `before` would see change with `after`; as both are written, not as an engine reads them. */
+export const changesBetween = (before: Composition, after: Composition): Change[] => [
+  ...compare("service", before.services, after.services, serviceFields),
+  ...compare("network", before.networks, after.networks, fieldsThatDiffer),
+  ...compare("volume", before.volumes, after.volumes, fieldsThatDiffer),
+];
+
+function compare<T extends object>(
+  part: Change["part"],
+  before: Readonly<Record<string, T>>,
+  after: Readonly<Record<string, T>>,
+  differ: (before: T, after: T) => readonly string[],
+): Change[] {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
+  return names.flatMap((name): Change[] => {
+    const [old, next] = [own(before, name), own(after, name)];
+    if (!old || !next) return [{ part, name, change: next ? "added" : "removed", fields: [] }];
+    const fields = differ(old, next);
+    return fields.length > 0 ? [{ part, name, change: "changed", fields }] : [];
+  });
+}
+
+function fieldsThatDiffer(before: object, after: object): string[] {
+  const [old, next] = [
+    new Map<string, unknown>(Object.entries(before)),
+    new Map<string, unknown>(Object.entries(after)),
+  ];
+  return [...new Set([...old.keys(), ...next.keys()])]
+    .filter((field) => !sameJson(old.get(field) ?? null, next.get(field) ?? null))
+    .sort();
+}
+
+const serviceFields = (before: ServiceEntry, after: ServiceEntry): string[] => {
+  const inside = (field: string, old: object, next: object) =>
+    fieldsThatDiffer(old, next).map((name) => `${field}.${name}`);
+  return [
+    ...fieldsThatDiffer(before, after).filter((field) => field !== "environment" && field !== "labels"),
+    ...inside("environment", environmentIn(before), environmentIn(after)),
+    ...inside("labels", labelsOf(before), labelsOf(after)),
+  ].sort();
+};
