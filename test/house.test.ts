@@ -47,6 +47,11 @@ const rules: readonly Rule[] = [
     because: "a retry needs time and chance, and nothing else of the world",
   },
   {
+    from: ["core/events/events.ts"],
+    may: ["core/model/", "core/ports/"],
+    because: "what happens is stored and passed on, whatever it is",
+  },
+  {
     from: ["core/api/"],
     may: ["core/api/", "core/model/", "zod"],
     because: "the wire is described without behaviour",

@@ -2,6 +2,7 @@
 export { createMemoryDevice, memoryIdentity, type MemoryDevice, type MemoryDeviceOptions } from "./device.ts";
 export { EmbeddedEngine, type EmbeddedOptions, type Program } from "./engine.ts";
 export {
+  MemoryEventJournal,
   MemoryFolders,
   MemoryGateway,
   MemoryHostname,

@@ -16,6 +16,8 @@ import type {
   System,
   UnreadableProxy,
 } from "../ports/host.ts";
+import type { EventRecord } from "../model/event.ts";
+import { keptEvents, type EventJournal, type JournalEntry } from "../ports/event-journal.ts";
 import type { Log } from "../ports/log.ts";
 import type { KeptLine, LogPosition, LogRing } from "../ports/log-ring.ts";
 import type { Store } from "../ports/store.ts";
@@ -80,6 +82,24 @@ export class MemoryLogRing implements LogRing {
     this.#lines = this.#lines.filter(({ number }) => number > upTo);
     this.#lost = Math.max(0, this.#lost - lost);
     return Promise.resolve();
+  }
+}
+
+export class MemoryEventJournal implements EventJournal {
+  #entries: readonly JournalEntry[] = [];
+
+  append(events: readonly EventRecord[]): Promise<readonly JournalEntry[]> {
+    const last = this.#entries.at(-1)?.number ?? 0;
+    const added = events.map((event, n) => ({ ...event, number: last + 1 + n }));
+    this.#entries = [...this.#entries, ...added].slice(-keptEvents);
+    return Promise.resolve(added);
+  }
+
+  read(after: number, limit: number) {
+    const [oldest, last] = [this.#entries[0]?.number ?? 1, this.#entries.at(-1)?.number ?? 0];
+    const gap = after < oldest - 1 || after > last;
+    const entries = this.#entries.filter(({ number }) => gap || number > after).slice(0, limit);
+    return Promise.resolve({ entries, gap });
   }
 }
 

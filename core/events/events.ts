@@ -1,0 +1,95 @@
+import { toRecord, type Event, type EventRecord } from "../model/event.ts";
+import { messageOf } from "../model/show.ts";
+import type { Clock } from "../ports/clock.ts";
+import { keptEvents, type EventJournal, type JournalEntry } from "../ports/event-journal.ts";
+import type { Log } from "../ports/log.ts";
+
+/** For those who only report what happens. */
+export type EventSink = Pick<Events, "emit">;
+
+/** Events within this time are written in one transaction. */
+const lingerMs = 1000;
+
+/** Everything that happens in the agent, in order: for readers at once, for the journal a moment later. */
+export class Events {
+  readonly #clock: Pick<Clock, "now" | "sleep">;
+  readonly #journal: EventJournal;
+  readonly #readers = new Set<(event: EventRecord) => void>();
+  readonly #subscribers = new Set<(entries: readonly JournalEntry[]) => void>();
+  readonly #end = new AbortController();
+  #unsaved: readonly EventRecord[] = [];
+  #lingering = false;
+  #saving = Promise.resolve();
+  #failed = false;
+
+  constructor({ clock, journal }: { readonly clock: Pick<Clock, "now" | "sleep">; readonly journal: EventJournal }) {
+    this.#clock = clock;
+    this.#journal = journal;
+  }
+
+  emit(event: Event): void {
+    const record = toRecord(event, this.#clock.now());
+    for (const read of this.#readers) read(record);
+    if (this.#end.signal.aborted) return;
+    this.#unsaved = [...this.#unsaved, record].slice(-keptEvents);
+    if (!this.#lingering) void this.#saveSoon();
+  }
+
+  /** Calls `read` with each event at once. */
+  onEvent(read: (event: EventRecord) => void): () => void {
+    this.#readers.add(read);
+    return () => void this.#readers.delete(read);
+  }
+
+  /** Calls `read` with new events once they are in the journal, so that no other event ever gets the same number. */
+  subscribe(read: (entries: readonly JournalEntry[]) => void): () => void {
+    this.#subscribers.add(read);
+    return () => void this.#subscribers.delete(read);
+  }
+
+  /** What the journal keeps after that number. */
+  async read(after: number, limit: number): ReturnType<EventJournal["read"]> {
+    await this.#save();
+    return this.#journal.read(after, limit);
+  }
+
+  /** Writes what is not written yet. Events that come later are in no journal. */
+  async stop(): Promise<void> {
+    this.#end.abort();
+    await this.#save();
+  }
+
+  async #saveSoon(): Promise<void> {
+    this.#lingering = true;
+    await this.#clock.sleep(lingerMs, this.#end.signal);
+    this.#lingering = false;
+    await this.#save();
+  }
+
+  #save(): Promise<void> {
+    this.#saving = this.#saving.then(() => this.#append());
+    return this.#saving;
+  }
+
+  /** What cannot be written is kept in memory, and written with what happens next. */
+  async #append(): Promise<void> {
+    const events = this.#unsaved;
+    if (events.length === 0) return;
+    this.#unsaved = [];
+    try {
+      const entries = await this.#journal.append(events);
+      this.#failed = false;
+      for (const read of this.#subscribers) read(entries);
+    } catch (error) {
+      this.#unsaved = [...events, ...this.#unsaved].slice(-keptEvents);
+      if (!this.#failed) this.emit({ kind: "eventsNotSaved", reason: messageOf(error) });
+      this.#failed = true;
+    }
+  }
+}
+
+/** The machine's log as a reader of events. */
+export const toLog =
+  (log: Log) =>
+  ({ level, text }: EventRecord): void =>
+    log[level](text);

@@ -1,0 +1,323 @@
+export const causes = [
+  /** The target state names another release. */
+  "release",
+  /** The same release, with other variables. */
+  "variables",
+  /** The same release with another definition, or the engine has changed the container. */
+  "definition",
+  /** The target state does not name it any more, or says that it must not run. */
+  "target",
+  /** Somebody asked for it through the API. */
+  "request",
+  /** A container ended, and nobody asked for that. */
+  "exit",
+  /** A container does not exist, and nobody asked for that. */
+  "missing",
+] as const;
+
+/** Why something is done, as far as the agent knows. */
+export type Cause = (typeof causes)[number];
+
+/** What an event is about, as far as that is known. */
+interface About {
+  readonly appId?: number | undefined;
+  readonly service?: string | undefined;
+  /** The release. */
+  readonly commit?: string | undefined;
+  readonly cause?: Cause | undefined;
+  /** What differs, by the names that the composition gives it. Never a value of a variable. */
+  readonly fields?: readonly string[] | undefined;
+}
+
+/** `container`: the id of a container whose service is not known. */
+type OfService =
+  { readonly service: string; readonly image: string } | { readonly service?: undefined; readonly container: string };
+
+interface Reason {
+  /** A part of a sentence, without secrets. */
+  readonly reason: string;
+}
+
+interface Named {
+  readonly name: string;
+}
+
+/** One thing that happened in the agent. Plain values; without secrets, since all of it is stored and shown. */
+export type Event = About &
+  (
+    | ({ readonly kind: "imageDownloading" | "imageDownloaded" | "imageRemoving" | "imageKept" } & Named)
+    | ({ readonly kind: "imageDownloadFailed" } & Named & Reason)
+    | ({ readonly kind: "networkCreating" | "volumeCreating" | "volumeRemoving" } & Named)
+    | ({ readonly kind: "networkRemoving" } & Named & Reason)
+    | ({
+        readonly kind:
+          | "serviceInstalling"
+          | "serviceInstalled"
+          | "serviceStarting"
+          | "serviceStarted"
+          | "serviceStopping"
+          | "serviceExited"
+          | "serviceKilled";
+      } & OfService)
+    | ({ readonly kind: "serviceKilling" | "serviceHandingOver" } & OfService & Reason)
+    | { readonly kind: "serviceNotStarted"; readonly service: string }
+    /** `reason`: the difference. */
+    | ({ readonly kind: "containerAltered"; readonly service: string } & Reason)
+    | { readonly kind: "locksTaking" | "locksReleasing" }
+    | { readonly kind: "purging"; readonly appId: number }
+    | { readonly kind: "purged" }
+    | ({ readonly kind: "volumeRemovalAnnounced"; readonly appId: number; readonly volumes: readonly string[] } & Named)
+    | { readonly kind: "bootConfigApplying" }
+    | ({ readonly kind: "configRefused" } & Reason)
+    /** `reason`: for what. */
+    | ({ readonly kind: "rebootRequired" | "rebootImpossible" } & Reason)
+    | { readonly kind: "rebooting" | "shuttingDown" | "rebootFailed" | "shutdownFailed" }
+    /** `reason`: the step. */
+    | ({ readonly kind: "stepRepeated" } & Reason)
+    | ({ readonly kind: "stepFailed" | "locked" } & Reason)
+    | ({ readonly kind: "waiting" | "volumeChangeIgnored"; readonly subject: number | "device" } & Reason)
+    | ({
+        readonly kind:
+          | "engineUnreachable"
+          | "targetWarning"
+          | "targetRefused"
+          | "targetUnreachable"
+          | "locksNotCleared"
+          | "memoryNotSaved"
+          | "eventsNotSaved"
+          | "logsNotKept"
+          | "logsDelayed"
+          | "registrationFailed"
+          | "cloudInterrupted"
+          | "metricsFailed"
+          | "reportFailed"
+          | "tagsDelayed";
+      } & Reason)
+    | { readonly kind: "logLinesRefused"; readonly count: number }
+    | ({ readonly kind: "serviceLogUnreadable"; readonly service: string } & Reason)
+    | { readonly kind: "registered" | "registrationImpossible" }
+    | ({ readonly kind: "nameRefused" } & Named & Reason)
+    | { readonly kind: "tagsRefused"; readonly names: readonly string[] }
+    | ({ readonly kind: "requestFailed"; readonly method: string; readonly path: string } & Reason)
+  );
+
+export type EventKind = Event["kind"];
+
+interface Kind {
+  readonly level: "info" | "warn";
+  /** `device`: only the log of the machine; else the logs of the application too, in local mode or in the cloud. */
+  readonly audience: "everyone" | "device";
+}
+
+const info: Kind = { level: "info", audience: "everyone" };
+const warning: Kind = { level: "warn", audience: "everyone" };
+const deviceInfo: Kind = { level: "info", audience: "device" };
+const deviceWarning: Kind = { level: "warn", audience: "device" };
+
+export const eventKinds: Readonly<Record<EventKind, Kind>> = {
+  imageDownloading: info,
+  imageDownloaded: info,
+  imageDownloadFailed: warning,
+  imageRemoving: info,
+  imageKept: warning,
+  networkCreating: info,
+  networkRemoving: info,
+  volumeCreating: info,
+  volumeRemoving: info,
+  volumeRemovalAnnounced: warning,
+  serviceInstalling: info,
+  serviceInstalled: info,
+  serviceStarting: info,
+  serviceStarted: info,
+  serviceNotStarted: info,
+  serviceStopping: info,
+  serviceKilling: info,
+  serviceHandingOver: info,
+  serviceExited: info,
+  serviceKilled: info,
+  containerAltered: warning,
+  locksTaking: info,
+  locksReleasing: info,
+  locksNotCleared: deviceWarning,
+  purging: info,
+  purged: info,
+  bootConfigApplying: info,
+  configRefused: warning,
+  rebootRequired: info,
+  rebootImpossible: warning,
+  rebooting: info,
+  shuttingDown: info,
+  rebootFailed: warning,
+  shutdownFailed: warning,
+  waiting: info,
+  volumeChangeIgnored: warning,
+  locked: warning,
+  stepFailed: warning,
+  stepRepeated: warning,
+  engineUnreachable: warning,
+  targetWarning: warning,
+  targetRefused: warning,
+  targetUnreachable: warning,
+  registered: deviceInfo,
+  registrationImpossible: deviceWarning,
+  registrationFailed: deviceWarning,
+  cloudInterrupted: deviceWarning,
+  metricsFailed: deviceWarning,
+  reportFailed: deviceWarning,
+  nameRefused: deviceWarning,
+  tagsDelayed: deviceWarning,
+  tagsRefused: deviceWarning,
+  logsDelayed: deviceWarning,
+  logsNotKept: deviceWarning,
+  logLinesRefused: deviceWarning,
+  serviceLogUnreadable: deviceWarning,
+  memoryNotSaved: deviceWarning,
+  eventsNotSaved: deviceWarning,
+  requestFailed: deviceWarning,
+};
+
+/** The sentence of an event, for every log. */
+export function describe(event: Event): string {
+  switch (event.kind) {
+    case "imageDownloading":
+      return `Downloading image '${event.name}'`;
+    case "imageDownloaded":
+      return `Downloaded image '${event.name}'`;
+    case "imageDownloadFailed":
+      return `Failed to download image '${event.name}' due to '${event.reason}'`;
+    case "imageRemoving":
+      return `Deleting image '${event.name}'`;
+    case "imageKept":
+      return `Image '${event.name}' stays until the next start of the agent: somebody else's container is made of it`;
+    case "networkCreating":
+      return `Creating network '${event.name}'`;
+    case "networkRemoving":
+      return `Removing network '${event.name}': ${event.reason}`;
+    case "volumeCreating":
+      return `Creating volume '${event.name}'`;
+    case "volumeRemoving":
+      return `Removing volume '${event.name}'`;
+    case "volumeRemovalAnnounced":
+      return `This device has left application ${event.name} (${event.appId}). Once its new application runs, and the cloud has said so again, these volumes are removed: ${event.volumes.join(", ")}`;
+    case "serviceInstalling":
+      return `Installing service '${labelOf(event)}'`;
+    case "serviceInstalled":
+      return `Installed service '${labelOf(event)}'`;
+    case "serviceStarting":
+      return `Starting service '${labelOf(event)}'`;
+    case "serviceStarted":
+      return `Started service '${labelOf(event)}'`;
+    case "serviceNotStarted":
+      return `Not starting service '${event.service}': the target state says \`running: false\``;
+    case "serviceStopping":
+      return `Stopping service '${labelOf(event)}'`;
+    case "serviceKilling":
+      return `Killing service '${labelOf(event)}': ${event.reason}`;
+    case "serviceHandingOver":
+      return `Handing over service '${labelOf(event)}': ${event.reason}`;
+    case "serviceExited":
+      return `Service exited '${labelOf(event)}'`;
+    case "serviceKilled":
+      return `Killed service '${labelOf(event)}'`;
+    case "containerAltered":
+      return `The engine made something else of what was asked for service '${event.service}': ${event.reason}`;
+    case "locksTaking":
+      return "Taking update locks";
+    case "locksReleasing":
+      return "Releasing update locks";
+    case "locksNotCleared":
+      return `Old update locks cannot be removed: ${event.reason}`;
+    case "purging":
+      return `Purging data for app ${event.appId}`;
+    case "purged":
+      return "Purged data";
+    case "bootConfigApplying":
+      return "Applying the boot configuration";
+    case "rebootRequired":
+      return `A reboot will follow, for ${event.reason}`;
+    case "rebootImpossible":
+      return `The device should be rebooted for ${event.reason}, and the agent cannot`;
+    case "rebooting":
+      return "Rebooting";
+    case "shuttingDown":
+      return "Shutting down";
+    case "rebootFailed":
+      return "The machine did not reboot: the services come back";
+    case "shutdownFailed":
+      return "The machine did not shut down: the services come back";
+    case "waiting":
+      return `App ${event.subject} waits for ${event.reason}`;
+    case "volumeChangeIgnored":
+      return `App ${event.subject}: ${event.reason}`;
+    case "configRefused":
+    case "locked":
+    case "stepFailed":
+    case "reportFailed":
+      return event.reason;
+    case "stepRepeated":
+      return `Done, and due again: ${event.reason}. It is tried again after 1, 2, 4 seconds and so on, up to 5 minutes`;
+    case "engineUnreachable":
+      return `The engine cannot be looked at: ${event.reason}`;
+    case "targetWarning":
+      return `Target state: ${event.reason}`;
+    case "targetRefused":
+      return `The cloud's target state cannot be used, the old one stands: ${event.reason}`;
+    case "targetUnreachable":
+      return `The cloud cannot be asked for the target state: ${event.reason}`;
+    case "registered":
+      return "Registered with the cloud";
+    case "registrationImpossible":
+      return "This device has no key for its cloud: put deviceApiKey, or apiKey and applicationId, into its config.json";
+    case "registrationFailed":
+      return `The device cannot be registered yet: ${event.reason}`;
+    case "cloudInterrupted":
+      return `The conversation with the cloud is interrupted: ${event.reason}`;
+    case "metricsFailed":
+      return `The machine cannot be measured: ${event.reason}`;
+    case "nameRefused":
+      return `The cloud does not take the name ${JSON.stringify(event.name)}: ${event.reason}`;
+    case "tagsDelayed":
+      return `The cloud cannot be told of the device's tags: ${event.reason}`;
+    case "tagsRefused":
+      return `The cloud does not take the tag ${event.names.join(", ")}`;
+    case "logsDelayed":
+      return `The logs wait for the cloud: ${event.reason}`;
+    case "logsNotKept":
+      return `Log lines for the cloud cannot be kept: ${event.reason}`;
+    case "logLinesRefused":
+      return `The cloud does not take ${event.count} log lines`;
+    case "serviceLogUnreadable":
+      return `The log of ${event.service} cannot be followed: ${event.reason}`;
+    case "memoryNotSaved":
+      return `What the agent remembers cannot be written down: ${event.reason}`;
+    case "eventsNotSaved":
+      return `Events cannot be written down: ${event.reason}`;
+    case "requestFailed":
+      return `${event.method} ${event.path} failed: ${event.reason}`;
+  }
+}
+
+const labelOf = (event: OfService): string =>
+  event.service === undefined ? event.container.slice(0, 12) : `${event.service} ${event.image}`;
+
+/** An event as it is stored and read. It has a sentence of its own, so that it stays readable when kinds come and go. */
+export interface EventRecord extends About {
+  readonly kind: string;
+  readonly level: Kind["level"];
+  readonly audience: Kind["audience"];
+  readonly text: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+export function toRecord(event: Event, at: number): EventRecord {
+  const { kind, appId, service, commit, cause, fields } = event;
+  return {
+    ...{ kind, ...eventKinds[kind], text: describe(event), at },
+    ...(appId !== undefined && { appId }),
+    ...(service !== undefined && { service }),
+    ...(commit !== undefined && { commit }),
+    ...(cause !== undefined && { cause }),
+    ...(fields !== undefined && { fields }),
+  };
+}

@@ -1,0 +1,99 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { MemoryEventJournal } from "../../core/embedded/ports.ts";
+import type { EventRecord } from "../../core/model/event.ts";
+import { keptEvents, type EventJournal } from "../../core/ports/event-journal.ts";
+import { SqliteEventJournal } from "../../runtimes/node/store/sqlite-event-journal.ts";
+import { temporaryFolder } from "../node/temporary-folder.ts";
+
+/** The promises of `core/ports/event-journal.ts`. Each call of `open` stands for another run of the agent. */
+type Open = () => EventJournal;
+
+async function sqlite(): Promise<Open> {
+  const file = join(await temporaryFolder(), "state/events.sqlite");
+  return () => {
+    const journal = new SqliteEventJournal(file);
+    onTestFinished(() => journal.close());
+    return journal;
+  };
+}
+
+async function memory(): Promise<Open> {
+  const journal = new MemoryEventJournal();
+  return () => journal;
+}
+
+const event = (text: string): EventRecord => ({ kind: "purged", level: "info", audience: "everyone", text, at: 5 });
+const many = (count: number) => Array.from({ length: count }, (_, n) => event(String(n + 1)));
+
+describe.each([
+  ["in memory", memory],
+  ["in SQLite", sqlite],
+])("a journal %s", (_, create) => {
+  test("numbers events from 1 on, and gives them back as they were", async () => {
+    const journal = (await create())();
+    const full: EventRecord = {
+      ...event("replaced"),
+      ...{ level: "warn", audience: "device", appId: 7, service: "web", commit: "abc" },
+      cause: "variables",
+      fields: ["environment.MODE"],
+    };
+    expect(await journal.append([full, event("b")])).toEqual([
+      { ...full, number: 1 },
+      { ...event("b"), number: 2 },
+    ]);
+    expect(await journal.read(0, 10)).toEqual({
+      entries: [
+        { ...full, number: 1 },
+        { ...event("b"), number: 2 },
+      ],
+      gap: false,
+    });
+  });
+
+  test("gives at most as many as asked for, from the next one on", async () => {
+    const journal = (await create())();
+    await journal.append(many(5));
+    const { entries } = await journal.read(2, 2);
+    expect(entries.map(({ number }) => number)).toEqual([3, 4]);
+    expect(await journal.read(5, 2)).toEqual({ entries: [], gap: false });
+  });
+
+  test("goes on with the next number after a restart", async () => {
+    const open = await create();
+    await open().append(many(3));
+    const [next] = await open().append([event("after")]);
+    expect(next?.number).toBe(4);
+    expect((await open().read(2, 10)).entries.map(({ text }) => text)).toEqual(["3", "after"]);
+  });
+
+  test("keeps the newest, and says that there is a gap before them", async () => {
+    const journal = (await create())();
+    await journal.append(many(keptEvents));
+    expect(await journal.read(0, 1)).toMatchObject({ entries: [{ number: 1 }], gap: false });
+    await journal.append(many(2));
+    expect(await journal.read(1, 1)).toMatchObject({ entries: [{ number: 3 }], gap: true });
+    expect(await journal.read(2, 1)).toMatchObject({ entries: [{ number: 3 }], gap: false });
+    expect((await journal.read(0, 2 * keptEvents)).entries).toHaveLength(keptEvents);
+    const burst = await journal.append(many(keptEvents + 5));
+    expect(burst).toHaveLength(keptEvents + 5);
+    expect(await journal.read(0, 1)).toMatchObject({ entries: [{ number: keptEvents + 8 }], gap: true });
+  });
+
+  test("says that there is a gap when it has not come as far as the reader", async () => {
+    const journal = (await create())();
+    expect(await journal.read(7, 10)).toEqual({ entries: [], gap: true });
+    await journal.append(many(3));
+    expect(await journal.read(7, 10)).toMatchObject({ entries: [{ number: 1 }, {}, {}], gap: true });
+  });
+});
+
+test("the file in SQLite is made with the first event, for nobody else to read", async () => {
+  const file = join(await temporaryFolder(), "state/events.sqlite");
+  const journal = new SqliteEventJournal(file);
+  onTestFinished(() => journal.close());
+  await expect(stat(file)).rejects.toThrow("ENOENT");
+  await journal.append([event("a")]);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+});

@@ -1,0 +1,93 @@
+import { describe, expect, test } from "vitest";
+import { MemoryEventJournal, MemoryLog } from "../../core/embedded/ports.ts";
+import { Events, toLog } from "../../core/events/events.ts";
+import type { EventRecord } from "../../core/model/event.ts";
+import { Chance, SimClock } from "../simulation/clock.ts";
+
+/** Counts transactions, and fails as long as it is told to. */
+class WatchedJournal extends MemoryEventJournal {
+  appends = 0;
+  failing = false;
+
+  override async append(events: readonly EventRecord[]) {
+    this.appends++;
+    if (this.failing) throw new Error("the disk is full");
+    return super.append(events);
+  }
+}
+
+function setUp() {
+  const clock = new SimClock(new Chance(1));
+  const journal = new WatchedJournal();
+  const log = new MemoryLog();
+  const events = new Events({ clock, journal });
+  events.onEvent(toLog(log));
+  return { clock, journal, log, events };
+}
+
+describe("events", () => {
+  test("the log says them at once; a burst of them is one transaction, and silence is none", async () => {
+    const { clock, journal, log, events } = setUp();
+    await clock.advance(3_600_000);
+    expect(journal.appends).toBe(0);
+    for (const name of ["a", "b", "c"]) events.emit({ kind: "imageDownloading", name });
+    expect(log.lines).toEqual(["Downloading image 'a'", "Downloading image 'b'", "Downloading image 'c'"]);
+    await clock.advance(3_600_000);
+    expect(journal.appends).toBe(1);
+  });
+
+  test("subscribers get them with numbers, and can go on where they stopped", async () => {
+    const { clock, events } = setUp();
+    const numbers: number[] = [];
+    const unsubscribe = events.subscribe((entries) => numbers.push(...entries.map(({ number }) => number)));
+    events.emit({ kind: "purged" });
+    events.emit({ kind: "locksTaking", appId: 7 });
+    expect(numbers).toEqual([]);
+    await clock.advance(1000);
+    expect(numbers).toEqual([1, 2]);
+    unsubscribe();
+    events.emit({ kind: "rebooting" });
+    // Reading does not miss what is not written yet.
+    expect((await events.read(1, 10)).entries).toMatchObject([
+      { number: 2, kind: "locksTaking", appId: 7, text: "Taking update locks" },
+      { number: 3, kind: "rebooting" },
+    ]);
+    expect(numbers).toEqual([1, 2]);
+  });
+
+  test("an event that comes while others are being written is written too", async () => {
+    const { clock, journal, events } = setUp();
+    events.subscribe(([first]) => {
+      if (first?.number === 1) events.emit({ kind: "rebooting" });
+    });
+    events.emit({ kind: "purged" });
+    await clock.advance(10_000);
+    expect((await journal.read(0, 10)).entries.map(({ kind }) => kind)).toEqual(["purged", "rebooting"]);
+  });
+
+  test("a full disk is reported once, and what happened meanwhile is written later", async () => {
+    const { clock, journal, log, events } = setUp();
+    journal.failing = true;
+    events.emit({ kind: "purged" });
+    await clock.advance(60_000);
+    events.emit({ kind: "rebooting" });
+    await clock.advance(60_000);
+    const warning = "warning: Events cannot be written down: the disk is full";
+    expect(log.lines).toEqual(["Purged data", warning, "Rebooting"]);
+    journal.failing = false;
+    events.emit({ kind: "locksTaking" });
+    await clock.advance(60_000);
+    const kinds = (await journal.read(0, 10)).entries.map(({ kind }) => kind);
+    expect(kinds).toEqual(["purged", "eventsNotSaved", "rebooting", "locksTaking"]);
+  });
+
+  test("what waits to be written is written at the end, and nothing after it", async () => {
+    const { clock, journal, log, events } = setUp();
+    events.emit({ kind: "purged" });
+    await events.stop();
+    events.emit({ kind: "rebooting" });
+    await clock.advance(60_000);
+    expect((await journal.read(0, 10)).entries.map(({ kind }) => kind)).toEqual(["purged"]);
+    expect(log.lines).toEqual(["Purged data", "Rebooting"]);
+  });
+});
