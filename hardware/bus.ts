@@ -7,7 +7,7 @@ export interface Bus {
   close(): void;
 }
 
-export interface Method {
+interface Method {
   readonly service: string;
   readonly path: string;
   readonly interface: string;

@@ -7,7 +7,7 @@ export interface Ruleset {
   readonly jumps: readonly Jump[];
 }
 
-export interface Jump {
+interface Jump {
   readonly from: string;
   readonly to: string;
   /** Which packets; empty: all. */

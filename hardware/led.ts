@@ -8,7 +8,7 @@ export interface Light {
   take(): Promise<LightSwitch>;
 }
 
-export interface LightSwitch {
+interface LightSwitch {
   turn(on: boolean): Promise<void>;
   /** Puts back what was there. */
   giveBack(): Promise<void>;

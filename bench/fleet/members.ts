@@ -11,7 +11,7 @@ import { wait } from "../../test/support/wait.ts";
 import { services, type Fleet } from "./fleet.ts";
 
 /** A question to the cloud, and how it was answered. */
-export interface Asked extends CloudRequest {
+interface Asked extends CloudRequest {
   readonly status: number;
 }
 

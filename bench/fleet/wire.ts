@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from "node:net";
 
 /** What has passed, both ways. */
-export interface Meter {
+interface Meter {
   bytes: number;
   /** From the device, in pieces as they came. */
   pieces: number;

@@ -6,7 +6,7 @@ import type { Documents } from "../state/documents.ts";
 
 /** The images of releases, letter by letter as the cloud spells them: by application's uuid, commit and service. */
 export type ReleaseImages = Readonly<Record<string, ImagesByCommit>>;
-export type ImagesByCommit = Readonly<Record<string, Readonly<Record<string, string>>>>;
+type ImagesByCommit = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 const Body = z.record(
   z.string(),

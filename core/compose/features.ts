@@ -20,7 +20,7 @@ export interface FeatureFacts {
 }
 
 /** What a feature adds to a container. */
-export interface Feature {
+interface Feature {
   readonly mounts?: readonly string[];
   /** Without prefix: each becomes BALENA_ and RESIN_. */
   readonly environment?: Readonly<Record<string, string>>;

@@ -24,7 +24,7 @@ export function parseMount(text: string): ComposeMount | undefined {
 }
 
 /** "/run:size=1m,mode=1777" */
-export function parseTmpfs(text: string): ComposeMount | undefined {
+function parseTmpfs(text: string): ComposeMount | undefined {
   const [target = "", options = ""] = text.split(/:(.*)/s);
   return target.startsWith("/") ? toTmpfs(target, options.split(",").filter(Boolean)) : undefined;
 }

@@ -13,7 +13,7 @@ export interface Variable {
   readonly value: string;
 }
 
-export interface Fleet {
+interface Fleet {
   readonly id: number;
   readonly uuid: string;
   readonly name: string;
@@ -29,7 +29,7 @@ export interface FleetRelease {
   readonly volumes: Readonly<Record<string, Settings>>;
 }
 
-export interface ReleaseService {
+interface ReleaseService {
   readonly name: string;
   readonly serviceId: number;
   readonly imageId: number;

@@ -22,7 +22,7 @@ export interface Route<Principal, Context> {
   readonly answer: (request: Request, asked: Asked<Principal>, context: Context) => Response | Promise<Response>;
 }
 
-export interface Asked<Principal> {
+interface Asked<Principal> {
   /** Of the query and of the path, decoded. */
   readonly params: Readonly<Record<string, string>>;
   readonly principal: Principal;
@@ -60,7 +60,7 @@ export type Handler<P, B, R, Principal, Context> = (
 ) => ReplyOf<R> | Promise<ReplyOf<R>>;
 
 /** An endpoint with its handler: principal → input → scope → reply. */
-export function createRoute<P, B, R extends Replies, Principal, Context>(
+function createRoute<P, B, R extends Replies, Principal, Context>(
   endpoint: Endpoint<P, B, R>,
   handler: Handler<P, B, R, Principal, Context>,
   surface: Surface<Principal, Context>,

@@ -36,7 +36,7 @@ interface Waiter {
 }
 
 /** What the loop needs to know of the rest each time that it looks. */
-export interface Direction {
+interface Direction {
   readonly target: TargetState;
   readonly device: DeviceFacts;
   readonly localMode: boolean;

@@ -30,7 +30,6 @@ export const RequestHead = z.object({
   hideSecrets: z.literal(true).optional(),
 });
 export type RequestHead = z.output<typeof RequestHead>;
-export type Method = RequestHead["method"];
 
 const ResponseHead = z.object({ status: z.int().min(200).max(599), headers: Headers });
 export type ResponseHead = z.output<typeof ResponseHead>;

@@ -42,7 +42,7 @@ export interface LeftApplication extends LeftApp {
 }
 
 /** As whom a cloud knows this device. */
-export interface CloudDevice {
+interface CloudDevice {
   readonly endpoint: string;
   readonly key: string;
   /** False: the key is proposed, and the cloud has not said yet that it has it. */

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 
 /** Where our answer is meant to be another than the recorded one. */
-export interface Deviation {
+interface Deviation {
   /** When it is another one. */
   readonly status?: number;
   /** Text or JSON, as the client sees it. */

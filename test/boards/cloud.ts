@@ -5,7 +5,7 @@ import { cloudCommand } from "../../runtimes/cli/cloud/cloud.ts";
 import type { Cloud } from "../worker/cloud.ts";
 import { adminSecret } from "../worker/cloud.ts";
 
-export const Shown = z.object({
+const Shown = z.object({
   uuid: z.string(),
   name: z.string(),
   fleetId: z.int(),
@@ -14,7 +14,6 @@ export const Shown = z.object({
   target: z.string().nullable(),
   updateStatus: z.string().nullable(),
 });
-export type Shown = z.output<typeof Shown>;
 
 const Line = z.object({ message: z.string(), isSystem: z.boolean() });
 

@@ -20,7 +20,7 @@ export interface Manner {
   readonly choosesMac: boolean;
 }
 
-export const containerId = "fab1cd7c98cd9dcab8bfed6af1d437e87b79c11e80e8047b7ac6d3d6910ea8d7";
+const containerId = "fab1cd7c98cd9dcab8bfed6af1d437e87b79c11e80e8047b7ac6d3d6910ea8d7";
 const shortId = containerId.slice(0, 12);
 
 const words = z.array(z.string());

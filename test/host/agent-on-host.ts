@@ -16,7 +16,7 @@ export interface AgentOnHost extends Agent {
   readonly said: readonly string[];
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly text: string;
 }

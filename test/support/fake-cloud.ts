@@ -11,7 +11,7 @@ import { defaultPollMs, state } from "./cloud/state.ts";
 import { Refusal, Tables, withoutDigest, type Device, type TablesOptions } from "./cloud/tables.ts";
 import { empty, html, json, keyOf, unpacked, type Answer, type Question } from "./cloud/wire.ts";
 
-export type { Device, Fleet, Release } from "./cloud/tables.ts";
+export type { Device, Release } from "./cloud/tables.ts";
 
 export interface Asked {
   readonly method: string;

@@ -68,7 +68,7 @@ export const hostConfig = endpoint({
 });
 
 /** What a PATCH changes: absent stays, null and empty clear. */
-export const HostConfigPatch = orEmpty(
+const HostConfigPatch = orEmpty(
   z.object({
     network: z.object({ proxy: Proxy.nullish(), hostname: Hostname.nullish(), force: Truthy }),
     force: Truthy,

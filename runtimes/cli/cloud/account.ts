@@ -10,7 +10,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const Account = z.object({ url: z.string(), token: z.string() });
 export type Account = z.output<typeof Account>;
 
-export const accountFile = (environment: Environment): string =>
+const accountFile = (environment: Environment): string =>
   join(environment["XDG_CONFIG_HOME"] || join(homedir(), ".config"), "fairlead", "cloud.json");
 
 /** From the variables, else from the file that `fairlead cloud init` has written. Throws `SettingsError`. */

@@ -83,7 +83,7 @@ const isKeyInUse = ({ db }: DirectoryContext, digest: string): boolean =>
   ) !== undefined;
 
 /** A name that one can say, from the uuid: "weathered-stream". */
-export function nameFor(uuid: string): string {
+function nameFor(uuid: string): string {
   const pick = (words: readonly string[], at: number): string =>
     words[Number.parseInt(uuid.slice(at, at + 4), 16) % words.length] ?? "device";
   return `${pick(adjectives, 0)}-${pick(nouns, 4)}`;

@@ -13,12 +13,12 @@ export interface Query {
   readonly skip?: number;
 }
 
-export interface Expansion {
+interface Expansion {
   readonly name: string;
   readonly query: Query;
 }
 
-export interface Order {
+interface Order {
   readonly field: string;
   readonly descending: boolean;
 }

@@ -32,7 +32,7 @@ type Field =
   | { readonly live: (connection: Connection) => unknown };
 
 /** What a device's session says, and what the directory has heard. */
-export interface Connection {
+interface Connection {
   readonly connected: boolean;
   /** Milliseconds since the epoch. */
   readonly since: number | undefined;

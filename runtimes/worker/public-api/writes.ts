@@ -48,7 +48,7 @@ export function tagsFault(db: Database, deviceId: number, keys: readonly string[
 const mostVariables = { count: 1000, bytes: 256 * 1024 };
 
 /** The owners of too many variables, or too large ones, cannot have them: thrown within a transaction, it undoes it. */
-export class TooManyVariables extends Error {}
+class TooManyVariables extends Error {}
 
 /** Throws `TooManyVariables`, if the owners of these have too many. */
 export function expectFewVariables(db: Database, ids: readonly number[]): void {

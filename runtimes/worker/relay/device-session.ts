@@ -358,7 +358,7 @@ const timedOut = "timeout";
 const hasNoBody = (status: number): boolean => status === 204 || status === 205 || status === 304;
 
 /** Errors about the choice of a device are bare sentences, as in the public API; others say whether it may have acted. */
-export const toFailure = ({ status, error, mayHaveActed }: CallFailure): Response =>
+const toFailure = ({ status, error, mayHaveActed }: CallFailure): Response =>
   status === 403 || status === 404
     ? Response.json(error, { status })
     : Response.json({ error, mayHaveActed }, { status, ...(status === 503 && { headers: { "retry-after": "1" } }) });

@@ -24,7 +24,7 @@ export interface Release {
 }
 
 /** A service of a release as the target state has it. Its image's location is one row, whatever releases share it. */
-export type ServiceRow = { readonly image: string } & Readonly<Record<string, unknown>>;
+type ServiceRow = { readonly image: string } & Readonly<Record<string, unknown>>;
 
 export interface Device {
   readonly id: number;
@@ -53,7 +53,7 @@ export interface Device {
   askedAt: number | undefined;
 }
 
-export interface Install {
+interface Install {
   status: string | undefined;
   progress: number | null;
   commit: string;
@@ -68,7 +68,7 @@ export interface InstallReport {
   readonly commit: string;
 }
 
-export interface LogLine {
+interface LogLine {
   readonly message: string;
   readonly timestamp: number;
   readonly isSystem?: boolean | undefined;
