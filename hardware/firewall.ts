@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import type { FirewallPolicy } from "../core/model/firewall.ts";
-import type { Firewall } from "../core/ports/host.ts";
+import type { Firewall } from "../core/ports/firewall.ts";
 import { Iptables, type Ruleset } from "./iptables.ts";
 import { missingPrograms, type Run } from "./run.ts";
 

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { hostname as systemHostname } from "node:os";
 import { join } from "node:path";
 import { parseJson } from "../core/model/json.ts";
-import type { Hostname, ReadableHostname } from "../core/ports/host.ts";
+import type { Hostname, ReadableHostname } from "../core/ports/hostname.ts";
 import type { Missing } from "../core/ports/index.ts";
 import type { Bus } from "./bus.ts";
 import { readIfThere, replaceFile } from "./replace-file.ts";

@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Journal, JournalQuery } from "../core/ports/host.ts";
+import type { Journal, JournalQuery } from "../core/ports/journal.ts";
 import { canRun, environment, findProgram } from "./run.ts";
 
 /** A program and its first arguments. */

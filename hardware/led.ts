@@ -1,5 +1,5 @@
 import type { Clock } from "../core/ports/clock.ts";
-import type { Led } from "../core/ports/host.ts";
+import type { Led } from "../core/ports/led.ts";
 import type { Log } from "../core/ports/log.ts";
 
 /** Something that shines or not. */

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { access, open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../core/ports/clock.ts";
-import type { Power } from "../core/ports/host.ts";
+import type { Power } from "../core/ports/power.ts";
 import type { Bus } from "./bus.ts";
 import { inHostTmp } from "./host-tmp.ts";
 

@@ -3,7 +3,7 @@ import { readdir, readFile, statfs } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Measurements, Metrics } from "../core/ports/host.ts";
+import type { Measurements, Metrics } from "../core/ports/metrics.ts";
 
 const megabyte = 1024 * 1024;
 

@@ -4,7 +4,7 @@ import { readFile, rm } from "node:fs/promises";
 import { isIPv4 } from "node:net";
 import { join } from "node:path";
 import type { Clock } from "../core/ports/clock.ts";
-import type { Objection, ProxySettings } from "../core/ports/host.ts";
+import type { Objection, ProxySettings } from "../core/ports/proxy.ts";
 import type { Log } from "../core/ports/log.ts";
 import { Iptables, type Ruleset } from "./iptables.ts";
 import { renderRedsocks } from "./redsocks-conf.ts";

@@ -1,5 +1,5 @@
 import { isIPv4 } from "node:net";
-import type { Objection, ProxySettings } from "../core/ports/host.ts";
+import type { Objection, ProxySettings } from "../core/ports/proxy.ts";
 
 /**
  * The two files of balenaOS's proxy, as text. Their form is the operating system's: redsocks.conf as redsocks reads it

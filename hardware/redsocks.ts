@@ -1,7 +1,13 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Objection, Proxy, ProxyOutcome, ProxySettings, UnreadableProxy } from "../core/ports/host.ts";
-import { isReadable } from "../core/ports/index.ts";
+import {
+  isReadable,
+  type Objection,
+  type Proxy,
+  type ProxyOutcome,
+  type ProxySettings,
+  type UnreadableProxy,
+} from "../core/ports/proxy.ts";
 import type { Log } from "../core/ports/log.ts";
 import { objectionTo, parseNoProxy, parseRedsocks, renderNoProxy, renderRedsocks } from "./redsocks-conf.ts";
 import { readIfThere, replaceFile } from "./replace-file.ts";

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { networkInterfaces, release, uptime, type NetworkInterfaceInfo } from "node:os";
 import { join } from "node:path";
-import type { System } from "../core/ports/host.ts";
+import type { System } from "../core/ports/system.ts";
 import { balenaArchitecture, deviceType } from "./device-type.ts";
 
 // What the engine makes for containers is no way to reach the device.

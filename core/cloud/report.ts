@@ -1,4 +1,4 @@
-import type { Measurements } from "../ports/host.ts";
+import type { Measurements } from "../ports/metrics.ts";
 import type { Value } from "./difference.ts";
 
 /** What the cloud is told of the device: the fields of one device in `PATCH /device/v3/state`. */

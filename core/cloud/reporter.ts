@@ -2,7 +2,7 @@ import type { View } from "../reconcile/view.ts";
 import { isOn } from "../model/config.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
-import type { Metrics } from "../ports/host.ts";
+import type { Metrics } from "../ports/metrics.ts";
 import type { Log } from "../ports/log.ts";
 import type { Targets } from "../state/targets.ts";
 import { appsReport, type AppReport } from "./apps-report.ts";

@@ -82,6 +82,8 @@ export async function createMemoryDevice({
       clock,
       engine,
       folders,
+      locks: folders,
+      handover: folders,
       store: new MemoryStore(),
       log,
       system: memorySystem,

@@ -1,21 +1,18 @@
 import { serviceKey } from "../model/names.ts";
 import type { BootSettings } from "../model/boot-config.ts";
 import type { BootConfig } from "../ports/boot-config.ts";
-import type { Folders, LockResult } from "../ports/folders.ts";
+import type { Handover } from "../ports/handover.ts";
+import type { ServiceFolders } from "../ports/service-folders.ts";
+import type { LockResult, UpdateLocks } from "../ports/update-locks.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
-import type {
-  Firewall,
-  Gateway,
-  Hostname,
-  Led,
-  Metrics,
-  Power,
-  Proxy,
-  ProxyOutcome,
-  ProxySettings,
-  System,
-  UnreadableProxy,
-} from "../ports/host.ts";
+import type { Firewall } from "../ports/firewall.ts";
+import type { Gateway } from "../ports/gateway.ts";
+import type { Hostname } from "../ports/hostname.ts";
+import type { Led } from "../ports/led.ts";
+import type { Metrics } from "../ports/metrics.ts";
+import type { Power } from "../ports/power.ts";
+import type { Proxy, ProxyOutcome, ProxySettings, UnreadableProxy } from "../ports/proxy.ts";
+import type { System } from "../ports/system.ts";
 import type { EventRecord } from "../model/event.ts";
 import { keptEvents, type EventJournal, type JournalEntry } from "../ports/event-journal.ts";
 import type { Log } from "../ports/log.ts";
@@ -114,7 +111,7 @@ interface FolderContents {
   readonly takenOver: Set<string>;
 }
 
-export class MemoryFolders implements Folders {
+export class MemoryFolders implements ServiceFolders, UpdateLocks, Handover {
   readonly root = "/tmp/balena-supervisor/services";
   readonly #contents: FolderContents;
   readonly #held = new Map<number, readonly string[]>();

@@ -4,8 +4,8 @@ import { failed } from "../api/fields.ts";
 import { withLocks } from "../operations/locks.ts";
 import { redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
-import type { Proxy, ProxyOutcome, ProxySettings, UnreadableProxy } from "../ports/host.ts";
-import { isMissing, isReadable } from "../ports/index.ts";
+import { isReadable, type Proxy, type ProxyOutcome, type ProxySettings, type UnreadableProxy } from "../ports/proxy.ts";
+import { isMissing } from "../ports/index.ts";
 import type { Supervisor } from "../supervisor.ts";
 
 /** The proxy's password is told to nobody but who may see all secrets: others learn that there is one. */

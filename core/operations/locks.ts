@@ -11,25 +11,25 @@ export type Locked<T> =
  * service of any of them says "not now", unless forced for this time or by the config.
  */
 export async function withLocks<T>(
-  { ports: { folders }, targets }: Pick<Supervisor, "ports" | "targets">,
+  { ports: { locks }, targets }: Pick<Supervisor, "ports" | "targets">,
   containers: readonly Container[],
   { force }: { force: boolean },
   act: () => Promise<T>,
 ): Promise<Locked<T>> {
   const override = force || isOn(targets.current().config, "SUPERVISOR_OVERRIDE_LOCK");
   const appIds = [...new Set(containers.map(({ appId }) => appId))].sort((a, b) => a - b);
-  const before = new Set(folders.held().keys());
+  const before = new Set(locks.held().keys());
   const taken: number[] = [];
   try {
     for (const appId of appIds) {
       const services = containers.filter((one) => one.appId === appId).map(({ service }) => service);
-      const lock = await folders.take(appId, [...new Set(services)].sort(), { force: override });
+      const lock = await locks.take(appId, [...new Set(services)].sort(), { force: override });
       if (!lock.taken) return { is: "locked", message: lockedMessage(appId, lock.by) };
       // What the loop holds is for the loop to give back.
       if (!before.has(appId)) taken.push(appId);
     }
     return { is: "done", value: await act() };
   } finally {
-    await Promise.all(taken.map((appId) => folders.release(appId)));
+    await Promise.all(taken.map((appId) => locks.release(appId)));
   }
 }

@@ -1,6 +1,6 @@
 import { withLocks } from "./locks.ts";
 import { isMissing, type Missing } from "../ports/index.ts";
-import type { Power } from "../ports/host.ts";
+import type { Power } from "../ports/power.ts";
 import type { Subject } from "../reconcile/plan.ts";
 import type { Supervisor } from "../supervisor.ts";
 

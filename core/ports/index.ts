@@ -2,52 +2,48 @@ import type { BootConfig } from "./boot-config.ts";
 import type { Clock } from "./clock.ts";
 import type { Cloud } from "./cloud.ts";
 import type { Engine } from "./engine.ts";
-import type { Folders } from "./folders.ts";
-import type {
-  Firewall,
-  Gateway,
-  Hostname,
-  Journal,
-  Led,
-  Metrics,
-  Power,
-  Proxy,
-  ProxySettings,
-  ReadableHostname,
-  System,
-  UnreadableProxy,
-} from "./host.ts";
-import type { Log } from "./log.ts";
+import type { Firewall } from "./firewall.ts";
+import type { Gateway } from "./gateway.ts";
+import type { Handover } from "./handover.ts";
+import type { Hostname, ReadableHostname } from "./hostname.ts";
+import type { Journal } from "./journal.ts";
+import type { Led } from "./led.ts";
 import type { LogRing } from "./log-ring.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Power } from "./power.ts";
+import type { Proxy } from "./proxy.ts";
+import type { ServiceFolders } from "./service-folders.ts";
 import type { Store } from "./store.ts";
+import type { System } from "./system.ts";
 import type { Tunnel } from "./tunnel.ts";
+import type { UpdateLocks } from "./update-locks.ts";
 
-/** A port without an adapter on this machine, and what is missing, as a sentence. */
+/** A port that this machine has no adapter for; `missing` says why, as a sentence. */
 export interface Missing {
   readonly missing: string;
 }
 
 export const isMissing = (port: object): port is Missing => "missing" in port;
 
-/** Whether a proxy is one whose settings are known. */
-export const isReadable = (proxy: ProxySettings | UnreadableProxy): proxy is ProxySettings => "type" in proxy;
-
-/** What speaking with a cloud takes. */
+/** The ports of a device that belongs to a cloud. */
 export interface CloudPorts {
   readonly ask: Cloud;
   readonly ring: LogRing;
 }
 
-/** Everything that we need of the world. */
+/** Everything outside of `core`. */
 export interface Ports {
   readonly clock: Clock;
   readonly engine: Engine;
-  readonly folders: Folders;
+  readonly folders: ServiceFolders;
+  readonly locks: UpdateLocks;
+  readonly handover: Handover;
   readonly store: Store;
   readonly log: Log;
   readonly system: System;
   readonly metrics: Metrics;
-  /** Absent: this device speaks with none. */
+  /** Absent: the device belongs to no cloud. */
   readonly cloud?: CloudPorts;
   readonly gateway: Gateway | Missing;
   readonly power: Power | Missing;

@@ -34,7 +34,10 @@ interface Parts {
 
 /** Does what a step says; the only writer. Throws when the engine or the machine refuses. */
 export class Applier {
-  readonly #ports: Pick<Ports, "engine" | "folders" | "gateway" | "firewall" | "bootConfig" | "power">;
+  readonly #ports: Pick<
+    Ports,
+    "engine" | "folders" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power"
+  >;
   readonly #memory: Memory;
   readonly #downloads: Downloads;
   readonly #logs: Logs;
@@ -43,7 +46,7 @@ export class Applier {
   readonly #reboot: Parts["reboot"];
 
   constructor(
-    ports: Pick<Ports, "engine" | "folders" | "gateway" | "firewall" | "bootConfig" | "power">,
+    ports: Pick<Ports, "engine" | "folders" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power">,
     { memory, downloads, logs, credentialsFor, forgetApplication, reboot }: Parts,
   ) {
     this.#ports = ports;
@@ -56,7 +59,7 @@ export class Applier {
   }
 
   async apply(step: Work, current: CurrentState, force: boolean): Promise<Outcome> {
-    const { engine, folders, gateway, firewall, bootConfig } = this.#ports;
+    const { engine, locks, handover, gateway, firewall, bootConfig } = this.#ports;
     const logs = this.#logs;
     switch (step.action) {
       case "fetch": {
@@ -129,12 +132,12 @@ export class Applier {
       case "takeLocks": {
         logs.system("Taking update locks");
         const { appId } = step;
-        const lock = await folders.take(appId, step.services, { force });
+        const lock = await locks.take(appId, step.services, { force });
         return lock.taken ? done : { is: "locked", message: lockedMessage(appId, lock.by) };
       }
       case "releaseLocks":
         logs.system("Releasing update locks");
-        await folders.release(step.appId);
+        await locks.release(step.appId);
         return done;
       case "kill":
         await this.kill(step.id, current, step.why, step);
@@ -155,7 +158,7 @@ export class Applier {
         return done;
       case "moveAside":
         logs.system(`Handing over service '${this.#label(step.id, current)}': ${step.why}`);
-        await folders.clearTakeOver(step.appId, step.service);
+        await handover.clearTakeOver(step.appId, step.service);
         // If the machine restarts now, only the successor shall come back.
         await engine.setRestartPolicy(step.id, { name: "no", retries: 0 });
         await engine.renameContainer(step.id, step.name);

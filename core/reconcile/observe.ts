@@ -17,7 +17,7 @@ export class Observer {
   readonly #configs = new Map<string, ImageConfig>();
   readonly #ports: Pick<
     Ports,
-    "engine" | "folders" | "clock" | "system" | "gateway" | "power" | "firewall" | "bootConfig"
+    "engine" | "locks" | "handover" | "clock" | "system" | "gateway" | "power" | "firewall" | "bootConfig"
   >;
   readonly #runningSince: number;
   readonly #memory: Memory;
@@ -26,7 +26,10 @@ export class Observer {
   readonly #repeats: Repeats;
 
   constructor(
-    ports: Pick<Ports, "engine" | "folders" | "clock" | "system" | "gateway" | "power" | "firewall" | "bootConfig">,
+    ports: Pick<
+      Ports,
+      "engine" | "locks" | "handover" | "clock" | "system" | "gateway" | "power" | "firewall" | "bootConfig"
+    >,
     { memory, keys, downloads, repeats }: { memory: Memory; keys: Keys; downloads: Downloads; repeats: Repeats },
   ) {
     this.#ports = ports;
@@ -38,7 +41,7 @@ export class Observer {
   }
 
   async observe(target: TargetState, device: DeviceFacts, localMode: boolean, fresh: boolean): Promise<CurrentState> {
-    const { engine, folders, clock, system, gateway, power, firewall, bootConfig } = this.#ports;
+    const { engine, locks, handover, clock, system, gateway, power, firewall, bootConfig } = this.#ports;
     await this.#memory.save();
     // Before the look: what is fetched while it is under way is not among its images yet, and would be fetched again.
     const downloads = this.#downloads.state();
@@ -81,7 +84,7 @@ export class Observer {
     const handOvers = state.containers.filter(isHandingOver).map(({ appId, service }) => ({ appId, service }));
     const takenOver = await Promise.all(
       handOvers.map(async ({ appId, service }) =>
-        (await folders.hasTakenOver(appId, service)) ? [serviceKey(appId, service)] : [],
+        (await handover.hasTakenOver(appId, service)) ? [serviceKey(appId, service)] : [],
       ),
     );
     return {
@@ -93,7 +96,7 @@ export class Observer {
       imageConfigs,
       downloads,
       imageRecords: this.#memory.images,
-      locks: folders.held(),
+      locks: locks.held(),
       takenOver: new Set(takenOver.flat()),
       seen: new Set(this.#memory.seen),
       runningSince: this.#runningSince,

@@ -10,7 +10,7 @@ import { guardOrigin } from "../../core/http/origin.ts";
 import { isOn } from "../../core/model/config.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import type { Engine } from "../../core/ports/engine.ts";
-import type { Gateway } from "../../core/ports/host.ts";
+import type { Gateway } from "../../core/ports/gateway.ts";
 import { isMissing, type Missing, type Ports } from "../../core/ports/index.ts";
 import type { Log } from "../../core/ports/log.ts";
 import type { Tunnel } from "../../core/ports/tunnel.ts";
@@ -154,6 +154,8 @@ async function assembleIn(
     clock,
     engine,
     folders,
+    locks: folders,
+    handover: folders,
     store,
     log,
     system: nodeSystem(hostRoot, () => clock.now()),

@@ -1,7 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { MemoryPower } from "../../core/embedded/ports.ts";
-import type { Hostname, Led, Power, Proxy } from "../../core/ports/host.ts";
+import type { Hostname } from "../../core/ports/hostname.ts";
+import type { Led } from "../../core/ports/led.ts";
+import type { Power } from "../../core/ports/power.ts";
+import type { Proxy } from "../../core/ports/proxy.ts";
 import type { Log } from "../../core/ports/log.ts";
 import { machineName } from "../../hardware/hostname.ts";
 import { Redsocks } from "../../hardware/redsocks.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { ProxySettings } from "../../core/ports/host.ts";
+import type { ProxySettings } from "../../core/ports/proxy.ts";
 import { app, testDevice } from "../support/device.ts";
 import { failed, json, lockfile, ok, seen, text } from "./answers.ts";
 

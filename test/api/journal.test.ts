@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { JournalQuery } from "../../core/ports/host.ts";
+import type { JournalQuery } from "../../core/ports/journal.ts";
 import { testDevice } from "../support/device.ts";
 import { failed, seen, text } from "./answers.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { endpoints } from "../../core/api/index.ts";
 import { toOpenApi } from "../../core/api/openapi.ts";
-import type { ProxySettings } from "../../core/ports/host.ts";
+import type { ProxySettings } from "../../core/ports/proxy.ts";
 import { everything, type Scope } from "../../core/model/scope.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { failed, json, ok, seen, text, unauthorized, type Seen } from "./answers.ts";

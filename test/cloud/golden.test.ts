@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { memoryIdentity } from "../../core/embedded/device.ts";
-import type { Metrics } from "../../core/ports/host.ts";
+import type { Metrics } from "../../core/ports/metrics.ts";
 import { startCloud, type Asked, type FakeCloud } from "../support/fake-cloud.ts";
 import { deviations } from "./deviations.ts";
 import { FastClock, member, part, until } from "./fleet.ts";

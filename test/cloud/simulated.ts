@@ -60,7 +60,7 @@ export class Simulated {
       cloudSettings: { provisioning: { key, applicationId }, registry: "registry.example" },
       ports: {
         engine: run.engine(this.engine),
-        folders: run.folders(this.folders),
+        ...run.folders(this.folders),
         store: run.store(this.#store),
         log: this.log,
         cloud: { ask: (request, signal) => run.call("ask", () => this.#asked(request, signal)), ring: this.#ring },

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { MemoryFirewall } from "../../core/embedded/ports.ts";
-import type { Firewall } from "../../core/ports/host.ts";
+import type { Firewall } from "../../core/ports/firewall.ts";
 import { IptablesFirewall } from "../../hardware/firewall.ts";
 import type { Run } from "../../hardware/run.ts";
 
-/** The promises of `Firewall` in `core/ports/host.ts`. With the real iptables: test/host/firewall.test.ts. */
+/** The promises of `Firewall` in `core/ports/`. With the real iptables: test/host/firewall.test.ts. */
 
 const memory = (): { readonly firewall: Firewall } => ({ firewall: new MemoryFirewall() });
 

@@ -2,11 +2,15 @@ import { lstat, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { MemoryFolders } from "../../core/embedded/ports.ts";
-import type { Folders } from "../../core/ports/folders.ts";
+import type { Handover } from "../../core/ports/handover.ts";
+import type { ServiceFolders } from "../../core/ports/service-folders.ts";
+import type { UpdateLocks } from "../../core/ports/update-locks.ts";
 import { FileFolders } from "../../runtimes/node/store/file-folders.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
-/** The promises of `core/ports/folders.ts`. What only files can show: test/node/file-folders.test.ts. */
+/** The promises of these three ports. What only files can show: test/node/file-folders.test.ts. */
+
+type Folders = ServiceFolders & UpdateLocks & Handover;
 
 interface Bench {
   readonly folders: Folders;

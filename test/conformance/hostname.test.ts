@@ -2,13 +2,13 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { MemoryHostname, MemoryLog } from "../../core/embedded/ports.ts";
-import type { Hostname } from "../../core/ports/host.ts";
+import type { Hostname } from "../../core/ports/hostname.ts";
 import type { Bus } from "../../hardware/bus.ts";
 import { balenaHostname, hostnamed } from "../../hardware/hostname.ts";
 import { embeddedHost } from "../../runtimes/node/embedded-host.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
-/** The promises of `Hostname` in `core/ports/host.ts`. With a real systemd: test/host/hostname.test.ts. */
+/** The promises of `Hostname` in `core/ports/`. With a real systemd: test/host/hostname.test.ts. */
 
 interface Bench {
   readonly hostname: Hostname;

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { MemoryLed, MemoryLog } from "../../core/embedded/ports.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import type { Led } from "../../core/ports/host.ts";
+import type { Led } from "../../core/ports/led.ts";
 import { fileLight } from "../../hardware/led-class.ts";
 import { BlinkingLed } from "../../hardware/led.ts";
 import { embeddedHost } from "../../runtimes/node/embedded-host.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
-/** The promises of `Led` in `core/ports/host.ts`. The pattern: test/hardware/led.test.ts. */
+/** The promises of `Led` in `core/ports/`. The pattern: test/hardware/led.test.ts. */
 
 interface Bench {
   readonly led: Led;

@@ -2,12 +2,13 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { memoryMetrics, memorySystem } from "../../core/embedded/ports.ts";
-import type { Metrics, System } from "../../core/ports/host.ts";
+import type { Metrics } from "../../core/ports/metrics.ts";
+import type { System } from "../../core/ports/system.ts";
 import { hostMetrics } from "../../hardware/metrics.ts";
 import { nodeSystem } from "../../hardware/system.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
-/** The promises of `Metrics` and `System` in `core/ports/host.ts`. */
+/** The promises of `Metrics` and `System` in `core/ports/`. */
 
 describe.each<[string, () => Promise<Metrics>]>([
   ["in memory", async () => memoryMetrics],

@@ -3,13 +3,13 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { MemoryLog, MemoryPower } from "../../core/embedded/ports.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import type { Power } from "../../core/ports/host.ts";
+import type { Power } from "../../core/ports/power.ts";
 import { BusError, type Bus } from "../../hardware/bus.ts";
 import { logind } from "../../hardware/logind.ts";
 import { embeddedHost } from "../../runtimes/node/embedded-host.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
-/** The promises of `Power` in `core/ports/host.ts`. With a real systemd: test/host/power.test.ts. */
+/** The promises of `Power` in `core/ports/`. With a real systemd: test/host/power.test.ts. */
 
 interface Bench {
   readonly power: Power;

@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { MemoryLog, MemoryProxy } from "../../core/embedded/ports.ts";
-import type { Proxy, ProxySettings } from "../../core/ports/host.ts";
+import type { Proxy, ProxySettings } from "../../core/ports/proxy.ts";
 import { osRedirector, Redsocks } from "../../hardware/redsocks.ts";
 import { embeddedHost } from "../../runtimes/node/embedded-host.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
-/** The promises of `Proxy` in `core/ports/host.ts`. With the real redsocks and iptables: test/host/proxy.test.ts. */
+/** The promises of `Proxy` in `core/ports/`. With the real redsocks and iptables: test/host/proxy.test.ts. */
 
 interface Bench {
   readonly proxy: Proxy;

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { MemoryLog } from "../../core/embedded/ports.ts";
-import type { ProxySettings } from "../../core/ports/host.ts";
+import type { ProxySettings } from "../../core/ports/proxy.ts";
 import { Redsocks } from "../../hardware/redsocks.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 

@@ -9,7 +9,7 @@ async function lateDevice(pullMs = 3) {
   const engine = new LateEngine({ clock: systemClock, pullMs, stopMs: 1 });
   const folders = new LateFolders();
   engine.addImage("one:latest");
-  const device = await testDevice({ ports: { engine, folders } });
+  const device = await testDevice({ ports: { engine, folders, locks: folders, handover: folders } });
   await device.run({ "1": app({ one: {} }) });
   folders.lock(1, "one");
   return { device, engine, folders, loop: device.supervisor.loop };

@@ -1,7 +1,7 @@
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { MemoryFolders } from "../../core/embedded/ports.ts";
 import type { EngineState } from "../../core/ports/engine.ts";
-import type { LockResult } from "../../core/ports/folders.ts";
+import type { LockResult } from "../../core/ports/update-locks.ts";
 
 /** An engine that answers late, with what it has seen before. */
 export class LateEngine extends EmbeddedEngine {

@@ -1,7 +1,8 @@
 import type { ContainerSpec } from "../../core/model/container.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import { EngineError, type Engine } from "../../core/ports/engine.ts";
-import type { Folders } from "../../core/ports/folders.ts";
+import type { Ports } from "../../core/ports/index.ts";
+import type { MemoryFolders } from "../../core/embedded/ports.ts";
 import type { Store } from "../../core/ports/store.ts";
 import type { Chance } from "./clock.ts";
 
@@ -114,16 +115,22 @@ export class Hostile {
     };
   }
 
-  folders(folders: Folders): Folders {
+  folders(folders: MemoryFolders): Pick<Ports, "folders" | "locks" | "handover"> {
     return {
-      root: folders.root,
-      prepare: (appId, service) => this.call("prepare", () => folders.prepare(appId, service)),
-      take: (appId, services, options) => this.call("take", () => folders.take(appId, services, options)),
-      release: (appId) => this.call("release", () => folders.release(appId)),
-      held: () => folders.held(),
-      clearLeftovers: () => folders.clearLeftovers(),
-      hasTakenOver: (appId, service) => this.call("hasTakenOver", () => folders.hasTakenOver(appId, service)),
-      clearTakeOver: (appId, service) => this.call("clearTakeOver", () => folders.clearTakeOver(appId, service)),
+      folders: {
+        root: folders.root,
+        prepare: () => this.call("prepare", () => folders.prepare()),
+        clearLeftovers: () => folders.clearLeftovers(),
+      },
+      locks: {
+        take: (appId, services, options) => this.call("take", () => folders.take(appId, services, options)),
+        release: (appId) => this.call("release", () => folders.release(appId)),
+        held: () => folders.held(),
+      },
+      handover: {
+        hasTakenOver: (appId, service) => this.call("hasTakenOver", () => folders.hasTakenOver(appId, service)),
+        clearTakeOver: (appId, service) => this.call("clearTakeOver", () => folders.clearTakeOver(appId, service)),
+      },
     };
   }
 

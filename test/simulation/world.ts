@@ -88,7 +88,7 @@ export class World {
     const ports = {
       clock: hostile.clock(),
       engine: hostile.engine(quirky(this.#watched(this.engine), this.#quirks, () => this.clock.now())),
-      folders: hostile.folders(this.folders),
+      ...hostile.folders(this.folders),
       store: hostile.store(this.#store),
       log: this.log,
       system: { ...memorySystem, bootedAt: () => this.#startedAt },

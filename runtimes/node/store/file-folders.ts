@@ -2,7 +2,9 @@ import { randomUUID } from "node:crypto";
 import { constants, type Dirent } from "node:fs";
 import { link, lstat, open, rmdir, stat, unlink, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Folders, LockResult } from "../../../core/ports/folders.ts";
+import type { Handover } from "../../../core/ports/handover.ts";
+import type { ServiceFolders } from "../../../core/ports/service-folders.ts";
+import type { LockResult, UpdateLocks } from "../../../core/ports/update-locks.ts";
 import { codeOf, inHostTmp, unless, UntrustedFolderError, type OpenFolder } from "../../../hardware/host-tmp.ts";
 
 /** Below the host's `/tmp`. */
@@ -25,7 +27,7 @@ const lockText = "fairlead\n";
  * A service may be root in its container, and put anything under any name into its folder: links, pipes, devices, at any
  * time. So nothing in there is followed, opened before it is known to be a file, or removed with what is in it.
  */
-export class FileFolders implements Folders {
+export class FileFolders implements ServiceFolders, UpdateLocks, Handover {
   readonly root: string;
   readonly #hostRoot: string;
   readonly #held = new Map<number, readonly string[]>();

@@ -1,0 +1,7 @@
+/** Files by which a new container says that the old one may be killed: `handover-complete` and `resin-kill-me`. */
+export interface Handover {
+  /** Whether the service has written the file. */
+  hasTakenOver(appId: number, service: string): Promise<boolean>;
+  /** Removes the file before the next hand-over. */
+  clearTakeOver(appId: number, service: string): Promise<void>;
+}

@@ -1,0 +1,10 @@
+/** Properties of the machine that change while it runs. */
+export interface System {
+  /** IP addresses of the machine, without those of the engine's bridges. */
+  addresses(): readonly string[];
+  macAddresses(): readonly string[];
+  /** Milliseconds since the epoch. */
+  bootedAt(): number;
+  /** Whether the operating system's VPN is connected. */
+  vpnIsUp(): boolean;
+}
