@@ -122,18 +122,18 @@ export async function createSupervisor(
     deviceCredentials(image, { registry: cloudSettings.registry, uuid, key: cloud?.registration.key() });
   const forgetApplication = (appId: number) => targets.forgetLeft(appId);
   const applier = new Applier(ports, { memory, downloads, logs, credentialsFor, forgetApplication, reboot });
-  const direction = () => {
+  const input = () => {
     const target = targets.current();
     const cloudKey = cloud?.registration.serviceKey() ?? identity.cloudKey;
     return { target, device: { ...identity, cloudKey, name: target.name }, localMode: targets.isLocalMode() };
   };
   const repeats = new Repeats(clock);
   const observer = new Observer(ports, { memory, keys, downloads, repeats });
-  const looked = (view: View) => {
+  const onRound = (view: View) => {
     void memory.setCommits(reachedCommits(view));
     cloud?.reportSoon();
   };
-  const loop = new Loop({ clock, engine, observer, applier, downloads, repeats, logs, direction, looked });
+  const loop = new Loop({ clock, engine, observer, applier, downloads, repeats, logs, input, onRound });
 
   const supervisor: Supervisor = {
     identity,

@@ -8,7 +8,7 @@ export default defineConfig({
     globalSetup: "support/global-setup.ts",
     // Only `npm run coverage:planner` asks for it.
     coverage: {
-      include: ["../core/reconcile/plan*.ts"],
+      include: ["../core/reconcile/{plan*,gate}.ts"],
       allowExternal: true,
       reporter: ["text"],
       thresholds: { statements: 100, branches: 100, functions: 100, lines: 100 },

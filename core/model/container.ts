@@ -84,3 +84,6 @@ export interface Container {
 
 /** What a container was that a restart or a purge has removed; namespaces that it shared are named by their services. */
 export interface InterruptedContainer extends Pick<Container, "id" | "name" | "spec"> {}
+
+export const isActive = ({ state }: Pick<Container, "state">): boolean =>
+  state === "running" || state === "paused" || state === "restarting";

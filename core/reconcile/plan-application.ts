@@ -5,13 +5,14 @@ import { toNetworkSpec, toVolumeSpec } from "../compose/definitions.ts";
 import { networkDifferences } from "../compose/network-differences.ts";
 import { fixedHostPorts } from "../compose/ports.ts";
 import { hostPartOf } from "../compose/powers.ts";
-import type { Container, ContainerSpec } from "../model/container.ts";
+import { isActive, type Container, type ContainerSpec } from "../model/container.ts";
 import { findImage } from "../model/image.ts";
 import { sameJson } from "../model/json.ts";
 import { containerName, handOverName, isHandingOver, networkName, volumeName, serviceKey } from "../model/names.ts";
 import type { Network, Volume, VolumeSpec } from "../model/network.ts";
 import type { App, Dependency, Service } from "../model/target.ts";
 import { isImageInUse, type CurrentState } from "./current.ts";
+import { withLocks } from "./gate.ts";
 import { waitIfInVain, withoutVain } from "./plan-repeats.ts";
 import type { Step, Stop, Work } from "./step.ts";
 
@@ -45,7 +46,7 @@ export function planApplication(
   current: CurrentState,
   wantedImages: ReadonlySet<string>,
 ): Step[] {
-  return withoutVain(planNow(appId, app, current, wantedImages), appId, current);
+  return withoutVain(withLocks(planNow(appId, app, current, wantedImages), appId, current), appId, current);
 }
 
 function planNow(
@@ -80,7 +81,7 @@ function planNow(
   });
   const waits = [...kept.waits, ...networks.waits, ...volumes.waits];
   const creations = app ? planCreations(app, networks.missing, volumes.judged, current) : [];
-  if (stops.length > 0) return [...fetches, ...creations, ...waits, ...underLocks(stops, appId, containers, current)];
+  if (stops.length > 0) return [...fetches, ...creations, ...waits, ...stops];
 
   const removals = [
     ...networks.outdated.flatMap((network) =>
@@ -116,8 +117,6 @@ const releaseLocks = (appId: number, current: CurrentState): Step[] =>
 
 const killsFirst = ({ strategy }: Service): boolean =>
   strategy === "kill-then-download" || strategy === "delete-then-download";
-
-const isActive = ({ state }: Container): boolean => state === "running" || state === "paused" || state === "restarting";
 
 // ── What is there, against what must be ──────────────────────────────────────────────────────────────────────────────
 
@@ -437,20 +436,6 @@ function waitForHandOver({ service, verdict }: Wanted, leaving: readonly Contain
 }
 
 const isNear = (step: Step): boolean => step.action === "wait" && step.recheckMs !== undefined;
-
-/** Stops need the locks of the whole application first, unless nothing of it runs. */
-function underLocks(
-  stops: readonly Stop[],
-  appId: number,
-  containers: readonly Container[],
-  current: CurrentState,
-): Step[] {
-  const active = new Set(containers.filter(isActive).map(({ id }) => id));
-  const services = [...new Set(containers.map(({ service }) => service))].sort();
-  const held = current.locks.get(appId) ?? [];
-  const free = !stops.some(({ id }) => active.has(id)) || services.every((service) => held.includes(service));
-  return free ? [...stops] : [{ action: "takeLocks", appId, services, stops }];
-}
 
 // ── Networks and volumes ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -122,6 +122,8 @@ export type Note =
 export type Work = Exclude<Step, Note | { readonly action: "wait" }>;
 
 export const isNote = (step: Step): step is Note => step.action === "keepVolume";
+export const isStop = (step: Step): step is Stop =>
+  step.action === "kill" || step.action === "stop" || step.action === "moveAside";
 export const isWork = (step: Step): step is Work => step.action !== "wait" && !isNote(step);
 
 /** A step as a sentence. */

@@ -160,9 +160,9 @@ export const sentences = (current: CurrentState, ...apps: readonly App[]): strin
   sentencesFor(current, target(apps));
 
 export const sentencesFor = (current: CurrentState, wanted: TargetState): string[] =>
-  [...plan(current, wanted).values()].flat().flatMap(tell);
+  [...plan(current, wanted).values()].flat().flatMap(withStops);
 
-const tell = (step: Step): string[] => [
+const withStops = (step: Step): string[] => [
   describe(step),
   ...(step.action === "takeLocks" ? step.stops.map((stop) => `… to ${describe(stop)}`) : []),
 ];

@@ -1,0 +1,49 @@
+import type { TargetState } from "../model/target.ts";
+import { isSettled, type Plan, type Subject } from "./plan.ts";
+
+/** A target that holds only until it is reached, and whether update locks are overridden for it. */
+interface Temporary {
+  readonly is: "stopped" | "purged";
+  readonly force: boolean;
+}
+
+/** What callers have asked for beside the target state: restarts, purges, and to override update locks. */
+export class Requests {
+  readonly #temporary = new Map<number, Temporary>();
+  /** By application: the first round that may end it; an earlier one observed the device before. */
+  readonly #forced = new Map<number, number>();
+
+  setTemporary(appId: number, temporary: Temporary): void {
+    this.#temporary.set(appId, temporary);
+  }
+
+  endTemporary(appId: number): void {
+    this.#temporary.delete(appId);
+  }
+
+  /** Overrides an application's update locks until a round from `fromRound` on finds its target reached. */
+  force(appId: number, fromRound: number): void {
+    this.#forced.set(appId, fromRound);
+  }
+
+  /** A restart that is not forced respects the locks also during an update that is. */
+  isForced(subject: Subject): boolean {
+    return typeof subject === "number" && (this.#temporary.get(subject)?.force ?? this.#forced.has(subject));
+  }
+
+  applyTo(target: TargetState): TargetState {
+    if (this.#temporary.size === 0) return target;
+    const apps = target.apps.map((app) => {
+      const temporary = this.#temporary.get(app.appId);
+      return temporary ? { ...app, temporary: temporary.is } : app;
+    });
+    return { ...target, apps };
+  }
+
+  forgetReached(decided: Plan, round: number, isStale: (subject: Subject) => boolean): void {
+    for (const [appId, fromRound] of this.#forced) {
+      const isReached = isSettled(decided.get(appId)) && !this.#temporary.has(appId);
+      if (isReached && fromRound <= round && !isStale(appId)) this.#forced.delete(appId);
+    }
+  }
+}
