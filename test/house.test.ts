@@ -14,6 +14,8 @@ interface Rule {
 
 const pure = ["core/model/", "core/compose/"];
 
+const worker = (path: string) => `runtimes/worker/${path}`;
+
 /** The first row that fits a file counts. */
 const rules: readonly Rule[] = [
   {
@@ -85,21 +87,81 @@ const rules: readonly Rule[] = [
     because: "boards know no HTTP and no Docker",
   },
   {
-    from: [
-      "runtimes/worker/relay/device-session.ts",
-      "runtimes/worker/logs/device-logs.ts",
-      "runtimes/worker/directory/directory.ts",
+    from: [worker("env.ts"), worker("database.ts")],
+    may: [
+      worker("directory/directory-rpc.ts"),
+      worker("logs/device-logs-rpc.ts"),
+      worker("relay/device-session-rpc.ts"),
     ],
-    may: ["core/relay/", "core/fleet/", "core/http/body.ts", "runtimes/worker/", "zod", "cloudflare:workers"],
-    because: "only the Durable Objects are made of the platform",
+    because: "bindings are named by what they promise, not by the Durable Objects behind them",
   },
   {
-    from: ["runtimes/worker/"],
-    may: [
-      ...["core/relay/", "core/api/", "core/fleet/", "core/model/", "core/http/"],
-      ...["runtimes/worker/", "zod", "itty-router"],
+    from: [worker("auth/")],
+    may: ["core/model/service-key.ts", worker("auth/"), worker("env.ts"), "zod"],
+    because: "a credential is verified without knowing what it is used for",
+  },
+  {
+    from: [
+      worker("directory/directory-rpc.ts"),
+      worker("logs/device-logs-rpc.ts"),
+      worker("relay/device-session-rpc.ts"),
     ],
-    because: "the Worker runs where there is neither Node nor a device",
+    may: [...["core/relay/frame.ts", "zod"], ...[worker("auth/grant.ts"), worker("directory/audit-entry.ts")]],
+    because: "what an object promises its callers says nothing about how it is made",
+  },
+  {
+    from: [worker("relay/")],
+    may: [
+      ...["core/api/", "core/http/", "core/model/", "core/relay/", "zod", "cloudflare:workers"],
+      ...[worker("auth/"), worker("directory/audit-entry.ts"), worker("directory/directory-rpc.ts")],
+      ...[worker("env.ts"), worker("http.ts"), worker("relay/")],
+    ],
+    because: "the relay calls the directory, and knows none of its tables",
+  },
+  {
+    from: [worker("logs/")],
+    may: [
+      ...["core/api/cloud/", "core/fleet/log-lines.ts", "core/http/body.ts", "core/model/", "cloudflare:workers"],
+      ...[worker("auth/"), worker("database.ts"), worker("env.ts"), worker("http.ts"), worker("logs/")],
+    ],
+    because: "the log of a device is an object of its own",
+  },
+  {
+    from: [worker("directory/directory.ts")],
+    may: [
+      ...["core/http/fetch.ts", "core/relay/frame.ts", "cloudflare:workers"],
+      ...[worker("auth/"), worker("database.ts"), worker("directory/"), worker("env.ts"), worker("http.ts")],
+      ...[worker("relay/device-session-rpc.ts"), worker("routes.ts")],
+    ],
+    because: "the directory's object runs its routes",
+  },
+  {
+    from: [worker("directory/")],
+    may: [
+      ...["core/api/", "core/fleet/", "core/model/", "zod"],
+      ...[worker("auth/"), worker("database.ts"), worker("directory/"), worker("env.ts"), worker("http.ts")],
+      worker("relay/device-session-rpc.ts"),
+    ],
+    because: "the tables are read and written without knowing which surface asks",
+  },
+  ...["admin/", "device-api/", "public-api/"].map((surface): Rule => ({
+    from: [worker(surface)],
+    may: [
+      ...["core/api/", "core/fleet/", "core/http/", "core/model/", "zod"],
+      ...[worker("auth/"), worker("database.ts"), worker("directory/"), worker("http.ts"), worker(surface)],
+      worker("relay/device-session-rpc.ts"),
+    ],
+    because: "each surface stands alone: what two of them need is in the directory",
+  })),
+  {
+    from: [worker("http.ts")],
+    may: ["core/http/", worker("directory/")],
+    because: "the form of requests and errors is the same for all surfaces",
+  },
+  {
+    from: [worker("routes.ts"), worker("worker.ts")],
+    may: ["core/http/", worker("")],
+    because: "these assemble the Worker",
   },
   {
     from: ["runtimes/node/engine/docker-engine.ts"],
@@ -157,6 +219,23 @@ test("only the engine's adapter speaks the engine's JSON", () => {
     /\b(HostConfig|NetworkingConfig|IPAM(Config)?|DriverOpts)\b/.test(codeOf(file)),
   );
   expect([...importing, ...naming]).toEqual([]);
+});
+
+test("only the Worker's Durable Objects import the platform", () => {
+  const objects = ["directory/directory.ts", "logs/device-logs.ts", "relay/device-session.ts"].map(worker);
+  expect(files.filter((file) => importsOf(file).includes("cloudflare:workers")).toSorted()).toEqual(objects);
+});
+
+test("no file of the Worker imports itself, types included", () => {
+  const imports = new Map(
+    files.filter((file) => file.startsWith(worker(""))).map((file) => [file, importsOf(file)] as const),
+  );
+  // Files whose imports all lead out of the graph are removed until none is left, or only cycles.
+  for (let before = 0; before !== imports.size;) {
+    before = imports.size;
+    for (const [file, names] of imports) if (!names.some((name) => imports.has(name))) imports.delete(file);
+  }
+  expect([...imports.keys()]).toEqual([]);
 });
 
 describe("time and chance come through the clock", () => {

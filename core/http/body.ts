@@ -16,7 +16,7 @@ interface Refused {
 }
 
 /** For an endpoint that does not say otherwise. */
-const usualLimitBytes = 64 * 1024;
+export const usualLimitBytes = 64 * 1024;
 /** Of a form; each field costs far more memory than its letters. */
 const limitFields = 1000;
 /** Of JSON, lists and objects included: each costs far more memory than its letters. Real target states have some thousands. */

@@ -60,7 +60,7 @@ export type Handler<P, B, R, Principal, Context> = (
 ) => ReplyOf<R> | Promise<ReplyOf<R>>;
 
 /** An endpoint with its handler: principal → input → scope → reply. */
-function createRoute<P, B, R extends Replies, Principal, Context>(
+export function createRoute<P, B, R extends Replies, Principal, Context>(
   endpoint: Endpoint<P, B, R>,
   handler: Handler<P, B, R, Principal, Context>,
   surface: Surface<Principal, Context>,

@@ -1,26 +1,18 @@
-import type { DeviceLogs } from "./logs/device-logs.ts";
-import type { DeviceSession } from "./relay/device-session.ts";
-import type { Directory } from "./directory/directory.ts";
+import type { DirectoryRpc } from "./directory/directory-rpc.ts";
+import type { DeviceLogsRpc } from "./logs/device-logs-rpc.ts";
+import type { DeviceSessionRpc } from "./relay/device-session-rpc.ts";
 
-/** What the deployment gives the Worker; the bindings are in wrangler.toml. */
+/** The Worker's bindings and secrets; the bindings are declared in wrangler.toml. */
 export interface Env {
-  readonly DEVICES: DurableObjectNamespace<DeviceSession>;
-  readonly LOGS: DurableObjectNamespace<DeviceLogs>;
-  readonly DIRECTORY: DurableObjectNamespace<Directory>;
-  /** Counts wrong credentials of a network for all isolates of a place; absent, each isolate counts its own. */
+  readonly DEVICES: DurableObjectNamespace<DeviceSessionRpc>;
+  readonly LOGS: DurableObjectNamespace<DeviceLogsRpc>;
+  readonly DIRECTORY: DurableObjectNamespace<DirectoryRpc>;
+  /** Counts wrong credentials of a network for all isolates of a location; absent, each isolate counts for itself. */
   readonly FAILURES?: RateLimit;
-  /** Bearer of it is the owner. The tokens' signing key is derived from it, so changing it ends every token. */
+  /** As a Bearer it is the owner's credential. The tokens' signing key is derived from it: changing it ends every token. */
   readonly ADMIN_SECRET: string;
 }
 
 /** The one record of fleets, devices and keys. */
-export const directoryOf = (env: Env): DurableObjectStub<Directory> => env.DIRECTORY.getByName("directory");
-
-/** Says to an object who asks, as the Worker has seen it; what comes from outside under this name never gets there. */
-export const authenticationHeader = "x-fairlead-authentication";
-
-/** Says to our Worker that nobody has the credential with which it was asked; no client sees it. */
-export const unknownHeader = "x-fairlead-unknown";
-
-/** Says to an object from where it is asked. */
-export const addressHeader = "x-fairlead-address";
+export const directoryOf = (env: Pick<Env, "DIRECTORY">): DurableObjectStub<DirectoryRpc> =>
+  env.DIRECTORY.getByName("directory");

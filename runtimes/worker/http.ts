@@ -1,108 +1,37 @@
-import { IttyRouter, type IRequestStrict } from "itty-router";
-import { endpoints } from "../../core/api/admin/index.ts";
-import { sentences, type Endpoint, type Method, type Replies, type ReplyOf } from "../../core/api/endpoint.ts";
-import { readBody } from "../../core/http/body.ts";
-import { toResponse } from "../../core/http/reply.ts";
-import type { Grant } from "./auth/access.ts";
-import { isGood, type DirectoryContext, type Principal, type Note } from "./directory/context.ts";
+import type { Route as HttpRoute } from "../../core/http/route.ts";
+import type { AuditTarget } from "./directory/audit-entry.ts";
+import type { DirectoryContext } from "./directory/context.ts";
+import type { Principal } from "./directory/principal.ts";
 
-/** Of a body where nothing else is said, once it is unpacked. */
-export const limitBytes = 64 * 1024;
+export { usualLimitBytes as limitBytes } from "../../core/http/body.ts";
 
-/** A path, and what answers there. */
-export interface Route {
-  readonly method: Method;
-  readonly path: string;
-  /** What a request without a credential gets; said by the Worker itself. */
-  readonly anonymous: () => Response;
-  /** What it is called in the audit log; absent for what changes nothing. */
-  readonly operation?: string | undefined;
-  readonly answer: (request: Request, asked: Asked, context: DirectoryContext) => Response | Promise<Response>;
-}
+/** Adds to the request's entry in the audit log what its path does not say. */
+export type AuditNote = (target: AuditTarget) => void;
 
-export interface Asked {
-  /** Of the path and the query. */
-  readonly params: Readonly<Record<string, string>>;
+/** Who sent a request to the directory. */
+export interface Sender {
   readonly principal: Principal;
-  readonly note: Note;
+  readonly note: AuditNote;
 }
 
-/** What the handler of an administration's endpoint is given. */
-export interface Ask<P, B> {
-  readonly params: P;
-  readonly body: B;
-  readonly grant: Grant;
-  readonly note: Note;
+/** A route of the directory. */
+export interface Route extends HttpRoute<Sender, DirectoryContext> {
+  /** The Worker's own answer to a request without a credential. */
+  readonly anonymous: () => Response;
+  /** Name in the audit log; absent for a route that changes nothing. */
+  readonly operation?: string | undefined;
 }
 
-/** An endpoint for people with a token, with its handler. What changes anything needs the permission for it. */
-export function route<P, B, R extends Replies>(
-  endpoint: Endpoint<P, B, R>,
-  handler: (ask: Ask<P, B>, context: DirectoryContext) => ReplyOf<R> | Promise<ReplyOf<R>>,
-): Route {
-  const { method, path, replies, bodyLimitBytes, manages } = endpoint;
-  return {
-    method,
-    path,
-    anonymous: tokenRequired,
-    operation: method === "GET" ? undefined : operationIds.get(endpoint),
-    answer: async (request, { params: given, principal, note }, context) => {
-      if (principal.is !== "person") return tokenRequired();
-      const { grant } = principal;
-      if (manages && !grant.manage) return refuse(403, "This token may not manage keys and tokens");
-      if (!manages && method !== "GET" && !grant.write) return refuse(403, "This token may only read");
-      const sent = await readBody(request, { limitBytes: bodyLimitBytes });
-      if (!sent.ok) return refuse(sent.status, sent.message);
-      // A body may take its time, and the token be revoked meanwhile.
-      if (!isGood(grant, context.db)) return tokenRequired();
-      const params = endpoint.params.safeParse(given);
-      const body = endpoint.body.safeParse(sent.value);
-      if (params.success && body.success)
-        return toResponse(
-          replies,
-          await handler({ params: params.data, body: body.data, grant, note }, context),
-          request,
-        );
-      const faults = [...(params.error?.issues ?? []), ...(body.error?.issues ?? [])].map((issue) => ({
-        path: issue.path.map(String).join("."),
-        message: issue.message,
-      }));
-      const { contentType } = sent;
-      const reply = endpoint.invalid?.({ faults, params: given, contentType });
-      return reply ? toResponse(replies, reply, request) : refuse(400, sentences(faults));
-    },
-  };
-}
+/** The three forms of an error; each surface has one of them. The device API's endpoints declare theirs as `replies`. */
+export const objectError = (status: number, error: string): Response => Response.json({ error }, { status });
+export const sentenceError = (status: number, message: string): Response => Response.json(message, { status });
+export const emptyError = (status: number): Response => new Response(null, { status });
 
-const operationIds = new Map<unknown, string>(Object.entries(endpoints).map(([name, endpoint]) => [endpoint, name]));
+/** Recorded: requests that only devices send require a key, with this text. */
+export const keyRequired = (): Response => objectError(401, "API key required");
 
-const tokenRequired = (): Response => refuse(401, "Expected Authorization: Bearer, with a token of this cloud");
+/** Set by the directory when nobody has the credential; the Worker counts it, and removes the header. */
+export const unknownHeader = "x-fairlead-unknown";
 
-/** Recorded: what devices send needs a key, in words. */
-export const keyRequired = (): Response => refuse(401, "API key required");
-
-export const refuse = (status: number, error: string): Response => Response.json({ error }, { status });
-
-export type Find = (method: string, url: string) => Promise<Match | undefined>;
-
-export interface Match {
-  readonly route: Route;
-  readonly params: Readonly<Record<string, string>>;
-}
-
-/** Which route a request is for. */
-export function createFinder(routes: readonly Route[]): Find {
-  const router = IttyRouter();
-  const add = { GET: router.get, POST: router.post, PATCH: router.patch, DELETE: router.delete };
-  for (const route of routes)
-    add[route.method](route.path, ({ params, query }: IRequestStrict): Match => ({
-      route,
-      params: { ...strings(query), ...strings(params) },
-    }));
-  return (method, url) => router.fetch({ method, url });
-}
-
-const strings = (given: Readonly<Record<string, unknown>>): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(given).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
-  );
+/** Carries the client's address from the Worker to the directory. */
+export const addressHeader = "x-fairlead-address";

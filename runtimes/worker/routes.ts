@@ -1,18 +1,27 @@
-import { adminRoutes } from "./admin/admin.ts";
-import { auditRoutes } from "./directory/audit.ts";
-import { credentialRoutes } from "./admin/credentials.ts";
-import { deviceRoutes } from "./device-api/device-api.ts";
-import { createFinder, refuse, type Match } from "./http.ts";
-import { publicRoutes } from "./public-api/public-api.ts";
+import { createRouter } from "../../core/http/router.ts";
+import { auditRoutes } from "./admin/audit.ts";
+import { deviceRoutes as adminDeviceRoutes } from "./admin/devices.ts";
+import { fleetRoutes } from "./admin/fleets.ts";
+import { keyRoutes } from "./admin/keys.ts";
+import { releaseRoutes } from "./admin/releases.ts";
+import { tokenRoutes } from "./admin/tokens.ts";
+import { variableRoutes } from "./admin/variables.ts";
 import { registerRoutes } from "./device-api/register.ts";
+import { reportRoutes } from "./device-api/report.ts";
+import { stateRoutes } from "./device-api/state.ts";
+import { tagRoutes } from "./device-api/tags.ts";
+import { objectError, type Route } from "./http.ts";
+import { publicRoutes } from "./public-api/public-api.ts";
 
-const find = createFinder([
-  ...[...adminRoutes, ...credentialRoutes, ...auditRoutes, ...registerRoutes],
-  ...[...deviceRoutes, ...publicRoutes],
-]);
+/** What the directory answers. */
+export const routes: readonly Route[] = [
+  ...[fleetRoutes, keyRoutes, releaseRoutes, variableRoutes, adminDeviceRoutes, tokenRoutes, auditRoutes].flat(),
+  ...[registerRoutes, stateRoutes, reportRoutes, tagRoutes].flat(),
+  ...publicRoutes,
+];
 
-/** What answers a request: the Worker, without a credential, and else the directory. Or the answer that there is nothing. */
-export async function findRoute({ method, url }: Request): Promise<Match | Response> {
-  const match = await find(method === "HEAD" ? "GET" : method, url);
-  return match ?? refuse(404, `There is no ${method} ${new URL(url).pathname}`);
-}
+/** The Worker finds the route, too: it answers requests without a credential itself. */
+export const router = createRouter(routes);
+
+export const notFound = ({ method, url }: Request): Response =>
+  objectError(404, `There is no ${method} ${new URL(url).pathname}`);

@@ -1,24 +1,24 @@
 /**
- * Wrong credentials of the last minute, in the memory of one isolate: by credential, and by the network that they came from.
- * A network is charged once for each credential, however often that is tried: one device behind a router that keeps asking
- * with a dead key takes no room from its neighbours.
+ * Counts the wrong credentials of the last minute in the memory of one isolate: by credential, and by source network. Each
+ * credential counts once for its network, however often it is tried, so that a device that retries with a deleted key does
+ * not block the other devices behind its router.
  */
 export class Failures {
   readonly #counts = new Map<string, { count: number; readonly untilMs: number }>();
 
-  /** How long this credential, or any unknown one of this network, is to wait. 0: it may try. */
+  /** How long this credential, or any unknown one of this network, must wait. 0: it may try. */
   waitMs({ credential, network }: Attempt, nowMs: number): number {
     return Math.max(this.#waitOf(credential, nowMs), network === undefined ? 0 : this.#waitOf(network, nowMs));
   }
 
-  /** True: the network has now been charged for one more credential. */
+  /** True if it was counted for the network, too. */
   add({ credential, network }: Attempt, nowMs: number): boolean {
     if (this.#count(credential, nowMs) > 1 || network === undefined) return false;
     this.#count(network, nowMs);
     return true;
   }
 
-  /** Nothing more of this network is looked up for a minute. */
+  /** Blocks the network's unknown credentials for a minute. */
   block(network: string, nowMs: number): void {
     this.#counts.set(network, { count: mostFailures, untilMs: nowMs + withinMs });
   }
@@ -39,20 +39,20 @@ export class Failures {
   }
 }
 
-/** A credential that is not known here. */
+/** A request with an unknown credential. */
 export interface Attempt {
   /** SHA-256 as hex. */
   readonly credential: string;
-  /** Undefined where the platform does not tell the address. */
+  /** Undefined where the platform does not provide the address. */
   readonly network: string | undefined;
 }
 
-/** As in wrangler.toml, where the platform counts for all isolates of a place. */
+/** The same limit as in wrangler.toml, where the platform counts for all isolates of a location. */
 const mostFailures = 60;
 const withinMs = 60_000;
 const mostRemembered = 20_000;
 
-/** What one customer of a provider has: an address of IPv4, a /64 of IPv6. */
+/** The network of one subscriber: an IPv4 address, or an IPv6 /64. */
 export function networkOf(address: string): string {
   if (!address.includes(":")) return address;
   if (address.includes(".")) return address.slice(address.lastIndexOf(":") + 1);

@@ -1,50 +1,17 @@
-import * as api from "../../../core/api/admin/index.ts";
-import { reply } from "../../../core/api/endpoint.ts";
-import type { Database } from "./database.ts";
-import { inFleets, isoTime, type AuditTarget, type Principal } from "./context.ts";
+import type { Database } from "../database.ts";
+import { mostEntries, type AuditItem, type AuditTarget } from "./audit-entry.ts";
 import { fairShare } from "./fair-share.ts";
-import { route, type Route } from "../http.ts";
-
-/** Who has changed what, from where, and what came of it: never with a key, a body or a value. */
 
 /**
- * Each kind has room of its own, and in it each who asks has as much as the others: those that may do little, and those that
- * do much, must not be able to push out what others have done.
+ * Each kind of entry has room of its own, which its principals share equally: one that does much, or may do little, cannot
+ * push out the entries of others. Entries older than this are deleted.
  */
-export type AuditKind = keyof typeof mostEntries;
+export const longestMs = 90 * 24 * 60 * 60 * 1000;
 
-export interface AuditItem extends AuditTarget {
-  readonly kind: AuditKind;
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-  readonly who: string;
-  readonly address: string | undefined;
-  /** That of the endpoint. */
-  readonly operation: string;
-  readonly method?: string | undefined;
-  /** That of the endpoint: what stands in its place in a request may be a secret that was pasted there. */
-  readonly path?: string | undefined;
-  readonly status: number;
-  readonly count?: number;
-}
-
-/** When there are more of a kind, the oldest go of those who have the most; and all that are older than that. */
-const mostEntries = {
-  /** By people, in the directory. */
-  change: 50_000,
-  /** By people, on devices. */
-  relay: 50_000,
-  /** By devices and provisioning keys. */
-  device: 20_000,
-  /** Keys and tokens that nobody knows: an entry for each address and minute. */
-  refused: 10_000,
-} as const;
-const longestMs = 90 * 24 * 60 * 60 * 1000;
-
-/** Looked for at each so many entries. */
+/** Entries between two deletions. */
 const pruneEach = 256;
 
-/** Of addresses with refusals in one minute; those of more are counted together. */
+/** Addresses with refusals in one minute that have an entry of their own; further ones share one. */
 const mostAddresses = 20;
 const furtherAddresses = "others";
 
@@ -90,11 +57,11 @@ function prune(db: Database, nowMs: number): void {
           ...[kind, who, share],
         );
   }
-  // Entries come nearly in the order of their times; the newest is never too old.
+  // Entries arrive nearly in the order of their times; the newest is never too old.
   db.run("DELETE FROM audit WHERE id < (SELECT id FROM audit WHERE at >= ? ORDER BY id LIMIT 1)", nowMs - longestMs);
 }
 
-/** What a path says of a target. */
+/** The target that a path names. */
 export function targetOf(path: string, params: Readonly<Record<string, string>>, db: Database): AuditTarget {
   const named = (name: string, pattern: RegExp) => {
     const value = path.includes(`:${name}`) ? params[name] : undefined;
@@ -106,59 +73,3 @@ export function targetOf(path: string, params: Readonly<Record<string, string>>,
   const of = uuid && db.one<{ fleetId: number }>("SELECT fleet_id AS fleetId FROM devices WHERE uuid = ?", uuid);
   return { uuid, fleetId: fleetId === undefined ? (of || undefined)?.fleetId : Number(fleetId) };
 }
-
-/** As the log names who asks. */
-export function nameOf(principal: Principal): string {
-  switch (principal.is) {
-    case "person":
-      return principal.grant.tokenId;
-    case "device":
-      return `${principal.key === "own" ? "device" : "service"}:${principal.id}`;
-    case "provisioning":
-      return `key:${principal.keyId}`;
-    case "nobody":
-      return "nobody";
-  }
-}
-
-interface AuditRow extends Record<string, SqlStorageValue> {
-  readonly id: number;
-  readonly at: number;
-  readonly who: string;
-  readonly name: string | null;
-  readonly address: string | null;
-  readonly operation: string;
-  readonly method: string | null;
-  readonly path: string | null;
-  readonly fleetId: number | null;
-  readonly uuid: string | null;
-  readonly about: string | null;
-  readonly status: number;
-  readonly count: number;
-}
-
-const columns = `audit.id, at, who, name, address, operation, method, path, fleet_id AS fleetId, uuid, about, status, count`;
-
-const audit = route(api.audit, ({ params: { fleetId, after, before, limit }, grant }, { db, now }) => {
-  const [visible, ...fleets] = inFleets("fleet_id", grant);
-  const rows = db.all<AuditRow>(
-    `SELECT ${columns} FROM audit LEFT JOIN tokens ON tokens.id = who
-     WHERE ${visible} AND (fleet_id = ? OR ?) AND ifnull(audit.id > ?, TRUE) AND ifnull(audit.id < ?, TRUE) AND at >= ?
-     ORDER BY audit.id ${after === undefined ? "DESC" : "ASC"} LIMIT ?`,
-    ...[
-      ...fleets,
-      fleetId ?? null,
-      Number(fleetId === undefined),
-      after ?? null,
-      before ?? null,
-      now() - longestMs,
-      limit,
-    ],
-  );
-  return reply(
-    200,
-    rows.map((row): api.AuditEntry => ({ ...row, at: isoTime(row.at) })),
-  );
-});
-
-export const auditRoutes: readonly Route[] = [audit];

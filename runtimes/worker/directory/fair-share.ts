@@ -1,10 +1,10 @@
-/** How many each may have at most of what there is, so that all together have no more than `most`. */
+/** The most that each may have so that all together have at most `most`. */
 export function fairShare(counts: readonly number[], most: number): number {
-  let left = most;
+  let remaining = most;
   for (const [n, count] of counts.toSorted((a, b) => a - b).entries()) {
-    const share = Math.floor(left / (counts.length - n));
+    const share = Math.floor(remaining / (counts.length - n));
     if (count > share) return share;
-    left -= count;
+    remaining -= count;
   }
   return Infinity;
 }

@@ -1,20 +1,20 @@
 import * as z from "zod";
 import type { Composition } from "../../../core/fleet/release.ts";
 import type { FleetRelease, Variable, Wanted } from "../../../core/fleet/target.ts";
-import type { Database } from "./database.ts";
-import { isoTime, type DirectoryContext } from "./context.ts";
+import { isoTime, type Database } from "../database.ts";
+import type { DirectoryContext } from "./context.ts";
 
-/** Releases and variables, as the directory keeps them; and what they make of a device. */
+/** Releases and variables in the directory, and the target states that result from them. */
 
 /** SQL: the release that a row of `devices` should run. */
 export const targetOfDevice =
   "ifnull(devices.pinned_release_id, (SELECT release_id FROM fleets WHERE fleets.id = devices.fleet_id))";
 
-/** SQL: how much of what it downloads now a row of `devices` has, in percent; null when it downloads nothing. */
+/** SQL: the download progress of a row of `devices`, in percent; null when it downloads nothing. */
 export const progressOfDevice = `(SELECT CAST(round(avg(iif(status = 'Downloading', ifnull(download_progress, 0), 100))) AS INTEGER)
   FROM installs WHERE device_id = devices.id AND status <> 'deleted' HAVING sum(status = 'Downloading') > 0)`;
 
-/** Adds a release, and lets the fleet's devices follow it, unless the fleet is pinned. */
+/** Adds a release, which becomes the fleet's target unless the fleet is pinned. */
 export function addRelease(
   { db, now }: DirectoryContext,
   fleetId: number,
@@ -43,7 +43,7 @@ export function addRelease(
 const Id = z.object({ id: z.int() });
 const idOf = (row: unknown): number => Id.parse(row).id;
 
-const Kept = z.object({
+const StoredComposition = z.object({
   services: z.record(z.string(), z.looseObject({ image: z.string() })),
   networks: z.record(z.string(), z.looseObject({})),
   volumes: z.record(z.string(), z.looseObject({})),
@@ -70,7 +70,7 @@ function readRelease(db: Database, id: number): FleetRelease | undefined {
     id,
   );
   if (!row) return undefined;
-  const { services, ...definitions } = Kept.parse(JSON.parse(row.composition));
+  const { services, ...definitions } = StoredComposition.parse(JSON.parse(row.composition));
   const images = new Map(imagesOf(db, id).map((image) => [image.service, image]));
   return {
     id,
@@ -83,16 +83,16 @@ function readRelease(db: Database, id: number): FleetRelease | undefined {
   };
 }
 
-/** What the fleet's devices should run that are not pinned; undefined: nothing yet. */
+/** The target release of a fleet; undefined if it has none yet. */
 export function compositionOfFleet(db: Database, fleetId: number): Composition | undefined {
   const row = db.one<{ composition: string }>(
     "SELECT composition FROM releases JOIN fleets ON release_id = releases.id WHERE fleets.id = ?",
     fleetId,
   );
-  return row && Kept.parse(JSON.parse(row.composition));
+  return row && StoredComposition.parse(JSON.parse(row.composition));
 }
 
-/** Those of a fleet, and of one of its devices; services of other fleets, where the device has been, are none of theirs. */
+/** Of a fleet and one of its devices, without those for services of fleets that the device has left. */
 const readVariables = (db: Database, fleetId: number, deviceId: number | null): readonly Variable[] =>
   db
     .all<{ kind: "env" | "config"; of: "fleet" | "device"; service: string | null; name: string; value: string }>(
@@ -104,7 +104,7 @@ const readVariables = (db: Database, fleetId: number, deviceId: number | null): 
     )
     .map(({ service, ...variable }) => ({ ...variable, ...(service !== null && { service }) }));
 
-/** What a device should be. */
+/** The input for the target state of a device. */
 export function wantedOfDevice(db: Database, uuid: string): Wanted | undefined {
   const row = db.one<{
     id: number;
@@ -131,7 +131,7 @@ export function wantedOfDevice(db: Database, uuid: string): Wanted | undefined {
   );
 }
 
-/** What devices of a fleet should be, with its release or with another one of its own. Undefined: it has no such one. */
+/** The input for the target state of a fleet's devices, with its target release or another one. Undefined if it has no such release. */
 export function wantedOfFleet(db: Database, uuid: string, commit: string | undefined): Wanted | undefined {
   const fleet = db.one<{ id: number; name: string; forbidden: string; releaseId: number | null }>(
     "SELECT id, name, forbidden, release_id AS releaseId FROM fleets WHERE uuid = ?",

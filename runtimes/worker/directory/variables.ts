@@ -1,24 +1,73 @@
-import * as api from "../../../core/api/admin/index.ts";
-import type { Database } from "./database.ts";
-import { isoTime, type DirectoryContext } from "./context.ts";
-import { ConfigName, EnvName, expectFewVariables, VariableValue, within } from "../public-api/writes.ts";
+import * as z from "zod";
+import type { Variable } from "../../../core/api/admin/index.ts";
+import { isoTime, type Database } from "../database.ts";
+import type { DirectoryContext } from "./context.ts";
 
-/** Variables as the administration sets them: by name, for all services or for one. */
+/** Variables of fleets and devices, for all services or for one, and what they may look like. */
 
-/** Whose they are; its services are those of `fleetId`. */
-export interface Owner {
+export const SingleLine = (longest: number) =>
+  z
+    .string({ error: "The value must be a text" })
+    .max(longest, { error: `The value must have at most ${longest} characters` })
+    .regex(/^[^\r\n]*$/, { error: "The value must not contain line breaks" });
+export const VariableValue = SingleLine(32 * 1024);
+
+const Name = z.string().max(255, { error: "The name of a variable must have at most 255 characters" });
+export const ConfigName = Name.regex(/^(RESIN|BALENA)_[A-Za-z0-9_]+$/, {
+  error: "The name of a configuration variable must begin with RESIN_ or BALENA_, and have letters, digits and _ only",
+});
+export const EnvName = Name.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
+  error: "The name of a variable must begin with a letter or _, and have letters, digits and _ only",
+}).regex(/^(?!(RESIN|BALENA)(_|$)|USER$)/, {
+  error: "The names RESIN, BALENA and USER, and what begins with RESIN_ or BALENA_, are reserved",
+});
+
+/** Of one fleet or device. Bytes of names and values: each service receives all of them. */
+const mostVariables = { count: 1000, bytes: 256 * 1024 };
+
+/** An owner has too many variables, or too large ones. Thrown within a transaction, it rolls back. */
+class TooManyVariables extends Error {}
+
+/** Throws `TooManyVariables` if the owner of one of these has too many. */
+export function expectFewVariables(db: Database, ids: readonly number[]): void {
+  const owner = db.one<{ n: number; bytes: number }>(
+    `SELECT count(*) AS n, sum(length(CAST(all_of.name || all_of.value AS BLOB))) AS bytes
+     FROM (SELECT DISTINCT fleet_id, device_id FROM variables WHERE id IN (SELECT value FROM json_each(?))) AS owners
+     JOIN variables AS all_of ON all_of.fleet_id IS owners.fleet_id AND all_of.device_id IS owners.device_id
+     GROUP BY all_of.fleet_id, all_of.device_id HAVING n > ? OR bytes > ?`,
+    ...[JSON.stringify(ids), mostVariables.count, mostVariables.bytes],
+  );
+  if (!owner) return;
+  const { count, bytes } = mostVariables;
+  throw new TooManyVariables(
+    `A fleet or a device has at most ${count} variables, of ${bytes} bytes together, and would have ${owner.n}, of ${owner.bytes} bytes`,
+  );
+}
+
+/** The result of a transaction, or the reason why it was rolled back. */
+export function limited<T>(db: Database, work: () => T): T | string {
+  try {
+    return db.transaction(work);
+  } catch (error) {
+    if (error instanceof TooManyVariables) return error.message;
+    throw error;
+  }
+}
+
+/** The fleet or device that has the variables; its services are those of `fleetId`. */
+export interface VariableOwner {
   readonly is: "fleet" | "device";
   readonly id: number;
   readonly fleetId: number;
 }
 
-const columnOf = ({ is }: Owner): string => `${is}_id`;
+const columnOf = ({ is }: VariableOwner): string => `${is}_id`;
 
-/** The public cloud's rule, by which a name alone says what it is. */
+/** The public cloud's rule: the name decides. */
 const kindOf = (name: string): "config" | "env" => (/^(RESIN|BALENA)_/.test(name) ? "config" : "env");
 
-/** Names only. Services of other fleets, where a device has been, are none of it. */
-export const listVariables = (db: Database, owner: Owner): readonly api.Variable[] =>
+/** Names only; without services of fleets that the device has left. */
+export const listVariables = (db: Database, owner: VariableOwner): readonly Variable[] =>
   db.all<{ name: string; kind: "env" | "config"; service: string | null; createdAt: string }>(
     `SELECT variables.name, kind, services.name AS service, created_at AS createdAt
      FROM variables LEFT JOIN services ON services.id = service_id
@@ -26,10 +75,10 @@ export const listVariables = (db: Database, owner: Owner): readonly api.Variable
     ...[owner.id, owner.fleetId],
   );
 
-/** Sets all of them or none; the sentence that says why, if none. */
+/** Sets all of them, or none and returns the reason. */
 export function setVariables(
   { db, now }: Pick<DirectoryContext, "db" | "now">,
-  owner: Owner,
+  owner: VariableOwner,
   service: string | undefined,
   variables: Readonly<Record<string, string>>,
 ): string | undefined {
@@ -37,7 +86,7 @@ export function setVariables(
   if (typeof serviceId === "string") return serviceId;
   const faults = Object.entries(variables).flatMap(([name, value]) => faultsOf(name, value, service));
   if (faults.length > 0) return faults.join("\n");
-  return within(db, () => {
+  return limited(db, () => {
     let last: { id: number } | undefined;
     for (const [name, value] of Object.entries(variables)) {
       remove(db, owner, serviceId, name);
@@ -52,7 +101,7 @@ export function setVariables(
   });
 }
 
-/** Never with the value, which may be a secret. */
+/** Without the value, which may be a secret. */
 function faultsOf(name: string, value: string, service: string | undefined): readonly string[] {
   const isConfig = kindOf(name) === "config";
   const checks = [(isConfig ? ConfigName : EnvName).safeParse(name), VariableValue.safeParse(value)];
@@ -64,10 +113,10 @@ function faultsOf(name: string, value: string, service: string | undefined): rea
   ];
 }
 
-/** False: there is no such variable. Else the sentence that says why not, or true. */
+/** False if there is no such variable; a sentence if there is no such service. */
 export function removeVariable(
   db: Database,
-  owner: Owner,
+  owner: VariableOwner,
   service: string | undefined,
   name: string,
 ): boolean | string {
@@ -75,17 +124,17 @@ export function removeVariable(
   return typeof serviceId === "string" ? serviceId : remove(db, owner, serviceId, name);
 }
 
-const remove = (db: Database, owner: Owner, serviceId: number | null, name: string): boolean =>
+const remove = (db: Database, owner: VariableOwner, serviceId: number | null, name: string): boolean =>
   db.run(
     `DELETE FROM variables WHERE ${columnOf(owner)} = ? AND service_id IS ? AND name = ? AND kind = ?`,
     ...[owner.id, serviceId, name, kindOf(name)],
   ) > 0;
 
-/** Services in a sentence; a fleet has those of all its releases. */
+/** Services that an error lists; a fleet has those of all its releases. */
 const mostListed = 20;
 
-/** Its id, null for all services, or the sentence that says which there are. */
-function findService(db: Database, { fleetId }: Owner, name: string | undefined): number | null | string {
+/** Its id, null for all services, or a sentence that lists the existing ones. */
+function findService(db: Database, { fleetId }: VariableOwner, name: string | undefined): number | null | string {
   if (name === undefined) return null;
   const all = db.all<{ id: number; name: string }>(
     "SELECT id, name FROM services WHERE fleet_id = ? ORDER BY name",

@@ -1,10 +1,12 @@
 import * as z from "zod";
 import { longestTag, TagKey } from "../../../core/api/cloud/tags.ts";
 import { own } from "../../../core/model/json.ts";
-import { coversFleet } from "../auth/access.ts";
-import type { Database } from "../directory/database.ts";
-import { isoTime, type DirectoryContext } from "../directory/context.ts";
-import { grantOfReader, type Reader } from "./resources.ts";
+import { coversFleet } from "../auth/grant.ts";
+import { isoTime, type Database } from "../database.ts";
+import type { DirectoryContext } from "../directory/context.ts";
+import { tagsFault } from "../directory/tags.ts";
+import { ConfigName, EnvName, expectFewVariables, limited, SingleLine, VariableValue } from "../directory/variables.ts";
+import { grantOf, type RowPrincipal } from "./conditions.ts";
 
 /** What may be created and changed through the public API: variables, tags, and a device's own fields. */
 
@@ -13,58 +15,7 @@ export interface Refusal {
   readonly status: 400 | 403 | 404 | 409;
   readonly message: string;
 }
-const no = (status: Refusal["status"], message: string): Refusal => ({ ok: false, status, message });
-
-const SingleLine = (longest: number) =>
-  z
-    .string({ error: "The value must be a text" })
-    .max(longest, { error: `The value must have at most ${longest} characters` })
-    .regex(/^[^\r\n]*$/, { error: "The value must not contain line breaks" });
-export const VariableValue = SingleLine(32 * 1024);
-
-const Name = z.string().max(255, { error: "The name of a variable must have at most 255 characters" });
-export const ConfigName = Name.regex(/^(RESIN|BALENA)_[A-Za-z0-9_]+$/, {
-  error: "The name of a configuration variable must begin with RESIN_ or BALENA_, and have letters, digits and _ only",
-});
-export const EnvName = Name.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
-  error: "The name of a variable must begin with a letter or _, and have letters, digits and _ only",
-}).regex(/^(?!(RESIN|BALENA)(_|$)|USER$)/, {
-  error: "The names RESIN, BALENA and USER, and what begins with RESIN_ or BALENA_, are reserved",
-});
-
-const mostTags = 100;
-
-/** Why a device cannot have these tags beside its others, if it cannot. */
-export function tagsFault(db: Database, deviceId: number, keys: readonly string[]): string | undefined {
-  const others = db.one<{ n: number }>(
-    "SELECT count(*) AS n FROM tags WHERE device_id = ? AND tag_key NOT IN (SELECT value FROM json_each(?))",
-    ...[deviceId, JSON.stringify(keys)],
-  );
-  const count = (others?.n ?? 0) + keys.length;
-  return count > mostTags ? `A device has at most ${mostTags} tags, and would have ${count}` : undefined;
-}
-
-/** Of one fleet or device. The bytes are those of names and values, which each service gets. */
-const mostVariables = { count: 1000, bytes: 256 * 1024 };
-
-/** The owners of too many variables, or too large ones, cannot have them: thrown within a transaction, it undoes it. */
-class TooManyVariables extends Error {}
-
-/** Throws `TooManyVariables`, if the owners of these have too many. */
-export function expectFewVariables(db: Database, ids: readonly number[]): void {
-  const owner = db.one<{ n: number; bytes: number }>(
-    `SELECT count(*) AS n, sum(length(CAST(all_of.name || all_of.value AS BLOB))) AS bytes
-     FROM (SELECT DISTINCT fleet_id, device_id FROM variables WHERE id IN (SELECT value FROM json_each(?))) AS owners
-     JOIN variables AS all_of ON all_of.fleet_id IS owners.fleet_id AND all_of.device_id IS owners.device_id
-     GROUP BY all_of.fleet_id, all_of.device_id HAVING n > ? OR bytes > ?`,
-    ...[JSON.stringify(ids), mostVariables.count, mostVariables.bytes],
-  );
-  if (!owner) return;
-  const { count, bytes } = mostVariables;
-  throw new TooManyVariables(
-    `A fleet or a device has at most ${count} variables, of ${bytes} bytes together, and would have ${owner.n}, of ${owner.bytes} bytes`,
-  );
-}
+const refusal = (status: Refusal["status"], message: string): Refusal => ({ ok: false, status, message });
 
 interface Writable {
   readonly table: "variables" | "tags";
@@ -94,23 +45,23 @@ const writable: Readonly<Record<string, Writable>> = {
 
 const OwnerId = z.coerce.number({ error: "expected an id" }).int();
 
-/** A new row: its id, or why not. 409 with the word "unique" is what the SDK answers with a PATCH. */
+/** Creates a row. On a 409 with the word "unique" the SDK sends a PATCH. */
 export function create(
   resource: string,
   body: Readonly<Record<string, unknown>>,
-  reader: Reader,
+  principal: RowPrincipal,
   context: DirectoryContext,
 ): { readonly ok: true; readonly id: number } | Refusal {
   const what = own(writable, resource);
-  if (!what) return no(400, `A ${resource} cannot be created here`);
+  if (!what) return refusal(400, `A ${resource} cannot be created here`);
   const owner = OwnerId.safeParse(body[what.owner]);
   const name = what.name.safeParse(body[what.nameField]);
   const value = what.value.safeParse(body["value"]);
-  if (!owner.success) return no(400, `Expected the id of the ${what.owner} as ${what.owner}`);
-  if (!name.success) return no(400, sentence(name.error));
-  if (!value.success) return no(400, sentence(value.error));
-  if (!isOf(reader, what.owner, owner.data, context)) return no(404, `There is no such ${what.owner}`);
-  if (isBeyond(reader, what)) return beyond;
+  if (!owner.success) return refusal(400, `Expected the id of the ${what.owner} as ${what.owner}`);
+  if (!name.success) return refusal(400, sentence(name.error));
+  if (!value.success) return refusal(400, sentence(value.error));
+  if (!mayWriteTo(principal, what.owner, owner.data, context)) return refusal(404, `There is no such ${what.owner}`);
+  if (isForbidden(principal, what)) return forbidden;
 
   const { db, now } = context;
   const column = what.owner === "device" ? "device_id" : "fleet_id";
@@ -128,10 +79,10 @@ export function create(
     owner.data,
     name.data,
   );
-  if (isThere) return no(409, `"${what.owner}" and "${what.nameField}" must be unique.`);
+  if (isThere) return refusal(409, `"${what.owner}" and "${what.nameField}" must be unique.`);
   const fault = what.kind ? undefined : tagsFault(db, owner.data, [name.data]);
-  if (fault !== undefined) return no(400, fault);
-  const made = within(db, () => {
+  if (fault !== undefined) return refusal(400, fault);
+  const made = limited(db, () => {
     const inserted = db.one<{ id: number }>(
       `INSERT INTO ${what.table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")}) RETURNING id`,
       ...Object.values(row),
@@ -139,24 +90,14 @@ export function create(
     if (what.kind && inserted) expectFewVariables(db, [inserted.id]);
     return inserted;
   });
-  if (typeof made === "string") return no(400, made);
-  if (!made) return no(409, "The row could not be made");
+  if (typeof made === "string") return refusal(400, made);
+  if (!made) return refusal(409, "The row could not be made");
   if (what.kind) context.requestUpdates(devicesOf([made.id], db));
   return { ok: true, id: made.id };
 }
 
-/** What a transaction gives, or why it is undone. */
-export function within<T>(db: Database, work: () => T): T | string {
-  try {
-    return db.transaction(work);
-  } catch (error) {
-    if (error instanceof TooManyVariables) return error.message;
-    throw error;
-  }
-}
-
-/** The devices whose target state these variables are in. */
-const devicesOf = (variableIds: readonly number[], db: DirectoryContext["db"]): readonly string[] =>
+/** The devices whose target state contains these variables. */
+const devicesOf = (variableIds: readonly number[], db: Database): readonly string[] =>
   db
     .all<{ uuid: string }>(
       `WITH those AS (SELECT * FROM variables WHERE id IN (SELECT value FROM json_each(?)))
@@ -180,21 +121,21 @@ export function changes(
   resource: string,
   ids: readonly number[],
   body: Readonly<Record<string, unknown>>,
-  reader: Reader,
+  principal: RowPrincipal,
   { db, requestUpdates }: DirectoryContext,
 ): Refusal | undefined {
-  if (resource === "device") return changeDevices(ids, body, reader, { db, requestUpdates });
+  if (resource === "device") return changeDevices(ids, body, principal, { db, requestUpdates });
   const what = own(writable, resource);
-  if (!what) return no(400, `A ${resource} cannot be changed here`);
-  if (isBeyond(reader, what)) return beyond;
+  if (!what) return refusal(400, `A ${resource} cannot be changed here`);
+  if (isForbidden(principal, what)) return forbidden;
   const parsed = z.strictObject({ value: what.value }).safeParse(body);
-  if (!parsed.success) return no(400, sentence(parsed.error));
+  if (!parsed.success) return refusal(400, sentence(parsed.error));
   const { value } = parsed.data;
-  const fault = within(db, () => {
+  const fault = limited(db, () => {
     db.run(`UPDATE ${what.table} SET value = ? WHERE ${among}`, value, JSON.stringify(ids));
     if (what.kind) expectFewVariables(db, ids);
   });
-  if (fault !== undefined) return no(400, fault);
+  if (fault !== undefined) return refusal(400, fault);
   if (what.kind) requestUpdates(devicesOf(ids, db));
   return undefined;
 }
@@ -202,13 +143,13 @@ export function changes(
 function changeDevices(
   ids: readonly number[],
   body: Readonly<Record<string, unknown>>,
-  reader: Reader,
+  principal: RowPrincipal,
   { db, requestUpdates }: Pick<DirectoryContext, "db" | "requestUpdates">,
 ): Refusal | undefined {
   const parsed = DeviceChanges.safeParse(body);
-  if (!parsed.success) return no(400, sentence(parsed.error));
+  if (!parsed.success) return refusal(400, sentence(parsed.error));
   const { device_name: name, note, is_pinned_on__release: pin } = parsed.data;
-  if (pin !== undefined && isService(reader)) return beyond;
+  if (pin !== undefined && isService(principal)) return forbidden;
   const devices = db.all<{ id: number; uuid: string; fleetId: number }>(
     `SELECT id, uuid, fleet_id AS fleetId FROM devices WHERE ${among}`,
     JSON.stringify(ids),
@@ -216,7 +157,7 @@ function changeDevices(
   const fleetOfPin =
     pin == null ? undefined : db.one<{ fleetId: number }>("SELECT fleet_id AS fleetId FROM releases WHERE id = ?", pin);
   if (pin != null && devices.some(({ fleetId }) => fleetId !== fleetOfPin?.fleetId))
-    return no(400, "A device can be pinned to a release of its own fleet only");
+    return refusal(400, "A device can be pinned to a release of its own fleet only");
   for (const [column, value] of Object.entries({ name, note, pinned_release_id: pin }))
     if (value !== undefined) db.run(`UPDATE devices SET ${column} = ? WHERE ${among}`, value, JSON.stringify(ids));
   if (name !== undefined || pin !== undefined) requestUpdates(devices.map(({ uuid }) => uuid));
@@ -227,12 +168,12 @@ function changeDevices(
 export function remove(
   resource: string,
   ids: readonly number[],
-  reader: Reader,
+  principal: RowPrincipal,
   { db, requestUpdates }: DirectoryContext,
 ): Refusal | undefined {
   const what = own(writable, resource);
-  if (!what) return no(400, `A ${resource} cannot be deleted here`);
-  if (isBeyond(reader, what)) return beyond;
+  if (!what) return refusal(400, `A ${resource} cannot be deleted here`);
+  if (isForbidden(principal, what)) return forbidden;
   const devices = what.kind ? devicesOf(ids, db) : [];
   db.run(`DELETE FROM ${what.table} WHERE ${among}`, JSON.stringify(ids));
   requestUpdates(devices);
@@ -240,13 +181,13 @@ export function remove(
 }
 
 /**
- * A device reads what is its fleet's, but writes what is its own. Its services do not write its configuration, by which
- * they could open its API to everybody (SUPERVISOR_LOCAL_MODE), nor say what it runs.
+ * A device reads what belongs to its fleet, but writes only what is its own. Its services may not write its configuration,
+ * which could open its API to everybody (SUPERVISOR_LOCAL_MODE), nor select its release.
  */
-const isBeyond = (reader: Reader, { owner, kind }: Writable): boolean =>
-  reader.is === "device" && (owner === "application" || (kind === "config" && isService(reader)));
-const isService = (reader: Reader): boolean => reader.is === "device" && reader.key === "service";
-const beyond = no(
+const isForbidden = (principal: RowPrincipal, { owner, kind }: Writable): boolean =>
+  principal.is === "device" && (owner === "application" || (kind === "config" && isService(principal)));
+const isService = (principal: RowPrincipal): boolean => principal.is === "device" && principal.key === "service";
+const forbidden = refusal(
   403,
   "A device may change what is its own only, and a service of it neither its configuration nor its release",
 );
@@ -254,12 +195,17 @@ const beyond = no(
 const sentence = ({ issues }: z.ZodError): string =>
   issues.map(({ path, message }) => [...path.map(String), message].join(": ")).join("; ");
 
-/** Whether a device or fleet is one of the reader's; a device may write to itself alone. */
-function isOf(reader: Reader, owner: "device" | "application", id: number, { db }: DirectoryContext): boolean {
-  if (reader.is === "device") return owner === "device" && id === reader.id;
+/** Whether a principal may write to a device or fleet; a device may write only to itself. */
+function mayWriteTo(
+  principal: RowPrincipal,
+  owner: "device" | "application",
+  id: number,
+  { db }: DirectoryContext,
+): boolean {
+  if (principal.is === "device") return owner === "device" && id === principal.id;
   const row =
     owner === "device"
       ? db.one<{ fleetId: number }>("SELECT fleet_id AS fleetId FROM devices WHERE id = ?", id)
       : db.one<{ fleetId: number }>("SELECT id AS fleetId FROM fleets WHERE id = ?", id);
-  return row !== undefined && coversFleet(grantOfReader(reader), row.fleetId);
+  return row !== undefined && coversFleet(grantOf(principal), row.fleetId);
 }

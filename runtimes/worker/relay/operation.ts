@@ -2,15 +2,15 @@ import { endpoints } from "../../../core/api/index.ts";
 import { createRouter } from "../../../core/http/router.ts";
 import type { RequestHead } from "../../../core/relay/frame.ts";
 
-/** What a relayed request asks of a device. */
+/** What a relayed request does on a device. */
 export interface Operation {
-  /** That of the endpoint; absent: a Fairlead agent has no such path. */
+  /** Name of the endpoint; absent if a Fairlead agent has no such path. */
   readonly name?: string;
-  /** That of the endpoint. */
+  /** Path of the endpoint. */
   readonly path?: string;
-  /** It changes nothing: a token that may only read may ask for it, and a failure leaves no doubt. */
+  /** It changes nothing: a read-only token allows it, and a failure has no effects. */
   readonly reads: boolean;
-  /** It makes or ends credentials. */
+  /** It creates or revokes credentials. */
   readonly manages: boolean;
 }
 

@@ -1,9 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
 import { Router } from "itty-router";
 import * as z from "zod";
-import { Grant, coversFleet, digestOf, ownerGrant } from "../../../runtimes/worker/auth/access.ts";
+import { digestOf } from "../../../runtimes/worker/auth/credential.ts";
+import { coversFleet, Grant, ownerGrant } from "../../../runtimes/worker/auth/grant.ts";
 import type { DeviceSession } from "../../../runtimes/worker/relay/device-session.ts";
-import { supervisorProxy, tunnel } from "../../../runtimes/worker/relay/supervisor-proxy.ts";
+import { supervisorProxy } from "../../../runtimes/worker/relay/supervisor-proxy.ts";
+import { tunnel } from "../../../runtimes/worker/relay/tunnel.ts";
 
 export { DeviceSession } from "../../../runtimes/worker/relay/device-session.ts";
 

@@ -1,6 +1,6 @@
 type Row = Record<string, SqlStorageValue>;
 
-/** SQLite of a Durable Object, brought to the newest of `migrations` when it is opened. */
+/** The SQLite database of a Durable Object; runs the `migrations` that it has not had when it is opened. */
 export class Database {
   readonly #storage: DurableObjectStorage;
 
@@ -20,7 +20,7 @@ export class Database {
     return this.#storage.sql.exec<T>(sql, ...values).toArray();
   }
 
-  /** Row by row, for those that are too many to have at once; to be read at once, before anything is awaited. */
+  /** Row by row, for results that are too large for memory. Read them all before awaiting anything. */
   each<T extends Row>(sql: string, ...values: readonly SqlStorageValue[]): Iterable<T> {
     return this.#storage.sql.exec<T>(sql, ...values);
   }
@@ -30,7 +30,12 @@ export class Database {
     return this.all<T>(sql, ...values)[0];
   }
 
-  /** The number of rows that were written, those of indexes included. */
+  /** Rows of a table; `from` may have a condition with the values. */
+  count(from: string, ...values: readonly SqlStorageValue[]): number {
+    return this.one<{ n: number }>(`SELECT count(*) AS n FROM ${from}`, ...values)?.n ?? 0;
+  }
+
+  /** Returns the number of rows written, index rows included. */
   run(sql: string, ...values: readonly SqlStorageValue[]): number {
     return this.#storage.sql.exec(sql, ...values).rowsWritten;
   }
@@ -40,3 +45,6 @@ export class Database {
     return this.#storage.transactionSync(work);
   }
 }
+
+/** How the tables store times. */
+export const isoTime = (ms: number): string => new Date(ms).toISOString();

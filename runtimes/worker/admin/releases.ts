@@ -1,0 +1,75 @@
+import * as api from "../../../core/api/admin/index.ts";
+import { refused } from "../../../core/api/admin/index.ts";
+import { reply } from "../../../core/api/endpoint.ts";
+import { changesBetween } from "../../../core/fleet/changes.ts";
+import { forbiddenFaults, parseComposition } from "../../../core/fleet/release.ts";
+import { newKey } from "../auth/credential.ts";
+import { uuidsOfFleet } from "../directory/devices.ts";
+import { addRelease, compositionOfFleet, releaseIdOf } from "../directory/releases.ts";
+import type { Route } from "../http.ts";
+import { findFleet } from "./fleets.ts";
+import { adminRoute, noFleet } from "./route.ts";
+
+/** Of a fleet: a token that may write must not fill the database that all fleets share. */
+const mostReleases = 10_000;
+
+const releaseColumns = `id, fleet_id AS fleetId, release_uuid AS "commit", created_at AS createdAt,
+  (SELECT json_group_array(services.name ORDER BY services.name) FROM release_images JOIN images ON images.id = image_id
+   JOIN services ON services.id = service_id WHERE release_id = releases.id) AS services,
+  id = (SELECT release_id FROM fleets WHERE fleets.id = fleet_id) AS target,
+  (SELECT count(*) FROM devices WHERE running_release_id = releases.id) AS devices`;
+
+interface ReleaseRow extends Record<string, SqlStorageValue> {
+  readonly id: number;
+  readonly fleetId: number;
+  readonly commit: string;
+  readonly createdAt: string;
+  readonly services: string;
+  readonly target: number | null;
+  readonly devices: number;
+}
+
+const toRelease = ({ services, target, ...row }: ReleaseRow): api.Release => ({
+  ...row,
+  services: api.Release.shape.services.parse(JSON.parse(services)),
+  target: target === 1,
+});
+
+const releases = adminRoute(api.releases, ({ params: { fleetId, before, limit }, grant }, context) => {
+  if (!findFleet(context, grant, fleetId)) return noFleet;
+  const rows = context.db.all<ReleaseRow>(
+    `SELECT ${releaseColumns} FROM releases WHERE fleet_id = ? AND ifnull(id < ?, TRUE) ORDER BY id DESC LIMIT ?`,
+    ...[fleetId, before ?? null, limit],
+  );
+  return reply(200, rows.map(toRelease));
+});
+
+const createRelease = adminRoute(api.createRelease, ({ params: { fleetId }, body, grant, note }, context) => {
+  const fleet = findFleet(context, grant, fleetId);
+  if (!fleet) return noFleet;
+  const { commit = newKey().slice(0, 32) } = body;
+  if (releaseIdOf(context.db, fleetId, commit) !== undefined)
+    return reply(409, refused(`There is a release ${commit} of this fleet already`));
+  if (context.db.count("releases WHERE fleet_id = ?", fleetId) >= mostReleases)
+    return reply(409, refused(`The fleet has ${mostReleases} releases already`));
+  const parsed = parseComposition(body.composition, { allowUnsupported: body.allowUnsupported ?? false });
+  const faults = parsed.ok ? forbiddenFaults(parsed.powers, fleet.forbidden) : parsed.faults;
+  if (!parsed.ok || faults.length > 0) return reply(400, refused(faults.join("\n")));
+  const powers = Object.fromEntries(Object.entries(parsed.powers).map(([service, powers]) => [service, [...powers]]));
+  const checked = { warnings: [...parsed.warnings], powers };
+  if (body.dryRun) {
+    const before = compositionOfFleet(context.db, fleetId) ?? { services: {}, networks: {}, volumes: {} };
+    const changes = changesBetween(before, parsed.composition).map(({ fields, ...one }) => ({
+      ...one,
+      fields: [...fields],
+    }));
+    return reply(200, { ...checked, changes });
+  }
+  const id = addRelease(context, fleetId, commit, parsed.composition);
+  note({ about: commit });
+  context.requestUpdates(uuidsOfFleet(context.db, fleetId, "following"));
+  const made = context.db.one<ReleaseRow>(`SELECT ${releaseColumns} FROM releases WHERE id = ?`, id);
+  return made ? reply(201, { ...toRelease(made), ...checked }) : noFleet;
+});
+
+export const releaseRoutes: readonly Route[] = [createRelease, releases];

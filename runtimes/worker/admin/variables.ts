@@ -1,0 +1,94 @@
+import * as api from "../../../core/api/admin/index.ts";
+import { refused } from "../../../core/api/admin/index.ts";
+import { reply } from "../../../core/api/endpoint.ts";
+import type { DirectoryContext } from "../directory/context.ts";
+import { uuidsOfFleet } from "../directory/devices.ts";
+import { listVariables, removeVariable, setVariables, type VariableOwner } from "../directory/variables.ts";
+import type { AuditNote, Route } from "../http.ts";
+import { findDevice, type DeviceRow } from "./devices.ts";
+import { findFleet } from "./fleets.ts";
+import { adminRoute, noDevice, noFleet } from "./route.ts";
+
+const noVariable = reply(404, refused("There is no such variable"));
+
+const fleetOwner = (id: number): VariableOwner => ({ is: "fleet", id, fleetId: id });
+const deviceOwner = ({ id, fleetId }: DeviceRow): VariableOwner => ({ is: "device", id, fleetId });
+
+/** Sets variables of an owner, and asks the devices that have them to update. */
+const set = (
+  context: DirectoryContext,
+  owner: VariableOwner,
+  { service, variables }: NewVariables,
+  uuids: readonly string[],
+  note: AuditNote,
+) => {
+  const fault = setVariables(context, owner, service, variables);
+  if (fault !== undefined) return reply(400, refused(fault));
+  note({ about: Object.keys(variables).join(", ") });
+  context.requestUpdates(uuids);
+  return reply(204, undefined);
+};
+interface NewVariables {
+  readonly service?: string | undefined;
+  readonly variables: Readonly<Record<string, string>>;
+}
+
+const unset = (
+  context: DirectoryContext,
+  owner: VariableOwner,
+  { name, service }: { readonly name: string; readonly service?: string | undefined },
+  uuids: readonly string[],
+  note: AuditNote,
+) => {
+  const removed = removeVariable(context.db, owner, service, name);
+  if (typeof removed === "string") return reply(404, refused(removed));
+  if (!removed) return noVariable;
+  note({ about: name });
+  context.requestUpdates(uuids);
+  return reply(204, undefined);
+};
+
+const fleetVariables = adminRoute(api.fleetVariables, ({ params: { fleetId }, grant }, context) =>
+  findFleet(context, grant, fleetId) ? reply(200, [...listVariables(context.db, fleetOwner(fleetId))]) : noFleet,
+);
+
+const setFleetVariables = adminRoute(api.setFleetVariables, ({ params: { fleetId }, body, grant, note }, context) =>
+  findFleet(context, grant, fleetId)
+    ? set(context, fleetOwner(fleetId), body, uuidsOfFleet(context.db, fleetId), note)
+    : noFleet,
+);
+
+const deleteFleetVariable = adminRoute(
+  api.deleteFleetVariable,
+  ({ params: { fleetId, ...variable }, grant, note }, context) =>
+    findFleet(context, grant, fleetId)
+      ? unset(context, fleetOwner(fleetId), variable, uuidsOfFleet(context.db, fleetId), note)
+      : noFleet,
+);
+
+const deviceVariables = adminRoute(api.deviceVariables, ({ params: { uuid }, grant }, context) => {
+  const found = findDevice(context, grant, uuid);
+  return found ? reply(200, [...listVariables(context.db, deviceOwner(found))]) : noDevice;
+});
+
+const setDeviceVariables = adminRoute(api.setDeviceVariables, ({ params: { uuid }, body, grant, note }, context) => {
+  const found = findDevice(context, grant, uuid);
+  return found ? set(context, deviceOwner(found), body, [uuid], note) : noDevice;
+});
+
+const deleteDeviceVariable = adminRoute(
+  api.deleteDeviceVariable,
+  ({ params: { uuid, ...variable }, grant, note }, context) => {
+    const found = findDevice(context, grant, uuid);
+    return found ? unset(context, deviceOwner(found), variable, [uuid], note) : noDevice;
+  },
+);
+
+export const variableRoutes: readonly Route[] = [
+  fleetVariables,
+  setFleetVariables,
+  deleteFleetVariable,
+  deviceVariables,
+  setDeviceVariables,
+  deleteDeviceVariable,
+];

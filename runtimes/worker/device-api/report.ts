@@ -1,0 +1,126 @@
+import * as z from "zod";
+import * as api from "../../../core/api/cloud/report.ts";
+import {
+  fieldsAfter,
+  installsAfter,
+  updateStatusOf,
+  type Fields,
+  type Install,
+  type KnownRelease,
+} from "../../../core/fleet/reported-state.ts";
+import { isoTime, type Database } from "../database.ts";
+import { imagesOf, releaseIdOf } from "../directory/releases.ts";
+import { emptyError, objectError, type Route } from "../http.ts";
+import { deviceRoute, ownPart } from "./route.ts";
+
+/**
+ * Differs from the public cloud: numbers are rounded; an unknown release or image does not reject the rest of the report;
+ * an image may be reported under two names; no progress or metric is dropped; and 400 has a reason.
+ */
+const report = deviceRoute(api.report, {
+  answer: async (request, { principal: { principal } }, { db, now }) => {
+    const own = await ownPart(request, principal);
+    if (own instanceof Response) return own;
+    const parsed = api.StateReport.safeParse(own.part);
+    if (!parsed.success)
+      return objectError(
+        400,
+        parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("\n"),
+      );
+    db.transaction(() => applyReport(db, own.id, parsed.data, isoTime(now())));
+    return emptyError(200);
+  },
+});
+
+interface DeviceRow extends Record<string, SqlStorageValue> {
+  readonly fleetId: number;
+  readonly fleetUuid: string;
+  readonly report: string;
+  readonly running: number | null;
+  readonly supervisor_version: string | null;
+  readonly os_version: string | null;
+  readonly os_variant: string | null;
+  readonly mac_address: string | null;
+}
+
+const StoredReport = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+
+function applyReport(db: Database, deviceId: number, given: api.StateReport, at: string): void {
+  const known = db.one<DeviceRow>(
+    `SELECT fleet_id AS fleetId, fleets.uuid AS fleetUuid, report, running_release_id AS running,
+       supervisor_version, os_version, os_variant, mac_address
+     FROM devices JOIN fleets ON fleets.id = fleet_id WHERE devices.id = ?`,
+    deviceId,
+  );
+  if (!known) return;
+  const { fleetId, fleetUuid, report: before, running, ...columns } = known;
+  const app = given.apps?.[fleetUuid];
+  const updateStatus = updateStatusOf(app);
+  const { supervisor_version, os_version, os_variant, mac_address, ...rest } = fieldsAfter(
+    {
+      ...columns,
+      ...StoredReport.parse(JSON.parse(before)),
+      ...(updateStatus && { update_status: updateStatus, update_status_at: at }),
+    },
+    given,
+  );
+  const reached = app?.release_uuid === undefined ? undefined : releaseIdOf(db, fleetId, app.release_uuid);
+  db.run(
+    `UPDATE devices SET supervisor_version = ?, os_version = ?, os_variant = ?, mac_address = ?, report = ?,
+       running_release_id = ?, heard_at = ? WHERE id = ?`,
+    ...[supervisor_version, os_version, os_variant, mac_address].map(toText),
+    ...[JSON.stringify(rest), reached ?? running, at, deviceId],
+  );
+  if (given.apps === undefined) return;
+  const installs = installsOf(db, deviceId);
+  const after = installsAfter(installs, app, knownReleases(db, fleetId, Object.keys(app?.releases ?? {})));
+  for (const install of after)
+    if (!installs.some((one) => isSame(one, install))) storeInstall(db, deviceId, install, at);
+  pruneDeleted(db, deviceId);
+}
+
+/** Deleted installs that are kept for a device: the latest. */
+const mostDeleted = 100;
+
+const pruneDeleted = (db: Database, deviceId: number): number =>
+  db.run(
+    `DELETE FROM installs WHERE id IN
+       (SELECT id FROM installs WHERE device_id = ? AND status = 'deleted' ORDER BY id DESC LIMIT -1 OFFSET ?)`,
+    ...[deviceId, mostDeleted],
+  );
+
+const toText = (value: Fields[string] | undefined): string | null => (typeof value === "string" ? value : null);
+
+const isSame = (a: Install, b: Install): boolean =>
+  a.imageId === b.imageId && a.releaseId === b.releaseId && a.status === b.status && a.progress === b.progress;
+
+const installsOf = (db: Database, deviceId: number): readonly Install[] =>
+  db.all<{ imageId: number; releaseId: number; status: string; progress: number | null }>(
+    `SELECT image_id AS imageId, release_id AS releaseId, status, download_progress AS progress
+     FROM installs WHERE device_id = ?`,
+    deviceId,
+  );
+
+const storeInstall = (
+  db: Database,
+  deviceId: number,
+  { imageId, releaseId, status, progress }: Install,
+  at: string,
+): number =>
+  db.run(
+    `INSERT INTO installs (device_id, image_id, release_id, status, download_progress, installed_at)
+     VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (device_id, image_id) DO UPDATE SET release_id = excluded.release_id, status = excluded.status,
+       download_progress = excluded.download_progress`,
+    ...[deviceId, imageId, releaseId, status, progress, at],
+  );
+
+const knownReleases = (db: Database, fleetId: number, commits: readonly string[]): readonly KnownRelease[] =>
+  commits.flatMap((commit) => {
+    const id = releaseIdOf(db, fleetId, commit);
+    if (id === undefined) return [];
+    const images = imagesOf(db, id).map(({ imageId, service, location }) => ({ id: imageId, service, location }));
+    return [{ id, commit, images }];
+  });
+
+export const reportRoutes: readonly Route[] = [report];

@@ -1,0 +1,81 @@
+import * as api from "../../../core/api/cloud/state.ts";
+import { targetState, targetStateV2, type Shown, type Wanted } from "../../../core/fleet/target.ts";
+import { coversFleet } from "../auth/grant.ts";
+import { isoTime, type Database } from "../database.ts";
+import { readsSecrets, type Principal } from "../directory/principal.ts";
+import { wantedOfDevice, wantedOfFleet } from "../directory/releases.ts";
+import { emptyError, objectError, type Route } from "../http.ts";
+import { deviceRoute } from "./route.ts";
+
+const mayRead = (principal: Principal, fleetId: number, uuid?: string): boolean =>
+  (principal.is === "device" && (uuid === undefined ? principal.fleetId === fleetId : principal.uuid === uuid)) ||
+  (principal.is === "person" && coversFleet(principal.grant, fleetId));
+
+/** An unknown or deleted device must not give up what it runs: 304 without an ETag, for any credential. */
+const deviceState = (endpoint: typeof api.deviceState | typeof api.deviceStateV2, toState: ToState): Route =>
+  deviceRoute(endpoint, {
+    answer: async (request, { params: { uuid = "" }, principal: { principal } }, { db, now }) => {
+      const wanted = wantedOfDevice(db, uuid);
+      if (!wanted) return emptyError(304);
+      if (!mayRead(principal, wanted.fleet.id, uuid)) return emptyError(401);
+      const answer = await stateFor(principal, request, wanted, toState);
+      if (principal.is !== "device" || principal.key !== "own") return answer;
+      recordContact(db, principal.id, now());
+      answer.headers.set(api.derivesServiceKeys, "1");
+      return answer;
+    },
+  });
+
+type ToState = (wanted: Wanted, how: Shown) => object;
+
+/** Without the values of variables, and marked as no target for a device, if the principal may not read secrets. */
+async function stateFor(principal: Principal, request: Request, wanted: Wanted, toState: ToState): Promise<Response> {
+  const hideValues = !readsSecrets(principal);
+  const answer = await tagged(request, toState(wanted, { hideValues }), hideValues ? "-hidden" : "");
+  if (hideValues) answer.headers.set(api.hidesValues, "1");
+  return answer;
+}
+
+const fleetState = deviceRoute(api.fleetState, {
+  answer: (request, { params: { fleetUuid = "", releaseUuid }, principal: { principal } }, { db }) => {
+    const wanted = wantedOfFleet(db, fleetUuid, releaseUuid || undefined);
+    return wanted && mayRead(principal, wanted.fleet.id)
+      ? stateFor(principal, request, wanted, targetState)
+      : emptyError(401);
+  },
+});
+
+/** Precise to the minute, which saves a write for most requests. */
+const recordContact = (db: Database, deviceId: number, nowMs: number): void => {
+  db.run(
+    "UPDATE devices SET heard_at = ? WHERE id = ? AND ifnull(heard_at < ?, TRUE)",
+    ...[isoTime(nowMs), deviceId, isoTime(nowMs - 60_000)],
+  );
+};
+
+const utf8 = new TextEncoder();
+
+/** It contains the variables for all services once for each service. */
+const largestState = 10 * 1024 * 1024;
+
+/** With the entity tag that the public cloud computes; 304 if the client has it and does not send `no-cache`. */
+async function tagged(request: Request, state: object, suffix: string): Promise<Response> {
+  const text = JSON.stringify(state);
+  if (text.length > largestState)
+    return objectError(413, `The target state is larger than ${largestState} bytes: give its services fewer variables`);
+  const body = utf8.encode(text);
+  const sha1 = new Uint8Array(await crypto.subtle.digest("SHA-1", body));
+  const tag = `"${body.length.toString(16)}-${btoa(String.fromCharCode(...sha1)).slice(0, 27)}${suffix}"`;
+  const etag = `W/${tag}`;
+  const known = (request.headers.get("if-none-match") ?? "").split(",").map((one) => one.trim().replace(/^W\//, ""));
+  const isFresh = /no-cache/.test(request.headers.get("cache-control") ?? "");
+  if (!isFresh && (known.includes(tag) || known.includes("*")))
+    return new Response(null, { status: 304, headers: { etag } });
+  return new Response(body, { headers: { "content-type": "application/json; charset=utf-8", etag } });
+}
+
+export const stateRoutes: readonly Route[] = [
+  deviceState(api.deviceState, targetState),
+  deviceState(api.deviceStateV2, targetStateV2),
+  fleetState,
+];
