@@ -33,6 +33,9 @@ const unknown = (path: string, part: object, known: readonly string[], beside: r
     .filter((field) => !known.includes(field) && !field.startsWith("x-"))
     .map((field) => `${path}${field}: not supported${didYouMean(field, [...known, ...beside])}`);
 
+/** They say something to people, or to `docker compose` alone. */
+export const withoutEffect: readonly string[] = ["attach", "develop", "expose"];
+
 function ofService(path: string, entry: Readonly<Record<string, unknown>>, names: readonly string[]): string[] {
   const { restart, depends_on, healthcheck } = entry;
   const wanted = Array.isArray(depends_on)
@@ -40,7 +43,7 @@ function ofService(path: string, entry: Readonly<Record<string, unknown>>, names
     : Object.keys(isObject(depends_on) ? depends_on : {});
   return [
     ...unknownFields(entry)
-      .filter((field) => !field.startsWith("x-"))
+      .filter((field) => !field.startsWith("x-") && !withoutEffect.includes(field))
       .map((field) => `${path}${field}: not supported${didYouMean(field, serviceFields)}`),
     ...(isObject(healthcheck) ? unknown(`${path}healthcheck.`, healthcheck, healthcheckFields) : []),
     ...(restart !== undefined && restart !== null && !parseRestart(restart)
