@@ -12,9 +12,10 @@ curl -fsS -X POST -H "$json" --data "@$here/target.json" "$device/v2/local/targe
 until curl -fsS "$device/v2/state/status" | grep -q '"appState":"applied"'; do sleep 0.2; done
 curl -fsS "$device/v2/applications/state"; echo
 
-# The stream of logs has no end of its own.
-curl -sS --no-buffer --max-time 3 "$device/v2/local/logs" & logs=$!
+# The stream of logs has no end of its own: three seconds of it.
+curl -s --no-buffer --max-time 3 "$device/v2/local/logs" & logs=$!
 sleep 1
 restarted=$(curl -fsS -X POST -H "$json" --data '{"serviceName":"web"}' "$device/v2/applications/1/restart-service")
 echo "restart: $restarted"
 wait $logs || test $? = 28
+echo "Done. The logs go on at $device/v2/local/logs"

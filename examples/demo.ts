@@ -7,12 +7,20 @@ import * as z from "zod";
 import { startAgent } from "../runtimes/node/agent.ts";
 import { cloudCommand } from "../runtimes/cli/cloud/cloud.ts";
 import { joinCommand } from "../runtimes/cli/join.ts";
-import { readSettings } from "../runtimes/node/settings.ts";
+import { readSettings, type Settings } from "../runtimes/node/settings.ts";
 
 /**
  * A cloud and a device of it on this machine: the Worker in a local workerd, the agent beside it, joined, with a sample
  * application. `npm run demo`, or with a real engine: `npm run demo -- --engine docker`. Ctrl-C ends both; nothing stays.
  */
+if (process.argv.includes("--help")) {
+  console.log(`Usage: npm run demo [-- options of fairlead agent]
+
+A cloud and a device of it on this machine. The engine is in memory; with a real one: npm run demo -- --engine docker
+`);
+  process.exit(0);
+}
+
 const secret = crypto.randomUUID();
 
 // Nothing of this needs the network.
@@ -27,6 +35,8 @@ Object.assign(process.env, {
 const print = (text: string) => void process.stdout.write(text);
 const folder = mkdtempSync(join(tmpdir(), "fairlead-demo-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+// A wrong option is refused before anything is started.
+demoSettings();
 const worker = createTestHarness({
   workers: [{ configPath: join(import.meta.dirname, "../wrangler.toml"), secrets: { ADMIN_SECRET: secret } }],
 });
@@ -48,10 +58,7 @@ const { token } = await cloud(z.object({ token: z.string() }), "token", "create"
 
 await joinCommand([cloudUrl, "--key", key, "--state-dir", folder], {}, () => undefined);
 const quiet = { info: () => undefined, warn: (message: string) => void process.stderr.write(`${message}\n`) };
-const settings = readSettings(
-  ["--engine", "embedded", "--port", "0", "--state-dir", folder, "--host-root", folder, ...process.argv.slice(2)],
-  {},
-);
+const settings = demoSettings();
 const agent = await startAgent(settings, quiet);
 const { identity, keys } = agent.supervisor;
 const { uuid } = identity;
@@ -113,4 +120,15 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
   // The harness has put a listener there that ends this process at once, and leaves the rest behind.
   process.removeAllListeners(signal);
   process.once(signal, () => void end());
+}
+
+/** With what `join` has written, once it has. */
+function demoSettings(): Settings {
+  const own = ["--engine", "embedded", "--port", "0", "--state-dir", folder, "--host-root", folder];
+  try {
+    return readSettings([...own, ...process.argv.slice(2)], {});
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(2);
+  }
 }

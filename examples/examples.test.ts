@@ -56,6 +56,25 @@ test.each(["node-http.ts", "express.ts"])(
   },
 );
 
+test("express.ts ends with the reason when its port is taken", async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  const port = String(typeof address === "object" ? address?.port : "");
+  const folder = await mkdtemp(join(tmpdir(), "fairlead-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const env = { ...process.env, FAIRLEAD_ENGINE: "embedded", FAIRLEAD_STATE_DIR: folder, FAIRLEAD_HOST_ROOT: folder };
+  const run = promisify(execFile)(process.execPath, ["--import", "tsx", join(here, "express.ts")], {
+    cwd: join(here, ".."),
+    env: { ...env, PORT: port },
+  });
+  await expect(run).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`EADDRINUSE: address already in use 127.0.0.1:${port}`),
+  });
+});
+
 test("curl.sh sets a target state, sees it reached, restarts a service, and follows the logs", async () => {
   const device = await createMemoryDevice({ program: ({ service }) => ({ lines: [`${service} is here`] }) });
   onTestFinished(device.stop);
@@ -65,7 +84,9 @@ test("curl.sh sets a target state, sees it reached, restarts a service, and foll
   onTestFinished(() => void server.close());
   const address = server.address();
   const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
-  const { stdout } = await promisify(execFile)("sh", [join(here, "curl.sh"), url]);
+  const { stdout, stderr } = await promisify(execFile)("sh", [join(here, "curl.sh"), url]);
+  expect(stderr).toBe("");
+  expect(stdout).toMatch(/\nDone\. The logs go on at \S+\n$/);
   const [version, accepted, state, ...watched] = stdout.trim().split("\n");
   expect([version, accepted]).toEqual([
     '{"status":"success","version":"19.0.5"}',

@@ -21,7 +21,8 @@ app.get("/containers", (_request, response) => {
   response.json(containers.map(({ service, state }) => ({ service, state })));
 });
 
-const server = app.listen(Number(process.env["PORT"] ?? 3000), "127.0.0.1", () => {
+const server = app.listen(Number(process.env["PORT"] ?? 3000), "127.0.0.1", (error) => {
+  if (error) throw error;
   const address = server.address();
   console.log(`Listening on http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`);
 });
