@@ -6,6 +6,7 @@ import type { RequirementFacts } from "./compose/requirements.ts";
 import { createDeviceRoutes } from "./handlers/index.ts";
 import { createDeviceFetch, deviceSurface } from "./http/device.ts";
 import type { Fetch } from "./http/fetch.ts";
+import { Events, toLog } from "./events/events.ts";
 import { Logs } from "./events/logs.ts";
 import { apiScopeOf } from "./model/config.ts";
 import { everything } from "./model/scope.ts";
@@ -50,6 +51,7 @@ export interface Supervisor {
   readonly memory: Memory;
   readonly applier: Applier;
   readonly loop: Loop;
+  readonly events: Events;
   readonly logs: Logs;
   readonly tags: Tags;
   /** Absent: the device speaks with no cloud. */
@@ -71,6 +73,8 @@ export async function createSupervisor(
   cloudSettings: CloudSettings = {},
 ): Promise<Supervisor> {
   const { clock, engine, folders, store, log, system } = ports;
+  const events = new Events({ clock, journal: ports.eventJournal });
+  events.onEvent(toLog(log));
   const documents = new Documents(store);
   const { developmentMode = false } = given;
   const identity = {
@@ -83,7 +87,7 @@ export async function createSupervisor(
   const managed = identity.cloudUrl !== "";
   const targets = new Targets(documents, { facts, uuid: identity.uuid, managed, developmentMode });
   const keys = new Keys(documents, clock);
-  const memory = new Memory(documents, log);
+  const memory = new Memory(documents, events);
   const cloud =
     ports.cloud && targets.managed
       ? new Conversation({
@@ -115,7 +119,14 @@ export async function createSupervisor(
   const tags = cloud?.tags ?? new Tags({ clock, documents, log, uuid, ...nobody });
   await Promise.all([targets.load(), keys.load(), memory.load(), cloud?.load()]);
 
-  const logs = new Logs({ engine, clock, log, isLocalMode: () => targets.isLocalMode(), keeper: cloud?.shipper });
+  const logs = new Logs({
+    engine,
+    clock,
+    log,
+    events,
+    isLocalMode: () => targets.isLocalMode(),
+    keeper: cloud?.shipper,
+  });
   const downloads = new Downloads(engine, clock, () => loop.nudge());
   const reboot = () => powerDown(supervisor, "reboot", { force: false, by: "device" });
   const credentialsFor = (image: string) =>
@@ -144,6 +155,7 @@ export async function createSupervisor(
     memory,
     applier,
     loop,
+    events,
     logs,
     tags,
     cloud,
@@ -152,14 +164,14 @@ export async function createSupervisor(
     start: () => {
       void folders
         .clearLeftovers()
-        .catch((error: unknown) => log.warn(`Old update locks cannot be removed: ${String(error)}`))
+        .catch((error: unknown) => events.emit({ kind: "locksNotCleared", reason: String(error) }))
         .then(() => loop.start());
       cloud?.start({ logs, view: () => loop.view, changed: (force) => loop.retry({ force }) });
     },
     stop: async () => {
       loop.stop();
       logs.stop();
-      await cloud?.stop();
+      await Promise.all([cloud?.stop(), events.stop()]);
     },
   };
   const fetch = createDeviceFetch({

@@ -4,6 +4,7 @@ import type { CloudSettings } from "../cloud/conversation.ts";
 import { createSupervisor, type Identity, type Supervisor } from "../supervisor.ts";
 import { EmbeddedEngine, type EmbeddedOptions } from "./engine.ts";
 import {
+  MemoryEventJournal,
   MemoryFirewall,
   MemoryFolders,
   MemoryGateway,
@@ -85,6 +86,7 @@ export async function createMemoryDevice({
       locks: folders,
       handover: folders,
       store: new MemoryStore(),
+      eventJournal: new MemoryEventJournal(),
       log,
       system: memorySystem,
       metrics: memoryMetrics,

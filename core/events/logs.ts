@@ -2,6 +2,7 @@ import type { Container } from "../model/container.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ContainerLine, Engine } from "../ports/engine.ts";
 import type { Log } from "../ports/log.ts";
+import type { Events } from "./events.ts";
 
 /** One line of `GET /v2/local/logs` (the specification, "Stream local mode application logs from device"). */
 export type LogLine =
@@ -37,6 +38,7 @@ interface Parts {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly log: Log;
+  readonly events: Pick<Events, "emit" | "onEvent">;
   readonly isLocalMode: () => boolean;
   /** Absent: there is no cloud. */
   readonly keeper?: LogKeeper | undefined;
@@ -61,6 +63,7 @@ export class Logs {
   readonly #engine: Engine;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #events: Pick<Events, "emit">;
   readonly #isLocalMode: () => boolean;
   readonly #keeper: LogKeeper | undefined;
   #running: readonly LogSource[] = [];
@@ -70,10 +73,14 @@ export class Logs {
   #readSince = 0;
   #for: "readers" | "cloud" = "readers";
 
-  constructor({ engine, clock, log, isLocalMode, keeper }: Parts) {
+  constructor({ engine, clock, log, events, isLocalMode, keeper }: Parts) {
     this.#engine = engine;
     this.#clock = clock;
     this.#log = log;
+    this.#events = events;
+    events.onEvent(({ audience, level, text }) => {
+      if (audience === "everyone") this.#say(text, level === "warn");
+    });
     this.#isLocalMode = isLocalMode;
     this.#keeper = keeper;
   }
@@ -176,7 +183,7 @@ export class Logs {
     try {
       await read(end.signal);
     } catch (error) {
-      if (!end.signal.aborted) this.#log.warn(`The log of ${service} cannot be followed: ${String(error)}`);
+      if (!end.signal.aborted) this.#events.emit({ kind: "serviceLogUnreadable", service, reason: String(error) });
     } finally {
       if (this.#followed.get(id) === end) this.#followed.delete(id);
     }

@@ -2,6 +2,7 @@ import type { BootConfig } from "./boot-config.ts";
 import type { Clock } from "./clock.ts";
 import type { Cloud } from "./cloud.ts";
 import type { Engine } from "./engine.ts";
+import type { EventJournal } from "./event-journal.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Handover } from "./handover.ts";
@@ -40,6 +41,7 @@ export interface Ports {
   readonly locks: UpdateLocks;
   readonly handover: Handover;
   readonly store: Store;
+  readonly eventJournal: EventJournal;
   readonly log: Log;
   readonly system: System;
   readonly metrics: Metrics;

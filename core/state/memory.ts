@@ -3,7 +3,7 @@ import { serviceKey } from "../model/names.ts";
 import type { Difference } from "../compose/differences.ts";
 import type { Container, InterruptedContainer } from "../model/container.ts";
 import { sameJson } from "../model/json.ts";
-import type { Log } from "../ports/log.ts";
+import type { EventSink } from "../events/events.ts";
 import type { Documents } from "./documents.ts";
 
 type Kept = "images" | "commits" | "stopped" | "tolerated";
@@ -32,11 +32,11 @@ export class Memory {
   #tolerated: Readonly<Record<string, readonly Difference[]>> = {};
   readonly #unsaved = new Set<Kept>();
   readonly #documents: Documents;
-  readonly #log: Log;
+  readonly #events: EventSink;
 
-  constructor(documents: Documents, log: Log) {
+  constructor(documents: Documents, events: EventSink) {
     this.#documents = documents;
-    this.#log = log;
+    this.#events = events;
   }
 
   async load(): Promise<void> {
@@ -133,7 +133,7 @@ export class Memory {
       await this.#documents.write(Object.fromEntries(names.map((name) => [name, values[name]])));
     } catch (error) {
       for (const name of names) this.#unsaved.add(name);
-      this.#log.warn(`What the agent remembers cannot be written down: ${String(error)}`);
+      this.#events.emit({ kind: "memoryNotSaved", reason: String(error) });
     }
   }
 

@@ -36,6 +36,7 @@ import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
 import { consoleLog } from "./log.ts";
 import { SettingsError, readSettings, type Settings } from "./settings.ts";
 import { claimStateFolder } from "./store/state-folder.ts";
+import { SqliteEventJournal } from "./store/sqlite-event-journal.ts";
 import { SqliteLogRing } from "./store/sqlite-log-ring.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
 import { startTunnel, type RunningTunnel } from "./cloud/tunnel.ts";
@@ -108,6 +109,7 @@ async function assembleIn(
   const { apiEndpoint } = settings.config;
   const logsFile = file.replace(/\.sqlite$/, "-logs.sqlite");
   const ring = apiEndpoint ? await needed(`keep logs in ${logsFile}`, () => new SqliteLogRing(logsFile)) : undefined;
+  const eventJournal = new SqliteEventJournal(file.replace(/\.sqlite$/, "-events.sqlite"));
   const engineRoot = await needed(`use ${hostRoot} as the host's root`, () => seenByEngine(hostRoot));
   // FileFolders needs the /proc of Linux; elsewhere one can try out the engine in memory.
   const folders = process.platform === "linux" ? new FileFolders(hostRoot, engineRoot) : new MemoryFolders();
@@ -157,6 +159,7 @@ async function assembleIn(
     locks: folders,
     handover: folders,
     store,
+    eventJournal,
     log,
     system: nodeSystem(hostRoot, () => clock.now()),
     metrics: hostMetrics(hostRoot, async () => findStorage(hostRoot, await storage().catch(() => []))),
@@ -200,6 +203,7 @@ async function assembleIn(
     bus?.close();
     store.close();
     ring?.close();
+    eventJournal.close();
   };
   return {
     fetch: supervisor.fetch,

@@ -3,6 +3,7 @@ import { toContainerSpec } from "../../core/compose/container-spec.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
 import {
+  MemoryEventJournal,
   MemoryFirewall,
   MemoryFolders,
   MemoryGateway,
@@ -56,6 +57,7 @@ export class World {
   /** Containers that people have stopped, and that stay so. */
   readonly leftAlone = new Set<string>();
   readonly #store = new MemoryStore();
+  readonly #eventJournal = new MemoryEventJournal();
   /** Names of images that the agent has fetched. */
   readonly fetched = new Set<string>();
   readonly #startedAt: number;
@@ -90,6 +92,7 @@ export class World {
       engine: hostile.engine(quirky(this.#watched(this.engine), this.#quirks, () => this.clock.now())),
       ...hostile.folders(this.folders),
       store: hostile.store(this.#store),
+      eventJournal: this.#eventJournal,
       log: this.log,
       system: { ...memorySystem, bootedAt: () => this.#startedAt },
       metrics: memoryMetrics,

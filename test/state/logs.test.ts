@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { MemoryLog } from "../../core/embedded/ports.ts";
 import { Logs, type LogSource } from "../../core/events/logs.ts";
 import { endpoint, plainSpec } from "../compose/specs.ts";
+import { eventsTo } from "../support/events.ts";
 import { HandClock, WatchedLogs, linesOf, turn } from "./world.ts";
 
 const hello = { message: "Streaming logs", isSystem: true };
@@ -11,7 +12,8 @@ async function world() {
   const clock = new HandClock();
   const engine = new WatchedLogs({ clock, program: () => ({ lines: [] }) });
   const log = new MemoryLog();
-  const logs = new Logs({ engine, clock, log, isLocalMode: () => true });
+  const events = eventsTo(log, clock);
+  const logs = new Logs({ engine, clock, log, events, isLocalMode: () => true });
   const image = engine.addImage("one");
   await engine.createNetwork("1_default", {
     driver: "bridge",

@@ -4,10 +4,11 @@ import { MemoryLog, MemoryStore } from "../../core/embedded/ports.ts";
 import type { Difference } from "../../core/compose/differences.ts";
 import type { Store } from "../../core/ports/store.ts";
 import { Memory } from "../../core/state/memory.ts";
+import { eventsTo } from "../support/events.ts";
 import { Documents } from "../../core/state/documents.ts";
 
 async function loaded(store: Store = new MemoryStore(), log = new MemoryLog()): Promise<Memory> {
-  const memory = new Memory(new Documents(store), log);
+  const memory = new Memory(new Documents(store), eventsTo(log));
   await memory.load();
   return memory;
 }
