@@ -128,7 +128,7 @@ describe("a request", () => {
     });
     const names = Array.from({ length: 20 }, (_, n) => `/${n}`);
     const answers = names.map((path) => requester.call({ head: headOf("GET", path), body: nothing }));
-    await pause(10);
+    await expect.poll(() => gates.size).toBe(names.length);
     for (const name of names.toReversed()) {
       gates.get(name)?.();
       expect(await textOf(await (answers[Number(name.slice(1))] ?? answers[0]!))).toBe(name);
@@ -144,7 +144,7 @@ describe("a request", () => {
     const ask = () => requester.call({ head: headOf("POST", "/v1/reboot"), body: nothing });
     const first = Array.from({ length: limits.streams }, ask);
     expect(await ask()).toEqual({ is: "busy" });
-    await pause(10);
+    await expect.poll(() => waiting.length).toBe(limits.streams);
     expect(messages.flatMap(({ bytes }) => unbundle(bytes.buffer))).toHaveLength(limits.streams);
     waiting[0]?.();
     await first[0];

@@ -85,7 +85,7 @@ describe("an engine that reads back something else than it was told", () => {
     const quirks = new Chance(seed).some(names, 0.3);
     return { seed, faults: 0.05, delays: 0.3, deeds: 8, quirks };
   };
-  const some = told ? seeds : range(100);
+  const some = told ? seeds : range(Math.min(100, seeds.length));
 
   test("in what makes no difference, is none", { timeout: 600_000 }, async () => {
     for (const seed of some) {
@@ -126,7 +126,9 @@ describe("an engine that reads back something else than it was told", () => {
 });
 
 describe("a crash at any call", () => {
-  const lives = range(told ? 1 : 12).map((n) => (told ? (seeds[0] ?? 0) : 10_000 + n));
+  const lives = range(told ? 1 : Math.min(12, Math.ceil(seeds.length / 50))).map((n) =>
+    told ? (seeds[0] ?? 0) : 10_000 + n,
+  );
   test.each(lives)("seed %i", { timeout: 600_000 }, async (seed) => {
     const fate = { seed, faults: 0, delays: 0, deeds: 4 };
     const only = process.env["CRASH_AT"];
