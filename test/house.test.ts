@@ -252,3 +252,21 @@ test("no `any`, and nothing that silences the compiler", () => {
   );
   expect(silenced).toEqual([]);
 });
+
+/** Names that GLOSSARY.md has replaced: alone, in a longer identifier, or in a sentence. */
+const retired: Readonly<Record<string, string>> = {
+  desk: "session",
+  asker: "principal",
+  inOurWords: "fromEngine…",
+  inEngineWords: "toEngine…",
+};
+
+const pages = readdirSync(join(root, "docs"))
+  .filter((name) => name.endsWith(".md"))
+  .map((name) => join("docs", name));
+
+test.each(Object.entries(retired))("nothing is called %s any more: say %s", (word) => {
+  const [first = ""] = word;
+  const named = new RegExp(`(?:\\b${word}|${first.toUpperCase()}${word.slice(1)})s?(?![a-z])`);
+  expect([...files, ...pages].filter((file) => named.test(textOf(file)))).toEqual([]);
+});
