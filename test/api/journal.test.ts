@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { JournalQuery } from "../../core/ports/journal.ts";
 import { testDevice } from "../support/device.ts";
 import { failed, seen, text } from "./answers.ts";
+import { plainQuery } from "../support/journal.ts";
 
 /** A journal with one line, which keeps what it was asked. */
 function journal() {
@@ -12,17 +13,6 @@ function journal() {
   };
   return { asked, read };
 }
-
-const nothing = {
-  all: false,
-  follow: false,
-  count: undefined,
-  unit: undefined,
-  containerId: undefined,
-  format: undefined,
-  since: undefined,
-  until: undefined,
-};
 
 test("the journal comes as the host prints it", async () => {
   const device = await testDevice({ ports: { journal: journal() } });
@@ -60,7 +50,7 @@ test.each([
   const port = journal();
   const device = await testDevice({ ports: { journal: port } });
   await device.post("/v2/journal-logs", body);
-  expect(port.asked).toEqual([{ ...nothing, ...query }]);
+  expect(port.asked).toEqual([{ ...plainQuery, ...query }]);
 });
 
 test.each([

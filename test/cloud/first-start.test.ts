@@ -1,40 +1,18 @@
 import { expect, test } from "vitest";
-import type { Container } from "../../core/model/container.ts";
-import { unseen } from "../../core/reconcile/current.ts";
 import { plan } from "../../core/reconcile/plan.ts";
-import { memoryIdentity } from "../../core/embedded/device.ts";
+import { device, running, target } from "../reconcile/literals.ts";
 import { app, testDevice } from "../support/device.ts";
-import { plainSpec } from "../compose/specs.ts";
 
-/** An agent that nobody has told yet what should run: on a device of the original, or with a lost store. */
+/** An agent without a target state: on a device of the reference implementation, or with a lost store. */
 
-const container: Container = {
-  id: "c",
-  name: "web_1_1_c1",
-  appId: 1,
-  appUuid: "1",
-  service: "web",
-  serviceId: 1,
-  state: "running",
-  exitCode: 0,
-  error: "",
-  createdAt: "",
-  startedAt: 1,
-  finishedAt: 0,
-  spec: plainSpec,
-};
-
-const current = {
-  ...unseen(0, { ...memoryIdentity, uuid: "u", name: "n" }, true),
-  containers: [container],
-};
+const current = device([running("web", "web:1")]);
 
 test("while nobody has said what should run, nothing is done to what does", () => {
-  expect(plan(current, { name: "n", config: {}, apps: [], unset: true })).toEqual(new Map([["device", []]]));
+  expect(plan(current, target([], { unset: true }))).toEqual(new Map([["device", []]]));
 });
 
 test("as soon as somebody says that nothing should run, it goes", () => {
-  const steps = plan(current, { name: "n", config: {}, apps: [] }).get(container.appId);
+  const steps = plan(current, target([])).get(1);
   expect(steps?.map(({ action }) => action)).toEqual(["takeLocks"]);
 });
 

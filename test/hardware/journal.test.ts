@@ -4,17 +4,7 @@ import { describe, expect, test } from "vitest";
 import { findJournalctl, journalctl, toArguments } from "../../hardware/journal.ts";
 import { findProgram } from "../../hardware/run.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
-
-const nothing = {
-  all: false,
-  follow: false,
-  count: undefined,
-  unit: undefined,
-  containerId: undefined,
-  format: undefined,
-  since: undefined,
-  until: undefined,
-};
+import { plainQuery } from "../support/journal.ts";
 
 test.each([
   [{}, ["--output=short"]],
@@ -25,7 +15,7 @@ test.each([
   [{ containerId: "0123456789ab".padEnd(64, "c") }, ["--identifier=0123456789ab", "--output=short"]],
   [{ since: "-1h", until: "2 days ago; reboot" }, ["--since=-1h", "--until=2 days ago; reboot", "--output=short"]],
 ])("%j is %j", (query, args) => {
-  expect(toArguments({ ...nothing, ...query })).toEqual(args);
+  expect(toArguments({ ...plainQuery, ...query })).toEqual(args);
 });
 
 describe("journalctl", () => {
@@ -58,7 +48,7 @@ describe("journalctl", () => {
   });
 
   test("that is gone, or is none, is an error and no answer", async () => {
-    await expect(journalctl(["/nonexistent/journalctl"]).read(nothing)).rejects.toThrow("ENOENT");
-    await expect(journalctl(["sh", "-c", "exit 3"]).read(nothing)).rejects.toThrow();
+    await expect(journalctl(["/nonexistent/journalctl"]).read(plainQuery)).rejects.toThrow("ENOENT");
+    await expect(journalctl(["sh", "-c", "exit 3"]).read(plainQuery)).rejects.toThrow();
   });
 });

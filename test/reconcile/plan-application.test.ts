@@ -1,49 +1,31 @@
 import { describe, expect, test } from "vitest";
 import type { Container } from "../../core/model/container.ts";
 import { handOverName } from "../../core/model/names.ts";
-import type { Network } from "../../core/model/network.ts";
 import { unseen, type CurrentState } from "../../core/reconcile/current.ts";
 import { plan } from "../../core/reconcile/plan.ts";
 import { describe as sentence } from "../../core/reconcile/step.ts";
 import { plainImage } from "../compose/specs.ts";
 import { device as facts, parsedApp, specOf } from "../support/specs.ts";
+import { network, running } from "./literals.ts";
 
 /** The container of release c0 that is to hand over to its successor. */
 const leaving = (fields: object, more: Partial<Container> = {}): Container => ({
+  ...running("web", "web:1"),
   id: "old",
   name: handOverName("web_1_1_c0"),
-  appId: 1,
-  appUuid: "1",
-  service: "web",
-  serviceId: 1,
-  state: "running",
-  exitCode: 0,
-  error: "",
-  createdAt: "2026-01-01T00:00:00.000Z",
-  startedAt: 1,
-  finishedAt: 0,
   spec: specOf(fields),
   ...more,
 });
 
 const image = { id: specOf({}).image, tags: ["web:1"], digests: [] };
 
-const network: Network = {
-  id: "default",
-  name: "1_default",
-  spec: {
-    driver: "bridge",
-    driverOptions: {},
-    internal: false,
-    ipv6: false,
-    configOnly: false,
-    labels: { "io.balena.supervised": "true", "io.balena.app-id": "1" },
-    ipam: { driver: "default", options: {}, config: [] },
-  },
-};
-
 function sentences(services: Record<string, object>, more: Partial<CurrentState>, release: object = {}): string[] {
-  const current: CurrentState = { ...unseen(1_000_000, facts, false), images: [image], networks: [network], ...more };
+  const current: CurrentState = {
+    ...unseen(1_000_000, facts, false),
+    images: [image],
+    networks: [network("default")],
+    ...more,
+  };
   const target = { name: "device", config: {}, apps: [parsedApp(1, services, release)] };
   return [...plan(current, target).values()].flat().map(sentence);
 }
