@@ -1,5 +1,5 @@
 /** The known word that was probably meant: one that differs in few letters; undefined when none does. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
+function nearest(word: string, known: readonly string[]): string | undefined {
   const most = word.length < 4 ? 1 : 2;
   const [best] = known
     .filter((one) => Math.abs(one.length - word.length) <= most)

@@ -226,7 +226,7 @@ const CheckedRelease = z.object({
     .describe("What services ask to be able to do to their host, by service"),
 });
 
-export const Change = z.object({
+const Change = z.object({
   part: z.enum(["service", "network", "volume"]),
   name: z.string(),
   change: z.enum(["added", "removed", "changed"]),

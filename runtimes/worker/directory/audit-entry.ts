@@ -10,7 +10,7 @@ export const mostEntries = {
   refused: 10_000,
 } as const;
 
-export type AuditKind = keyof typeof mostEntries;
+type AuditKind = keyof typeof mostEntries;
 
 /** What an entry of the audit log is about, as far as it is known. */
 export interface AuditTarget {
