@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseLocalTarget, prerequisites } from "../../core/compose/target-state.ts";
+import { prerequisites } from "../../core/compose/target-checks.ts";
+import { parseLocalTarget } from "../../core/compose/target-state.ts";
 import type { App } from "../../core/model/target.ts";
 import { body, entry, facts, faultsOf, read } from "./read.ts";
 

@@ -15,7 +15,7 @@ import {
 } from "../../core/embedded/ports.ts";
 import { findImage } from "../../core/model/image.ts";
 import { isHandingOver, networkName, volumeName } from "../../core/model/names.ts";
-import { prerequisites } from "../../core/compose/target-state.ts";
+import { prerequisites } from "../../core/compose/target-checks.ts";
 import type { App, Service, TargetState } from "../../core/model/target.ts";
 import { isSettled } from "../../core/reconcile/plan.ts";
 import { toServiceNamespaces } from "../../core/compose/namespaces.ts";

@@ -1,0 +1,174 @@
+import type { Mount } from "../model/container.ts";
+import type { ImageReference } from "../model/image.ts";
+import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
+import type { App, Dependency, Release, Service, UpdateStrategy } from "../model/target.ts";
+import { NetworkDefinition, VolumeDefinition } from "./definitions.ts";
+import { hasFeature } from "./features.ts";
+import { hostBinds, hostPartOf } from "./powers.ts";
+import { cleanPath } from "./quantities.ts";
+import { unmetRequirement, type Contract, type RequirementFacts } from "./requirements.ts";
+import { parseRestart, restartPolicies, toServiceConfig, unknownFields, type Fields } from "./service-config.ts";
+import { showPath, valueAt, type Path } from "./target-paths.ts";
+
+/** An application as read → what the device does of it. Everything that is left out or changed is a warning. */
+
+/** An application as read, with the paths of its parts for messages. */
+export interface Draft extends Omit<App, "services"> {
+  readonly path: Path;
+  readonly services: readonly DraftService[];
+}
+
+export interface DraftService {
+  readonly path: Path;
+  readonly composePath: Path;
+  readonly name: string;
+  readonly serviceId: number;
+  readonly imageId: number;
+  readonly image: ImageReference;
+  readonly running: boolean;
+  readonly contract: Contract | undefined;
+  readonly fields: Fields & Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** `names`: of all services of the application. */
+export function toService(draft: DraftService, names: ReadonlySet<string>, body: unknown, warnings: string[]): Service {
+  const { fields, composePath, name, serviceId, imageId, image, running } = draft;
+  const warn = (field: string, message: string) => warnings.push(`${showPath([...composePath, field])}: ${message}`);
+
+  const raw = valueAt(body, composePath);
+  if (typeof raw === "object" && raw !== null)
+    for (const field of unknownFields(raw)) warn(field, "not supported, left out");
+  if (fields.restart !== undefined && fields.restart !== null && !parseRestart(fields.restart))
+    warn("restart", `${JSON.stringify(fields.restart)} is none of ${restartPolicies}; taken as always`);
+  const volumes = admitBinds(fields.volumes ?? [], draft.labels, (message) => warn("volumes", message));
+  const config = toServiceConfig({ ...fields, volumes }, fields, draft.environment, draft.labels);
+
+  const wanted = fields.depends_on ?? [];
+  const named = Array.isArray(wanted)
+    ? wanted.map((service): Dependency => ({ service, condition: "service_started" }))
+    : Object.entries(wanted).map(([service, rule]): Dependency => ({
+        service,
+        condition: rule?.condition ?? "service_started",
+      }));
+  const dependsOn = named.filter(({ service }) => {
+    const known = names.has(service);
+    if (!known) warn("depends_on", `there is no service ${JSON.stringify(service)} in this application, left out`);
+    return known;
+  });
+
+  return {
+    name,
+    serviceId,
+    imageId,
+    image,
+    running,
+    config,
+    dependsOn,
+    strategy: strategyOf(config.labels["io.balena.update.strategy"]),
+    handoverTimeoutMs: Number(config.labels["io.balena.update.handover-timeout"]) || 60_000,
+  };
+}
+
+/** Folders of the host are mounted only for a service whose label asks for them, and always with a warning. */
+const admitBinds = (
+  mounts: readonly Mount[],
+  labels: Readonly<Record<string, string>>,
+  warn: (message: string) => void,
+): Mount[] =>
+  mounts.flatMap((mount) => {
+    const { type, source } = mount;
+    if (type !== "bind") return [mount];
+    if (!hasFeature(labels, hostBinds)) {
+      warn(`host folders are not mounted (${source}), left out; use a volume or a feature label`);
+      return [];
+    }
+    if (!source.startsWith("/")) {
+      warn(`expected a folder of the host that begins with "/", but got ${source}, left out`);
+      return [];
+    }
+    const path = cleanPath(source);
+    warn(`${path} of the host is mounted, as the label io.balena.features.${hostBinds} asks for it`);
+    return [{ ...mount, source: path }];
+  });
+
+/** The same for volumes that show a part of the host: an ordinary volume unless a service that mounts it has the label. */
+export function withoutHostParts(
+  volumes: Release["volumes"],
+  services: readonly Service[],
+  path: Path,
+  warnings: string[],
+): Release["volumes"] {
+  const owners = new Map(
+    services
+      .filter(({ config }) => hasFeature(config.labels, hostBinds))
+      .flatMap(({ name, config }) =>
+        config.mounts.flatMap(({ type, source }) => (type === "volume" ? [[source, name] as const] : [])),
+      )
+      .toReversed(),
+  );
+  return Object.fromEntries(
+    Object.entries(volumes).map(([name, volume]) => {
+      const part = hostPartOf(volume);
+      if (part === undefined) return [name, volume];
+      const owner = owners.get(name);
+      warnings.push(
+        `${showPath([...path, "volumes", name, "driver_opts"])}: ${
+          owner !== undefined
+            ? `${part} of the host is mounted, as the label io.balena.features.${hostBinds} of ${owner} asks for it`
+            : `folders and devices of the host are not mounted (${part}), left out; a service that mounts the volume may ask for it by the label io.balena.features.${hostBinds}`
+        }`,
+      );
+      return [name, owner !== undefined ? volume : { ...volume, driverOptions: {} }];
+    }),
+  );
+}
+
+const strategies = ["download-then-kill", "kill-then-download", "delete-then-download", "hand-over"] as const;
+const strategyOf = (label: string | undefined): UpdateStrategy =>
+  strategies.find((strategy) => strategy === label) ?? "download-then-kill";
+
+/** A service whose contract this device does not meet is left out if it is optional; else the release is rejected. */
+export function meetRequirements(drafts: readonly DraftService[], facts: RequirementFacts, warnings: string[]) {
+  const kept: DraftService[] = [];
+  let rejection: string | undefined;
+  for (const draft of drafts) {
+    const unmet = draft.contract && unmetRequirement(draft.contract, facts);
+    if (!unmet) kept.push(draft);
+    else if (hasFeature(draft.labels, "optional"))
+      warnings.push(`${showPath([...draft.path, "contract"])}: ${unmet}; optional, so left out`);
+    else rejection ??= `${draft.name}: ${unmet}`;
+  }
+  return { kept, unmet: rejection };
+}
+
+/** Networks and volumes that services use without a definition are made with default settings. */
+export function withUndeclared(
+  { networks, volumes }: Pick<Release, "networks" | "volumes">,
+  services: readonly Service[],
+  path: Path,
+  warnings: string[],
+): Pick<Release, "networks" | "volumes"> {
+  const used = services.flatMap(({ config }) => (config.networkMode ? [] : networkNames(config.networks)));
+  const mounted = services.flatMap(({ config }) =>
+    config.mounts.filter(({ type }) => type === "volume").map(({ source }) => source),
+  );
+  const missing = (kind: string, names: readonly string[], known: object) =>
+    [...new Set(names)].filter((name) => {
+      if (Object.hasOwn(known, name)) return false;
+      if (name !== "default")
+        warnings.push(
+          `${showPath([...path, kind])}: ${JSON.stringify(name)} is used but not defined; made with default settings`,
+        );
+      return true;
+    });
+  const fill = <T>(names: readonly string[], value: T) => Object.fromEntries(names.map((name) => [name, value]));
+  return {
+    networks: { ...fill<NetworkSpec>(missing("networks", used, networks), NetworkDefinition.parse({})), ...networks },
+    volumes: { ...fill<VolumeSpec>(missing("volumes", mounted, volumes), VolumeDefinition.parse({})), ...volumes },
+  };
+}
+
+const networkNames = (networks: object): string[] =>
+  Object.keys(networks).length > 0 ? Object.keys(networks) : ["default"];
