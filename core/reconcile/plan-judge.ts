@@ -1,0 +1,96 @@
+import { toContainerSpec } from "../compose/container-spec.ts";
+import { describeDifference, differences, type Difference } from "../compose/differences.ts";
+import { toServiceNamespaces } from "../compose/namespaces.ts";
+import type { Container, ContainerSpec } from "../model/container.ts";
+import { findImage } from "../model/image.ts";
+import { sameJson } from "../model/json.ts";
+import { serviceKey } from "../model/names.ts";
+import type { App, Service } from "../model/target.ts";
+import type { CurrentState } from "./current.ts";
+import { waitIfInVain } from "./plan-repeats.ts";
+import type { Step, Stop } from "./step.ts";
+
+/** How the container of a service compares with what the service must be. */
+export type Verdict =
+  | { readonly is: "absent"; readonly spec: ContainerSpec }
+  /** Its image is not here, so the spec is not known. An existing container is out of date. */
+  | { readonly is: "imageless"; readonly container: Container | undefined }
+  | { readonly is: "stale"; readonly container: Container; readonly spec: ContainerSpec; readonly reason: Reason }
+  | { readonly is: "ready"; readonly container: Container };
+
+/** Why something must be removed: the text for the log, and the fields that differ. */
+export interface Reason {
+  readonly why: string;
+  readonly differences?: readonly Difference[];
+}
+
+export interface Wanted {
+  readonly service: Service;
+  readonly verdict: Verdict;
+}
+
+export const killsFirst = ({ strategy }: Service): boolean =>
+  strategy === "kill-then-download" || strategy === "delete-then-download";
+
+export function judge(service: Service, app: App, present: readonly Container[], current: CurrentState): Wanted {
+  const own = present.filter((container) => container.service === service.name);
+  const image = findImage(current.images, service.image.name);
+  const config = image && current.imageConfigs.get(image.id);
+  if (!image || !config) return { service, verdict: { is: "imageless", container: own[0] } };
+
+  const apiKey = current.apiKeys.get(serviceKey(app.appId, service.name)) ?? "";
+  const spec = toContainerSpec(service, app, current.device, { id: image.id, config }, apiKey);
+  const judged = own.map((container) => ({ container, reason: whyReplace(container, spec, present, current) }));
+  const best = judged.find(({ reason }) => reason === undefined) ?? judged[0];
+  if (!best) return { service, verdict: { is: "absent", spec } };
+  const { container, reason } = best;
+  return { service, verdict: reason ? { is: "stale", container, spec, reason } : { is: "ready", container } };
+}
+
+/**
+ * A container that was replaced in vain a moment ago counts as ready for now. Others neither wait for it nor are replaced
+ * with it.
+ */
+export function keepInVain(judged: readonly Wanted[], appId: number, current: CurrentState) {
+  const waits: Step[] = [];
+  const differencesOf = new Map<Container, readonly Difference[]>();
+  const wanted = judged.map((one): Wanted => {
+    const { verdict } = one;
+    const wait = verdict.is === "stale" && waitIfInVain(toKill(verdict.container, verdict.reason), appId, current);
+    if (!wait) return one;
+    waits.push(wait);
+    differencesOf.set(verdict.container, verdict.reason.differences ?? []);
+    return { ...one, verdict: { is: "ready", container: verdict.container } };
+  });
+  return { wanted, waits, differencesOf };
+}
+
+export const toKill = ({ id, service }: Container, reason: Reason): Stop => ({
+  action: "kill",
+  id,
+  service,
+  ...reason,
+});
+
+/** Which fields differ, from what to what; undefined when the container can stay. */
+function whyReplace(
+  container: Container,
+  spec: ContainerSpec,
+  present: readonly Container[],
+  current: CurrentState,
+): Reason | undefined {
+  if (container.state === "dead") return { why: "the engine could not remove it" };
+  const tolerated = current.tolerated.get(container.id) ?? [];
+  return toReason(
+    differences(toServiceNamespaces(container.spec, present), spec).filter(
+      (difference) => !tolerated.some((one) => sameJson(one, difference)),
+    ),
+  );
+}
+
+export const toReason = (found: readonly Difference[]): Reason | undefined =>
+  found.length > 0 ? { why: found.map(describeDifference).join("; "), differences: found } : undefined;
+
+/** The spec that the service's container has, or will have. */
+export const specOf = (verdict: Exclude<Verdict, { is: "imageless" }>): ContainerSpec =>
+  verdict.is === "ready" ? verdict.container.spec : verdict.spec;

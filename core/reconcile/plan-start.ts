@@ -1,0 +1,127 @@
+import { namespaceServices, namespaceServicesOf } from "../compose/namespaces.ts";
+import type { Container, ContainerSpec } from "../model/container.ts";
+import { containerName, serviceKey, volumeName } from "../model/names.ts";
+import type { App, Dependency, Service } from "../model/target.ts";
+import type { CurrentState } from "./current.ts";
+import { killsFirst, type Wanted } from "./plan-judge.ts";
+import type { Step } from "./step.ts";
+
+export function planStart(
+  { service, verdict }: Wanted,
+  app: App,
+  wanted: readonly Wanted[],
+  current: CurrentState,
+): Step[] {
+  const name = containerName(service.name, service.imageId, app.releaseId, app.commit);
+  switch (verdict.is) {
+    case "imageless":
+    case "stale":
+      return [];
+    case "ready": {
+      const { container } = verdict;
+      if (service.running && mustStart(container, current)) {
+        const obstacle = missingPrerequisite(service, app, wanted);
+        return obstacle ? [obstacle] : [{ action: "start", id: container.id, service: service.name }];
+      }
+      return container.name === name ? [] : [{ action: "rename", id: container.id, service: service.name, name }];
+    }
+    case "absent": {
+      const { spec } = verdict;
+      const obstacle = missingResource(spec, current, app) ?? missingPrerequisite(service, app, wanted);
+      if (obstacle) return [obstacle];
+      return [{ action: "install", appId: app.appId, service: service.name, name, spec, start: service.running }];
+    }
+  }
+}
+
+/** The first network or volume that a container needs and that is still to be made, as a step. */
+function missingResource({ networks, mounts }: ContainerSpec, current: CurrentState, app: App): Step | undefined {
+  const network = Object.keys(networks).find((one) => !current.networks.some((other) => other.name === one));
+  if (network) return { action: "wait", reason: `network ${network}` };
+  const volume = Object.keys(app.volumes)
+    .map((name) => volumeName(app.appId, name))
+    .find(
+      (name) =>
+        mounts.some(({ type, source }) => type === "volume" && source === name) &&
+        !current.volumes.some((other) => other.name === name),
+    );
+  return volume ? { action: "wait", reason: `volume ${volume}` } : undefined;
+}
+
+/** A container that a restart removed during a download is created again as it was, and serves until the update. */
+export function planInterrupted(
+  { service, verdict }: Wanted,
+  app: App,
+  present: readonly Container[],
+  current: CurrentState,
+): Step[] {
+  const before = current.interrupted.get(serviceKey(app.appId, service.name));
+  if (verdict.is !== "imageless" || verdict.container || killsFirst(service) || !before) return [];
+  if (!current.images.some(({ id }) => id === before.spec.image)) return [];
+  // It was stopped, but could not be removed.
+  if (current.containers.some(({ name }) => name === before.name)) return [];
+  const owners = namespaceServices(before.spec);
+  const owner = owners.find((name) => !present.some((other) => other.service === name && other.state === "running"));
+  const obstacle: Step | undefined = owner
+    ? { action: "wait", reason: `${owner} to run, in which ${service.name} lives` }
+    : missingResource(before.spec, current, app);
+  const { name, spec } = before;
+  return [
+    obstacle ?? { action: "install", appId: app.appId, service: service.name, name, spec, start: service.running },
+  ];
+}
+
+/** For so long an engine may go on stopping containers that a killed agent had told it to stop. */
+const stopDelayMs = 30_000;
+
+/**
+ * Whether we start a container that does not run: it was never started, or it stopped before this run of the agent (or
+ * just after the last one was killed) and did not finish by itself. A container that stops while we observe it was stopped
+ * on purpose, or the engine restarts it.
+ */
+function mustStart(container: Container, current: CurrentState): boolean {
+  const { id, state, startedAt, finishedAt, exitCode } = container;
+  if (state === "created") return true;
+  if (state !== "exited") return false;
+  const key = serviceKey(container.appId, container.service);
+  const interrupted =
+    startedAt < current.runningSince && finishedAt < current.runningSince + stopDelayMs && !current.stoppedNow.has(key);
+  if (current.seen.has(id) && !interrupted) return false;
+  const { restart } = container.spec;
+  // A container that was told to stop has not finished by itself, whatever its policy.
+  const wasStopped = exitCode === 128 + 15 || exitCode === 128 + 9;
+  const finished = (restart.name === "no" && !wasStopped) || (restart.name === "on-failure" && exitCode === 0);
+  return !finished || startedAt < current.bootedAt || current.stoppedBefore.has(key);
+}
+
+/** The first prerequisite that is not met, as a step. */
+function missingPrerequisite(service: Service, app: App, wanted: readonly Wanted[]): Step | undefined {
+  const find = (name: string) => {
+    const verdict = wanted.find((one) => one.service.name === name)?.verdict;
+    return verdict?.is === "ready" ? verdict.container : undefined;
+  };
+  for (const name of namespaceServicesOf(service, app))
+    if (find(name)?.state !== "running")
+      return { action: "wait", reason: `${name} to run, in which ${service.name} lives` };
+  for (const { service: name, condition } of service.dependsOn) {
+    const container = find(name);
+    const reason = container ? unfulfilled(container, condition) : `${name} to start`;
+    if (reason) return { action: "wait", reason: `${reason}, on which ${service.name} depends` };
+  }
+  return undefined;
+}
+
+function unfulfilled(container: Container, condition: Dependency["condition"]): string | undefined {
+  const { service, state, startedAt, health, exitCode } = container;
+  switch (condition) {
+    case "service_started":
+      return startedAt > 0 && state !== "created" ? undefined : `${service} to start`;
+    case "service_healthy":
+      // Without a healthcheck there is nothing to wait for but its start.
+      if (container.spec.healthcheck === null) return startedAt > 0 ? undefined : `${service} to start`;
+      return health === "healthy" ? undefined : `${service} to become healthy (now ${health ?? state})`;
+    case "service_completed_successfully":
+      if (state === "exited" && startedAt > 0 && exitCode === 0) return undefined;
+      return `${service} to complete successfully${state === "exited" ? ` (it exited with ${exitCode})` : ""}`;
+  }
+}
