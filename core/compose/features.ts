@@ -30,7 +30,7 @@ interface Feature {
   readonly gpu?: boolean;
 }
 
-/** Source: the documentation of `io.balena.features.*`, and the containers of the original. */
+/** Source: the documentation of `io.balena.features.*`, and the containers of the reference implementation. */
 const features: Readonly<Record<string, (facts: FeatureFacts) => Feature>> = {
   dbus: () => ({ mounts: ["/run/dbus:/host/run/dbus"] }),
   "kernel-modules": () => ({ mounts: ["/lib/modules:/lib/modules"] }),
@@ -93,7 +93,7 @@ export function featuresOf(labels: Readonly<Record<string, string>>, facts: Feat
   };
 }
 
-/** Every variable under its name of today and its name of old. */
+/** Every variable under its current and its former name. */
 export const bothPrefixes = (variables: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(
     Object.entries(variables).flatMap(([name, value]) => [

@@ -24,8 +24,8 @@ export function networkDifferences(current: NetworkSpec, target: NetworkSpec): D
 }
 
 /**
- * A network of which nothing tells what was asked for, without what the engine may have added. That an option or a
- * gateway was asked for and is not any more goes unnoticed here: the network stays until something else of it changes.
+ * A network without the definition label, less what the engine may have added. That an option or a gateway was removed from
+ * the definition goes unnoticed: the network stays until another field changes.
  */
 function asAnswered(current: NetworkSpec, target: NetworkSpec): NetworkSpec {
   const named = (from: Readonly<Record<string, string>>, to: Readonly<Record<string, string>>) =>

@@ -5,7 +5,7 @@ import type { Release, Service } from "../model/target.ts";
 import { networkModeOf } from "./namespaces.ts";
 import { hasFeature } from "./features.ts";
 
-/** By what a service asks for power over its host. What is not known to be harmless counts. */
+/** How a service asks for powers over its host. Everything that is not known to be harmless counts. */
 
 type Asks = (service: Service, app: Pick<Release, "services" | "volumes">) => boolean;
 
@@ -20,7 +20,7 @@ const list = (service: Service, name: string): readonly string[] => {
   return Array.isArray(value) ? value.map(String) : [];
 };
 
-/** The host's namespace, or one of a container that is no service of the application: nobody knows what that one may do. */
+/** The host's namespace, or that of a container outside the application, whose powers are unknown. */
 const isForeign = (mode: Json): boolean => typeof mode === "string" && /^(host$|(?!service:)[^:]+:)/.test(mode);
 
 /** What an engine gives every container. Source: Docker's documentation, "Runtime privilege and Linux capabilities". */
@@ -30,7 +30,7 @@ const usualCapabilities = new Set(
   ),
 );
 
-/** The engine's own profiles, and what only takes away. Others may allow anything. */
+/** The engine's own profiles, and options that only restrict. Others may allow anything. */
 const isConfining = (option: string): boolean =>
   /^(no-new-privileges([:=](true|false))?|apparmor[:=]docker-default|seccomp[:=]builtin)$/.test(option);
 
@@ -76,7 +76,7 @@ export const forbiddenOf = (
     return both.length > 0 ? [`${service}: the fleet forbids ${both.join(", ")}`] : [];
   });
 
-/** A service with this label may mount folders and devices of the host. Ours: the original mounts none at all. */
+/** A service with this label may mount folders and devices of the host; the reference implementation mounts none. */
 export const hostBinds = "host-binds";
 
 const isOfHost = (volume: VolumeSpec | undefined): boolean => volume !== undefined && hostPartOf(volume) !== undefined;
@@ -89,7 +89,7 @@ const bindFlags = new Set(["bind", "rbind", "move", "remount"]);
 /** What a volume would show of the host, by its driver's options; undefined: nothing. */
 export function hostPartOf({ driver, driverOptions }: VolumeSpec): string | undefined {
   const { type = "", device = "", o = "" } = driverOptions;
-  // What other drivers do is their business, but a path of the host is one.
+  // Options of other drivers are unknown, but a path of the host is recognized.
   if (driver !== "local") return Object.values(driverOptions).find((value) => value.startsWith("/"));
   if (type === "" && device === "" && o === "") return undefined;
   const binds = o.split(",").some((word) => bindFlags.has(word.trim()));

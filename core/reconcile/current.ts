@@ -6,7 +6,7 @@ import type { FirewallPolicy } from "../model/firewall.ts";
 import { findImage, type ImageConfig, type ImageRecord } from "../model/image.ts";
 import type { EngineState } from "../ports/engine.ts";
 
-/** Everything that deciding may look at: what one look at the world showed, and what the agent itself remembers. */
+/** Everything that `plan` decides from: one observation of the device, and what the agent remembers. */
 export interface CurrentState extends EngineState {
   readonly now: number;
   readonly bootedAt: number;
@@ -19,13 +19,13 @@ export interface CurrentState extends EngineState {
   readonly downloads: ReadonlyMap<string, Download>;
   /** The images that were fetched or used for services, so that we know which ones are ours to remove. */
   readonly imageRecords: readonly ImageRecord[];
-  /** Names of images that the engine would not remove in this run, since a container of somebody else's is made of them. */
+  /** Images that the engine refused to remove in this run, because a container that is not ours uses them. */
   readonly keptImages: ReadonlySet<string>;
   /** The services whose update locks we hold, by application. */
   readonly locks: ReadonlyMap<number, readonly string[]>;
   /** Services in a hand-over that have said that they have taken over, as `serviceKey`. */
   readonly takenOver: ReadonlySet<string>;
-  /** Containers that this run of the agent has started or seen running: if they stop, somebody wanted that. */
+  /** Containers that this run of the agent has started or seen running: if they stop, that was on purpose. */
   readonly seen: ReadonlySet<string>;
   /** When this run of the agent began. */
   readonly runningSince: number;
@@ -46,11 +46,11 @@ export interface CurrentState extends EngineState {
   /** The firewall that this run of the agent has set, or why this machine has none that it could set. */
   readonly firewall: FirewallPolicy | "unset" | { readonly missing: string };
   readonly bootConfig: BootConfigState;
-  /** What was refused last of the config, and has been said, in this run. */
+  /** What of the config was refused last, and logged, in this run. */
   readonly refusedConfig: readonly string[];
   /** The volumes of which it has been said in this run that they will be removed. */
   readonly announcedVolumes: ReadonlySet<string>;
-  /** Whether services can reach the API on their network; undefined when this machine has no such thing. */
+  /** Whether services can reach the API on their network; undefined when this machine has no such network. */
   readonly gatewayOpen: boolean | undefined;
 }
 
@@ -58,7 +58,7 @@ export type Download =
   | { readonly is: "running"; readonly percent: number }
   | { readonly is: "failed"; readonly reason: string; readonly retryAt: number };
 
-/** Of a step that belongs to an application (by id) or to the device, by what it is to bring about (`aimOf`). */
+/** The key of a step of an application (by id) or of the device, by its purpose (`aimOf`). */
 export const repeatKey = (subject: number | "device", aim: string): string => `${subject} ${aim}`;
 
 /** Whether a container is made of what an image's name stands for now, or is about to be made of it again. */

@@ -15,10 +15,10 @@ interface Entry {
 /** More at once only makes each of them slower. */
 const atOnce = 3;
 
-/** Downloads go on by themselves while everything else happens. */
+/** Downloads of images, which continue in the background. */
 export class Downloads {
   readonly #entries = new Map<string, Entry>();
-  /** Images that were fetched: when the last time, and how often in vain. */
+  /** By image: when it was fetched last, and how often in vain. */
   readonly #fetched = new Map<string, { readonly at: number; readonly times: number }>();
   readonly #queue: (() => void)[] = [];
   #running = 0;
@@ -52,7 +52,7 @@ export class Downloads {
     void this.#run(image, entry, ended);
   }
 
-  /** The same image again, a moment after it was fetched: the engine has it under another name, or something removes it. */
+  /** Fetched a moment ago, and missing again: the engine has it under another name, or something removes it. */
   #wasInVain(name: string, ended: (failure: string) => void): boolean {
     const fetched = this.#fetched.get(name);
     if (!fetched) return false;
@@ -61,7 +61,7 @@ export class Downloads {
       this.#fetched.delete(name);
       return false;
     }
-    // Somebody may have removed it, once.
+    // A person may have removed it, once.
     const retryAt = fetched.at + (fetched.times > 1 ? delayMs(failureRetry, fetched.times - 1) : 0);
     if (retryAt <= now) return false;
     const reason = "it was downloaded, and the engine has no image of this name";
@@ -72,7 +72,7 @@ export class Downloads {
     return true;
   }
 
-  /** Ends those that nobody wants any more, and forgets their failures. */
+  /** Cancels those that are not needed any more, and forgets their failures. */
   keep(names: ReadonlySet<string>): void {
     for (const [name, { abort }] of this.#entries)
       if (!names.has(name)) {
@@ -82,13 +82,13 @@ export class Downloads {
     for (const name of this.#fetched.keys()) if (!names.has(name)) this.#fetched.delete(name);
   }
 
-  /** What has failed may be tried again at once. */
+  /** Failed downloads may be tried again at once. */
   forgetFailures(): void {
     for (const [name, { download }] of this.#entries) if (download.is === "failed") this.#entries.delete(name);
     this.#fetched.clear();
   }
 
-  /** Ends all of them; what is still wanted starts anew at once. */
+  /** Cancels all of them; those still needed start again at once. */
   cancel(): void {
     this.keep(new Set());
   }
@@ -132,7 +132,7 @@ export class Downloads {
     else await new Promise<void>((resolve) => this.#queue.push(resolve));
   }
 
-  /** The turn goes straight to the next one: nobody who comes meanwhile can take it too. */
+  /** Hands the turn directly to the next in the queue, so that no other can take it too. */
   #pass(): void {
     const next = this.#queue.shift();
     if (next) next();

@@ -9,14 +9,14 @@ import { withoutVain } from "./plan-repeats.ts";
 import { planGateway, planReboot, planUnusedImages } from "./plan-device.ts";
 import { isNote, type Step } from "./step.ts";
 
-/** Steps by whom they belong to: an application (by id), which waits for no other, or the device as a whole. */
+/** Steps by subject: an application (by id), independent of the others, or the device as a whole. */
 export type Plan = ReadonlyMap<Subject, readonly Step[]>;
 export type Subject = number | "device";
 
 /** What may be done right now, all at once, to bring `current` closer to `target`. No work: on target. */
 export function plan(current: CurrentState, target: TargetState): Plan {
-  // A device of the original, or one whose store is lost, runs what its cloud or its developer will soon ask for again,
-  // and its boot loader is set as they want it; but our own port is guarded from the first moment on.
+  // A device taken over from the reference implementation, or one that has lost its store, runs what its cloud or its
+  // developer will ask for again. Only the firewall is set, since it guards our own port.
   if (target.unset) return new Map([["device", withoutVain(planFirewall(current, target), "device", current)]]);
   const appIds = new Set([
     ...target.apps.map((app) => app.appId),

@@ -13,15 +13,15 @@ interface Repeat {
   doneAt: number;
   /** Since when its effect is there; undefined while the step is due again. */
   lastsSince: number | undefined;
-  /** Whether a look has shown its effect since it was done last. */
+  /** Whether an observation has shown its effect since it was done last. */
   wasThere: boolean;
   /** Whether it had to wait since it was due again. */
   isLoop: boolean;
 }
 
 /**
- * The steps that have succeeded. One that is due again for the same reason was in vain: an engine that reads something
- * back in another way than it was told makes a loop. Such a step waits as long as one that has failed.
+ * The steps that have succeeded. A step that is due again for the same reason was in vain: an engine that reads a value back
+ * differently causes a loop. Such a step waits as long as one that has failed.
  */
 export class Repeats {
   readonly #repeats = new Map<string, Repeat>();
@@ -51,14 +51,14 @@ export class Repeats {
       if (lastsSince !== undefined && now - lastsSince >= lastingMs) this.#repeats.delete(key);
     return new Map(
       [...this.#repeats].map(([key, { step, doneAt, times, wasThere }]) => {
-        // Somebody may have undone it, once.
+        // A person may have undone it, once.
         const failures = wasThere || canBeUndone(step) ? times - 1 : times;
         return [key, failures > 0 ? doneAt + delayMs(failureRetry, failures) : now];
       }),
     );
   }
 
-  /** Takes what a look showed and what was decided on it; gives the steps that were found to be in vain just now. */
+  /** Takes an observation and its plan; gives the steps that have just been found to be in vain. */
   note(decided: Plan, current: CurrentState, isTouched: (subject: Subject) => boolean): readonly Work[] {
     const found: Work[] = [];
     for (const [subject, steps] of decided) {
@@ -89,18 +89,18 @@ export class Repeats {
     return [...this.#repeats.values()].some(({ isLoop }) => isLoop);
   }
 
-  /** Somebody asks for something, or does something himself: whatever is due then is due for another reason. */
+  /** After a request or an operation, what is due is due for another reason. */
   forget(subject?: Subject): void {
     for (const [key, record] of this.#repeats)
       if (subject === undefined || record.subject === subject) this.#repeats.delete(key);
   }
 }
 
-/** The locks are taken for stops, which are due as much. */
+/** Locks are taken for stops, which count as due too. */
 const aimsOf = (step: Work): string[] =>
   [aimOf(step), ...(step.action === "takeLocks" ? step.stops.map(aimOf) : [])].filter((aim) => aim !== undefined);
 
-/** Whether anybody can undo it before a look shows that it was done. */
+/** Whether its effect can be undone before an observation shows it. */
 const canBeUndone = ({ action }: Work): boolean =>
   action === "install" ||
   action === "start" ||
@@ -108,7 +108,7 @@ const canBeUndone = ({ action }: Work): boolean =>
   action === "createNetwork" ||
   action === "createVolume";
 
-/** Whether there is something to see of what was done: what replaces a container must be there. */
+/** Whether the effect can be observed: after a replacement, the new container must exist. */
 function isInPlace({ subject, step }: Repeat, { containers }: CurrentState): boolean {
   switch (step.action) {
     case "kill":

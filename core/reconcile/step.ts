@@ -5,12 +5,9 @@ import type { FirewallPolicy } from "../model/firewall.ts";
 import type { ImageReference } from "../model/image.ts";
 import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
 
-/**
- * One thing to do, or to wait for. `plan` knows when it is due, `apply` does it; `describe` says it, for logs and tests.
- * All are plain values.
- */
+/** One thing to do, or to wait for: a plain value. `plan` decides when it is due, `apply` does it, `describe` is its sentence. */
 export type Step =
-  /** Due: an image of the target is not here. Starts a download that goes on by itself. */
+  /** Due: an image of the target is not here. Starts a download that continues by itself. */
   | {
       readonly action: "fetch";
       readonly image: ImageReference;
@@ -18,10 +15,10 @@ export type Step =
       readonly service: string;
       readonly imageId: number;
     }
-  /** Due: no service wants it any more (or it must go before its successor comes). */
+  /** Due: no service needs it any more, or it has to make room for its successor. */
   | { readonly action: "removeImage"; readonly name: string }
   | { readonly action: "createNetwork"; readonly name: string; readonly spec: NetworkSpec }
-  /** Due: it is to be another or none, and nothing is on it any more. `why` is what the log says. */
+  /** Due: its definition has changed or is gone, and no container is connected to it. `why` is for the log. */
   | {
       readonly action: "removeNetwork";
       readonly id: string;
@@ -29,16 +26,16 @@ export type Step =
       readonly why: string;
       readonly differences?: readonly Difference[];
     }
-  /** Due: services can reach the API only once it answers on their network. */
+  /** Due: services reach the API only after it listens on their network. */
   | { readonly action: "openGateway"; readonly address: string }
-  /** Due: the boot loader has been told something else. A reboot follows. */
+  /** Due: the boot loader has other settings. A reboot follows. */
   | { readonly action: "setBootConfig"; readonly settings: BootSettings }
-  /** Due: something of the config is asked for that this machine does not do, and nobody has been told. */
+  /** Due: the config asks for something that this machine does not do, and that has not been logged. */
   | { readonly action: "refuseConfig"; readonly refused: readonly string[] }
-  /** Due: this run of the agent has not set it yet, or it is to be another. */
+  /** Due: this run of the agent has not set it yet, or the policy has changed. */
   | { readonly action: "setFirewall"; readonly policy: FirewallPolicy }
   | { readonly action: "createVolume"; readonly name: string; readonly spec: VolumeSpec }
-  /** Due: the device has left an application, and nobody has been told what is going to be removed. */
+  /** Due: the device has left an application, and it has not been logged which volumes will be removed. */
   | {
       readonly action: "announceRemoval";
       readonly appId: number;
@@ -59,9 +56,9 @@ export type Step =
   | Stop
   /** Due: nothing more must stop. */
   | { readonly action: "releaseLocks"; readonly appId: number }
-  /** Due: it is there and does not run, and nobody stopped it on purpose. */
+  /** Due: it exists and does not run, and nobody stopped it on purpose. */
   | { readonly action: "start"; readonly id: string; readonly service: string }
-  /** Makes the container of a service and, unless the target says otherwise, starts it. */
+  /** Creates the container of a service and, unless the target says otherwise, starts it. */
   | {
       readonly action: "install";
       readonly appId: number;
@@ -72,11 +69,11 @@ export type Step =
     }
   /** Due: the same container serves another release. */
   | { readonly action: "rename"; readonly id: string; readonly service: string; readonly name: string }
-  /** Due: all else is done, and something of it takes effect with the next start of the machine. */
+  /** Due: everything else is done, and a change takes effect only after a reboot. */
   | { readonly action: "reboot" }
   /**
-   * `recheckMs` is set when nothing but time will tell that it is over; `again` is a step that was in vain; `isSaid` is set
-   * when a line in the log says already what is waited for.
+   * `recheckMs`: no event will announce the end of the wait, so the loop checks after that time. `again`: a step that was
+   * done in vain. `isSaid`: the log says already what is waited for.
    */
   | {
       readonly action: "wait";
@@ -87,12 +84,9 @@ export type Step =
     }
   | Note;
 
-/** What ends the run of a container, for which the update locks are needed. */
+/** Ends the run of a container; needs the update locks. */
 export type Stop =
-  /**
-   * Stops and removes. `why` is what the log says, and `differences` are its grounds, where it is to be another one;
-   * `again`: it is only restarted.
-   */
+  /** Stops and removes. `why` is for the log; `differences` are the fields that differ; `again`: it is only restarted. */
   | {
       readonly action: "kill";
       readonly id: string;
@@ -114,9 +108,9 @@ export type Stop =
       readonly differences?: readonly Difference[];
     };
 
-/** Something that is wanted and will not be done: nothing to do, nor to wait for. A plan of notes is settled. */
+/** Something wanted that will not be done. A plan of notes only is settled. */
 export type Note =
-  /** Its definition has changed, and there may be data in it. `fields`: what differs, by the composition's names. */
+  /** Its definition has changed, but it may hold data. `fields`: what differs, by the composition's names. */
   { readonly action: "keepVolume"; readonly appId: number; readonly name: string; readonly fields: readonly string[] };
 
 export type Work = Exclude<Step, Note | { readonly action: "wait" }>;
@@ -181,8 +175,8 @@ export function describe(step: Step): string {
 }
 
 /**
- * What a step is to bring about: the same whenever the same is due for the same reason, though ids differ, and what is
- * to be changed. Undefined where something else tells whether the step was in vain.
+ * The purpose of a step: equal for two steps that are due for the same reason, though ids differ. Undefined where something
+ * else tells whether the step was in vain.
  */
 export function aimOf(step: Work): string | undefined {
   switch (step.action) {
@@ -225,7 +219,7 @@ export function aimOf(step: Work): string | undefined {
   }
 }
 
-/** In which fields it is to be another one, whatever they were; without such, why this one must go. */
+/** The fields that must change, with their new values; if there are none, why this one must be removed. */
 const groundsOf = ({ id, why, differences }: Grounds): string =>
   differences ? JSON.stringify(differences.map(({ field, to }) => [field, to])) : `${id} ${why}`;
 
@@ -235,7 +229,7 @@ interface Grounds {
   readonly differences?: readonly Difference[];
 }
 
-/** Whether a step takes back what an earlier one has done, so that it is no wonder if that is due again. */
+/** Whether a step undoes an earlier one, which is then rightly due again. */
 export function takesBack(step: Work, earlier: Work): boolean {
   switch (step.action) {
     case "kill":
