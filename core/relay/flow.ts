@@ -8,26 +8,26 @@ export interface Piece {
 
 export type Read = () => Promise<Piece>;
 
-/** The sending half of a stream: no more leaves than the other end has given credit for. */
+/** The sending half of a stream: sends no more bytes than the receiver has granted credit for. */
 export class Outflow {
   #credit: number = limits.windowBytes;
   #wake: (() => void) | undefined;
   #failure: Error | undefined;
 
-  /** Throws `ProtocolError` when that is more than has been sent. */
+  /** Throws `ProtocolError` for more credit than was used. */
   grant(bytes: number): void {
     this.#credit += bytes;
     if (this.#credit > limits.windowBytes) throw new ProtocolError("Credit for more than was sent");
     this.#wake?.();
   }
 
-  /** Whoever waits for credit waits no longer; every later `pump` fails alike. */
+  /** Waiting and later calls of `pump` fail with this error. */
   fail(reason: Error): void {
     this.#failure = reason;
     this.#wake?.();
   }
 
-  /** How many of the wanted bytes may leave now, at once: waits for the first one. Throws what `fail` was given. */
+  /** How many of the wanted bytes may be sent now; waits for at least one. Throws the error of `fail`. */
   async take(wanted: number): Promise<number> {
     while (this.#credit === 0 && !this.#failure)
       await new Promise<void>((resolve) => {
@@ -39,7 +39,7 @@ export class Outflow {
     return taken;
   }
 
-  /** Sends a body to its end. Throws what reading throws, and what `fail` was given. */
+  /** Sends a body to its end. Throws errors of reading, and the error of `fail`. */
   async pump(read: Read, send: (piece: Piece) => void): Promise<void> {
     for (;;) {
       const { bytes, end } = await read();
@@ -58,24 +58,24 @@ export class Outflow {
 }
 
 export interface InflowEvents {
-  /** So many bytes have been read. */
+  /** Grants credit for bytes that were read. */
   readonly credit: (bytes: number) => void;
-  /** The reader wants no more. */
+  /** The reader has cancelled. */
   readonly cancel: (reason: unknown) => void;
 }
 
-/** The receiving half: holds at most a window of what nobody has read yet, and gives credit for what is read. */
+/** The receiving half: buffers at most a window of unread bytes, and grants credit for bytes that are read. */
 export class Inflow {
   readonly stream: ReadableStream<Bytes>;
   readonly #events: InflowEvents;
   readonly #queue: Bytes[] = [];
   #controller: ReadableStreamDefaultController<Bytes> | undefined;
   #is: "open" | "ended" | "over" = "open";
-  /** The reader waits for bytes. */
+  /** The reader is waiting. */
   #wanted = false;
-  /** What the other end may still send. */
+  /** Bytes that the sender may still send. */
   #allowance: number = limits.windowBytes;
-  /** Read, but no credit given yet. */
+  /** Bytes that are read, but not yet granted again. */
   #owed = 0;
 
   constructor(events: InflowEvents) {
@@ -95,12 +95,12 @@ export class Inflow {
           events.cancel(reason);
         },
       },
-      // What is not asked for stays in our own queue, where it is counted.
+      // Unread bytes stay in `#queue`, where they are counted.
       { highWaterMark: 0 },
     );
   }
 
-  /** Throws `ProtocolError` when that is more than there was credit for. */
+  /** Throws `ProtocolError` for more bytes than there was credit for. */
   push(bytes: Bytes): void {
     this.#allowance -= bytes.length;
     if (this.#allowance < 0) throw new ProtocolError("More bytes than there was credit for");
@@ -116,7 +116,7 @@ export class Inflow {
     this.#deliver();
   }
 
-  /** The rest will not come: never a clean end. */
+  /** The rest will not arrive: the stream fails instead of ending. */
   fail(reason: Error): void {
     if (this.#is === "over") return;
     this.#is = "over";
@@ -130,7 +130,7 @@ export class Inflow {
       this.#wanted = false;
       this.#controller?.enqueue(next);
       this.#owed += next.length;
-      // In large steps: a frame of credit for each frame of data would double their number.
+      // In large steps: a credit frame for each data frame would double the number of frames.
       if (this.#owed >= limits.windowBytes / 4 && this.#is === "open") {
         this.#allowance += this.#owed;
         this.#events.credit(this.#owed);
@@ -144,23 +144,23 @@ export class Inflow {
   }
 }
 
-type Reader = ReadableStreamDefaultReader<Bytes>;
+type BodyReader = ReadableStreamDefaultReader<Bytes>;
 
-/** Reads a body as it comes. */
+/** Reads a body as it arrives. */
 export const readEach =
-  (reader: Reader): Read =>
+  (reader: BodyReader): Read =>
   async () => {
     const { value = noBytes, done } = await reader.read();
     return { bytes: value, end: done };
   };
 
 /**
- * Reads what is there within one tick as one piece: a log becomes a few large frames instead of one for each line, and
- * a body that is there already is one piece together with its end.
+ * Joins what arrives within one tick: a log becomes a few large frames instead of one for each line, and a complete body is
+ * one piece together with its end.
  */
-export function readGathered(reader: Reader, tick: () => Promise<void>): Read {
+export function readGathered(reader: BodyReader, tick: () => Promise<void>): Read {
   const late = Symbol();
-  let ahead: ReturnType<Reader["read"]> | undefined;
+  let ahead: ReturnType<BodyReader["read"]> | undefined;
   return async () => {
     const parts: Bytes[] = [];
     let size = 0;
@@ -171,7 +171,7 @@ export function readGathered(reader: Reader, tick: () => Promise<void>): Read {
     size += first.value.length;
     while (size < limits.chunkBytes) {
       ahead = reader.read();
-      // Its failure is told by the next read.
+      // The next read throws its error.
       ahead.catch(() => {});
       const next = await Promise.race([ahead, tick().then(() => late)]);
       if (typeof next === "symbol") break;

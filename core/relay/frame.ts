@@ -1,14 +1,14 @@
 import * as z from "zod";
 
-/** What neither end of a tunnel lets the other one exceed. A peer that does is cut off. */
+/** Limits that both ends of a tunnel enforce. A peer that exceeds one is disconnected. */
 export const limits = {
   /** Head of a request or response, as JSON. */
   headBytes: 16 * 1024,
-  /** Body bytes in one frame: small enough that one stream does not hold up the others. */
+  /** Body bytes in one frame: small enough that a stream does not delay others. */
   chunkBytes: 64 * 1024,
-  /** Body bytes that may be under way on a stream, in each direction, before the receiver gives credit for more. */
+  /** Body bytes in flight on a stream, in each direction, before the receiver grants more credit. */
   windowBytes: 256 * 1024,
-  /** Requests under way on a socket. */
+  /** Concurrent requests on a socket. */
   streams: 64,
   reasonBytes: 1024,
 } as const;
@@ -26,7 +26,7 @@ export const RequestHead = z.object({
   /** With the query: /v1/apps/7?force=1 */
   path: z.string().regex(/^\/[\x21-\x7e]*$/),
   headers: Headers,
-  /** Whoever asks may read, but not passwords and values of variables: the device leaves them out. */
+  /** The request's grant does not cover secrets: the device leaves out passwords and values of variables. */
   hideSecrets: z.literal(true).optional(),
 });
 export type RequestHead = z.output<typeof RequestHead>;
@@ -34,7 +34,7 @@ export type RequestHead = z.output<typeof RequestHead>;
 const ResponseHead = z.object({ status: z.int().min(200).max(599), headers: Headers });
 export type ResponseHead = z.output<typeof ResponseHead>;
 
-/** What the cloud and a device say to each other on the socket between them. The cloud chooses the ids of streams. */
+/** The frames between the cloud and a device. The cloud chooses the ids of streams. */
 export type Frame =
   | {
       readonly is: "request";
@@ -51,15 +51,15 @@ export type Frame =
       readonly end: boolean;
     }
   | { readonly is: "data"; readonly id: number; readonly body: Bytes; readonly end: boolean }
-  /** So many more body bytes may be sent. */
+  /** The number of body bytes that may be sent in addition. */
   | { readonly is: "credit"; readonly id: number; readonly bytes: number }
-  /** The stream ends here, both ways, and not well. With id 0: every stream does. */
+  /** Aborts the stream in both directions. With id 0: every stream. */
   | { readonly is: "reset"; readonly id: number; readonly reason: string };
 
-/** The other end does not keep to the protocol: nothing that it says can be relied on any more. */
+/** The peer violates the protocol, and cannot be relied on any more. */
 export class ProtocolError extends Error {}
 
-/** Throws `RangeError` for a head that is too large; whoever makes frames keeps to the other limits. */
+/** A head that is too large. Code that creates frames observes the other limits. */
 export class HeadTooLarge extends RangeError {
   constructor(bytes: number) {
     super(`A head of ${bytes} bytes, expected at most ${limits.headBytes}`);
@@ -107,7 +107,7 @@ export function encodeFrame(frame: Frame): Bytes {
     }
     case "reset": {
       const reason = new Uint8Array(limits.reasonBytes);
-      // Cuts between characters.
+      // Truncates between characters.
       const { written } = encoder.encodeInto(frame.reason, reason);
       const bytes = begin(frame, false, written);
       bytes.set(reason.subarray(0, written), 6);
@@ -124,7 +124,7 @@ function begin({ is, id }: Frame, end: boolean, more: number): Bytes {
   return bytes;
 }
 
-/** Encoded frames as one message: what a message costs by itself is more than what a small frame does. */
+/** Encoded frames as one message: a message costs more than a small frame. */
 export function bundle(frames: readonly Bytes[]): Bytes {
   if (frames.length === 1 && frames[0]) return frames[0];
   const message = new Uint8Array(frames.reduce((size, { length }) => size + 4 + length, 1));

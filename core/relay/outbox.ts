@@ -2,11 +2,11 @@ import { bundle, limits, type Bytes } from "./frame.ts";
 
 export interface OutboxOptions {
   readonly send: (message: Bytes) => void;
-  /** Resolves when everything that is ready by now has had its turn. */
+  /** Resolves after everything that is ready now has run. */
   readonly tick: () => Promise<void>;
 }
 
-/** Frames on their way to a socket: what is ready within one turn leaves as one message, in order. */
+/** Sends frames in order; those that are ready within one turn share a message. */
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #waiting: Bytes[] = [];
@@ -16,7 +16,7 @@ export class Outbox {
     this.#options = options;
   }
 
-  /** `now`: it waits for no others, but goes with those that wait. */
+  /** `now`: sends at once, together with waiting frames. */
   push(frame: Bytes, { now = false } = {}): void {
     this.#waitingBytes += frame.length;
     const { length } = this.#waiting;

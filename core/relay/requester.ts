@@ -18,46 +18,46 @@ import { Outbox, type OutboxOptions } from "./outbox.ts";
 export interface Outgoing {
   readonly head: RequestHead;
   readonly body: Bytes | ReadableStream<Bytes>;
-  /** Whether whoever asks still may, which `review` looks at again; absent: always. */
+  /** Whether the request is still allowed, which `review` checks again; absent: always. */
   readonly allowed?: () => boolean;
 }
 
-/** What became of a request. Nothing is ever sent twice. */
+/** The result of a request. No request is sent twice. */
 export type Outcome =
-  /** A body that came whole is bytes, one that still comes a stream; a cut socket is an error on it, never a clean end. */
+  /** The body is bytes if it has arrived, else a stream; on a closed socket the stream fails instead of ending. */
   | { readonly is: "answered"; readonly head: ResponseHead; readonly body: Bytes | ReadableStream<Bytes> }
-  /** Nothing was sent, so the device cannot have acted. */
+  /** Not sent: the device cannot have acted. */
   | { readonly is: "busy" }
   | { readonly is: "too large"; readonly reason: string }
-  /** Sent, and no answer will come: whether the device acted is not known. */
+  /** Sent, but no answer will arrive: the device may have acted. */
   | { readonly is: "broken"; readonly reason: string }
-  /** By the signal, whose reason this is. Sent, too. */
+  /** Sent, and aborted by the signal, with its reason. */
   | { readonly is: "aborted"; readonly reason: unknown };
 
 interface Call {
   readonly allowed: () => boolean;
   readonly settle: (outcome: Outcome) => void;
-  /** Of the body of the request, unless that left whole. */
+  /** For the body of the request, unless it was sent with the head. */
   readonly outflow: Outflow | undefined;
-  /** Once the head of the answer is here. */
+  /** Set once the head of the answer has arrived. */
   inflow: Inflow | undefined;
-  /** Gives back what the call holds. */
+  /** Releases the call's resources. */
   readonly release: () => void;
 }
 
 export interface RequesterOptions extends OutboxOptions {
   /**
-   * A random one where the socket may be older than this object: after a hibernation, what the device still says about
-   * streams of the life before must fit none of ours.
+   * Random where the socket may be older than this object: after a hibernation, frames of the device for streams of before
+   * must not match new ones.
    */
   readonly firstId?: number;
 }
 
-/** The cloud's end of one socket: any number of requests at a time, up to the limit. */
+/** The cloud's end of one socket, with any number of concurrent requests up to the limit. */
 export class Requester {
   readonly #calls = new Map<number, Call>();
   readonly #outbox: Outbox;
-  /** How many requests wait for the head of their answer. */
+  /** Requests without the head of their answer. */
   #unanswered = 0;
   #id: number;
 
@@ -66,12 +66,12 @@ export class Requester {
     this.#id = firstId - 1;
   }
 
-  /** How many requests are under way. */
+  /** Requests in progress. */
   get size(): number {
     return this.#calls.size;
   }
 
-  /** Tells the device to give up whatever it still does for the life before. */
+  /** Cancels requests on the device from before a hibernation. */
   forgetOthers(): void {
     this.#reset(0, "the cloud's end has begun anew");
   }
@@ -105,7 +105,7 @@ export class Requester {
           this.#calls.delete(id);
           if (!call.inflow) this.#unanswered--;
           signal?.removeEventListener("abort", abort);
-          // What the device has not taken by now, it does not want.
+          // The device does not read the rest of the body.
           rest?.cancel();
         },
       };
@@ -122,13 +122,13 @@ export class Requester {
     for (const bytes of unbundle(message)) {
       const frame = decodeFrame(bytes);
       if (frame.is === "request") throw new ProtocolError("A request, which only the cloud sends");
-      // Late words about a call that has ended here are no fault of the device.
+      // The device may send frames for a call that has just ended here.
       const call = this.#calls.get(frame.id);
       if (call) this.#take(call, frame);
     }
   }
 
-  /** Ends the calls of those who may call no more, however long their answers would go on. */
+  /** Ends calls that are no longer allowed, open streams included. */
   review(): void {
     const reason = "whoever asked may not ask any more";
     for (const [id, { allowed }] of [...this.#calls])
@@ -138,7 +138,7 @@ export class Requester {
       }
   }
 
-  /** The socket is gone: every call fails. */
+  /** The socket is closed: every call fails. */
   close(reason: string): void {
     for (const id of [...this.#calls.keys()]) this.#fail(id, { is: "broken", reason }, reason);
   }
@@ -185,7 +185,7 @@ export class Requester {
   #upload(id: number, call: Call, read: Read): void {
     const send = ({ bytes, end }: Piece) => this.#send({ is: "data", id, body: bytes, end });
     call.outflow?.pump(read, send).catch((error: unknown) => {
-      // Has it ended otherwise, then that is why the upload failed.
+      // If the call has ended already, that is why the upload failed.
       if (this.#calls.get(id) !== call) return;
       const reason = `the request broke off: ${error instanceof Error ? error.message : String(error)}`;
       this.#reset(id, reason);
@@ -212,8 +212,8 @@ export class Requester {
 }
 
 /**
- * With so many requests unanswered, the next waits a turn for others to share its message. With fewer, the turn would
- * take longer than the message: up to some milliseconds where nothing else goes on.
+ * With this many unanswered requests, the next one waits a turn to share a message with others. With fewer, the turn takes
+ * longer than a message of its own: up to some milliseconds on an idle object.
  */
 const busy = 8;
 

@@ -21,18 +21,18 @@ export interface ResponderOptions extends OutboxOptions {
 
 interface Serving {
   readonly hideSecrets: boolean;
-  /** Node ends a request's signal with the request: it must live for as long as somebody may listen. */
+  /** Kept: Node ends a request's signal when the request is garbage collected. */
   readonly request: Request;
-  /** What the device does for this request is to end. */
+  /** Cancels the device's work for the request. */
   readonly abort: AbortController;
   readonly outflow: Outflow;
-  /** Of the body of the request, unless that came whole. */
+  /** For the body of the request, unless it came with the head. */
   readonly inflow: Inflow | undefined;
 }
 
 /**
- * The device's end of one socket. Who may ask was settled by the cloud: every request has the global scope, but for the
- * secrets, where the cloud says so.
+ * The device's end of one socket. The cloud has authorized the requests: they have the global scope, without secrets where
+ * the cloud says so.
  */
 export class Responder {
   readonly #streams = new Map<number, Serving>();
@@ -44,7 +44,7 @@ export class Responder {
     this.#outbox = new Outbox(options);
   }
 
-  /** How many requests are under way. */
+  /** Requests in progress. */
   get size(): number {
     return this.#streams.size;
   }
@@ -54,7 +54,7 @@ export class Responder {
     for (const bytes of unbundle(message)) this.#take(decodeFrame(bytes));
   }
 
-  /** The socket is gone, or its other end has begun anew: nobody waits for any answer. */
+  /** The socket is closed, or the cloud has restarted: no answer is awaited. */
   close(reason: string): void {
     for (const id of [...this.#streams.keys()]) this.#abort(id, reason);
   }
@@ -70,7 +70,7 @@ export class Responder {
       case "response":
         throw new ProtocolError("A response, which only the device sends");
       case "data":
-        // Late words about what has ended here are no fault of the cloud.
+        // The cloud may send frames for a request that has just ended here.
         if (!serving) return;
         if (!serving.inflow) throw new ProtocolError(`Data on stream ${id} after the end of its request`);
         serving.inflow.push(frame.body);
@@ -87,7 +87,7 @@ export class Responder {
       ? undefined
       : new Inflow({
           credit: (bytes) => this.#send({ is: "credit", id, bytes }),
-          // The answer goes on without the rest of the request; without credit the cloud stops sending it.
+          // The answer continues without the rest of the request; without credit the cloud stops sending it.
           cancel: () => {},
         });
     inflow?.push(body);
@@ -123,7 +123,7 @@ export class Responder {
       return this.#finish(id, serving);
     }
 
-    // A body with an entity tag is all there: what it is made of need not be waited for, piece by piece.
+    // A body with an entity tag is complete already and is read at once.
     if (response.headers.has("etag")) {
       const body = new Uint8Array(await response.arrayBuffer());
       if (signal.aborted) return;
@@ -140,7 +140,7 @@ export class Responder {
     signal.addEventListener("abort", () => void reader.cancel(signal.reason).catch(() => {}));
     const read = readGathered(reader, tick);
     const first = read();
-    // The head does not wait for a body that is silent, such as a log; two turns, since gathering takes one.
+    // The head does not wait for a silent body, such as a log; two turns, since gathering takes one.
     const ready = await Promise.race([first, tick().then(tick)]);
     if (signal.aborted) return;
     if (ready?.end && ready.bytes.length <= limits.chunkBytes) {
@@ -172,7 +172,7 @@ export class Responder {
   }
 }
 
-/** Headers that say something about one connection, not about the message. */
+/** Headers of one connection, not of the message. */
 const ofTheConnection = new Set([
   "connection",
   "content-length",
@@ -191,7 +191,7 @@ function toRequest(
   signal: AbortSignal,
 ): Request {
   const bodiless = method === "GET" || method === "HEAD" || (body instanceof Uint8Array && body.length === 0);
-  // Node asks for `duplex` with a stream.
+  // Node requires `duplex` with a stream.
   const init = { method, headers, signal, duplex: "half" as const };
   return new Request(`http://device${path}`, bodiless ? init : { ...init, body });
 }

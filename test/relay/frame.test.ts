@@ -113,7 +113,7 @@ describe("a frame", () => {
     expect(() => decodeFrame(bytes)).toThrow(complaint);
   });
 
-  test("with too large a head is not made", () => {
+  test("with too large a head is not encoded", () => {
     const head = headOf("GET", `/${"x".repeat(limits.headBytes)}`);
     expect(() => encodeFrame({ is: "request", id: 1, head, body: bytesOf(""), end: true })).toThrow(HeadTooLarge);
   });

@@ -51,7 +51,7 @@ describe("a request", () => {
     expect(JSON.parse(await textOf(outcome))).toEqual({ status: "success", deviceName: "local" });
   });
 
-  test("of somebody who may not see secrets is answered without them", async () => {
+  test("without access to secrets is answered without them", async () => {
     const { requester } = wireTo((_, given) => Promise.resolve(Response.json(given)));
     const head = { ...headOf("GET", "/"), hideSecrets: true } as const;
     const outcome = await requester.call({ head, body: nothing });
@@ -119,7 +119,7 @@ describe("a request", () => {
     expect([requester.size, responder.size]).toEqual([0, 0]);
   });
 
-  test("waits for no other one", async () => {
+  test("does not wait for others", async () => {
     const gates = new Map<string, () => void>();
     const { requester } = wireTo(async ({ url }) => {
       const name = new URL(url).pathname;
@@ -135,7 +135,7 @@ describe("a request", () => {
     }
   });
 
-  test("beyond the limit of streams is refused unsent, and the next one is welcome when one has ended", async () => {
+  test("beyond the limit of streams is refused, and accepted once another one has ended", async () => {
     const waiting: (() => void)[] = [];
     const { requester, messages } = wireTo(async () => {
       await new Promise<void>((resolve) => waiting.push(resolve));
@@ -178,7 +178,7 @@ describe("a request", () => {
 });
 
 describe("a stream", () => {
-  test("arrives while it is made: its head before its first line, its first line before its second", async () => {
+  test("arrives as it is produced: its head before its first line, its first line before its second", async () => {
     const lines: ((line: string) => void)[] = [];
     const { requester } = wireTo(
       async () =>
@@ -220,7 +220,7 @@ describe("a stream", () => {
     expect(messages.flatMap(({ bytes }) => unbundle(bytes.buffer)).length).toBeLessThan(20);
   });
 
-  test("that nobody reads stops its maker within the window, and goes on when it is read", async () => {
+  test("without a reader stops its producer within the window, and continues when it is read", async () => {
     const chunk = 16 * 1024;
     const { seen, fetch } = endless(chunk);
     const { requester } = wireTo(fetch);
@@ -294,7 +294,7 @@ describe("a stream", () => {
     expect([wire.requester.size, wire.responder.size]).toEqual([0, 0]);
   });
 
-  test("that one reader leaves unread holds up no other one", async () => {
+  test("that is not read does not delay others", async () => {
     const { fetch } = endless(16 * 1024);
     const { requester } = wireTo((request) => (request.url.endsWith("/ping") ? echo(request) : fetch(request)));
     const slow = streamOf(await requester.call({ head: headOf("GET", "/"), body: nothing }));
@@ -305,7 +305,7 @@ describe("a stream", () => {
 });
 
 describe("whoever leaves", () => {
-  test("while waiting for the answer, is heard by the handler", async () => {
+  test("while waiting for the answer, aborts the handler's request", async () => {
     let heard: unknown;
     const { requester, responder } = wireTo(async ({ signal }) => {
       await new Promise((resolve) => signal.addEventListener("abort", resolve));
@@ -330,7 +330,7 @@ describe("whoever leaves", () => {
     expect([requester.size, responder.size]).toEqual([0, 0]);
   });
 
-  test("by a signal while reading, sees his stream fail", async () => {
+  test("by a signal while reading, makes the stream fail", async () => {
     const { seen, fetch } = endless(1024);
     const { requester } = wireTo(fetch);
     const leave = new AbortController();
@@ -369,7 +369,7 @@ describe("whoever leaves", () => {
 });
 
 describe("a socket that is cut", () => {
-  test("breaks what waits, and fails what is read: never a clean end", async () => {
+  test("fails waiting requests and open streams: never a clean end", async () => {
     const { seen, fetch } = endless(1024);
     const { requester, responder, cut } = wireTo((request) =>
       request.url.endsWith("/never") ? new Promise(() => {}) : fetch(request),
@@ -383,7 +383,7 @@ describe("a socket that is cut", () => {
     expect([requester.size, responder.size]).toEqual([0, 0]);
   });
 
-  test("has sent each request once", async () => {
+  test("does not send a request twice", async () => {
     const { requester, messages, cut } = wireTo(() => new Promise(() => {}));
     const waiting = requester.call({ head: headOf("POST", "/v1/reboot"), body: nothing });
     await pause(5);
@@ -395,7 +395,7 @@ describe("a socket that is cut", () => {
 });
 
 describe("the life after a hibernation", () => {
-  test("is not confused by what the device still says about the one before", async () => {
+  test("ignores the device's frames for the previous one", async () => {
     const { seen, fetch } = endless(1024);
     const device = { toCloud: (_: ArrayBuffer) => {} };
     const responder = new Responder({ fetch, send: (bytes) => device.toCloud(bytes.slice().buffer), tick });

@@ -127,7 +127,7 @@ test("no key is ever stored in the clear, nor listed", async () => {
       for (const text of [kept, ...listed]) expect(text.includes(secret)).toBe(false);
 });
 
-test("an asker's header from outside means nothing", async () => {
+test("the authentication header of a client is ignored", async () => {
   const answer = await fetch(`${cloud.url()}/admin/v1/fleets`, {
     headers: {
       "x-fairlead-authentication": JSON.stringify({

@@ -7,7 +7,7 @@ import { newDevice, newFleet, newToken, newUuid, registration } from "./people.t
 const cloud = startCloud();
 
 describe("fleets", () => {
-  test("are made, listed, renamed and deleted; a name is one fleet's", async () => {
+  test("are created, listed, renamed and deleted; names are unique", async () => {
     const fleet = await cloud.make(Fleet, "/admin/v1/fleets", { name: "Cameras", deviceType: "raspberrypi4-64" });
     expect(fleet).toMatchObject({ name: "Cameras", deviceType: "raspberrypi4-64", devices: 0 });
     expect(fleet.uuid).toMatch(/^[0-9a-f]{32}$/);
@@ -19,7 +19,7 @@ describe("fleets", () => {
     expect((await cloud.ask("DELETE", `/admin/v1/fleets/${fleet.id}`)).status).toBe(404);
   });
 
-  test("with devices stay", async () => {
+  test("with devices cannot be deleted", async () => {
     const fleet = await newFleet(cloud, "with devices");
     await newDevice(cloud, fleet);
     const { status, json } = await cloud.ask("DELETE", `/admin/v1/fleets/${fleet.id}`);
@@ -59,7 +59,7 @@ describe("registration, as the public cloud answers", () => {
     expect([answer.status, answer.text]).toEqual([status, text]);
   });
 
-  test("good, repeated, and with a key that is in use", async () => {
+  test("registers once; a second time, or with a key in use, is refused", async () => {
     const fleet = await newFleet(cloud, "registering");
     const body = { ...registration(fleet), application: String(fleet.id), api_key: "k".repeat(43) };
     const first = await cloud.ask("POST", "/device/register", body, fleet.key);
@@ -79,7 +79,7 @@ describe("registration, as the public cloud answers", () => {
     expect([status, json]).toEqual([401, { error: "API key required" }]);
   });
 
-  test("a provisioning key that is deleted, or has run out, is none", async () => {
+  test("a deleted or expired provisioning key is rejected", async () => {
     const fleet = await newFleet(cloud, "keys that end");
     const path = `/admin/v1/fleets/${fleet.id}/provisioning-keys`;
     const Made = z.object({ id: z.int(), key: z.string() });
@@ -97,7 +97,7 @@ describe("registration, as the public cloud answers", () => {
 });
 
 describe("devices", () => {
-  test("are listed in pages, of one fleet or of all that are the caller's", async () => {
+  test("are listed in pages, of one fleet or of all fleets of the token", async () => {
     const fleet = await newFleet(cloud, "many");
     const uuids: string[] = [];
     for (let n = 0; n < 5; n++) uuids.push((await newDevice(cloud, fleet)).uuid);
@@ -113,7 +113,7 @@ describe("devices", () => {
     });
   });
 
-  test("are renamed, moved, and forgotten", async () => {
+  test("are renamed, moved and deleted", async () => {
     const [here, there] = [await newFleet(cloud, "here"), await newFleet(cloud, "there")];
     const { uuid } = await newDevice(cloud, here);
     const path = `/admin/v1/devices/${uuid}`;
@@ -128,7 +128,7 @@ describe("devices", () => {
     expect((await cloud.ask("POST", "/device/register", { ...registration(here), uuid }, here.key)).status).toBe(201);
   });
 
-  test("a replaced key is dead", async () => {
+  test("a replaced key is rejected", async () => {
     const device = await newDevice(cloud, await newFleet(cloud, "new key"));
     const { key } = await cloud.make(z.object({ key: z.string() }), `/admin/v1/devices/${device.uuid}/key`);
     const who = async (bearer: string) => (await cloud.ask("GET", "/actor/v1/whoami", undefined, bearer)).status;

@@ -65,7 +65,7 @@ async function newAgentOf(fleet: TestFleet) {
 const relay = (path: string, body: object, key: string) => cloud.ask("POST", `/supervisor${path}`, body, key);
 
 describe("the administration", () => {
-  test("has one entry for each change: who, what, on what, and what came of it", async () => {
+  test("has one entry for each change: principal, operation, target and status", async () => {
     const { id: who, token } = await newToken(cloud, { name: "alice", write: true, manage: true });
     const ask = (method: string, path: string, body?: object) => cloud.ask(method, `/admin/v1/${path}`, body, token);
     let fleet = 0;
@@ -118,7 +118,7 @@ describe("the administration", () => {
     });
   });
 
-  test("has what was refused, too, and nothing that was only read", async () => {
+  test("has refused requests, and no reads", async () => {
     const fleet = await newFleet(cloud, "refusals");
     const { id: who, token } = await newToken(cloud, { fleets: [fleet.id] });
     const entries = await nothing(async () => {
@@ -170,7 +170,7 @@ test("what people and devices write through the public API, and registrations; n
 });
 
 describe("the relay", () => {
-  test("has one entry for each request that is not a read, after its answer, and not one is lost", async () => {
+  test("has one entry for each request that is not a read, written after the answer", async () => {
     const fleet = await newFleet(cloud, "relayed");
     const [one, two] = [await newAgentOf(fleet), await newAgentOf(fleet)];
     const { id: who, token } = await newToken(cloud, { fleets: [fleet.id], write: true });
@@ -225,7 +225,7 @@ describe("refused keys and tokens", () => {
     fetch(cloud.url() + path, { headers: { authorization: `Bearer ${key}`, "cf-connecting-ip": address } });
   const refusals = async () => (await read()).filter(({ operation }) => operation === "authenticate");
 
-  test("are counted by address and minute, wherever they are tried", async () => {
+  test("are counted by address and minute, on every endpoint", async () => {
     const revoked = await newToken(cloud);
     await cloud.ask("DELETE", `/admin/v1/tokens/${revoked.id}`);
     await nothing(async () => {
@@ -247,7 +247,7 @@ describe("refused keys and tokens", () => {
     expect(mine[0]).toMatchObject({ who: "nobody", status: 401, path: null, uuid: null, fleetId: null });
   });
 
-  test("of very many addresses are counted together beyond some", async () => {
+  test("are counted together when they come from too many addresses", async () => {
     // Of one network, or with one key, only the first 60 in a minute are looked at.
     await nothing(() =>
       Promise.all(Array.from({ length: 150 }, (_, n) => from(`2001:db8:0:${n}::1`, `fl_nonsense.${n}`))),
@@ -258,7 +258,7 @@ describe("refused keys and tokens", () => {
     expect(all.some(({ address }) => address === "others")).toBe(true);
   });
 
-  test("say nothing of an address that is none", async () => {
+  test("have no address if the header is not a valid one", async () => {
     const counted = async () => (await refusals()).reduce((sum, { count }) => sum + count, 0);
     const before = await counted();
     await nothing(() => from("<script>"));
@@ -290,7 +290,7 @@ test("nothing secret gets into it, not even where it was put by mistake", async 
 });
 
 describe("who may read it", () => {
-  test("the owner, and tokens that may manage: of their fleets alone", async () => {
+  test("the owner, and tokens with manage, for their own fleets", async () => {
     const [ours, theirs] = [await newFleet(cloud, "our log"), await newFleet(cloud, "their log")];
     for (const { id } of [ours, theirs]) await cloud.ask("PATCH", `/admin/v1/fleets/${id}`, { release: "latest" });
     const { token } = await newToken(cloud, { fleets: [ours.id], manage: true });

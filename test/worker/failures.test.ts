@@ -16,7 +16,7 @@ describe("wrong credentials", () => {
     expect(failures.waitMs(attempt("another", "a"), at + 60_000)).toBe(0);
   });
 
-  test("that are tried again and again take the room of one, and are slowed down themselves", () => {
+  test("that are repeated count once, and are slowed down themselves", () => {
     const failures = new Failures();
     for (let n = 0; n < 1000; n++) failures.add(attempt("the same", "a"), at);
     expect(failures.waitMs(attempt("the same", "a"), at)).toBe(60_000);
@@ -24,7 +24,7 @@ describe("wrong credentials", () => {
     expect(failures.waitMs(attempt("another", "a"), at)).toBe(0);
   });
 
-  test("are forgotten when there are too many, the oldest first", () => {
+  test("are dropped when there are too many, the oldest first", () => {
     const failures = new Failures();
     for (let n = 0; n < 60; n++) failures.add(attempt(`wrong ${n}`, "a"), at);
     failures.block("b", at);

@@ -144,7 +144,7 @@ describe("the recorded exchanges", () => {
     expect(await compare("state-get")).toEqual(listed("state-get"));
   });
 
-  test("of reports, and what is known after each", async () => {
+  test("of reports, and the stored state after each", async () => {
     expect(await compare("report-v3")).toEqual(listed("report-v3"));
   });
 

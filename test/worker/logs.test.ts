@@ -34,7 +34,7 @@ const messages = async (device: Registered, query = "") => (await history(device
 const someDevice = async () => newDevice(cloud, await newFleet(cloud, `logs of ${newUuid()}`));
 
 describe("lines", () => {
-  test("are kept in order, whole, with the cloud's own time, across an eviction of the object", async () => {
+  test("are stored in order, complete, with the cloud's time, across an eviction of the object", async () => {
     const device = await someDevice();
     const before = Date.now();
     const all = Array.from({ length: 300 }, (_, n) => `line ${n}`);
@@ -49,14 +49,14 @@ describe("lines", () => {
     expect(await messages(device, `?start=${Date.now() + 60_000}`)).toEqual([]);
   });
 
-  test("come packed as well", async () => {
+  test("can be compressed", async () => {
     const device = await someDevice();
     const body = new Uint8Array(gzipSync(line("packed one") + line("packed two")));
     expect((await send(device, body, { "content-encoding": "gzip" })).status).toBe(201);
     expect(await messages(device)).toEqual(["packed one", "packed two"]);
   });
 
-  test("of a request that is sent again, since its answer was lost, are there once, and what is new in it too", async () => {
+  test("of a repeated request are stored once, with the new ones in it", async () => {
     const device = await someDevice();
     const [one, two, three] = [line("one"), line("two"), line("three")];
     await send(device, one + two);
@@ -67,7 +67,7 @@ describe("lines", () => {
     expect(await messages(device)).toEqual(["one", "two", "three", "one"]);
   });
 
-  test("that are none are counted, and those around them kept", async () => {
+  test("that are invalid are counted, and the lines around them stored", async () => {
     const device = await someDevice();
     const odd = `{"message":5,"timestamp":1}\n`;
     expect((await send(device, line("before") + odd + odd + line("after"))).status).toBe(201);
@@ -78,7 +78,7 @@ describe("lines", () => {
     ]);
   });
 
-  test("are kept up to a number of bytes, of which the oldest go first", async () => {
+  test("are stored up to a number of bytes, and the oldest deleted", async () => {
     const device = await someDevice();
     const chunk = (n: number) => line(`${n} ${"x".repeat(90_000)}`);
     for (let n = 0; n < 60; n += 5) await send(device, Array.from({ length: 5 }, (_, m) => chunk(n + m)).join(""));
@@ -107,7 +107,7 @@ async function* follow(device: Registered, query: string, signal: AbortSignal, k
 }
 
 describe("a follower", () => {
-  test("sees what was, and then each line while the device still sends", async () => {
+  test("receives the existing lines, and then each line while the device still sends", async () => {
     const device = await someDevice();
     await send(device, line("a") + line("b") + line("c"));
     const left = new AbortController();
@@ -129,7 +129,7 @@ describe("a follower", () => {
     expect(await messages(device, "?count=1")).toEqual(["nobody is there"]);
   });
 
-  test("is sent away when the token is revoked, and when the device is deleted", async () => {
+  test("is disconnected when the token is revoked, and when the device is deleted", async () => {
     const device = await someDevice();
     const { id, token } = await newToken(cloud);
     const never = new AbortController().signal;
@@ -144,7 +144,7 @@ describe("a follower", () => {
 });
 
 describe("who may", () => {
-  test("read: people who may see the fleet, by a token that is good", async () => {
+  test("read: people with a valid token for the fleet", async () => {
     const fleet = await newFleet(cloud, "log readers");
     const device = await newDevice(cloud, fleet);
     await send(device, line("seen"));
@@ -163,7 +163,7 @@ describe("who may", () => {
     expect((await as(token))[0]).toBe(404);
   });
 
-  test("write: the device itself, with the key that it has now; and its log ends with it", async () => {
+  test("write: the device itself, with its current key; its log is deleted with it", async () => {
     const device = await someDevice();
     await send(device, line("one"));
     const { json } = await cloud.ask("POST", `/admin/v1/devices/${device.uuid}/key`, {});
@@ -177,7 +177,7 @@ describe("who may", () => {
     expect(await (await rows).exec("SELECT name FROM sqlite_master WHERE name = 'arrivals'")).toEqual([]);
   });
 
-  test("what is no uuid reaches no object", async () => {
+  test("an invalid uuid wakes no object", async () => {
     expect((await cloud.ask("GET", "/device/v2/abc/logs")).status).toBe(404);
   });
 });

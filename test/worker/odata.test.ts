@@ -101,7 +101,7 @@ describe("what the public clients ask", () => {
     });
   });
 
-  test("keys in the query are nobody's option", () => {
+  test("an apikey in the query is not an option", () => {
     expect(address("/device?apikey=secret").query).toEqual(plain);
   });
 });

@@ -88,7 +88,7 @@ describe("a provisioning key", () => {
     },
   );
 
-  test("admits as many devices as it was made for, also if more come at a time; what is refused does not count", async () => {
+  test("admits its number of devices, also at the same time; refused registrations do not count", async () => {
     const fleet = await newFleet(cloud, "uses");
     const { key, id } = await cloud.make(Keyed, keysOf(fleet.id), { uses: 3 });
     const left = async () =>
@@ -105,7 +105,7 @@ describe("a provisioning key", () => {
     expect((await cloud.ask("GET", "/actor/v1/whoami", undefined, fleet.key)).status).toBe(200);
   });
 
-  test("that is deleted while a registration is on its way admits nobody", async () => {
+  test("that is deleted during a registration admits no device", async () => {
     const fleet = await newFleet(cloud, "slow registrations");
     const { key, id } = await cloud.make(Keyed, keysOf(fleet.id));
     const { readable, writable } = new TransformStream<string, string>();

@@ -16,7 +16,7 @@ const answering =
     answer(request);
 
 describe("one device", () => {
-  test("answers for itself: status, headers that matter and body of any type", async () => {
+  test("answers with its own status, headers and body of any type", async () => {
     const odd = new Uint8Array([0, 255, 1, 254]);
     const device = await dial(
       cloud,
@@ -37,7 +37,7 @@ describe("one device", () => {
     expect(new Uint8Array(await response.arrayBuffer())).toEqual(odd);
   });
 
-  test("sees method, path, query and data, and neither keys nor cookies", async () => {
+  test("receives method, path, query and data, but no keys and cookies", async () => {
     const device = await dial(
       cloud,
       await newDevice(cloud),
@@ -70,7 +70,7 @@ describe("one device", () => {
     expect(await read.json()).toMatchObject({ url: "http://device/v1/y?a=1&serviceName=a+b", body: "" });
   });
 
-  test("is found by each id, as a number or in digits, and by all of them together", async () => {
+  test("is selected by each id, as number or digits, and by all of them together", async () => {
     const device = await joinAgent(cloud, 70);
     const { uuid, deviceId } = device;
     for (const choice of [
@@ -107,12 +107,12 @@ describe("one device", () => {
     expect([response.status, await response.json()]).toEqual([400, message]);
   });
 
-  test("asked nothing, is told so", async () => {
+  test("without a filter is refused with a sentence", async () => {
     const response = await relay("/", { deviceId: 1 });
     expect([response.status, await response.json()]).toEqual([400, "Supervisor API url must be specified"]);
   });
 
-  test("that is offline, of others, forgotten, or never was, looks the same", async () => {
+  test("that is offline, in another fleet, deleted or unknown gets the same answer", async () => {
     const { uuid } = await newDevice(cloud);
     const nobody = "f".repeat(32);
     for (const choice of [{ uuid }, { uuid: nobody }, { uuid: "no uuid" }, { deviceId: 99_999 }, { appId: 99_999 }]) {
@@ -121,7 +121,7 @@ describe("one device", () => {
     }
   });
 
-  test("that has fallen silent mid-call may have acted, unless it was asked to read", async () => {
+  test("that disconnects during a call may have acted, unless the request was a read", async () => {
     const known = await newDevice(cloud);
     for (const [method, mayHaveActed] of [
       ["POST", true],
@@ -145,7 +145,7 @@ describe("one device", () => {
     }
   });
 
-  test("that does not answer in time is 504, in as few seconds as were asked for, and hears of it", async () => {
+  test("that does not answer within the requested time is 504, and its request is cancelled", async () => {
     let left = false;
     const device = await dial(cloud, await newDevice(cloud), ({ signal }) => {
       signal.addEventListener("abort", () => (left = true));
@@ -160,14 +160,14 @@ describe("one device", () => {
     await expect.poll(() => left).toBe(true);
   });
 
-  test("without a key of the caller is 401", async () => {
+  test("without a key is 401", async () => {
     const response = await relay("/ping", { deviceId: 1 }, { headers: { authorization: "Bearer wrong" } });
     expect(response.status).toBe(401);
   });
 });
 
 describe("a stream", () => {
-  test("of a log arrives line by line, while it is made", async () => {
+  test("of a log arrives line by line, as it is produced", async () => {
     const { agent, uuid } = await joinAgent(cloud);
     const response = await relay("/v2/local/logs", { uuid, method: "GET" });
     expect(response.status).toBe(200);
@@ -199,7 +199,7 @@ describe("a stream", () => {
     await reader.cancel();
   });
 
-  test("has its first line before the last is made, and keeps every byte", async () => {
+  test("delivers its first line before the last is produced, and every byte", async () => {
     const count = 50;
     let sent = 0;
     const device = await dial(
@@ -230,7 +230,7 @@ describe("a stream", () => {
     expect(all).toBe(Array.from({ length: count }, (_, n) => `{"line":${n}}\n`).join(""));
   });
 
-  test("that is cut in the middle fails, and does not look complete", async () => {
+  test("that is cut in the middle fails instead of ending", async () => {
     const device = await dial(
       cloud,
       await newDevice(cloud),
@@ -248,7 +248,7 @@ describe("a stream", () => {
     await expect(reader.read()).rejects.toThrow();
   });
 
-  test("whose reader hangs up ends what makes it", async () => {
+  test("is cancelled on the device when its reader disconnects", async () => {
     let aborted = false;
     const device = await dial(cloud, await newDevice(cloud), async ({ signal }) => {
       signal.addEventListener("abort", () => (aborted = true));
@@ -267,7 +267,7 @@ describe("a stream", () => {
     await expect.poll(() => aborted, { timeout: 5000 }).toBe(true);
   });
 
-  test("ends when whoever reads it may do so no more", async () => {
+  test("ends when its reader's access ends", async () => {
     const device = await dial(
       cloud,
       await newDevice(cloud),
@@ -289,7 +289,7 @@ describe("a stream", () => {
     expect((await relay("/ping", { uuid: device.uuid })).status).toBe(404);
   });
 
-  test("of 16 MiB that is read late stops its maker, and arrives whole", async () => {
+  test("of 16 MiB with a slow reader stops its producer, and arrives complete", async () => {
     const size = 16 * 1024 * 1024;
     let made = 0;
     const device = await dial(
@@ -348,7 +348,7 @@ describe("several devices", () => {
     expect((await asText.json())[0].body).toBe('{"status":"success","deviceName":"local"}');
   });
 
-  test("that are more than one request can reach, are not asked at all", async () => {
+  test("that are too many for one request get none", async () => {
     await cloud.tell({ to: "fill", fleetId: 82, devices: 9001 });
     const response = await relay("/v1/reboot", { appId: 82 });
     expect([response.status, await response.json()]).toEqual([
@@ -357,7 +357,7 @@ describe("several devices", () => {
     ]);
   });
 
-  test("that are all offline, are no online device", async () => {
+  test("that are all offline are 404", async () => {
     for (let n = 0; n < 2; n++) await newDevice(cloud, 81);
     const response = await relay("/ping", { appId: 81 });
     expect([response.status, await response.json()]).toEqual([404, "No online device(s) found"]);
@@ -365,7 +365,7 @@ describe("several devices", () => {
 });
 
 describe("hibernation", () => {
-  test("is possible as soon as nothing is under way, and is not noticed afterwards", async () => {
+  test("is possible once no call is in progress, and clients do not notice it", async () => {
     let asked = 0;
     let answer = (_: Response): void => undefined;
     const device = await dial(cloud, await newDevice(cloud), () => {
@@ -383,7 +383,7 @@ describe("hibernation", () => {
     }
   });
 
-  test("between two requests is not noticed", async () => {
+  test("between two requests is not noticed by clients", async () => {
     const { uuid, ...device } = await joinAgent(cloud);
     for (let n = 0; n < 3; n++) {
       const response = await relay("/ping", { uuid, method: "GET" });
@@ -432,7 +432,7 @@ test("a deployment breaks what is under way; devices dial again, give it up, and
 describe("a session", () => {
   const grant = { tokenId: "t1", fleets: [90], write: true, issuedAt: 0 };
 
-  test("lets through whom it may, and tells nobody else that the device exists", async () => {
+  test("relays permitted requests, and reveals to others nothing about the device", async () => {
     const device = await joinAgent(cloud, 90);
     const ask = (who: object, what = { method: "POST", path: "/v1/blink" }) =>
       cloud.tell({ to: "call", uuid: device.uuid, grant: { ...grant, ...who }, ...what });
@@ -472,7 +472,7 @@ describe("a session", () => {
     await expect.poll(status).toEqual({ connected: false });
   });
 
-  test("of a forgotten device, or one with a new key, shows the old one the door", async () => {
+  test("closes the socket of a deleted device, and of one whose key was replaced", async () => {
     const device = await dial(
       cloud,
       await newDevice(cloud),

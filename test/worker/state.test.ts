@@ -43,7 +43,7 @@ const report = ({ uuid, api_key: key }: Registered, part: object) =>
   cloud.ask("PATCH", "/device/v3/state", { [uuid]: part }, key);
 
 describe("releases", () => {
-  test("are what the devices of the fleet are to be, as the compose file has it", async () => {
+  test("become the target state of the fleet's devices", async () => {
     const fleet = await newFleet(cloud, "as composed");
     const device = await newDevice(cloud, fleet);
     const { json } = await cloud.ask("GET", `/device/v3/${device.uuid}/state`, undefined, device.api_key);
@@ -68,7 +68,7 @@ describe("releases", () => {
     });
   });
 
-  test("keep the ids of what has not changed, so that nothing of it restarts", async () => {
+  test("keep the ids of unchanged images, so that these services do not restart", async () => {
     const fleet = await newFleet(cloud, "ids");
     const device = await newDevice(cloud, fleet);
     const pair = (image: string) => ({ services: { db: { image: "db:1" }, web: { image } } });
@@ -81,7 +81,7 @@ describe("releases", () => {
     expect(after["web"]?.["image_id"]).not.toBe(before["web"]?.["image_id"]);
   });
 
-  test("with a fault are refused, each fault by its path; nothing is kept of them", async () => {
+  test("with faults are refused with the path of each fault, and not stored", async () => {
     const fleet = await newFleet(cloud, "faults");
     const { status, json } = await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/releases`, {
       composition: {
@@ -102,7 +102,7 @@ describe("releases", () => {
     expect(await cloud.get(z.array(Release), `/admin/v1/fleets/${fleet.id}/releases`)).toEqual([]);
   });
 
-  test("may be large: a megabyte is read, where other bodies may have 64 KB", async () => {
+  test("may have 1 MiB, other bodies 64 KiB", async () => {
     const fleet = await newFleet(cloud, "large");
     const make = (bytes: number) =>
       cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/releases`, {
@@ -123,7 +123,7 @@ describe("releases", () => {
     });
   });
 
-  test("are refused twice under one commit in a fleet, but not in two", async () => {
+  test("have a commit that is unique in their fleet", async () => {
     const [one, other] = [await newFleet(cloud, "commit one"), await newFleet(cloud, "commit other")];
     await release(one, web("web:1"), "same");
     await release(other, web("web:1"), "same");
@@ -136,7 +136,7 @@ describe("releases", () => {
 });
 
 describe("a pin", () => {
-  test("holds a device, or a fleet, to a release, until it follows again", async () => {
+  test("keeps a device, or a fleet, on a release until it is unpinned", async () => {
     const fleet = await newFleet(cloud, "pins");
     const [pinned, following] = [await newDevice(cloud, fleet), await newDevice(cloud, fleet)];
     const commits = async () => [(await stateOf(pinned)).commit, (await stateOf(following)).commit];
@@ -161,7 +161,7 @@ describe("a pin", () => {
     expect(await commits()).toEqual(["three", "three"]);
   });
 
-  test("is of a release of the device's own fleet, and ends with a move", async () => {
+  test("needs a release of the device's fleet, and is removed by a move", async () => {
     const [one, other] = [await newFleet(cloud, "pin one"), await newFleet(cloud, "pin other")];
     const device = await newDevice(cloud, one);
     await release(one, web("web:1"), "ours");
@@ -206,7 +206,7 @@ describe("variables", () => {
     });
   });
 
-  test("are listed by name only, wherever they are listed; whoever cannot see the fleet sees none", async () => {
+  test("are listed by name only, and only with access to the fleet", async () => {
     const fleet = await newFleet(cloud, "secrets");
     const device = await newDevice(cloud, fleet);
     await release(fleet, web("web:1"));
@@ -309,7 +309,7 @@ describe("tags", () => {
   const send = ({ uuid, api_key: key }: Registered, tags: object) =>
     cloud.ask("PATCH", "/device/v3/tags", { [uuid]: tags }, key);
 
-  test("are set by the device, and those not named stay", async () => {
+  test("are set by the device; others are unchanged", async () => {
     const fleet = await newFleet(cloud, "tags");
     const device = await newDevice(cloud, fleet);
     expect((await send(device, { place: "lab", empty: "" })).status).toBe(200);
@@ -359,7 +359,7 @@ describe("a change reaches a device that is connected at once", () => {
   const nudges = ({ heard }: { heard: readonly string[] }, count: number) =>
     expect.poll(() => heard, { timeout: 5000 }).toEqual(Array.from({ length: count }, () => "POST /v1/update"));
 
-  test("a release, to those that follow it; a variable and a pin, to those whose they are", async () => {
+  test("a release, by unpinned devices; a variable and a pin, by the devices that have it", async () => {
     const fleet = await newFleet(cloud, "nudged");
     const [one, other] = [await listening(fleet), await listening(fleet)];
     await release(fleet, web("web:1"), "one");
@@ -388,7 +388,7 @@ describe("a change reaches a device that is connected at once", () => {
     expect((await stateOf(device)).commit).toBe("there");
   });
 
-  test("one that does not answer holds up neither the caller nor the others", async () => {
+  test("a device that does not answer delays neither the client nor other devices", async () => {
     const fleet = await newFleet(cloud, "held up");
     await listening(fleet, () => new Promise(() => {}));
     const other = await listening(fleet);

@@ -134,7 +134,7 @@ describe("making keys and tokens", () => {
       cloud.ask("POST", "/admin/v1/tokens", { name: "made", fleets: [fleet.id], ...more }, key),
   });
 
-  test("is for tokens that may manage, whatever else they may", async () => {
+  test("needs the permission to manage", async () => {
     const fleet = await newFleet(cloud, "makings");
     const device = await newDevice(cloud, fleet);
     const given = { fleets: [fleet.id], write: true, secrets: true };
@@ -179,7 +179,7 @@ describe("making keys and tokens", () => {
     expect([answer.status, answer.json]).toEqual([403, { error: expect.stringMatching(message) }]);
   });
 
-  test("gives no more than the maker has: what it makes expires with it, unless earlier", async () => {
+  test("gives no more than its maker has, and expires with it at the latest", async () => {
     const fleet = await newFleet(cloud, "short lives");
     const device = await newDevice(cloud, fleet);
     const maker = await newToken(cloud, { fleets: [fleet.id], manage: true, lifetimeDays: 1 });
@@ -250,7 +250,7 @@ describe("a token that is revoked takes with it", () => {
     for (const key of keys) expect(await works(key)).toEqual([401, 404, 404]);
   });
 
-  test("its provisioning keys, and the keys that it gave to devices; what others made stays", async () => {
+  test("its provisioning keys and the device keys that it created, but not those of others", async () => {
     const fleet = await newFleet(cloud, "doors");
     const device = await newAgentOf(fleet);
     const [replaced, again] = [await newDevice(cloud, fleet), await newDevice(cloud, fleet)];
@@ -287,7 +287,7 @@ describe("a token that is revoked takes with it", () => {
     expect((await cloud.ask("POST", "/device/register", registration(fleet), fleet.key)).status).toBe(201);
   });
 
-  test("what is asked for while it is revoked: a request whose body is late makes nothing", async () => {
+  test("a request whose body arrives after the revocation", async () => {
     const fleet = await newFleet(cloud, "slow bodies");
     const given = { fleets: [fleet.id], write: true, manage: true };
     const bodies = {
@@ -339,7 +339,7 @@ describe("the values of variables", () => {
     `/device/v3/fleet/${fleet.uuid}/state`,
   ];
 
-  test("are in target states for the device, the owner and who may read secrets; for others their names", async () => {
+  test("are in target states for the device, the owner and tokens with secrets; others get the names", async () => {
     const { fleet, device, reader, knower } = await withSecrets();
     for (const path of states(fleet, device)) {
       const whole = await cloud.ask("GET", path);
@@ -357,7 +357,7 @@ describe("the values of variables", () => {
     }
   });
 
-  test("make another entity tag than hidden ones do, so that neither answer stands for the other", async () => {
+  test("have another entity tag than hidden ones", async () => {
     const { fleet, device, reader } = await withSecrets();
     for (const path of states(fleet, device)) {
       const tagOf = async (key: string) => (await cloud.ask("GET", path, undefined, key)).headers.get("etag") ?? "";
@@ -386,7 +386,7 @@ describe("the values of variables", () => {
     expect(JSON.stringify(await environments()).match(/"B":"secret of the fleet"/g)?.length).toBe(3);
   });
 
-  test("hidden ones are no target for an agent that was given the wrong key", async () => {
+  test("hidden ones are not applied by an agent with the wrong key", async () => {
     const { device, reader } = await withSecrets();
     const ask = httpCloud(cloud.url(), "Supervisor/19.0.5 (Linux; Memory 1; prod)");
     const path = `/device/v3/${device.uuid}/state`;
@@ -466,7 +466,7 @@ describe("the key of a device's services, which is derived from its own", () => 
     return { fleet, device, other, key, ask };
   }
 
-  test("reads what is its device's and its fleet's, without the values of variables", async () => {
+  test("reads its device and its fleet, without the values of variables", async () => {
     const { fleet, device, other, ask } = await withService("service reads");
     await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/releases`, {
       composition: { services: { web: { image: "web:1" } } },
@@ -570,7 +570,7 @@ describe("the key of a device's services, which is derived from its own", () => 
     expect([tunnel.state().is, device.tunnel.state().is]).toEqual(["disconnected", "connected"]);
   });
 
-  test("is said to be known in the answers to the device, and to nobody else, also where nothing has changed", async () => {
+  test("is announced in answers to the device only, 304 included", async () => {
     const { device, key } = await withService("service header");
     const path = `/device/v3/${device.uuid}/state`;
     const told = async (bearer: string, tag = '""') => {
@@ -625,7 +625,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
   const newManager = (fleet: TestFleet, more: object = {}) =>
     newToken(cloud, { fleets: [fleet.id], manage: true, ...more });
 
-  test("is for who may manage, however the path is written, and for the device itself", async () => {
+  test("is readable with manage, for any spelling of the path, and by the device itself", async () => {
     const fleet = await newFleet(cloud, "api keys");
     const device = await newAgentOf(fleet);
     const { uuid } = device;
@@ -682,7 +682,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
     expect(globalKey(device)).toBe(after);
   });
 
-  test("is asked for again after a failure, and the wish outlives it", async () => {
+  test("is replaced after a failure, and after an eviction", async () => {
     const device = await newDevice(cloud, await newFleet(cloud, "api keys with failures"));
     const agent = await newAgent(device.uuid);
     const manager = await newToken(cloud, { manage: true });
@@ -704,7 +704,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
     await expect.poll(() => recorded(device)).toBe(0);
   });
 
-  test("stays when another token has been told a newer one", async () => {
+  test("is not replaced again when another token has received a newer one", async () => {
     const fleet = await newFleet(cloud, "newer api keys");
     const device = await newAgentOf(fleet);
     const [earlier, later] = [await newManager(fleet), await newManager(fleet)];

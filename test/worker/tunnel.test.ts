@@ -16,7 +16,7 @@ describe("the delay before dialling again", () => {
   const worst = { random: () => 0.999 };
   const best = { random: () => 0 };
 
-  test("is anything from nothing to twice the one before, and at most a minute", () => {
+  test("is random between 0 and twice the last one, at most a minute", () => {
     expect([1, 2, 3, 20].map((failures) => Math.round(redialMs(failures, worst) / 100))).toEqual([20, 40, 80, 599]);
     expect(redialMs(20, best)).toBe(0);
   });
@@ -172,7 +172,7 @@ describe("hostile frames", () => {
     return { socket, said };
   }
 
-  test("from a device end its connection, and nothing else", async () => {
+  test("from a device end only its connection", async () => {
     const bystander = await joinAgent(cloud);
     const known = await newDevice(cloud);
     await fc.assert(
@@ -200,7 +200,7 @@ describe("hostile frames", () => {
     expect(await response.json()).toMatchObject({ mayHaveActed: true });
   });
 
-  test("from a cloud make the tunnel dial again, and never crash the agent", async () => {
+  test("from a cloud make the tunnel reconnect, and do not crash the agent", async () => {
     const messages = fc.sample(hostile, 100).map((message) => (typeof message === "string" ? `x${message}` : message));
     const fake = await fakeCloud(messages.map(toWire));
     const log = new MemoryLog();

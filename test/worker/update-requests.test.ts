@@ -18,7 +18,7 @@ function pendingRequests() {
 
 const uuids = (count: number) => Array.from({ length: count }, (_, n) => `device ${n}`);
 
-test("50 at a time, until all have had their turn", async () => {
+test("sends 50 at a time, until every device has had its request", async () => {
   const { begun, requestUpdates, letGo } = pendingRequests();
   requestUpdates(uuids(120));
   expect(begun.length).toBe(50);
@@ -28,7 +28,7 @@ test("50 at a time, until all have had their turn", async () => {
   expect(begun.toSorted()).toEqual(uuids(120).toSorted());
 });
 
-test("who waits is nudged once, however often it is named; who was named after its turn began, once more", async () => {
+test("a waiting device gets one request; one added after its request began gets another", async () => {
   const { begun, requestUpdates, letGo } = pendingRequests();
   requestUpdates(uuids(51));
   requestUpdates(["device 50", "device 50"]);
@@ -39,7 +39,7 @@ test("who waits is nudged once, however often it is named; who was named after i
   expect(begun.filter((uuid) => uuid === "device 0").length).toBe(2);
 });
 
-test("one that fails keeps no other from its turn", async () => {
+test("a failing request does not stop the others", async () => {
   const warned = vi.spyOn(console, "warn").mockReturnValue();
   const begun: string[] = [];
   const requestUpdates = createUpdateRequester(async (uuid) => {
