@@ -9,6 +9,7 @@ import type { Fetch } from "./http/fetch.ts";
 import { Events, toLog } from "./events/events.ts";
 import { Logs } from "./events/logs.ts";
 import { apiScopeOf } from "./model/config.ts";
+import { findApp } from "./model/target.ts";
 import { everything } from "./model/scope.ts";
 import type { Ports } from "./ports/index.ts";
 import { powerDown } from "./operations/power.ts";
@@ -132,7 +133,10 @@ export async function createSupervisor(
   const credentialsFor = (image: string) =>
     deviceCredentials(image, { registry: cloudSettings.registry, uuid, key: cloud?.registration.key() });
   const forgetApplication = (appId: number) => targets.forgetLeft(appId);
-  const applier = new Applier(ports, { memory, downloads, logs, credentialsFor, forgetApplication, reboot });
+  const targetCommit = (appId: number) => findApp(targets.current(), appId)?.commit;
+  const applier = new Applier(ports, {
+    ...{ memory, downloads, events, targetCommit, credentialsFor, forgetApplication, reboot },
+  });
   const input = () => {
     const target = targets.current();
     const cloudKey = cloud?.registration.serviceKey() ?? identity.cloudKey;
@@ -144,7 +148,7 @@ export async function createSupervisor(
     void memory.setCommits(reachedCommits(view));
     cloud?.reportSoon();
   };
-  const loop = new Loop({ clock, engine, observer, applier, downloads, repeats, logs, input, onRound });
+  const loop = new Loop({ clock, engine, observer, applier, downloads, repeats, logs, events, input, onRound });
 
   const supervisor: Supervisor = {
     identity,
@@ -175,7 +179,7 @@ export async function createSupervisor(
     },
   };
   const fetch = createDeviceFetch({
-    routes: createDeviceRoutes(deviceSurface((message) => log.warn(message))),
+    routes: createDeviceRoutes(deviceSurface(events)),
     context: supervisor,
     cloudKey: () => keys.global(),
     // A device in local mode needs no key, and ignores any: the developer's tool sends that of the cloud. How far the key of

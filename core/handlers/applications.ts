@@ -18,15 +18,15 @@ import type { Supervisor } from "../supervisor.ts";
 type Again = Reached | { readonly is: "unknown" };
 
 async function recreate(
-  { loop, targets, logs }: Supervisor,
+  { loop, targets, events }: Supervisor,
   appId: number,
   kind: "stopped" | "purged",
   force: boolean,
 ): Promise<Again> {
   if (!findApp(targets.current(), appId)) return { is: "unknown" };
-  if (kind === "purged") logs.system(`Purging data for app ${appId}`);
+  if (kind === "purged") events.emit({ kind: "purging", appId, cause: "request" });
   const reached = await loop.recreate(appId, kind, { force });
-  if (kind === "purged" && reached.is === "settled") logs.system("Purged data");
+  if (kind === "purged" && reached.is === "settled") events.emit({ kind: "purged", appId });
   return reached;
 }
 

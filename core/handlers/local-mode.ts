@@ -18,13 +18,13 @@ export function targetState(
 /** Accepts first and applies afterwards: the developer's tool waits for the answer. */
 export async function setTargetState(
   { body }: Input<typeof api.setTargetState>,
-  { targets, loop, logs }: Supervisor,
+  { targets, loop, events }: Supervisor,
 ): Promise<Reply<typeof api.setTargetState>> {
   if (!targets.isLocalMode()) return reply(400, failed("Target state can only set when device is in local mode"));
   const parsed = await targets.setLocal(body);
   if (!parsed.ok) return reply(400, failed(`Invalid target state.\n${firstOf(parsed.faults).join("\n")}`));
   const warnings = firstOf(parsed.warnings);
-  for (const warning of warnings) logs.warning(`Target state: ${warning}`);
+  for (const warning of warnings) events.emit({ kind: "targetWarning", reason: warning });
   loop.retry({ force: isTruthy(body["force"]) });
   return reply(200, {
     status: "success",

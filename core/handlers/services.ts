@@ -41,12 +41,12 @@ async function act(
   { container, current }: { container: Container; current: CurrentState },
   force: boolean,
 ): Promise<Reached> {
-  const { loop, applier, memory, targets, logs } = supervisor;
+  const { loop, applier, memory, targets, events } = supervisor;
   const { appId, id, service } = container;
   const wanted = findApp(targets.current(), appId)?.services.find(({ name }) => name === service);
   if (action === "start" && wanted?.running === false) {
     // Recorded: 200, and it stays as it is. Started, it would be stopped by the next look.
-    logs.system(`Not starting service '${service}': the target state says \`running: false\``);
+    events.emit({ kind: "serviceNotStarted", appId, service });
     return { is: "settled" };
   }
   const siblings = current.containers.filter((one) => one.appId === appId);

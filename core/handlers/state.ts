@@ -66,7 +66,7 @@ export const version = (): Reply<typeof api.version> => reply(200, { status: "su
 /** Volumes of applications in the key's scope (or, with the global key, of any) that the target state does not have. */
 export async function cleanupVolumes(
   { scope }: Input<typeof api.cleanupVolumes>,
-  { loop, targets, ports, logs }: Supervisor,
+  { loop, targets, ports, events }: Supervisor,
 ): Promise<Reply<typeof api.cleanupVolumes>> {
   const { current } = await loop.look();
   const wanted = new Set(
@@ -78,7 +78,7 @@ export async function cleanupVolumes(
     return spec.labels["io.balena.supervised"] && covers(scope, appId) && !wanted.has(name) && !used.has(name);
   });
   for (const { name } of unused) {
-    logs.system(`Removing volume '${name}'`);
+    events.emit({ kind: "volumeRemoving", name, cause: "request" });
     await ports.engine.removeVolume(name);
   }
   if (unused.length > 0) loop.nudge();

@@ -1,3 +1,4 @@
+import type { EventSink } from "../events/events.ts";
 import { common, failed } from "../api/fields.ts";
 import { covers, everything, type Principal, type Scope } from "../model/scope.ts";
 import { keyOf } from "./auth.ts";
@@ -33,12 +34,12 @@ export const createDeviceFetch = <Context>({ routes, context, scopeOf, cloudKey 
   });
 
 /** Rules that all endpoints of the device's API share. */
-export const deviceSurface = (warn: (message: string) => void): Surface<Principal, unknown> => ({
+export const deviceSurface = (events: EventSink): Surface<Principal, unknown> => ({
   refuse: ({ device, replies }, { scope }, _, request) =>
     device && !scope.device ? toResponse(replies, device.refused(), request) : undefined,
   covers: ({ scope }, appId) => covers(scope, appId),
   error,
-  failed: ({ method, path }, message) => warn(`${method} ${path} failed: ${message}`),
+  failed: ({ method, path }, message) => events.emit({ kind: "requestFailed", method, path, reason: message }),
   largeBodies: new LargeBodies(),
 });
 

@@ -24,7 +24,7 @@ export async function powerDown(
   how: "reboot" | "shutdown",
   { force, by }: PowerOptions,
 ): Promise<PowerOutcome> {
-  const { ports, loop, logs } = supervisor;
+  const { ports, loop, events } = supervisor;
   const { power, clock } = ports;
   if (isMissing(power)) return power;
   if (!force && (await power.updateInProgress()))
@@ -38,7 +38,7 @@ export async function powerDown(
       await clock.sleep(power.startsAgainAfterMs ?? patienceMs, end);
       if (end.aborted) return;
       if (power.startsAgainAfterMs === undefined)
-        logs.warning(`The machine did not ${how === "reboot" ? "reboot" : "shut down"}: the services come back`);
+        events.emit({ kind: how === "reboot" ? "rebootFailed" : "shutdownFailed" });
       comeBack();
     }, by);
     goingDown.catch(fail);
@@ -46,7 +46,7 @@ export async function powerDown(
 }
 
 async function stopAndGo(supervisor: Supervisor, power: Power, how: "reboot" | "shutdown", force: boolean) {
-  const { loop, memory, applier, logs } = supervisor;
+  const { loop, memory, applier, events } = supervisor;
   const { current } = await loop.look();
   const running = current.containers.filter(({ state }) => state === "running" || state === "restarting");
   /** Nobody wanted these to stop for good. */
@@ -58,7 +58,7 @@ async function stopAndGo(supervisor: Supervisor, power: Power, how: "reboot" | "
       const stops = await Promise.allSettled(running.map(({ id }) => applier.stop(id, current)));
       // Not before the last one has ended: what stops later would seem to have been stopped by somebody.
       for (const stop of stops) if (stop.status === "rejected") throw stop.reason;
-      logs.system(how === "reboot" ? "Rebooting" : "Shutting down");
+      events.emit({ kind: how === "reboot" ? "rebooting" : "shuttingDown" });
       await power.goDown(how);
     });
     const outcome =

@@ -1,9 +1,10 @@
-import { lockedMessage, serviceKey } from "../model/names.ts";
-import { describeDifference, differences } from "../compose/differences.ts";
-import type { Logs } from "../events/logs.ts";
+import { lockedMessage, serviceKey, parseContainerName } from "../model/names.ts";
+import { describeDifference, differences, type Difference } from "../compose/differences.ts";
+import type { EventSink } from "../events/events.ts";
+import type { Cause, Event } from "../model/event.ts";
 import type { ContainerSpec } from "../model/container.ts";
 import type { Credentials } from "../model/image.ts";
-import { redact } from "../model/secrets.ts";
+import { bareName, redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
 import { isTruthy } from "../model/truthy.ts";
 import { EngineError } from "../ports/engine.ts";
@@ -23,7 +24,9 @@ const done: Outcome = { is: "done" };
 interface Parts {
   readonly memory: Memory;
   readonly downloads: Downloads;
-  readonly logs: Logs;
+  readonly events: EventSink;
+  /** The release that the target state names. */
+  readonly targetCommit: (appId: number) => string | undefined;
   /** The device's own credentials for the registry of an image's name, if it has any there. */
   readonly credentialsFor: (image: string) => Credentials | undefined;
   /** The device has left it, and nothing of it is left. */
@@ -40,19 +43,23 @@ export class Applier {
   >;
   readonly #memory: Memory;
   readonly #downloads: Downloads;
-  readonly #logs: Logs;
+  readonly #events: EventSink;
+  readonly #targetCommit: Parts["targetCommit"];
+  /** Why this run has removed the container of a service that has no other one yet, by `serviceKey`. */
+  readonly #removed = new Map<string, Cause | undefined>();
   readonly #credentialsFor: Parts["credentialsFor"];
   readonly #forgetApplication: Parts["forgetApplication"];
   readonly #reboot: Parts["reboot"];
 
   constructor(
     ports: Pick<Ports, "engine" | "folders" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power">,
-    { memory, downloads, logs, credentialsFor, forgetApplication, reboot }: Parts,
+    { memory, downloads, events, targetCommit, credentialsFor, forgetApplication, reboot }: Parts,
   ) {
     this.#ports = ports;
     this.#memory = memory;
     this.#downloads = downloads;
-    this.#logs = logs;
+    this.#events = events;
+    this.#targetCommit = targetCommit;
     this.#credentialsFor = credentialsFor;
     this.#forgetApplication = forgetApplication;
     this.#reboot = reboot;
@@ -60,37 +67,36 @@ export class Applier {
 
   async apply(step: Work, current: CurrentState, force: boolean): Promise<Outcome> {
     const { engine, locks, handover, gateway, firewall, bootConfig } = this.#ports;
-    const logs = this.#logs;
+    const emit = (event: Event) => this.#events.emit(event);
     switch (step.action) {
       case "fetch": {
         const { name } = step.image;
         const { appId, service: serviceName, imageId } = step;
         // Written down before it begins: else an image that comes after the target has changed would be nobody's.
         await this.#memory.recordImages([{ name, appId, serviceName, imageId, dockerImageId: "" }]);
-        logs.system(`Downloading image '${name}'`);
+        const about = { name, appId, service: serviceName, commit: this.#targetCommit(appId) };
+        emit({ kind: "imageDownloading", ...about });
         this.#downloads.start({ ...step.image, fallback: this.#credentialsFor(name) }, (failure) =>
           failure === undefined
-            ? logs.system(`Downloaded image '${name}'`)
-            : logs.warning(`Failed to download image '${name}' due to '${failure}'`),
+            ? emit({ kind: "imageDownloaded", ...about })
+            : emit({ kind: "imageDownloadFailed", ...about, reason: failure }),
         );
         return done;
       }
       case "removeImage":
-        logs.system(`Deleting image '${step.name}'`);
+        emit({ kind: "imageRemoving", name: step.name });
         if (await engine.removeImage(step.name)) await this.#memory.forgetImage(step.name);
         else {
           this.#memory.keptImages.add(step.name);
-          logs.warning(
-            `Image '${step.name}' stays until the next start of the agent: somebody else's container is made of it`,
-          );
+          emit({ kind: "imageKept", name: step.name });
         }
         return done;
       case "createNetwork":
-        logs.system(`Creating network '${bare(step.name)}'`);
+        emit({ kind: "networkCreating", name: bare(step.name), appId: appIdOf(step.spec.labels) });
         await engine.createNetwork(step.name, step.spec);
         return done;
       case "removeNetwork":
-        logs.system(`Removing network '${bare(step.name)}': ${step.why}`);
+        emit({ kind: "networkRemoving", name: bare(step.name), reason: step.why, fields: fieldsOf(step.differences) });
         await engine.removeNetwork(step.id);
         return done;
       case "openGateway":
@@ -98,14 +104,15 @@ export class Applier {
         return done;
       case "setBootConfig":
         if (isMissing(bootConfig)) return done;
-        logs.system("Applying the boot configuration");
+        emit({ kind: "bootConfigApplying" });
         // Noted first: a device that loses its power in between reboots once more than it must, not once less.
         await this.#requireReboot("the boot configuration");
         await bootConfig.write(step.settings);
         return done;
       case "refuseConfig": {
         const known = this.#memory.refusedConfig;
-        for (const sentence of step.refused) if (!known.includes(sentence)) logs.warning(sentence);
+        for (const sentence of step.refused)
+          if (!known.includes(sentence)) emit({ kind: "configRefused", reason: sentence });
         this.#memory.refusedConfig = step.refused;
         return done;
       }
@@ -113,42 +120,43 @@ export class Applier {
         if (!isMissing(firewall)) await firewall.set(step.policy);
         return done;
       case "createVolume":
-        logs.system(`Creating volume '${bare(step.name)}'`);
+        emit({ kind: "volumeCreating", name: bare(step.name), appId: appIdOf(step.spec.labels) });
         await withoutValues({ environment: step.spec.driverOptions }, () => engine.createVolume(step.name, step.spec));
         return done;
       case "removeVolume":
-        logs.system(`Removing volume '${bare(step.name)}'`);
+        emit({ kind: "volumeRemoving", name: bare(step.name) });
         await engine.removeVolume(step.name);
         return done;
       case "announceRemoval":
         for (const volume of step.volumes) this.#memory.announcedVolumes.add(volume);
-        logs.warning(
-          `This device has left application ${step.name} (${step.appId}). Once its new application runs, and the cloud has said so again, these volumes are removed: ${step.volumes.map(bare).join(", ")}`,
-        );
+        emit({
+          ...{ kind: "volumeRemovalAnnounced", appId: step.appId, name: step.name },
+          volumes: step.volumes.map(bare),
+        });
         return done;
       case "forgetApplication":
         await this.#forgetApplication(step.appId);
         return done;
       case "takeLocks": {
-        logs.system("Taking update locks");
+        emit({ kind: "locksTaking", appId: step.appId });
         const { appId } = step;
         const lock = await locks.take(appId, step.services, { force });
         return lock.taken ? done : { is: "locked", message: lockedMessage(appId, lock.by) };
       }
       case "releaseLocks":
-        logs.system("Releasing update locks");
+        emit({ kind: "locksReleasing", appId: step.appId });
         await locks.release(step.appId);
         return done;
       case "kill":
         await this.kill(step.id, current, step.why, step);
         return done;
       case "stop":
-        await this.stop(step.id, current);
+        await this.stop(step.id, current, "target");
         // Should the target say `running: true` again, this stop is none that anybody asked for.
         this.#memory.seen.delete(step.id);
         return done;
       case "start":
-        await this.start(step.id, current);
+        await this.start(step.id, current, "exit");
         return done;
       case "install":
         await this.#install(step, current);
@@ -157,7 +165,10 @@ export class Applier {
         await engine.renameContainer(step.id, step.name);
         return done;
       case "moveAside":
-        logs.system(`Handing over service '${this.#label(step.id, current)}': ${step.why}`);
+        emit({
+          ...{ kind: "serviceHandingOver", ...refer(step.id, current), reason: step.why },
+          ...{ cause: this.#causeOf(step, current), fields: fieldsOf(step.differences) },
+        });
         await handover.clearTakeOver(step.appId, step.service);
         // If the machine restarts now, only the successor shall come back.
         await engine.setRestartPolicy(step.id, { name: "no", retries: 0 });
@@ -172,9 +183,10 @@ export class Applier {
   }
 
   /** Stops and removes a container. `again`: it is only restarted, so what it was is remembered. */
-  async kill(id: string, current: CurrentState, why: string, { again = false } = {}): Promise<void> {
+  async kill(id: string, current: CurrentState, why: string, options: KillOptions = {}): Promise<void> {
     const container = current.containers.find((one) => one.id === id);
-    if (container && again) {
+    const cause = this.#causeOf({ ...options, id }, current);
+    if (container && options.again) {
       const siblings = current.containers.filter(({ appId }) => appId === container.appId);
       this.#memory.interrupted.set(serviceKey(container.appId, container.service), {
         id,
@@ -184,32 +196,34 @@ export class Applier {
     }
     // If it stops and then cannot be removed, nobody wanted it to be stopped only.
     this.#memory.seen.delete(id);
-    await this.#during("Stopping", id, current, async (label) => {
-      this.#logs.system(`Killing service '${label}': ${why}`);
+    await this.#during("Stopping", id, current, async (about) => {
+      const fields = fieldsOf(options.differences);
+      this.#events.emit({ kind: "serviceKilling", ...about, reason: why, cause, fields });
       await this.#ports.engine.stopContainer(id);
-      this.#logs.system(`Service exited '${label}'`);
+      this.#events.emit({ kind: "serviceExited", ...about, cause });
       await this.#ports.engine.removeContainer(id);
-      this.#logs.system(`Killed service '${label}'`);
+      this.#events.emit({ kind: "serviceKilled", ...about, cause });
     });
+    if (container && cause !== "target") this.#removed.set(serviceKey(container.appId, container.service), cause);
   }
 
-  async stop(id: string, current: CurrentState): Promise<void> {
-    await this.#during("Stopping", id, current, async (label) => {
-      this.#logs.system(`Stopping service '${label}'`);
+  async stop(id: string, current: CurrentState, cause: Cause = "request"): Promise<void> {
+    await this.#during("Stopping", id, current, async (about) => {
+      this.#events.emit({ kind: "serviceStopping", ...about, cause });
       await this.#ports.engine.stopContainer(id);
-      this.#logs.system(`Service exited '${label}'`);
+      this.#events.emit({ kind: "serviceExited", ...about, cause });
     });
   }
 
-  async start(id: string, current: CurrentState): Promise<void> {
+  async start(id: string, current: CurrentState, cause: Cause = "request"): Promise<void> {
     const container = current.containers.find((one) => one.id === id);
-    await this.#during("Starting", id, current, async (label) => {
-      this.#logs.system(`Starting service '${label}'`);
+    await this.#during("Starting", id, current, async (about) => {
+      this.#events.emit({ kind: "serviceStarting", ...about, cause });
       // Where `/tmp` is empty after a boot, the engine would make the folder itself, and only for root.
       if (container) await this.#ports.folders.prepare(container.appId, container.service);
       await withoutValues(container?.spec, () => this.#ports.engine.startContainer(id));
       this.#memory.seen.add(id);
-      this.#logs.system(`Started service '${label}'`);
+      this.#events.emit({ kind: "serviceStarted", ...about, cause });
     });
     if (container) await this.#memory.setStopped(serviceKey(container.appId, container.service), false);
   }
@@ -218,25 +232,30 @@ export class Applier {
     const { engine, folders } = this.#ports;
     const { appId, service, name, spec } = step;
     const key = serviceKey(appId, service);
-    const label = `${service} ${spec.image}`;
+    const commit = parseContainerName(name, service)?.commit;
+    const cause =
+      this.#removed.get(key) ??
+      (commit !== undefined && commit !== this.#memory.commitOf(appId) ? "release" : "missing");
+    const about = { appId, service, commit, image: spec.image, cause };
     try {
       this.#memory.activity.set(key, "Installing");
-      this.#logs.system(`Installing service '${label}'`);
+      this.#events.emit({ kind: "serviceInstalling", ...about });
       await folders.prepare(appId, service);
       // Before it is made, so that it cannot be forgotten.
-      if (isTruthy(spec.labels[rebootLabel])) await this.#requireReboot(`service '${label}'`);
+      if (isTruthy(spec.labels[rebootLabel])) await this.#requireReboot(`service '${service} ${spec.image}'`);
       const wish = toContainerNamespaces(spec, appId, current.containers);
       const id = await withoutValues(wish, () => engine.createContainer(name, wish));
-      this.#logs.system(`Installed service '${label}'`);
+      this.#removed.delete(key);
+      this.#events.emit({ kind: "serviceInstalled", ...about });
       const compared = this.#compareWithWish(id, wish);
       try {
         if (!step.start) return;
         this.#memory.activity.set(key, "Starting");
-        this.#logs.system(`Starting service '${label}'`);
+        this.#events.emit({ kind: "serviceStarting", ...about });
         await withoutValues(wish, () => engine.startContainer(id));
         this.#memory.seen.add(id);
         await this.#memory.setStopped(key, false);
-        this.#logs.system(`Started service '${label}'`);
+        this.#events.emit({ kind: "serviceStarted", ...about });
       } finally {
         await compared;
       }
@@ -247,9 +266,9 @@ export class Applier {
 
   async #requireReboot(what: string): Promise<void> {
     const { power } = this.#ports;
-    if (isMissing(power)) return this.#logs.warning(`The device should be rebooted for ${what}, and the agent cannot`);
+    if (isMissing(power)) return this.#events.emit({ kind: "rebootImpossible", reason: what });
     await power.requireReboot();
-    this.#logs.system(`A reboot will follow, for ${what}`);
+    this.#events.emit({ kind: "rebootRequired", reason: what });
   }
 
   /**
@@ -263,27 +282,57 @@ export class Applier {
     if (!made) return;
     const found = differences(made.spec, wish);
     for (const difference of found)
-      this.#logs.warning(
-        `The engine made something else of what was asked for service '${made.service}': ${describeDifference(difference)}`,
-      );
+      this.#events.emit({
+        ...{ kind: "containerAltered", appId: made.appId, service: made.service },
+        ...{ reason: describeDifference(difference), fields: fieldsOf([difference]) },
+      });
     await this.#memory.tolerate(id, found, new Set(containers.map((container) => container.id)));
   }
 
-  async #during(word: string, id: string, current: CurrentState, act: (label: string) => Promise<void>): Promise<void> {
+  async #during(word: string, id: string, current: CurrentState, act: (about: About) => Promise<void>): Promise<void> {
     const container = current.containers.find((one) => one.id === id);
     const key = container && serviceKey(container.appId, container.service);
     try {
       if (key) this.#memory.activity.set(key, word);
-      await act(this.#label(id, current));
+      await act(refer(id, current));
     } finally {
       if (key) this.#memory.activity.delete(key);
     }
   }
 
-  #label(id: string, current: CurrentState): string {
-    const container = current.containers.find((one) => one.id === id);
-    return container ? `${container.service} ${container.spec.image}` : id.slice(0, 12);
+  /** Why a container must go. */
+  #causeOf({ id, again, differences: found }: KillOptions & { readonly id: string }, current: CurrentState) {
+    const { appId, commit } = refer(id, current);
+    if (again) return "request";
+    const wanted = appId === undefined ? undefined : this.#targetCommit(appId);
+    if (commit && wanted && commit !== wanted) return "release";
+    if (!found) return "target";
+    return found.every(({ field }) => field.startsWith("environment.")) ? "variables" : "definition";
   }
+}
+
+interface KillOptions {
+  /** It is only restarted. */
+  readonly again?: boolean;
+  readonly differences?: readonly Difference[];
+}
+
+type About = ReturnType<typeof refer>;
+
+/** The service and release that a container belongs to; its id, if it is not known. */
+function refer(id: string, current: CurrentState) {
+  const container = current.containers.find((one) => one.id === id);
+  if (!container) return { container: id };
+  const { appId, service, name, spec } = container;
+  return { appId, service, image: spec.image, commit: parseContainerName(name, service)?.commit };
+}
+
+/** The names of what differs; some people write the value of a variable into its name. */
+const fieldsOf = (found: readonly Difference[] | undefined) => found?.map(({ field }) => bareName(field));
+
+function appIdOf(labels: Readonly<Record<string, string>>): number | undefined {
+  const appId = Number(labels["io.balena.app-id"]);
+  return Number.isSafeInteger(appId) ? appId : undefined;
 }
 
 /**

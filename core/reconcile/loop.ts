@@ -1,4 +1,5 @@
 import type { DeviceFacts } from "../compose/container-spec.ts";
+import type { EventSink } from "../events/events.ts";
 import type { Logs } from "../events/logs.ts";
 import { isOn } from "../model/config.ts";
 import { delayMs } from "../model/retry.ts";
@@ -13,7 +14,7 @@ import type { Downloads } from "./downloads.ts";
 import { gate } from "./gate.ts";
 import { Notices } from "./notices.ts";
 import type { Observer } from "./observe.ts";
-import { isSettled, plan, type Plan, type Subject } from "./plan.ts";
+import { appIdOf, isSettled, plan, type Plan, type Subject } from "./plan.ts";
 import type { Repeats } from "./repeats.ts";
 import { Requests } from "./requests.ts";
 import { Retries } from "./retries.ts";
@@ -36,13 +37,12 @@ interface Parts {
   readonly applier: Pick<Applier, "apply">;
   readonly downloads: Downloads;
   readonly repeats: Repeats;
-  readonly logs: Pick<Logs, "setSources" | "system" | "warning">;
+  readonly logs: Pick<Logs, "setSources">;
+  readonly events: EventSink;
   readonly input: () => RoundInput;
   /** Called after each round. */
   readonly onRound?: (view: View) => void;
 }
-
-const slowedDown = "It is tried again after 1, 2, 4 seconds and so on, up to 5 minutes";
 
 /**
  * Observe, plan, pass the gate, apply; again. Every reason for a round is the same request, so none is lost. Each
@@ -70,7 +70,7 @@ export class Loop {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#notices = new Notices(parts.logs);
+    this.#notices = new Notices(parts.events);
     this.#scheduler = new Scheduler({
       clock: parts.clock,
       run: (round, fresh) => this.#round(round, fresh),
@@ -228,7 +228,7 @@ export class Loop {
   }
 
   async #round(round: number, fresh: boolean): Promise<void> {
-    const { observer, downloads, repeats, logs, input } = this.#parts;
+    const { observer, downloads, repeats, logs, events, input } = this.#parts;
     const isStale = (subject: Subject) => this.#stale.has(subject);
     this.#stale.clear();
     for (const subject of this.#busy.keys()) this.#stale.add(subject);
@@ -249,7 +249,7 @@ export class Loop {
     this.#retries.retain(decided, isStale);
     this.#requests.forgetReached(decided, round, isStale);
     for (const step of repeats.note(decided, current, isStale))
-      logs.warning(`Done, and due again: ${describe(step)}. ${slowedDown}`);
+      events.emit({ kind: "stepRepeated", reason: describe(step) });
     const outdated = input().target !== accepted;
     if (outdated) this.#scheduler.request(true);
     this.#applyPlan(decided, current, outdated);
@@ -285,7 +285,7 @@ export class Loop {
   }
 
   async #applyAll(subject: Subject, work: readonly Work[], current: CurrentState): Promise<void> {
-    const { applier, clock, input, logs, repeats } = this.#parts;
+    const { applier, clock, input, events, repeats } = this.#parts;
     const force = isOn(input().target.config, "SUPERVISOR_OVERRIDE_LOCK") || this.#requests.isForced(subject);
     const results = await Promise.all(
       work.map(async (step): Promise<Failure | undefined> => {
@@ -299,7 +299,11 @@ export class Loop {
       }),
     );
     const failure = results.find((result) => result !== undefined);
-    if (this.#retries.end(subject, failure, clock.now()) && failure) logs.warning(failure.message);
+    if (this.#retries.end(subject, failure, clock.now()) && failure)
+      events.emit({
+        ...{ kind: failure.is === "locked" ? "locked" : "stepFailed", appId: appIdOf(subject) },
+        reason: failure.message,
+      });
   }
 
   /** Undefined as long as it is not known, or steps are due. */
@@ -329,9 +333,9 @@ export class Loop {
   }
 
   #onRoundFailed(error: unknown): void {
-    const { clock, logs } = this.#parts;
+    const { clock, events } = this.#parts;
     this.#engineFailures++;
-    if (this.#failingSince === undefined) logs.warning(`The engine cannot be looked at: ${messageOf(error)}`);
+    if (this.#failingSince === undefined) events.emit({ kind: "engineUnreachable", reason: messageOf(error) });
     this.#failingSince ??= clock.now();
     this.#waiters.failAll(messageOf(error));
     this.#requestAfter(delayMs(engineRetry, this.#engineFailures));

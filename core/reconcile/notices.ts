@@ -1,22 +1,24 @@
-import type { Logs } from "../events/logs.ts";
-import { isSettled, type Subject } from "./plan.ts";
+import type { EventSink } from "../events/events.ts";
+import { appIdOf, isSettled, type Subject } from "./plan.ts";
 import { describe, isNote, isWork, type Step } from "./step.ts";
 
 /** Logs what an application waits for, and its notes: each once, for as long as it stays so. */
 export class Notices {
-  readonly #logs: Pick<Logs, "system" | "warning">;
+  readonly #events: EventSink;
   readonly #waits = new Map<Subject, string>();
   readonly #notes = new Map<Subject, readonly string[]>();
 
-  constructor(logs: Pick<Logs, "system" | "warning">) {
-    this.#logs = logs;
+  constructor(events: EventSink) {
+    this.#events = events;
   }
 
   report(subject: Subject, steps: readonly Step[]): void {
     if (!steps.some(isWork)) this.#reportWaits(subject, steps);
     const noted = this.#notes.get(subject) ?? [];
     const notes = steps.filter(isNote).map(describe);
-    for (const note of notes) if (!noted.includes(note)) this.#logs.warning(`App ${subject}: ${note}`);
+    for (const reason of notes)
+      if (!noted.includes(reason))
+        this.#events.emit({ kind: "volumeChangeIgnored", subject, appId: appIdOf(subject), reason });
     // A plan with steps to do first does not show all notes.
     this.#notes.set(subject, isSettled(steps) ? notes : [...new Set([...noted, ...notes])]);
   }
@@ -28,6 +30,6 @@ export class Notices {
       .join(", ");
     if (waits === (this.#waits.get(subject) ?? "")) return;
     this.#waits.set(subject, waits);
-    if (waits) this.#logs.system(`App ${subject} waits for ${waits}`);
+    if (waits) this.#events.emit({ kind: "waiting", subject, appId: appIdOf(subject), reason: waits });
   }
 }

@@ -13,6 +13,8 @@ import { isNote, type Step } from "./step.ts";
 export type Plan = ReadonlyMap<Subject, readonly Step[]>;
 export type Subject = number | "device";
 
+export const appIdOf = (subject: Subject): number | undefined => (subject === "device" ? undefined : subject);
+
 /** What may be done right now, all at once, to bring `current` closer to `target`. No work: on target. */
 export function plan(current: CurrentState, target: TargetState): Plan {
   // A device taken over from the reference implementation, or one that has lost its store, runs what its cloud or its

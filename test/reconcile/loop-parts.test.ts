@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { describe as sentenceOf } from "../../core/model/event.ts";
 import { Notices } from "../../core/reconcile/notices.ts";
 import type { Plan } from "../../core/reconcile/plan.ts";
 import { Requests } from "../../core/reconcile/requests.ts";
@@ -222,8 +223,7 @@ describe("the requests", () => {
 describe("the notices", () => {
   function noticed() {
     const lines: string[] = [];
-    const log = (line: string) => void lines.push(line);
-    return { lines, notices: new Notices({ system: log, warning: log }) };
+    return { lines, notices: new Notices({ emit: (event) => void lines.push(sentenceOf(event)) }) };
   }
   const wait = (reason: string): Step => ({ action: "wait", reason });
 
