@@ -1,5 +1,6 @@
+import { appsReport } from "./apps-report.ts";
+import { CloudSession, type CloudSettings } from "./cloud/cloud-session.ts";
 import type { View } from "./reconcile/view.ts";
-import { Conversation, type CloudSettings } from "./cloud/conversation.ts";
 import { deviceCredentials } from "./cloud/registry.ts";
 import type { DeviceFacts } from "./compose/container-spec.ts";
 import type { RequirementFacts } from "./compose/requirements.ts";
@@ -56,7 +57,7 @@ export interface Supervisor {
   readonly logs: Logs;
   readonly tags: Tags;
   /** Absent: the device speaks with no cloud. */
-  readonly cloud: Conversation | undefined;
+  readonly cloud: CloudSession | undefined;
   /** What the last look showed; before the first one, a device with nothing on it. */
   readonly view: () => View;
   /** Answers the API; the same function for every way by which a request may come. */
@@ -91,14 +92,14 @@ export async function createSupervisor(
   const memory = new Memory(documents, events);
   const cloud =
     ports.cloud && targets.managed
-      ? new Conversation({
+      ? new CloudSession({
           ports: { ...ports, cloud: ports.cloud },
           documents,
           targets,
           settings: cloudSettings,
           endpoint: identity.cloudUrl,
           givenKey: identity.cloudKey,
-          newcomer: () => ({
+          device: () => ({
             ...identity,
             osVersion: identity.reportedOsVersion,
             supervisorVersion,
@@ -112,12 +113,10 @@ export async function createSupervisor(
             macAddresses: system.macAddresses(),
             apiSecret: keys.global(),
           }),
-          activity: memory.activity,
         })
       : undefined;
   const { uuid } = identity;
-  const nobody = { ask: undefined, pause: () => Promise.resolve(), key: () => undefined };
-  const tags = cloud?.tags ?? new Tags({ clock, documents, log, uuid, ...nobody });
+  const tags = cloud?.tags ?? new Tags({ clock, documents, log, uuid, client: undefined, key: () => undefined });
   await Promise.all([targets.load(), keys.load(), memory.load(), cloud?.load()]);
 
   const logs = new Logs({
@@ -170,7 +169,16 @@ export async function createSupervisor(
         .clearLeftovers()
         .catch((error: unknown) => events.emit({ kind: "locksNotCleared", reason: String(error) }))
         .then(() => loop.start());
-      cloud?.start({ logs, view: () => loop.view, changed: (force) => loop.retry({ force }) });
+      cloud?.start({
+        warn: (message) => logs.warning(message),
+        // Before the first observation under a new target nothing is known of its applications; they are not absent.
+        apps: (options) =>
+          loop.view?.target === targets.current()
+            ? appsReport({ view: loop.view, activity: memory.activity, ...options })
+            : undefined,
+        containers: () => loop.view?.current.containers ?? [],
+        changed: (force) => loop.retry({ force }),
+      });
     },
     stop: async () => {
       loop.stop();

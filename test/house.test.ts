@@ -67,6 +67,11 @@ const rules: readonly Rule[] = [
     because: "a socket carries requests, whatever they ask; the cloud's Worker is built of this too",
   },
   {
+    from: ["core/cloud/"],
+    may: ["core/cloud/", "core/api/", "core/model/", "core/ports/", "core/state/", "core/retry.ts", "zod"],
+    because: "the session with the cloud knows nothing of planning: it is given the applications as they are reported",
+  },
+  {
     from: ["core/fleet/"],
     may: ["core/fleet/", "core/api/cloud/", ...pure, "zod"],
     because: "the cloud's decisions are pure: over values of the device API",

@@ -46,7 +46,7 @@ export async function join({ url, id, key: provisioning }: Fleet, pingMs?: numbe
   const { log, fetch, supervisor } = device;
   const { cloud, targets } = supervisor;
   if (!cloud) throw new Error("The agent speaks with no cloud");
-  const key = await cloud.registration.known();
+  const key = await cloud.registration.registered();
   const opened = () => cloud.update({ force: false });
   tunnel = startTunnel({ url, uuid, key, fetch, clock: systemClock, log, opened, ...(pingMs && { pingMs }) });
   const { state, stop: hangUp } = tunnel;

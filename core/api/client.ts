@@ -32,7 +32,7 @@ export const createClient =
     const { params, body }: { readonly params?: unknown; readonly body?: unknown } = sent ?? {};
     const carries = endpoint.body !== none && body !== undefined;
     const response = await fetch(
-      new Request(new URL(fill(path, params), base), {
+      new Request(new URL(fillPath(path, params), base), {
         method,
         headers: { ...headers, ...(carries && { "content-type": "application/json" }) },
         ...(carries && { body: JSON.stringify(body) }),
@@ -46,7 +46,7 @@ export const createClient =
   };
 
 /** Parameters go where the path wants them, the others into the query. */
-function fill(path: string, params: unknown): string {
+export function fillPath(path: string, params: unknown): string {
   const left = new Map(
     Object.entries(params ?? {})
       .filter(([, value]) => value !== undefined)

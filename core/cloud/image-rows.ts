@@ -1,29 +1,29 @@
 import * as z from "zod";
-import type { Value } from "./difference.ts";
-import type { AppReport } from "./apps-report.ts";
+import type { AppReport, ServiceReport } from "../api/cloud/report.ts";
+import type { Value } from "./report-difference.ts";
 
 type Apps = Readonly<Record<string, AppReport>>;
 
 /**
- * The rows that the cloud keeps for this device, one for each image. What a report does not name, it marks as deleted; and
- * for five minutes it does not write again what it was told last, whatever it has marked since. So a service that comes back
- * within that time would stay deleted. But the end and the beginning of a progress are always written, and so are 100 %.
+ * The rows that the cloud has of this device, one for each image. It marks rows that a report does not name as deleted, and
+ * for five minutes does not write a status that repeats the last reported one. So a service that comes back within that time
+ * would stay deleted. The start and the end of a progress, and 100 %, are always written.
  */
 export class ImageRows {
   readonly #named = new Set<string>();
-  /** Left out of a report that may have been taken, since they were named last in one that was. */
+  /** Not named in a report that may have been stored, after they were last named in one that was accepted. */
   readonly #deleted = new Set<string>();
 
-  /** As they are to be sent: what may be marked as deleted in a form that is written. The report after it puts that right. */
+  /** The applications as they are sent: rows that may be deleted get a progress that is written; the next report corrects it. */
   toSend(apps: Apps): Apps {
     return mapServices(apps, (service) =>
       this.#deleted.has(service.image)
-        ? { ...service, download_progress: service.download_progress === null ? 100 : null }
+        ? { ...service, download_progress: (service.download_progress ?? null) === null ? 100 : null }
         : service,
     );
   }
 
-  /** This was sent, whether or not an answer comes. */
+  /** Called before the answer, which may get lost. */
   sent(apps: Value | undefined): void {
     const images = imagesIn(apps);
     if (!images) return;
@@ -31,14 +31,12 @@ export class ImageRows {
     for (const image of images) this.#named.add(image);
   }
 
-  taken(apps: Value | undefined): void {
+  accepted(apps: Value | undefined): void {
     for (const image of imagesIn(apps) ?? []) this.#deleted.delete(image);
   }
 }
 
-type Service = AppReport["releases"][string]["services"][string];
-
-const mapServices = (apps: Apps, map: (service: Service) => Service): Apps =>
+const mapServices = (apps: Apps, map: (service: ServiceReport) => ServiceReport): Apps =>
   mapValues(apps, (app) => ({
     ...app,
     releases: mapValues(app.releases, (release) => ({ ...release, services: mapValues(release.services, map) })),

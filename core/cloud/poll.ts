@@ -1,39 +1,39 @@
-import { derivesServiceKeys, hidesValues } from "../api/cloud/state.ts";
+import { derivesServiceKeys, deviceState, hidesValues } from "../api/cloud/state.ts";
 import { isOn, numberOf } from "../model/config.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
-import type { Logs } from "../events/logs.ts";
-import type { Targets } from "../state/targets.ts";
-import { setback, type Setback } from "./answers.ts";
-import type { RetryPause } from "./reachability.ts";
-import { Alarm, waitMs } from "./pace.ts";
-import { messageOf } from "../model/show.ts";
 import { parseJson } from "../model/json.ts";
+import type { TransientError } from "../model/retry.ts";
+import { messageOf } from "../model/show.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { CloudAnswer } from "../ports/cloud.ts";
+import type { Attempt } from "../retry.ts";
+import type { Targets } from "../state/targets.ts";
+import { onChange, transientError, type DeviceApiClient } from "./device-api-client.ts";
+import { Waker } from "./waker.ts";
 
-/** What the cloud's answer to "what should this device be?" says. */
-export type Polled =
+/** The cloud's answer to a request for the target state. */
+export type PollOutcome =
   | { readonly is: "target"; readonly body: object; readonly etag: string | undefined }
   | { readonly is: "unchanged" }
-  /** The cloud has no such device (any more): what it should be stays open. */
+  /** The cloud has no such device (any more): the target state stays. */
   | { readonly is: "unknown" }
-  | ({ readonly is: "setback" } & Setback);
+  | ({ readonly is: "failed" } & TransientError);
 
-/** Source: recorded answers to `GET /device/v3/:uuid/state`. A 304 without an ETag is for a device that is not there. */
-export function judgePoll(answer: CloudAnswer): Polled {
+/** Source: recorded answers to `GET /device/v3/:uuid/state`. A 304 without an ETag is for a device that does not exist. */
+export function pollOutcome(answer: CloudAnswer): PollOutcome {
   const { status, text, header } = answer;
   if (status === 304) return { is: header("etag") === undefined ? "unknown" : "unchanged" };
   if (status === 401)
-    return { is: "setback", why: `it answered 401, as to a key that is not this device's. ${joinAgain}` };
-  if (status !== 200) return { is: "setback", ...setback(answer) };
+    return { is: "failed", why: `it answered 401, as to a key that is not this device's. ${joinAgain}` };
+  if (status !== 200) return { is: "failed", ...transientError(answer) };
   if (header(hidesValues) !== undefined)
     return {
-      is: "setback",
+      is: "failed",
       why: "it hides the values of variables from this key, which is not the device's own; put that one into config.json as deviceApiKey, or join again",
     };
   const body = parseJson(text);
   return typeof body === "object" && body !== null
     ? { is: "target", body, etag: header("etag") }
-    : { is: "setback", why: "it answered 200 with something that is no JSON object" };
+    : { is: "failed", why: "it answered 200 with something that is no JSON object" };
 }
 
 const joinAgain =
@@ -41,10 +41,10 @@ const joinAgain =
 
 const shortestIntervalMs = 1000;
 const shortestTimeoutMs = 1000;
-/** The original's first wait after a failure; the longest is the interval. */
+/** The reference implementation's first retry delay; the longest is the poll interval. */
 const firstMs = 15_000;
 
-/** How often the cloud is asked: as the target state says, else as `givenMs` says, else as the original does. */
+/** The poll interval: from the target state, else `givenMs`, else the reference implementation's. */
 export const intervalMs = (config: Readonly<Record<string, string>>, givenMs: number | undefined): number =>
   Math.max(
     shortestIntervalMs,
@@ -53,64 +53,61 @@ export const intervalMs = (config: Readonly<Record<string, string>>, givenMs: nu
       : numberOf(config, "SUPERVISOR_POLL_INTERVAL"),
   );
 
-/** When to ask again after an answer: a little later than the interval, by chance, so that a fleet spreads out. */
-export const nextPollMs = (interval: number, chance: number): number =>
-  Math.round(interval + chance * Math.min(60_000, interval / 10));
+/** The time until the next poll: a little longer than the interval, at random, so that a fleet spreads out. */
+export const nextPollMs = (interval: number, random: number): number =>
+  Math.round(interval + random * Math.min(60_000, interval / 10));
 
 interface Parts {
   readonly clock: Clock;
-  readonly ask: Cloud;
-  /** Between an attempt that failed and the next one. */
-  readonly pause: RetryPause;
-  readonly logs: Logs;
-  readonly targets: Targets;
+  readonly client: DeviceApiClient;
+  /** Writes a warning into the machine's log and into the device's. */
+  readonly warn: (message: string) => void;
+  readonly targets: Pick<Targets, "cloudConfig" | "hasCloud" | "setCloud" | "confirmLeft">;
   readonly uuid: string;
   readonly givenIntervalMs: number | undefined;
-  /** The cloud knows derived keys of services; resolves with whether that is new. */
+  /** The cloud accepts derived keys of services; resolves with whether that is new. */
   readonly useDerivedKeys: () => Promise<boolean>;
   /** This is the target state from now on. */
-  readonly followed: (body: object) => Promise<void>;
+  readonly accepted: (body: object) => Promise<void>;
   /** There is a new target state, or services get another key; `force` overrides the update locks for it. */
   readonly changed: (force: boolean) => void;
 }
 
-/** Asks the cloud what the device should be, when it is time or when somebody says so. */
+/** Polls the cloud for the target state, at its interval or when told to. */
 export class Poll {
   readonly #parts: Parts;
-  readonly #alarm: Alarm;
+  readonly #waker: Waker;
+  readonly #warn: (message: string) => void;
   #etag: string | undefined;
   #force = false;
-  #asked = false;
-  #said = "";
+  #isRequested = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#alarm = new Alarm(parts.clock);
+    this.#waker = new Waker(parts.clock);
+    this.#warn = onChange(parts.warn);
   }
 
-  /** Asks now. If that brings a new target state, `force` holds for it. */
+  /** Polls now. If that brings a new target state, `force` applies to it. */
   now({ force }: { force: boolean }): void {
     this.#force ||= force;
-    this.#asked = true;
-    this.#alarm.ring();
+    this.#isRequested = true;
+    this.#waker.wake();
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {
-    const { clock, targets, pause } = this.#parts;
-    signal.addEventListener("abort", () => this.#alarm.ring(), { once: true });
-    // The original's rule: who does not want instant updates does not want one after each start either.
-    if (!this.#asked && targets.hasCloud() && !isOn(targets.cloudConfig(), "SUPERVISOR_INSTANT_UPDATE_TRIGGER"))
-      await this.#alarm.sleep(nextPollMs(this.#interval(), clock.random()));
-    let failures = 0;
+    const { clock, client, targets } = this.#parts;
+    signal.addEventListener("abort", () => this.#waker.wake(), { once: true });
+    // As in the reference implementation: without instant updates, the first poll comes after an interval.
+    if (!this.#isRequested && targets.hasCloud() && !isOn(targets.cloudConfig(), "SUPERVISOR_INSTANT_UPDATE_TRIGGER"))
+      await this.#waker.sleep(nextPollMs(this.#interval(), clock.random()));
     while (!signal.aborted) {
-      this.#asked = false;
-      const trouble = await this.#once(key, signal);
-      failures = trouble ? failures + 1 : 0;
-      if (!trouble) await this.#alarm.sleep(nextPollMs(this.#interval(), clock.random()));
-      else {
-        const wait = waitMs(failures, trouble, { firstMs, limitMs: this.#interval() }, clock.random());
-        await this.#alarm.sleep(wait, (ms, rung = signal) => pause(ms, trouble, rung));
-      }
+      const tried = await client.keepTrying({ firstMs, maxMs: this.#interval() }, () => this.#attempt(key, signal), {
+        signal,
+        onFailure: ({ why }) => this.#warn(`The cloud cannot be asked for the target state: ${why}`),
+        pause: (delayMs, after) => this.#waker.sleep(delayMs, (ms, woken = signal) => client.pause(ms, after, woken)),
+      });
+      if (tried.is === "done") await this.#waker.sleep(nextPollMs(this.#interval(), clock.random()));
     }
   }
 
@@ -119,65 +116,55 @@ export class Poll {
     return intervalMs(targets.cloudConfig(), givenIntervalMs);
   }
 
-  async #once(key: string, signal: AbortSignal): Promise<Setback | undefined> {
-    const { ask, targets, uuid, changed, useDerivedKeys, clock } = this.#parts;
+  async #attempt(key: string, signal: AbortSignal): Promise<Attempt<void>> {
+    const { client, targets, uuid, changed, useDerivedKeys, clock } = this.#parts;
+    this.#isRequested = false;
+    // For this attempt alone: locks were to be overridden now, not after an outage.
     const force = this.#force;
     this.#force = false;
+    const done = { ok: true, value: undefined } as const;
     try {
       const timeoutMs = Math.max(shortestTimeoutMs, numberOf(targets.cloudConfig(), "SUPERVISOR_API_REQUEST_TIMEOUT"));
-      const headers: Record<string, string> = this.#etag === undefined ? {} : { "if-none-match": this.#etag };
-      const path = `/device/v3/${uuid}/state`;
-      const answer = await ask({ method: "GET", path, key, headers, timeoutMs }, signal);
-      const polled = judgePoll(answer);
-      if (signal.aborted) return undefined;
-      const isAbout = polled.is === "target" || polled.is === "unchanged";
-      // Before the target state is taken: its containers are made with the key that they are to have. Silence says nothing.
-      const isNewKey = isAbout && answer.header(derivesServiceKeys) !== undefined && (await useDerivedKeys());
+      const headers = this.#etag === undefined ? undefined : { "if-none-match": this.#etag };
+      const answer = await client.call(deviceState, { params: { uuid }, key, timeoutMs, headers }, signal);
+      const polled = pollOutcome(answer);
+      if (signal.aborted) return done;
+      const isKnown = polled.is === "target" || polled.is === "unchanged";
+      // Before the target state is set, since its containers are created with these keys.
+      const isNewKey = isKnown && answer.header(derivesServiceKeys) !== undefined && (await useDerivedKeys());
       switch (polled.is) {
         case "target": {
-          const isNews = await this.#take(polled.body);
-          if (isNews || isNewKey) changed(force);
+          const isNew = await this.#accept(polled.body);
+          if (isNew || isNewKey) changed(force);
           this.#etag = polled.etag;
-          return undefined;
+          return done;
         }
         case "unchanged":
-          this.#say("");
+          this.#warn("");
           if ((await targets.confirmLeft(clock.now())) || isNewKey) changed(false);
-          return undefined;
+          return done;
         case "unknown":
-          this.#say(`The cloud does not know this device (any more); its target state stays as it is. ${joinAgain}`);
-          return undefined;
-        case "setback":
-          return this.#fail(polled);
+          this.#warn(`The cloud does not know this device (any more); its target state stays as it is. ${joinAgain}`);
+          return done;
+        case "failed":
+          return { ok: false, ...polled };
       }
     } catch (error) {
-      return this.#fail({ why: messageOf(error) });
+      return { ok: false, why: messageOf(error) };
     }
   }
 
-  /** Whether there is something new in it. */
-  async #take(body: object): Promise<boolean> {
-    const { targets, logs, clock, followed } = this.#parts;
-    const taken = await targets.setCloud(body);
-    if (!taken.ok) {
-      this.#say(`The cloud's target state cannot be used, the old one stands: ${taken.faults.join("; ")}`);
+  /** Whether it changes anything. */
+  async #accept(body: object): Promise<boolean> {
+    const { targets, warn, clock, accepted } = this.#parts;
+    const parsed = await targets.setCloud(body);
+    if (!parsed.ok) {
+      this.#warn(`The cloud's target state cannot be used, the old one stands: ${parsed.faults.join("; ")}`);
       return false;
     }
-    this.#say("");
-    await followed(body);
-    if (taken.isNew) for (const warning of taken.warnings) logs.warning(`Target state: ${warning}`);
-    return (await targets.confirmLeft(clock.now())) || taken.isNew;
-  }
-
-  /** Who wanted to override locks wanted it now, not whenever the cloud is back. */
-  #fail(trouble: Setback): Setback {
-    this.#say(`The cloud cannot be asked for the target state: ${trouble.why}`);
-    return trouble;
-  }
-
-  /** Each trouble once, until there is another one, or none. */
-  #say(trouble: string): void {
-    if (trouble && trouble !== this.#said) this.#parts.logs.warning(trouble);
-    this.#said = trouble;
+    this.#warn("");
+    await accepted(body);
+    if (parsed.isNew) for (const warning of parsed.warnings) warn(`Target state: ${warning}`);
+    return (await targets.confirmLeft(clock.now())) || parsed.isNew;
   }
 }

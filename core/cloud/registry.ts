@@ -3,8 +3,8 @@ import { registryOf, type Credentials } from "../model/image.ts";
 const host = /^(?:https?:\/\/)?([a-z\d.-]+(?::\d+)?)\/?$/i;
 
 /**
- * The host of a cloud's registry: as config.json says or, where it says nothing, beside the API, as the public cloud and
- * openBalena have it (`api.example.com`, `registry2.example.com`). Undefined where neither tells, or the API has no TLS.
+ * The host of a cloud's registry: from config.json, else beside the API as in the public cloud and openBalena
+ * (`api.example.com`, `registry2.example.com`). Undefined if there is neither, or the API has no TLS.
  */
 export function cloudRegistry({
   registryEndpoint,
@@ -19,8 +19,8 @@ export function cloudRegistry({
 }
 
 /**
- * What the device says to the cloud's own registry, and to no other: the name of an image comes from a target state, which
- * must not be able to have the device's key sent anywhere else. So the host must be that one, letter by letter.
+ * The device's credentials for the cloud's registry, and for no other: image names come from a target state, which must not
+ * be able to have the device key sent to another host.
  */
 export const deviceCredentials = (
   image: string,

@@ -4,7 +4,7 @@ import { sameJson } from "../model/json.ts";
 import { parseContainerName } from "../model/names.ts";
 import type { Documents } from "../state/documents.ts";
 
-/** The images of releases, letter by letter as the cloud spells them: by application's uuid, commit and service. */
+/** The images of releases as the cloud spells them: by application uuid, commit and service. */
 export type ReleaseImages = Readonly<Record<string, ImagesByCommit>>;
 type ImagesByCommit = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -22,7 +22,7 @@ const Body = z.record(
   }),
 );
 
-/** What a target state says of the images of its releases, those of rejected ones included. */
+/** The images of a target state's releases, rejected releases included. */
 export function imagesOf(body: object, uuid: string): ReleaseImages {
   const apps = Body.safeParse(body).data?.[uuid]?.apps ?? {};
   return mapValues(apps, ({ releases }) =>
@@ -30,7 +30,7 @@ export function imagesOf(body: object, uuid: string): ReleaseImages {
   );
 }
 
-/** Both; of a release that is in both, what is newer. */
+/** Both; a release that is in both is the newer one. */
 export const withNewer = (older: ReleaseImages, newer: ReleaseImages): ReleaseImages =>
   mapValues({ ...older, ...newer }, (_, app) => ({ ...older[app], ...newer[app] }));
 
@@ -38,13 +38,10 @@ export const withNewer = (older: ReleaseImages, newer: ReleaseImages): ReleaseIm
 export const commitOf = ({ name, service }: Pick<Container, "name" | "service">): string | undefined =>
   parseContainerName(name, service)?.commit;
 
-/**
- * Remembers the images of the releases before the target's, for as long as containers are made of them. Only by their
- * spelling can the cloud be told that they still run.
- */
+/** Remembers the images of older releases for as long as containers of them exist: they are reported by these names. */
 export class OlderReleases {
   #images: ReleaseImages = {};
-  /** The commits of the target state before this one: their containers may have been made since the last look. */
+  /** The commits of the last target state: their containers may be newer than the last observation. */
   #latest: ReadonlySet<string> = new Set();
   readonly #documents: Documents;
   readonly #uuid: string;
@@ -63,7 +60,7 @@ export class OlderReleases {
     return this.#images;
   }
 
-  /** This is the target state from now on, and these containers are on the device. */
+  /** Called with a new target state and the containers of the device. */
   async follow(body: object, containers: readonly Container[]): Promise<void> {
     const target = imagesOf(body, this.#uuid);
     const needed = new Set([...commitsOf(target), ...this.#latest, ...containers.map(commitOf)]);

@@ -1,121 +1,125 @@
-import type { View } from "../reconcile/view.ts";
+import { report, type AppReport } from "../api/cloud/report.ts";
 import { isOn } from "../model/config.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { Cloud, CloudAnswer } from "../ports/cloud.ts";
-import type { Metrics } from "../ports/metrics.ts";
-import type { Log } from "../ports/log.ts";
-import type { Targets } from "../state/targets.ts";
-import { appsReport, type AppReport } from "./apps-report.ts";
-import { isPassing, setback, type Setback } from "./answers.ts";
-import { judgeReport, stranger, toSend, type Answered } from "./difference.ts";
-import type { RetryPause } from "./reachability.ts";
-import { Alarm, waitMs } from "./pace.ts";
-import { ImageRows } from "./image-rows.ts";
-import { imagesOf, withNewer, type ReleaseImages } from "./release-images.ts";
-import { metricsReport, statusReport, steadyMetrics, type DeviceStatus, type Report } from "./report.ts";
 import { sameJson } from "../model/json.ts";
 import { messageOf } from "../model/show.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { CloudAnswer } from "../ports/cloud.ts";
+import type { Metrics } from "../ports/metrics.ts";
+import type { Log } from "../ports/log.ts";
+import type { Attempt } from "../retry.ts";
+import type { Targets } from "../state/targets.ts";
+import { isTransient, onChange, retry, transientError, type DeviceApiClient } from "./device-api-client.ts";
+import { ImageRows } from "./image-rows.ts";
+import { imagesOf, withNewer, type ReleaseImages } from "./release-images.ts";
+import { afterReport, fieldsToSend, initialReportState, type Fields, type ReportOutcome } from "./report-difference.ts";
+import { metricsReport, statusReport, steadyMetrics, type DeviceStatus } from "./report-fields.ts";
+import { Waker } from "./waker.ts";
+
+type Apps = Readonly<Record<string, AppReport>>;
+
+/** The applications as they are reported; undefined while they are not known. */
+export type ReadApps = (options: {
+  /** The releases whose images are known. */
+  readonly images: ReleaseImages;
+  /** Names the target's releases alone: the cloud has rejected a report that names others. */
+  readonly targetOnly: boolean;
+}) => Apps | undefined;
 
 interface Parts {
   readonly clock: Clock;
-  readonly ask: Cloud;
-  /** Between an attempt that failed and the next one. */
-  readonly pause: RetryPause;
+  readonly client: DeviceApiClient;
   readonly log: Log;
-  readonly targets: Targets;
+  readonly targets: Pick<Targets, "cloudBody" | "cloudConfig">;
   readonly metrics: Metrics;
   readonly uuid: string;
   readonly status: () => DeviceStatus;
-  /** Undefined before the first look. */
-  readonly view: () => View | undefined;
-  readonly activity: ReadonlyMap<string, string>;
-  /** Of the releases before the target's. */
+  readonly apps: ReadApps;
+  /** The images of releases before the target's. */
   readonly olderImages: () => ReleaseImages;
 }
 
-/** The original's: no two reports within this time, and metrics for themselves only so often. */
+/** The pauses of the reference implementation: between two reports, and between two that have metrics alone. */
 const reportPauseMs = 10_000;
 export const metricsPauseMs = 300_000;
-/** Measuring costs something too. */
+/** Measuring has a cost, too. */
 const measurePauseMs = 60_000;
-const patience = { firstMs: 15_000, limitMs: 900_000 };
-const timeoutMs = 59_000;
+const retryPolicy = { firstMs: 15_000, maxMs: 900_000 };
 
-/** Source: recorded answers to `PATCH /device/v3/state`. Undefined: it may take the same another time. */
-export const answeredBy = ({ status }: Pick<CloudAnswer, "status">): Answered | undefined =>
+/** Source: recorded answers to `PATCH /device/v3/state`. Undefined: the same report may be accepted later. */
+export const reportOutcome = ({ status }: Pick<CloudAnswer, "status">): ReportOutcome | undefined =>
   status >= 200 && status < 300
-    ? "taken"
-    : isPassing(status)
+    ? "accepted"
+    : isTransient(status)
       ? undefined
       : status === 401 || status === 403
         ? "unauthorized"
-        : "refused";
+        : "rejected";
 
-/** Tells the cloud what has changed on the device, and nothing else. */
+/** Reports the device's state to the cloud: what has changed since the last report. */
 export class Reporter {
   readonly #parts: Parts;
-  readonly #alarm: Alarm;
-  #standing = stranger;
+  readonly #waker: Waker;
+  readonly #warn: (message: string) => void;
+  #state = initialReportState;
   readonly #rows = new ImageRows();
-  /** The cloud has refused a report that names older releases than the target's. */
+  /** The cloud has rejected a report that names older releases than the target's. */
   #targetOnly = false;
-  #metrics: Report = {};
+  #metrics: Fields = {};
   #measuredAt = -Infinity;
-  #said = "";
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#alarm = new Alarm(parts.clock);
+    this.#waker = new Waker(parts.clock);
+    this.#warn = onChange((message) => parts.log.warn(message));
   }
 
   /** Something may have changed. */
   soon(): void {
-    this.#alarm.ring();
+    this.#waker.wake();
   }
 
-  /** What was refused before may be right now: there is a new target state. */
-  forgive(): void {
-    this.#standing = { ...this.#standing, refused: {} };
+  /** There is a new target state: what was rejected before may be accepted now. */
+  forgetRejections(): void {
+    this.#state = { ...this.#state, rejected: {} };
     this.#targetOnly = false;
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {
-    const { clock, pause } = this.#parts;
-    signal.addEventListener("abort", () => this.#alarm.ring(), { once: true });
-    let failures = 0;
+    const { clock, client } = this.#parts;
+    signal.addEventListener("abort", () => this.#waker.wake(), { once: true });
     while (!signal.aborted) {
-      const fields = await this.#due();
-      if (!fields) {
-        await this.#alarm.sleep(metricsPauseMs);
-        continue;
-      }
-      const trouble = await this.#send(fields, key, signal);
-      failures = trouble ? failures + 1 : 0;
-      if (trouble) await pause(waitMs(failures, trouble, patience, clock.random()), trouble, signal);
-      else await clock.sleep(reportPauseMs, signal);
+      const tried = await client.keepTrying(
+        retryPolicy,
+        async (): Promise<Attempt<"sent" | "unchanged">> => {
+          const fields = await this.#due();
+          return fields ? this.#send(fields, key, signal) : { ok: true, value: "unchanged" };
+        },
+        { signal, onFailure: ({ why }) => this.#warn(`The cloud does not take the device's report: ${why}`) },
+      );
+      if (tried.is !== "done") continue;
+      if (tried.value === "sent") await clock.sleep(reportPauseMs, signal);
+      else await this.#waker.sleep(metricsPauseMs);
     }
   }
 
-  async #due(): Promise<Report | undefined> {
+  async #due(): Promise<Fields | undefined> {
     const age = this.#parts.clock.now() - this.#measuredAt;
-    if (age >= metricsPauseMs || (age >= measurePauseMs && toSend(this.#current(), this.#standing)))
+    if (age >= metricsPauseMs || (age >= measurePauseMs && fieldsToSend(this.#current(), this.#state)))
       await this.#measure();
-    return toSend(this.#current(), this.#standing);
+    return fieldsToSend(this.#current(), this.#state);
   }
 
-  #current(): Report {
-    const { status } = this.#parts;
+  #current(): Fields {
     const apps = this.#apps({ targetOnly: this.#targetOnly });
-    return { ...statusReport(status()), ...this.#metrics, ...(apps && { apps: this.#rows.toSend(apps) }) };
+    const status = statusReport(this.#parts.status());
+    return { ...status, ...this.#metrics, ...(apps && { apps: this.#rows.toSend(apps) }) };
   }
 
-  #apps({ targetOnly }: { targetOnly: boolean }): Readonly<Record<string, AppReport>> | undefined {
-    const { targets, view: look, activity, olderImages, uuid } = this.#parts;
-    const [view, body] = [look(), targets.cloudBody()];
-    // In local mode the applications are the developer's; and before the first look at a new target nothing is known of
-    // its applications, which is not the same as knowing that there are none.
-    if (!view || !body || view.target !== targets.current()) return undefined;
-    return appsReport({ view, activity, images: withNewer(olderImages(), imagesOf(body, uuid)), targetOnly });
+  #apps({ targetOnly }: { targetOnly: boolean }): Apps | undefined {
+    const { targets, apps, olderImages, uuid } = this.#parts;
+    const body = targets.cloudBody();
+    // In local mode the applications are the developer's, and are not reported.
+    return body && apps({ images: withNewer(olderImages(), imagesOf(body, uuid)), targetOnly });
   }
 
   async #measure(): Promise<void> {
@@ -126,52 +130,43 @@ export class Reporter {
       return;
     }
     try {
-      this.#metrics = steadyMetrics(metricsReport(await metrics.measure()), this.#standing.known);
+      this.#metrics = steadyMetrics(metricsReport(await metrics.measure()), this.#state.accepted);
     } catch (error) {
       log.warn(`The machine cannot be measured: ${messageOf(error)}`);
     }
   }
 
-  async #send(fields: Report, key: string, signal: AbortSignal): Promise<Setback | undefined> {
-    const { ask, uuid } = this.#parts;
-    const headers = { "content-type": "application/json" };
-    const body = JSON.stringify({ [uuid]: fields });
+  async #send(fields: Fields, key: string, signal: AbortSignal): Promise<Attempt<"sent">> {
+    const { client, uuid } = this.#parts;
     this.#rows.sent(fields["apps"]);
-    try {
-      const answer = await ask({ method: "PATCH", path: "/device/v3/state", key, headers, body, timeoutMs }, signal);
-      const answered = answeredBy(answer);
-      if (!answered) return this.#fail(setback(answer));
-      const { standing, culprit, outcast } = judgeReport(fields, answered, this.#standing);
-      this.#standing = standing;
-      if (outcast) return this.#fail(setback(answer));
-      if (answered === "taken") this.#rows.taken(fields["apps"]);
-      if (culprit === "apps" && this.#canNameFewer()) return undefined;
-      this.#say(
-        culprit === undefined ? "" : `The cloud does not take this device's ${culprit}: ${setback(answer).why}`,
+    const attempt = await client.attempt(report, { key, json: { [uuid]: fields } }, signal, (answer) =>
+      this.#take(fields, answer),
+    );
+    // Without an answer, the cloud may have stored the report or not: the next report has all fields.
+    if (!attempt.ok) this.#state = { ...this.#state, accepted: {} };
+    return attempt;
+  }
+
+  #take(fields: Fields, answer: CloudAnswer): Attempt<"sent"> {
+    const outcome = reportOutcome(answer);
+    if (!outcome) return retry(answer);
+    const { state, rejectedField, deviceRejected } = afterReport(fields, outcome, this.#state);
+    this.#state = state;
+    if (deviceRejected) return retry(answer);
+    if (outcome === "accepted") this.#rows.accepted(fields["apps"]);
+    if (rejectedField !== "apps" || !this.#canNameFewerReleases())
+      this.#warn(
+        rejectedField === undefined
+          ? ""
+          : `The cloud does not take this device's ${rejectedField}: ${transientError(answer).why}`,
       );
-      return undefined;
-    } catch (error) {
-      return this.#fail({ why: messageOf(error) });
-    }
+    return { ok: true, value: "sent" };
   }
 
-  /** An older release may have been deleted in the cloud, or be unknown to it for another reason. */
-  #canNameFewer(): boolean {
-    const [before, after] = [this.#targetOnly, true].map((targetOnly) => this.#apps({ targetOnly }));
+  /** An older release may have been deleted in the cloud. */
+  #canNameFewerReleases(): boolean {
+    const before = this.#apps({ targetOnly: this.#targetOnly });
     this.#targetOnly = true;
-    return !sameJson(before, after);
-  }
-
-  /** Without an answer nobody knows what the cloud has taken: next time it is sent everything. */
-  #fail(trouble: Setback): Setback {
-    this.#standing = { ...this.#standing, known: {} };
-    this.#say(`The cloud does not take the device's report: ${trouble.why}`);
-    return trouble;
-  }
-
-  /** Each trouble once, until there is another one, or none. */
-  #say(trouble: string): void {
-    if (trouble && trouble !== this.#said) this.#parts.log.warn(trouble);
-    this.#said = trouble;
+    return !sameJson(before, this.#apps({ targetOnly: true }));
   }
 }

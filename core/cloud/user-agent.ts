@@ -1,4 +1,4 @@
-/** What a device says of itself in `User-Agent`, in the reference implementation's form. Clouds tell devices by it. */
+/** The `User-Agent` of a device, in the reference implementation's form: clouds recognize devices by it. */
 export function userAgent({
   supervisorVersion,
   osVersion,
@@ -8,7 +8,7 @@ export function userAgent({
   readonly osVersion: string;
   readonly osVariant: string;
 }): string {
-  // The name of an operating system may be written in any alphabet; a header may not.
+  // The name of an operating system may have characters that a header must not have.
   const system = osVersion.replace(/[^\x20-\x7e]+/g, "?");
   return `Supervisor/${supervisorVersion} (Linux; ${system}; ${osVariant})`;
 }

@@ -1,6 +1,6 @@
 import type { Ports } from "../ports/index.ts";
 import { systemClock, type Clock } from "../ports/clock.ts";
-import type { CloudSettings } from "../cloud/conversation.ts";
+import type { CloudSettings } from "../cloud/cloud-session.ts";
 import { createSupervisor, type Identity, type Supervisor } from "../supervisor.ts";
 import { EmbeddedEngine, type EmbeddedOptions } from "./engine.ts";
 import {

@@ -1,6 +1,6 @@
 /** One question to the cloud, below its endpoint. */
 export interface CloudRequest {
-  readonly method: "GET" | "POST" | "PATCH";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** "/device/register", with its query. */
   readonly path: string;
   readonly key: string;

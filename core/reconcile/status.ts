@@ -1,3 +1,4 @@
+import type { UpdateStatus } from "../api/cloud/report.ts";
 import type { View } from "./view.ts";
 import type { Container } from "../model/container.ts";
 import { findImage, type ImageRecord } from "../model/image.ts";
@@ -28,8 +29,6 @@ export interface ContainerStatus {
   readonly releaseId: number;
   readonly commit: string | undefined;
 }
-
-export type UpdateStatus = "done" | "downloading" | "downloaded" | "applying changes" | "rejected";
 
 /** What is being done to services right now, by `serviceKey`. */
 type Activity = ReadonlyMap<string, string>;

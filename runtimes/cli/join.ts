@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import * as z from "zod";
 import { ProvisioningActor, Registered, type Registration } from "../../core/api/cloud/register.ts";
 import { userAgent } from "../../core/cloud/user-agent.ts";
-import { registrationAdvice, versionFields } from "../../core/cloud/registration.ts";
+import { registrationAdvice, versionFields } from "../../core/cloud/device-registration.ts";
 import { machineFacts } from "../../hardware/system.ts";
 import { cloudUrl, writeSecretFile } from "./cloud/account.ts";
 import { ownConfig, readSettings, SettingsError } from "../node/settings.ts";

@@ -1,6 +1,6 @@
 import { supervisorVersion } from "../../core/model/version.ts";
 import { join } from "node:path";
-import type { CloudSettings } from "../../core/cloud/conversation.ts";
+import type { CloudSettings } from "../../core/cloud/cloud-session.ts";
 import { cloudRegistry } from "../../core/cloud/registry.ts";
 import { userAgent } from "../../core/cloud/user-agent.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
@@ -187,7 +187,7 @@ async function assembleIn(
   if (!isMissing(found)) await found.proxy.start();
   let stopped: Promise<void> | undefined;
   const { fetch: answer, targets, cloud } = supervisor;
-  void cloud?.registration.known().then((key) => {
+  void cloud?.registration.registered().then((key) => {
     const isWanted = () => isOn(targets.current().config, "SUPERVISOR_VPN_CONTROL");
     // Whatever the cloud wanted to tell meanwhile, it could not.
     const opened = () => cloud.update({ force: false });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { appsReport } from "../../core/cloud/apps-report.ts";
+import { appsReport } from "../../core/apps-report.ts";
 import { imagesOf } from "../../core/cloud/release-images.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { failed, json, seen } from "./answers.ts";

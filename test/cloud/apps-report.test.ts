@@ -2,7 +2,7 @@ import type { View } from "../../core/reconcile/view.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { memoryIdentity } from "../../core/embedded/device.ts";
-import { appsReport } from "../../core/cloud/apps-report.ts";
+import { appsReport } from "../../core/apps-report.ts";
 import type { ReleaseImages } from "../../core/cloud/release-images.ts";
 import type { Container } from "../../core/model/container.ts";
 import { containerName, handOverName } from "../../core/model/names.ts";

@@ -1,22 +1,22 @@
 import { describe, expect, test } from "vitest";
 import { nextPosition, afterPosition, batchBody, cut } from "../../core/cloud/log-lines.ts";
-import { retryAfterMs, setback, withoutKeys } from "../../core/cloud/answers.ts";
-import { waitMs } from "../../core/cloud/pace.ts";
-import { intervalMs, judgePoll, nextPollMs } from "../../core/cloud/poll.ts";
-import { judgeRegistration, registrationBody } from "../../core/cloud/registration.ts";
-import { answeredBy } from "../../core/cloud/reporter.ts";
+import { jitter, retryAfterMs, transientError, withoutKeys } from "../../core/cloud/device-api-client.ts";
+import { delayMs } from "../../core/model/retry.ts";
+import { intervalMs, pollOutcome, nextPollMs } from "../../core/cloud/poll.ts";
+import { registrationOutcome, registrationBody } from "../../core/cloud/device-registration.ts";
+import { reportOutcome } from "../../core/cloud/reporter.ts";
 import { answerOf, exchange, exchanges, uuid } from "./recorded.ts";
 
-/** What is decided in the conversation with the cloud: recorded answers in, decisions out. */
+/** The decisions of the cloud session: recorded answers in, decisions out. */
 
 describe("an answer to a registration", () => {
   test.each([
     ["register: ok", { is: "done", key: "<device-key>", id: 1 }],
-    ["register: same uuid again", { is: "known" }],
-    ["register: same uuid, other key", { is: "known" }],
+    ["register: same uuid again", { is: "uuidTaken" }],
+    ["register: same uuid, other key", { is: "uuidTaken" }],
     ["register: other uuid, key in use", { is: "keyTaken" }],
   ])("%s", (name, judged) => {
-    expect(judgeRegistration(answerOf(exchange("register", name)))).toEqual(judged);
+    expect(registrationOutcome(answerOf(exchange("register", name)))).toEqual(judged);
   });
 
   test.each([
@@ -38,8 +38,8 @@ describe("an answer to a registration", () => {
     ],
     ["register: array body", "it answered 400"],
   ])("%s is told in the cloud's words, with what to do", (name, why) => {
-    expect(judgeRegistration(answerOf(exchange("register", name)))).toEqual({
-      is: "setback",
+    expect(registrationOutcome(answerOf(exchange("register", name)))).toEqual({
+      is: "failed",
       why,
       retryAfterMs: undefined,
     });
@@ -47,13 +47,13 @@ describe("an answer to a registration", () => {
 
   test("that is no JSON, or lacks the key, is none", () => {
     const answer = { header: () => undefined, text: "{}" };
-    expect(judgeRegistration({ ...answer, status: 201 })).toMatchObject({ is: "setback" });
+    expect(registrationOutcome({ ...answer, status: 201 })).toMatchObject({ is: "failed" });
   });
 
   test("that cannot be read is not repeated: there may be a key in it", () => {
     const text = '{"id":"7","api_key":"0123456789abcdef"}';
-    const judged = judgeRegistration({ header: () => undefined, status: 201, text });
-    expect(judged).toEqual({ is: "setback", why: "it answered 201 with something that is no registration" });
+    const judged = registrationOutcome({ header: () => undefined, status: 201, text });
+    expect(judged).toEqual({ is: "failed", why: "it answered 201 with something that is no registration" });
   });
 });
 
@@ -70,7 +70,7 @@ describe("what the cloud says of what it refuses", () => {
 
   test("is told without the keys that it was sent", async () => {
     const ask = withoutKeys(() => Promise.resolve({ status: 400, header: () => undefined, text: said }));
-    expect(setback(await ask(request, signal)).why).toBe(
+    expect(transientError(await ask(request, signal)).why).toBe(
       "it answered 400: (hidden), (hidden) and (hidden) are no good for u",
     );
   });
@@ -88,7 +88,7 @@ describe("what the cloud says of what it refuses", () => {
 
 test("a registration says what the recorded one said", () => {
   const { body } = exchange("register", "register: ok").request;
-  const newcomer = {
+  const device = {
     uuid,
     type: "generic-amd64",
     osVersion: "balenaOS 6.0.12",
@@ -97,15 +97,15 @@ test("a registration says what the recorded one said", () => {
     macAddress: "02:00:00:00:00:01",
   };
   const provisioning = { key: "<provisioning-key>", applicationId: 1, userId: 2 };
-  expect(registrationBody(provisioning, newcomer, "<device-key>")).toEqual(body);
+  expect(registrationBody(provisioning, device, "<device-key>")).toEqual(body);
 });
 
 test("a registration of a device whose operating system has no version says no version at all, but its variant", () => {
-  const newcomer = {
+  const device = {
     ...{ uuid, type: "generic-amd64", osVersion: undefined, osVariant: "prod" as const },
     ...{ supervisorVersion: "19.0.5", macAddress: "" },
   };
-  expect(registrationBody({ key: "k", applicationId: 1 }, newcomer, "d")).toEqual({
+  expect(registrationBody({ key: "k", applicationId: 1 }, device, "d")).toEqual({
     application: 1,
     device_type: "generic-amd64",
     uuid,
@@ -120,23 +120,23 @@ describe("an answer to the question for the target state", () => {
     ["v3 state, Accept-Encoding: gzip with If-None-Match", "unchanged"],
     ["v3 state, unknown uuid with a good key", "unknown"],
     ["v3 state, malformed uuid", "unknown"],
-    ["v3 state, no key, known uuid", "setback"],
-    ["v3 state, unknown key", "setback"],
-    ["v3 state, provisioning key", "setback"],
+    ["v3 state, no key, known uuid", "failed"],
+    ["v3 state, unknown key", "failed"],
+    ["v3 state, provisioning key", "failed"],
     ["v3 state", "target"],
     ["v3 state, If-None-Match + Cache-Control: no-cache", "target"],
   ])("%s", (name, is) => {
-    expect(judgePoll(answerOf(exchange("state-get", name))).is).toBe(is);
+    expect(pollOutcome(answerOf(exchange("state-get", name))).is).toBe(is);
   });
 
   test("that refuses the key says what to do", () => {
-    const polled = judgePoll(answerOf(exchange("state-get", "v3 state, unknown key")));
+    const polled = pollOutcome(answerOf(exchange("state-get", "v3 state, unknown key")));
     expect(polled).toMatchObject({ why: expect.stringMatching(/^it answered 401, .* fairlead join .* --anew$/) });
   });
 
   test("brings the body and the ETag", () => {
     const recorded = exchange("state-get", "v3 state");
-    expect(judgePoll(answerOf(recorded))).toEqual({
+    expect(pollOutcome(answerOf(recorded))).toEqual({
       is: "target",
       body: recorded.response.body,
       etag: recorded.response.headers["etag"],
@@ -146,34 +146,34 @@ describe("an answer to the question for the target state", () => {
   test("with the values of variables hidden is none that a device may take", () => {
     const { text } = answerOf(exchange("state-get", "v3 state"));
     const header = (name: string) => (name === "fairlead-hidden-values" ? "1" : undefined);
-    expect(judgePoll({ status: 200, header, text })).toMatchObject({
-      is: "setback",
+    expect(pollOutcome({ status: 200, header, text })).toMatchObject({
+      is: "failed",
       why: expect.stringContaining("hides the values"),
     });
   });
 
   test.each(["", "<html>", "null", "7"])("of 200 with %j is none", (text) => {
-    expect(judgePoll({ status: 200, header: () => undefined, text }).is).toBe("setback");
+    expect(pollOutcome({ status: 200, header: () => undefined, text }).is).toBe("failed");
   });
 });
 
 test("every recorded report is judged by its status", () => {
   const reports = exchanges("report-v3").filter(({ request }) => request.method === "PATCH");
-  const judged = reports.map(({ response }) => [response.status, answeredBy(response)]);
+  const judged = reports.map(({ response }) => [response.status, reportOutcome(response)]);
   expect(new Map(judged.map((pair) => [pair[0], pair[1]]))).toEqual(
     new Map([
-      [200, "taken"],
-      [400, "refused"],
+      [200, "accepted"],
+      [400, "rejected"],
       [401, "unauthorized"],
-      [413, "refused"],
+      [413, "rejected"],
     ]),
   );
-  for (const status of [408, 429, 500, 502, 503, 504]) expect(answeredBy({ status })).toBeUndefined();
+  for (const status of [408, 429, 500, 502, 503, 504]) expect(reportOutcome({ status })).toBeUndefined();
 });
 
 test("a page of HTML is not told to anybody", () => {
   const page = exchange("register", "register: body not json");
-  expect(judgeRegistration(answerOf(page))).toMatchObject({ is: "setback", why: "it answered 400" });
+  expect(registrationOutcome(answerOf(page))).toMatchObject({ is: "failed", why: "it answered 400" });
 });
 
 describe("how often", () => {
@@ -209,9 +209,9 @@ describe("how often", () => {
     [1, 60_000, 1_000, 0, 60_000],
     [1, 5_000, 600_000, 0, 15_000],
   ])(
-    "after %d setbacks, asked for %j, at most %d, chance %d: in %d ms",
+    "after %d failures, asked for %j, at most %d, chance %d: in %d ms",
     (failures, retryAfterMs, limit, chance, wait) => {
-      expect(waitMs(failures, { why: "", retryAfterMs }, { firstMs: 15_000, limitMs: limit }, chance)).toBe(wait);
+      expect(delayMs({ firstMs: 15_000, maxMs: limit, jitter }, failures, { retryAfterMs, random: chance })).toBe(wait);
     },
   );
 
@@ -272,7 +272,7 @@ test("a batch is one line of JSON each, with what was lost in front", () => {
   expect(kept).toBe('{"message":"a"}');
 });
 
-test("a long message is cut where the original cuts it", () => {
+test("a long message is cut where the reference implementation cuts it", () => {
   expect(cut("x".repeat(10_000))).toBe("x".repeat(10_000));
   expect(cut("x".repeat(10_001))).toBe(`${"x".repeat(10_000)}[...]`);
 });

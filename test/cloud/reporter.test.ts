@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { MemoryLog, MemoryStore } from "../../core/embedded/ports.ts";
+import { DeviceApiClient } from "../../core/cloud/device-api-client.ts";
 import { Reporter } from "../../core/cloud/reporter.ts";
 import type { CloudAnswer } from "../../core/ports/cloud.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
@@ -42,16 +43,14 @@ function world(config: Record<string, string> = {}) {
     targets,
     uuid: "u",
     status: () => status,
-    view: () => undefined,
-    activity: new Map(),
+    apps: () => undefined,
     olderImages: () => ({}),
-    pause: (ms, _, signal) => clock.sleep(ms, signal),
     metrics: { measure: () => Promise.resolve({ ...machine, measured: ++measured }) },
-    ask: ({ body = "{}" }) => {
+    client: new DeviceApiClient(clock, ({ body = "{}" }) => {
       sent.push({ at: clock.now(), fields: Body.parse(JSON.parse(body))["u"] ?? {} });
       const next = answers.shift() ?? answer(200);
       return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
-    },
+    }),
   });
   const pass = async (ms: number) => {
     for (let left = ms; left > 0; left -= 1000) {

@@ -1,6 +1,6 @@
 import { getSdk } from "balena-sdk";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { versionFields } from "../../core/cloud/registration.ts";
+import { versionFields } from "../../core/cloud/device-registration.ts";
 import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/device.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";

@@ -9,7 +9,7 @@ import { operationOf } from "../../runtimes/worker/relay/operation.ts";
 import { startTunnel, type RunningTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 import { Token } from "../../core/api/admin/index.ts";
-import { judgePoll } from "../../core/cloud/poll.ts";
+import { pollOutcome } from "../../core/cloud/poll.ts";
 import { decodeFrame, encodeFrame, noBytes, unbundle, type RequestHead } from "../../core/relay/frame.ts";
 import { derivesServiceKeys } from "../../core/api/cloud/state.ts";
 import { deriveServiceKey } from "../../core/model/service-key.ts";
@@ -391,8 +391,8 @@ describe("the values of variables", () => {
     const ask = httpCloud(cloud.url(), "Supervisor/19.0.5 (Linux; Memory 1; prod)");
     const path = `/device/v3/${device.uuid}/state`;
     const judge = async (key: string) =>
-      judgePoll(await ask({ method: "GET", path, key, timeoutMs: 5000 }, new AbortController().signal)).is;
-    expect([await judge(device.api_key), await judge(reader)]).toEqual(["target", "setback"]);
+      pollOutcome(await ask({ method: "GET", path, key, timeoutMs: 5000 }, new AbortController().signal)).is;
+    expect([await judge(device.api_key), await judge(reader)]).toEqual(["target", "failed"]);
   });
 
   test("of the configuration are in the public API for the same, and can neither be filtered nor guessed by others", async () => {

@@ -1,9 +1,10 @@
-import type { View } from "../reconcile/view.ts";
-import type { Container } from "../model/container.ts";
-import { findImage } from "../model/image.ts";
-import { own } from "../model/json.ts";
-import { isHandingOver, serviceKey } from "../model/names.ts";
-import type { App } from "../model/target.ts";
+import type { AppReport, ServiceReport } from "./api/cloud/report.ts";
+import { commitOf, type ReleaseImages } from "./cloud/release-images.ts";
+import type { Container } from "./model/container.ts";
+import { findImage } from "./model/image.ts";
+import { own } from "./model/json.ts";
+import { isHandingOver, serviceKey } from "./model/names.ts";
+import type { App } from "./model/target.ts";
 import {
   reachedCommit,
   serviceStatuses,
@@ -11,44 +12,25 @@ import {
   statusOf,
   updateStatus,
   type ServiceStatus,
-  type UpdateStatus,
-} from "../reconcile/status.ts";
-import { commitOf, type ReleaseImages } from "./release-images.ts";
-
-/** An application in `PATCH /device/v3/state`: of each release that is on the device, or on its way, how far it is. */
-export type AppReport = {
-  /** The release that runs. */
-  readonly release_uuid?: string;
-  readonly releases: Readonly<Record<string, ReleaseReport>>;
-};
-type ReleaseReport = {
-  readonly update_status: UpdateStatus;
-  readonly services: Readonly<Record<string, ServiceState>>;
-};
-type ServiceState = {
-  /** As the cloud spells it: it refuses a whole report for an image that it does not know. */
-  readonly image: string;
-  readonly status: string;
-  /** Left out, an old number would stay. */
-  readonly download_progress: number | null;
-};
+} from "./reconcile/status.ts";
+import type { View } from "./reconcile/view.ts";
 
 interface AppsView {
   readonly view: View;
   readonly activity: ReadonlyMap<string, string>;
   /** The releases whose images are known. */
   readonly images: ReleaseImages;
-  /** Names the releases of the target alone: the cloud has refused a report for others. */
+  /** Names the target's releases alone: the cloud has rejected a report that names others. */
   readonly targetOnly: boolean;
 }
 
-/** What each application of the target state has come to. */
+/** The applications of the target state as they are reported to the cloud. */
 export const appsReport = (all: AppsView): Readonly<Record<string, AppReport>> =>
   Object.fromEntries(all.view.target.apps.map((app) => [app.uuid, appReport(app, all)]));
 
 /**
- * The target's release and, as long as containers are of them, the older ones: what a report does not name is deleted for
- * the cloud, though it may run for as long as the update is stuck. A release whose images are not known is left out.
+ * The target's release, and older releases while containers of them exist: the cloud takes services that a report does not
+ * name for deleted. A release whose images are not known is left out.
  */
 function appReport(app: App, { view, activity, images, targetOnly }: AppsView): AppReport {
   const known = images[app.uuid] ?? {};
@@ -85,20 +67,20 @@ function appReport(app: App, { view, activity, images, targetOnly }: AppsView): 
   };
 }
 
-interface StatedService extends ServiceState {
+interface StatedService extends Required<ServiceReport> {
   readonly name: string;
-  /** What is made of its image, if this says what it does. */
+  /** The container of this image whose status this is. */
   readonly container: Container | undefined;
 }
 
 interface StatedRelease {
   readonly commit: string;
-  /** By service: all of the release. */
+  /** All images of the release, by service. */
   readonly images: Readonly<Record<string, string>>;
   readonly services: readonly StatedService[];
 }
 
-/** What the target's release is to run. Of one that is rejected, nothing. */
+/** The services of the target's release; none of a rejected release. */
 function targetServices(
   app: App,
   images: Readonly<Record<string, string>>,
@@ -113,7 +95,7 @@ function targetServices(
   }));
 }
 
-/** A container that is made of another image is not this release's. */
+/** A container of another image does not belong to this release. */
 function statusOfService(
   { status, image, downloadProgress, container }: ServiceStatus,
   view: View,
@@ -124,7 +106,7 @@ function statusOfService(
   return { status, container };
 }
 
-/** What is left of an older release. */
+/** The remaining services of an older release. */
 const olderServices = (
   containers: readonly Container[],
   images: Readonly<Record<string, string>>,
@@ -142,10 +124,9 @@ const olderServices = (
   });
 
 /**
- * The public cloud has one row for an image, whatever releases it belongs to, and refuses a report in which one of them does
- * not name it. So an image that is named somewhere is named in each release that it belongs to, with one status for all: that
- * of a container which runs, if there is one. A release of that cloud has an image once; where one has it for two services,
- * the cloud is another one, which tells them apart.
+ * The public cloud has one row for an image, and rejects a report in which one of the image's releases does not name it. So a
+ * reported image is named in each release that it belongs to, with one status: that of a running container, if there is one.
+ * Where a release has an image for two services, the cloud is another one, which distinguishes them.
  */
 function withSharedImages(releases: readonly StatedRelease[]): readonly StatedRelease[] {
   const rows = new Map<string, StatedService>();

@@ -1,24 +1,28 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  judgeReport,
-  stranger,
-  toSend,
-  type Answered,
-  type Standing,
+  afterReport,
+  initialReportState,
+  fieldsToSend,
+  type ReportOutcome,
+  type ReportState,
   type Value,
-} from "../../core/cloud/difference.ts";
-import { metricsReport, statusReport, steadyMetrics } from "../../core/cloud/report.ts";
+} from "../../core/cloud/report-difference.ts";
+import { metricsReport, statusReport, steadyMetrics } from "../../core/cloud/report-fields.ts";
 
 /** What of a report is sent, and how refusals are survived. */
 
 type Fields = Readonly<Record<string, Value>>;
 
-const knowing = (known: Fields, more: Partial<Standing> = {}): Standing => ({ ...stranger, known, ...more });
+const knowing = (accepted: Fields, more: Partial<ReportState> = {}): ReportState => ({
+  ...initialReportState,
+  accepted,
+  ...more,
+});
 
 describe("what is sent", () => {
-  test.each<[string, Fields, Standing, Fields | undefined]>([
-    ["everything at first", { a: 1, apps: {} }, stranger, { a: 1, apps: {} }],
+  test.each<[string, Fields, ReportState, Fields | undefined]>([
+    ["everything at first", { a: 1, apps: {} }, initialReportState, { a: 1, apps: {} }],
     ["nothing twice", { a: 1, apps: { x: 1 } }, knowing({ a: 1, apps: { x: 1 } }), undefined],
     ["what has changed", { a: 1, b: 2 }, knowing({ a: 1, b: 1 }), { b: 2 }],
     [
@@ -28,51 +32,54 @@ describe("what is sent", () => {
       { apps: { x: { s: 1 }, y: 2 } },
     ],
     ["nothing of what is not told now", { a: 1 }, knowing({ a: 1, apps: {} }), undefined],
-    ["nothing that was refused", { a: 1, apps: { x: 1 } }, knowing({}, { refused: { apps: { x: 1 } } }), { a: 1 }],
+    ["nothing that was refused", { a: 1, apps: { x: 1 } }, knowing({}, { rejected: { apps: { x: 1 } } }), { a: 1 }],
     [
       "what was refused, once it is another",
       { apps: { x: 2 } },
-      knowing({}, { refused: { apps: { x: 1 } } }),
+      knowing({}, { rejected: { apps: { x: 1 } } }),
       { apps: { x: 2 } },
     ],
     [
       "half of it, if need be, applications last",
       { apps: {}, a: 1, b: 2, c: 3 },
-      knowing({}, { atOnce: 2 }),
+      knowing({}, { maxFields: 2 }),
       { a: 1, b: 2 },
     ],
     ["an empty report, to tell a bad field from a bad key", { a: 1 }, knowing({}, { suspect: { apps: {} } }), {}],
-  ])("%s", (_, current, standing, fields) => {
-    expect(toSend(current, standing)).toEqual(fields);
+  ])("%s", (_, current, state, fields) => {
+    expect(fieldsToSend(current, state)).toEqual(fields);
   });
 });
 
 describe("a refusal", () => {
   test("of several fields has half of them sent", () => {
-    expect(judgeReport({ a: 1, b: 2, c: 3 }, "refused", stranger).standing.atOnce).toBe(2);
+    expect(afterReport({ a: 1, b: 2, c: 3 }, "rejected", initialReportState).state.maxFields).toBe(2);
   });
   test("of one field leaves it out from then on", () => {
-    expect(judgeReport({ a: 1 }, "refused", knowing({}, { atOnce: 1 }))).toEqual({
-      standing: knowing({}, { refused: { a: 1 } }),
-      culprit: "a",
+    expect(afterReport({ a: 1 }, "rejected", knowing({}, { maxFields: 1 }))).toEqual({
+      state: knowing({}, { rejected: { a: 1 } }),
+      rejectedField: "a",
     });
   });
   test("as unauthorized, without applications, is about the device", () => {
-    expect(judgeReport({ a: 1, b: 2 }, "unauthorized", stranger)).toEqual({ standing: stranger, outcast: true });
+    expect(afterReport({ a: 1, b: 2 }, "unauthorized", initialReportState)).toEqual({
+      state: initialReportState,
+      deviceRejected: true,
+    });
   });
   test("as unauthorized, of the applications alone, may be about either", () => {
-    const { standing } = judgeReport({ apps: { x: 1 } }, "unauthorized", stranger);
-    expect(standing.suspect).toEqual({ apps: { x: 1 } });
-    expect(judgeReport({}, "unauthorized", standing)).toEqual({ standing: stranger, outcast: true });
+    const { state } = afterReport({ apps: { x: 1 } }, "unauthorized", initialReportState);
+    expect(state.suspect).toEqual({ apps: { x: 1 } });
+    expect(afterReport({}, "unauthorized", state)).toEqual({ state: initialReportState, deviceRejected: true });
 
-    const { standing: vouched } = judgeReport({}, "taken", standing);
-    expect(toSend({ apps: { x: 1 } }, vouched)).toEqual({ apps: { x: 1 } });
-    expect(judgeReport({ apps: { x: 1 } }, "taken", vouched)).toEqual({
-      standing: knowing({ apps: { x: 1 } }),
+    const { state: confirmed } = afterReport({}, "accepted", state);
+    expect(fieldsToSend({ apps: { x: 1 } }, confirmed)).toEqual({ apps: { x: 1 } });
+    expect(afterReport({ apps: { x: 1 } }, "accepted", confirmed)).toEqual({
+      state: knowing({ apps: { x: 1 } }),
     });
-    expect(judgeReport({ apps: { x: 1 } }, "unauthorized", vouched)).toEqual({
-      standing: { ...stranger, refused: { apps: { x: 1 } } },
-      culprit: "apps",
+    expect(afterReport({ apps: { x: 1 } }, "unauthorized", confirmed)).toEqual({
+      state: { ...initialReportState, rejected: { apps: { x: 1 } } },
+      rejectedField: "apps",
     });
   });
 });
@@ -100,23 +107,28 @@ const fields = fc
 class View {
   readonly fields: Record<string, Value> = {};
 
-  take(sent: Fields, bad: (name: string, value: Value) => Answered | undefined): Answered {
+  take(sent: Fields, bad: (name: string, value: Value) => ReportOutcome | undefined): ReportOutcome {
     const refusal = Object.entries(sent)
       .map(([name, one]) => bad(name, one))
       .find((one) => one !== undefined);
     if (refusal) return refusal;
     Object.assign(this.fields, sent);
-    return "taken";
+    return "accepted";
   }
 }
 
 /** Reports until there is nothing left to send; false when that never comes. */
-function settle(current: Fields, from: Standing, cloud: View, bad: Parameters<View["take"]>[1]): Standing | undefined {
-  let standing = from;
+function settle(
+  current: Fields,
+  from: ReportState,
+  cloud: View,
+  bad: Parameters<View["take"]>[1],
+): ReportState | undefined {
+  let state = from;
   for (let n = 0; n < 40; n++) {
-    const sent = toSend(current, standing);
-    if (!sent) return standing;
-    standing = judgeReport(sent, cloud.take(sent, bad), standing).standing;
+    const sent = fieldsToSend(current, state);
+    if (!sent) return state;
+    state = afterReport(sent, cloud.take(sent, bad), state).state;
   }
   return undefined;
 }
@@ -125,12 +137,12 @@ test("the cloud always comes to have the current report", () => {
   fc.assert(
     fc.property(fc.array(fields, { minLength: 1, maxLength: 6 }), (reports) => {
       const cloud = new View();
-      let standing: Standing | undefined = stranger;
+      let state: ReportState | undefined = initialReportState;
       for (const current of reports) {
-        standing = settle(current, standing, cloud, () => undefined);
-        if (!standing) return false;
+        state = settle(current, state, cloud, () => undefined);
+        if (!state) return false;
         expect(cloud.fields).toMatchObject(current);
-        expect(standing.known).toEqual(cloud.fields);
+        expect(state.accepted).toEqual(cloud.fields);
       }
       return true;
     }),
@@ -142,11 +154,11 @@ test("whatever the cloud does not take, it comes to have all the rest", () => {
   fc.assert(
     fc.property(fields, fields, names, fc.boolean(), (before, current, badNames, appsByKey) => {
       const cloud = new View();
-      const first = settle(before, stranger, cloud, () => undefined);
-      const bad = (name: string): Answered | undefined =>
-        !badNames.includes(name) ? undefined : name === "apps" && appsByKey ? "unauthorized" : "refused";
-      const standing = first && settle(current, first, cloud, bad);
-      expect(standing).toBeDefined();
+      const first = settle(before, initialReportState, cloud, () => undefined);
+      const bad = (name: string): ReportOutcome | undefined =>
+        !badNames.includes(name) ? undefined : name === "apps" && appsByKey ? "unauthorized" : "rejected";
+      const state = first && settle(current, first, cloud, bad);
+      expect(state).toBeDefined();
       for (const [name, one] of Object.entries(current))
         expect(cloud.fields[name]).toEqual(badNames.includes(name) ? before[name] : one);
     }),
@@ -155,8 +167,8 @@ test("whatever the cloud does not take, it comes to have all the rest", () => {
 
 test("nor do its applications, if they were all that it had to say when the cloud did not know it", () => {
   const cloud = new View();
-  const { standing } = judgeReport({ apps: {} }, "unauthorized", stranger);
-  expect(settle({ apps: {} }, standing, cloud, () => undefined)).toEqual(knowing({ apps: {} }));
+  const { state } = afterReport({ apps: {} }, "unauthorized", initialReportState);
+  expect(settle({ apps: {} }, state, cloud, () => undefined)).toEqual(knowing({ apps: {} }));
   expect(cloud.fields).toEqual({ apps: {} });
 });
 
@@ -164,12 +176,12 @@ test("a device that the cloud does not know for a while loses nothing by it", ()
   fc.assert(
     fc.property(fields, fields, fc.integer({ min: 1, max: 5 }), (before, current, times) => {
       const cloud = new View();
-      let standing = settle(before, stranger, cloud, () => undefined) ?? stranger;
+      let state = settle(before, initialReportState, cloud, () => undefined) ?? initialReportState;
       for (let n = 0; n < times; n++) {
-        const sent = toSend(current, standing);
-        if (sent) standing = judgeReport(sent, "unauthorized", standing).standing;
+        const sent = fieldsToSend(current, state);
+        if (sent) state = afterReport(sent, "unauthorized", state).state;
       }
-      expect(settle(current, standing, cloud, () => undefined)).toBeDefined();
+      expect(settle(current, state, cloud, () => undefined)).toBeDefined();
       expect(cloud.fields).toMatchObject(current);
     }),
     { numRuns: 2000 },

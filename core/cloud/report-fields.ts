@@ -1,24 +1,22 @@
+import type { StateReport } from "../api/cloud/report.ts";
 import type { Measurements } from "../ports/metrics.ts";
-import type { Value } from "./difference.ts";
+import type { Fields } from "./report-difference.ts";
 
-/** What the cloud is told of the device: the fields of one device in `PATCH /device/v3/state`. */
-export type Report = Readonly<Record<string, Value>>;
-
-/** What a report says besides applications and metrics. */
+/** What a report contains besides applications and metrics. */
 export interface DeviceStatus {
-  /** As the cloud can compare it; undefined: it has no such version. */
+  /** Absent: the cloud cannot compare the version of this operating system. */
   readonly osVersion: string | undefined;
   readonly osVariant: "dev" | "prod";
   readonly supervisorVersion: string;
   readonly addresses: readonly string[];
   readonly macAddresses: readonly string[];
   readonly apiPort: number;
-  /** The key with which the cloud may call the API. */
+  /** The key with which the cloud may call the device's API. */
   readonly apiSecret: string;
 }
 
-/** In the words of the original's reports. No field is ever null that the cloud does not accept as null. */
-export const statusReport = (device: DeviceStatus): Report => ({
+/** In the words of the reference implementation. A field is null only where the cloud accepts null. */
+export const statusReport = (device: DeviceStatus): StateReport => ({
   status: "Idle",
   ...(device.osVersion !== undefined && { os_version: device.osVersion }),
   os_variant: device.osVariant,
@@ -31,10 +29,10 @@ export const statusReport = (device: DeviceStatus): Report => ({
   api_secret: device.apiSecret,
 });
 
-/** The cloud refuses a whole report for one number that is not whole. */
+/** The public cloud rejects a whole report for one fraction. */
 const whole = (value: number | undefined): number | null => (value === undefined ? null : Math.round(value));
 
-export const metricsReport = (measured: Measurements): Report => ({
+export const metricsReport = (measured: Measurements): StateReport => ({
   memory_usage: whole(measured.memoryUsedMb),
   memory_total: whole(measured.memoryTotalMb),
   storage_block_device: measured.storageDevice ?? null,
@@ -46,19 +44,19 @@ export const metricsReport = (measured: Measurements): Report => ({
   is_undervolted: measured.isUndervolted,
 });
 
-/** By how much a metric must have changed to be worth a report; those that are not here, by anything. */
-const steps: Readonly<Record<string, (now: Report) => number>> = {
+/** By how much a metric must change to be reported; metrics without a row are reported on any change. */
+const steps: Readonly<Record<string, (now: Fields) => number>> = {
   cpu_usage: () => 20,
   cpu_temp: () => 5,
   memory_usage: ({ memory_total }) => Math.max(10, 0.05 * Number(memory_total ?? 0)),
   storage_usage: ({ storage_total }) => Math.max(10, 0.01 * Number(storage_total ?? 0)),
 };
 
-/** The metrics, with those left as they were last told that have not moved much since. */
-export const steadyMetrics = (now: Report, told: Report): Report =>
+/** The metrics; one that has changed by less than its step keeps its reported value. */
+export const steadyMetrics = (now: Fields, reported: Fields): Fields =>
   Object.fromEntries(
     Object.entries(now).map(([name, value]) => {
-      const before = told[name];
+      const before = reported[name];
       const step = steps[name]?.(now);
       const isNear =
         step !== undefined &&
