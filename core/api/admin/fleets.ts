@@ -1,0 +1,56 @@
+import * as z from "zod";
+import { powers } from "../../model/powers.ts";
+import { empty, endpoint, json, none } from "../endpoint.ts";
+import { DeviceType, Id, invalid, Name, Pin, Powers, refusals, Refused, When } from "./fields.ts";
+
+export const Fleet = z.object({
+  id: z.int(),
+  uuid: z.string(),
+  name: z.string(),
+  deviceType: z.string(),
+  devices: z.int().describe("Number of devices"),
+  release: z.string().nullable().describe("The commit that devices run unless they are pinned"),
+  tracksLatest: z.boolean().describe("Devices follow the next release; false: the fleet is pinned"),
+  forbidden: z.array(z.enum(powers)).describe("Powers over the host that services of the fleet may not request"),
+  createdAt: When,
+});
+export type Fleet = z.output<typeof Fleet>;
+
+export const fleets = endpoint({
+  method: "GET",
+  path: "/admin/v1/fleets",
+  summary: "List the fleets of the token",
+  params: none,
+  body: none,
+  replies: { 200: json(z.array(Fleet)), 401: Refused },
+});
+
+export const createFleet = endpoint({
+  method: "POST",
+  path: "/admin/v1/fleets",
+  summary: "Create a fleet; needs a token that may write in all fleets",
+  params: none,
+  body: z.object({ name: Name, deviceType: DeviceType.default("generic-amd64"), forbidden: Powers.default([]) }),
+  replies: { 201: json(Fleet), 409: Refused, ...refusals },
+  invalid,
+});
+
+export const changeFleet = endpoint({
+  method: "PATCH",
+  path: "/admin/v1/fleets/:fleetId",
+  summary: "Rename a fleet, pin it to a release, or forbid its services powers over the host",
+  params: z.object({ fleetId: Id }),
+  body: z.object({ name: Name.optional(), release: Pin, forbidden: Powers.optional() }),
+  replies: { 200: json(Fleet), 409: Refused, ...refusals },
+  invalid,
+});
+
+export const deleteFleet = endpoint({
+  method: "DELETE",
+  path: "/admin/v1/fleets/:fleetId",
+  summary: "Delete a fleet that has no devices",
+  params: z.object({ fleetId: Id }),
+  body: none,
+  replies: { 204: empty, 409: Refused, ...refusals },
+  invalid,
+});

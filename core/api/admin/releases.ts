@@ -1,0 +1,68 @@
+import * as z from "zod";
+import { powers } from "../../model/powers.ts";
+import { endpoint, json, none } from "../endpoint.ts";
+import { Id, invalid, refusals, Refused, When } from "./fields.ts";
+
+/** It becomes a part of container names. */
+const Commit = z.string().regex(/^(?!latest$)[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/, {
+  error: "expected a commit: 1 to 64 letters, digits, _, . and -, and not the word latest",
+});
+
+const CheckedRelease = z.object({
+  warnings: z.array(z.string()),
+  powers: z
+    .record(z.string(), z.array(z.enum(powers)))
+    .describe("The powers over the host that services request, by service"),
+});
+
+const Change = z.object({
+  part: z.enum(["service", "network", "volume"]),
+  name: z.string(),
+  change: z.enum(["added", "removed", "changed"]),
+  fields: z.array(z.string()).describe("Of what has changed, such as image and environment.TZ; without values"),
+});
+
+export const Release = z.object({
+  id: z.int(),
+  fleetId: z.int(),
+  commit: z.string(),
+  services: z.array(z.string()),
+  target: z.boolean().describe("Devices of the fleet run it unless they are pinned"),
+  devices: z.int().describe("Number of devices that report to run it"),
+  createdAt: When,
+});
+export type Release = z.output<typeof Release>;
+
+export const createRelease = endpoint({
+  method: "POST",
+  path: "/admin/v1/fleets/:fleetId/releases",
+  summary:
+    "Create a release of a compose file; the fleet's devices are notified at once, unless they or the fleet are pinned",
+  params: z.object({ fleetId: Id }),
+  body: z.object({
+    commit: Commit.optional().describe("Absent: the cloud makes one"),
+    composition: z
+      .looseObject({}, { error: "expected an object with services, networks and volumes" })
+      .describe("The compose file as JSON; its images must be in a registry"),
+    allowUnsupported: z.boolean().optional().describe("Leave out what devices do not support, with a warning"),
+    dryRun: z.boolean().optional().describe("Only check it, and say what it would change"),
+  }),
+  bodyLimitBytes: 1024 * 1024,
+  replies: {
+    200: json(CheckedRelease.extend({ changes: z.array(Change).describe("From the release that the fleet has now") })),
+    201: json(Release.extend(CheckedRelease.shape)),
+    409: Refused,
+    ...refusals,
+  },
+  invalid,
+});
+
+export const releases = endpoint({
+  method: "GET",
+  path: "/admin/v1/fleets/:fleetId/releases",
+  summary: "List the releases of a fleet, newest first; for the next page, `before` is the last id of this one",
+  params: z.object({ fleetId: Id, before: Id.optional(), limit: Id.pipe(z.number().max(500)).default(100) }),
+  body: none,
+  replies: { 200: json(z.array(Release)), ...refusals },
+  invalid,
+});

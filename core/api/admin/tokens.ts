@@ -1,0 +1,86 @@
+import * as z from "zod";
+import { endpoint, json, none } from "../endpoint.ts";
+import { invalid, LifetimeDays, Name, refusals, Refused, When } from "./fields.ts";
+
+const Permissions = {
+  write: z.boolean().describe("May change things, not only read"),
+  secrets: z.boolean().describe("May read the values of variables, and passwords"),
+  manage: z.boolean().describe("May create and revoke keys and tokens"),
+};
+
+export const Token = z.object({
+  id: z.string(),
+  name: z.string(),
+  fleets: z.union([z.array(z.int()), z.literal("all")]),
+  ...Permissions,
+  madeBy: z.string().nullable().describe("The id of the token that made it; it ends when that token is revoked"),
+  issuedAt: When,
+  expiresAt: When.nullable(),
+  revokedAt: When.nullable(),
+});
+export type Token = z.output<typeof Token>;
+
+export const whoami = endpoint({
+  method: "GET",
+  path: "/admin/v1/whoami",
+  summary: "Show what the token may do",
+  params: none,
+  body: none,
+  replies: {
+    200: json(z.object({ tokenId: z.string(), fleets: z.union([z.array(z.int()), z.literal("all")]), ...Permissions })),
+    401: Refused,
+  },
+});
+
+export const tokens = endpoint({
+  method: "GET",
+  path: "/admin/v1/tokens",
+  summary:
+    "List tokens, without the tokens themselves: all for the admin secret, else the token used and those made by it",
+  manages: true,
+  params: none,
+  body: none,
+  replies: { 200: json(z.array(Token)), ...refusals },
+});
+
+export const createToken = endpoint({
+  method: "POST",
+  path: "/admin/v1/tokens",
+  summary:
+    "Create a token; no other answer contains it. It has no more permissions, and no longer lifetime, than the token that makes it",
+  manages: true,
+  params: none,
+  body: z.object({
+    name: Name,
+    fleets: z.union([z.array(z.int().positive()).min(1).max(200), z.literal("all")], {
+      error: 'expected "all", or a list of fleet ids, 200 at most',
+    }),
+    write: z.boolean().default(false),
+    secrets: z.boolean().default(false),
+    manage: z.boolean().default(false),
+    lifetimeDays: LifetimeDays.describe("Absent: the lifetime of the token that makes it"),
+  }),
+  replies: { 201: json(Token.extend({ token: z.string() })), ...refusals },
+  invalid,
+});
+
+/** What was revoked with a token. */
+const Ended = z.object({
+  tokens: z.int().describe("Tokens that it, or one of these, had made"),
+  provisioningKeys: z.int().describe("Provisioning keys that they had made"),
+  deviceKeys: z.int().describe("Keys that they had given to devices, which must join again"),
+  apiKeys: z.int().describe("Devices whose API key they have read; each replaces it, at the latest when it connects"),
+  joined: z.int().describe("Devices that joined with these provisioning keys, and stay"),
+});
+export type Ended = z.output<typeof Ended>;
+
+export const revokeToken = endpoint({
+  method: "DELETE",
+  path: "/admin/v1/tokens/:tokenId",
+  summary: "Revoke a token, and everything that it has made",
+  manages: true,
+  params: z.object({ tokenId: z.string() }),
+  body: none,
+  replies: { 200: json(Ended), ...refusals },
+  invalid,
+});
