@@ -1,14 +1,6 @@
-import * as z from "zod";
+import { LogLine, ndjson } from "../../../core/api/cloud/logs.ts";
 import type { Tables } from "./tables.ts";
 import { empty, html, json, keyRequired, parse, type Answer, type Question } from "./wire.ts";
-
-const LogEntry = z.object({
-  message: z.string(),
-  timestamp: z.number(),
-  isSystem: z.boolean().optional(),
-  isStdErr: z.boolean().optional(),
-  serviceId: z.number().optional(),
-});
 
 const windowMs = 450;
 const linesInWindow = 50;
@@ -19,14 +11,13 @@ export function logStream(tables: Tables, uuid: string, { key, headers, body }: 
   const device = tables.devices.get(uuid);
   // The public cloud takes 55 seconds for that.
   if (!device || device.key !== key) return empty(401);
-  if (headers["content-type"] !== "application/x-ndjson")
-    return json(415, "Streaming requests require Content-Type application/x-ndjson");
+  if (headers["content-type"] !== ndjson) return json(415, `Streaming requests require Content-Type ${ndjson}`);
   const rows = body
     .toString()
     .split("\n")
     .filter((row) => row !== "");
   const values = rows.map((row) => parse(Buffer.from(row)));
-  const lines = values.flatMap((value) => LogEntry.safeParse(value).data ?? []);
+  const lines = values.flatMap((value) => LogLine.safeParse(value).data ?? []);
 
   const now = tables.now();
   const recent = (tables.recentLines.get(uuid) ?? []).filter((at) => now - at < windowMs);

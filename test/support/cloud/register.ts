@@ -1,19 +1,7 @@
 import { createHash } from "node:crypto";
-import * as z from "zod";
+import { Registration, uuidTaken } from "../../../core/api/cloud/register.ts";
 import type { Tables } from "./tables.ts";
 import { empty, html, json, keyRequired, parse, type Answer, type Question } from "./wire.ts";
-
-const Registration = z.object({
-  user: z.number().optional(),
-  application: z.union([z.number(), z.string()]).optional(),
-  device_type: z.string().optional(),
-  uuid: z.string().optional(),
-  api_key: z.string().optional(),
-  supervisor_version: z.string().optional(),
-  os_version: z.string().optional(),
-  os_variant: z.string().optional(),
-  mac_address: z.string().optional(),
-});
 
 /** `POST /device/register` */
 export function register(tables: Tables, { key, headers, body }: Question): Answer {
@@ -22,7 +10,7 @@ export function register(tables: Tables, { key, headers, body }: Question): Answ
   if (parsed === undefined) return html(400, "Bad Request");
   const shape = Registration.safeParse(parsed);
   if (!shape.success) return empty(400);
-  const { application, device_type, uuid, api_key, ...fields } = shape.data;
+  const { user: _, application, device_type, uuid, api_key, ...fields } = shape.data;
   if (!/^-?\d+$/.test(String(application))) return json(400, "Application ID must be a valid integer");
   if (device_type === undefined) return json(400, "Device type must be specified");
   if (uuid === undefined) return json(400, "UUID must be specified");
@@ -31,7 +19,7 @@ export function register(tables: Tables, { key, headers, body }: Question): Answ
   if (!tables.deviceTypes.has(device_type)) return json(404, `Unknown device type ${device_type}`);
   const fleet = tables.fleets.find((one) => one.key === key && one.id === Number(application));
   if (!fleet) return empty(401);
-  if (tables.devices.has(uuid)) return html(409, '"uuid" must be unique.');
+  if (tables.devices.has(uuid)) return html(409, uuidTaken);
   const deviceKey = api_key ?? createHash("md5").update(uuid).digest("hex");
   if (tables.deviceOf(deviceKey)) return json(409, '"key" must be unique.');
   tables.checkNewDevice(fleet, fields);

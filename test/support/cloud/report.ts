@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import * as z from "zod";
+import { StateReport } from "../../../core/api/cloud/report.ts";
+import { updateStatusOf } from "../../../core/fleet/reported-state.ts";
 import {
   checkVariant,
   Refusal,
@@ -11,58 +13,16 @@ import {
 } from "./tables.ts";
 import { empty, html, isJson, keyRequired, parse, type Answer, type Question } from "./wire.ts";
 
-const metric = z.int().nullable().optional();
-const updateStatuses = ["rejected", "aborted", "downloading", "downloaded", "applying changes", "done"] as const;
+type Apps = NonNullable<StateReport["apps"]>;
 
-const Apps = z.record(
-  z.string(),
-  z.object({
-    release_uuid: z.string().optional(),
-    releases: z
-      .record(
-        z.string(),
-        z.object({
-          update_status: z.enum(updateStatuses).optional(),
-          services: z
-            .record(
-              z.string(),
-              z.object({ image: z.string(), status: z.string().optional(), download_progress: metric }),
-            )
-            .default({}),
-        }),
-      )
-      .default({}),
-  }),
-);
-type Apps = z.output<typeof Apps>;
+const isMetric = (name: string): boolean => /^(memory_|storage_|cpu_(temp|usage)$)/.test(name);
 
-const Metrics = z.object({
-  memory_usage: metric,
-  memory_total: metric,
-  storage_block_device: z.string().nullable().optional(),
-  storage_usage: metric,
-  storage_total: metric,
-  cpu_temp: metric,
-  cpu_usage: metric,
-});
-
-const Fields = z.object({
-  status: z.string().optional(),
-  os_version: z.string().nullable().optional(),
-  os_variant: z.string().nullable().optional(),
-  supervisor_version: z.string().optional(),
-  provisioning_progress: metric,
-  provisioning_state: z.string().nullable().optional(),
-  ip_address: z.string().optional(),
-  mac_address: z.string().optional(),
-  api_port: z.int().optional(),
-  api_secret: z.string().nullable().optional(),
-  cpu_id: z.string().nullable().optional(),
-  is_undervolted: z.boolean().optional(),
-  is_online: z.boolean().optional(),
-});
-
-const Report = z.object({ ...Fields.shape, ...Metrics.shape, apps: Apps.optional() });
+/** Recorded: the public cloud has integers only, and obeys `is_online`. */
+const PublicReport = z.looseObject({ is_online: z.boolean().optional() });
+const hasFraction = (value: unknown): boolean =>
+  typeof value === "object" && value !== null
+    ? Object.values(value).some(hasFraction)
+    : typeof value === "number" && !Number.isInteger(value);
 
 const limitBytes = 512 * 1024;
 
@@ -79,49 +39,34 @@ export function report(tables: Tables, question: Question): Answer {
   const [first] = Object.entries(parts);
   const isPart = (part: unknown) => typeof part === "object" && part !== null;
   if (!device || !first || !Object.values(parts).every(isPart)) return empty(401);
-  const shape = Report.safeParse(first[1]);
-  if (!shape.success) return empty(400);
+  const shape = StateReport.safeParse(first[1]);
+  const more = PublicReport.safeParse(first[1]);
+  if (!shape.success || !more.success || hasFraction(first[1])) return empty(400);
   if (Object.keys(parts).length > 1 || first[0] !== device.uuid) return empty(401);
 
   const { apps, ...rest } = shape.data;
+  const { is_online } = more.data;
+  const given = Object.entries(rest).filter(([, value]) => value !== undefined);
+  const metrics = Object.fromEntries(given.filter(([name]) => isMetric(name)));
+  const status = Object.fromEntries(given.filter(([name]) => !isMetric(name)));
   if (apps && !knowsAll(tables, device, apps)) return empty(401);
   const own = apps?.[device.fleet.uuid];
-  const said = updateStatuses.find((status) =>
-    Object.values(own?.releases ?? {}).some(({ update_status }) => update_status === status),
-  );
-  const fields = { ...device.fields, ...cut(Fields.parse(rest)) };
+  const updateStatus = updateStatusOf(own) ?? device.updateStatus;
+  const fields = { ...device.fields, ...status, ...(is_online !== undefined && { is_online }) };
   checkVariant(fields);
   if (apps) install(tables, device, apps);
-  const changes = !isDeepStrictEqual(fields, device.fields) || (said ?? device.updateStatus) !== device.updateStatus;
-  Object.assign(device.fields, fields, metricsToKeep(tables, device, Metrics.parse(rest), changes));
+  const changes = !isDeepStrictEqual(fields, device.fields) || updateStatus !== device.updateStatus;
+  Object.assign(device.fields, fields, metricsToKeep(tables, device, metrics, changes));
   device.running = own?.release_uuid ?? device.running;
-  device.updateStatus = said ?? device.updateStatus;
+  device.updateStatus = updateStatus;
   device.reports.push(z.record(z.string(), z.unknown()).parse(first[1]));
   return empty(200);
-}
-
-/** Longer texts are cut, and a variant that there is not is dropped. */
-function cut(fields: z.output<typeof Fields>): object {
-  const { status, os_version, os_variant, supervisor_version, ...rest } = fields;
-  const variant = os_variant === null || os_variant === "dev" || os_variant === "prod";
-  return {
-    ...rest,
-    ...(status !== undefined && { status: status.slice(0, 50) }),
-    ...(os_version !== undefined && { os_version: os_version?.slice(0, 70) ?? null }),
-    ...(supervisor_version !== undefined && { supervisor_version: supervisor_version.slice(0, 20) }),
-    ...(variant && { os_variant }),
-  };
 }
 
 const metricsPauseMs = 60_000;
 
 /** By themselves they are written once a minute; beside a change, always. */
-function metricsToKeep(
-  tables: Tables,
-  device: Device,
-  metrics: z.output<typeof Metrics>,
-  changes: boolean,
-): z.output<typeof Metrics> {
+function metricsToKeep(tables: Tables, device: Device, metrics: object, changes: boolean): object {
   const isDue = tables.now() - device.metricsAt > metricsPauseMs;
   if (Object.keys(metrics).length === 0 || (!changes && !isDue)) return {};
   if (isDue) device.metricsAt = tables.now();
@@ -156,8 +101,7 @@ function install(tables: Tables, { installs }: Device, apps: Apps): void {
   const said = Object.values(apps).flatMap(({ releases }) =>
     Object.entries(releases).flatMap(([commit, { services }]) =>
       Object.values(services).map(({ image: text, status, download_progress: progress }) => {
-        const known = status === undefined || serviceStatuses.has(status) ? status : undefined;
-        return { image: imageOf(tables.releases.get(commit), text), status: known, progress, commit };
+        return { image: imageOf(tables.releases.get(commit), text), status, progress, commit };
       }),
     ),
   );
@@ -199,10 +143,3 @@ function isNews(
     now.progress === 100
   );
 }
-
-const serviceStatuses = new Set(
-  (
-    "Downloading,Downloaded,Installing,Installed,Starting,Running,Idle,Handing over,Awaiting handover,Stopping,Stopped," +
-    "exited,Deleting,deleted,Dead,paused,restarting,removing,configuring,Unknown"
-  ).split(","),
-);
