@@ -136,7 +136,7 @@ describe("devices", () => {
   });
 });
 
-test("the OpenAPI document describes every endpoint of the administration", async () => {
+test("the OpenAPI document describes the administration and the API between devices and cloud", async () => {
   const { json } = await cloud.ask("GET", "/openapi.json", undefined, null);
   const Document = z.object({
     openapi: z.string(),
@@ -148,6 +148,7 @@ test("the OpenAPI document describes every endpoint of the administration", asyn
     expect.arrayContaining(["/admin/v1/fleets", "/admin/v1/devices/{uuid}", "/admin/v1/tokens/{tokenId}"]),
   );
   expect(paths["/admin/v1/tokens"]?.["post"]?.operationId).toBe("createToken");
+  expect(paths["/device/v3/state"]?.["patch"]?.operationId).toBe("report");
 });
 
 test("the public API refuses in sentences", async () => {

@@ -1,7 +1,12 @@
 import * as admin from "../../../core/api/admin/index.ts";
+import * as cloud from "../../../core/api/cloud/index.ts";
 import { toOpenApi } from "../../../core/api/openapi.ts";
 
-const { Refused, endpoints } = admin;
+const { Refused } = admin;
 
-/** The administration as an OpenAPI 3.1 document. */
-export const openApi = toOpenApi(endpoints, { title: "Fairlead cloud", version: "1" }, { 401: Refused, 503: Refused });
+/** The administration and the device ↔ cloud API as an OpenAPI 3.1 document. */
+export const openApi = toOpenApi(
+  { ...admin.endpoints, ...cloud.endpoints },
+  { title: "Fairlead cloud", version: "1" },
+  { 401: Refused, 503: Refused },
+);
