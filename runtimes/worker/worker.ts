@@ -38,7 +38,7 @@ async function answerOther(request: Request, url: URL, env: Env): Promise<Respon
   const { pathname } = url;
   if (pathname.startsWith("/tunnel/")) return tunnel(request, url, env);
   if (pathname === "/ping") return new Response("OK");
-  if (pathname === "/openapi.json") return Response.json(openApi);
+  if (pathname === "/openapi.json") return Response.json(openApi());
   const [, uuid] = /^\/device\/v2\/([^/]+)\/log(?:s|-stream)$/.exec(pathname) ?? [];
   return uuid !== undefined && isUuid(uuid) ? answerLogs(request, uuid, env) : answerRoute(request, env);
 }

@@ -4,9 +4,12 @@ import { toOpenApi } from "../../../core/api/openapi.ts";
 
 const { Refused } = admin;
 
-/** The administration and the device ↔ cloud API as an OpenAPI 3.1 document. */
-export const openApi = toOpenApi(
-  { ...admin.endpoints, ...cloud.endpoints },
-  { title: "Fairlead cloud", version: "1" },
-  { 401: Refused, 503: Refused },
-);
+let document: ReturnType<typeof toOpenApi> | undefined;
+
+/** The administration and the device ↔ cloud API as an OpenAPI 3.1 document; made when it is first asked for. */
+export const openApi = () =>
+  (document ??= toOpenApi(
+    { ...admin.endpoints, ...cloud.endpoints },
+    { title: "Fairlead cloud", version: "1" },
+    { 401: Refused, 503: Refused },
+  ));
