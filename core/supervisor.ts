@@ -12,9 +12,9 @@ import { Logs } from "./events/logs.ts";
 import { apiScopeOf } from "./model/config.ts";
 import { findApp } from "./model/target.ts";
 import { everything } from "./model/scope.ts";
-import type { Ports } from "./ports/index.ts";
+import { isMissing, type Missing, type Ports } from "./ports/index.ts";
 import { powerDown } from "./operations/power.ts";
-import { Applier } from "./reconcile/apply.ts";
+import { Applier, type Outcome } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { Loop } from "./reconcile/loop.ts";
 import { Memory } from "./state/memory.ts";
@@ -128,7 +128,10 @@ export async function createSupervisor(
     keeper: cloud?.shipper,
   });
   const downloads = new Downloads(engine, clock, () => loop.nudge());
-  const reboot = () => powerDown(supervisor, "reboot", { force: false, by: "device" });
+  const reboot = async (): Promise<Outcome | Missing> => {
+    const outcome = await powerDown(supervisor, "reboot", { force: false, by: "device" });
+    return isMissing(outcome) || outcome.is === "done" ? outcome : { is: "locked", message: outcome.reason };
+  };
   const credentialsFor = (image: string) =>
     deviceCredentials(image, { registry: cloudSettings.registry, uuid, key: cloud?.registration.key() });
   const forgetApplication = (appId: number) => targets.forgetLeft(appId);

@@ -1,4 +1,3 @@
-import type { Reached } from "../reconcile/view.ts";
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/applications.ts";
 import { failed } from "../api/fields.ts";
@@ -6,6 +5,7 @@ import { isHandingOver, parseContainerName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";
 import { hidden } from "../model/secrets.ts";
 import { findApp, type App } from "../model/target.ts";
+import { recreateApplication, type RecreateContext } from "../operations/recreate.ts";
 import {
   type ContainerStatus,
   containerStatuses,
@@ -13,24 +13,10 @@ import {
   stateByImage,
   updateStatus,
 } from "../reconcile/status.ts";
-import type { Supervisor } from "../supervisor.ts";
+import type { Failure } from "../reconcile/view.ts";
+import type { StateContext } from "./context.ts";
 
-type Again = Reached | { readonly is: "unknown" };
-
-async function recreate(
-  { loop, targets, events }: Supervisor,
-  appId: number,
-  kind: "stopped" | "purged",
-  force: boolean,
-): Promise<Again> {
-  if (!findApp(targets.current(), appId)) return { is: "unknown" };
-  if (kind === "purged") events.emit({ kind: "purging", appId, cause: "request" });
-  const reached = await loop.recreate(appId, kind, { force });
-  if (kind === "purged" && reached.is === "settled") events.emit({ kind: "purged", appId });
-  return reached;
-}
-
-const refuse = (appId: number, outcome: Exclude<Again, { readonly is: "settled" }>) => {
+const refuse = (appId: number, outcome: Failure | { readonly is: "unknown" }) => {
   switch (outcome.is) {
     case "locked":
       return reply(423, failed(outcome.message));
@@ -43,44 +29,48 @@ const refuse = (appId: number, outcome: Exclude<Again, { readonly is: "settled" 
 
 export async function restart(
   { body }: Input<typeof api.restart>,
-  supervisor: Supervisor,
+  context: RecreateContext,
 ): Promise<Reply<typeof api.restart>> {
-  const outcome = await recreate(supervisor, body.appId, "stopped", body.force);
+  const outcome = await recreateApplication(context, body.appId, "stopped", body);
   return outcome.is === "settled" ? reply(200, "OK") : refuse(body.appId, outcome);
 }
 
 export async function purge(
   { body }: Input<typeof api.purge>,
-  supervisor: Supervisor,
+  context: RecreateContext,
 ): Promise<Reply<typeof api.purge>> {
-  const outcome = await recreate(supervisor, body.appId, "purged", body.force);
+  const outcome = await recreateApplication(context, body.appId, "purged", body);
   return outcome.is === "settled" ? reply(200, { Data: "OK", Error: "" }) : refuse(body.appId, outcome);
 }
 
-export async function restartV2(
+export const restartV2 = (
   { params, body }: Input<typeof api.restartV2>,
-  supervisor: Supervisor,
-): Promise<Reply<typeof api.restartV2>> {
-  const outcome = await recreate(supervisor, params.appId, "stopped", body.force);
-  return outcome.is === "settled" ? reply(200, "OK") : refuse(params.appId, outcome);
-}
+  context: RecreateContext,
+): Promise<Reply<typeof api.restartV2>> => recreateV2(params.appId, "stopped", body, context);
 
-export async function purgeV2(
+export const purgeV2 = (
   { params, body }: Input<typeof api.purgeV2>,
-  supervisor: Supervisor,
-): Promise<Reply<typeof api.purgeV2>> {
-  const outcome = await recreate(supervisor, params.appId, "purged", body.force);
-  return outcome.is === "settled" ? reply(200, "OK") : refuse(params.appId, outcome);
+  context: RecreateContext,
+): Promise<Reply<typeof api.purgeV2>> => recreateV2(params.appId, "purged", body, context);
+
+async function recreateV2(
+  appId: number,
+  kind: "stopped" | "purged",
+  body: { readonly force: boolean },
+  context: RecreateContext,
+): Promise<Reply<typeof api.restartV2>> {
+  const outcome = await recreateApplication(context, appId, kind, body);
+  return outcome.is === "settled" ? reply(200, "OK") : refuse(appId, outcome);
 }
 
-// What a service is told in its environment, but nobody else should be.
+// Variables that only the service itself may see.
 const keyName = /^(BALENA|RESIN)_(SUPERVISOR_)?API_KEY$|_DEVICE_NAME_AT_INIT$/;
 
 export function application(
   { params: { appId }, scope }: Input<typeof api.application>,
-  supervisor: Supervisor,
+  { view }: Pick<StateContext, "view">,
 ): Reply<typeof api.application> {
-  const { current, target } = supervisor.view();
+  const { current, target } = view();
   const containers = current.containers.filter((container) => container.appId === appId && !isHandingOver(container));
   const services = findApp(target, appId)?.services ?? [];
   if (Math.max(containers.length, services.length) > 1)
@@ -104,13 +94,12 @@ export function application(
 
 export function applicationsState(
   { scope }: Input<typeof api.applicationsState>,
-  supervisor: Supervisor,
+  context: StateContext,
 ): Reply<typeof api.applicationsState> {
-  const view = supervisor.view();
-  const { activity } = supervisor.memory;
-  const target = supervisor.targets.current();
-  const apps = target.apps.filter(({ appId }) => covers(scope, appId));
-  // What is still there of this release, and is no longer wanted; what is of another one says nothing about this.
+  const view = context.view();
+  const { activity } = context.memory;
+  const apps = context.targets.current().apps.filter(({ appId }) => covers(scope, appId));
+  // Containers of this release whose service the target state no longer has.
   const others = (app: App, containers: readonly ContainerStatus[]) =>
     containers
       .filter(
@@ -144,11 +133,11 @@ export function applicationsState(
 
 export function applicationState(
   { params: { appId } }: Input<typeof api.applicationState>,
-  supervisor: Supervisor,
+  context: StateContext,
 ): Reply<typeof api.applicationState> {
-  const { memory, targets } = supervisor;
+  const { memory, targets } = context;
   const app = findApp(targets.current(), appId);
-  const view = supervisor.view();
+  const view = context.view();
   const containers = containerStatuses(appId, view, memory.activity);
   const wanted = app ? serviceStatuses(app, view, memory.activity, containers) : [];
   const services = stateByImage(appId, view, containers, wanted);

@@ -6,59 +6,68 @@ import { findImage } from "../model/image.ts";
 import { isOn } from "../model/config.ts";
 import { covers } from "../model/scope.ts";
 import { findApp } from "../model/target.ts";
-import { isMissing } from "../ports/index.ts";
-import { powerDown } from "../operations/power.ts";
+import { isMissing, type Ports } from "../ports/index.ts";
+import { powerDown, type PowerContext } from "../operations/power.ts";
+import { updateNow, type UpdateContext } from "../operations/target-state.ts";
+import type { Tags } from "../cloud/tags.ts";
+import type { Loop } from "../reconcile/loop.ts";
 import { appIdsOf, meanProgress, containerStatuses, serviceStatuses, stateByImage } from "../reconcile/status.ts";
-import type { Supervisor } from "../supervisor.ts";
+import type { StateContext } from "./context.ts";
 
-export function blink(_: Input<typeof api.blink>, { ports: { led } }: Supervisor): Reply<typeof api.blink> {
+export function blink(
+  _: Input<typeof api.blink>,
+  { ports: { led } }: { readonly ports: Pick<Ports, "led"> },
+): Reply<typeof api.blink> {
   if (isMissing(led)) return reply(501, failed(led.missing));
   led.blink();
   return { status: 200 };
 }
 
-/** What is known is tried again at once; what is not known yet, the cloud is asked for. */
 export function update(
   { body }: Input<typeof api.update>,
-  { loop, targets, cloud }: Supervisor,
+  context: UpdateContext & Pick<StateContext, "targets">,
 ): Reply<typeof api.update> {
-  if (!body.force && !isOn(targets.current().config, "SUPERVISOR_INSTANT_UPDATE_TRIGGER"))
+  if (!body.force && !isOn(context.targets.current().config, "SUPERVISOR_INSTANT_UPDATE_TRIGGER"))
     return reply(202, "Accepted");
-  loop.retry(body);
-  cloud?.update(body);
+  updateNow(context, body);
   return { status: 204 };
 }
 
-export const reboot = ({ body }: Input<typeof api.reboot>, supervisor: Supervisor) =>
-  goDown("reboot", body, supervisor);
-export const shutdown = ({ body }: Input<typeof api.shutdown>, supervisor: Supervisor) =>
-  goDown("shutdown", body, supervisor);
+export const reboot = ({ body }: Input<typeof api.reboot>, context: PowerContext) => goDown("reboot", body, context);
+export const shutdown = ({ body }: Input<typeof api.shutdown>, context: PowerContext) =>
+  goDown("shutdown", body, context);
 
 async function goDown(
   how: "reboot" | "shutdown",
-  { force }: { force: boolean },
-  supervisor: Supervisor,
+  { force }: { readonly force: boolean },
+  context: PowerContext,
 ): Promise<Reply<typeof api.reboot>> {
-  const outcome = await powerDown(supervisor, how, { force });
+  const outcome = await powerDown(context, how, { force });
   if (isMissing(outcome)) return reply(501, { Data: "", Error: outcome.missing });
   return outcome.is === "refused"
     ? reply(423, { Data: "", Error: outcome.reason })
     : reply(202, { Data: "OK", Error: "" });
 }
 
-/** The device, and its first application as if there were no other: that is how v1 sees the world. */
-export function device({ scope }: Input<typeof api.device>, supervisor: Supervisor): Reply<typeof api.device> {
-  const { loop, memory, identity, ports, targets } = supervisor;
-  const view = supervisor.view();
+interface DeviceContext extends StateContext {
+  readonly identity: { readonly apiPort: number; readonly osVersion: string };
+  readonly loop: Pick<Loop, "isSettled" | "hasFailures">;
+  readonly ports: Pick<Ports, "system">;
+}
+
+/** The device and its first application: v1 is for devices with one. */
+export function device({ scope }: Input<typeof api.device>, context: DeviceContext): Reply<typeof api.device> {
+  const { loop, memory, identity, ports, targets } = context;
+  const view = context.view();
   const pending = !loop.isSettled();
-  // The newest target state counts, also before the first look at it.
+  // Of the newest target state, also before it is first observed.
   const isDownloaded = () =>
     targets
       .current()
       .apps.every((app) => app.services.every(({ image }) => findImage(view.current.images, image.name)));
   const appId = appIdsOf(view).find((one) => covers(scope, one));
   const app = appId === undefined ? undefined : findApp(view.target, appId);
-  // Its first service is that of the lowest image id, also if nothing but its image is left.
+  // The first service is the one with the lowest image id, also if only its image remains.
   const containers = appId === undefined ? [] : containerStatuses(appId, view, memory.activity);
   const services = app ? serviceStatuses(app, view, memory.activity, containers) : [];
   const [first] = appId === undefined ? [] : Object.values(stateByImage(appId, view, containers, services));
@@ -79,12 +88,17 @@ export function device({ scope }: Input<typeof api.device>, supervisor: Supervis
   });
 }
 
-export const deviceName = (_: Input<typeof api.deviceName>, { targets }: Supervisor): Reply<typeof api.deviceName> =>
-  reply(200, { status: "success", deviceName: targets.current().name });
+export const deviceName = (
+  _: Input<typeof api.deviceName>,
+  { targets }: Pick<StateContext, "targets">,
+): Reply<typeof api.deviceName> => reply(200, { status: "success", deviceName: targets.current().name });
 
 export const vpn = (
   _: Input<typeof api.vpn>,
-  { targets, ports: { system, tunnel } }: Supervisor,
+  {
+    targets,
+    ports: { system, tunnel },
+  }: Pick<StateContext, "targets"> & { readonly ports: Pick<Ports, "system" | "tunnel"> },
 ): Reply<typeof api.vpn> =>
   reply(200, {
     status: "success",
@@ -94,13 +108,16 @@ export const vpn = (
     },
   });
 
-export async function tags(_: Input<typeof api.tags>, { tags }: Supervisor): Promise<Reply<typeof api.tags>> {
+export async function tags(
+  _: Input<typeof api.tags>,
+  { tags }: { readonly tags: Pick<Tags, "read"> },
+): Promise<Reply<typeof api.tags>> {
   return reply(200, { status: "success", tags: [...(await tags.read())] });
 }
 
 export async function setTags(
   { body }: Input<typeof api.setTags>,
-  { tags }: Supervisor,
+  { tags }: { readonly tags: Pick<Tags, "set"> },
 ): Promise<Reply<typeof api.setTags>> {
   await tags.set(body);
   return reply(202, { status: "success" });

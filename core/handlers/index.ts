@@ -1,15 +1,6 @@
 import { endpoints } from "../api/index.ts";
-import {
-  createRoutes,
-  type BodiesOf,
-  type Handlers,
-  type ParamsOf,
-  type RepliesOf,
-  type Route,
-  type Surface,
-} from "../http/route.ts";
+import { createRoutes, type BodiesOf, type ParamsOf, type RepliesOf, type Route, type Surface } from "../http/route.ts";
 import type { Principal } from "../model/scope.ts";
-import type { Supervisor } from "../supervisor.ts";
 import * as applications from "./applications.ts";
 import * as device from "./device.ts";
 import * as health from "./health.ts";
@@ -22,7 +13,7 @@ import * as state from "./state.ts";
 
 type Api = typeof endpoints;
 
-const handlers: Handlers<Api, Principal, Supervisor> = {
+const handlers = {
   ...applications,
   ...device,
   ...health,
@@ -34,6 +25,13 @@ const handlers: Handlers<Api, Principal, Supervisor> = {
   ...state,
 };
 
-/** The device's API: every endpoint of `endpoints` with its handler. */
-export const createDeviceRoutes = (surface: Surface<Principal, Supervisor>): readonly Route<Principal, Supervisor>[] =>
-  createRoutes<ParamsOf<Api>, BodiesOf<Api>, RepliesOf<Api>, Principal, Supervisor>(endpoints, handlers, surface);
+type ContextOf<H> = H extends (input: never, context: infer C) => unknown ? (context: C) => void : never;
+/** What all handlers together use of the assembled device. */
+export type HandlerContext =
+  ContextOf<(typeof handlers)[keyof typeof handlers]> extends (context: infer C) => void ? C : never;
+
+/** The device's API: every endpoint of the list with its handler. Does not compile if one is missing. */
+export const createDeviceRoutes = (
+  surface: Surface<Principal, HandlerContext>,
+): readonly Route<Principal, HandlerContext>[] =>
+  createRoutes<ParamsOf<Api>, BodiesOf<Api>, RepliesOf<Api>, Principal, HandlerContext>(endpoints, handlers, surface);

@@ -2,19 +2,24 @@ import { supervisorVersion } from "../model/version.ts";
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/state.ts";
 import { findImage } from "../model/image.ts";
-import { volumeName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";
 import { findApp } from "../model/target.ts";
+import { cleanupVolumes as cleanup, type CleanupContext } from "../operations/cleanup-volumes.ts";
+import type { Loop } from "../reconcile/loop.ts";
 import { appIdsOf, keptImages, meanProgress, containerStatuses, serviceStatuses } from "../reconcile/status.ts";
-import type { Supervisor } from "../supervisor.ts";
+import type { StateContext } from "./context.ts";
 
-/** The first application as if there were no other. */
+interface StatusContext extends Pick<StateContext, "view" | "memory"> {
+  readonly loop: Pick<Loop, "isSettled">;
+}
+
+/** The first application only, as the specification has it. */
 export function stateStatus(
   { scope }: Input<typeof api.stateStatus>,
-  supervisor: Supervisor,
+  context: StatusContext,
 ): Reply<typeof api.stateStatus> {
-  const view = supervisor.view();
-  const { memory, loop } = supervisor;
+  const view = context.view();
+  const { memory, loop } = context;
   const appState = loop.isSettled() ? "applied" : "applying";
   const appId = appIdsOf(view).find((one) => covers(scope, one));
   if (appId === undefined)
@@ -63,24 +68,10 @@ export function stateStatus(
 
 export const version = (): Reply<typeof api.version> => reply(200, { status: "success", version: supervisorVersion });
 
-/** Volumes of applications in the key's scope (or, with the global key, of any) that the target state does not have. */
 export async function cleanupVolumes(
   { scope }: Input<typeof api.cleanupVolumes>,
-  { loop, targets, ports, events }: Supervisor,
+  context: CleanupContext,
 ): Promise<Reply<typeof api.cleanupVolumes>> {
-  const { current } = await loop.look();
-  const wanted = new Set(
-    targets.current().apps.flatMap((app) => Object.keys(app.volumes).map((name) => volumeName(app.appId, name))),
-  );
-  const used = new Set(current.containers.flatMap(({ spec }) => spec.mounts.map(({ source }) => source)));
-  const unused = current.volumes.filter(({ name, spec }) => {
-    const appId = Number(/^(\d+)_/.exec(name)?.[1] ?? NaN);
-    return spec.labels["io.balena.supervised"] && covers(scope, appId) && !wanted.has(name) && !used.has(name);
-  });
-  for (const { name } of unused) {
-    events.emit({ kind: "volumeRemoving", name, cause: "request" });
-    await ports.engine.removeVolume(name);
-  }
-  if (unused.length > 0) loop.nudge();
+  await cleanup(context, scope);
   return reply(200, { status: "success" });
 }

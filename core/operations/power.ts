@@ -1,30 +1,41 @@
-import { withLocks } from "./locks.ts";
-import { isMissing, type Missing } from "../ports/index.ts";
+import type { EventSink } from "../events/events.ts";
 import type { Power } from "../ports/power.ts";
+import { isMissing, type Missing, type Ports } from "../ports/index.ts";
+import type { Applier } from "../reconcile/apply.ts";
+import type { Loop } from "../reconcile/loop.ts";
 import type { Subject } from "../reconcile/plan.ts";
-import type { Supervisor } from "../supervisor.ts";
+import type { Memory } from "../state/memory.ts";
+import { withLocks, type LockContext } from "./locks.ts";
+
+export interface PowerContext extends LockContext {
+  readonly ports: Pick<Ports, "clock" | "locks" | "power">;
+  readonly loop: Pick<Loop, "look" | "whilePaused">;
+  readonly applier: Pick<Applier, "stop">;
+  readonly memory: Pick<Memory, "seen">;
+  readonly events: EventSink;
+}
 
 export type PowerOutcome = { readonly is: "done" } | { readonly is: "refused"; readonly reason: string } | Missing;
 
 interface PowerOptions {
   readonly force: boolean;
-  /** Whose step this is, when it is one of the plan. */
+  /** The subject of the step that this is, if it is one of the plan. */
   readonly by?: Subject;
 }
 
-/** Longer than systemd waits for a unit to stop, twice over. Who is still here then will stay. */
-const patienceMs = 180_000;
+/** Twice as long as systemd waits for a unit to stop. After it, the machine will not go down. */
+const goDownLimitMs = 180_000;
 
 /**
  * Reboot and shutdown, in the specification's order: refuse while a host update is under way or a service holds its
- * lock, stop the services with their grace, then go. If the machine does not go, the services come back.
+ * lock, stop the services with their grace, then go down. If the machine does not go down, the services start again.
  */
 export async function powerDown(
-  supervisor: Supervisor,
+  context: PowerContext,
   how: "reboot" | "shutdown",
   { force, by }: PowerOptions,
 ): Promise<PowerOutcome> {
-  const { ports, loop, events } = supervisor;
+  const { ports, loop, events } = context;
   const { power, clock } = ports;
   if (isMissing(power)) return power;
   if (!force && (await power.updateInProgress()))
@@ -32,10 +43,10 @@ export async function powerDown(
 
   return new Promise((answer, fail) => {
     const goingDown = loop.whilePaused(async (end) => {
-      const { outcome, comeBack } = await stopAndGo(supervisor, power, how, force);
+      const { outcome, comeBack } = await stopAndGo(context, power, how, force);
       answer(outcome);
       if (outcome.is !== "done") return;
-      await clock.sleep(power.startsAgainAfterMs ?? patienceMs, end);
+      await clock.sleep(power.startsAgainAfterMs ?? goDownLimitMs, end);
       if (end.aborted) return;
       if (power.startsAgainAfterMs === undefined)
         events.emit({ kind: how === "reboot" ? "rebootFailed" : "shutdownFailed" });
@@ -45,18 +56,18 @@ export async function powerDown(
   });
 }
 
-async function stopAndGo(supervisor: Supervisor, power: Power, how: "reboot" | "shutdown", force: boolean) {
-  const { loop, memory, applier, events } = supervisor;
+async function stopAndGo(context: PowerContext, power: Power, how: "reboot" | "shutdown", force: boolean) {
+  const { loop, memory, applier, events } = context;
   const { current } = await loop.look();
   const running = current.containers.filter(({ state }) => state === "running" || state === "restarting");
-  /** Nobody wanted these to stop for good. */
+  // A container that is not in `seen` is started again.
   const comeBack = () => {
     for (const { id } of running) memory.seen.delete(id);
   };
   try {
-    const locked = await withLocks(supervisor, current.containers, { force }, async () => {
+    const locked = await withLocks(context, current.containers, { force }, async () => {
       const stops = await Promise.allSettled(running.map(({ id }) => applier.stop(id, current)));
-      // Not before the last one has ended: what stops later would seem to have been stopped by somebody.
+      // Not before the last one has ended: what stops later would count as stopped by a user.
       for (const stop of stops) if (stop.status === "rejected") throw stop.reason;
       events.emit({ kind: how === "reboot" ? "rebooting" : "shuttingDown" });
       await power.goDown(how);

@@ -8,8 +8,7 @@ import { bareName, redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
 import { isTruthy } from "../model/truthy.ts";
 import { EngineError } from "../ports/engine.ts";
-import { isMissing, type Ports } from "../ports/index.ts";
-import type { PowerOutcome } from "../operations/power.ts";
+import { isMissing, type Missing, type Ports } from "../ports/index.ts";
 import type { CurrentState } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Memory } from "../state/memory.ts";
@@ -32,7 +31,7 @@ interface Parts {
   /** The device has left it, and nothing of it is left. */
   readonly forgetApplication: (appId: number) => Promise<void>;
   /** Stops the services and reboots, as the API does. */
-  readonly reboot: () => Promise<PowerOutcome>;
+  readonly reboot: () => Promise<Outcome | Missing>;
 }
 
 /** Does what a step says; the only writer. Throws when the engine or the machine refuses. */
@@ -177,7 +176,7 @@ export class Applier {
       case "reboot": {
         const outcome = await this.#reboot();
         if (isMissing(outcome)) throw new Error(outcome.missing);
-        return outcome.is === "done" ? done : { is: "locked", message: outcome.reason };
+        return outcome;
       }
     }
   }
