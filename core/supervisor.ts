@@ -14,6 +14,7 @@ import { findApp } from "./model/target.ts";
 import { everything } from "./model/scope.ts";
 import { isMissing, type Missing, type Ports } from "./ports/index.ts";
 import { powerDown } from "./operations/power.ts";
+import { recordCommits, recordObservation, recordRunning } from "./operations/record.ts";
 import { Applier, type Outcome } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { Loop } from "./reconcile/loop.ts";
@@ -21,7 +22,6 @@ import { Memory } from "./state/memory.ts";
 import { supervisorVersion } from "./model/version.ts";
 import { Observer } from "./reconcile/observe.ts";
 import { Repeats } from "./reconcile/repeats.ts";
-import { reachedCommits } from "./reconcile/status.ts";
 import { Tags } from "./cloud/tags.ts";
 import { Documents } from "./state/documents.ts";
 import { Keys } from "./state/keys.ts";
@@ -145,12 +145,16 @@ export async function createSupervisor(
     return { target, device: { ...identity, cloudKey, name: target.name }, localMode: targets.isLocalMode() };
   };
   const repeats = new Repeats(clock);
-  const observer = new Observer(ports, { memory, keys, downloads, repeats });
+  const observer = new Observer(ports, { downloads, repeats });
   const onRound = (view: View) => {
-    void memory.setCommits(reachedCommits(view));
+    void recordCommits({ memory }, view);
     cloud?.reportSoon();
   };
-  const loop = new Loop({ clock, engine, observer, applier, downloads, repeats, logs, events, input, onRound });
+  const loop = new Loop({
+    ...{ clock, engine, observer, applier, downloads, repeats, logs, events, input, onRound },
+    record: (observation, target) => recordObservation({ memory, keys }, observation, target),
+    recordRunning: (containers, isBusy) => recordRunning({ memory }, containers, isBusy),
+  });
 
   const supervisor: Supervisor = {
     identity,

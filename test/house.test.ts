@@ -98,6 +98,15 @@ const rules: readonly Rule[] = [
     because: "a status is a word of the wire",
   },
   {
+    from: ["core/reconcile/observe.ts"],
+    may: [
+      ...["current", "downloads", "repeats"].map((name) => `core/reconcile/${name}.ts`),
+      "core/model/",
+      "core/ports/",
+    ],
+    because: "observing cannot name what the agent remembers, so it writes none of it",
+  },
+  {
     from: ["core/reconcile/"],
     may: ["core/reconcile/", "core/state/", "core/events/", "core/ports/", "core/retry.ts", ...pure],
     because: "reconciling knows neither HTTP nor the cloud",

@@ -54,6 +54,24 @@ export interface CurrentState extends EngineState {
   readonly gatewayOpen: boolean | undefined;
 }
 
+/** What of it the agent remembers. */
+export type Remembered = Pick<
+  CurrentState,
+  | "imageRecords"
+  | "keptImages"
+  | "seen"
+  | "stoppedBefore"
+  | "stoppedNow"
+  | "interrupted"
+  | "apiKeys"
+  | "tolerated"
+  | "refusedConfig"
+  | "announcedVolumes"
+>;
+
+/** What of it is read from the world. */
+export type Observation = Omit<CurrentState, keyof Remembered | "device" | "localMode">;
+
 export type Download =
   | { readonly is: "running"; readonly percent: number }
   | { readonly is: "failed"; readonly reason: string; readonly retryAt: number };

@@ -4,12 +4,13 @@ import type { Logs } from "../events/logs.ts";
 import { isOn } from "../model/config.ts";
 import { delayMs } from "../model/retry.ts";
 import { messageOf } from "../model/show.ts";
+import type { Container } from "../model/container.ts";
 import type { TargetState } from "../model/target.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "../ports/engine.ts";
 import type { Applier, Outcome } from "./apply.ts";
 import { engineRetry } from "./backoff.ts";
-import { unseen, type CurrentState } from "./current.ts";
+import { unseen, type CurrentState, type Observation, type Remembered } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
 import { gate } from "./gate.ts";
 import { Notices } from "./notices.ts";
@@ -33,7 +34,11 @@ interface RoundInput {
 interface Parts {
   readonly clock: Clock;
   readonly engine: Pick<Engine, "onEvent">;
-  readonly observer: Pick<Observer, "observe" | "remember">;
+  readonly observer: Pick<Observer, "observe">;
+  /** Records what an observation adds to what the agent remembers, and returns that. */
+  readonly record: (observation: Observation, target: TargetState) => Promise<Remembered>;
+  /** Records which containers run; those of busy applications may be about to stop. */
+  readonly recordRunning: (containers: readonly Container[], isBusy: (appId: number) => boolean) => void;
   readonly applier: Pick<Applier, "apply">;
   readonly downloads: Downloads;
   readonly repeats: Repeats;
@@ -228,15 +233,16 @@ export class Loop {
   }
 
   async #round(round: number, fresh: boolean): Promise<void> {
-    const { observer, downloads, repeats, logs, events, input } = this.#parts;
+    const { observer, record, recordRunning, downloads, repeats, logs, events, input } = this.#parts;
     const isStale = (subject: Subject) => this.#stale.has(subject);
     this.#stale.clear();
     for (const subject of this.#busy.keys()) this.#stale.add(subject);
     const { target: accepted, device, localMode } = input();
     downloads.keep(new Set(accepted.apps.flatMap((app) => app.services.map(({ image }) => image.name))));
     const target = this.#requests.applyTo(accepted);
-    const current = await observer.observe(target, device, localMode, fresh);
-    observer.remember(current, isStale);
+    const observation = await observer.observe(target, { fresh });
+    const current = { ...observation, ...(await record(observation, target)), device, localMode };
+    recordRunning(current.containers, isStale);
 
     const decided = plan(current, target);
     const temporary = new Set(target.apps.flatMap((app) => (app.temporary ? [app.appId] : [])));

@@ -1,0 +1,94 @@
+import { hasFeature } from "../compose/features.ts";
+import type { Container } from "../model/container.ts";
+import { findImage } from "../model/image.ts";
+import { serviceKey } from "../model/names.ts";
+import type { TargetState } from "../model/target.ts";
+import type { Observation, Remembered } from "../reconcile/current.ts";
+import { reachedCommits } from "../reconcile/status.ts";
+import type { View } from "../reconcile/view.ts";
+import type { Keys } from "../state/keys.ts";
+import type { Memory } from "../state/memory.ts";
+
+export interface RecordContext {
+  readonly memory: Memory;
+  readonly keys: Pick<Keys, "ensure" | "of">;
+}
+
+/** Records what an observation adds to what the agent remembers, and returns that. Writes only what is new. */
+export async function recordObservation(
+  { memory, keys }: RecordContext,
+  { images, containers }: Pick<Observation, "images" | "containers">,
+  target: TargetState,
+): Promise<Remembered> {
+  const services = target.apps.flatMap((app) =>
+    app.services.map((service) => ({
+      app,
+      service,
+      key: serviceKey(app.appId, service.name),
+      image: findImage(images, service.image.name),
+    })),
+  );
+  await memory.save();
+  memory.forgetInterrupted(new Set(services.flatMap(({ key, image }) => (image ? [] : [key]))), containers);
+  await memory.recordImages(
+    services.flatMap(({ app, service, image }) =>
+      image && !app.rejected
+        ? [
+            {
+              name: service.image.name,
+              appId: app.appId,
+              serviceName: service.name,
+              imageId: service.imageId,
+              dockerImageId: image.id,
+              releaseId: app.releaseId,
+            },
+          ]
+        : [],
+    ),
+  );
+  await keys.ensure(
+    services
+      .filter(({ service }) => hasFeature(service.config.labels, "supervisor-api"))
+      .map(({ app: { appId }, service: { name } }) => ({
+        appId,
+        service: name,
+        // A container of the reference implementation, or of an agent that has lost its store, has a key already.
+        existing: keyInside(containers.find((one) => one.appId === appId && one.service === name)),
+      })),
+  );
+  return {
+    imageRecords: memory.images,
+    seen: new Set(memory.seen),
+    stoppedBefore: memory.stoppedBefore,
+    stoppedNow: new Set(memory.stoppedNow),
+    interrupted: new Map(memory.interrupted),
+    apiKeys: new Map(services.map(({ app, service, key }) => [key, keys.of(app.appId, service.name) ?? ""])),
+    keptImages: new Set(memory.keptImages),
+    tolerated: memory.tolerated,
+    refusedConfig: memory.refusedConfig,
+    announcedVolumes: new Set(memory.announcedVolumes),
+  };
+}
+
+function keyInside(container: Container | undefined): string | undefined {
+  const key = container?.spec.environment["BALENA_SUPERVISOR_API_KEY"];
+  return key && /^[0-9a-f]{32,64}$/.test(key) ? key : undefined;
+}
+
+/**
+ * Records which containers run, and forgets those that are gone. A container of an application for which something is being
+ * done may be about to stop, and is not recorded.
+ */
+export function recordRunning(
+  { memory: { seen } }: { readonly memory: Pick<Memory, "seen"> },
+  containers: readonly Container[],
+  isBusy: (appId: number) => boolean,
+): void {
+  const ids = new Set(containers.map(({ id }) => id));
+  for (const { id, state, appId } of containers) if (state === "running" && !isBusy(appId)) seen.add(id);
+  for (const id of seen) if (!ids.has(id)) seen.delete(id);
+}
+
+/** Records the releases that applications have reached. */
+export const recordCommits = ({ memory }: { readonly memory: Pick<Memory, "setCommits"> }, view: View): Promise<void> =>
+  memory.setCommits(reachedCommits(view));
