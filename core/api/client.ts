@@ -1,7 +1,7 @@
 import { none, type Endpoint, type Nothing, type Replies, type ReplyOf, type SentOf } from "./endpoint.ts";
 import { common } from "./fields.ts";
 
-/** What any call may bring, besides the endpoint's own replies. */
+/** Replies of every endpoint besides its own. */
 type Common = ReplyOf<typeof common>;
 
 interface Answer {
@@ -10,7 +10,7 @@ interface Answer {
 }
 
 interface ClientOptions {
-  /** Where the device is: "http://10.0.0.7:48484". */
+  /** The device's address: "http://10.0.0.7:48484". */
   readonly base: string;
   /** The global one, a supervisor's own, or a tunnel's. */
   readonly fetch: (request: Request) => Promise<Response>;
@@ -40,7 +40,7 @@ export const createClient =
     );
     const answer: Answer = { status: response.status, body: await bodyOf(response, replies) };
     if (isReply(replies, answer) || isReply(common, answer)) return answer;
-    // What came with success may hold keys and variables.
+    // A successful reply may hold keys and variables.
     const said = response.ok ? "" : `: ${JSON.stringify(answer.body)}`;
     throw new Error(`${method} ${path} answered ${response.status}, which it does not declare${said}`);
   };

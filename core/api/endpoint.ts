@@ -1,9 +1,9 @@
 import * as z from "zod";
 import type { Principal } from "../model/scope.ts";
 
-/** How an answer's body is written; `T` is what a handler gives. */
+/** How a reply's body is written; `T` is the handler's value. */
 export interface Wire<out T> {
-  /** Only the compiler looks at it. */
+  /** For the compiler only. */
   readonly body?: T;
   /** "mixed": text when the body is a string, else JSON. */
   readonly type: "json" | "text" | "mixed" | "empty" | "stream";
@@ -17,13 +17,13 @@ export const json = <T>(schema: z.ZodType<T>): Wire<T> => ({
   contentType: "application/json; charset=utf-8",
   schema,
 });
-/** One of these texts; without any, whichever. */
+/** One of these texts; without any, every text. */
 export const text = <const T extends string = string>(...allowed: readonly T[]): Wire<T> => ({
   type: "text",
   contentType: "text/plain; charset=utf-8",
   schema: allowed.length > 0 ? z.enum(allowed) : z.string(),
 });
-/** A status that comes with JSON or, for reasons of history, with one of these texts. */
+/** A status with JSON or, as recorded, with one of these texts. */
 export const mixed = <T, const U extends string>({ schema }: Wire<T>, ...allowed: readonly U[]): Wire<T | U> => ({
   type: "mixed",
   schema: z.union([...(schema ? [schema] : []), z.enum(allowed)]),
@@ -42,13 +42,13 @@ export type ReplyOf<R> = {
     : never;
 }[keyof R & number];
 
-/** What is wrong with an input, and where. */
+/** An invalid field of an input. */
 export interface Fault {
   readonly path: string;
   readonly message: string;
 }
 
-/** Why an input does not fit, and what was sent. */
+/** Why an input is invalid, and what was sent. */
 export interface Invalid {
   readonly faults: readonly Fault[];
   readonly params: Readonly<Record<string, string>>;
@@ -56,7 +56,7 @@ export interface Invalid {
   readonly contentType: string;
 }
 
-/** Every fault on a line of its own. */
+/** One line for each fault. */
 export const sentences = (faults: readonly Fault[]): string =>
   faults.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join("\n");
 
@@ -66,12 +66,12 @@ export interface InputOf<P, B> {
   readonly body: B;
 }
 
-/** No parameters, no body; an endpoint with this for its body does not even look at one. */
+/** No parameters, or no body: then the body of a request is not read. */
 export const none = z.object({});
 
 export type Method = "GET" | "POST" | "PATCH" | "DELETE";
 
-/** One HTTP endpoint as a value: what comes in, who may ask, and every answer that it gives. */
+/** One HTTP endpoint as a value: its input, the scope that it needs, and every reply. */
 export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unknown> {
   readonly method: Method;
   /** Segments that begin with a colon are parameters. */
@@ -81,24 +81,24 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   readonly open?: boolean;
   /** It changes something, although its method is GET. */
   readonly writes?: true;
-  /** It makes or ends credentials. */
+  /** It creates or revokes credentials. */
   readonly manages?: true;
   /** Path parameters and those of the query. */
   readonly params: z.ZodType<P, SentP>;
   readonly body: z.ZodType<B, SentB>;
   readonly replies: R;
-  /** The answer when `params` or `body` do not fit; an endpoint that takes anything has none. */
+  /** The reply when `params` or `body` are invalid. Absent: 400 with every fault. */
   readonly invalid?: (what: Invalid) => ReplyOf<R>;
-  /** The applications that the caller's key must cover, and the answer when it does not. */
+  /** The applications that the principal's scope must cover, and the reply when it does not. */
   readonly scope?: {
     readonly apps: (input: InputOf<P, B>) => readonly number[];
     readonly refused: (input: InputOf<P, B>) => ReplyOf<R>;
   };
-  /** It is about the device as a whole: the answer to a key that reaches no further than its application. */
+  /** It concerns the device as a whole: the reply to a key whose scope is its application. */
   readonly device?: { readonly refused: () => ReplyOf<R> };
-  /** The largest body that it takes, once unpacked; absent: the usual limit, which `readBody` has. */
+  /** The limit of the unpacked body. Absent: the usual limit of `readBody`. */
   readonly bodyLimitBytes?: number;
-  /** The answer when something unforeseen happens, for an endpoint that has a shape of its own for it. */
+  /** The reply to an unforeseen error. Absent: 503 in the common form. */
   readonly failed?: (message: string) => ReplyOf<R>;
 }
 
@@ -109,15 +109,15 @@ export const endpoint = <P, B, const R extends Replies, SentP, SentB>(
 /** A reply whose status keeps its literal type. */
 export const reply = <const S extends number, const B>(status: S, body: B) => ({ status, body });
 
-/** An object in which nothing need be. */
+/** An object without required fields. */
 export type Nothing = Record<never, never>;
 
-/** What a caller may leave out as a whole, where none of it is needed. */
+/** Optional as a whole if none of its fields is required. */
 type Part<K extends string, T> = Nothing extends T ? { readonly [_ in K]?: T } : { readonly [_ in K]: T };
 
-/** What a caller sends: before the endpoint's leniency, while a handler sees what comes after it. */
+/** What a client sends, before it is parsed. */
 export type SentOf<SentP, SentB> = Part<"params", SentP> & Part<"body", SentB>;
 
-/** What the handler of one of the device's endpoints is given, and what it may answer. */
+/** Input and reply of a handler of the device's API. */
 export type Input<E> = E extends Endpoint<infer P, infer B, infer _R> ? InputOf<P, B> & Principal : never;
 export type Reply<E> = E extends Endpoint<infer _P, infer _B, infer R> ? ReplyOf<R> : never;

@@ -8,7 +8,7 @@ import * as local from "./device/local-mode.ts";
 import * as services from "./device/services.ts";
 import * as state from "./device/state.ts";
 
-/** The whole HTTP surface by name. */
+/** The device's API: every endpoint by name. An endpoint is registered here; its handler has the same name. */
 export const endpoints = {
   ping: health.ping,
   healthy: health.healthy,

@@ -7,7 +7,7 @@ type Described = Pick<
   "method" | "path" | "summary" | "open" | "params" | "body" | "replies"
 >;
 
-/** The endpoints as an OpenAPI 3.1 document; each one's name is its operationId. `shared`: what any of them may say. */
+/** The endpoints as an OpenAPI 3.1 document; each one's name is its operationId. `shared`: replies of every endpoint. */
 export const toOpenApi = (
   endpoints: Readonly<Record<string, Described>>,
   info: { title: string; version: string },
@@ -53,7 +53,7 @@ function toOperation({ path, summary, open, params, body, replies }: Described, 
   };
 }
 
-/** A status may come in the endpoint's own form, and in the one that all of them share. */
+/** A status may have the endpoint's own form and the shared one. */
 const wiresOf = (replies: Replies, shared: Replies, status: number): Wire<unknown>[] =>
   [shared[status], replies[status]].filter((wire) => wire !== undefined);
 

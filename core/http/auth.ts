@@ -1,6 +1,6 @@
 /**
  * The key that a request carries: `?apikey=` first, else `Authorization: Bearer` or `ApiKey`. Source of the details
- * (one value, exactly one space, word characters): recorded answers of the original.
+ * (one value, exactly one space, word characters): recorded answers of the reference implementation.
  */
 export function keyOf({ url, headers }: Pick<Request, "url" | "headers">): string | undefined {
   const query = url.indexOf("?");

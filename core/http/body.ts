@@ -5,7 +5,7 @@ import { messageOf } from "../model/show.ts";
 export type Body = Read | Refused;
 interface Read {
   readonly ok: true;
-  /** Undefined is a body of a type that nobody looks at. */
+  /** Undefined: the body is of a type that is not read. */
   readonly value: unknown;
   readonly contentType: string;
 }
@@ -15,15 +15,15 @@ interface Refused {
   readonly message: string;
 }
 
-/** For an endpoint that does not say otherwise. */
+/** For an endpoint without a limit of its own. */
 export const usualLimitBytes = 64 * 1024;
-/** Of a form; each field costs far more memory than its letters. */
+/** Of a form. A field needs far more memory than its text. */
 const limitFields = 1000;
-/** Of JSON, lists and objects included: each costs far more memory than its letters. Real target states have some thousands. */
+/** Of JSON, lists and objects included. A value needs far more memory than its text; real target states have some thousands. */
 const limitValues = 20_000;
-/** A walk over more levels than any body of ours has overflows the stack. */
+/** Recursion over very deep JSON overflows the stack. */
 const limitLevels = 100;
-/** Of more than the usual size, at once. */
+/** Bodies of more than the usual size that may arrive at once. */
 const limitLarge = 2;
 
 const no = (status: Refused["status"], message: string): Refused => ({ ok: false, status, message });
@@ -71,7 +71,7 @@ function parseJson(text: string, contentType: string): Body {
     value = JSON.parse(text);
   } catch (error) {
     const message = messageOf(error);
-    // The engine tells where it stumbled, but for what ends too early.
+    // The JavaScript engine names the position, except where the text ends too early.
     return no(
       400,
       `Malformed JSON: ${message}${message.endsWith("end of JSON input") ? ` at position ${text.length}` : ""}`,
@@ -82,12 +82,12 @@ function parseJson(text: string, contentType: string): Body {
   return { ok: true, value, contentType };
 }
 
-/** Looks at the next bytes of a body, and says why it is refused, if it is. */
+/** Inspects the next bytes of a body; returns the refusal, if it is refused. */
 type Inspect = (bytes: Uint8Array) => Refused | undefined;
 
 /**
- * Counts values and levels while the text arrives. Parsing comes too late for that: ten megabytes of `{}` are half a
- * gigabyte of objects. In UTF-8, the bytes of these marks are part of no other character.
+ * Counts values and levels while the text arrives, since parsing needs the memory already: ten megabytes of `{}` become
+ * half a gigabyte of objects. In UTF-8, the bytes of these characters are part of no other character.
  */
 function jsonOutline(): Inspect {
   let values = 0;
@@ -120,7 +120,7 @@ const [quote, backslash, comma, openBrace, closeBrace, openBracket, closeBracket
   '"\\,{}[]',
 );
 
-/** Counts the large bodies that arrive, however slowly each does. */
+/** Counts the large bodies that are arriving. */
 export class LargeBodies {
   #arriving = 0;
 
@@ -165,7 +165,7 @@ async function readText(
         if (tooMany) return tooMany;
         isLarge = true;
       }
-      // What is refused is read to its end all the same: many clients look for an answer only once they have sent all.
+      // A refused body is read to its end: many clients read the answer only after they have sent everything.
       refused ??= inspect(chunk);
       text = refused ? "" : text + decoder.decode(chunk, { stream: true });
     }

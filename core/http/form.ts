@@ -1,7 +1,7 @@
-/** Deeper brackets than any field of ours has; a name with more of them is taken as it stands. */
+/** A name with more brackets is taken as it is; no field of the API has as many. */
 const depthLimit = 10;
 
-/** What was said under one name, and under the names in brackets behind it. */
+/** The values of one name, and of the names in brackets after it. */
 interface Field {
   readonly values: string[];
   readonly inner: Map<string, Field>;
@@ -11,8 +11,8 @@ interface Field {
 const blank = (): Field => ({ values: [], inner: new Map(), isList: false });
 
 /**
- * A form as the original reads it: `network[hostname]=x` nests, `list[]=a`, `list[0]=a` and a repeated name are lists.
- * Everything else is text.
+ * A form as the reference implementation reads it: `network[hostname]=x` nests, `list[]=a`, `list[0]=a` and a repeated name are lists.
+ * All other values are text.
  */
 export function parseForm(form: string): unknown {
   const root = blank();

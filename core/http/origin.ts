@@ -22,7 +22,7 @@ export interface OriginRules {
 export function guardOrigin(fetch: Fetch, { isOpen, allowOrigins = [], allowHosts = [] }: OriginRules): Fetch {
   const origins = new Set(allowOrigins);
   const hosts = new Set(allowHosts);
-  // Most requests are for the same host as the one before: that one is not parsed again.
+  // Most requests are for the same host as the previous one, which is not parsed again.
   let last: Addressee | undefined;
 
   const refuse = (request: Request, origin: string | null, site: string | null): Response | undefined => {
@@ -57,9 +57,9 @@ export function guardOrigin(fetch: Fetch, { isOpen, allowOrigins = [], allowHost
   };
 }
 
-/** Whom a request is for. Its URL has the host of the request target if there is one, else that of the Host header. */
+/** The host that a request is for. Its URL has the host of the request target if there is one, else that of the Host header. */
 interface Addressee {
-  /** What every URL of it begins with: scheme, host and the slash after it. */
+  /** The beginning of every URL of this host: scheme, host and the slash after it. */
   readonly prefix: string;
   readonly origin: string;
   readonly host: string;
@@ -74,7 +74,7 @@ function parseAddressee(url: string, allowed: ReadonlySet<string>): Addressee | 
   return { prefix: url.slice(0, end + 1), origin, host, isLocal: isLocal(host) || allowed.has(host) };
 }
 
-/** Addresses, and names that no DNS server of the internet answers for. A parsed URL has IPv4 addresses as four numbers. */
+/** Addresses, and names that public DNS does not resolve. A parsed URL has IPv4 addresses as four numbers. */
 const isLocal = (host: string): boolean =>
   host.startsWith("[") ||
   /^\d+\.\d+\.\d+\.\d+$/.test(host) ||
@@ -84,7 +84,7 @@ const isLocal = (host: string): boolean =>
 /** Whether the page is of another origin, as Sec-Fetch-Site has it. "same-site" is another port: a page of some service. */
 const isForeign = (site: string | null): boolean => site !== null && site !== "none" && site !== "same-origin";
 
-/** Old browsers do not say where a form comes from. But no form sends JSON. */
+/** Old browsers do not send the origin of a form, but no form sends JSON. */
 const jsonOnly = new Set([setTargetState, setHostConfig].map(({ method, path }) => `${method} ${path}`));
 
 function refuseForm(request: Request, origin: string | null, site: string | null): Response | undefined {
@@ -131,7 +131,7 @@ const foreignHost = (host: string): string =>
 
 /** An origin as browsers write it; undefined when it is none, or more than one. */
 export function parseOrigin(text: string): string | undefined {
-  // A star would be taken for a letter of a host name.
+  // The URL parser accepts a star in a host name.
   if (!/^https?:\/\/[^/?#@\\*\s]+$/i.test(text) || !URL.canParse(text)) return undefined;
   return new URL(text).origin;
 }

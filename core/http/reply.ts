@@ -1,6 +1,6 @@
 import type { Replies } from "../api/endpoint.ts";
 
-/** What a handler gives, once its endpoint's type no longer matters. */
+/** A handler's reply, without the type of its endpoint. */
 export interface AnyReply {
   readonly status: number;
   readonly body?: unknown;
@@ -32,7 +32,7 @@ export function toResponse(replies: Replies, { status, body }: AnyReply, request
   }
 }
 
-/** With an entity tag, and 304 for whoever has it already. */
+/** With an entity tag; 304 if the client has this body already. */
 export function sized(body: string, status: number, contentType: string, request: Request): Response {
   const etag = `W/"${body.length.toString(16)}-${hash(body)}"`;
   if (status === 200 && (request.method === "GET" || request.method === "HEAD") && matches(request, etag))
@@ -47,7 +47,7 @@ function matches(request: Request, etag: string): boolean {
   return known.trim() === "*" || known.split(",").some((tag) => bare(tag) === bare(etag));
 }
 
-/** FNV-1a over two halves of the text's code units: enough to tell one state of a device from the next. */
+/** FNV-1a over two halves of the text's code units: enough to distinguish the states of a device. */
 function hash(text: string): string {
   let a = 0x811c9dc5;
   let b = 0x01000193;

@@ -13,11 +13,11 @@ export interface ServiceStatus {
   readonly releaseId: number;
   /** The image's name in the target state. */
   readonly image: string;
-  /** "Running", "Downloading", "exited"…: the original's words. */
+  /** "Running", "Downloading", "exited"…: words of the reference implementation. */
   readonly status: string;
   /** Whole percents while its image is fetched. */
   readonly downloadProgress: number | null;
-  /** The container of this release; that of another one says nothing about it. */
+  /** The container of this release, not of another one. */
   readonly container: Container | undefined;
 }
 
@@ -33,7 +33,7 @@ export interface ContainerStatus {
 /** What is being done to services right now, by `serviceKey`. */
 type Activity = ReadonlyMap<string, string>;
 
-/** The original's words for the engine's; those that it passes on stand for themselves. */
+/** Words of the reference implementation for states of the engine; other states keep the engine's word. */
 const words: Readonly<Partial<Record<Container["state"], string>>> = { running: "Running", created: "Installed" };
 
 /** How far each service is on its way to the release that its application should have; `containers` are those of the application. */
@@ -55,7 +55,7 @@ export function serviceStatuses(
       image: service.image.name,
       status:
         activity.get(serviceKey(app.appId, service.name)) ?? own?.status ?? (isHere ? "Downloaded" : "Downloading"),
-      // One that has failed is tried again, and goes on being one.
+      // A failed download is retried, and counts as one that runs.
       downloadProgress: download?.is === "running" ? download.percent : isHere ? null : 0,
       container: own?.container,
     };

@@ -26,7 +26,7 @@ export interface DocumentShapes {
   /** By container id: what the engine made of what we asked. */
   readonly tolerated: Readonly<Record<string, readonly Difference[]>>;
   readonly tags: Readonly<Record<string, string>>;
-  /** The keys of tags that the cloud has not been told of yet. */
+  /** The names of tags that were not sent to the cloud yet. */
   readonly "unsent-tags": readonly string[];
   readonly "cloud-device": CloudDevice;
   /** The address of a cloud that knows keys of services that are derived from the device's. */
@@ -41,11 +41,11 @@ export interface LeftApplication extends LeftApp {
   readonly missingSince?: number | undefined;
 }
 
-/** As whom a cloud knows this device. */
+/** The device's registration with a cloud. */
 interface CloudDevice {
   readonly endpoint: string;
   readonly key: string;
-  /** False: the key is proposed, and the cloud has not said yet that it has it. */
+  /** False: the key was proposed, and the cloud has not confirmed it yet. */
   readonly registered: boolean;
   readonly id?: number | undefined;
   /** What it is to be called, until the cloud has been told. */
@@ -101,7 +101,7 @@ const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N
   }),
 };
 
-/** The store, typed. What does not fit its shape (any more) counts as absent. */
+/** The store, typed. A document that does not fit its shape counts as absent. */
 export class Documents {
   readonly #store: Store;
   readonly #inOrder = oneByOne();
@@ -114,7 +114,7 @@ export class Documents {
     return shapes[name].safeParse(await this.#store.read(name)).data;
   }
 
-  /** All or none; undefined removes. One after the other, so that an older one never comes last. */
+  /** Writes all or none; undefined removes. Writes keep their order. */
   write(changes: { readonly [N in keyof DocumentShapes]?: DocumentShapes[N] | undefined }): Promise<void> {
     return this.#inOrder(() => this.#store.write(changes));
   }

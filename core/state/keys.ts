@@ -3,7 +3,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Documents, Key } from "./documents.ts";
 import { oneByOne } from "./one-by-one.ts";
 
-/** 256 bits, written like the specification's example. */
+/** 256 bits. */
 const keyBytes = 32;
 
 /**
@@ -26,7 +26,7 @@ export class Keys {
     if (!this.#keys.some(isGlobal)) await this.#change((keys) => [...keys, { key: this.#clock.token(keyBytes) }]);
   }
 
-  /** The key that opens everything. */
+  /** The key with the global scope. */
   global(): string {
     return this.#keys.find(isGlobal)?.key ?? "";
   }
@@ -35,7 +35,7 @@ export class Keys {
     return this.#keys.find((one) => one.appId === appId && one.service === service)?.key;
   }
 
-  /** Gives each of these services a key if it has none; `existing` is one that its container already knows. */
+  /** Creates a key for each of these services that has none; `existing` is one that its container has. */
   async ensure(
     services: readonly { readonly appId: number; readonly service: string; readonly existing?: string | undefined }[],
   ): Promise<void> {
@@ -52,8 +52,8 @@ export class Keys {
   }
 
   /**
-   * What a key opens; undefined when it is none of ours. Takes the same time for each wrong key of one length. `reach`: of
-   * the keys of applications, which all see the secrets of their own application only.
+   * The scope of a key; undefined when it is unknown. Takes the same time for each wrong key of one length. `reach`: the
+   * scope of keys of applications; they see only the secrets of their own application.
    */
   scopeOf(key: string, reach: "device" | "application" = "device"): Scope | undefined {
     let found: Key | undefined;
@@ -61,7 +61,7 @@ export class Keys {
     return found && (found.appId === undefined ? everything : ofApplication(found.appId, reach));
   }
 
-  /** A new key in the place of an old one, which is dead from now on; undefined when it was none of ours. */
+  /** Replaces a key, which is invalid from now on; undefined when it is unknown. */
   async regenerate(old: string): Promise<string | undefined> {
     if (!this.scopeOf(old)) return undefined;
     const key = this.#clock.token(keyBytes);

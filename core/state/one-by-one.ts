@@ -1,4 +1,4 @@
-/** Does one after the other what is handed to it; what fails, fails for whoever asked, and holds up nobody. */
+/** Runs functions one after another; a failure rejects its own call only. */
 export function oneByOne(): <T>(act: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return (act) => {
