@@ -1,61 +1,101 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import * as z from "zod";
 import { parseGpioLine, type GpioLine } from "../../hardware/led-gpio.ts";
 import { parseHost, parseOrigin } from "../../core/http/origin.ts";
 import { jsonFault, messageOf } from "../../core/model/show.ts";
+import { parseFlags } from "./flags.ts";
+import { SettingsError } from "./settings-error.ts";
 
-/** What is wrong with what the user gave, as sentences. */
-export class SettingsError extends Error {}
+export { SettingsError };
 
-const Port = z.coerce.number({ error: "expected a port, 0 to 65535" }).int().min(0).max(65535);
+interface Row {
+  readonly variable: string;
+  readonly hint: string;
+  /** The value if none is given. */
+  readonly fallback?: string;
+  /** What holds if none is given, where that depends on the machine. */
+  readonly otherwise?: string;
+}
 
-/** Every setting: its flag, its variable, what it takes, and what it says in `--help`. */
+/** Every setting. The parser, `--help` and docs/settings.md are made from this table. */
 const table = {
-  port: { variable: "FAIRLEAD_PORT", hint: "port of the API (48484)" },
+  port: { variable: "FAIRLEAD_PORT", hint: "port of the API", fallback: "48484" },
   listen: {
     variable: "FAIRLEAD_LISTEN",
-    hint: "further addresses to answer on, comma separated; 0.0.0.0 opens it to the LAN",
+    hint: "further addresses to listen on, comma separated; 0.0.0.0 opens the API to the LAN",
+    otherwise: "only the loopback and the services' gateway",
   },
   "allow-origin": {
     variable: "FAIRLEAD_ALLOW_ORIGIN",
-    hint: "origins of web pages that may use the API, comma separated, e.g. http://panel.lan:8080",
+    hint: "origins of web pages that may use the API, comma separated, such as http://panel.lan:8080",
+    otherwise: "none",
   },
   "allow-host": {
     variable: "FAIRLEAD_ALLOW_HOST",
-    hint: "names by which the device is reached in local mode, comma separated, besides addresses and local names",
+    hint: "further names that a Host header may have in local mode, comma separated",
+    otherwise: "only addresses and local names",
   },
   engine: {
     variable: "FAIRLEAD_ENGINE",
-    hint: "docker, or embedded: engine and host in memory; nothing really happens",
+    hint: "docker, or embedded: engine and host in memory; no container runs",
+    fallback: "docker",
   },
-  "state-dir": { variable: "FAIRLEAD_STATE_DIR", hint: "folder of the database (/var/lib/fairlead as root)" },
-  "host-root": { variable: "FAIRLEAD_HOST_ROOT", hint: "where the host's root folder is mounted (/)" },
+  "state-dir": {
+    variable: "FAIRLEAD_STATE_DIR",
+    hint: "folder of the database",
+    otherwise: "/var/lib/fairlead as root, else ~/.local/state/fairlead",
+  },
+  "host-root": {
+    variable: "FAIRLEAD_HOST_ROOT",
+    hint: "where the host's root folder is mounted; update locks are under it",
+    fallback: "/",
+  },
   config: {
     variable: "FAIRLEAD_CONFIG",
-    hint: "a balena config.json (config.json in the state folder, which fairlead join writes)",
+    hint: "a balena config.json, also written by fairlead join; without apiEndpoint: local mode",
+    otherwise: "config.json in the state folder",
   },
   "led-file": {
     variable: "LED_FILE",
-    hint: "brightness file of the LED to blink, e.g. /sys/class/leds/ACT/brightness",
+    hint: "brightness file of the LED to blink, such as /sys/class/leds/ACT/brightness",
+    otherwise: "the board's LED, if found",
+  },
+  "led-gpio": {
+    variable: "LED_GPIO",
+    hint: "GPIO line of the LED to blink, as CHIP:LINE, such as gpiochip0:17",
+    otherwise: "none",
+  },
+  bus: {
+    variable: "DBUS_SYSTEM_BUS_ADDRESS",
+    hint: "address of the host's system bus",
+    otherwise: "unix:path=/run/dbus/system_bus_socket under the host's root",
   },
   iptables: {
     variable: "FAIRLEAD_IPTABLES",
-    hint: "yes, or no: whether the agent may set rules of iptables, for proxy and firewall (yes as root on Docker)",
+    hint: "yes or no: whether the agent may set iptables rules, for firewall and proxy",
+    otherwise: "yes as root on Docker",
   },
   "boot-config": {
     variable: "FAIRLEAD_BOOT_CONFIG",
-    hint: "the boot loader's config.txt (found on a Raspberry Pi)",
+    hint: "the boot loader's config.txt",
+    otherwise: "found on a Raspberry Pi",
   },
-  "led-gpio": { variable: "LED_GPIO", hint: "or a GPIO line to blink by, as CHIP:LINE, e.g. gpiochip0:17" },
-  bus: {
-    variable: "DBUS_SYSTEM_BUS_ADDRESS",
-    hint: "the host's system bus (unix:path=/run/dbus/system_bus_socket, under the host root)",
+  "docker-host": {
+    variable: "DOCKER_HOST",
+    hint: "address of the engine",
+    otherwise: "unix:///var/run/docker.sock",
   },
-  "docker-host": { variable: "DOCKER_HOST", hint: "the engine's address (unix:///var/run/docker.sock)" },
-} as const;
+} as const satisfies Readonly<Record<string, Row>>;
+
+/** The rows of the table, each with its flag. */
+export const settingRows: readonly (Row & { readonly flag: string })[] = Object.entries(table).map(([flag, row]) => ({
+  flag,
+  ...row,
+}));
+
+const Port = z.coerce.number({ error: "expected a port, 0 to 65535" }).int().min(0).max(65535);
 
 const List = z
   .string()
@@ -67,7 +107,7 @@ const List = z
       .filter(Boolean),
   );
 
-/** Each as `parse` has it, which gives undefined for what is none. */
+/** `parse` gives undefined for an invalid item. */
 const listOf = (parse: (text: string) => string | undefined, expected: string) =>
   List.transform((all, context) => {
     const parsed = all.map(parse);
@@ -77,17 +117,14 @@ const listOf = (parse: (text: string) => string | undefined, expected: string) =
   });
 
 const Given = z.object({
-  port: Port.default(48484),
+  port: Port,
   listen: List,
   "allow-origin": listOf(parseOrigin, "expected origins such as http://panel.lan:8080: without a path, and no *"),
   "allow-host": listOf(parseHost, "expected host names such as device.example.com: without a port, and no *"),
-  engine: z.enum(["docker", "embedded", "auto"], { error: "expected docker or embedded" }).default("docker"),
+  engine: z.enum(["docker", "embedded", "auto"], { error: "expected docker or embedded" }),
   "state-dir": z.string().optional(),
-  // The engine is told of folders under it, and knows nothing of where we were started.
-  "host-root": z
-    .string()
-    .default("/")
-    .transform((path) => resolve(path)),
+  // The engine mounts folders under it, and does not know the agent's working directory.
+  "host-root": z.string().transform((path) => resolve(path)),
   config: z.string().optional(),
   "led-file": z.string().optional(),
   iptables: z.enum(["yes", "no"], { error: "expected yes or no" }).optional(),
@@ -105,12 +142,12 @@ const Given = z.object({
   "docker-host": z.string().optional(),
 });
 
-/** A number, which older tools write as text. */
+/** A number; older tools write it as text. */
 const IdNumber = z
   .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: "expected a whole number of 0 or more" })
   .refine((value) => Number.isInteger(value) && value >= 0, { error: "expected a whole number of 0 or more" });
 
-/** The fields of a balena config.json that mean something to us. */
+/** The fields of a balena config.json that the agent reads. */
 const ConfigJson = z.looseObject({
   uuid: z
     .string()
@@ -123,15 +160,15 @@ const ConfigJson = z.looseObject({
     .regex(/^(https?:\/\/.+)?$/, { error: "expected the address of a cloud, such as https://api.balena-cloud.com" })
     .optional(),
   deviceApiKey: z.string().optional(),
-  /** balenaOS's word: the device is one for developing. */
+  /** balenaOS's name for a development device. */
   developmentMode: z.boolean({ error: "expected true or false" }).optional(),
   registryEndpoint: z.string().optional(),
-  /** A provisioning key, and the fleet that it is for: with them, a device without a key of its own registers itself. */
+  /** A provisioning key and its fleet: a device without a key of its own registers itself with them. */
   apiKey: z.string().optional(),
   applicationId: IdNumber.optional(),
   userId: IdNumber.optional(),
   initialDeviceName: z.string().optional(),
-  /** Milliseconds; holds until a target state says otherwise. */
+  /** Milliseconds; a target state overrides it. */
   appUpdatePollInterval: IdNumber.optional(),
   hostname: z.string().optional(),
 });
@@ -142,7 +179,7 @@ export interface Settings {
   readonly listen: readonly string[];
   /** Pages of these origins may use the API: "http://panel.lan:8080". */
   readonly allowOrigins: readonly string[];
-  /** Names by which the device is reached in local mode, besides addresses and local names. */
+  /** Names that a Host header may have in local mode, besides addresses and local names. */
   readonly allowHosts: readonly string[];
   /** auto: Docker if it answers, else embedded; for `npm start`. */
   readonly engine: "docker" | "embedded" | "auto";
@@ -151,12 +188,12 @@ export interface Settings {
   readonly config: ConfigJson;
   readonly configFile: string | undefined;
   readonly ledFile: string | undefined;
-  /** Undefined: the one of this board, if it has one. */
+  /** Undefined: the board's own, if found. */
   readonly bootConfig: string | undefined;
   /** Undefined: as root on a Docker engine. */
   readonly iptables: boolean | undefined;
   readonly ledGpio: GpioLine | undefined;
-  /** As `DBUS_SYSTEM_BUS_ADDRESS` has it. Undefined: wherever it is found. */
+  /** Undefined: under the host's root, if found. */
   readonly busAddress: string | undefined;
   readonly dockerHost: string | undefined;
 }
@@ -165,12 +202,12 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Flags before variables before defaults. Throws `SettingsError`. */
 export function readSettings(args: readonly string[], environment: Environment): Settings {
-  const options = Object.fromEntries(Object.keys(table).map((flag) => [flag, { type: "string" as const }]));
-  const flags = parse(() => parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values);
+  const options = Object.fromEntries(settingRows.map(({ flag }) => [flag, { type: "string" as const }]));
+  const flags = parseFlags(args, options, false).values;
   const given = Object.fromEntries(
-    Object.entries(table).flatMap(([flag, { variable }]) => {
-      const value = flags[flag] ?? environment[variable];
-      return value === undefined || value === "" ? [] : [[flag, value]];
+    settingRows.flatMap(({ flag, variable, fallback }) => {
+      const value = (flags[flag] ?? environment[variable]) || fallback;
+      return value === undefined ? [] : [[flag, value]];
     }),
   );
   const parsed = Given.safeParse(given);
@@ -198,32 +235,31 @@ export function readSettings(args: readonly string[], environment: Environment):
 
 /** The settings, as `--help` lists them. */
 export const settingsHelp = (): string =>
-  Object.entries(table)
-    .map(([flag, { variable, hint }]) => `  --${flag.padEnd(12)} ${variable.padEnd(23)} ${hint}`)
+  settingRows
+    .map(({ flag, variable, hint, fallback, otherwise }) => {
+      const line = `  --${flag.padEnd(12)} ${variable.padEnd(23)} ${hint}`;
+      return `${line} (default: ${fallback ?? otherwise})`;
+    })
     .join("\n");
 
-function parse<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw new SettingsError(messageOf(error));
-  }
-}
-
 function nameIssue({ path, message }: z.core.$ZodIssue, given: Readonly<Record<string, unknown>>): string {
-  const flag = Object.keys(table).find((one) => one === path[0]);
-  const entry = Object.entries(table).find(([one]) => one === flag)?.[1];
-  return `--${flag} (or ${entry?.variable}): ${message}, but got ${JSON.stringify(given[String(flag)])}`;
+  const row = settingRows.find(({ flag }) => flag === path[0]);
+  return `--${row?.flag} (or ${row?.variable}): ${message}, but got ${JSON.stringify(given[String(path[0])])}`;
 }
 
-/** Where the agent looks when it is given no other config.json. */
+/** The config.json that is read if no other is given. */
 export const ownConfig = (stateDir: string): string => join(stateDir, "config.json");
 
 const readOwnConfig = (stateDir: string): ConfigJson =>
   existsSync(ownConfig(stateDir)) ? readConfig(ownConfig(stateDir)) : {};
 
 function readConfig(file: string): ConfigJson {
-  const text = parse(() => readFileSync(file, "utf8"));
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new SettingsError(messageOf(error));
+  }
   let json: unknown;
   try {
     json = JSON.parse(text);
