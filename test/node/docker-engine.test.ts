@@ -17,10 +17,15 @@ async function engineThatSays(message: string, at: "at once" | "while it pulls")
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
-  vi.stubEnv("DOCKER_HOST", `tcp://127.0.0.1:${port}`);
-  onTestFinished(() => void vi.unstubAllEnvs());
-  return DockerEngine.connect(systemClock);
+  return DockerEngine.connect(systemClock, `tcp://127.0.0.1:${port}`);
 }
+
+test("the address of the engine is not left in the environment of the agent's programs", async () => {
+  vi.stubEnv("DOCKER_HOST", "unix:///of/the/user.sock");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  expect((await engineThatSays("", "at once")).name).toBe("Docker 20.10");
+  expect(process.env["DOCKER_HOST"]).toBe("unix:///of/the/user.sock");
+});
 
 test.each(["at once", "while it pulls"] as const)(
   "a registry's refusal is told without the password it was sent, %s",
@@ -29,6 +34,7 @@ test.each(["at once", "while it pulls"] as const)(
     const auth = Buffer.from("user:correct horse").toString("base64");
     await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { "registry.example": { auth } } }));
     vi.stubEnv("DOCKER_CONFIG", folder);
+    onTestFinished(() => void vi.unstubAllEnvs());
     const engine = await engineThatSays("registry.example: correct horse is wrong for user", at);
     const pull = engine.pull({ name: "registry.example/app:1" }, () => undefined, new AbortController().signal);
     await expect(pull).rejects.toThrow("registry.example: (hidden) is wrong for user");

@@ -54,6 +54,19 @@ const Info = z.looseObject({
 const Listed = z.array(z.looseObject({ Id: z.string(), State: z.string(), Names: z.array(z.string()) }));
 type Listed = z.output<typeof Listed>;
 
+/** The client reads an address, with its TLS settings, from this variable alone, and only when it is made. */
+function dockerAt(address: string | undefined): Docker {
+  const before = process.env["DOCKER_HOST"];
+  if (address === undefined || address === before) return new Docker();
+  try {
+    process.env["DOCKER_HOST"] = address;
+    return new Docker();
+  } finally {
+    if (before === undefined) delete process.env["DOCKER_HOST"];
+    else process.env["DOCKER_HOST"] = before;
+  }
+}
+
 /**
  * Docker, or what speaks its API. As long as its events come in, it is asked only for what they or our own calls have
  * changed: an idle device makes no calls, and a look costs the same however many containers there are.
@@ -74,8 +87,8 @@ export class DockerEngine implements Engine {
   readonly #storage: Cached<readonly string[]>;
 
   /** Throws when no engine answers within that time. */
-  static async connect(clock: Clock, timeoutMs = 5000): Promise<DockerEngine> {
-    const docker = new Docker();
+  static async connect(clock: Clock, address?: string, timeoutMs = 5000): Promise<DockerEngine> {
+    const docker = dockerAt(address);
     const answered = new AbortController();
     const late = clock.sleep(timeoutMs, answered.signal).then(() => {
       throw new EngineError(`no answer within ${timeoutMs / 1000} s`, 0);
