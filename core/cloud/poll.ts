@@ -37,7 +37,7 @@ export function pollOutcome(answer: CloudAnswer): PollOutcome {
 }
 
 const joinAgain =
-  "If that lasts, remove the device there if it exists, and join again: fairlead join <cloud> --key <provisioning key> --anew";
+  "If that lasts, remove the device there if it exists, and join again: fairlead join <cloud> --key <provisioning key> --force";
 
 const shortestIntervalMs = 1000;
 const shortestTimeoutMs = 1000;

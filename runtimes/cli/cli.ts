@@ -1,64 +1,33 @@
 #!/usr/bin/env node
-import { EmbeddedEngine } from "../../core/embedded/engine.ts";
-import { startAgent } from "../node/agent.ts";
-import { consoleLog } from "../node/log.ts";
-import { SettingsError, readSettings, settingsHelp } from "../node/settings.ts";
+import { SettingsError } from "../node/settings-error.ts";
+import type { Print, RunCommand } from "./command.ts";
 
-const help = `Usage: fairlead agent [options]
-       fairlead doctor [options]
-       fairlead join <url> --key <key>
-       fairlead cloud <command>
+const help = `Usage: fairlead <command> [options]
 
-The agent keeps the containers of this device in their target state, and answers the balena Supervisor API.
-The doctor looks at what there is for it on this machine: what is missing, what does not work then, how to have it.
-Join makes this device one of a fleet. Cloud manages fleets, devices and tokens: fairlead cloud --help has more.
+  agent   keep the containers of this device in their target state, and answer the balena Supervisor API
+  doctor  list what this machine has for the agent; for what is missing, its effect and its fix
+  join    make this device a member of a fleet
+  cloud   manage fleets, devices, releases and tokens
 
-Options, and the variables that mean the same:
-${settingsHelp()}
+fairlead <command> --help lists the options of a command.
 `;
 
-/** What the agent does without is loaded only for whoever asks for it: a board has little memory. */
-async function main([command, ...args]: readonly string[]): Promise<void> {
-  switch (command) {
-    case "agent":
-      return args.includes("--help") ? print(help) : agent(args);
-    case "doctor":
-      return args.includes("--help") ? print(help) : doctor(args);
-    case "join":
-      return (await import("./join.ts")).joinCommand(args, process.env, print);
-    case "cloud":
-      process.exitCode = await (await import("./cloud/cloud.ts")).cloudCommand(args, process.env, print);
-      return;
-    case undefined:
-    case "help":
-    case "--help":
-      return print(help);
-    default:
-      throw new SettingsError(`There is no command ${JSON.stringify(command)}.\n\n${help}`);
-  }
-}
+/** Each command is loaded only when asked for: a board has little memory. */
+const commands: Readonly<Record<string, () => Promise<RunCommand>>> = {
+  agent: async () => (await import("./agent.ts")).agentCommand,
+  doctor: async () => (await import("./doctor.ts")).doctorCommand,
+  join: async () => (await import("./join.ts")).joinCommand,
+  cloud: async () => (await import("./cloud/cloud.ts")).cloudCommand,
+};
 
-const print = (text: string) => void process.stdout.write(text);
+const print: Print = (text) => void process.stdout.write(text);
 
-async function doctor(args: readonly string[]): Promise<void> {
-  const { examine, toTable } = await import("./doctor.ts");
-  print(toTable(await examine(readSettings(args, process.env))));
-}
-
-async function agent(args: readonly string[]): Promise<void> {
-  const settings = readSettings(args, process.env);
-  const { url, engine, host, supervisor, stop } = await startAgent(settings, consoleLog);
-  const end = () => void stop().then(() => process.exit(0));
-  process.once("SIGTERM", end);
-  process.once("SIGINT", end);
-  const embedded = engine instanceof EmbeddedEngine;
-  const open = supervisor.targets.isLocalMode();
-  print(`Fairlead answers on ${url}
-  engine   ${embedded ? "embedded, in memory: NOTHING REALLY RUNS" : engine.name}
-  host     ${host === "embedded" ? "embedded, too: its name and proxy are kept, reboot, shutdown and blink are logged, and nothing real happens" : "this machine"}
-  key      ${open ? "none is needed: the device is in local mode" : "needed; services get theirs as BALENA_SUPERVISOR_API_KEY"}
-  try      curl ${url}${open ? "/v2/state/status" : "/ping"}
-`);
+async function main([name = "help", ...args]: readonly string[]): Promise<void> {
+  if (name === "help" || name === "--help") return print(help);
+  if (!Object.hasOwn(commands, name))
+    throw new SettingsError(`There is no command ${JSON.stringify(name)}.\n\n${help}`);
+  const run = await commands[name]?.();
+  process.exitCode = (await run?.(args, process.env, print)) ?? 0;
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -9,16 +9,30 @@ import { canReboot } from "../../hardware/logind.ts";
 import { findBalenaConfig, findBus, pieces, type Piece } from "../../hardware/pieces.ts";
 import { findProgram, run } from "../../hardware/run.ts";
 import { machineFacts } from "../../hardware/system.ts";
-import type { Settings } from "../node/settings.ts";
+import { readSettings, settingsHelp, type Settings } from "../node/settings.ts";
+import type { Environment, Print } from "./command.ts";
 import { messageOf } from "../../core/model/show.ts";
 
-/** A piece of the host, and what there is of it; or why there is nothing, where more can be said than that. */
+const help = () => `Usage: fairlead doctor [options]
+
+Lists what this machine has for the agent; for each missing piece, the effect on the agent and the fix. Changes nothing.
+
+Options, as of fairlead agent, and the variables that mean the same:
+${settingsHelp()}
+`;
+
+/** `fairlead doctor …` */
+export async function doctorCommand(args: readonly string[], environment: Environment, print: Print): Promise<void> {
+  print(args.includes("--help") ? help() : toTable(await examine(readSettings(args, environment))));
+}
+
+/** A piece of the host and where it was found; `why` says why it was not, if more is known. */
 export interface Finding extends Piece {
   readonly found: string | undefined;
   readonly why?: string;
 }
 
-/** Looks for everything by which the agent works. Changes nothing, and never throws. */
+/** Looks for every piece of the host that the agent uses. Changes nothing, and never throws. */
 export async function examine(settings: Settings): Promise<readonly Finding[]> {
   const { hostRoot, ledFile, ledGpio } = settings;
   const address = settings.busAddress ?? findBus(hostRoot);
@@ -26,38 +40,37 @@ export async function examine(settings: Settings): Promise<readonly Finding[]> {
   const onBus = async (ask: (bus: Bus) => Promise<string | undefined>) => bus && ask(bus);
   const ownName =
     machineFacts(hostRoot).osSlug === "balena-os"
-      ? look(pieces.configJson, () => settings.configFile ?? findBalenaConfig(hostRoot))
-      : look(pieces.hostnamed, () => onBus(async (bus) => `the host is called ${await hostnamed(bus).read()}`));
+      ? find(pieces.configJson, () => settings.configFile ?? findBalenaConfig(hostRoot))
+      : find(pieces.hostnamed, () => onBus(async (bus) => `the host is called ${await hostnamed(bus).read()}`));
   try {
     return await Promise.all([
-      look(pieces.engine, async () => {
-        if (settings.dockerHost !== undefined) process.env["DOCKER_HOST"] = settings.dockerHost;
+      find(pieces.engine, async () => {
         const { DockerEngine } = await import("../node/engine/docker-engine.ts");
         const { systemClock } = await import("../../core/ports/clock.ts");
-        return (await DockerEngine.connect(systemClock)).name;
+        return (await DockerEngine.connect(systemClock, settings.dockerHost)).name;
       }),
-      look(pieces.bus, () => onBus((bus) => bus.call({ ...broker, member: "GetId" }).then(() => address))),
-      look(pieces.logind, () => onBus(canReboot)),
+      find(pieces.bus, () => onBus((bus) => bus.call({ ...broker, member: "GetId" }).then(() => address))),
+      find(pieces.logind, () => onBus(canReboot)),
       ownName,
-      look(pieces.avahi, () =>
+      find(pieces.avahi, () =>
         onBus(async (bus) => {
           const runs = await bus.call({ ...broker, member: "NameHasOwner" }, "s", "org.freedesktop.Avahi");
           return runs === true ? "it runs" : undefined;
         }),
       ),
-      look(pieces.journal, () => findJournalctl(hostRoot)?.join(" ")),
-      look(pieces.redsocks, () => findProgram("redsocks")),
-      look(pieces.iptables, async () => {
+      find(pieces.journal, () => findJournalctl(hostRoot)?.join(" ")),
+      find(pieces.redsocks, () => findProgram("redsocks")),
+      find(pieces.iptables, async () => {
         const why = await whyNotFilter(run);
         if (why !== undefined) throw new Error(why);
         return settings.iptables === false ? "switched off by --iptables no" : findProgram("iptables-restore");
       }),
-      look(pieces.bootConfig, () => {
+      find(pieces.bootConfig, () => {
         const found = findBootConfig(hostRoot, settings.bootConfig);
         if (isMissing(found)) throw new Error(found.missing);
         return `it takes ${found.prefix}…`;
       }),
-      look(pieces.led, () => ledFile ?? (ledGpio ? `line ${ledGpio.line} of ${ledGpio.chip}` : findLed(hostRoot))),
+      find(pieces.led, () => ledFile ?? (ledGpio ? `line ${ledGpio.line} of ${ledGpio.chip}` : findLed(hostRoot))),
     ]);
   } finally {
     bus?.close();
@@ -66,20 +79,20 @@ export async function examine(settings: Settings): Promise<readonly Finding[]> {
 
 const broker = { service: "org.freedesktop.DBus", path: "/org/freedesktop/DBus", interface: "org.freedesktop.DBus" };
 
-async function look(piece: Piece, find: () => string | undefined | Promise<string | undefined>): Promise<Finding> {
+async function find(piece: Piece, search: () => string | undefined | Promise<string | undefined>): Promise<Finding> {
   try {
-    return { ...piece, found: await find() };
+    return { ...piece, found: await search() };
   } catch (error) {
     return { ...piece, found: undefined, why: messageOf(error) };
   }
 }
 
-const heads = ["PIECE", "FOUND", "WITHOUT IT", "TO HAVE IT"];
+const heads = ["PIECE", "FOUND", "EFFECT", "FIX"];
 
-/** The findings as people read them; what is there needs no advice. */
+/** A found piece needs no advice. */
 export function toTable(findings: readonly Finding[]): string {
-  const rows = findings.map(({ name, found, why, without, toHaveIt }) =>
-    found === undefined ? [name, why ? `no: ${why}` : "no", without, toHaveIt] : [name, found],
+  const rows = findings.map(({ name, found, why, effect, fix }) =>
+    found === undefined ? [name, why ? `no: ${why}` : "no", effect, fix] : [name, found],
   );
   const widths = heads.map((_, n) => Math.max(...[heads, ...rows].map((row) => row[n]?.length ?? 0)));
   const line = (row: readonly string[]) =>

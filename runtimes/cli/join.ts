@@ -2,36 +2,35 @@ import { supervisorVersion } from "../../core/model/version.ts";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import * as z from "zod";
 import { ProvisioningActor, Registered, type Registration } from "../../core/api/cloud/register.ts";
 import { userAgent } from "../../core/cloud/user-agent.ts";
 import { registrationAdvice, versionFields } from "../../core/cloud/device-registration.ts";
 import { machineFacts } from "../../hardware/system.ts";
 import { cloudUrl, writeSecretFile } from "./cloud/account.ts";
+import { parseFlags } from "../node/flags.ts";
+import type { Environment, Print } from "./command.ts";
 import { ownConfig, readSettings, SettingsError } from "../node/settings.ts";
 import { SqliteStore } from "../node/store/sqlite-store.ts";
 import { redact } from "../../core/model/secrets.ts";
-import { jsonFault, messageOf } from "../../core/model/show.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import { jsonFault } from "../../core/model/show.ts";
 
 const help = `Usage: fairlead join <url> --key <provisioning key> [options]
 
-Makes this device one of the fleet that the key is for, and writes down where the agent finds its cloud: in the config.json
-that is given, else in one in the state folder. Restart the agent afterwards.
+Makes this device a member of the key's fleet, and writes the cloud's address and the device's key to config.json: the one
+given by --config, else the one in the state folder. Restart the agent afterwards.
 
   --key          FAIRLEAD_PROVISIONING_KEY  from: fairlead cloud fleet key <fleet>
   --fleet        the fleet's id, where the cloud is not a Fairlead one
   --device-type  such as raspberrypi4-64 (that of config.json, else of this machine)
-  --dev          a device for developing: the cloud may switch it to local mode, in which its API needs no key
+  --dev          a development device: the cloud may switch it to local mode, in which its API needs no key
                  (developmentMode in config.json; without --dev it stays as it is)
-  --anew         even if this device has joined a cloud already
+  --force        join again, even if the device is already a member of a fleet
 
 and --config, --state-dir, --host-root as for fairlead agent.
 `;
 
-/** What we read of a config.json; the other fields stay as they are. */
+/** The fields of config.json that are read; the others stay as they are. */
 const ConfigJson = z.looseObject({
   uuid: z.string().optional(),
   deviceType: z.string().optional(),
@@ -41,12 +40,8 @@ const ConfigJson = z.looseObject({
 });
 
 /** `fairlead join …`. Throws `SettingsError` for what the user can change. */
-export async function joinCommand(
-  args: readonly string[],
-  environment: Environment,
-  print: (text: string) => void,
-): Promise<void> {
-  const { values, positionals } = parse(args);
+export async function joinCommand(args: readonly string[], environment: Environment, print: Print): Promise<void> {
+  const { values, positionals } = parseFlags(args, options, true);
   if (values.help) return print(help);
   const [given, ...more] = positionals;
   if (given === undefined || more.length > 0) throw new SettingsError(`Expected the cloud's URL.\n\n${help}`);
@@ -59,9 +54,9 @@ export async function joinCommand(
   const { stateDir, hostRoot } = readSettings(flags, { ...environment, FAIRLEAD_CONFIG: "" });
   const file = values.config ?? (environment["FAIRLEAD_CONFIG"] || ownConfig(stateDir));
   const config = readConfig(file);
-  if (config.deviceApiKey && !values.anew)
+  if (config.deviceApiKey && !values.force && !values.anew)
     throw new SettingsError(
-      `This device has joined ${config.apiEndpoint ?? "a cloud"} already (${file}). To join anew: --anew`,
+      `This device has joined ${config.apiEndpoint ?? "a cloud"} already (${file}). To join again: --force`,
     );
 
   const facts = machineFacts(hostRoot);
@@ -84,28 +79,19 @@ export async function joinCommand(
 `);
 }
 
-const parse = (args: readonly string[]) => {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        key: { type: "string" },
-        fleet: { type: "string" },
-        "device-type": { type: "string" },
-        dev: { type: "boolean" },
-        anew: { type: "boolean" },
-        config: { type: "string" },
-        "state-dir": { type: "string" },
-        "host-root": { type: "string" },
-        help: { type: "boolean" },
-      },
-      strict: true,
-      allowPositionals: true,
-    });
-  } catch (error) {
-    throw new SettingsError(messageOf(error));
-  }
-};
+const options = {
+  key: { type: "string" },
+  fleet: { type: "string" },
+  "device-type": { type: "string" },
+  dev: { type: "boolean" },
+  force: { type: "boolean" },
+  // The name of --force until 0.1; logs and documents name it.
+  anew: { type: "boolean" },
+  config: { type: "string" },
+  "state-dir": { type: "string" },
+  "host-root": { type: "string" },
+  help: { type: "boolean" },
+} as const;
 
 function readConfig(file: string): z.output<typeof ConfigJson> {
   if (!existsSync(file)) return {};
@@ -116,7 +102,7 @@ function readConfig(file: string): z.output<typeof ConfigJson> {
   }
 }
 
-/** The uuid that an agent on this machine has made for itself, so that the device stays the one that it is. */
+/** The uuid that an agent on this machine generated. The device keeps it when it joins. */
 async function keptUuid(stateDir: string): Promise<string | undefined> {
   for (const name of ["agent.sqlite", "embedded.sqlite"]) {
     const file = join(stateDir, name);
@@ -129,7 +115,7 @@ async function keptUuid(stateDir: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** A cloud, the provisioning key for it, and who asks. */
+/** A cloud, a provisioning key, and the User-Agent. */
 interface CloudAccess {
   readonly url: string;
   readonly key: string;
@@ -138,7 +124,7 @@ interface CloudAccess {
 
 const headersOf = ({ key, agent }: CloudAccess) => ({ authorization: `Bearer ${key}`, "user-agent": agent });
 
-/** A provisioning key knows its fleet, if one asks. */
+/** The fleet of the provisioning key. */
 async function fleetOf(cloud: CloudAccess): Promise<number> {
   const { url } = cloud;
   const response = await reach(`${url}/actor/v1/whoami`, { headers: headersOf(cloud) });

@@ -161,7 +161,7 @@ describe("the target state", () => {
     device.supervisor.cloud?.update({ force: false });
     const said = () => device.log.lines.find((line) => line.includes("does not know this device"));
     await until("it says so", () => said() !== undefined);
-    expect(said()).toContain("fairlead join <cloud> --key <provisioning key> --anew");
+    expect(said()).toContain("fairlead join <cloud> --key <provisioning key> --force");
     await device.settled();
     expect((await device.engine.look()).containers).toHaveLength(1);
   });

@@ -131,7 +131,7 @@ describe("an answer to the question for the target state", () => {
 
   test("that refuses the key says what to do", () => {
     const polled = pollOutcome(answerOf(exchange("state-get", "v3 state, unknown key")));
-    expect(polled).toMatchObject({ why: expect.stringMatching(/^it answered 401, .* fairlead join .* --anew$/) });
+    expect(polled).toMatchObject({ why: expect.stringMatching(/^it answered 401, .* fairlead join .* --force$/) });
   });
 
   test("brings the body and the ETag", () => {

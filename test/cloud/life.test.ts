@@ -304,7 +304,7 @@ test("a deleted device goes on, and says what to do", async () => {
   cloud.devices.delete(uuid);
   await world.until("it is said", () => world.log.lines.some((line) => line.includes("does not know this device")));
   expect(world.log.lines.findLast((line) => line.includes("does not know this device"))).toMatch(
-    /fairlead join .* --anew/,
+    /fairlead join .* --force/,
   );
   await clock.advance(3_600_000);
   expect(await containers()).toMatchObject({ camera: { state: "running" } });

@@ -93,10 +93,17 @@ describe("refused with one clear sentence, and code 1", () => {
   });
 });
 
-test.each([[[]], [["help"]], [["--help"]], [["agent", "--help"]]])("%j shows the help", async (args) => {
+test.each([[[]], [["help"]], [["--help"]]])("%j lists the commands", async (args) => {
   const { code, stdout, stderr } = await startProgram(args).ended;
   expect([code, stderr]).toEqual([0, ""]);
-  expect(stdout).toMatch(/^Usage: fairlead agent \[options\]/);
+  for (const command of ["agent", "doctor", "join", "cloud"])
+    expect(stdout).toMatch(new RegExp(`^  ${command} +\\w`, "m"));
+});
+
+test.each(["agent", "doctor"])("%s --help lists the settings", async (command) => {
+  const { code, stdout, stderr } = await startProgram([command, "--help"]).ended;
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toContain(`Usage: fairlead ${command} [options]\n`);
   for (const flag of [
     "--port",
     "--listen",

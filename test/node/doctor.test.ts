@@ -6,17 +6,17 @@ import { startProgram } from "./program.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 test("the table gives advice on what is missing, and only on that", () => {
-  const piece = { without: "no light", toHaveIt: "buy one" };
+  const piece = { effect: "no light", fix: "buy one" };
   const table = toTable([
     { ...piece, name: "lamp", found: "on the desk" },
     { ...piece, name: "candle", found: undefined },
     { ...piece, name: "sun", found: undefined, why: "it is night" },
   ]);
   expect(table).toBe(`\
-PIECE   FOUND            WITHOUT IT  TO HAVE IT
+PIECE   FOUND            EFFECT    FIX
 lamp    on the desk
-candle  no               no light    buy one
-sun     no: it is night  no light    buy one
+candle  no               no light  buy one
+sun     no: it is night  no light  buy one
 `);
 });
 
@@ -44,7 +44,7 @@ describe("on a machine with nothing", () => {
     const { code, stdout, stderr } = await startProgram(["doctor", ...(await nothing())]).ended;
     expect([code, stderr]).toEqual([0, ""]);
     const lines = stdout.trimEnd().split("\n");
-    expect(lines[0]).toMatch(/^PIECE +FOUND +WITHOUT IT +TO HAVE IT$/);
+    expect(lines[0]).toMatch(/^PIECE +FOUND +EFFECT +FIX$/);
     expect(lines).toHaveLength(11);
     expect(lines[1]).toMatch(/^engine +no: .*ENOENT.* +nothing runs +install Docker/);
   });

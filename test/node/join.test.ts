@@ -50,6 +50,15 @@ describe("fairlead join", () => {
     expect(Object(said[0])["os_variant"]).toBe(developmentMode ? "dev" : "prod");
   });
 
+  // --anew is the name of --force in earlier logs and documents.
+  test.each(["--force", "--anew"])("joins again only with %s", async (flag) => {
+    const member = { deviceApiKey: "old", apiEndpoint: "https://cloud.example" };
+    await expect(joined(member)).rejects.toThrow(
+      /^This device has joined https:\/\/cloud\.example already \(.*\)\. To join again: --force$/,
+    );
+    expect((await joined(member, flag)).config).toMatchObject({ deviceApiKey: "k" });
+  });
+
   test("repeats what the cloud refuses, but not the key", async () => {
     const { url } = await cloud("provisioning-key is no good");
     const config = join(await temporaryFolder(), "config.json");

@@ -58,7 +58,7 @@ test("init, a fleet, a key, join, and a command through the tunnel", async () =>
 
   const again = await fairlead("join", cloud.url(), "--key", key, "--config", config);
   expect([again.code, again.stderr]).toEqual([1, expect.stringMatching(/^This device has joined .* already/)]);
-  const anew = await fairlead("join", cloud.url(), "--key", key, "--config", config, "--anew");
+  const anew = await fairlead("join", cloud.url(), "--key", key, "--config", config, "--force");
   expect([anew.code, anew.stderr]).toEqual([
     1,
     expect.stringMatching(/^The cloud knows a device with this uuid already/),

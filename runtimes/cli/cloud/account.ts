@@ -2,9 +2,8 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import * as z from "zod";
-import { SettingsError } from "../../node/settings.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import type { Environment } from "../command.ts";
+import { SettingsError } from "../../node/settings-error.ts";
 
 /** Which cloud, and with what token. */
 const Account = z.object({ url: z.string(), token: z.string() });

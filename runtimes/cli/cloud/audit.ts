@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as api from "../../../core/api/admin/index.ts";
 import { expectStatus, findFleet, text, type Command, type Context } from "./command.ts";
-import { SettingsError } from "../../node/settings.ts";
+import { SettingsError } from "../../node/settings-error.ts";
 
 /** Who has changed what. */
 export const auditCommand: Command = {

@@ -1,21 +1,12 @@
 import { text as textOf } from "node:stream/consumers";
-import { parseArgs } from "node:util";
 import * as api from "../../../core/api/admin/index.ts";
 import { auditCommand } from "./audit.ts";
+import type { Environment } from "../command.ts";
 import { cloudUrl, keepAccount, readAccount } from "./account.ts";
-import {
-  clientOf,
-  expectStatus,
-  findFleet,
-  reach,
-  table,
-  text,
-  type Command,
-  type Context,
-  type Environment,
-} from "./command.ts";
+import { clientOf, expectStatus, findFleet, reach, table, text, type Command, type Context } from "./command.ts";
 import { allDevices, fleetCommands } from "./fleet.ts";
-import { SettingsError } from "../../node/settings.ts";
+import { parseFlags } from "../../node/flags.ts";
+import { SettingsError } from "../../node/settings-error.ts";
 import { bareName } from "../../../core/model/secrets.ts";
 import { messageOf } from "../../../core/model/show.ts";
 
@@ -218,7 +209,7 @@ export async function cloudCommand(
   environment: Environment,
   print: (text: string) => void,
 ): Promise<number> {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = parseFlags(args, options, true);
   if (values.help || positionals.length === 0) return (print(help), 0);
   const command = findCommand(positionals);
   if (!command) throw new SettingsError(`There is no command ${said(positionals)}.\n\n${help}`);
@@ -238,14 +229,6 @@ export async function cloudCommand(
   const call: Context["call"] = async (endpoint, ...sent) => clientOf(account())(endpoint, ...sent);
   return (await command.run({ words, options: values, environment, call, account, print, show })) ?? 0;
 }
-
-const parse = (args: readonly string[]) => {
-  try {
-    return parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
-  } catch (error) {
-    throw new SettingsError(messageOf(error));
-  }
-};
 
 /** What was typed, without the values of variables: it may stand in the log of a pipeline. */
 const said = (words: readonly string[]): string => JSON.stringify(words.map(bareName).join(" "));

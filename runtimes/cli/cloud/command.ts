@@ -1,12 +1,11 @@
 import * as z from "zod";
 import * as api from "../../../core/api/admin/index.ts";
 import { createClient } from "../../../core/api/client.ts";
+import type { Environment, Print } from "../command.ts";
 import type { Account } from "./account.ts";
-import { SettingsError } from "../../node/settings.ts";
+import { SettingsError } from "../../node/settings-error.ts";
 
 /** What the commands of `fairlead cloud` are made of. */
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What a command works with. */
 export interface Context {
@@ -15,7 +14,7 @@ export interface Context {
   readonly environment: Environment;
   readonly call: ReturnType<typeof createClient>;
   readonly account: () => Account;
-  readonly print: (text: string) => void;
+  readonly print: Print;
   /** Rows as a table, or as JSON where that is wanted. */
   readonly show: (what: object | readonly object[]) => void;
 }

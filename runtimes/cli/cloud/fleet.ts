@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
 import * as api from "../../../core/api/admin/index.ts";
 import { expectStatus, findFleet, reach, text, type Command, type Context } from "./command.ts";
-import { SettingsError } from "../../node/settings.ts";
+import { SettingsError } from "../../node/settings-error.ts";
 import { parsePowers, powers, type Power } from "../../../core/model/powers.ts";
 import { messageOf } from "../../../core/model/show.ts";
 
