@@ -31,7 +31,7 @@ const HealthcheckFields = {
   interval: Duration.nullish(),
   timeout: Duration.nullish(),
   start_period: Duration.nullish(),
-  // The original reads this spelling only, so there are compositions that use it.
+  // The reference implementation reads this spelling only, so there are compositions that use it.
   startPeriod: Duration.nullish(),
   retries: Integer.nullish(),
   disable: Flag.nullish(),

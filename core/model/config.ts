@@ -1,7 +1,7 @@
 import { parsePowers, powers, type Power } from "./powers.ts";
 import { isTruthy } from "./truthy.ts";
 
-/** The device's config variables and what holds when they are not set. Names are the original's. */
+/** The device's config variables and what holds when they are not set. Names are those of the reference implementation. */
 const defaults = {
   SUPERVISOR_POLL_INTERVAL: "900000",
   SUPERVISOR_INSTANT_UPDATE_TRIGGER: "true",
@@ -43,7 +43,7 @@ export const isOn = (config: Config, name: ConfigName): boolean => isTruthy(conf
 /** How far the key of an application reaches: the whole device, as the specification has it, or its application. */
 const apiScopes = ["device", "application"] as const;
 
-/** `SUPERVISOR_API_SCOPE`, which the original does not know; undefined when it is neither. */
+/** `SUPERVISOR_API_SCOPE`, which is ours; undefined when it is neither. */
 const parseApiScope = (text: string) => apiScopes.find((one) => one === text.trim().toLowerCase());
 
 export const apiScopeOf = ({ SUPERVISOR_API_SCOPE = "" }: Config): (typeof apiScopes)[number] =>

@@ -1,10 +1,10 @@
-/** How containers, networks and volumes are called on the engine: the original's scheme, which other tools rely on. */
+/** Names of containers, networks and volumes on the engine, as the reference implementation gives them: tools rely on them. */
 
 /** `<service>_<imageId>_<releaseId>_<commit>` */
 export const containerName = (service: string, imageId: number, releaseId: number, commit: string): string =>
   `${service}_${imageId}_${releaseId}_${commit}`;
 
-/** The ids in a container's name, if it was named by us or by the original. */
+/** The ids in a container's name, if we or the reference implementation named it. */
 export function parseContainerName(
   name: string,
   service: string,
