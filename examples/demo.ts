@@ -68,7 +68,7 @@ async function release(commit: string, services: object): Promise<void> {
   const file = join(folder, "docker-compose.yml");
   // YAML takes JSON as it is.
   writeFileSync(file, JSON.stringify({ services }));
-  await cloud(z.unknown(), "release", "demo", file, "--commit", commit);
+  await cloud(z.unknown(), "release", "demo", file, "--keep-tags", "--commit", commit);
 }
 
 /** Waits until the agent has so many containers, and all of them run. */

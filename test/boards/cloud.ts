@@ -36,7 +36,7 @@ export function owner(cloud: Cloud, folder: string) {
       const file = join(folder, `${commit}.yml`);
       const services = Object.entries(images).map(([name, image]) => `  ${name}:\n    image: ${image}\n`);
       writeFileSync(file, services.length > 0 ? `services:\n${services.join("")}` : "services: {}\n");
-      await type(z.unknown(), "release", fleet, file, "--commit", commit);
+      await type(z.unknown(), "release", fleet, file, "--keep-tags", "--commit", commit);
     },
     devices: () => type(z.array(Shown), "devices"),
     /** The messages of a device's log, oldest first. */

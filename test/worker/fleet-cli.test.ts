@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { cloudCommand } from "../../runtimes/cli/cloud/cloud.ts";
 import { startProgram } from "../node/program.ts";
@@ -40,9 +41,9 @@ test("from a compose file to a running release, as it is typed", async () => {
   const device = await newDevice(cloud, fleet);
   const { uuid, api_key: key } = device;
 
-  expect(await said("release", "cli", file, "--commit", "one")).toBe("Release one of db, web\n");
+  expect(await said("release", "cli", file, "--keep-tags", "--commit", "one")).toBe("Release one of db, web\n");
   writeFileSync(file, compose.replace("web:1", "web"));
-  expect(await said("release", "cli", file, "--commit", "two")).toMatch(
+  expect(await said("release", "cli", file, "--keep-tags", "--commit", "two")).toMatch(
     /^Warning: services\.web\.image: .*\nRelease two of db, web\n$/,
   );
   expect(await said("pin", uuid, "one")).toMatch(/ is pinned to one\n$/);
@@ -89,19 +90,59 @@ test("from a compose file to a running release, as it is typed", async () => {
   expect(await said("pin", "--fleet", "cli", "latest")).toBe("cli follows its latest release two\n");
 });
 
+test("a release is checked before it is made", async () => {
+  const folder = await temporaryFolder();
+  const file = join(folder, "compose.yml");
+  const answers: Record<string, [number, string]> = {
+    "/v2/web/manifests/1": [200, JSON.stringify({ manifests: [{ platform: { os: "linux", architecture: "amd64" } }] })],
+    "/v2/arm/manifests/1": [200, JSON.stringify({ manifests: [{ platform: { os: "linux", architecture: "arm64" } }] })],
+  };
+  const registry = createServer(({ url = "" }, response) => {
+    const [status, body] = answers[url] ?? [404, ""];
+    response.writeHead(status, { "docker-content-digest": `sha256:${"a".repeat(64)}` }).end(body);
+  });
+  await new Promise<void>((resolve) => registry.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void registry.close());
+  const address = registry.address();
+  const host = `127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+  const write = (web: string) => writeFileSync(file, `services:\n  web:\n    image: ${host}/${web}\n`);
+  await newFleet(cloud, "checked");
+
+  write("web:1\n    comand: run");
+  await expect(said("release", "checked", file)).rejects.toThrow(
+    `${file} cannot be released:\n  services.web.comand: not supported; did you mean "command"?\nWith --allow-unsupported, these parts are left out.`,
+  );
+  expect(await said("release", "checked", file, "--allow-unsupported", "--commit", "one")).toBe(
+    'Warning: services.web.comand: not supported; did you mean "command"?\nRelease one of web\n',
+  );
+  write("arm:1");
+  await expect(said("release", "checked", file)).rejects.toThrow(
+    `services.web.image: ${host}/arm:1 is for linux/arm64; devices of type generic-amd64 run linux/amd64`,
+  );
+  write("none:1");
+  await expect(said("release", "checked", file)).rejects.toThrow(`services.web.image: ${host} has no ${host}/none:1`);
+
+  write("web:1");
+  expect(await said("release", "checked", file, "--dry-run")).toBe(
+    "changed  service web: comand\nNothing was released: this was a dry run\n",
+  );
+  expect(await said("release", "checked", file, "--commit", "two")).toBe("Release two of web\n");
+  expect(await said("release", "checked", file, "--dry-run")).toBe("No changes; nothing was released\n");
+});
+
 test("powers over the host are told when a release is made, and can be forbidden", async () => {
   const file = join(await temporaryFolder(), "docker-compose.yml");
   writeFileSync(file, "services:\n  web: { image: 'web:1', privileged: true, pid: host }\n  db: { image: 'db:1' }\n");
   await newFleet(cloud, "powers");
-  expect(await said("release", "powers", file, "--commit", "one")).toBe(
+  expect(await said("release", "powers", file, "--keep-tags", "--commit", "one")).toBe(
     "web may control the host: privileged, host-pid\nRelease one of db, web\n",
   );
   expect(await said("fleet", "forbid", "powers", "privileged", "dbus")).toBe("powers forbids privileged, dbus\n");
-  await expect(said("release", "powers", file, "--commit", "two")).rejects.toThrow(
-    "The cloud refuses (400): services.web: the fleet forbids privileged",
+  await expect(said("release", "powers", file, "--keep-tags", "--commit", "two")).rejects.toThrow(
+    "services.web: the fleet forbids privileged",
   );
   expect(await said("fleet", "allow", "powers", "privileged")).toBe("powers forbids dbus\n");
-  expect(await said("release", "powers", file, "--commit", "two")).toMatch(/Release two/);
+  expect(await said("release", "powers", file, "--keep-tags", "--commit", "two")).toMatch(/Release two/);
   expect(await said("fleet", "allow", "powers", "dbus")).toBe("powers forbids nothing\n");
   await expect(said("fleet", "forbid", "powers", "root")).rejects.toThrow(
     'There is no power "root", only: privileged,',
@@ -204,11 +245,11 @@ test.each<readonly [readonly string[], RegExp]>([
 
 test.each([
   ["services:\n  web:\n    image: [unclosed\n", /docker-compose\.yml: .* at line 4/],
-  ["services:\n  web:\n    build: .\n", /^The cloud refuses \(400\): services\.web\.build: images are not built here/],
+  ["services:\n  web:\n    build: .\n", / cannot be released:\n {2}services\.web\.build: images are not built here/],
   ["- a list\n", /expected a compose file/],
 ])("a compose file such as %j is refused in words", async (source, message) => {
   const file = join(await temporaryFolder(), "docker-compose.yml");
   writeFileSync(file, source);
   await cloud.ask("POST", "/admin/v1/fleets", { name: "words" });
-  await expect(said("release", "words", file)).rejects.toThrow(message);
+  await expect(said("release", "words", file, "--keep-tags")).rejects.toThrow(message);
 });

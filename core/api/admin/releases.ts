@@ -15,12 +15,13 @@ const CheckedRelease = z.object({
     .describe("The powers over the host that services request, by service"),
 });
 
-const Change = z.object({
+export const Change = z.object({
   part: z.enum(["service", "network", "volume"]),
   name: z.string(),
   change: z.enum(["added", "removed", "changed"]),
   fields: z.array(z.string()).describe("Of what has changed, such as image and environment.TZ; without values"),
 });
+export type Change = z.output<typeof Change>;
 
 export const Release = z.object({
   id: z.int(),

@@ -1,33 +1,15 @@
-import { readFileSync } from "node:fs";
 import { text as textOf } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
 import * as api from "../../../core/api/admin/index.ts";
 import { expectStatus, findFleet, reach, text, type Command, type Context } from "./command.ts";
+import { releaseCommand } from "./release.ts";
 import { SettingsError } from "../../node/settings-error.ts";
 import { parsePowers, powers, type Power } from "../../../core/model/powers.ts";
-import { messageOf } from "../../../core/model/show.ts";
 
 /** What the devices of a fleet run, and what they say: releases, pins, variables, states and logs. */
 export const fleetCommands: readonly Command[] = [
-  {
-    usage: "release <fleet> <compose file>",
-    hint: "what the fleet's devices are to run from now on",
-    run: async ({ words: [fleet = "", file = ""], options, call, print, show }) => {
-      const composition = await readComposition(file);
-      const { id } = await findFleet(call, fleet);
-      const commit = text(options["commit"]);
-      const body = { composition, ...(commit !== undefined && { commit }) };
-      const made = expectStatus(await call(api.createRelease, { params: { fleetId: id }, body }), 201);
-      if (options["json"]) return show(made);
-      for (const warning of made.warnings) print(`Warning: ${warning}\n`);
-      for (const [service, asked] of Object.entries(made.powers))
-        print(`${service} may control the host: ${asked.join(", ")}\n`);
-      print(
-        `Release ${made.commit} of ${made.services.join(", ") || "no services"}${made.target ? "" : "; the fleet is pinned to another"}\n`,
-      );
-    },
-  },
+  releaseCommand,
   {
     usage: "releases <fleet>",
     hint: "its releases, the newest first",
@@ -212,22 +194,6 @@ type Owner =
   | { readonly is: "fleet"; readonly params: { readonly fleetId: number } };
 
 /** The library is large, and nothing else here needs it. */
-async function readComposition(file: string): Promise<Record<string, unknown>> {
-  let source: string;
-  try {
-    source = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new SettingsError(`${file} cannot be read: ${messageOf(error)}`);
-  }
-  const { parseDocument } = await import("yaml");
-  const document = parseDocument(source, { merge: true });
-  if (document.errors.length > 0)
-    throw new SettingsError(document.errors.map(({ message }) => `${file}: ${message}`).join("\n"));
-  const { data } = z.record(z.string(), z.unknown()).safeParse(document.toJS({ maxAliasCount: 100 }));
-  if (data) return data;
-  throw new SettingsError(`${file}: expected a compose file: an object with services, networks and volumes`);
-}
-
 /** `NAME=value`; of one without a value, that is what standard input has, but for a line break at its end. */
 async function readVariables(pairs: readonly string[]): Promise<Record<string, string>> {
   const unsaid = pairs.filter((pair) => !pair.includes("="));

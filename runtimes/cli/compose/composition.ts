@@ -38,7 +38,10 @@ const Service = z.looseObject({
     .nullish(),
   environment: z.unknown().optional(),
 });
-const File = z.looseObject({ services: z.record(z.string(), Service).optional() });
+const File = z.looseObject(
+  { services: z.record(z.string(), Service).optional() },
+  { error: "expected a compose file: an object with services, networks and volumes" },
+);
 
 /** Reads `file`. Faults begin with the path in the compose file, or with the name of the file that cannot be read. */
 export async function readComposition(file: string, context: CompositionContext): Promise<ReadComposition> {
