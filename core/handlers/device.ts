@@ -49,7 +49,7 @@ async function goDown(
     : reply(202, { Data: "OK", Error: "" });
 }
 
-interface DeviceContext extends StateContext {
+export interface DeviceContext extends StateContext {
   readonly identity: { readonly apiPort: number; readonly osVersion: string };
   readonly loop: Pick<Loop, "isSettled" | "hasFailures">;
   readonly ports: Pick<Ports, "system">;

@@ -8,7 +8,7 @@ export const ping = (): Reply<typeof api.ping> => ({ status: 200, body: "OK" });
 /** An engine may be restarted in this time. */
 const engineDownLimitMs = 60_000;
 
-interface HealthContext {
+export interface HealthContext {
   readonly loop: Pick<Loop, "troubleSince">;
   readonly ports: Pick<Ports, "clock">;
 }

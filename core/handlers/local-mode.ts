@@ -16,7 +16,7 @@ export function targetState(
   return reply(200, { status: "success", state: { local: shown, dependent: { apps: [], devices: [] } } });
 }
 
-interface SetContext extends LocalTargetContext {
+export interface SetContext extends LocalTargetContext {
   readonly targets: Pick<Targets, "isLocalMode" | "setLocal">;
 }
 

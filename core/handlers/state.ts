@@ -9,7 +9,7 @@ import type { Loop } from "../reconcile/loop.ts";
 import { appIdsOf, keptImages, meanProgress, containerStatuses, serviceStatuses } from "../reconcile/status.ts";
 import type { StateContext } from "./context.ts";
 
-interface StatusContext extends Pick<StateContext, "view" | "memory"> {
+export interface StatusContext extends Pick<StateContext, "view" | "memory"> {
   readonly loop: Pick<Loop, "isSettled">;
 }
 
