@@ -93,6 +93,7 @@ export async function createSupervisor(
   const cloud =
     ports.cloud && targets.managed
       ? new CloudSession({
+          events,
           ports: { ...ports, cloud: ports.cloud },
           documents,
           targets,
@@ -116,13 +117,12 @@ export async function createSupervisor(
         })
       : undefined;
   const { uuid } = identity;
-  const tags = cloud?.tags ?? new Tags({ clock, documents, log, uuid, client: undefined, key: () => undefined });
+  const tags = cloud?.tags ?? new Tags({ clock, documents, events, uuid, client: undefined, key: () => undefined });
   await Promise.all([targets.load(), keys.load(), memory.load(), cloud?.load()]);
 
   const logs = new Logs({
     engine,
     clock,
-    log,
     events,
     isLocalMode: () => targets.isLocalMode(),
     keeper: cloud?.shipper,
@@ -177,7 +177,6 @@ export async function createSupervisor(
         .catch((error: unknown) => events.emit({ kind: "locksNotCleared", reason: String(error) }))
         .then(() => loop.start());
       cloud?.start({
-        warn: (message) => logs.warning(message),
         // Before the first observation under a new target nothing is known of its applications; they are not absent.
         apps: (options) =>
           loop.view?.target === targets.current()

@@ -1,3 +1,4 @@
+import type { EventSink } from "../events/events.ts";
 import { isOn } from "../model/config.ts";
 import type { Container } from "../model/container.ts";
 import type { CloudPorts, Ports } from "../ports/index.ts";
@@ -29,7 +30,8 @@ export interface CloudSettings {
 }
 
 interface Parts {
-  readonly ports: Pick<Ports, "clock" | "log" | "metrics"> & { readonly cloud: CloudPorts };
+  readonly events: EventSink;
+  readonly ports: Pick<Ports, "clock" | "metrics"> & { readonly cloud: CloudPorts };
   readonly documents: Documents;
   readonly targets: Targets;
   readonly settings: CloudSettings;
@@ -42,8 +44,6 @@ interface Parts {
 
 /** The agent around the session. */
 export interface SessionContext {
-  /** Writes a warning into the machine's log and into the device's. */
-  readonly warn: (message: string) => void;
   readonly apps: ReadApps;
   readonly containers: () => readonly Container[];
   /** There is a new target state. */
@@ -66,33 +66,34 @@ export class CloudSession {
     this.#parts = parts;
     const { ports, documents, settings, givenKey, device, targets } = parts;
     const endpoint = parts.endpoint.replace(/\/+$/, "");
-    const { clock, log, cloud } = ports;
+    const { clock, cloud } = ports;
+    const { events } = parts;
     const { uuid } = device();
     const client = new DeviceApiClient(clock, cloud.ask);
     this.#client = client;
     const { provisioning, initialName } = settings;
     this.registration = new DeviceRegistration({
-      ...{ documents, clock, client, log, device, endpoint, givenKey, provisioning, initialName },
+      ...{ documents, clock, client, events, device, endpoint, givenKey, provisioning, initialName },
     });
     const wants = () => !targets.isLocalMode() && isOn(targets.cloudConfig(), "SUPERVISOR_LOG_CONTROL");
-    this.shipper = new LogShipper({ clock, documents, client, ring: cloud.ring, log, uuid, wants });
+    this.shipper = new LogShipper({ clock, documents, client, ring: cloud.ring, events, uuid, wants });
     this.#releases = new OlderReleases(documents, uuid);
-    this.tags = new Tags({ clock, documents, log, client, uuid, key: () => this.registration.key() });
+    this.tags = new Tags({ clock, documents, events, client, uuid, key: () => this.registration.key() });
   }
 
   async load(): Promise<void> {
     await Promise.all([this.registration.load(), this.shipper.load(), this.#releases.load()]);
   }
 
-  start({ warn, apps, containers, changed }: SessionContext): void {
-    const { ports, targets, settings, device, status, documents } = this.#parts;
-    const { clock, log, metrics } = ports;
+  start({ apps, containers, changed }: SessionContext): void {
+    const { ports, events, targets, settings, device, status, documents } = this.#parts;
+    const { clock, metrics } = ports;
     const client = this.#client;
     const { uuid } = device();
     const olderImages = () => this.#releases.images();
-    const reporter = new Reporter({ clock, client, log, targets, metrics, uuid, status, apps, olderImages });
+    const reporter = new Reporter({ clock, client, events, targets, metrics, uuid, status, apps, olderImages });
     const poll = new Poll({
-      ...{ clock, client, warn, targets, uuid, givenIntervalMs: settings.pollIntervalMs },
+      ...{ clock, client, events, targets, uuid, givenIntervalMs: settings.pollIntervalMs },
       useDerivedKeys: () => this.registration.useDerivedKeys(),
       accepted: (body) => this.#releases.follow(body, containers()),
       changed: (force) => {
@@ -109,13 +110,14 @@ export class CloudSession {
       void this.#keepRunning(() => reporter.run(key, signal));
       void this.#keepRunning(() => this.shipper.run(key, signal));
       void this.#keepRunning(() => this.tags.run(key, signal));
-      void this.#keepRunning(() => sendInitialName({ client, log, documents, key }, signal));
+      void this.#keepRunning(() => sendInitialName({ client, events, documents, key }, signal));
     });
   }
 
   /** A full disk, or another unforeseen error, must not end a part of the session for good. */
   async #keepRunning(part: () => Promise<void>): Promise<void> {
-    const { clock, log } = this.#parts.ports;
+    const { events, ports } = this.#parts;
+    const { clock } = ports;
     const { signal } = this.#end;
     await keepTrying(
       restartPolicy,
@@ -128,7 +130,7 @@ export class CloudSession {
         clock,
         signal,
         onFailure: ({ why }) => {
-          if (!signal.aborted) log.warn(`The conversation with the cloud is interrupted: ${why}`);
+          if (!signal.aborted) events.emit({ kind: "cloudInterrupted", reason: why });
         },
       },
     );

@@ -159,12 +159,3 @@ export const withoutKeys =
       throw new Error(redact(messageOf(error), { secrets }));
     }
   };
-
-/** Writes a message unless it repeats the one before; an empty message is not written, but ends the repetition. */
-export function onChange(write: (message: string) => void): (message: string) => void {
-  let last = "";
-  return (message) => {
-    if (message && message !== last) write(message);
-    last = message;
-  };
-}

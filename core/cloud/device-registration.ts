@@ -6,10 +6,10 @@ import { deriveServiceKey } from "../model/service-key.ts";
 import { messageOf } from "../model/show.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CloudAnswer } from "../ports/cloud.ts";
-import type { Log } from "../ports/log.ts";
+import { emitChanges, type EventSink } from "../events/events.ts";
 import type { Attempt } from "../retry.ts";
 import type { Documents } from "../state/documents.ts";
-import { onChange, retry, transientError, type DeviceApiClient } from "./device-api-client.ts";
+import { retry, transientError, type DeviceApiClient } from "./device-api-client.ts";
 
 /** The fleet to register with. */
 export interface Provisioning {
@@ -101,7 +101,7 @@ interface Parts {
   readonly documents: Pick<Documents, "read" | "write">;
   readonly clock: Pick<Clock, "token">;
   readonly client: DeviceApiClient;
-  readonly log: Log;
+  readonly events: EventSink;
   readonly device: () => RegistrationFacts;
   /** Of the cloud: the key of one is not sent to another. */
   readonly endpoint: string;
@@ -162,18 +162,15 @@ export class DeviceRegistration {
 
   /** Registers if necessary; resolves when the device is registered, or the signal has fired. */
   async run(signal: AbortSignal): Promise<void> {
-    const { log, client, provisioning } = this.#parts;
+    const { events, client, provisioning } = this.#parts;
     if (this.#key !== undefined) return;
-    if (!provisioning)
-      return log.warn(
-        "This device has no key for its cloud: put deviceApiKey, or apiKey and applicationId, into its config.json",
-      );
-    const warn = onChange((why) => log.warn(`The device cannot be registered yet: ${why}`));
+    if (!provisioning) return events.emit({ kind: "registrationImpossible" });
+    const report = emitChanges(events);
     const tried = await client.keepTrying(retryPolicy, () => this.#attempt(provisioning, signal), {
       signal,
-      onFailure: ({ why }) => warn(why),
+      onFailure: ({ why }) => report({ kind: "registrationFailed", reason: why }),
     });
-    if (tried.is === "done") log.info("Registered with the cloud");
+    if (tried.is === "done") events.emit({ kind: "registered" });
   }
 
   async #attempt(provisioning: Provisioning, signal: AbortSignal): Promise<Attempt<void>> {

@@ -1,11 +1,11 @@
-import type { Log } from "../ports/log.ts";
+import type { EventSink } from "../events/events.ts";
 import type { Attempt } from "../retry.ts";
 import type { Documents } from "../state/documents.ts";
 import { isTransient, retry, transientError, type DeviceApiClient } from "./device-api-client.ts";
 
 interface Parts {
   readonly client: DeviceApiClient;
-  readonly log: Log;
+  readonly events: EventSink;
   readonly documents: Documents;
   readonly key: string;
 }
@@ -13,7 +13,7 @@ interface Parts {
 const retryPolicy = { firstMs: 15_000, maxMs: 15 * 60_000 };
 
 /** Sends the initial name of a device that has just registered; later changes of the name are made in the cloud. */
-export async function sendInitialName({ client, log, documents, key }: Parts, signal: AbortSignal): Promise<void> {
+export async function sendInitialName({ client, events, documents, key }: Parts, signal: AbortSignal): Promise<void> {
   await client.keepTrying(
     retryPolicy,
     async (): Promise<Attempt<void>> => {
@@ -28,7 +28,7 @@ export async function sendInitialName({ client, log, documents, key }: Parts, si
         (answer) => {
           if (answer.status === 401 || isTransient(answer.status)) return retry(answer);
           if (answer.status >= 300)
-            log.warn(`The cloud does not take the name ${JSON.stringify(unsentName)}: ${transientError(answer).why}`);
+            events.emit({ kind: "nameRefused", name: unsentName, reason: transientError(answer).why });
           return { ok: true, value: undefined };
         },
       );

@@ -4,7 +4,7 @@ import type { TransientError } from "../model/retry.ts";
 import { messageOf } from "../model/show.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ContainerLine } from "../ports/engine.ts";
-import type { Log } from "../ports/log.ts";
+import type { EventSink } from "../events/events.ts";
 import type { LogPosition, LogRing } from "../ports/log-ring.ts";
 import type { Attempt } from "../retry.ts";
 import type { Documents } from "../state/documents.ts";
@@ -27,7 +27,7 @@ interface Parts {
   readonly documents: Pick<Documents, "read" | "write">;
   readonly client: DeviceApiClient;
   readonly ring: LogRing;
-  readonly log: Log;
+  readonly events: EventSink;
   readonly uuid: string;
   /** Whether the cloud wants the logs now. */
   readonly wants: () => boolean;
@@ -139,13 +139,13 @@ export class LogShipper {
   }
 
   async #flushSoon(): Promise<void> {
-    const { clock, log } = this.#parts;
+    const { clock, events } = this.#parts;
     await clock.sleep(lingerMs, this.#flushNow.signal);
     for (let isLogged = false; this.#buffer.length > 0; isLogged = true)
       try {
         await this.#flush();
       } catch (error) {
-        if (!isLogged) log.warn(`Log lines for the cloud cannot be kept: ${messageOf(error)}`);
+        if (!isLogged) events.emit({ kind: "logsNotKept", reason: messageOf(error) });
         if (this.#stopped.signal.aborted) break;
         await clock.sleep(fullDiskMs, this.#stopped.signal);
       }
@@ -169,10 +169,10 @@ export class LogShipper {
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {
-    const { clock, ring, log, client } = this.#parts;
+    const { clock, ring, events, client } = this.#parts;
     signal.addEventListener("abort", () => this.#waker.wake(), { once: true });
     const onFailure = ({ why }: TransientError, failures: number) => {
-      if (failures === 1) log.warn(`The logs wait for the cloud: ${why}`);
+      if (failures === 1) events.emit({ kind: "logsDelayed", reason: why });
     };
     while (!signal.aborted) {
       const tried = await client.keepTrying(
@@ -183,7 +183,7 @@ export class LogShipper {
           if (!last) return { ok: true, value: "nothing to send" };
           const sent = await this.#send(batchBody(lines, lost, clock.now()), key, signal);
           if (!sent.ok) return sent;
-          if (sent.value === "rejected") log.warn(`The cloud does not take ${lines.length} log lines`);
+          if (sent.value === "rejected") events.emit({ kind: "logLinesRefused", count: lines.length });
           await ring.acknowledge(last.number, lost);
           return { ok: true, value: "delivered" };
         },

@@ -1,3 +1,4 @@
+import { emitChanges, type EventSink } from "../events/events.ts";
 import { derivesServiceKeys, deviceState, hidesValues } from "../api/cloud/state.ts";
 import { isOn, numberOf } from "../model/config.ts";
 import { parseJson } from "../model/json.ts";
@@ -7,7 +8,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { CloudAnswer } from "../ports/cloud.ts";
 import type { Attempt } from "../retry.ts";
 import type { Targets } from "../state/targets.ts";
-import { onChange, transientError, type DeviceApiClient } from "./device-api-client.ts";
+import { transientError, type DeviceApiClient } from "./device-api-client.ts";
 import { Waker } from "./waker.ts";
 
 /** The cloud's answer to a request for the target state. */
@@ -60,8 +61,7 @@ export const nextPollMs = (interval: number, random: number): number =>
 interface Parts {
   readonly clock: Clock;
   readonly client: DeviceApiClient;
-  /** Writes a warning into the machine's log and into the device's. */
-  readonly warn: (message: string) => void;
+  readonly events: EventSink;
   readonly targets: Pick<Targets, "cloudConfig" | "hasCloud" | "setCloud" | "confirmLeft">;
   readonly uuid: string;
   readonly givenIntervalMs: number | undefined;
@@ -77,7 +77,7 @@ interface Parts {
 export class Poll {
   readonly #parts: Parts;
   readonly #waker: Waker;
-  readonly #warn: (message: string) => void;
+  readonly #report: ReturnType<typeof emitChanges>;
   #etag: string | undefined;
   #force = false;
   #isRequested = false;
@@ -85,7 +85,7 @@ export class Poll {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#waker = new Waker(parts.clock);
-    this.#warn = onChange(parts.warn);
+    this.#report = emitChanges(parts.events);
   }
 
   /** Polls now. If that brings a new target state, `force` applies to it. */
@@ -104,7 +104,7 @@ export class Poll {
     while (!signal.aborted) {
       const tried = await client.keepTrying({ firstMs, maxMs: this.#interval() }, () => this.#attempt(key, signal), {
         signal,
-        onFailure: ({ why }) => this.#warn(`The cloud cannot be asked for the target state: ${why}`),
+        onFailure: ({ why }) => this.#report({ kind: "targetUnreachable", reason: why }),
         pause: (delayMs, after) => this.#waker.sleep(delayMs, (ms, woken = signal) => client.pause(ms, after, woken)),
       });
       if (tried.is === "done") await this.#waker.sleep(nextPollMs(this.#interval(), clock.random()));
@@ -140,11 +140,11 @@ export class Poll {
           return done;
         }
         case "unchanged":
-          this.#warn("");
+          this.#report(undefined);
           if ((await targets.confirmLeft(clock.now())) || isNewKey) changed(false);
           return done;
         case "unknown":
-          this.#warn(`The cloud does not know this device (any more); its target state stays as it is. ${joinAgain}`);
+          this.#report({ kind: "deviceUnknown", reason: joinAgain });
           return done;
         case "failed":
           return { ok: false, ...polled };
@@ -156,15 +156,15 @@ export class Poll {
 
   /** Whether it changes anything. */
   async #accept(body: object): Promise<boolean> {
-    const { targets, warn, clock, accepted } = this.#parts;
+    const { targets, events, clock, accepted } = this.#parts;
     const parsed = await targets.setCloud(body);
     if (!parsed.ok) {
-      this.#warn(`The cloud's target state cannot be used, the old one stands: ${parsed.faults.join("; ")}`);
+      this.#report({ kind: "targetRefused", reason: parsed.faults.join("; ") });
       return false;
     }
-    this.#warn("");
+    this.#report(undefined);
     await accepted(body);
-    if (parsed.isNew) for (const warning of parsed.warnings) warn(`Target state: ${warning}`);
+    if (parsed.isNew) for (const warning of parsed.warnings) events.emit({ kind: "targetWarning", reason: warning });
     return (await targets.confirmLeft(clock.now())) || parsed.isNew;
   }
 }

@@ -5,10 +5,10 @@ import { messageOf } from "../model/show.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CloudAnswer } from "../ports/cloud.ts";
 import type { Metrics } from "../ports/metrics.ts";
-import type { Log } from "../ports/log.ts";
+import { emitChanges, type EventSink } from "../events/events.ts";
 import type { Attempt } from "../retry.ts";
 import type { Targets } from "../state/targets.ts";
-import { isTransient, onChange, retry, transientError, type DeviceApiClient } from "./device-api-client.ts";
+import { isTransient, retry, transientError, type DeviceApiClient } from "./device-api-client.ts";
 import { ImageRows } from "./image-rows.ts";
 import { imagesOf, withNewer, type ReleaseImages } from "./release-images.ts";
 import { afterReport, fieldsToSend, initialReportState, type Fields, type ReportOutcome } from "./report-difference.ts";
@@ -28,7 +28,7 @@ export type ReadApps = (options: {
 interface Parts {
   readonly clock: Clock;
   readonly client: DeviceApiClient;
-  readonly log: Log;
+  readonly events: EventSink;
   readonly targets: Pick<Targets, "cloudBody" | "cloudConfig">;
   readonly metrics: Metrics;
   readonly uuid: string;
@@ -59,7 +59,7 @@ export const reportOutcome = ({ status }: Pick<CloudAnswer, "status">): ReportOu
 export class Reporter {
   readonly #parts: Parts;
   readonly #waker: Waker;
-  readonly #warn: (message: string) => void;
+  readonly #report: ReturnType<typeof emitChanges>;
   #state = initialReportState;
   readonly #rows = new ImageRows();
   /** The cloud has rejected a report that names older releases than the target's. */
@@ -70,7 +70,7 @@ export class Reporter {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#waker = new Waker(parts.clock);
-    this.#warn = onChange((message) => parts.log.warn(message));
+    this.#report = emitChanges(parts.events);
   }
 
   /** Something may have changed. */
@@ -94,7 +94,7 @@ export class Reporter {
           const fields = await this.#due();
           return fields ? this.#send(fields, key, signal) : { ok: true, value: "unchanged" };
         },
-        { signal, onFailure: ({ why }) => this.#warn(`The cloud does not take the device's report: ${why}`) },
+        { signal, onFailure: ({ why }) => this.#report({ kind: "reportFailed", reason: why }) },
       );
       if (tried.is !== "done") continue;
       if (tried.value === "sent") await clock.sleep(reportPauseMs, signal);
@@ -123,7 +123,7 @@ export class Reporter {
   }
 
   async #measure(): Promise<void> {
-    const { metrics, targets, clock, log } = this.#parts;
+    const { metrics, targets, clock, events } = this.#parts;
     this.#measuredAt = clock.now();
     if (!isOn(targets.cloudConfig(), "SUPERVISOR_HARDWARE_METRICS")) {
       this.#metrics = {};
@@ -132,7 +132,7 @@ export class Reporter {
     try {
       this.#metrics = steadyMetrics(metricsReport(await metrics.measure()), this.#state.accepted);
     } catch (error) {
-      log.warn(`The machine cannot be measured: ${messageOf(error)}`);
+      events.emit({ kind: "metricsFailed", reason: messageOf(error) });
     }
   }
 
@@ -155,10 +155,10 @@ export class Reporter {
     if (deviceRejected) return retry(answer);
     if (outcome === "accepted") this.#rows.accepted(fields["apps"]);
     if (rejectedField !== "apps" || !this.#canNameFewerReleases())
-      this.#warn(
+      this.#report(
         rejectedField === undefined
-          ? ""
-          : `The cloud does not take this device's ${rejectedField}: ${transientError(answer).why}`,
+          ? undefined
+          : { kind: "reportFieldRefused", field: rejectedField, reason: transientError(answer).why },
       );
     return { ok: true, value: "sent" };
   }

@@ -3,7 +3,7 @@ import { DeviceRows, setTags, TagRows } from "../api/cloud/tags.ts";
 import { parseJson } from "../model/json.ts";
 import type { TransientError } from "../model/retry.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Log } from "../ports/log.ts";
+import type { EventSink } from "../events/events.ts";
 import type { Attempt } from "../retry.ts";
 import type { Documents } from "../state/documents.ts";
 import { oneByOne } from "../state/one-by-one.ts";
@@ -21,7 +21,7 @@ type Named = Readonly<Record<string, string>>;
 interface Parts {
   readonly clock: Clock;
   readonly documents: Documents;
-  readonly log: Log;
+  readonly events: EventSink;
   /** Absent: there is no cloud. */
   readonly client: DeviceApiClient | undefined;
   readonly uuid: string;
@@ -73,12 +73,12 @@ export class Tags {
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {
-    const { client, log } = this.#parts;
+    const { client, events } = this.#parts;
     if (!client) return;
     signal.addEventListener("abort", () => this.#end.abort(), { once: true });
     signal.addEventListener("abort", () => this.#waker.wake(), { once: true });
     const onFailure = ({ why }: TransientError, failures: number) => {
-      if (failures === 1) log.warn(`The cloud cannot be told of the device's tags: ${why}`);
+      if (failures === 1) events.emit({ kind: "tagsDelayed", reason: why });
     };
     while (!signal.aborted) {
       const tried = await client.keepTrying(retryPolicy, () => this.#sendUnsent(client, key, signal), {
@@ -125,10 +125,10 @@ export class Tags {
 
   /** These need not be sent again, unless they were set again meanwhile. */
   async #forget(sent: Named, outcome: "accepted" | "rejected"): Promise<void> {
-    const { documents, log } = this.#parts;
+    const { documents, events } = this.#parts;
     const { tags, unsent } = await this.#stored();
     const remaining = unsent.filter((name) => !(name in sent) || tags[name] !== sent[name]);
-    if (outcome === "rejected") log.warn(`The cloud does not take the tag ${Object.keys(sent).join(", ")}`);
+    if (outcome === "rejected") events.emit({ kind: "tagsRefused", names: Object.keys(sent) });
     const removed = outcome === "rejected" ? Object.keys(sent).filter((name) => !remaining.includes(name)) : [];
     await documents.write({
       "unsent-tags": remaining.length > 0 ? remaining : undefined,

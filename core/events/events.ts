@@ -1,4 +1,4 @@
-import { toRecord, type Event, type EventRecord } from "../model/event.ts";
+import { describe, toRecord, type Event, type EventRecord } from "../model/event.ts";
 import { messageOf } from "../model/show.ts";
 import type { Clock } from "../ports/clock.ts";
 import { keptEvents, type EventJournal, type JournalEntry } from "../ports/event-journal.ts";
@@ -86,6 +86,16 @@ export class Events {
       this.#failed = true;
     }
   }
+}
+
+/** Emits an event unless its sentence repeats the one before; undefined ends the repetition. */
+export function emitChanges(events: EventSink): (event: Event | undefined) => void {
+  let last = "";
+  return (event) => {
+    const text = event ? describe(event) : "";
+    if (event && text !== last) events.emit(event);
+    last = text;
+  };
 }
 
 /** The machine's log as a reader of events. */

@@ -1,7 +1,6 @@
 import type { Container } from "../model/container.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ContainerLine, Engine } from "../ports/engine.ts";
-import type { Log } from "../ports/log.ts";
 import type { Events } from "./events.ts";
 
 /** One line of `GET /v2/local/logs` (the specification, "Stream local mode application logs from device"). */
@@ -37,7 +36,6 @@ export interface LogKeeper {
 interface Parts {
   readonly engine: Engine;
   readonly clock: Clock;
-  readonly log: Log;
   readonly events: Pick<Events, "emit" | "onEvent">;
   readonly isLocalMode: () => boolean;
   /** Absent: there is no cloud. */
@@ -62,7 +60,6 @@ export class Logs {
   readonly #passedOn = new Map<string, number>();
   readonly #engine: Engine;
   readonly #clock: Clock;
-  readonly #log: Log;
   readonly #events: Pick<Events, "emit">;
   readonly #isLocalMode: () => boolean;
   readonly #keeper: LogKeeper | undefined;
@@ -73,28 +70,15 @@ export class Logs {
   #readSince = 0;
   #for: "readers" | "cloud" = "readers";
 
-  constructor({ engine, clock, log, events, isLocalMode, keeper }: Parts) {
+  constructor({ engine, clock, events, isLocalMode, keeper }: Parts) {
     this.#engine = engine;
     this.#clock = clock;
-    this.#log = log;
     this.#events = events;
     events.onEvent(({ audience, level, text }) => {
       if (audience === "everyone") this.#say(text, level === "warn");
     });
     this.#isLocalMode = isLocalMode;
     this.#keeper = keeper;
-  }
-
-  /** Something that the agent does: for the readers, and for the machine's log. */
-  system(message: string): void {
-    this.#log.info(message);
-    this.#say(message, false);
-  }
-
-  /** Something that people should look at, likewise. */
-  warning(message: string): void {
-    this.#log.warn(message);
-    this.#say(message, true);
   }
 
   /** The containers that run now, and those that have run. */

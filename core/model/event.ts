@@ -82,6 +82,7 @@ export type Event = About &
           | "targetWarning"
           | "targetRefused"
           | "targetUnreachable"
+          | "deviceUnknown"
           | "locksNotCleared"
           | "memoryNotSaved"
           | "eventsNotSaved"
@@ -96,6 +97,7 @@ export type Event = About &
     | { readonly kind: "logLinesRefused"; readonly count: number }
     | ({ readonly kind: "serviceLogUnreadable"; readonly service: string } & Reason)
     | { readonly kind: "registered" | "registrationImpossible" }
+    | ({ readonly kind: "reportFieldRefused"; readonly field: string } & Reason)
     | ({ readonly kind: "nameRefused" } & Named & Reason)
     | { readonly kind: "tagsRefused"; readonly names: readonly string[] }
     | ({ readonly kind: "requestFailed"; readonly method: string; readonly path: string } & Reason)
@@ -158,12 +160,14 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   targetWarning: warning,
   targetRefused: warning,
   targetUnreachable: warning,
+  deviceUnknown: warning,
   registered: deviceInfo,
   registrationImpossible: deviceWarning,
   registrationFailed: deviceWarning,
   cloudInterrupted: deviceWarning,
   metricsFailed: deviceWarning,
   reportFailed: deviceWarning,
+  reportFieldRefused: deviceWarning,
   nameRefused: deviceWarning,
   tagsDelayed: deviceWarning,
   tagsRefused: deviceWarning,
@@ -252,8 +256,13 @@ export function describe(event: Event): string {
     case "configRefused":
     case "locked":
     case "stepFailed":
-    case "reportFailed":
       return event.reason;
+    case "reportFailed":
+      return `The cloud does not take the device's report: ${event.reason}`;
+    case "reportFieldRefused":
+      return `The cloud does not take this device's ${event.field}: ${event.reason}`;
+    case "deviceUnknown":
+      return `The cloud does not know this device (any more); its target state stays as it is. ${event.reason}`;
     case "stepRepeated":
       return `Done, and due again: ${event.reason}. It is tried again after 1, 2, 4 seconds and so on, up to 5 minutes`;
     case "engineUnreachable":

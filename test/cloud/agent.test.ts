@@ -224,7 +224,7 @@ describe("what goes wrong inside", () => {
     const device = await member(cloud, { key: "device-key", ring });
     await until("it says so", () => device.log.lines.some((line) => line.includes("is interrupted: disk full")));
     isBroken = false;
-    device.supervisor.logs.system("all is well");
+    device.supervisor.events.emit({ kind: "configRefused", reason: "all is well" });
     await until("the log arrives", () => known.logs.some(({ message }) => message === "all is well"));
   });
 });

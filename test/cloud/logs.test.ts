@@ -188,7 +188,7 @@ describe("log lines", () => {
     device.supervisor.cloud?.update({ force: false });
     await until("nothing runs", async () => (await device.engine.look()).containers.length === 0);
     const before = known.logs.length;
-    device.supervisor.logs.system("for the developer");
+    device.supervisor.events.emit({ kind: "configRefused", reason: "for the developer" });
     known.config = {};
     device.supervisor.cloud?.update({ force: false });
     const again = await idOf(device);

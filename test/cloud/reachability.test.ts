@@ -28,7 +28,7 @@ async function speak({ agent, clock }: Simulated): Promise<void> {
         body: JSON.stringify(body),
       }),
     );
-  agent?.supervisor.logs.system("said during the outage");
+  agent?.supervisor.events.emit({ kind: "configRefused", reason: "said during the outage" });
   await send("PATCH", "/v2/device/tags", { room: "cellar" });
   // The report has the new key.
   await send("POST", "/v1/regenerate-api-key", {});

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { MemoryLog, MemoryStore } from "../../core/embedded/ports.ts";
 import { DeviceApiClient } from "../../core/cloud/device-api-client.ts";
+import { eventsTo } from "../support/events.ts";
 import { Reporter } from "../../core/cloud/reporter.ts";
 import type { CloudAnswer } from "../../core/ports/cloud.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
@@ -39,7 +40,7 @@ function world(config: Record<string, string> = {}) {
   let measured = 0;
   const reporter = new Reporter({
     clock,
-    log,
+    events: eventsTo(log),
     targets,
     uuid: "u",
     status: () => status,

@@ -13,7 +13,7 @@ async function world() {
   const engine = new WatchedLogs({ clock, program: () => ({ lines: [] }) });
   const log = new MemoryLog();
   const events = eventsTo(log, clock);
-  const logs = new Logs({ engine, clock, log, events, isLocalMode: () => true });
+  const logs = new Logs({ engine, clock, events, isLocalMode: () => true });
   const image = engine.addImage("one");
   await engine.createNetwork("1_default", {
     driver: "bridge",
@@ -41,7 +41,8 @@ async function world() {
   };
   const one = await run("one", 1);
   const two = await run("two", 2);
-  return { clock, engine, log, logs, one, two };
+  const say = (reason: string) => events.emit({ kind: "configRefused", reason });
+  return { clock, engine, log, events, say, logs, one, two };
 }
 
 test("a stream begins with a greeting", async () => {
@@ -50,16 +51,16 @@ test("a stream begins with a greeting", async () => {
 });
 
 test("what the agent does is for the readers, and for the machine's log", async () => {
-  const { logs, log, clock } = await world();
+  const { logs, log, events, say, clock } = await world();
   const reader = linesOf(logs.stream());
-  logs.system("Starting service 'one'");
-  logs.warning("Something is odd");
+  events.emit({ kind: "purged" });
+  say("Something is odd");
   expect(await reader.take(3)).toEqual([
     hello,
-    { message: "Starting service 'one'", isSystem: true, timestamp: clock.now() },
+    { message: "Purged data", isSystem: true, timestamp: clock.now() },
     { message: "Something is odd", isSystem: true, timestamp: clock.now() },
   ]);
-  expect(log.lines).toEqual(["Starting service 'one'", "warning: Something is odd"]);
+  expect(log.lines).toEqual(["Purged data", "warning: Something is odd"]);
 });
 
 test("what the services write arrives with their names", async () => {
@@ -119,7 +120,7 @@ describe("containers are followed", () => {
   });
 
   test("no longer once the agent stops: every stream ends", async () => {
-    const { logs, engine, one } = await world();
+    const { logs, say, engine, one } = await world();
     logs.setSources([one]);
     const readers = [linesOf(logs.stream()), linesOf(logs.stream())];
     await turn();
@@ -127,7 +128,7 @@ describe("containers are followed", () => {
     for (const reader of readers) expect(await reader.all()).toEqual([hello]);
     await turn();
     expect(engine.followed).toEqual([]);
-    logs.system("after that, nobody reads");
+    say("after that, nobody reads");
   });
 
   test("another time, when the engine refused once", async () => {
@@ -228,19 +229,19 @@ describe("a reader that does not keep up", () => {
   const long = "x".repeat(1000);
 
   test("loses lines, and is told how many; the others lose none", async () => {
-    const { logs } = await world();
+    const { logs, say } = await world();
     const slow = linesOf(logs.stream());
     const quick = linesOf(logs.stream());
     await quick.take(1);
     for (let n = 0; n < 2000; n++) {
-      logs.system(`${n} ${long}`);
+      say(`${n} ${long}`);
       expect(await quick.take(1)).toMatchObject([{ message: `${n} ${long}` }]);
     }
 
     // It had room for a quarter of a megabyte.
     const kept = await slow.take(1 + 200);
     expect(kept.slice(0, 3)).toMatchObject([hello, { message: `0 ${long}` }, { message: `1 ${long}` }]);
-    logs.system("and now?");
+    say("and now?");
     logs.stop();
     const rest = await slow.all();
     const note = rest.findIndex((line) => JSON.stringify(line).includes("left out"));
@@ -255,12 +256,12 @@ describe("a reader that does not keep up", () => {
   });
 
   test("who reads on loses nothing more", async () => {
-    const { logs } = await world();
+    const { logs, say } = await world();
     const reader = linesOf(logs.stream());
-    for (let n = 0; n < 1000; n++) logs.system(`${n} ${long}`);
+    for (let n = 0; n < 1000; n++) say(`${n} ${long}`);
     await reader.take(100);
-    logs.system("again");
-    for (let n = 0; n < 50; n++) logs.system(`more ${n}`);
+    say("again");
+    for (let n = 0; n < 50; n++) say(`more ${n}`);
     logs.stop();
     const rest = await reader.all();
     expect(rest.slice(-50)).toMatchObject(Array.from({ length: 50 }, (_, n) => ({ message: `more ${n}` })));
