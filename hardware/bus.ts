@@ -1,8 +1,8 @@
 import type { MessageBus } from "dbus-native";
 
-/** The system bus (D-Bus), as much of it as we need; the one file that knows by which library. */
+/** A client of the system bus (D-Bus). Only this file imports the D-Bus library. */
 export interface Bus {
-  /** Calls a method and gives its result. Throws `BusError`, also when there is no answer within 25 s. */
+  /** Calls a method and returns its result. Throws `BusError` if the call fails or has no answer within 25 s. */
   call(method: Method, signature?: string, ...body: readonly unknown[]): Promise<unknown>;
   close(): void;
 }
@@ -14,9 +14,9 @@ interface Method {
   readonly member: string;
 }
 
-/** The bus's own "no", or that of the service that was asked: its message, and its name by which one can tell it. */
+/** An error reply from the bus or from the called service, or a failed connection. */
 export class BusError extends Error {
-  /** Such as `org.freedesktop.DBus.Error.ServiceUnknown`; empty when there is no connection. */
+  /** The D-Bus error name, such as `org.freedesktop.DBus.Error.ServiceUnknown`. Empty if there is no connection. */
   readonly error: string;
   constructor(message: string, error: string, options?: ErrorOptions) {
     super(message, options);
@@ -26,17 +26,17 @@ export class BusError extends Error {
 }
 
 /**
- * A bus at an address such as `unix:path=/run/dbus/system_bus_socket`. Connects with the first call, and again with the
- * first one after the connection was lost; the library is loaded then, too.
+ * A client of the bus at an address such as `unix:path=/run/dbus/system_bus_socket`. The first call loads the library and
+ * connects. The first call after a lost connection connects again.
  */
 export function busAt(address: string): Bus {
   let connection: Promise<MessageBus> | undefined;
 
   const connect = async (): Promise<MessageBus> => {
-    // CommonJS: of a bundled one, there is only the default.
+    // The library is CommonJS. A bundle of it has only a default export.
     const { default: dbus } = await import("dbus-native");
     const bus = dbus.createClient({ busAddress: address });
-    // Whoever has called is told; nobody else needs to know.
+    // Every pending call rejects with this error, so it is not logged here.
     bus.connection.on("error", () => undefined);
     bus.connection.on("close", () => void (connection = undefined));
     return bus;
@@ -66,7 +66,7 @@ function toBusError(error: unknown, address: string): BusError {
   return new BusError(`The system bus at ${address} does not answer: ${cause}`, "", { cause: error });
 }
 
-/** How the library says that a call has failed. */
+/** The errors that the library rejects with. */
 interface Failed {
   readonly message: string;
   readonly code?: string;

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { machine } from "node:os";
 import { join } from "node:path";
 
-/** balena's names for the architectures, by Node's. Source: balena's contracts, `arch.sw`. */
+/** From Node's names of architectures to balena's. Source: balena's contracts, `arch.sw`. */
 const architectures: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
   x64: "amd64",
   arm64: "aarch64",
@@ -11,12 +11,12 @@ const architectures: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
 };
 
 export const balenaArchitecture = (): string =>
-  // The first Raspberry Pis: the same to Node.
+  // Node reports "arm" for ARMv6 (the first Raspberry Pis) and for ARMv7.
   machine() === "armv6l" ? "rpi" : (architectures[process.arch] ?? process.arch);
 
 /**
- * What a board calls itself, and balena's slug for it on a 64 bit system and on a 32 bit one; only boards of which a
- * model leaves no doubt. Source: balena's contracts, `hw.device-type`, and the kernel's device trees.
+ * The model in a board's device tree, and balena's slug for the board with a 64-bit and with a 32-bit system. Only boards
+ * that their model identifies uniquely. Source: balena's contracts, `hw.device-type`, and the kernel's device trees.
  */
 const boards: readonly { readonly model: RegExp; readonly aarch64?: string; readonly arm?: string }[] = [
   { model: /^Raspberry Pi (Model|Zero W|Zero Rev)/, arm: "raspberry-pi" },
@@ -30,14 +30,14 @@ const boards: readonly { readonly model: RegExp; readonly aarch64?: string; read
   { model: /^NVIDIA Jetson Nano Developer Kit/, aarch64: "jetson-nano" },
 ];
 
-/** balena's slug for the board, or the generic one of its architecture. */
+/** balena's slug for the board. For an unknown board, the generic slug of its architecture. */
 export function deviceType(hostRoot: string, arch: string): string {
   const model = boardModel(hostRoot);
   const board = boards.find((one) => one.model.test(model));
   return (arch === "aarch64" ? board?.aarch64 : board?.arm) ?? `generic-${arch}`;
 }
 
-/** What the board calls itself; empty where nothing says it. Source: the kernel's devicetree usage model. */
+/** The board's model in its device tree; empty without one. Source: the kernel's devicetree usage model. */
 export function boardModel(hostRoot: string): string {
   try {
     return readFileSync(join(hostRoot, "proc/device-tree/model"), "utf8");

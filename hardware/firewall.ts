@@ -6,21 +6,21 @@ import { missingPrograms, type Run } from "./run.ts";
 
 const chain = "BALENA-FIREWALL";
 
-/** The bridge on which services reach the API, and the tunnel of balenaOS. */
+/** Interfaces that may reach the API: loopback, the bridge of the services, and balenaOS's VPN. */
 const trusted = ["lo", "supervisor0", "resin-vpn", "tun0"];
 
-/** Bridges of an engine, whose containers may ask the host for names. */
+/** Bridges of an engine. Containers on them may send DNS queries to the host. */
 const bridges = ["docker0", "balena0", "supervisor0", "br+"];
 
 export interface FirewallRules extends FirewallPolicy {
   readonly apiPort: number;
-  /** Whether the API answers on the LAN at all. */
+  /** Whether the API listens on the LAN. */
   readonly onLan: boolean;
 }
 
 /**
- * The rules, in a chain that is called as balenaOS's documentation calls it. What is refused is told so, which is kinder
- * than silence to whoever has made a mistake.
+ * The rules of the firewall. The chain has the name that balenaOS's documentation uses. Packets are rejected and not
+ * dropped, so that a client with a wrong configuration sees an error at once.
  */
 export function firewallRules(family: 4 | 6, { closed, localMode, apiPort, onLan }: FirewallRules): Ruleset {
   const api = `-p tcp --dport ${apiPort}`;
@@ -43,11 +43,11 @@ export function firewallRules(family: 4 | 6, { closed, localMode, apiPort, onLan
 const closedHost = (family: 4 | 6, { open, developer }: { open: string; developer: boolean }): string[] => [
   open,
   "-i lo -j ACCEPT",
-  // What the host itself leads to one of its ports, as it does for the proxy.
+  // Connections that the host redirects to one of its own ports, as for the proxy.
   "-m conntrack --ctstate DNAT -j ACCEPT",
-  // The ways in for whoever looks after the machine; 22222 is balenaOS's.
+  // ssh; balenaOS uses port 22222.
   "-p tcp -m multiport --dports 22,22222 -j ACCEPT",
-  // The engine, on balenaOS in development mode.
+  // The engine's API, on balenaOS in development mode.
   ...(developer ? ["-p tcp --dport 2375 -j ACCEPT"] : []),
   ...bridges.map((name) => `-i ${name} -p udp --dport 53 -j ACCEPT`),
   "-m addrtype --dst-type MULTICAST -j ACCEPT",
@@ -57,7 +57,7 @@ const closedHost = (family: 4 | 6, { open, developer }: { open: string; develope
   "-j REJECT",
 ];
 
-/** Why the agent cannot filter packets; undefined when the kernel, and whoever confines the agent, let it. */
+/** The reason why the agent cannot filter packets. Undefined if it can. */
 export async function whyNotFilter(run: Run): Promise<string | undefined> {
   const [absent] = missingPrograms(["iptables-save", "iptables-restore"]);
   if (absent !== undefined) return `there is no program ${absent}`;
@@ -71,7 +71,7 @@ export interface FirewallOptions {
   readonly run: Run;
 }
 
-/** The firewall by iptables, and by ip6tables where the kernel speaks IPv6. */
+/** A firewall made with iptables, and with ip6tables if the kernel supports IPv6. */
 export class IptablesFirewall implements Firewall {
   readonly #options: FirewallOptions;
   readonly #families: readonly (readonly [4 | 6, Iptables])[];
@@ -90,7 +90,7 @@ export class IptablesFirewall implements Firewall {
   }
 
   policy(): FirewallPolicy | undefined {
-    // With port 0 the system may choose the port after the rules were made.
+    // With port 0, the system can choose the port after the rules were set.
     return this.#guarded === this.#options.apiPort() ? this.#policy : undefined;
   }
 
@@ -105,7 +105,7 @@ export class IptablesFirewall implements Firewall {
     this.#guarded = port;
   }
 
-  /** When the agent ends: what closes the host stays, what only guards the API goes with it. */
+  /** For the agent's end. Rules that close the host stay; rules that only protect the API are removed. */
   async stop(): Promise<void> {
     await this.#setting.catch(() => undefined);
     if (!this.#policy || this.#policy.closed) return;

@@ -3,31 +3,30 @@ import { lstat, mkdir, open, readdir, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 
 /**
- * The folders below the host's `/tmp` in which the agent writes as root. Every local user can write to `/tmp`, so each
- * of these folders is opened, checked while it is open, and what is in it is reached through the open folder: nobody can
- * put a link in its place between check and use.
+ * Access to the folders below the host's `/tmp` in which the agent writes as root. Every local user can write to `/tmp`.
+ * So the agent opens each folder, checks its open descriptor, and reaches its files through that descriptor. Another user
+ * then cannot replace the folder with a link between the check and the use.
  */
 
-/** Something is in the place of a folder of ours that another user may have put there. */
+/** The path of one of our folders is a link, a file, or a folder that another user may have created. */
 export class UntrustedFolderError extends Error {}
 
-/** Who may write to a folder: everybody (`/tmp` itself), only we, or whoever its service lets. */
+/** Who may write to a folder: everybody (`/tmp` itself), only the agent, or the users that its service allows. */
 type Writers = "everybody" | "we" | "service";
 
 const folderOnly = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
-/** A folder that is open. */
 export class OpenFolder {
   readonly #path: string;
   readonly #handle: FileHandle;
 
-  /** `path` is for people. */
+  /** `path` is only for error messages. */
   constructor(path: string, handle: FileHandle) {
     this.#path = path;
     this.#handle = handle;
   }
 
-  /** A path to what has this name in the folder, wherever the folder has been moved to. Source: proc_pid_fd(5). */
+  /** A path to the entry `name`. It stays valid if the folder is moved. Source: proc_pid_fd(5). */
   at(name: string): string {
     if (/^\.{0,2}$|\//.test(name))
       throw new UntrustedFolderError(`Expected a name without folders, but got ${JSON.stringify(name)}`);
@@ -47,8 +46,8 @@ export class OpenFolder {
   }
 
   /**
-   * Acts in the folder of this name in this one. With `make`, it is made if it is not there; else the answer is
-   * undefined then. Throws `UntrustedFolderError`.
+   * Calls `act` with the subfolder `name`. If the subfolder does not exist: with `make` it is created, otherwise the
+   * result is undefined. Throws `UntrustedFolderError`.
    */
   async within<T>(
     name: string,
@@ -72,7 +71,7 @@ export class OpenFolder {
   async #open(name: string, path: string, make: boolean): Promise<FileHandle | undefined> {
     const place = this.at(name);
     try {
-      // Closed to other users: the folders of services are open to everybody who can reach them.
+      // Other users must not enter: the services' folders inside have mode 1777.
       if (make) await mkdir(place, 0o700).catch(unless("EEXIST"));
       return await open(place, folderOnly);
     } catch (error) {
@@ -86,7 +85,7 @@ export class OpenFolder {
   }
 }
 
-/** Acts in a folder below `tmp` of the host; see `OpenFolder.within`. */
+/** Calls `act` with a folder below the host's `/tmp`; see `OpenFolder.within`. */
 export async function inHostTmp<T>(
   hostRoot: string,
   names: readonly string[],
@@ -95,7 +94,7 @@ export async function inHostTmp<T>(
 ): Promise<T | undefined> {
   const inside = ([name, ...deeper]: readonly string[], folder: OpenFolder): Promise<T | undefined> =>
     name === undefined ? act(folder) : folder.within(name, { make }, (one) => inside(deeper, one));
-  // Whoever starts the agent answers for this one; it may be a link.
+  // The administrator chooses this folder with --host-root, so it is trusted and may be a link.
   const root = new OpenFolder(hostRoot, await open(hostRoot, constants.O_RDONLY | constants.O_DIRECTORY));
   try {
     return await root.within("tmp", { make, writers: "everybody" }, (tmp) => inside(names, tmp));
@@ -104,13 +103,13 @@ export async function inHostTmp<T>(
   }
 }
 
-/** What is wrong with a folder's owner and mode; undefined: nothing. */
+/** What is wrong with a folder's owner or mode. Undefined if both are as expected. */
 function objectionTo(uid: number, mode: number, writers: Writers): string | undefined {
-  // Its parent is ours, so only root can have put it there; its service may give it away and open it as it likes.
+  // Only root can write to the parent folder, so root made this one. Its service may change owner and mode.
   if (writers === "service") return undefined;
   if (uid !== 0 && uid !== process.geteuid?.()) return `belongs to user ${uid}`;
   const others = (mode & (constants.S_IWGRP | constants.S_IWOTH)) !== 0;
-  // In a sticky folder, nobody can remove or rename what is another user's.
+  // In a sticky folder, users cannot remove or rename files of other users.
   const sticky = (mode & 0o1000) !== 0;
   if (!others || (writers === "everybody" && sticky)) return undefined;
   return `can be written to by other users (its mode is ${(mode & 0o7777).toString(8)})`;
@@ -126,7 +125,7 @@ function untrusted(path: string, objection: string): UntrustedFolderError {
 
 export const codeOf = (error: unknown): unknown => (error instanceof Error && "code" in error ? error.code : undefined);
 
-/** For a `catch`: throws again what has none of these codes. */
+/** For `catch`: ignores errors with one of these codes, and throws all others again. */
 export const unless =
   (...codes: readonly string[]) =>
   (error: unknown): void => {

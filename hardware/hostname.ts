@@ -11,7 +11,7 @@ import { restartIfRunning } from "./units.ts";
 const hostname1 = { service: "org.freedesktop.hostname1", path: "/org/freedesktop/hostname1" };
 const properties = { ...hostname1, interface: "org.freedesktop.DBus.Properties" };
 
-/** The name of a plain systemd machine, by systemd-hostnamed. Source: org.freedesktop.hostname1(5). */
+/** The host name on a systemd machine, through systemd-hostnamed. Source: org.freedesktop.hostname1(5). */
 export const hostnamed = (bus: Bus): Hostname => ({
   async read() {
     const property = async (name: string) =>
@@ -22,20 +22,20 @@ export const hostnamed = (bus: Bus): Hostname => ({
   async write(name) {
     const set = { ...hostname1, interface: "org.freedesktop.hostname1", member: "SetStaticHostname" };
     await bus.call(set, "sb", name, false);
-    // Which goes on answering to the old name.
+    // avahi-daemon announces the old name until it is restarted.
     await restartIfRunning(bus, "avahi-daemon.service");
   },
 });
 
 /**
- * The name of a balenaOS machine: the OS takes it from `hostname` in config.json, and some seconds later goes by it.
+ * The host name on a balenaOS machine. The OS applies `hostname` of config.json some seconds after a change.
  * Source: meta-balena, os-config-json and balena-hostname.
  */
 export const balenaHostname = (configJson: string, hostRoot: string): Hostname => ({
   read: async () => (await readFile(join(hostRoot, "etc/hostname"), "utf8")).trim(),
 
   async write(hostname) {
-    // Its text, which a parser repeats, holds keys.
+    // The file holds secret keys, and the message of `JSON.parse` would quote them.
     const config = parseJson(await readFile(configJson, "utf8"));
     if (typeof config !== "object" || config === null || Array.isArray(config))
       throw new Error(`${configJson} holds no JSON object`);
@@ -43,13 +43,13 @@ export const balenaHostname = (configJson: string, hostRoot: string): Hostname =
   },
 });
 
-/** What the machine is called where no service tells: as the kernel says, or in the host's own file where its root is mounted. */
+/** The host name without hostnamed: from the host's /etc/hostname if its root is mounted, otherwise from the kernel. */
 export async function machineName(hostRoot: string): Promise<string> {
   const stated = hostRoot === "/" ? undefined : await readIfThere(join(hostRoot, "etc/hostname"));
   return stated?.trim() || systemHostname();
 }
 
-/** The name of a machine on which something is missing to set it by. */
+/** The host name on a machine where it can be read but not set. */
 export const unsettableHostname = (hostRoot: string, lack: Missing): Missing & ReadableHostname => ({
   ...lack,
   read: () => machineName(hostRoot),

@@ -1,6 +1,6 @@
 import { mustRun, type Run } from "./run.ts";
 
-/** Rules of ours: chains with their rules, in the words of iptables, and from where they are jumped to. */
+/** The agent's chains, their rules in iptables' syntax, and the jumps to these chains. */
 export interface Ruleset {
   readonly table: "filter" | "nat";
   readonly chains: Readonly<Record<string, readonly string[]>>;
@@ -10,21 +10,21 @@ export interface Ruleset {
 interface Jump {
   readonly from: string;
   readonly to: string;
-  /** Which packets; empty: all. */
+  /** The packets that jump, in iptables' syntax. Empty means all packets. */
   readonly match: string;
-  /** Before the rules of others, or after them. */
+  /** Before the other rules of the chain `from`, or after them. */
   readonly at: "first" | "last";
 }
 
 /**
- * What `iptables-restore --noflush` is given to make our chains hold exactly these rules, each jumped to once, while
- * everything else stays as it is: all of it at once, or nothing. `saved` is what `iptables-save` says. A jump that is
- * there keeps its place.
+ * The input of `iptables-restore --noflush` that sets our chains to exactly these rules, with each jump once. Other rules
+ * do not change. iptables applies all of it or none. `saved` is the output of `iptables-save`. An existing jump keeps its
+ * position.
  */
 export function toRestore({ table, chains, jumps }: Ruleset, saved: string): string {
   return lines([
     `*${table}`,
-    // In front of a chain of one's own, this makes it, or empties it.
+    // This line creates a user-defined chain, or empties an existing one.
     ...Object.keys(chains).map((chain) => `:${chain} - [0:0]`),
     ...Object.entries(chains).flatMap(([chain, rules]) => rules.map((rule) => `-A ${chain} ${rule}`)),
     ...jumps.flatMap((jump) => {
@@ -37,7 +37,7 @@ export function toRestore({ table, chains, jumps }: Ruleset, saved: string): str
   ]);
 }
 
-/** The same, to leave nothing of ours behind. Undefined: there is nothing. */
+/** The input of `iptables-restore` that removes our chains and jumps. Undefined if none of our chains exists. */
 export function toRemove({ table, chains, jumps }: Ruleset, saved: string): string | undefined {
   const present = Object.keys(chains).filter((chain) =>
     saved.split("\n").some((line) => line.startsWith(`:${chain} `)),
@@ -52,7 +52,7 @@ export function toRemove({ table, chains, jumps }: Ruleset, saved: string): stri
   ]);
 }
 
-/** Recognised by where they lead: iptables says what they match in words of its own. */
+/** Finds a jump by its target, because iptables-save can write its match differently. */
 const existing = (saved: string, { from, to }: Jump): string[] =>
   saved.split("\n").filter((line) => line.startsWith(`-A ${from} `) && line.endsWith(` -j ${to}`));
 
@@ -84,7 +84,7 @@ export class Iptables {
   }
 
   async #restore(text: string): Promise<void> {
-    // Others change rules too, and hold the lock meanwhile.
+    // Wait up to 10 s for the xtables lock, because other programs change rules too.
     await mustRun(this.#run, `${this.#name}-restore`, ["--noflush", "-w", "10"], text);
   }
 }

@@ -7,13 +7,13 @@ import { canRun, environment, findProgram } from "./run.ts";
 /** A program and its first arguments. */
 export type Command = readonly [string, ...(readonly string[])];
 
-/** How to read the host's journal; undefined when it keeps none, or there is no journalctl. */
+/** The command that reads the host's journal. Undefined if there is no journal or no journalctl. */
 export function findJournalctl(hostRoot: string): Command | undefined {
   const has = (path: string) => existsSync(join(hostRoot, path));
   if (!has("run/log/journal") && !has("var/log/journal")) return undefined;
   const own = findProgram("journalctl");
   if (hostRoot === "/") return own === undefined ? undefined : ["journalctl"];
-  // The host's journalctl knows the host's journal best. It cannot follow where it does not find itself in /proc.
+  // The host's journalctl fits the journal's format. With --follow it needs its own entry in /proc.
   if (canRun(join(hostRoot, "usr/bin/journalctl")) && has("proc/self")) return ["chroot", hostRoot, "journalctl"];
   return own === undefined ? undefined : ["journalctl", `--root=${hostRoot}`];
 }
@@ -22,7 +22,7 @@ export function findJournalctl(hostRoot: string): Command | undefined {
 export function journalctl([program, ...first]: Command): Journal {
   return {
     async read(query) {
-      // The same question without an answer: whether journalctl understands it, before a reader is told that all is well.
+      // Query zero lines first: journalctl then reports a wrong argument before the response starts.
       const complaint = await complaintOf(program, [...first, ...toArguments({ ...query, follow: false, count: 0 })]);
       if (complaint !== undefined) return { refused: complaint };
       return outputOf(
@@ -32,9 +32,9 @@ export function journalctl([program, ...first]: Command): Journal {
   };
 }
 
-/** Source: journalctl(1). Each value is part of its option's argument, so none can be taken for another option. */
+/** Source: journalctl(1). As `--option=value`, a value is never parsed as another option. */
 export function toArguments({ all, follow, count, unit, containerId, format, since, until }: JournalQuery): string[] {
-  // The engine's journald log driver tags its lines with so much of an id.
+  // The engine's journald log driver tags its lines with the first 12 digits of the container's id.
   const identifier = containerId?.replace(/^([0-9a-f]{12})[0-9a-f]{52}$/, "$1");
   const values = { unit, identifier, lines: count, since, until, output: format ?? "short" };
   return [
@@ -48,14 +48,14 @@ function complaintOf(program: string, args: readonly string[]): Promise<string |
   return new Promise((resolve, reject) => {
     execFile(program, args, { env: environment }, (error, _, stderr) => {
       if (!error) return resolve(undefined);
-      // Anything but its own "no" is no fault of the question.
+      // Only exit code 1 with a message means that journalctl refused the arguments.
       if (error.code !== 1 || stderr === "") return reject(error);
       resolve(stderr.trim());
     });
   });
 }
 
-/** What a program prints, as fast as it is read; whoever stops reading ends it. */
+/** A program's stdout, read only on demand. Cancelling the stream kills the program. */
 function outputOf(child: ChildProcess): ReadableStream<Uint8Array> {
   const failed = new Promise<never>((_, reject) => child.once("error", reject));
   failed.catch(() => undefined);

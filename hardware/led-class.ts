@@ -4,8 +4,8 @@ import { basename, dirname, join } from "node:path";
 import type { Light } from "./led.ts";
 
 /**
- * By the brightness file of the kernel's LED class (Documentation/leds/leds-class.rst), or any file that takes 1 and 0.
- * What else drives the LED, such as the SD card's activity, is its trigger; it would fight with us.
+ * An LED of the kernel's LED class, through its brightness file (Documentation/leds/leds-class.rst), or any file that
+ * accepts 1 and 0. The LED's trigger, such as the SD card's activity, is switched off while the agent uses the LED.
  */
 export const fileLight = (file: string): Light => ({
   async take() {
@@ -14,14 +14,14 @@ export const fileLight = (file: string): Light => ({
       ofClass ? await readFile(join(dirname(file), name), "utf8").catch(() => undefined) : undefined;
     const before = (await readFile(file, "utf8")).trim() || "0";
     const on = (await beside("max_brightness"))?.trim() || "1";
-    // All that there are, the one in charge in brackets.
+    // The file lists all triggers, with the active one in brackets.
     const trigger = /\[(.+)\]/.exec((await beside("trigger")) ?? "")?.[1] ?? "none";
     const setTrigger = (name: string) => writeFile(join(dirname(file), "trigger"), name);
     if (trigger !== "none") await setTrigger("none");
     return {
       turn: (shining) => writeFile(file, shining ? on : "0"),
       async giveBack() {
-        // In this order: darkness takes the trigger away.
+        // Brightness first: writing 0 to it removes the trigger.
         await writeFile(file, before);
         if (trigger !== "none") await setTrigger(trigger);
       },
@@ -29,7 +29,7 @@ export const fileLight = (file: string): Light => ({
   },
 });
 
-/** Names of LEDs that boards have for this: Raspberry Pi's first, then the kernel's own words for what an LED is for. */
+/** Names of suitable LEDs, preferred ones first: the Raspberry Pi's, then the kernel's names of LED functions. */
 const known = [
   /^(led0|ACT)$/,
   /^(led1|PWR)$/,
@@ -37,7 +37,7 @@ const known = [
   /(^|:)(heartbeat|activity|act|usr0|power|pwr)$/,
 ];
 
-/** The brightness file of the LED that people are most likely to look at, if it can be written. */
+/** The brightness file of the first LED in the order of `known` that the agent can write to. */
 export function findLed(hostRoot: string): string | undefined {
   const folder = join(hostRoot, "sys/class/leds");
   const names = list(folder).sort();

@@ -6,24 +6,24 @@ import type { Light } from "./led.ts";
 export interface GpioLine {
   /** Such as `gpiochip0`. */
   readonly chip: string;
-  /** Its offset, or, since version 2, its name. */
+  /** Its offset. With libgpiod 2, also its name. */
   readonly line: string;
 }
 
-/** `gpiochip0:17` → a line; undefined when it is none. */
+/** Parses text such as `gpiochip0:17`. Undefined if it has another form. */
 export function parseGpioLine(text: string): GpioLine | undefined {
   const [, chip, line] = /^([A-Za-z0-9][\w./-]*):(\w[\w.-]*)$/.exec(text) ?? [];
   return chip && line ? { chip, line } : undefined;
 }
 
 /**
- * By a GPIO line, for boards on which the kernel knows of no LED, with `gpioset` of libgpiod. It holds the line as long
- * as it runs; then the line goes back to what it was.
+ * An LED on a GPIO line, for boards without an LED in the kernel's LED class. Uses `gpioset` of libgpiod, which holds the
+ * line while it runs. When it ends, the line returns to its former state.
  */
 export const gpioLight = ({ chip, line }: GpioLine, program = "gpioset"): Light => ({
   async take() {
     const { stdout } = await promisify(execFile)(program, ["--version"]);
-    // gpioset(1): version 1 would return at once, and version 2 has the chip as an option.
+    // gpioset(1): version 1 returns at once without --mode=signal; version 2 takes the chip as an option.
     const options = /v1\./.test(stdout) ? ["--mode=signal", chip] : [`--chip=${chip}`];
     let holding: ChildProcess | undefined;
     const letGo = async () => {
@@ -45,7 +45,7 @@ const started = (child: ChildProcess): Promise<void> =>
   new Promise((resolve, reject) => void child.once("spawn", resolve).once("error", reject));
 
 async function ended(child: ChildProcess): Promise<void> {
-  // A line that it cannot have, or does not know, ends it early.
+  // gpioset has already exited if the line is in use or unknown.
   if (child.exitCode) throw new Error(`${child.spawnargs.join(" ")} ended with ${child.exitCode}`);
   const end = new Promise<void>((resolve) => void child.once("exit", () => resolve()));
   if (child.exitCode === null && child.signalCode === null) {

@@ -2,22 +2,22 @@ import type { Clock } from "../core/ports/clock.ts";
 import type { Led } from "../core/ports/led.ts";
 import type { Log } from "../core/ports/log.ts";
 
-/** Something that shines or not. */
+/** A light that can be switched on and off. */
 export interface Light {
-  /** Takes it from whatever governs it. */
+  /** Takes control of the light, for example from a kernel trigger. */
   take(): Promise<LightSwitch>;
 }
 
 interface LightSwitch {
   turn(on: boolean): Promise<void>;
-  /** Puts back what was there. */
+  /** Restores the light's former state. */
   giveBack(): Promise<void>;
 }
 
 const halfPeriodMs = 200;
 const lengthMs = 15_000;
 
-/** Blinks by a light, and puts back what was there. */
+/** Blinks with a light, and restores its former state afterwards. */
 export class BlinkingLed implements Led {
   readonly #light: Light;
   readonly #clock: Clock;
@@ -39,7 +39,7 @@ export class BlinkingLed implements Led {
       .finally(() => (this.#blinking = undefined));
   }
 
-  /** Puts back at once what was there. */
+  /** Stops blinking at once, and restores the light's former state. */
   async stop(): Promise<void> {
     this.#end.abort();
     await this.#blinking;

@@ -15,32 +15,32 @@ const manager = {
 /** Source: org.freedesktop.login1(5), ScheduleShutdown. */
 const kinds = { reboot: "reboot", shutdown: "poweroff" } as const;
 
-/** For the answer to leave, also through a tunnel. */
+/** Time for the HTTP response to be sent, also through the tunnel. */
 const graceMs = 1000;
 
 /**
- * balenaOS leaves these on its state partition until an update of it has proved itself. Source: meta-balena,
+ * balenaOS keeps these files on its state partition until an OS update has passed its health checks. Source: meta-balena,
  * rollback-health and rollback-altboot.
  */
 const breadcrumbs = ["rollback-health-breadcrumb", "rollback-altboot-breadcrumb"];
 
 /**
- * Below `/tmp`, where the reference implementation keeps this note too. It holds the id of the boot in which it was
- * written: `/tmp` need not be empty after a boot.
+ * The note that a reboot is required, below `/tmp` as in the reference implementation. It contains the id of the current
+ * boot, because not every host empties `/tmp` at boot.
  */
 const noteFolder = ["balena-supervisor"];
 const rebootNote = "reboot-after-apply";
 
 const bootIdFile = "proc/sys/kernel/random/boot_id";
 
-/** Whether logind would let us reboot, in words; throws when it would not. */
+/** For `fairlead doctor`: text that says the agent may reboot. Throws if logind does not allow it. */
 export async function canReboot(bus: Bus): Promise<string> {
   const answer = String(await bus.call({ ...manager, member: "CanReboot" }));
   if (answer !== "yes") throw new Error(`whether the agent may reboot, it answers "${answer}"`);
   return "the agent may reboot";
 }
 
-/** Reboot and shutdown by systemd-logind. */
+/** Reboot and shutdown through systemd-logind. */
 export function logind(bus: Bus, hostRoot: string, clock: Clock): Power {
   return {
     async updateInProgress() {
@@ -48,14 +48,14 @@ export function logind(bus: Bus, hostRoot: string, clock: Clock): Power {
       return (await Promise.all(found)).includes(true);
     },
 
-    // logind agrees now, or says why not, and acts by itself a second later.
+    // logind accepts or refuses the request at once, and acts `graceMs` later.
     async goDown(how) {
       const at = BigInt(clock.now() + graceMs) * 1000n;
       await bus.call({ ...manager, member: "ScheduleShutdown" }, "st", kinds[how], at);
     },
 
     async rebootRequired() {
-      // In a folder to which other users can write there is no note: else each of them could reboot the machine.
+      // A note in a folder that other users can write to is ignored. Otherwise they could make the machine reboot.
       const noted = await inHostTmp(hostRoot, noteFolder, { make: false }, (folder) =>
         readNote(folder.at(rebootNote)),
       ).catch(() => undefined);
@@ -65,16 +65,16 @@ export function logind(bus: Bus, hostRoot: string, clock: Clock): Power {
       const id = await bootId();
       await inHostTmp(hostRoot, noteFolder, { make: true }, async (folder) => {
         const note = folder.at(rebootNote);
-        // Whatever is there is replaced, and never written to.
+        // Replace an existing file and never write to it: it may be a link.
         await rm(note, { force: true });
         await writeFile(note, id, { flag: "wx", mode: 0o600 });
       });
     },
   };
 
-  // Not the time of the boot: a machine without a clock of its own learns late what time it is.
+  // The boot time is no substitute: a machine without a hardware clock gets the right time only after boot.
   async function bootId(): Promise<string> {
-    // The kernel is the same where the host's root is mounted without its /proc.
+    // If the host's /proc is not mounted, our own /proc gives the same id, because the kernel is the same.
     return (await read(join(hostRoot, bootIdFile))) ?? readFile(`/${bootIdFile}`, "utf8");
   }
 }
@@ -87,7 +87,7 @@ const exists = (file: string): Promise<boolean> =>
 
 const read = (file: string): Promise<string | undefined> => readFile(file, "utf8").catch(() => undefined);
 
-/** A link or a pipe is no note. */
+/** Does not follow a link, and does not block on a named pipe. */
 async function readNote(path: string): Promise<string> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   return file.readFile("utf8").finally(() => file.close());

@@ -7,7 +7,7 @@ import type { Measurements, Metrics } from "../core/ports/metrics.ts";
 
 const megabyte = 1024 * 1024;
 
-/** How the machine is doing, as the kernel tells. `storage` gives folders on the file systems that fill up. */
+/** Measurements of the machine from the kernel. `storage` returns folders on the file systems to measure. */
 export function hostMetrics(hostRoot: string, storage: () => Promise<readonly string[]>): Metrics {
   let before = cpuTimes();
   return {
@@ -41,9 +41,9 @@ function cpuTimes() {
   return { total, busy: total - times.reduce((sum, { idle }) => sum + idle, 0) };
 }
 
-/** What the kernel would give back when asked does not count as used. Source: proc_meminfo(5). */
+/** Memory that the kernel can reclaim does not count as used. Source: proc_meminfo(5). */
 async function measureMemory(hostRoot: string) {
-  // The kernel's memory is that of all namespaces: where the host's /proc is not to be seen, ours says the same.
+  // meminfo is the same in all namespaces, so our own /proc will do if the host's is not mounted.
   const text = (await readText(join(hostRoot, "proc/meminfo"))) ?? (await readFile("/proc/meminfo", "utf8"));
   const kilobytes = (name: string) => Number(new RegExp(`^${name}: +(\\d+) kB$`, "m").exec(text)?.[1] ?? 0);
   const total = kilobytes("MemTotal");
@@ -51,7 +51,7 @@ async function measureMemory(hostRoot: string) {
   return { memoryUsedMb: Math.floor((total - free) / 1024), memoryTotalMb: Math.floor(total / 1024) };
 }
 
-/** Of the file system that is fullest: images may lie on another one than volumes do. */
+/** Measures the fullest file system, because images and volumes can be on different ones. */
 async function measureStorage(hostRoot: string, folders: readonly string[]) {
   const measured = await Promise.all(
     folders.map(async (folder) => ({ folder, found: await statfs(folder).catch(() => undefined) })),
@@ -70,7 +70,7 @@ async function measureStorage(hostRoot: string, folders: readonly string[]) {
   };
 }
 
-/** The device of the mount in which a folder lies. Source: proc_pid_mountinfo(5). */
+/** The device of the mount that contains a folder. Source: proc_pid_mountinfo(5). */
 export function deviceOf(folder: string, mountinfo: string): string | undefined {
   const mounts = mountinfo.split("\n").flatMap((line) => {
     const [before = "", after = ""] = line.split(" - ");
@@ -79,11 +79,11 @@ export function deviceOf(folder: string, mountinfo: string): string | undefined 
     const holds = point !== undefined && `${folder}/`.startsWith(point === "/" ? "/" : `${point}/`);
     return holds && device !== undefined ? [{ point, device }] : [];
   });
-  // Of two at the same place, the later one covers the other.
+  // If two mounts have the same mount point, the later one hides the earlier one.
   return mounts.toSorted((a, b) => a.point.length - b.point.length).at(-1)?.device;
 }
 
-/** The zone that says it is the processor's, else the first. Source: Documentation/driver-api/thermal/sysfs-api.rst. */
+/** Reads the processor's thermal zone, or the first zone. Source: Documentation/driver-api/thermal/sysfs-api.rst. */
 async function measureTemperature(hostRoot: string): Promise<number | undefined> {
   const folder = join(hostRoot, "sys/class/thermal");
   const zones = (await readdir(folder).catch(() => [])).filter((name) => /^thermal_zone\d+$/.test(name)).sort();
@@ -99,7 +99,7 @@ async function measureTemperature(hostRoot: string): Promise<number | undefined>
   return millidegrees ? Math.round(Number(millidegrees) / 1000) : undefined;
 }
 
-/** A Raspberry Pi says so, by its kernel's hardware monitor or, where that is not there, by its firmware. */
+/** Only a Raspberry Pi reports undervoltage: in the kernel's hardware monitor, or else through its firmware. */
 async function measureVoltage(hostRoot: string): Promise<boolean> {
   const folder = join(hostRoot, "sys/class/hwmon");
   for (const monitor of await readdir(folder).catch(() => []))
@@ -109,10 +109,10 @@ async function measureVoltage(hostRoot: string): Promise<boolean> {
   return isUndervolted(answer?.stdout ?? "");
 }
 
-/** Source: the Raspberry Pi documentation of vcgencmd: bit 0 is "undervoltage detected", now. */
+/** Bit 0 is set while undervoltage is detected. Source: the Raspberry Pi documentation of vcgencmd. */
 export const isUndervolted = (throttled: string): boolean =>
   (Number(/^throttled=(0x[0-9a-f]+)/i.exec(throttled)?.[1] ?? 0) & 1) === 1;
 
-/** Without the line's end, and the zero that ends texts of a device tree. */
+/** A file's text without its final line break and without the NUL byte that ends device tree strings. */
 const readText = async (file: string): Promise<string | undefined> =>
   (await readFile(file, "utf8").catch(() => undefined))?.replace(/[\0\s]+$/, "");

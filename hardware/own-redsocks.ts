@@ -13,15 +13,15 @@ import { readIfThere, replaceFile } from "./replace-file.ts";
 import { environment, mustRun, type Run } from "./run.ts";
 
 /**
- * Where redsocks really listens, the address being balenaOS's. At 127.0.0.1, what the stock file says, containers could
- * not reach it; at an address of the loopback device, they and the host can, and nobody beyond.
+ * The address on which redsocks listens; the same as on balenaOS. Containers cannot reach 127.0.0.1, the address in the
+ * stock file. The host and its containers can reach another address of the loopback device; other machines cannot.
  */
 const listen = { ip: "10.114.103.1", port: 12345, dnsIp: "10.114.103.1", dnsPort: 5313 };
 
-/** As /proc/net/tcp shows a socket that listens there. */
+/** The line in /proc/net/tcp of a socket that listens on this address and port. */
 const listening = /^\s*\d+: 0167720A:3039 00000000:0000 0A /m;
 
-/** "This" network and private, shared, local and multicast ones: balenaOS's list. */
+/** Destinations that never use the proxy: reserved, private and multicast networks. Source: balenaOS's list. */
 const reserved = [
   "0.0.0.0/8",
   "10.0.0.0/8",
@@ -36,16 +36,16 @@ const reserved = [
 
 const chain = "FAIRLEAD-PROXY";
 const dnsChain = "FAIRLEAD-PROXY-DNS";
-// Redsocks' own connections must leave.
+// Connections of redsocks itself are not redirected. That would be a loop.
 const notRedsocks = "-m owner ! --uid-owner redsocks";
 
-/** The rules that lead connections into redsocks; `direct` are the addresses and subnets that stay outside. */
+/** The rules that redirect connections to redsocks, except those to the addresses and subnets in `direct`. */
 function redirection(direct: readonly string[], dns: boolean): Ruleset {
   return {
     table: "nat",
     chains: {
       [chain]: [
-        // Somebody connects to the device itself.
+        // Connections to the device itself.
         "-m addrtype --dst-type LOCAL -j RETURN",
         ...[...direct, ...reserved].map((subnet) => `-d ${subnet} -j RETURN`),
         `-p tcp -j DNAT --to-destination ${listen.ip}:${listen.port}`,
@@ -61,7 +61,7 @@ function redirection(direct: readonly string[], dns: boolean): Ruleset {
   };
 }
 
-/** What redsocks is given: the settings, with the address at which we want it, and an unprivileged user to run as. */
+/** The configuration file for redsocks: the settings, our listening address, and an unprivileged user. */
 const runningCopy = (settings: ProxySettings): string =>
   renderRedsocks(settings, listen)
     .replace("log_info = on;", "log_info = off;")
@@ -71,10 +71,10 @@ const checkMs = 5_000;
 const startMs = 5_000;
 
 /**
- * A redsocks of our own and the rules that lead into it, for a host whose operating system has no proxy. It is a child
- * process and no unit of systemd's: this way it runs wherever the agent does, in a container and without systemd too, and
- * in the agent's network namespace, which is where the rules are. It outlives the agent, as the containers do whose
- * connections it carries; the next agent takes it over.
+ * A redsocks process started by the agent, and its redirection rules, for a host whose operating system has no proxy. It
+ * is a child process and not a systemd unit, so it also runs in a container and without systemd. It then also runs in the
+ * agent's network namespace, where the rules are. It keeps running when the agent ends, because containers keep running
+ * and use it. The next agent takes it over.
  */
 export class OwnRedsocks implements Redirector {
   readonly #folder: string;
@@ -85,10 +85,10 @@ export class OwnRedsocks implements Redirector {
   readonly #end = new AbortController();
   #wanted: ProxySettings | undefined;
   #watching: Promise<void> | undefined;
-  /** One change after the other. */
+  /** The last change. Each change waits for the one before it. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** `folder` holds the running copy and the process id. */
+  /** `folder` contains redsocks' configuration file and process id. */
   constructor(folder: string, { clock, log, run }: { clock: Clock; log: Log; run: Run }) {
     this.#folder = folder;
     this.#clock = clock;
@@ -105,7 +105,7 @@ export class OwnRedsocks implements Redirector {
     return { to: "", reason: `redsocks does not take it: ${said}` };
   }
 
-  /** What redsocks has against a file; undefined: nothing. */
+  /** The error that redsocks reports for a configuration. Undefined if it accepts it. */
   async #try(text: string): Promise<string | undefined> {
     const file = join(this.#folder, "redsocks.check");
     await replaceFile(file, text, 0o600);
@@ -132,7 +132,7 @@ export class OwnRedsocks implements Redirector {
     this.#watching ??= this.#watch();
   }
 
-  /** Ends the watch; redsocks and the rules go on. */
+  /** Stops watching redsocks. redsocks keeps running, and the rules stay. */
   async stop(): Promise<void> {
     this.#end.abort();
     await this.#watching;
@@ -149,7 +149,7 @@ export class OwnRedsocks implements Redirector {
     await this.#iptables.remove(redirection([], false));
     await this.#kill();
     await rm(this.#conf, { force: true });
-    // It may be gone already.
+    // The address may not exist. The exit code is ignored.
     await this.#run("ip", ["address", "delete", `${listen.ip}/32`, "dev", "lo"]);
   }
 
@@ -190,11 +190,11 @@ export class OwnRedsocks implements Redirector {
     return "it does not listen";
   }
 
-  /** The process that an earlier call, or an earlier agent, has started, if it lives. */
+  /** The id of the redsocks process that this or an earlier agent started. Undefined if it is not running. */
   async #pid(): Promise<number | undefined> {
     const pid = Number(await readIfThere(this.#pidFile));
     if (!Number.isInteger(pid) || pid <= 1) return undefined;
-    // The number may be another process's by now.
+    // The kernel may have given this id to another process since.
     const words = (await readIfThere(`/proc/${pid}/cmdline`).catch(() => undefined))?.split("\0") ?? [];
     return words[0] === "redsocks" && words.includes(this.#conf) ? pid : undefined;
   }
@@ -209,7 +209,7 @@ export class OwnRedsocks implements Redirector {
     await rm(this.#pidFile, { force: true });
   }
 
-  /** Starts redsocks again when it has ended: while the rules stand, nothing else leaves the device. */
+  /** Restarts redsocks when it has ended. Until then, all redirected connections fail. */
   async #watch(): Promise<void> {
     const { signal } = this.#end;
     let said = "";
@@ -231,7 +231,7 @@ export class OwnRedsocks implements Redirector {
     }
   }
 
-  /** IPv4 addresses and subnets as they are, names by their addresses; redsocks speaks no IPv6. */
+  /** Keeps IPv4 addresses and subnets, resolves names, and drops IPv6 addresses: redsocks supports only IPv4. */
   async #addresses(noProxy: readonly string[]): Promise<string[]> {
     const found = await Promise.all(
       noProxy.map(async (one) => {

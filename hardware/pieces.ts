@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Missing } from "../core/ports/index.ts";
 
-/** A piece of the host that the agent uses: the effect if it is missing, and the fix. */
+/** A part of the host that the agent uses, the effect if it is missing, and how to fix that. */
 export interface Piece {
   readonly name: string;
   readonly effect: string;
@@ -67,27 +67,27 @@ export const pieces = {
   },
 } as const satisfies Readonly<Record<string, Piece>>;
 
-/** The port of a machine without this piece. */
+/** The value of a port on a machine without this piece. */
 export const missing = ({ name, effect, fix }: Piece): Missing => ({
   missing: `There is no ${name} here: ${effect}. To have it: ${fix}`,
 });
 
-/** The address of the host's system bus; undefined when there is none. */
+/** The address of the host's system bus. Undefined if there is none. */
 export function findBus(hostRoot: string): string | undefined {
-  // The last one is where a container with the label io.balena.features.dbus finds it.
+  // The last path is for an agent in a container with the label io.balena.features.dbus.
   const sockets = [join(hostRoot, "run/dbus/system_bus_socket"), "/host/run/dbus/system_bus_socket"];
   const socket = sockets.find((file) => existsSync(file));
   return socket === undefined ? undefined : `unix:path=${socket}`;
 }
 
-/** Where balenaOS keeps its config.json; undefined when it is not there. */
+/** The path of balenaOS's config.json. Undefined if the file does not exist. */
 export function findBalenaConfig(hostRoot: string): string | undefined {
   const file = join(hostRoot, "mnt/boot/config.json");
   return existsSync(file) ? file : undefined;
 }
 
 /**
- * Folders on the file systems that hold images and volumes: balenaOS's, or those that the engine names, or Docker's.
+ * Folders on the file systems with images and volumes. The first that exist: balenaOS's, the engine's own, Docker's default.
  */
 export function findStorage(hostRoot: string, ofEngine: readonly string[]): readonly string[] {
   const existing = (folders: readonly string[]) =>

@@ -15,20 +15,19 @@ export interface ProxyHost {
   readonly osSlug: string;
   readonly stateDir: string;
   readonly bus: Bus | undefined;
-  /** Whether the agent sets rules of iptables. */
+  /** Whether the agent may set iptables rules. */
   readonly canFilter: boolean;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** A proxy and what it takes to end it. */
 export interface FoundProxy {
   readonly proxy: Redsocks;
-  /** Ends the agent's part; the proxy goes on. */
+  /** Stops the agent's work on the proxy. The proxy itself keeps running. */
   readonly stop: () => Promise<void>;
 }
 
-/** How this host can have a proxy: balenaOS brings one, elsewhere it is ours. */
+/** Chooses the host's proxy: balenaOS's own, or on other systems a redsocks that the agent runs. */
 export function findProxy({ hostRoot, osSlug, stateDir, bus, canFilter, clock, log }: ProxyHost): FoundProxy | Missing {
   if (osSlug === "balena-os") {
     if (!bus) return missing(pieces.bus);

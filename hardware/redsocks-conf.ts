@@ -2,18 +2,18 @@ import { isIPv4 } from "node:net";
 import type { Objection, ProxySettings } from "../core/ports/proxy.ts";
 
 /**
- * The two files of balenaOS's proxy, as text. Their form is the operating system's: redsocks.conf as redsocks reads it
- * (parser.c of redsocks 0.5), no_proxy with an address or a subnet on each line.
+ * Parsing and rendering of the two files of balenaOS's proxy. redsocks.conf has the syntax of redsocks (parser.c of
+ * redsocks 0.5). no_proxy has an address or a subnet on each line.
  */
 
 const types = ["socks4", "socks5", "http-connect", "http-relay"] as const;
 
-/** Where redsocks listens, as the file says it; the operating system's redsocks has its own idea. */
+/** The listening address in the file. balenaOS's redsocks replaces it with its own. */
 const stated = { ip: "127.0.0.1", port: 12345, dnsIp: "127.0.0.1", dnsPort: 53 };
 
 export type RedsocksSettings = Omit<ProxySettings, "noProxy">;
 
-/** → redsocks.conf. The inverse of `parseRedsocks`. */
+/** Renders redsocks.conf. The inverse of `parseRedsocks`. */
 export const renderRedsocks = (settings: RedsocksSettings, listen = stated): string =>
   [
     section("base", {
@@ -53,7 +53,7 @@ const section = (name: string, entries: Readonly<Record<string, string | undefin
     "",
   ].join("\n");
 
-/** Redsocks takes a bare word that begins with a digit for a number, and knows few characters in others. */
+/** redsocks parses an unquoted value that begins with a digit as a number, and allows few characters in other ones. */
 const word = (value: string): string =>
   isIPv4(value) || /^[A-Za-z][A-Za-z0-9_.-]*$/.test(value) ? value : quoted(value);
 
@@ -65,8 +65,8 @@ const unquoted = (inside: string): string =>
   inside.replace(/\\(.)/gs, (_, one: string) => Object.keys(escapes).find((char) => escapes[char] === one) ?? one);
 
 /**
- * redsocks.conf → settings; undefined when it describes no proxy. Also reads what others have written, who do not escape
- * quotes inside of quotes.
+ * Parses redsocks.conf. Undefined if it describes no proxy. Also accepts files of other programs with unescaped quotes
+ * inside quotes.
  */
 export function parseRedsocks(text: string): RedsocksSettings | undefined {
   const { redsocks, dnsu2t } = parseSections(text);
@@ -82,7 +82,7 @@ export function parseRedsocks(text: string): RedsocksSettings | undefined {
 
 type Sections = Readonly<Partial<Record<string, Readonly<Partial<Record<string, string>>>>>>;
 
-// No value spans lines.
+// A value is always on one line.
 const opening = /^\s*(\w+)\s*\{\s*$/;
 const entry = /^\s*(\w+)\s*=\s*(?:"(.*)"|([^\s";]+))\s*;\s*(?:(?:\/\/|\/\*)[^"]*)?$/s;
 
@@ -99,7 +99,7 @@ function parseSections(text: string): Sections {
   return sections;
 }
 
-/** → no_proxy; undefined: no such file. */
+/** Renders no_proxy. Undefined if the file must not exist. */
 export const renderNoProxy = (noProxy: readonly string[] | undefined): string | undefined =>
   noProxy && noProxy.length > 0 ? noProxy.join("\n") : undefined;
 
@@ -109,7 +109,7 @@ export const parseNoProxy = (text: string): string[] =>
     .map((line) => line.trim())
     .filter(Boolean);
 
-/** What of these settings cannot be written; undefined when everything can. Tabs and line breaks of a login can. */
+/** The first setting that cannot be written to the files. Undefined if all can. Tabs and line breaks are allowed. */
 export function objectionTo({
   ip,
   login = "",

@@ -12,15 +12,15 @@ import type { Log } from "../core/ports/log.ts";
 import { objectionTo, parseNoProxy, parseRedsocks, renderNoProxy, renderRedsocks } from "./redsocks-conf.ts";
 import { readIfThere, replaceFile } from "./replace-file.ts";
 
-/** What makes connections go through the proxy. */
+/** Redirects connections to the proxy. */
 export interface Redirector {
-  /** What is wrong with these settings; undefined: nothing. */
+  /** What is wrong with these settings. Undefined if they are valid. */
   check(settings: ProxySettings): Promise<Objection | undefined>;
-  /** Puts them into effect; undefined: no proxy. Throws when that is not possible. */
+  /** Applies the settings. Undefined switches the proxy off. Throws if that fails. */
   use(settings: ProxySettings | undefined): Promise<void>;
 }
 
-/** The proxy's settings in two files, and whoever acts on them. */
+/** Stores the proxy's settings in two files, and applies them through a redirector. */
 export class Redsocks implements Proxy {
   readonly #folder: string;
   readonly #redirector: Redirector;
@@ -33,7 +33,7 @@ export class Redsocks implements Proxy {
     this.#log = log;
   }
 
-  /** Puts into effect what an earlier run has left: rules and processes do not survive a reboot. */
+  /** Applies the stored settings again, because rules and processes do not survive a reboot. */
   async start(): Promise<void> {
     const settings = await this.read();
     if (!settings) return;
@@ -80,7 +80,7 @@ export class Redsocks implements Proxy {
   }
 
   async #keep({ conf, noProxy }: Files): Promise<void> {
-    // In this order, what must not go through the proxy never does.
+    // no_proxy first, so that the proxy is never used for the destinations it excludes.
     await keep(this.#path("no_proxy"), noProxy, 0o644);
     await keep(this.#path("redsocks.conf"), conf, 0o600);
   }
@@ -98,12 +98,12 @@ interface Files {
   readonly noProxy: string | undefined;
 }
 
-/** balenaOS's own proxy: units that read the files when they are started, and rules that one of them makes. */
+/** balenaOS's own proxy: units that read the files when they start. One of them sets the iptables rules. */
 export const osRedirector = (restart: (unit: string) => Promise<void>): Redirector => ({
-  // The operating system's redsocks is not ours to call; it forwards DNS.
+  // balenaOS's redsocks cannot be called from here to check the settings. It supports `dns`.
   check: () => Promise.resolve(undefined),
   use: async () => {
-    // The older name, for the older releases.
+    // Older releases of balenaOS use the name resin-proxy-config.
     await restart("balena-proxy-config.service").catch(() => restart("resin-proxy-config.service"));
     await restart("redsocks.service");
   },

@@ -2,8 +2,8 @@ import { open, readFile, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
- * Puts a text in the place of a file: after a power cut there is the old one or the new one, whole. Without `newMode`, it
- * keeps the old one's.
+ * Replaces a file atomically: after a power cut, either the old or the new content is there, complete. Without `newMode`,
+ * the file keeps its mode.
  */
 export async function replaceFile(file: string, text: string, newMode?: number): Promise<void> {
   const mode =
@@ -22,7 +22,7 @@ export async function replaceFile(file: string, text: string, newMode?: number):
 async function writeThrough(file: string, text: string, mode: number): Promise<void> {
   const handle = await open(file, "w", mode);
   try {
-    // Whatever the umask takes away.
+    // The umask can remove bits of the mode given to `open`.
     await handle.chmod(mode);
     await handle.writeFile(text);
     await handle.sync();
@@ -31,7 +31,7 @@ async function writeThrough(file: string, text: string, mode: number): Promise<v
   }
 }
 
-/** A file's text; undefined when there is none. */
+/** A file's text. Undefined if the file does not exist. */
 export async function readIfThere(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, "utf8");

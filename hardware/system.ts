@@ -4,16 +4,16 @@ import { join } from "node:path";
 import type { System } from "../core/ports/system.ts";
 import { balenaArchitecture, deviceType } from "./device-type.ts";
 
-// What the engine makes for containers is no way to reach the device.
+// Other machines cannot reach the device through interfaces that the engine makes for containers.
 const virtual = /^(docker|br-|veth|supervisor|resin|balena|virbr|lo)/;
 
-/** Interfaces change seldom, and listing them costs more than all the rest of an answer. */
+/** The list of interfaces is cached, because it changes seldom and takes most of the time of an API response. */
 const keptMs = 5_000;
 
-/** balenaOS has this file as long as its VPN is connected. Source: meta-balena, upscript.sh of openvpn. */
+/** This file exists while balenaOS's VPN is connected. Source: meta-balena, upscript.sh of openvpn. */
 const vpnNote = "run/openvpn/vpn_status/active";
 
-/** Addresses, when the machine started, and whether its VPN is up, as the operating system tells. */
+/** The machine's addresses, its boot time and the state of its VPN, read from the operating system. */
 export function nodeSystem(hostRoot: string, now: () => number): System {
   let listed: { readonly at: number; readonly all: readonly NetworkInterfaceInfo[] } | undefined;
   const interfaces = () => {
@@ -56,12 +56,12 @@ export function machineFacts(hostRoot: string) {
   };
 }
 
-/** No fleet of the public cloud takes a device with an older operating system; what it means by that is balenaOS. */
+/** balena's cloud refuses devices with an older version of balenaOS. It applies this limit to any operating system. */
 const oldestForFleets = [2, 11, 0] as const;
 
 /**
- * The version as balena-semver reads it: balenaOS by its full name, any other system by the three numbers of its VERSION_ID
- * (`24.04` is 24.4.0). Undefined where a cloud would refuse the device for it: a rolling release has none.
+ * The version in a form that balena-semver parses. For balenaOS it is the full name. For other systems it is VERSION_ID as
+ * three numbers (`24.04` becomes 24.4.0). Undefined if a cloud would refuse it, or if there is none (rolling releases).
  */
 function semanticVersion(osRelease: Readonly<Record<string, string>>): string | undefined {
   if (osRelease["ID"] === "balena-os") return osRelease["PRETTY_NAME"];

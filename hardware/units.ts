@@ -6,7 +6,7 @@ const manager = {
   interface: "org.freedesktop.systemd1.Manager",
 };
 
-/** Restarts a unit of systemd; one that does not run, or is not there, is left alone. Does not wait until it is up. */
+/** Restarts a systemd unit if it exists and runs. Does not wait until it has started. */
 export async function restartIfRunning(bus: Bus, unit: string): Promise<void> {
   try {
     await bus.call({ ...manager, member: "TryRestartUnit" }, "ss", unit, "replace");
@@ -15,7 +15,7 @@ export async function restartIfRunning(bus: Bus, unit: string): Promise<void> {
   }
 }
 
-/** Restarts a unit, or starts one that does not run. Throws when there is none of that name. Does not wait until it is up. */
+/** Restarts or starts a systemd unit. Throws if it does not exist. Does not wait until it has started. */
 export async function restartUnit(bus: Bus, unit: string): Promise<void> {
   await bus.call({ ...manager, member: "RestartUnit" }, "ss", unit, "replace");
 }
