@@ -24,9 +24,9 @@ import { SqliteLogRing } from "./store/sqlite-log-ring.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
 import { claimStateFolder } from "./store/state-folder.ts";
 
-/** A running agent inside a server of the embedding program. */
+/** A running agent inside another program, which has its own server. */
 export interface EmbeddedAgent {
-  /** Answers the API; `toNodeListener` makes a listener for node:http, Express and the like of it. */
+  /** Serves the API. `toNodeListener` turns it into a listener for node:http, Express and similar servers. */
   readonly fetch: Fetch;
   readonly supervisor: Supervisor;
   readonly engine: Engine;
@@ -44,8 +44,8 @@ export interface Agent extends EmbeddedAgent {
 }
 
 /**
- * The agent for a process that is its own: it answers on the loopback and on `settings.listen`, and replaces the global
- * Request and Response by faster ones. Throws `SettingsError`.
+ * Starts the agent in a process of its own. It listens on the loopback and on `settings.listen`, and replaces the global
+ * Request and Response with faster ones. Throws `SettingsError`.
  */
 export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
   const everywhere = settings.listen.filter((host) => host === "0.0.0.0" || host === "::");
@@ -55,15 +55,15 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
 }
 
 /**
- * The agent inside a program that has a server already. What is not given is as for `fairlead agent` without flags. It
- * listens nowhere by itself but, on Docker, where its own services look for it: on the gateway of their network.
+ * Starts the agent inside a program that has its own server. Missing settings have the defaults of `fairlead agent`. The
+ * agent listens on one address only: on Docker, on the gateway of the network through which services call it.
  */
 export async function embedAgent(settings: Partial<Settings> = {}, log: Log = consoleLog): Promise<EmbeddedAgent> {
   const { listener: _, ...agent } = await assemble({ ...readSettings([], {}), ...settings }, log, toNodeListener, []);
   return agent;
 }
 
-/** Assembles an agent once the folder of its state is its own; that comes first, since all of the rest lies in there. */
+/** Claims the state folder, then assembles an agent. The claim comes first, because all state is in that folder. */
 async function assemble(settings: Settings, log: Log, toListener: typeof toNodeListener, addresses: readonly string[]) {
   const { stateDir } = settings;
   const claim = await needed(`use ${stateDir} for the state`, () => claimStateFolder(stateDir));
@@ -76,7 +76,7 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
   }
 }
 
-/** Assembles the ports, listens, and starts. */
+/** Creates the adapters, listens, and starts the supervisor. */
 async function assembleIn(
   settings: Settings,
   log: Log,
@@ -100,7 +100,7 @@ async function assembleIn(
   const agentName = userAgent({ ...facts, osVariant, supervisorVersion });
   const connection = apiEndpoint && ring ? cloudConnection(apiEndpoint, agentName, ring, log) : noCloud;
 
-  // Services are told the port, and with port 0 the system chooses it: the API must listen before it can answer.
+  // Services need the port number, and with port 0 the system chooses it. So listen first; requests wait for `fetch`.
   const assembled = Promise.withResolvers<Fetch>();
   let fetch: Fetch = async (request) => (await assembled.promise)(request);
   const listener = new Listener((request) => fetch(request), settings.port, toListener);
@@ -156,7 +156,7 @@ async function assembleIn(
   };
 }
 
-/** `FileFolders` needs the /proc of Linux; on other systems, the API can be tried with the engine in memory. */
+/** `FileFolders` needs Linux's /proc. On other systems, folders in memory are enough to try out the API. */
 async function chooseFolders(hostRoot: string, engineRoot: string) {
   if (process.platform === "linux") return new FileFolders(hostRoot, engineRoot);
   const { MemoryFolders } = await import("../../core/embedded/ports.ts");

@@ -11,8 +11,8 @@ import { Redsocks } from "../../hardware/redsocks.ts";
 import { readIfThere, replaceFile } from "../../hardware/replace-file.ts";
 
 /**
- * The host of an engine in memory, for who tries out the API: it does all that a host can do, and nothing real happens.
- * Its name and its proxy are files in a folder of the agent's state, checked as those of a real host are.
+ * A simulated host for the engine in memory, to try out the API. It supports every host operation, but changes nothing on
+ * the machine. Its name and proxy are files in the state folder. They are validated as on a real host.
  */
 export function embeddedHost(
   folder: string,
@@ -41,7 +41,7 @@ export function embeddedHost(
   };
 }
 
-/** Goes down only in so far as the services stop; then it counts as started again. */
+/** Simulates a reboot or shutdown: the services stop, and start again after `startsAgainAfterMs`. */
 class EmbeddedPower extends MemoryPower {
   readonly startsAgainAfterMs = 3_000;
   readonly #say: (what: string) => void;

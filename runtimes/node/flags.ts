@@ -4,7 +4,7 @@ import { SettingsError } from "./settings-error.ts";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
-/** `parseArgs` of Node, which names a missing value; an unknown option gets the most similar one as a suggestion. */
+/** Node's `parseArgs`. For an unknown option, the error suggests the most similar one. */
 export function parseFlags<const O extends Options, const P extends boolean>(
   args: readonly string[],
   options: O,

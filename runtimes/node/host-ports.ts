@@ -17,13 +17,13 @@ import { run } from "../../hardware/run.ts";
 import type { Settings } from "./settings.ts";
 
 export interface HostPorts {
-  /** embedded: nothing real happens. */
+  /** embedded: a simulated host; nothing on the machine changes. */
   readonly is: "real" | "embedded";
   readonly ports: Pick<Ports, "power" | "hostname" | "proxy" | "bootConfig" | "firewall" | "journal" | "led">;
-  /** Puts a proxy that was set earlier into effect. */
+  /** Applies the stored proxy settings. */
   readonly start: () => Promise<void>;
   readonly stop: () => Promise<void>;
-  /** Closes the connection to the bus, after everything has stopped. */
+  /** Closes the connection to the bus. Call it after `stop`. */
   readonly close: () => void;
 }
 
@@ -35,7 +35,7 @@ export interface HostOptions {
   readonly log: Log;
 }
 
-/** The adapters of this machine's host. With an engine in memory, they are in memory too, unless a setting names one. */
+/** Creates the adapters for the host. With an engine in memory, the host is simulated, except where settings name a real one. */
 export async function findHostPorts(options: HostOptions): Promise<HostPorts> {
   const { settings, isEngineEmbedded, osSlug, apiPort, log } = options;
   const { hostRoot, stateDir } = settings;
@@ -57,7 +57,7 @@ export async function findHostPorts(options: HostOptions): Promise<HostPorts> {
     ports: {
       power: embedded?.power ?? (bus ? logind(bus, hostRoot, clock) : missing(pieces.bus)),
       hostname: embedded?.hostname ?? chooseHostname(settings, osSlug, bus),
-      // `--iptables yes` asks for a real proxy, also with an engine in memory.
+      // With `--iptables yes`, the proxy is real even if the engine is in memory.
       proxy: isMissing(found) ? ((settings.iptables ? undefined : embedded?.proxy) ?? found) : found.proxy,
       bootConfig:
         isEngineEmbedded && settings.bootConfig === undefined
@@ -75,7 +75,7 @@ export async function findHostPorts(options: HostOptions): Promise<HostPorts> {
   };
 }
 
-/** `onlyGiven`: only a LED that a setting names. */
+/** With `onlyGiven`, uses only an LED from the settings and does not search for one. */
 function chooseLight({ ledFile, ledGpio, hostRoot }: Settings, onlyGiven: boolean): Light | undefined {
   const file = ledFile ?? (ledGpio || onlyGiven ? undefined : findLed(hostRoot));
   if (file !== undefined) return fileLight(file);

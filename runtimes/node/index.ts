@@ -1,4 +1,4 @@
-/** `fairlead/node`: the agent inside a program of yours, and the pieces that it is made of. */
+/** `fairlead/node`: runs the agent inside your own Node program, and exports some of its parts. */
 export { toNodeListener } from "./listener.ts";
 export { embedAgent, startAgent, type Agent, type EmbeddedAgent } from "./agent.ts";
 export { readSettings, SettingsError, type ConfigJson, type Settings } from "./settings.ts";

@@ -8,29 +8,29 @@ import type { Fetch } from "../../core/http/fetch.ts";
 export type NodeListener = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 /**
- * A request listener for any node:http server: streams both ways, with back-pressure; ends what the client leaves. It
- * reads the body itself, so it comes before whatever parses bodies.
+ * A request listener for any node:http server. Streams in both directions with back-pressure, and cancels the request if
+ * the client disconnects. It reads the body itself, so register it before middleware that parses bodies.
  */
 export const toNodeListener = (fetch: Fetch): NodeListener =>
-  // Replacing the global Request and Response is faster, but they belong to whoever owns the process.
+  // Replacing the global Request and Response is faster, but the embedding program may depend on them.
   getRequestListener((request) => fetch(request), { ...nameless, overrideGlobalObjects: false });
 
-/** HTTP/1.0 need not say whom it asks. */
+/** The host name for HTTP/1.0 requests without a Host header. */
 const nameless = { hostname: "localhost" };
 
-/** The same for a process of our own. */
+/** Like `toNodeListener`, for the agent's own process: replaces the global Request and Response. */
 export const toOwnListener = (fetch: Fetch): NodeListener => getRequestListener((request) => fetch(request), nameless);
 
-/** What clients may take of the listener. */
+/** Limits for clients of the listener. */
 export interface ListenerLimits {
-  /** For the head of a request, and for all of it. Then it is answered with 408. An answer may take any time. */
+  /** Time limits for receiving a request's head and the whole request. After them: 408. Responses have no limit. */
   readonly headMs: number;
   readonly requestMs: number;
-  /** How often that is looked at. */
+  /** Interval at which the time limits are checked. */
   readonly checkMs: number;
-  /** To one address of this machine. Requests on further connections are answered with 503. */
+  /** Connections to one address of this machine. Requests on further connections are answered with 503. */
   readonly connections: number;
-  /** So many of those; what comes beyond them is closed without an answer. */
+  /** Number of further connections. Any more are closed without a response. */
   readonly furtherConnections: number;
 }
 
@@ -43,7 +43,7 @@ const usualLimits: ListenerLimits = {
   furtherConnections: 64,
 };
 
-/** The API on any number of addresses. */
+/** Serves the API on any number of addresses, all with the same port number. */
 export class Listener {
   readonly #servers = new Map<string, Server>();
   readonly #answer: NodeListener;
@@ -58,12 +58,12 @@ export class Listener {
     this.#connections = new Connections(this.#limits);
   }
 
-  /** With port 0: the one that the system gave. */
+  /** With port 0, the port number that the system chose, once it listens. */
   get port(): number {
     return this.#port;
   }
 
-  /** Throws when the address is taken, or none of this machine. */
+  /** Throws if the address is in use or does not belong to this machine. */
   async listen(host: string): Promise<void> {
     if (this.isOpen(host)) return;
     const { headMs, requestMs, checkMs, connections } = this.#limits;
@@ -72,14 +72,14 @@ export class Listener {
         headersTimeout: headMs,
         requestTimeout: requestMs,
         connectionsCheckingInterval: checkMs,
-        // A reader of logs that has lost its network would hold its connection for as long as the services are silent.
+        // Detects clients that follow logs and have lost their network. Without it, their connections would stay open.
         keepAlive: true,
         keepAliveInitialDelay: 60_000,
       },
       (request, response) => {
         if (this.#connections.isFurther(request.socket))
           return refuse(response, 503, `expected at most ${connections} connections; try again soon`);
-        // RFC 9112, 3.2. Node takes the first, others may take the last.
+        // RFC 9112, 3.2. Node uses the first Host header, other programs may use the last.
         if (hasSeveralHosts(request)) return refuse(response, 400, "expected one Host header, but got several");
         void this.#answer(request, response);
       },
@@ -113,8 +113,8 @@ export class Listener {
 }
 
 /**
- * The open connections, counted for each address of this machine, also where one socket listens on all of them: then
- * containers, which come by their gateway, cannot use up what there is for the loopback.
+ * The open connections, counted for each address of this machine, also if one socket listens on all addresses. So
+ * containers, which connect to the gateway's address, cannot use up the connections of the loopback.
  */
 class Connections {
   readonly #limits: ListenerLimits;
@@ -127,7 +127,7 @@ class Connections {
 
   add(socket: Socket): void {
     const { connections, furtherConnections } = this.#limits;
-    // All of 127.0.0.0/8 is one address. It is absent once the connection is gone.
+    // 127.0.0.0/8 counts as one address. `localAddress` is undefined if the connection is already closed.
     const address = socket.localAddress?.replace(/^(::ffff:)?127\..*/, "127.0.0.1");
     if (address === undefined) return void socket.destroy();
     const open = this.#countOf(address) + 1;
@@ -142,7 +142,7 @@ class Connections {
     });
   }
 
-  /** Whether it is one too many. */
+  /** Whether the connection exceeds `connections`, so that its requests are refused. */
   isFurther(socket: Socket): boolean {
     return this.#further.size > 0 && this.#further.has(socket);
   }

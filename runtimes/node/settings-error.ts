@@ -1,9 +1,9 @@
 import { messageOf } from "../../core/model/show.ts";
 
-/** What is wrong with the user's input or machine, as sentences for the user. */
+/** An error in the settings or on the machine that the user must fix. Its message is written for the user. */
 export class SettingsError extends Error {}
 
-/** Runs `attempt`; its failure is a `SettingsError`: the agent cannot run without this, and only the user can mend it. */
+/** Runs `attempt`, without which the agent cannot start. Turns its failure into a `SettingsError`. */
 export async function needed<T>(what: string, attempt: () => T | Promise<T>): Promise<T> {
   try {
     return await attempt();

@@ -13,9 +13,9 @@ export { SettingsError };
 interface Row {
   readonly variable: string;
   readonly hint: string;
-  /** The value if none is given. */
+  /** The default value. */
   readonly fallback?: string;
-  /** What holds if none is given, where that depends on the machine. */
+  /** A description of the default, if it depends on the machine. */
   readonly otherwise?: string;
 }
 
@@ -107,7 +107,7 @@ const List = z
       .filter(Boolean),
   );
 
-/** `parse` gives undefined for an invalid item. */
+/** `parse` returns undefined for an invalid item. */
 const listOf = (parse: (text: string) => string | undefined, expected: string) =>
   List.transform((all, context) => {
     const parsed = all.map(parse);
@@ -142,7 +142,7 @@ const Given = z.object({
   "docker-host": z.string().optional(),
 });
 
-/** A number; older tools write it as text. */
+/** An id. Older tools write it as a string. */
 const IdNumber = z
   .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: "expected a whole number of 0 or more" })
   .refine((value) => Number.isInteger(value) && value >= 0, { error: "expected a whole number of 0 or more" });
@@ -163,7 +163,7 @@ const ConfigJson = z.looseObject({
   /** balenaOS's name for a development device. */
   developmentMode: z.boolean({ error: "expected true or false" }).optional(),
   registryEndpoint: z.string().optional(),
-  /** A provisioning key and its fleet: a device without a key of its own registers itself with them. */
+  /** A provisioning key; `applicationId` is its fleet. A device without its own key registers with these. */
   apiKey: z.string().optional(),
   applicationId: IdNumber.optional(),
   userId: IdNumber.optional(),
@@ -181,26 +181,26 @@ export interface Settings {
   readonly allowOrigins: readonly string[];
   /** Names that a Host header may have in local mode, besides addresses and local names. */
   readonly allowHosts: readonly string[];
-  /** auto: Docker if it answers, else embedded; for `npm start`. */
+  /** auto: Docker if it answers, otherwise embedded. Used by `npm start`. */
   readonly engine: "docker" | "embedded" | "auto";
   readonly stateDir: string;
   readonly hostRoot: string;
   readonly config: ConfigJson;
   readonly configFile: string | undefined;
   readonly ledFile: string | undefined;
-  /** Undefined: the board's own, if found. */
+  /** Undefined: search on a Raspberry Pi. */
   readonly bootConfig: string | undefined;
-  /** Undefined: as root on a Docker engine. */
+  /** Undefined: yes on a Docker engine, if the agent is root. */
   readonly iptables: boolean | undefined;
   readonly ledGpio: GpioLine | undefined;
-  /** Undefined: under the host's root, if found. */
+  /** Undefined: search under the host's root. */
   readonly busAddress: string | undefined;
   readonly dockerHost: string | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Flags before variables before defaults. Throws `SettingsError`. */
+/** A flag takes precedence over a variable, and a variable over the default. Throws `SettingsError`. */
 export function readSettings(args: readonly string[], environment: Environment): Settings {
   const options = Object.fromEntries(settingRows.map(({ flag }) => [flag, { type: "string" as const }]));
   const flags = parseFlags(args, options, false).values;
@@ -233,7 +233,6 @@ export function readSettings(args: readonly string[], environment: Environment):
   };
 }
 
-/** The settings, as `--help` lists them. */
 export const settingsHelp = (): string =>
   settingRows
     .map(({ flag, variable, hint, fallback, otherwise }) => {
@@ -247,7 +246,7 @@ function nameIssue({ path, message }: z.core.$ZodIssue, given: Readonly<Record<s
   return `--${row?.flag} (or ${row?.variable}): ${message}, but got ${JSON.stringify(given[String(path[0])])}`;
 }
 
-/** The config.json that is read if no other is given. */
+/** The config.json that is read without --config. */
 export const ownConfig = (stateDir: string): string => join(stateDir, "config.json");
 
 const readOwnConfig = (stateDir: string): ConfigJson =>

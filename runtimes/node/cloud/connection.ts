@@ -17,7 +17,6 @@ export interface CloudConnection {
   readonly stop: () => void;
 }
 
-/** The connection of a device that has joined no cloud. */
 export const noCloud: CloudConnection = {
   ports: { tunnel: { missing: "This device has joined no cloud: its config.json has no apiEndpoint" } },
   start: () => {},

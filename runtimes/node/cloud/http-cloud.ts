@@ -3,12 +3,12 @@ import { gzip } from "node:zlib";
 import { redact } from "../../../core/model/secrets.ts";
 import type { Cloud } from "../../../core/ports/cloud.ts";
 
-/** Below that, packing costs more than it saves. */
+/** Bodies of fewer bytes are not compressed, because that costs more than it saves. */
 const worthPacking = 1024;
 
-/** The cloud at an endpoint, by the runtime's own fetch, which is taken for a browser's if it does not say who asks. */
+/** A client of the cloud's HTTP API. It sets `User-Agent`, because the cloud takes Node's default for a browser's. */
 export function httpCloud(endpoint: string, userAgent: string): Cloud {
-  // A doubled slash in a path is 404 there.
+  // The cloud answers 404 to a path with a double slash.
   const base = endpoint.replace(/\/+$/, "");
   return async ({ method, path, key, headers, body, timeoutMs }, signal) => {
     const packed = body !== undefined && body.length >= worthPacking ? await promisify(gzip)(body) : undefined;
@@ -18,7 +18,7 @@ export function httpCloud(endpoint: string, userAgent: string): Cloud {
         headers: {
           authorization: `Bearer ${key}`,
           "user-agent": userAgent,
-          // Without one of ours, fetch adds "no-cache" to whatever has an If-None-Match.
+          // Without this header, fetch adds "no-cache" to a request with If-None-Match.
           ...(headers?.["if-none-match"] && { "cache-control": "max-age=0" }),
           ...(packed && { "content-encoding": "gzip" }),
           ...headers,
@@ -35,7 +35,7 @@ export function httpCloud(endpoint: string, userAgent: string): Cloud {
   };
 }
 
-/** fetch says "fetch failed", and why only in its cause. */
+/** The message of the innermost cause. fetch's own message is only "fetch failed". */
 const reasonOf = (error: unknown): string =>
   error instanceof Error && error.cause instanceof Error
     ? reasonOf(error.cause)

@@ -8,40 +8,40 @@ import { ProtocolError } from "../../../core/relay/frame.ts";
 import { Responder } from "../../../core/relay/responder.ts";
 
 export interface TunnelOptions {
-  /** Of the cloud: http or https, ws or wss. */
+  /** The cloud's address; its scheme is http, https, ws or wss. */
   readonly url: string;
   readonly uuid: string;
   /** The device's own key. */
   readonly key: string;
-  /** What the device says of itself in `User-Agent`. */
+  /** The value of the `User-Agent` header. */
   readonly userAgent?: string;
-  /** The same that serves port 48484. */
+  /** The function that also serves port 48484. */
   readonly fetch: Fetch;
   readonly clock: Clock;
   readonly log: Log;
-  /** Whether there is to be a connection at all, as it may change at any time; absent: always. */
+  /** Whether there should be a connection now. Called repeatedly. Without it there always should. */
   readonly isWanted?: () => boolean;
-  /** Called each time that a connection is up. */
+  /** Called each time a connection has been opened. */
   readonly opened?: () => void;
-  /** The longest time of the cloud's silence is twice that. */
+  /** Time between pings. A connection ends at the latest after twice this time without a message. */
   readonly pingMs?: number;
 }
 
 export interface RunningTunnel extends Tunnel {
-  /** Ends the connection, and whatever is answered on it. */
+  /** Closes the connection and cancels its requests. */
   readonly stop: () => void;
 }
 
-/** Why a connection is over. */
+/** Why a connection ended. */
 interface End {
   readonly reason: string;
-  /** How to dial again: at once; or another agent has connected with our uuid; or what answers there has no tunnels. */
+  /** The next attempt: the usual one, a late one because another agent has our uuid, or a rare one without tunnels. */
   readonly next: "redial" | "stand back" | "other cloud";
-  /** How long it had been up; undefined: never. */
+  /** How long the connection was open. Undefined if it was never opened. */
   readonly upMs: number | undefined;
 }
 
-/** Dials the cloud, and dials again for as long as it is not stopped; on the socket it answers as port 48484 does. */
+/** Connects to the cloud, and reconnects until it is stopped. Serves the API of port 48484 on the socket. */
 export function startTunnel(options: TunnelOptions): RunningTunnel {
   const { clock, log, isWanted = () => true, pingMs = defaultPingMs } = options;
   const address = addressOf(options);
@@ -67,7 +67,7 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
       });
       state = { is: "disconnected", error: end.reason };
       if (stop.signal.aborted) return;
-      // Once for as long as it lasts, not at every attempt; and that a cloud is another one, once for all.
+      // Log a reason once, not at every attempt. Log only once ever that the cloud has no tunnels.
       if (end.next === "other cloud") {
         if (!toldOfOtherCloud) log.info(`Polling the cloud at ${address.host} without a tunnel: ${end.reason}`);
         toldOfOtherCloud = true;
@@ -87,21 +87,21 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
   return { state: () => state, stop: () => stop.abort() };
 }
 
-/** A connection that held for so long was a good one: the next delay is a short one. */
+/** A connection that was open for longer than this resets the back-off. */
 const steadyMs = 60_000;
 
 export const defaultPingMs = 30_000;
 const usualMs = 60_000;
-/** A balena cloud is no Fairlead one, and may become one only by a change of its operator; it need not be asked often. */
+/** The longest delay for a cloud without tunnels, such as balena's. It gets tunnels only if its operator changes it. */
 const otherCloudMs = 60 * 60_000;
 
 const unwanted = "SUPERVISOR_VPN_CONTROL is off";
 
-/** Full jitter: after a deployment of the cloud, every device has lost its connection in the same moment. */
+/** Full jitter, because a deployment of the cloud disconnects all devices at the same moment. */
 export const redialMs = (failures: number, clock: Pick<Clock, "random">, longestMs = usualMs): number =>
   clock.random() * Math.min(longestMs, 1000 * 2 ** Math.min(failures, 12));
 
-/** Two agents with one uuid would throw out each other forever: whoever is replaced waits, longer each time. */
+/** Two agents with the same uuid disconnect each other. The disconnected one waits longer each time. */
 export const standBackMs = (replacements: number, clock: Pick<Clock, "random">): number =>
   15_000 + clock.random() * Math.min(15 * 60_000, 15_000 * 2 ** Math.min(replacements, 10));
 
@@ -114,7 +114,7 @@ function addressOf({ url, uuid }: TunnelOptions): URL {
 
 const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** One connection from its dialling to its end. */
+/** Opens a connection. Resolves when it has ended. */
 function connect(
   { key, userAgent, fetch, clock, isWanted = () => true, pingMs = defaultPingMs }: TunnelOptions,
   address: URL,
@@ -126,7 +126,7 @@ function connect(
     let openedAt: number | undefined;
     let heard = false;
     const agent = userAgent === undefined ? {} : { "user-agent": userAgent };
-    // Node's takes headers, though the types are those of browsers, whose does not.
+    // Node's WebSocket accepts headers. The types are those of browsers, where it does not.
     const headers = { authorization: `Bearer ${key}`, ...agent };
     const socket: WebSocket = Reflect.construct(WebSocket, [address, { headers }]);
     socket.binaryType = "arraybuffer";
@@ -138,7 +138,7 @@ function connect(
       tick,
     });
 
-    // Never waits for the socket's own `close`: a peer that is gone, or leaves the connection half open, never says it.
+    // Does not wait for the `close` event: it never comes if the peer is gone or the connection is half open.
     const finish = (reason: string, next: End["next"] = "redial") => {
       if (over.signal.aborted) return;
       over.abort();
@@ -188,21 +188,21 @@ function connect(
         : finish("it broke"),
     );
     socket.addEventListener("close", ({ code }: CloseEvent) => {
-      // Otherwise it was never open, and the error before this is being looked into.
+      // If the socket was never open, `whyNot` finds the reason after the `error` event.
       if (openedAt !== undefined) finish(`it was closed (${code})`);
     });
     void watch();
   });
 }
 
-/** A WebSocket does not tell why it could not be opened. An ordinary request to the same address does. */
+/** Finds out why a WebSocket could not be opened, with an ordinary request to the same address. */
 async function whyNot(address: URL, headers: Record<string, string>): Promise<Pick<End, "reason" | "next">> {
   const url = new URL(address);
   url.protocol = url.protocol.replace(/^ws/, "http");
   try {
     const { status, body } = await fetch(url, { headers, redirect: "manual", signal: AbortSignal.timeout(10_000) });
     void body?.cancel();
-    // What our Worker answers to whoever does not ask for a WebSocket.
+    // Our Worker answers 426 to a request that is not a WebSocket upgrade.
     if (status === 426) return { reason: "it does not know this device's key", next: "redial" };
     if (status >= 500) return { reason: `it answers ${status}`, next: "redial" };
     return { reason: `it has no tunnels for devices (${status})`, next: "other cloud" };

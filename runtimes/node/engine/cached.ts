@@ -1,4 +1,4 @@
-/** What was loaded once, until it is forgotten. What was forgotten while it was loading is not kept. */
+/** Caches a loaded value until `forget` is called. A value is not cached if `forget` was called during its loading. */
 export class Cached<T> {
   readonly #load: () => Promise<T>;
   #loading: Promise<T> | undefined;
@@ -13,7 +13,7 @@ export class Cached<T> {
     this.#value = undefined;
   }
 
-  /** What is known, without asking. */
+  /** The cached value. Does not load it. */
   peek(): T | undefined {
     return this.#value?.value;
   }

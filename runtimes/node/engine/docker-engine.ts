@@ -30,7 +30,7 @@ import { jsonLines, logLines } from "./docker-streams.ts";
 import { PullProgress } from "./pull-progress.ts";
 import { pullAuth } from "./registry-auth.ts";
 
-/** Which events of the engine mean something to us: not, for instance, the start of each healthcheck. */
+/** The engine's events that the agent needs. Others, such as the start of each healthcheck, are filtered out. */
 const eventFilters = JSON.stringify({
   type: ["container", "network", "volume"],
   event: "create start die destroy rename update pause unpause oom health_status connect disconnect".split(" "),
@@ -44,7 +44,7 @@ const DockerEvent = z.looseObject({
   Actor: z.looseObject({ ID: z.string(), Attributes: z.record(z.string(), z.string()).nullish() }),
 });
 
-/** What we read of `GET /info`. */
+/** The fields of `GET /info` that the agent reads. */
 const Info = z.looseObject({
   DockerRootDir: z.string(),
   DriverStatus: z.array(z.array(z.string())).nullish(),
@@ -54,7 +54,7 @@ const Info = z.looseObject({
 const Listed = z.array(z.looseObject({ Id: z.string(), State: z.string(), Names: z.array(z.string()) }));
 type Listed = z.output<typeof Listed>;
 
-/** The client reads an address, with its TLS settings, from this variable alone, and only when it is made. */
+/** dockerode reads address and TLS settings only from DOCKER_HOST, and only in its constructor. */
 function dockerAt(address: string | undefined): Docker {
   const before = process.env["DOCKER_HOST"];
   if (address === undefined || address === before) return new Docker();
@@ -68,8 +68,8 @@ function dockerAt(address: string | undefined): Docker {
 }
 
 /**
- * Docker, or what speaks its API. As long as its events come in, it is asked only for what they or our own calls have
- * changed: an idle device makes no calls, and a look costs the same however many containers there are.
+ * An adapter for Docker, or another engine with its API. While the event stream is open, it requests only objects that an
+ * event or one of its own calls has changed. An idle device makes no calls, and the number of containers does not matter.
  */
 export class DockerEngine implements Engine {
   readonly name: string;
@@ -86,7 +86,7 @@ export class DockerEngine implements Engine {
   readonly #volumes: Cached<readonly Volume[]>;
   readonly #storage: Cached<readonly string[]>;
 
-  /** Throws when no engine answers within that time. */
+  /** Throws if no engine answers within `timeoutMs`. */
   static async connect(clock: Clock, address?: string, timeoutMs = 5000): Promise<DockerEngine> {
     const docker = dockerAt(address);
     const answered = new AbortController();
@@ -124,12 +124,12 @@ export class DockerEngine implements Engine {
     this.#storage = new Cached(async () => toStorage(Info.parse(await asked(docker.info()))));
   }
 
-  /** The host's folders in which images and volumes lie. Asked for once in each run of the engine. */
+  /** The host's folders for images and volumes. Requested once after each start of the engine. */
   storage(): Promise<readonly string[]> {
     return this.#storage.get();
   }
 
-  // ── Looking ────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── State ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async look({ fresh }: { readonly fresh: boolean }): Promise<EngineState> {
     if (fresh || !this.#listening) this.#forget();
@@ -150,13 +150,13 @@ export class DockerEngine implements Engine {
     return containers.filter((container) => container !== undefined);
   }
 
-  /** What was inspected before still holds if no event said otherwise, and the list agrees. */
+  /** Uses the cached inspection if no event has invalidated it and state and name are those of the list. */
   async #inspect({ Id, State, Names }: Listed[number]): Promise<Container | undefined> {
     let cached = this.#inspections.get(Id);
     const known = cached?.peek();
     if (!cached || !this.#listening || (known && (known.state !== State || !Names.includes(`/${known.name}`)))) {
       cached = new Cached(async () => {
-        // Removed since the list was made: then it is not there.
+        // 404: the container was removed after the list was made.
         const inspection = await asked(this.#docker.getContainer(Id).inspect()).catch(unless(404));
         return inspection && fromInspection(Inspection.parse(inspection));
       });
@@ -199,7 +199,7 @@ export class DockerEngine implements Engine {
         failures = 0;
         for await (const event of jsonLines(stream)) this.#onDockerEvent(DockerEvent.parse(event));
       } catch {
-        // The engine has gone, or never was there; whoever looks at it will say so.
+        // The engine does not answer. Not logged here: the next `look` fails and reports it.
       } finally {
         this.#listening = false;
       }
@@ -247,7 +247,7 @@ export class DockerEngine implements Engine {
         onProgress(progress.percent());
       }
     } catch (error) {
-      // The engine passes on what the registry says, to which it has sent the password.
+      // The engine's error can quote the registry's response, which can contain the password.
       const { password = "", identitytoken = "" }: { password?: string; identitytoken?: string } = authconfig ?? {};
       const secrets = [password, identitytoken];
       throw new EngineError(redact(messageOf(error), { secrets }), error instanceof EngineError ? error.status : 0);
@@ -277,7 +277,7 @@ export class DockerEngine implements Engine {
       for (const { network, endpoint } of join)
         await asked(this.#docker.getNetwork(network).connect({ Container: id, EndpointConfig: endpoint }));
     } catch (error) {
-      // Half made is not made.
+      // Remove a container that could not be connected to all its networks.
       await this.removeContainer(id);
       throw error;
     }
@@ -293,7 +293,7 @@ export class DockerEngine implements Engine {
     await this.#act(
       id,
       async (container) => {
-        // An engine does not stop what is paused.
+        // The engine cannot stop a paused container.
         if ((await this.#stateOf(id)) === "paused") await container.unpause();
         await container.stop();
       },
@@ -372,22 +372,22 @@ export class DockerEngine implements Engine {
     try {
       yield* logLines(await asked(this.#docker.getContainer(id).logs(options)), tty);
     } catch (error) {
-      // What is being removed has said all that it had to say.
+      // 409: the container is being removed, so its log has ended.
       if (!signal.aborted) unless(409)(error);
     }
   }
 }
 
 /**
- * Query and body of a call. Else dockerode writes the body into the URL as well, and URLs are logged: by proxies, by Podman,
- * and by whoever debugs. Variables of services have no place there.
+ * Separates query and body of a call. Otherwise dockerode also writes the body into the URL. Proxies and Podman log URLs,
+ * and the body contains the services' environment variables, which can be secret.
  */
 const apart = (query: object, body: object) => ({ _query: query, _body: body });
 
-/** With the image store of a containerd that the engine shares with others, images lie in that one's folder. */
+/** With containerd's image store and a system-wide containerd, images are in the folder of containerd. */
 function toStorage({ DockerRootDir, DriverStatus, Containerd }: z.output<typeof Info>): readonly string[] {
   const isContainerd = (DriverStatus ?? []).some(([, value]) => value?.startsWith("io.containerd.snapshotter"));
-  // One of its own keeps them below its root folder.
+  // A containerd that Docker started itself stores images below DockerRootDir.
   const isOwn = Containerd?.Address?.startsWith("/run/containerd/") === false;
   return isContainerd && !isOwn ? [DockerRootDir, "/var/lib/containerd"] : [DockerRootDir];
 }
@@ -398,7 +398,7 @@ const toImage = ({ Id, RepoTags, RepoDigests }: Docker.ImageInfo): Image => ({
   digests: RepoDigests ?? [],
 });
 
-/** The engine's answer, or its refusal as an `EngineError`. */
+/** Returns the engine's response. Turns an error response into an `EngineError`. */
 async function asked<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
@@ -410,14 +410,14 @@ async function asked<T>(call: Promise<T>): Promise<T> {
   }
 }
 
-/** How dockerode says no. */
+/** The errors that dockerode rejects with. */
 const Refusal = z.looseObject({
   statusCode: z.number().optional(),
   message: z.string().optional(),
   json: z.looseObject({ message: z.string().optional() }).nullish().catch(undefined),
 });
 
-/** For `catch`: swallows the engine's refusals with these statuses. */
+/** For `catch`: ignores engine errors with one of these statuses, and throws all others again. */
 const unless =
   (...statuses: readonly number[]) =>
   (error: unknown): undefined => {

@@ -3,10 +3,10 @@ import type { ContainerLine } from "../../../core/ports/engine.ts";
 
 type Bytes = AsyncIterable<Buffer | string>;
 
-/** Longer lines are passed on in pieces. */
+/** Longer lines are returned in pieces. */
 const longestLine = 64 * 1024;
 
-/** The values of a stream of JSON, one on each line. */
+/** Parses a stream with one JSON value on each line. */
 export async function* jsonLines(stream: Bytes): AsyncIterable<unknown> {
   for await (const line of textLines(stream)) if (line.trim() !== "") yield JSON.parse(line);
 }
@@ -23,8 +23,8 @@ async function* textLines(stream: Bytes): AsyncIterable<string> {
 }
 
 /**
- * The engine's log stream with timestamps → lines. Without a terminal, the engine writes each piece with a header of
- * eight bytes: the stream (2 is stderr), three zeros, the length. Source: Engine API, "Attach to a container".
+ * Parses the engine's log stream with timestamps. Without a terminal, each piece has a header of eight bytes: the stream
+ * (2 is stderr), three zero bytes, and the length. Source: Engine API, "Attach to a container".
  */
 export async function* logLines(stream: Bytes, tty: boolean): AsyncIterable<ContainerLine> {
   const [stdout, stderr] = [new LineReader(false), new LineReader(true)];
@@ -32,7 +32,7 @@ export async function* logLines(stream: Bytes, tty: boolean): AsyncIterable<Cont
   else
     for await (const { isStdErr, bytes } of frames(stream)) {
       const reader = isStdErr ? stderr : stdout;
-      // The engine keeps a long line in pieces, each with the time in front.
+      // The engine splits a long line into pieces, and each piece begins with the time.
       yield* reader.take(reader.isWithinLine ? bytes.subarray(bytes.indexOf(" ") + 1) : bytes);
     }
   yield* stdout.end();
@@ -57,13 +57,13 @@ async function* frames(stream: Bytes): AsyncIterable<Frame> {
   }
 }
 
-/** One of a container's streams, line by line: time, space, message. */
+/** Splits one stream of a container into lines. Each line is a time, a space and a message. */
 class LineReader {
   readonly #isStdErr: boolean;
   readonly #decoder = new StringDecoder("utf8");
-  /** What has come of the line under way, but for what was passed on already. */
+  /** The received part of the current line, without the pieces already returned. */
   #text = "";
-  /** Of the line under way, once a piece of it was passed on. */
+  /** The current line's time. Set once a piece of the line was returned. */
   #timestamp: number | undefined;
 
   constructor(isStdErr: boolean) {
@@ -84,7 +84,7 @@ class LineReader {
     if (this.#text.length > longestLine) yield* this.#passOn();
   }
 
-  /** The last words, if they did not end their line. */
+  /** Returns the last line if it has no line break. */
   *end(): Iterable<ContainerLine> {
     if (this.#text !== "") yield* this.#passOn();
   }

@@ -1,49 +1,49 @@
 import * as z from "zod";
 
-/** What the engine says of a pull, line by line. Source: Engine API, "Create an image". */
+/** A progress message of a pull. Source: Engine API, "Create an image". */
 const Message = z.looseObject({
   id: z.string().optional(),
   status: z.string().optional(),
-  /** Deprecated: engines of the future write only `errorDetail`. */
+  /** Deprecated. Future engines send only `errorDetail`. */
   error: z.string().optional(),
   errorDetail: z.looseObject({ message: z.string().optional() }).optional(),
   progressDetail: z.looseObject({ current: z.number().optional(), total: z.number().optional() }).optional(),
 });
 
-/** How much of a layer is there: parts of one. */
+/** A layer's size in bytes, and its downloaded and extracted fractions (0 to 1). */
 interface Layer {
   size: number;
   downloaded: number;
   extracted: number;
 }
 
-/** Bytes of a layer of which no size is known yet. */
+/** Assumed size, in bytes, of a layer whose size is not known yet. */
 const guess = 1;
 
-/** How far a pull is: each layer counts by its size, half for its download, half for its extraction. */
+/** The progress of a pull. Layers are weighted by size. Download and extraction count half each. */
 export class PullProgress {
   readonly #layers = new Map<string, Layer>();
   #percent = 0;
 
-  /** Takes one message; gives the error, if that is what it is. */
+  /** Processes one message. Returns the error if the message contains one. */
   take(value: unknown): string | undefined {
     const { data } = Message.safeParse(value);
     if (!data) return undefined;
     const error = data.errorDetail?.message ?? data.error;
     if (error !== undefined) return error;
     const { id, status = "", progressDetail: { current = 0, total } = {} } = data;
-    // The last word of every pull, also of one for which everything was here already.
+    // The last message of every pull, also if no layer had to be downloaded.
     if (id === undefined && status.startsWith("Status: ")) this.#percent = 100;
     if (id === undefined || /^Pulling from/.test(status)) return undefined;
     if (status === "Already exists") {
-      // It was here before, and is no part of what is to come.
+      // The layer was present before the pull, so it does not count.
       this.#layers.delete(id);
       return undefined;
     }
     const layer = this.#layers.get(id) ?? { size: guess, downloaded: 0, extracted: 0 };
     this.#layers.set(id, layer);
     if (total) layer.size = total;
-    // Without a total, the engine counts something else than bytes (seconds), or does not know how many there will be.
+    // Without a total, `current` is not in bytes (but in seconds), or the size is unknown.
     const part = total ? Math.min(current / total, 1) : 0;
     switch (status) {
       case "Downloading":
@@ -64,7 +64,7 @@ export class PullProgress {
     return undefined;
   }
 
-  /** Whole percents; never falls, though layers are found on the way. */
+  /** Whole percent. Never decreases, although new layers appear during the pull. */
   percent(): number {
     const layers = [...this.#layers.values()];
     const total = layers.reduce((sum, { size }) => sum + 2 * size, 0);

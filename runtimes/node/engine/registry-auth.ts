@@ -13,12 +13,12 @@ const Config = z.looseObject({
 
 const hub = "https://index.docker.io/v1/";
 
-/** As the engine calls the registry of an image's name. */
+/** The engine's address for the registry in an image's name. */
 export const registryOf = (name: string): string => hostOf(name) ?? hub;
 
 /**
- * Credentials as `docker login` keeps them (`$DOCKER_CONFIG/config.json` or `~/.docker/config.json`); undefined when
- * there are none for this registry. Source: the Docker CLI's reference, "config.json".
+ * Credentials stored by `docker login` (`$DOCKER_CONFIG/config.json` or `~/.docker/config.json`). Undefined if there are
+ * none for this registry. Source: the Docker CLI's reference, "config.json".
  */
 export function registryAuth(name: string, folder = process.env["DOCKER_CONFIG"] ?? join(homedir(), ".docker")) {
   let text: string;
@@ -38,7 +38,7 @@ export function registryAuth(name: string, folder = process.env["DOCKER_CONFIG"]
   return username ? { username, password, serveraddress: registry } : undefined;
 }
 
-/** By what an image is pulled: what its reference says, else what `docker login` has kept, else what the agent has. */
+/** Credentials to pull an image: from the request, else from `docker login`, else the request's fallback. */
 export const pullAuth = ({ name, auth, fallback }: PullRequest, folder?: string) =>
   auth ?? registryAuth(name, folder) ?? (fallback && { ...fallback, serveraddress: registryOf(name) });
 

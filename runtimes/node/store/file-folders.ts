@@ -9,23 +9,23 @@ import { codeOf, inHostTmp, unless, UntrustedFolderError, type OpenFolder } from
 
 /** Below the host's `/tmp`. */
 const names = ["balena-supervisor", "services"];
-/** Today's lock and the one of old; either blocks, and we take both. */
+/** The current and the old name of a lock. Either one blocks an update. The agent creates both. */
 const lockNames = ["updates.lock", "resin-updates.lock"];
 const takeOverNames = ["handover-complete", "resin-kill-me"];
 
-/** A lock that is not in its place yet. */
+/** Prefix of a lock file that has not been linked into a service's folder yet. */
 const draftPrefix = ".lock-";
 
-/** The original's mark on its own locks: they belong to this user ("nobody"). */
+/** The owner ("nobody") of the agent's own locks, as in the reference implementation. */
 const lockUid = 65534;
-/** Ours, where we may not give files away. */
+/** The content of the agent's own locks. It identifies them where the agent may not change a file's owner. */
 const lockText = "fairlead\n";
 
 /**
- * The folders as they are on disk. What users do with lock files, and who may: docs/update-locks.md.
+ * The services' folders on disk. For the use of lock files, see docs/update-locks.md.
  *
- * A service may be root in its container, and put anything under any name into its folder: links, pipes, devices, at any
- * time. So nothing in there is followed, opened before it is known to be a file, or removed with what is in it.
+ * A service can be root in its container. It can create links, pipes and devices in its folder, under any name and at any
+ * time. So the agent follows no link there, opens only regular files, and removes no folder that is not empty.
  */
 export class FileFolders implements ServiceFolders, UpdateLocks, Handover {
   readonly root: string;
@@ -90,7 +90,7 @@ export class FileFolders implements ServiceFolders, UpdateLocks, Handover {
               for (const service of folders(await app.entries()))
                 await unlessUntrusted(
                   app.within(service, { make: false, writers: "service" }, async (folder) => {
-                    // At the start of the machine, the engine starts containers by itself, and makes their folders for root.
+                    // At boot, the engine can start containers before the agent. It then creates their folders for root only.
                     await openToEverybody(folder).catch(unless("EPERM"));
                     if (!this.#held.get(Number(appId))?.includes(service)) await removeOurLocks(folder);
                   }),
@@ -110,12 +110,12 @@ export class FileFolders implements ServiceFolders, UpdateLocks, Handover {
 
   async clearTakeOver(appId: number, service: string): Promise<void> {
     await this.#ifThere(appId, service, async (folder) => {
-      // What a service has put into a folder of that name stays, and so does the sign: it asked for that itself.
+      // A folder of that name that is not empty stays. It then still counts as a sign of a hand-over.
       for (const name of takeOverNames) await remove(folder.at(name)).catch(unless("ENOTEMPTY"));
     });
   }
 
-  /** Makes a service's folder what it is to be, and acts in it; drafts of locks go into the one of all applications. */
+  /** Creates a service's folder and sets its mode, then calls `act`. Drafts of locks go into the folder `services`. */
   async #prepare<T>(
     appId: number,
     service: string,
@@ -131,7 +131,7 @@ export class FileFolders implements ServiceFolders, UpdateLocks, Handover {
     );
   }
 
-  /** Acts in a service's folder; in one that is not there, or in whose place is something else, nothing is of ours. */
+  /** Calls `act` with a service's folder. Undefined if it does not exist or is not trusted. */
   async #ifThere<T>(appId: number, service: string, act: (folder: OpenFolder) => Promise<T>): Promise<T | undefined> {
     return unlessUntrusted(
       inHostTmp(this.#hostRoot, [...names, String(appId)], { make: false }, (app) =>
@@ -142,28 +142,28 @@ export class FileFolders implements ServiceFolders, UpdateLocks, Handover {
 }
 
 /**
- * The host's root as the engine sees it. An agent in a container has it mounted somewhere, and the engine knows nothing
- * of that place; a folder that is no mount is the same for both.
+ * The path of the host's root for the engine. If `hostRoot` is a mount, the agent is in a container, and the engine's path
+ * is `/`. If it is an ordinary folder, agent and engine use the same path.
  */
 export async function seenByEngine(hostRoot: string): Promise<string> {
   const [root, parent] = await Promise.all([stat(hostRoot), stat(dirname(hostRoot))]);
   return root.dev === parent.dev ? hostRoot : "/";
 }
 
-/** Services run as any user, and must all be able to lock, but not to remove each other's files. */
+/** Any user can create a lock (services run as different users), but can remove only their own files. */
 const openToEverybody = (folder: OpenFolder): Promise<void> => folder.chmod(0o1777);
 
 async function takeOne(path: string, drafts: OpenFolder, force: boolean): Promise<boolean> {
   if ((await create(path, drafts)) || (await isOurs(path))) return true;
   if (!force) return false;
-  // A folder with something in it is nobody's lock, and not ours to remove.
+  // A folder that is not empty is never removed.
   await remove(path).catch(unless("ENOTEMPTY"));
   return create(path, drafts);
 }
 
 /**
- * Linking a finished file into place is atomic, and the lock is ours from its first instant: were we to end between
- * making and giving it away, it would look like a user's for ever.
+ * Creates a lock by linking a finished file, which is atomic, so the lock always has the agent's mark. If the agent ended
+ * between creating a lock in place and marking it, the lock would look like a user's and never be removed.
  */
 async function create(path: string, drafts: OpenFolder): Promise<boolean> {
   const draft = drafts.at(draftPrefix + randomUUID());
@@ -186,14 +186,14 @@ async function create(path: string, drafts: OpenFolder): Promise<boolean> {
   }
 }
 
-/** Whatever is there counts as a lock: a file, a folder, a link that leads nowhere. */
+/** Any kind of entry counts: a file, a folder, or a link, also one without a target. */
 const exists = (path: string): Promise<boolean> => lstat(path).then(() => true, unlessGone(false));
 
 async function removeOurLocks(folder: OpenFolder): Promise<void> {
   for (const name of lockNames) if (await isOurs(folder.at(name))) await remove(folder.at(name));
 }
 
-/** O_PATH of open(2), for which Node has no name: it opens whatever it is without doing anything to it. */
+/** O_PATH of open(2), for which Node has no constant. It opens any kind of file without side effects. */
 const pathOnly = 0x200000;
 
 async function isOurs(path: string): Promise<boolean> {
@@ -208,7 +208,7 @@ async function isOurs(path: string): Promise<boolean> {
   }
 }
 
-/** As much of a file as a lock of ours has, however much it has meanwhile. */
+/** Reads at most as many bytes as `lockText` has, because a service may have made the file longer. */
 async function beginningOf({ fd }: FileHandle): Promise<string> {
   const file = await open(`/proc/self/fd/${fd}`);
   try {
@@ -219,7 +219,7 @@ async function beginningOf({ fd }: FileHandle): Promise<string> {
   }
 }
 
-/** A lock of proper-lockfile is an empty folder; nothing else that is a folder is removed. */
+/** Removes a file or an empty folder. proper-lockfile uses empty folders as locks. */
 const remove = (path: string): Promise<void> =>
   unlink(path).catch((error: unknown) =>
     codeOf(error) === "EISDIR" || codeOf(error) === "EPERM" ? rmdir(path) : unlessGone(undefined)(error),

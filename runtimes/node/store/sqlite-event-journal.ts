@@ -5,7 +5,7 @@ import * as z from "zod";
 import { causes, type EventRecord } from "../../../core/model/event.ts";
 import { keptEvents, type EventJournal, type JournalEntry } from "../../../core/ports/event-journal.ts";
 
-/** As another version of the agent may have written it. */
+/** A stored event. Another version of the agent may have written it. */
 const Stored = z.object({
   kind: z.string(),
   level: z.enum(["info", "warn"]),
@@ -19,7 +19,7 @@ const Stored = z.object({
   fields: z.array(z.string()).optional(),
 });
 
-/** Events in a SQLite file of their own, which is opened when the first is written or read. As durable as the log ring. */
+/** Stores events in a SQLite file, which is opened at the first access. It is as durable as the log ring. */
 export class SqliteEventJournal implements EventJournal {
   readonly #file: string;
   #opened: DatabaseSync | undefined;
@@ -70,10 +70,10 @@ export class SqliteEventJournal implements EventJournal {
   #open(): DatabaseSync {
     if (this.#opened) return this.#opened;
     mkdirSync(dirname(this.#file), { recursive: true, mode: 0o700 });
-    // SQLite creates its other files with the mode of the first.
+    // SQLite creates its other files with the mode of this file.
     closeSync(openSync(this.#file, "a", 0o600));
     this.#opened = new DatabaseSync(this.#file);
-    // Every change writes whole pages, so small ones wear out a flash disk less.
+    // Every change writes whole pages. Small pages cause less wear on flash storage.
     this.#opened.exec(`
       PRAGMA page_size = 1024;
       PRAGMA journal_mode = WAL;

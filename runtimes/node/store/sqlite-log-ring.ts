@@ -6,26 +6,26 @@ import type { KeptLine, LogPosition, LogRing } from "../../../core/ports/log-rin
 const defaultBytes = 5 * 1024 * 1024;
 
 /**
- * Log lines in a SQLite file of their own. They outlive the process; a power cut may take back the last moments, in which
- * case the engine's log is read, or lines are sent, once more. For more than that, a flash disk would pay with its life.
+ * Stores log lines in a SQLite file. A power cut can undo the last changes. Then the engine's log is read again, or lines
+ * are sent again. A sync after every write would avoid that, but would wear out flash storage.
  */
 export class SqliteLogRing implements LogRing {
   readonly #database: DatabaseSync;
   readonly #limitBytes: number;
   #bytes: number;
-  /** Numbers need only differ within one run: what is on its way ends with it. */
+  /** The last line's number. Numbers need to be unique only during one run, because no upload outlives it. */
   #last: number;
 
   /** `:memory:` keeps nothing. */
   constructor(file: string, { limitBytes = defaultBytes }: { readonly limitBytes?: number } = {}) {
     if (file !== ":memory:") {
       mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-      // What services write is nobody else's business. SQLite makes its further files with the mode of the first.
+      // Other users must not read the logs. SQLite creates its other files with the mode of this file.
       closeSync(openSync(file, "a", 0o600));
     }
     this.#limitBytes = limitBytes;
     this.#database = new DatabaseSync(file);
-    // Every change writes whole pages, so small ones wear out a flash disk less.
+    // Every change writes whole pages. Small pages cause less wear on flash storage.
     this.#database.exec(`
       PRAGMA page_size = 1024;
       PRAGMA journal_mode = WAL;

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Store } from "../../../core/ports/store.ts";
 
-/** Documents in one SQLite file; every write is a transaction that has reached the disk when it returns. */
+/** Stores documents in a SQLite file. Every write is a transaction that is on the disk when `write` resolves. */
 export class SqliteStore implements Store {
   readonly #database: DatabaseSync;
 
@@ -11,7 +11,7 @@ export class SqliteStore implements Store {
   constructor(file: string) {
     if (file !== ":memory:") {
       mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-      // There are keys in it. SQLite makes its further files with the mode of the first.
+      // The file contains keys. SQLite creates its other files with the mode of this file.
       closeSync(openSync(file, "a", 0o600));
     }
     this.#database = new DatabaseSync(file);

@@ -4,22 +4,22 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
 
-/** Who uses a folder of state, for whoever wants to use it too. In a container, the process id alone says little. */
+/** The agent that uses a state folder, for the error message of a second agent. A process id is not unique in containers. */
 const Holder = z.object({ pid: z.int(), host: z.string(), since: z.string() });
 
-/** A lock that nothing refers to would be given back by the garbage collector. */
+/** References to the open locks. Without them, the garbage collector would release the locks. */
 const held = new Set<DatabaseSync>();
 
 /** SQLITE_BUSY; source: sqlite.org/rescode.html. */
 const busy = 5;
 
 /**
- * Makes the folder of the agent's state if it is not there, and claims it for this agent alone. Throws when another
- * agent has claimed it, or another user can write to it: with the target state, who can write it is as good as root.
+ * Creates the agent's state folder if it does not exist, and claims it for this agent. Throws if another agent has claimed
+ * it, or if another user can write to it: a user who can change the target state can become root.
  *
- * The claim is the lock that SQLite takes on a file, a POSIX lock of the kernel: it ends with its process, however that
- * ends, and holds between containers that share a volume. A file with a process id would outlive a SIGKILL, and the id
- * means nothing in another container; an abstract socket is one per network namespace; Node has no flock(2).
+ * The claim is SQLite's lock on a file, a POSIX lock. The kernel releases it when the process ends, also after a SIGKILL,
+ * and it works between containers that share a volume. A file with a process id would stay after a SIGKILL, and the id
+ * means nothing in another container. An abstract socket works only in one network namespace. Node has no flock(2).
  */
 export function claimStateFolder(folder: string): { readonly release: () => void } {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -27,8 +27,8 @@ export function claimStateFolder(folder: string): { readonly release: () => void
   if (objection !== undefined) throw new Error(objection);
   const lock = join(folder, "agent.lock");
   const holder = join(folder, "agent.holder");
-  // Whoever can read the file of the lock could lock it. Only SQLite may open one that exists, and nothing is written into
-  // it: when a process closes a file, it loses its POSIX locks on it.
+  // Mode 600, because a user who can read the file could lock it. Only SQLite may open an existing lock file: when a process
+  // closes any descriptor of a file, it loses its POSIX locks on that file.
   if (!existsSync(lock)) closeSync(openSync(lock, "a", 0o600));
   const database = new DatabaseSync(lock);
   try {
@@ -50,7 +50,7 @@ export function claimStateFolder(folder: string): { readonly release: () => void
   };
 }
 
-/** Root and we may write, and our own group, which many systems give to each user alone. */
+/** Only root, the agent's user and its primary group may write. On many systems that group has only this user. */
 function objectionTo(folder: string): string | undefined {
   const { uid, gid, mode } = statSync(folder);
   const ours = (id: number, own: number | undefined) => id === 0 || id === own;
@@ -64,7 +64,7 @@ function describe(file: string): string {
     const { pid, host, since } = Holder.parse(JSON.parse(readFileSync(file, "utf8")));
     return `: process ${pid} on ${host}, since ${since}`;
   } catch {
-    // It has claimed the folder just now, or has no space left for this.
+    // The other agent has not written the file yet, or the disk is full.
     return "";
   }
 }
