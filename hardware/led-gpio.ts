@@ -26,17 +26,17 @@ export const gpioLight = ({ chip, line }: GpioLine, program = "gpioset"): Light 
     // gpioset(1): version 1 returns at once without --mode=signal; version 2 takes the chip as an option.
     const options = /v1\./.test(stdout) ? ["--mode=signal", chip] : [`--chip=${chip}`];
     let holding: ChildProcess | undefined;
-    const letGo = async () => {
+    const release = async () => {
       if (holding) await ended(holding);
       holding = undefined;
     };
     return {
       async turn(on) {
-        await letGo();
+        await release();
         holding = spawn(program, [...options, `${line}=${on ? 1 : 0}`], { stdio: "ignore" });
         await started(holding);
       },
-      giveBack: letGo,
+      giveBack: release,
     };
   },
 });

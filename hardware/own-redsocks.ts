@@ -86,7 +86,7 @@ export class OwnRedsocks implements Redirector {
   #wanted: ProxySettings | undefined;
   #watching: Promise<void> | undefined;
   /** The last change. Each change waits for the one before it. */
-  #turn: Promise<unknown> = Promise.resolve();
+  #lastChange: Promise<unknown> = Promise.resolve();
 
   /** `folder` contains redsocks' configuration file and process id. */
   constructor(folder: string, { clock, log, run }: { clock: Clock; log: Log; run: Run }) {
@@ -123,11 +123,11 @@ export class OwnRedsocks implements Redirector {
   }
 
   async use(settings: ProxySettings | undefined): Promise<void> {
-    const change = this.#turn.then(async () => {
+    const change = this.#lastChange.then(async () => {
       this.#wanted = settings;
       await (settings ? this.#on(settings) : this.#off());
     });
-    this.#turn = change.catch(() => undefined);
+    this.#lastChange = change.catch(() => undefined);
     await change;
     this.#watching ??= this.#watch();
   }
@@ -136,7 +136,7 @@ export class OwnRedsocks implements Redirector {
   async stop(): Promise<void> {
     this.#end.abort();
     await this.#watching;
-    await this.#turn;
+    await this.#lastChange;
   }
 
   async #on(settings: ProxySettings): Promise<void> {
@@ -215,7 +215,7 @@ export class OwnRedsocks implements Redirector {
     let said = "";
     while (!signal.aborted) {
       await this.#clock.sleep(checkMs, signal);
-      const turn = this.#turn.then(async () => {
+      const restart = this.#lastChange.then(async () => {
         if (signal.aborted || !this.#wanted || (await this.#pid()) !== undefined) return;
         try {
           await this.#on(this.#wanted);
@@ -226,8 +226,8 @@ export class OwnRedsocks implements Redirector {
           said = String(error);
         }
       });
-      this.#turn = turn;
-      await turn;
+      this.#lastChange = restart;
+      await restart;
     }
   }
 

@@ -35,7 +35,7 @@ export interface HostOptions {
   readonly log: Log;
 }
 
-/** Creates the adapters for the host. With an engine in memory, the host is simulated, except where settings name a real one. */
+/** Creates the host's adapters. With an engine in memory they are simulated, except those that settings make real. */
 export async function findHostPorts(options: HostOptions): Promise<HostPorts> {
   const { settings, isEngineEmbedded, osSlug, apiPort, log } = options;
   const { hostRoot, stateDir } = settings;
