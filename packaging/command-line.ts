@@ -17,8 +17,8 @@ export interface CommandLine {
 export function readCommandLine(program: string): CommandLine {
   const ask = (...args: readonly string[]) =>
     execFileSync(process.execPath, [program, ...args, "--help"], { encoding: "utf8" });
-  const help = { "": ask(), join: ask("join"), cloud: ask("cloud") };
-  const ofAgent = optionsIn(help[""]);
+  const help = { "": ask(), agent: ask("agent"), join: ask("join"), cloud: ask("cloud") };
+  const ofAgent = optionsIn(help.agent);
   const ofCloud = optionsIn(help.cloud);
   return {
     help,
@@ -150,7 +150,7 @@ const synopsis = (help: string): string => (/^Usage: (.*(?:\n {7}.*)*)/.exec(hel
 
 /** The settings file of the service: every setting of the agent, as a comment. */
 export function settingsFile({ help }: CommandLine): string {
-  const settings = [...(help[""] ?? "").matchAll(/^ {2}--[a-z-]+ +([A-Z][A-Z_]+) +(.+)$/gm)];
+  const settings = [...(help["agent"] ?? "").matchAll(/^ {2}--[a-z-]+ +([A-Z][A-Z_]+) +(.+)$/gm)];
   return [
     "# Settings of fairlead.service, as VARIABLE=value. After a change: systemctl restart fairlead",
     ...settings.map(([, variable, hint]) => `\n# ${hint}\n#${variable}=`),

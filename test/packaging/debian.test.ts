@@ -49,7 +49,11 @@ test("two runs give the same bytes", { timeout: 240_000 }, async () => {
 });
 
 test("the program in it runs with the Node in it, and its settings file lists every setting as a comment", async () => {
-  const { stdout } = await run(join(tree, "usr/lib/fairlead/node"), [join(tree, "usr/lib/fairlead/cli.js"), "--help"]);
+  const { stdout } = await run(join(tree, "usr/lib/fairlead/node"), [
+    join(tree, "usr/lib/fairlead/cli.js"),
+    "agent",
+    "--help",
+  ]);
   const variables = [...stdout.matchAll(/^ {2}--\S+ +([A-Z_]+) /gm)].map(([, name]) => name);
   expect(variables).toContain("FAIRLEAD_PORT");
   const settings = read("tree/etc/fairlead.env");
