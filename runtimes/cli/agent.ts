@@ -7,7 +7,7 @@ const help = () => `Usage: fairlead agent [options]
 
 Keeps the containers of this device in their target state, and answers the balena Supervisor API.
 
-Options, and the variables that mean the same:
+Options and the equivalent variables:
 ${settingsHelp()}
 `;
 

@@ -5,14 +5,14 @@ import type { Print, RunCommand } from "./command.ts";
 const help = `Usage: fairlead <command> [options]
 
   agent   keep the containers of this device in their target state, and answer the balena Supervisor API
-  doctor  list what this machine has for the agent; for what is missing, its effect and its fix
+  doctor  list the parts of this machine that the agent uses; for missing parts, the effect and the fix
   join    make this device a member of a fleet
   cloud   manage fleets, devices, releases and tokens
 
 fairlead <command> --help lists the options of a command.
 `;
 
-/** Each command is loaded only when asked for: a board has little memory. */
+/** Only the module of the chosen command is loaded: a board has little memory. */
 const commands: Readonly<Record<string, () => Promise<RunCommand>>> = {
   agent: async () => (await import("./agent.ts")).agentCommand,
   doctor: async () => (await import("./doctor.ts")).doctorCommand,

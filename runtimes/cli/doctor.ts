@@ -15,9 +15,10 @@ import { messageOf } from "../../core/model/show.ts";
 
 const help = () => `Usage: fairlead doctor [options]
 
-Lists what this machine has for the agent; for each missing piece, the effect on the agent and the fix. Changes nothing.
+Lists the parts of this machine that the agent uses; for each missing part, the effect on the agent and the fix. Changes
+nothing.
 
-Options, as of fairlead agent, and the variables that mean the same:
+Options (the same as for fairlead agent) and the equivalent variables:
 ${settingsHelp()}
 `;
 
@@ -26,13 +27,13 @@ export async function doctorCommand(args: readonly string[], environment: Enviro
   print(args.includes("--help") ? help() : toTable(await examine(readSettings(args, environment))));
 }
 
-/** A piece of the host and where it was found; `why` says why it was not, if more is known. */
+/** A piece of the host and where it was found. `why`: the reason why it was not found, if it is known. */
 export interface Finding extends Piece {
   readonly found: string | undefined;
   readonly why?: string;
 }
 
-/** Looks for every piece of the host that the agent uses. Changes nothing, and never throws. */
+/** Looks for every piece of the host that the agent uses. Changes nothing and never throws. */
 export async function examine(settings: Settings): Promise<readonly Finding[]> {
   const { hostRoot, ledFile, ledGpio } = settings;
   const address = settings.busAddress ?? findBus(hostRoot);
@@ -89,7 +90,7 @@ async function find(piece: Piece, search: () => string | undefined | Promise<str
 
 const heads = ["PIECE", "FOUND", "EFFECT", "FIX"];
 
-/** A found piece needs no advice. */
+/** The effect and the fix are shown only for missing pieces. */
 export function toTable(findings: readonly Finding[]): string {
   const rows = findings.map(({ name, found, why, effect, fix }) =>
     found === undefined ? [name, why ? `no: ${why}` : "no", effect, fix] : [name, found],

@@ -17,20 +17,20 @@ import { jsonFault } from "../../core/model/show.ts";
 
 const help = `Usage: fairlead join <url> --key <provisioning key> [options]
 
-Makes this device a member of the key's fleet, and writes the cloud's address and the device's key to config.json: the one
-given by --config, else the one in the state folder. Restart the agent afterwards.
+Makes this device a member of the key's fleet, and writes the cloud's address and the device's key to config.json: to the
+file given by --config, else to the file in the state folder. Restart the agent afterwards.
 
-  --key          FAIRLEAD_PROVISIONING_KEY  from: fairlead cloud fleet key <fleet>
-  --fleet        the fleet's id, where the cloud is not a Fairlead one
-  --device-type  such as raspberrypi4-64 (that of config.json, else of this machine)
+  --key          the provisioning key (or FAIRLEAD_PROVISIONING_KEY); to create one: fairlead cloud fleet key <fleet>
+  --fleet        the fleet's id, if the cloud is not a Fairlead cloud
+  --device-type  such as raspberrypi4-64 (default: from config.json, else detected)
   --dev          a development device: the cloud may switch it to local mode, in which its API needs no key
-                 (developmentMode in config.json; without --dev it stays as it is)
+                 (developmentMode in config.json; without --dev, this field is not changed)
   --force        join again, even if the device is already a member of a fleet
 
-and --config, --state-dir, --host-root as for fairlead agent.
+The options --config, --state-dir and --host-root are those of fairlead agent.
 `;
 
-/** The fields of config.json that are read; the others stay as they are. */
+/** The fields of config.json that this command reads. Other fields are kept. */
 const ConfigJson = z.looseObject({
   uuid: z.string().optional(),
   deviceType: z.string().optional(),
@@ -39,7 +39,7 @@ const ConfigJson = z.looseObject({
   developmentMode: z.boolean().optional(),
 });
 
-/** `fairlead join …`. Throws `SettingsError` for what the user can change. */
+/** `fairlead join …`. Throws `SettingsError` for faults that the user can correct. */
 export async function joinCommand(args: readonly string[], environment: Environment, print: Print): Promise<void> {
   const { values, positionals } = parseFlags(args, options, true);
   if (values.help) return print(help);
@@ -85,7 +85,7 @@ const options = {
   "device-type": { type: "string" },
   dev: { type: "boolean" },
   force: { type: "boolean" },
-  // The name of --force until 0.1; logs and documents name it.
+  // The name of --force until version 0.1; old logs and documents still mention it.
   anew: { type: "boolean" },
   config: { type: "string" },
   "state-dir": { type: "string" },
@@ -115,7 +115,6 @@ async function keptUuid(stateDir: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** A cloud, a provisioning key, and the User-Agent. */
 interface CloudAccess {
   readonly url: string;
   readonly key: string;

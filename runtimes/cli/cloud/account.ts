@@ -5,14 +5,14 @@ import * as z from "zod";
 import type { Environment } from "../command.ts";
 import { SettingsError } from "../../node/settings-error.ts";
 
-/** Which cloud, and with what token. */
+/** The cloud that the commands use, and the token for it. */
 const Account = z.object({ url: z.string(), token: z.string() });
 export type Account = z.output<typeof Account>;
 
 const accountFile = (environment: Environment): string =>
   join(environment["XDG_CONFIG_HOME"] || join(homedir(), ".config"), "fairlead", "cloud.json");
 
-/** From the variables, else from the file that `fairlead cloud init` has written. Throws `SettingsError`. */
+/** Read from the environment, else from the file of `fairlead cloud init`. Throws `SettingsError` if neither has it. */
 export function readAccount(environment: Environment): Account {
   const file = accountFile(environment);
   const kept = readKept(file);
@@ -24,14 +24,14 @@ export function readAccount(environment: Environment): Account {
   );
 }
 
-/** Readable for its owner alone: there is a token in it. */
+/** Writes the account; only its owner can read the file, since it contains a token. Returns the path. */
 export const keepAccount = (account: Account, environment: Environment): string => {
   const file = accountFile(environment);
   writeSecretFile(file, `${JSON.stringify(account, undefined, 2)}\n`);
   return file;
 };
 
-/** All or nothing, and readable for its owner alone. */
+/** Replaces the file in one step; only its owner can read it. */
 export function writeSecretFile(file: string, text: string): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   const beside = `${file}.${process.pid}.new`;
@@ -39,7 +39,7 @@ export function writeSecretFile(file: string, text: string): void {
   renameSync(beside, file);
 }
 
-/** http or https, without a slash at the end. */
+/** The URL of a cloud: http or https, without a slash at the end. */
 export function cloudUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && /^https?:$/.test(url.protocol)) return url.href.replace(/\/+$/, "");

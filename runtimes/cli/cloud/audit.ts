@@ -3,15 +3,14 @@ import * as api from "../../../core/api/admin/index.ts";
 import { expectStatus, findFleet, text, type Command, type Context } from "./command.ts";
 import { SettingsError } from "../../node/settings-error.ts";
 
-/** Who has changed what. */
 export const auditCommand: Command = {
   usage: "audit",
-  hint: "who has changed what, of all fleets or of --fleet; the last --count, and with --follow what comes",
+  hint: "list who changed what: the last --count changes, of --fleet; with --follow, also new ones",
   run: printAudit,
 };
 
 const usualCount = 100;
-/** Of one answer. */
+/** The cloud's limit for one answer. */
 const most = 500;
 const pollMs = 2000;
 
@@ -60,13 +59,13 @@ const cellsOf = ({ at, status, who, name, operation, count, uuid, fleetId, addre
   about ?? "",
 ];
 
-/** Names may hold what a terminal would obey. */
+/** A table row. Control characters are replaced, since names may contain terminal commands. */
 const toLine = (cells: readonly string[]): string =>
   cells
     .map((cell, n) => cell.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?").padEnd(widths[n] ?? 0))
     .join("  ")
     .trimEnd();
 
-/** To the width of the terminal, if there is one. */
+/** Shortens a line to the width of the terminal, if standard output is one. */
 const cut = (line: string, columns: number | undefined): string =>
   columns !== undefined && line.length > columns ? `${line.slice(0, columns - 1)}…` : line;

@@ -14,33 +14,33 @@ const options = {
   json: { type: "boolean", hint: "the answer as JSON" },
   token: { type: "string", hint: "init: the token, or the admin secret; read from standard input if absent" },
   "device-type": { type: "string", hint: "fleet create: such as raspberrypi4-64 (generic-amd64)" },
-  name: { type: "string", hint: "fleet key: what it is for" },
-  days: { type: "string", hint: "fleet key, token create: how long it is good for, or never (90; never)" },
-  uses: { type: "string", hint: "fleet key: how many devices may join with it (any number)" },
+  name: { type: "string", hint: "fleet key: a name for the key, such as its purpose" },
+  days: { type: "string", hint: "fleet key, token create: days until it expires, or never (key: 90; token: never)" },
+  uses: { type: "string", hint: "fleet key: how many devices may join with it (no limit)" },
   fleet: {
     type: "string",
-    hint: "token create: a fleet, or several with commas; elsewhere: one, in place of a device",
+    hint: "token create: fleets, separated by commas; other commands: one fleet, instead of a device",
   },
-  write: { type: "boolean", hint: "token create: it may change things" },
+  write: { type: "boolean", hint: "token create: it may make changes" },
   secrets: { type: "boolean", hint: "token create: it may read the values of variables, and passwords" },
-  manage: { type: "boolean", hint: "token create: it may make and end keys and tokens" },
+  manage: { type: "boolean", hint: "token create: it may create and revoke keys and tokens" },
   data: { type: "string", hint: "call: the body, as JSON" },
-  commit: { type: "string", hint: "release: its name, such as the commit of the source (one is made up)" },
-  "dry-run": { type: "boolean", hint: "release: only check it, and show what it would change" },
+  commit: { type: "string", hint: "release: its name, such as the commit of the source (generated)" },
+  "dry-run": { type: "boolean", hint: "release: only check the compose file, and show what the release would change" },
   "allow-unsupported": { type: "boolean", hint: "release: leave out what devices do not support" },
   "keep-tags": { type: "boolean", hint: "release: do not look up the images' digests in their registries" },
-  profile: { type: "string", hint: "release: with the services of these profiles, comma separated" },
-  service: { type: "string", hint: "env: for this service alone; logs: of it alone" },
-  follow: { type: "boolean", hint: "logs, audit: go on with what comes" },
-  count: { type: "string", hint: "logs, audit: how many of the last lines (100); logs: or all" },
+  profile: { type: "string", hint: "release: include the services of these profiles, separated by commas" },
+  service: { type: "string", hint: "env, logs: only for this service" },
+  follow: { type: "boolean", hint: "logs, audit: keep printing new lines" },
+  count: { type: "string", hint: "logs, audit: how many of the last lines to print (100); for logs also: all" },
   wait: { type: "string", hint: "call: seconds to wait for the device (50)" },
-  help: { type: "boolean", hint: "this" },
+  help: { type: "boolean", hint: "print this help" },
 } as const;
 
 const commands: readonly Command[] = [
   {
     usage: "init <url>",
-    hint: "remember a cloud, and the token for it",
+    hint: "store the URL of a cloud and a token for it",
     run: async ({ words: [given = ""], options, environment, print }) => {
       const url = cloudUrl(given);
       const token = typeof options["token"] === "string" ? options["token"] : environment["FAIRLEAD_CLOUD_TOKEN"];
@@ -52,12 +52,12 @@ const commands: readonly Command[] = [
   },
   {
     usage: "fleet",
-    hint: "the fleets",
+    hint: "list the fleets",
     run: async ({ call, show }) => show(expectStatus(await call(api.fleets), 200)),
   },
   {
     usage: "fleet create <name>",
-    hint: "a new fleet",
+    hint: "create a fleet",
     run: async ({ words: [name = ""], options, call, show }) => {
       const deviceType = text(options["device-type"]);
       show(expectStatus(await call(api.createFleet, { body: { name, ...(deviceType && { deviceType }) } }), 201));
@@ -65,7 +65,7 @@ const commands: readonly Command[] = [
   },
   {
     usage: "fleet rename <fleet> <name>",
-    hint: "another name for it",
+    hint: "give a fleet another name",
     run: async ({ words: [fleet = "", name = ""], call, show }) => {
       const { id } = await findFleet(call, fleet);
       show(expectStatus(await call(api.changeFleet, { params: { fleetId: id }, body: { name } }), 200));
@@ -73,7 +73,7 @@ const commands: readonly Command[] = [
   },
   {
     usage: "fleet delete <fleet>",
-    hint: "if it has no devices",
+    hint: "delete a fleet that has no devices",
     run: async ({ words: [fleet = ""], call, print }) => {
       const { id, name } = await findFleet(call, fleet);
       expectStatus(await call(api.deleteFleet, { params: { fleetId: id } }), 204);
@@ -82,7 +82,7 @@ const commands: readonly Command[] = [
   },
   {
     usage: "fleet key <fleet>",
-    hint: "a provisioning key: with it, devices join the fleet",
+    hint: "create a provisioning key, with which devices join the fleet",
     run: async ({ words: [fleet = ""], options, call, account, print, show }) => {
       const { id } = await findFleet(call, fleet);
       const name = text(options["name"]);
@@ -100,7 +100,7 @@ const commands: readonly Command[] = [
   },
   {
     usage: "fleet keys <fleet>",
-    hint: "its provisioning keys, without the keys themselves",
+    hint: "list its provisioning keys, without their secret values",
     run: async ({ words: [fleet = ""], call, show }) => {
       const { id } = await findFleet(call, fleet);
       show(expectStatus(await call(api.provisioningKeys, { params: { fleetId: id } }), 200));
@@ -108,7 +108,7 @@ const commands: readonly Command[] = [
   },
   {
     usage: "fleet revoke-key <fleet> <key id>",
-    hint: "nobody joins with that key any more",
+    hint: "delete a provisioning key: no device can join with it any more",
     run: async ({ words: [fleet = "", keyId = ""], call, print }) => {
       const { id } = await findFleet(call, fleet);
       expectStatus(await call(api.deleteProvisioningKey, { params: { fleetId: id, keyId } }), 204);
@@ -117,12 +117,12 @@ const commands: readonly Command[] = [
   },
   {
     usage: "token",
-    hint: "the tokens, without the tokens themselves",
+    hint: "list the tokens, without their secret values",
     run: async ({ call, show }) => show(expectStatus(await call(api.tokens), 200)),
   },
   {
     usage: "token create <name>",
-    hint: "for --fleet, else for all; to read, and to --write, read --secrets, --manage",
+    hint: "create a token for --fleet or all fleets; without --write and so on, it may only read",
     run: async ({ words: [name = ""], options, call, print, show }) => {
       const names = text(options["fleet"])?.split(",");
       const ids = names && (await Promise.all(names.map(async (one) => (await findFleet(call, one)).id)));
@@ -137,7 +137,7 @@ const commands: readonly Command[] = [
   },
   {
     usage: "token revoke <id>",
-    hint: "refuse it from now on, and end what it has made",
+    hint: "revoke a token, and all keys and tokens that were made with it",
     run: async ({ words: [tokenId = ""], options, call, print, show }) => {
       const ended = expectStatus(await call(api.revokeToken, { params: { tokenId } }), 200);
       if (options["json"]) return show(ended);
@@ -148,24 +148,24 @@ const commands: readonly Command[] = [
   ...fleetCommands,
   {
     usage: "device",
-    hint: "all about the devices, of all fleets or of --fleet",
+    hint: "list all fields of the devices of all fleets, or of --fleet",
     run: async (context) => context.show(await allDevices(context)),
   },
   {
     usage: "device show <uuid>",
-    hint: "one device",
+    hint: "show one device",
     run: async ({ words: [uuid = ""], call, show }) =>
       show(expectStatus(await call(api.device, { params: { uuid } }), 200)),
   },
   {
     usage: "device rename <uuid> <name>",
-    hint: "another name for it",
+    hint: "give a device another name",
     run: async ({ words: [uuid = "", name = ""], call, show }) =>
       show(expectStatus(await call(api.changeDevice, { params: { uuid }, body: { name } }), 200)),
   },
   {
     usage: "device move <uuid> <fleet>",
-    hint: "to another fleet",
+    hint: "move a device to another fleet",
     run: async ({ words: [uuid = "", fleet = ""], call, show }) => {
       const { id } = await findFleet(call, fleet);
       show(expectStatus(await call(api.changeDevice, { params: { uuid }, body: { fleetId: id } }), 200));
@@ -173,7 +173,7 @@ const commands: readonly Command[] = [
   },
   {
     usage: "device delete <uuid>",
-    hint: "its key is dead, its connection closed",
+    hint: "delete a device: its key becomes invalid, its connection is closed",
     run: async ({ words: [uuid = ""], call, print }) => {
       expectStatus(await call(api.deleteDevice, { params: { uuid } }), 204);
       print("The device is forgotten\n");
@@ -181,13 +181,13 @@ const commands: readonly Command[] = [
   },
   {
     usage: "device new-key <uuid>",
-    hint: "another key for it; the old one is dead",
+    hint: "create a new key for a device; the old key becomes invalid",
     run: async ({ words: [uuid = ""], call, print }) =>
       print(`${expectStatus(await call(api.replaceDeviceKey, { params: { uuid } }), 200).key}\n`),
   },
   {
     usage: "call <uuid> <method> <path>",
-    hint: "a request to a device's API, or with --fleet (and without a uuid) to all of a fleet",
+    hint: "send a request to a device's API; with --fleet (and no uuid), to all its devices",
     orFleet: true,
     run: callDevices,
   },
@@ -197,17 +197,17 @@ const help = `Usage: fairlead cloud <command>
 
 ${commands.map(({ usage, hint }) => `  ${usage.padEnd(34)} ${hint}`).join("\n")}
 
-A <fleet> is its name or its id; a <device> its name, its uuid, or the beginning of that.
+A <fleet> is given by its name or id; a <device> by its name, its uuid or the beginning of its uuid.
 
 Options:
 ${Object.entries(options)
   .map(([name, { hint }]) => `  --${name.padEnd(14)} ${hint}`)
   .join("\n")}
 
-The cloud is the one of fairlead cloud init, or of FAIRLEAD_CLOUD_URL and FAIRLEAD_CLOUD_TOKEN.
+The commands use the cloud of fairlead cloud init, or that of FAIRLEAD_CLOUD_URL and FAIRLEAD_CLOUD_TOKEN.
 `;
 
-/** `fairlead cloud …`; the exit status. Throws `SettingsError` for what the user can change. */
+/** `fairlead cloud …`. Returns the exit status. Throws `SettingsError` for faults that the user can correct. */
 export async function cloudCommand(
   args: readonly string[],
   environment: Environment,
@@ -229,17 +229,17 @@ export async function cloudCommand(
   const account = () => readAccount(environment);
   const show = (what: object | readonly object[]) =>
     print(values.json ? `${JSON.stringify(what, undefined, 2)}\n` : table(what));
-  // Who has no account yet can still make one.
+  // The account is read only when it is needed: `init` runs without one.
   const call: Context["call"] = async (endpoint, ...sent) => clientOf(account())(endpoint, ...sent);
   return (await command.run({ words, options: values, environment, call, account, print, show })) ?? 0;
 }
 
-/** What was typed, without the values of variables: it may stand in the log of a pipeline. */
+/** The typed words without the values of variables, since the message may be logged by a pipeline. */
 const said = (words: readonly string[]): string => JSON.stringify(words.map(bareName).join(" "));
 
 const verbsOf = ({ usage }: Command): readonly string[] => usage.split(" ").filter((word) => /^[a-z-]+$/.test(word));
 
-/** The one with the most words that fit. */
+/** Of the commands that match, the one with the most words. */
 const findCommand = (words: readonly string[]): Command | undefined =>
   commands
     .filter((command) => verbsOf(command).every((verb, n) => words[n] === verb))
@@ -266,7 +266,7 @@ async function callDevices({ words, options, call, account, print }: Context): P
       body: JSON.stringify({ ...target, method, ...(data !== undefined && { data: parseData(data) }) }),
     }),
   );
-  // Line by line as they come: it may be a log.
+  // Each chunk is printed on arrival: the answer may be a log that is followed.
   const decoder = new TextDecoder();
   for await (const chunk of response.body ?? []) print(decoder.decode(chunk, { stream: true }));
   print("\n");
@@ -309,7 +309,7 @@ function saidPermissions({ write, secrets, manage }: Pick<api.Token, "write" | "
   return given.length === 1 ? "read" : `${given.slice(0, -1).join(", ")} and ${given.at(-1)}`;
 }
 
-/** A line for each kind of thing of which something has ended. */
+/** One line for each kind of key or token, if any of that kind were revoked. */
 function saidEnded({ tokens, provisioningKeys, deviceKeys, apiKeys, joined }: api.Ended): readonly string[] {
   const lines: readonly (readonly [what: string, count: number])[] = [
     ["Tokens that it had made, which are revoked, too", tokens],

@@ -5,9 +5,8 @@ import type { Environment, Print } from "../command.ts";
 import type { Account } from "./account.ts";
 import { SettingsError } from "../../node/settings-error.ts";
 
-/** What the commands of `fairlead cloud` are made of. */
+/** Types and functions that the commands of `fairlead cloud` share. */
 
-/** What a command works with. */
 export interface Context {
   readonly words: readonly string[];
   readonly options: Readonly<Record<string, string | boolean | undefined>>;
@@ -15,24 +14,24 @@ export interface Context {
   readonly call: ReturnType<typeof createClient>;
   readonly account: () => Account;
   readonly print: Print;
-  /** Rows as a table, or as JSON where that is wanted. */
+  /** Prints rows as a table, or as JSON with `--json`. */
   readonly show: (what: object | readonly object[]) => void;
 }
 
 export interface Command {
-  /** After `fairlead cloud`: `fleet create <name>`; with … at the end, the last may be there more than once. */
+  /** Without `fairlead cloud`: `fleet create <name>`. An … at the end means that the last argument may be repeated. */
   readonly usage: string;
   readonly hint: string;
-  /** With `--fleet`, the first word is left out. */
+  /** With `--fleet`, the first argument is omitted. */
   readonly orFleet?: true;
-  /** Exit status; none is 0. */
+  /** Resolves with the exit status; undefined means 0. */
   readonly run: (context: Context) => Promise<number | void>;
 }
 
 export const clientOf = ({ url, token }: Account): ReturnType<typeof createClient> =>
   createClient({ base: url, headers: { authorization: `Bearer ${token}` }, fetch: (request) => reach(url, request) });
 
-/** A cloud that is not there is for the user to see to. */
+/** Throws `SettingsError` if the cloud cannot be reached: the user can correct the URL or the network. */
 export async function reach(url: string, request: Request): Promise<Response> {
   try {
     return await fetch(request);
@@ -47,7 +46,7 @@ interface AnyReply {
   readonly body?: unknown;
 }
 
-/** The body of the one status that means success; what the cloud says, otherwise. */
+/** The body of an answer with this status. Throws `SettingsError` with the cloud's message for any other status. */
 export function expectStatus<R extends AnyReply, S extends R["status"]>(
   answer: R,
   status: S,
@@ -73,7 +72,7 @@ export async function findFleet(call: Context["call"], nameOrId: string): Promis
 export const text = (option: string | boolean | undefined): string | undefined =>
   typeof option === "string" ? option : undefined;
 
-/** One row for each, its columns as wide as they need to be. */
+/** A row for each object; each column is as wide as its longest cell. */
 export function table(what: object | readonly object[]): string {
   const rows = (Array.isArray(what) ? what : [what]).map((one) =>
     Object.entries(one).map(

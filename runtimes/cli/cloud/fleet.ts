@@ -7,12 +7,12 @@ import { releaseCommand } from "./release.ts";
 import { SettingsError } from "../../node/settings-error.ts";
 import { parsePowers, powers, type Power } from "../../../core/model/powers.ts";
 
-/** What the devices of a fleet run, and what they say: releases, pins, variables, states and logs. */
+/** The commands for releases, pins, variables, device states and logs. */
 export const fleetCommands: readonly Command[] = [
   releaseCommand,
   {
     usage: "releases <fleet>",
-    hint: "its releases, the newest first",
+    hint: "list its releases, newest first",
     run: async ({ words: [fleet = ""], options, call, show }) => {
       const { id } = await findFleet(call, fleet);
       const all = expectStatus(await call(api.releases, { params: { fleetId: id } }), 200);
@@ -30,17 +30,17 @@ export const fleetCommands: readonly Command[] = [
   },
   {
     usage: "fleet forbid <fleet> <power>…",
-    hint: "reject releases whose services ask for it, such as privileged; which there are: docs/security.md",
+    hint: "reject releases that ask for these powers, such as privileged (list: docs/security.md)",
     run: (context) => changeForbidden(context, (before, words) => [...before, ...words]),
   },
   {
     usage: "fleet allow <fleet> <power>…",
-    hint: "forbid it no longer",
+    hint: "permit these powers again",
     run: (context) => changeForbidden(context, (before, words) => before.filter((power) => !words.includes(power))),
   },
   {
     usage: "pin <device> <commit>",
-    hint: "to a release, or with the word latest back to its fleet's; with --fleet, a fleet",
+    hint: "pin a device, or a --fleet, to a release; the commit latest removes the pin",
     orFleet: true,
     run: async ({ words, options, call, print }) => {
       const fleet = text(options["fleet"]);
@@ -62,7 +62,7 @@ export const fleetCommands: readonly Command[] = [
   },
   {
     usage: "env list <device>",
-    hint: "the names of its variables, or of those of --fleet",
+    hint: "list the names of the variables of a device, or of --fleet",
     orFleet: true,
     run: async (context) => {
       const owner = await ownerOf(context);
@@ -79,7 +79,7 @@ export const fleetCommands: readonly Command[] = [
   },
   {
     usage: "env set <device> <NAME=value>…",
-    hint: "for all services or for --service; without =value it is read from standard input",
+    hint: "set variables, for all services or --service; without =value: from standard input",
     orFleet: true,
     run: async (context) => {
       const owner = await ownerOf(context);
@@ -98,7 +98,7 @@ export const fleetCommands: readonly Command[] = [
   },
   {
     usage: "env rm <device> <NAME>",
-    hint: "a variable is no more",
+    hint: "remove a variable",
     orFleet: true,
     run: async (context) => {
       const owner = await ownerOf(context);
@@ -116,7 +116,7 @@ export const fleetCommands: readonly Command[] = [
   },
   {
     usage: "devices",
-    hint: "how the devices are, of all fleets or of --fleet",
+    hint: "list the state of the devices of all fleets, or of --fleet",
     run: async (context) => {
       const devices = await allDevices(context);
       context.show(context.options["json"] ? devices : devices.map(toRow));
@@ -124,7 +124,7 @@ export const fleetCommands: readonly Command[] = [
   },
   {
     usage: "logs <device>",
-    hint: "the last --count lines of its log; with --follow also what comes",
+    hint: "print the last --count lines of its log; with --follow, also new lines",
     run: printLogs,
   },
 ];
@@ -142,7 +142,6 @@ async function changeForbidden(
   print(`${name} forbids ${forbidden.join(", ") || "nothing"}\n`);
 }
 
-/** By pages. */
 export async function allDevices({ call, options }: Pick<Context, "call" | "options">): Promise<readonly api.Device[]> {
   const fleet = text(options["fleet"]);
   const params = { limit: 500, ...(fleet !== undefined && { fleetId: (await findFleet(call, fleet)).id }) };
@@ -164,7 +163,7 @@ const toRow = ({ name, uuid, connected, release, target, pinned, updateStatus, p
   heard: heardAt === null ? "never" : shortTime(heardAt),
 });
 
-/** To the second, in UTC. */
+/** In UTC, without fractions of a second. */
 const shortTime = (iso: string): string => iso.slice(0, 19).replace("T", " ");
 
 async function findDevice(call: Context["call"], wanted: string): Promise<api.Device> {
@@ -181,7 +180,7 @@ async function findDevice(call: Context["call"], wanted: string): Promise<api.De
   );
 }
 
-/** Whose variables a command is about. */
+/** The device or fleet whose variables a command reads or changes. */
 async function ownerOf({ words: [device = ""], options, call }: Context): Promise<Owner> {
   const fleet = text(options["fleet"]);
   return fleet === undefined
@@ -193,8 +192,7 @@ type Owner =
   | { readonly is: "device"; readonly params: { readonly uuid: string } }
   | { readonly is: "fleet"; readonly params: { readonly fleetId: number } };
 
-/** The library is large, and nothing else here needs it. */
-/** `NAME=value`; of one without a value, that is what standard input has, but for a line break at its end. */
+/** Parses `NAME=value`. A value that is not given is read from standard input, without a line break at its end. */
 async function readVariables(pairs: readonly string[]): Promise<Record<string, string>> {
   const unsaid = pairs.filter((pair) => !pair.includes("="));
   if (unsaid.length > 1)
@@ -244,7 +242,7 @@ async function printLogs({ words: [device = ""], options, call, account, print }
       .forEach(show);
     return;
   }
-  // A stream ends after an hour, and with each deployment. It is taken up where it broke off.
+  // The cloud ends a stream after an hour and with each deployment. The next one continues after the last line.
   let query = `count=${encodeURIComponent(count)}`;
   let last = { createdAt: 0, lines: 0 };
   for (;;) {
@@ -279,7 +277,7 @@ async function expectOk(response: Response): Promise<Response> {
   throw new SettingsError(`The cloud refuses (${response.status}): ${await response.text()}`);
 }
 
-/** Until the stream ends, in whatever way. */
+/** The lines of a stream until it ends or breaks. */
 async function* linesOf({ body }: Response): AsyncGenerator<LogLine> {
   const decoder = new TextDecoder();
   let rest = "";

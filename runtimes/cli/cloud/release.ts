@@ -10,7 +10,7 @@ const lookUpTimeoutMs = 15_000;
 
 export const releaseCommand: Command = {
   usage: "release <fleet> <compose file>",
-  hint: "what the fleet's devices are to run from now on",
+  hint: "release a compose file: the fleet's devices update to it",
   run: async ({ words: [fleetName = "", file = ""], options, environment, call, print, show }) => {
     const profiles = (text(options["profile"]) ?? environment["COMPOSE_PROFILES"] ?? "").split(",").filter(Boolean);
     const read = await readComposition(file, { environment, profiles });
@@ -48,7 +48,7 @@ async function lookUpImages(composition: Readonly<Record<string, unknown>>, devi
   return pinned;
 }
 
-/** With what to do about parts that are not supported. */
+/** The cloud's faults, and the option for parts that are not supported. */
 const refusalOf = (file: string, error: string): string =>
   [
     `${file} cannot be released:`,

@@ -6,17 +6,17 @@ import { messageOf } from "../../../core/model/show.ts";
 import { interpolate, interpolateAll } from "./interpolate.ts";
 
 /**
- * A compose file as a release needs it: without variables, files of variables and profiles, which mean something only where
- * the file lies. Source: docs.docker.com/reference/compose-file.
+ * A compose file in the form of a release. Variables, `env_file` and profiles are resolved here, since they depend on the
+ * machine that has the file. Source: docs.docker.com/reference/compose-file.
  */
 export type ReadComposition =
   | { readonly ok: true; readonly composition: Readonly<Record<string, unknown>> }
   | { readonly ok: false; readonly faults: readonly string[] };
 
 export interface CompositionContext {
-  /** Variables of the shell; they win over those of `.env`. */
+  /** Variables of the shell; they override those of `.env`. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Profiles whose services are wanted besides those without one; `*` for all. */
+  /** Services with one of these profiles are included; `*` means all profiles. */
   readonly profiles: readonly string[];
 }
 
@@ -43,7 +43,7 @@ const File = z.looseObject(
   { error: "expected a compose file: an object with services, networks and volumes" },
 );
 
-/** Reads `file`. Faults begin with the path in the compose file, or with the name of the file that cannot be read. */
+/** Reads `file`. A fault begins with the path in the compose file, or with the name of a file that cannot be read. */
 export async function readComposition(file: string, context: CompositionContext): Promise<ReadComposition> {
   const folder = dirname(file);
   const source = await textOf(file);
@@ -92,7 +92,7 @@ export async function readComposition(file: string, context: CompositionContext)
 const isActive = (own: readonly string[], wanted: readonly string[]): boolean =>
   own.length === 0 || wanted.includes("*") || own.some((profile) => wanted.includes(profile));
 
-/** What takes a part of the release from another file. */
+/** A fault for each field that includes a part of another file. */
 const elsewhere = (others: object, services: readonly (readonly [string, object])[]): string[] =>
   [
     ...("include" in others ? ["include"] : []),
@@ -111,7 +111,7 @@ async function textOf(file: string): Promise<Text> {
 
 type EnvFile = NonNullable<z.output<typeof Service>["env_file"]>;
 
-/** The variables of the files, of which a later one wins. Those in single quotes are taken as they are written. */
+/** The variables of env files; later files override earlier ones. Values in single quotes are not interpolated. */
 async function variablesOf(
   files: EnvFile,
   folder: string,
@@ -147,7 +147,7 @@ const isSingleQuoted = (variable: string, source: string): boolean =>
     return assignment.startsWith(variable) && /^\s*=\s*'/.test(assignment.slice(variable.length));
   });
 
-/** An environment as an object. A name without a value has that of the shell; `unread` is one that the cloud will refuse. */
+/** An environment as an object. A name without a value gets the shell's. `unread`: invalid, the cloud will reject it. */
 function environmentOf(
   environment: unknown,
   variables: Readonly<Record<string, string | undefined>>,

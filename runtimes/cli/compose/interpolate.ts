@@ -1,8 +1,8 @@
 /**
  * Variables in a compose file: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME?message}`,
  * `${NAME:+replacement}`, `${NAME+replacement}`, and `$$` for a dollar sign. A colon makes an empty variable count as unset.
- * Source: docs.docker.com/reference/compose-file/interpolation. Compose puts an empty text in the place of a variable that is
- * not set, and warns; a release with a hole in it would reach a fleet, so here it is a fault.
+ * Source: docs.docker.com/reference/compose-file/interpolation. Compose replaces an unset variable by an empty text, with a
+ * warning. Here, an unset variable is a fault, since a release with an empty text would reach a whole fleet.
  */
 export type Interpolated =
   { readonly ok: true; readonly text: string } | { readonly ok: false; readonly fault: string };
@@ -11,7 +11,7 @@ type Variables = Readonly<Record<string, string | undefined>>;
 
 class Fault extends Error {}
 
-/** One text. */
+/** Replaces the variables in one text. */
 export function interpolate(text: string, variables: Variables): Interpolated {
   try {
     return { ok: true, text: read(text, variables) };
@@ -21,7 +21,7 @@ export function interpolate(text: string, variables: Variables): Interpolated {
   }
 }
 
-/** Every text of a value, but not the names of its fields. Faults begin with the path. */
+/** Replaces the variables in every text of a value, but not in field names. Faults begin with the path. */
 export function interpolateAll(value: unknown, variables: Variables): { value: unknown; faults: readonly string[] } {
   const faults: string[] = [];
   const walk = (one: unknown, path: string): unknown => {
@@ -65,7 +65,7 @@ function read(text: string, variables: Variables): string {
   return result;
 }
 
-/** Reads what follows a dollar sign. */
+/** Reads a variable; the dollar sign has been read. */
 function readVariable(reader: Reader, variables: Variables): string {
   const next = reader.text[reader.at];
   if (next === "$") {
@@ -88,7 +88,7 @@ function readVariable(reader: Reader, variables: Variables): string {
   }
   const value = variables[name];
   const isSet = value !== undefined && (value !== "" || !operator.startsWith(":"));
-  // Read only where it counts: the default of a variable that is set may name others that are not.
+  // Read only if it is used: the default of a set variable may contain unset variables.
   const operandText = () => read(operand, variables);
   switch (operator.at(-1)) {
     case "-":
@@ -101,7 +101,7 @@ function readVariable(reader: Reader, variables: Variables): string {
   }
 }
 
-/** The text up to the brace that closes the variable, with the variables in it unread. */
+/** The text up to the brace that closes the variable. The variables in it are not replaced. */
 function readOperand(reader: Reader): string {
   const begin = reader.at;
   for (let depth = 0; ; reader.at++) {

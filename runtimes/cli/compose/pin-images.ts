@@ -5,15 +5,15 @@ type Composition = Readonly<Record<string, unknown>>;
 
 export interface PinnedComposition {
   readonly composition: Composition;
-  /** Images that cannot be had, or not for the fleet's devices; each begins with its path. */
+  /** Images that do not exist, or that the fleet's devices cannot run. Each fault begins with its path. */
   readonly faults: readonly string[];
-  /** Images that stay as they are named. */
+  /** Images that are released without a digest. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Names each service's image by the digest that its tag has now: every device of the fleet runs the same, also the one that
- * updates next month. An image that cannot be looked up stays as it is named, with a warning.
+ * Adds to each service's image the digest that its tag has now, so that every device runs the same image, whenever it
+ * updates. An image that cannot be looked up is not changed; that is a warning.
  */
 export async function pinImages(
   composition: Composition,
@@ -34,7 +34,7 @@ export async function pinImages(
   const pin = async ([service, entry]: [string, unknown]): Promise<[string, unknown]> => {
     const image = imageOf(entry);
     const reference = image === undefined ? undefined : parseImage(image);
-    // What is wrong with it otherwise, the cloud says.
+    // The cloud reports other faults of the image.
     if (image === undefined || !reference || reference.auth) return [service, entry];
     const path = `services.${service}.image`;
     const answer = await askOnce(reference.name);
@@ -63,7 +63,7 @@ const imageOf = (entry: unknown): string | undefined =>
     ? entry.image
     : undefined;
 
-/** With the tag that it has without a word. */
+/** The image with the tag `latest` if it has none. */
 const withTag = (image: string, name: string): string =>
   image.endsWith(name.slice(name.lastIndexOf(":"))) ? image : `${image}:latest`;
 
@@ -95,7 +95,7 @@ const arm64: readonly Runs[] = [{ architecture: "arm64" }, { architecture: "arm"
 const armv7: readonly Runs[] = [{ architecture: "arm", variants: ["v7", "v6", "v5"] }];
 const armv6: readonly Runs[] = [{ architecture: "arm", variants: ["v6", "v5"] }];
 
-/** What images a device can run, by the slug of its type; undefined for one that is not known. Source: balena's contracts. */
+/** The architectures that a device runs, by the slug of its type. Source: balena's contracts. */
 const deviceTypes: readonly (readonly [RegExp, readonly Runs[]])[] = [
   [/^(raspberry-pi|raspberrypi|generic-rpi)$/, armv6],
   [/^(raspberrypi5|jetson-.+|generic-aarch64|.+-64)$/, arm64],
@@ -103,5 +103,5 @@ const deviceTypes: readonly (readonly [RegExp, readonly Runs[]])[] = [
   [/^(generic-amd64|genericx86-64-ext|intel-nuc|qemux86-64|surface-.+)$/, amd64],
 ];
 const architectureOf = (deviceType: string): readonly Runs[] | undefined =>
-  // The slug of PCs ends like those of the boards.
+  // Slugs of PCs, too, may end with -64.
   /x86-64/.test(deviceType) ? amd64 : deviceTypes.find(([slug]) => slug.test(deviceType))?.[1];

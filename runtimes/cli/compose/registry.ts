@@ -9,7 +9,7 @@ import { messageOf } from "../../../core/model/show.ts";
 import { registryAuth } from "../../node/engine/registry-auth.ts";
 
 /**
- * What a registry has under an image's name. Source: the OCI distribution specification, "Pulling manifests"; for tokens
+ * A registry's answer for an image's name. Sources: the OCI distribution specification, "Pulling manifests"; for tokens,
  * distribution.github.io/distribution/spec/auth/token.
  */
 export type RegistryAnswer =
@@ -18,7 +18,7 @@ export type RegistryAnswer =
   | { readonly is: "denied"; readonly reason: string }
   | { readonly is: "unreachable"; readonly reason: string };
 
-/** The architecture is in Go's words: amd64, arm64, arm, 386, riscv64. */
+/** The architecture has Go's name: amd64, arm64, arm, 386, riscv64. */
 export type Platform = z.output<typeof Platform>;
 
 export interface RegistryCredentials {
@@ -28,7 +28,7 @@ export interface RegistryCredentials {
 
 export interface RegistryContext {
   readonly fetch: typeof globalThis.fetch;
-  /** By registry host; undefined is Docker Hub. */
+  /** The credentials for a registry host; `undefined` means Docker Hub. */
   readonly credentials: (host: string | undefined) => Promise<RegistryCredentials | undefined>;
   readonly timeoutMs: number;
 }
@@ -47,11 +47,11 @@ const Index = z.object({ manifests: z.array(z.object({ platform: Platform.option
 const Manifest = z.object({ config: z.object({ digest: z.string() }) });
 const Token = z.object({ token: z.string().optional(), access_token: z.string().optional() });
 
-/** `name` as `parseImage` spells it: with a tag or a digest. */
+/** Looks an image up. `name` is in the form of `parseImage`, with a tag or a digest. */
 export async function askRegistry(name: string, context: RegistryContext): Promise<RegistryAnswer> {
   const host = registryOf(name);
   const { repository, reference } = partsOf(host === undefined ? name : name.slice(host.length + 1), host);
-  // As the engine does: without TLS only on this machine.
+  // Like the engine: HTTP without TLS only for this machine.
   const scheme = host !== undefined && /^(localhost|127\.[\d.]+|\[::1\])(:|$)/.test(host) ? "http" : "https";
   const base = `${scheme}://${host ?? "registry-1.docker.io"}/v2/${repository}`;
   const signal = AbortSignal.timeout(context.timeoutMs);
@@ -81,7 +81,7 @@ export async function askRegistry(name: string, context: RegistryContext): Promi
     const manifest: unknown = JSON.parse(new TextDecoder().decode(body));
     const index = Index.safeParse(manifest);
     if (index.success) {
-      // Attestations lie in an index too, as images for an unknown platform.
+      // An index also lists attestations, as images for the platform `unknown`.
       const platforms = index.data.manifests.flatMap(({ platform }) => platform ?? []);
       return { is: "found", digest, platforms: platforms.filter(({ os }) => os !== "unknown") };
     }
@@ -89,7 +89,7 @@ export async function askRegistry(name: string, context: RegistryContext): Promi
     if (!blob.ok) return { is: "found", digest, platforms: [] };
     return { is: "found", digest, platforms: [Platform.parse(await blob.json())] };
   } catch (error) {
-    // fetch itself says no more than that it has failed.
+    // The message of fetch has no reason; its cause has.
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     return { is: "unreachable", reason: messageOf(cause) };
   }
@@ -105,7 +105,7 @@ function partsOf(path: string, host: string | undefined): { repository: string; 
   return { repository: host === undefined && !name.includes("/") ? `library/${name}` : name, reference };
 }
 
-/** The header that a challenge asks for; undefined where there are no credentials, or none that it takes. */
+/** The Authorization header for a challenge. Undefined if there are no credentials, or the registry rejects them. */
 async function authorize(
   challenge: string,
   host: string | undefined,
@@ -124,7 +124,7 @@ async function authorize(
   const url = new URL(realm);
   if (service) url.searchParams.set("service", service);
   if (scope) url.searchParams.set("scope", scope);
-  // The password goes to no address in the clear but this machine's.
+  // The password is sent without TLS only to this machine.
   const isSafe = url.protocol === "https:" || /^(localhost|127\.|\[::1\])/.test(url.hostname);
   const response = await fetch(url, { headers: basic !== undefined && isSafe ? { authorization: basic } : {}, signal });
   if (!response.ok) {
@@ -147,7 +147,7 @@ const Helpers = z.object({
 const FromHelper = z.object({ Username: z.string(), Secret: z.string() });
 
 /**
- * The credentials of `docker login`: from a helper program, else from its file. A helper is a program
+ * The credentials of `docker login`, from a helper program or from Docker's config.json. A helper is a program
  * `docker-credential-<name>`; source: github.com/docker/docker-credential-helpers.
  */
 export async function dockerCredentials(
@@ -166,7 +166,7 @@ export async function dockerCredentials(
   return kept?.username !== undefined ? { username: kept.username, password: kept.password } : undefined;
 }
 
-/** What a helper prints; it ends with 1 when it has nothing. */
+/** The output of a helper. A helper without credentials for the server ends with status 1. */
 async function answerOf(program: string, server: string): Promise<string> {
   const running = promisify(execFile)(program, ["get"], { timeout: 10_000 });
   running.child.stdin?.on("error", () => undefined);
