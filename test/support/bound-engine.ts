@@ -1,6 +1,6 @@
 import type { Engine } from "../../core/ports/engine.ts";
 
-/** An engine's methods as a plain object, to replace some of. */
+/** An engine's methods as a plain object, of which a test can replace some. */
 export const boundEngine = (engine: Engine): Engine => ({
   name: engine.name,
   look: (options) => engine.look(options),

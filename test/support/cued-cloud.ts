@@ -5,7 +5,7 @@ import { httpCloud } from "../../runtimes/node/cloud/http-cloud.ts";
 import type { TestDevice } from "./device.ts";
 import { startCloud } from "./fake-cloud.ts";
 
-/** What a recorded device's cloud has come to say, and which images have come to its engine; what is absent stays. */
+/** A change in a recorded device's cloud, and new images on its engine. Absent fields do not change. */
 export interface Cue {
   readonly name?: string;
   readonly apps?: Record<string, object>;
@@ -14,11 +14,11 @@ export interface Cue {
   readonly images?: readonly string[];
 }
 
-/** A cloud that says to one device what it is told to say, over real HTTP. */
+/** A cloud that gives one device the answers of a test, over real HTTP. */
 export interface CuedCloud {
   readonly url: string;
   readonly ports: Pick<Ports, "cloud">;
-  /** Says this from now on; resolves when the device has heard it. */
+  /** Answers with this from now on; resolves when the device has received it. */
   readonly play: (cue: Cue, device: TestDevice) => Promise<void>;
 }
 
@@ -37,7 +37,7 @@ export async function cuedCloud(uuid: string, key: string): Promise<CuedCloud> {
       Object.assign(known.tags, tags);
       for (const image of images) device.engine.addImage(image);
       const { cloud: conversation, documents, loop } = device.supervisor;
-      // The one that is on its way never comes by itself.
+      // A pull that began before the image was added never ends, so it is cancelled.
       if (images.length > 0) loop.retry({ force: false, cancel: true });
       conversation?.update({ force: false });
       await expect

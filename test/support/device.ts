@@ -4,15 +4,15 @@ import { endpoints } from "../../core/api/index.ts";
 import { createMemoryDevice, type MemoryDevice, type MemoryDeviceOptions } from "../../core/embedded/device.ts";
 import type { Container } from "../../core/model/container.ts";
 
-/** A device in memory that ends with the test, and what tests do with it. */
+/** A device in memory that stops at the end of the test. */
 export interface TestDevice extends MemoryDevice {
   readonly get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
   readonly post: (path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
   readonly send: (method: string, path: string, init?: RequestInit) => Promise<Answer>;
   readonly patch: (path: string, body: unknown, headers?: Record<string, string>) => Promise<Answer>;
-  /** Sets a target state, and waits until it is reached. */
+  /** Sets a target state and waits until it is reached. */
   readonly run: (apps: Record<string, object>, more?: object) => Promise<void>;
-  /** The container of a service, as the engine has it now. */
+  /** The container of a service, read from the engine. */
   readonly container: (service: string) => Promise<Container>;
 }
 
@@ -20,7 +20,7 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** Undefined when it is no JSON. */
+  /** Undefined if the body is not JSON. */
   readonly json: unknown;
 }
 
@@ -71,8 +71,8 @@ function parse(text: string): unknown {
 }
 
 /**
- * Throws when an endpoint gives an answer that it does not declare, or one of another form than it declares. What any
- * endpoint may say (no key, a body that cannot be read, something unforeseen) need not be declared by each.
+ * Throws if an answer is not declared by its endpoint, or does not have the declared form. Refusals that every endpoint may
+ * give (without a key, for an unreadable body, after an unforeseen error) need not be declared.
  */
 export function expectDeclared(method: string, path: string, { status, headers, text, json }: Answer): void {
   if (method === "HEAD" || method === "OPTIONS" || status === 304) return;
@@ -116,7 +116,7 @@ const isFailed = (json: unknown): boolean =>
   "message" in json &&
   typeof json.message === "string";
 
-/** A service of a target state, v2. */
+/** A service of a target state (version 2). */
 export const service = (name: string, id: number, more: object = {}): object => ({
   serviceName: name,
   imageId: id,
@@ -126,7 +126,7 @@ export const service = (name: string, id: number, more: object = {}): object => 
   ...more,
 });
 
-/** An application of a target state, v2: its services by name. */
+/** An application of a target state (version 2). `services`: the fields by service name. */
 export const app = (services: Record<string, object>, more: object = {}): object => ({
   name: "fleet",
   commit: "c1",

@@ -6,13 +6,13 @@ import { join } from "node:path";
 import Docker from "dockerode";
 import { wait } from "./wait.ts";
 
-/** The real engine, and what tests need around it. Everything made here is removed by whoever made it. */
+/** Images and registries for tests on a real engine. Each test removes what it creates. */
 
 const ours = { label: ["io.balena.supervised"] };
 const required = process.env["FAIRLEAD_TEST_DOCKER"] === "required";
 const busybox = "/bin/busybox";
 
-/** Why there are no tests on a real engine here; undefined when there are. */
+/** The reason why tests on a real engine are skipped; undefined if they run. */
 export const noDocker = await reason();
 
 async function reason(): Promise<string | undefined> {
@@ -21,7 +21,7 @@ async function reason(): Promise<string | undefined> {
     await docker.ping();
     accessSync(busybox);
     const { length } = await docker.listContainers({ all: true, filters: ours });
-    // Tests remove what is an agent's; so they keep away from an engine that may serve somebody.
+    // Tests remove all containers of an agent, so they must not run on an engine that a real agent uses.
     if (length > 0 && !required) throw new Error(`this engine runs ${length} containers of an agent`);
     return undefined;
   } catch (error) {
@@ -33,7 +33,7 @@ async function reason(): Promise<string | undefined> {
 
 const pidFile = process.env["FAIRLEAD_TEST_DOCKERD"];
 
-/** Ends the engine, which then comes back by itself; undefined when nobody has said that it does. */
+/** Ends the engine and waits until its service has restarted it. Undefined without FAIRLEAD_TEST_DOCKERD. */
 export const restartEngine =
   pidFile === undefined
     ? undefined
@@ -51,7 +51,7 @@ export const restartEngine =
         });
       };
 
-/** Why no test restarts the engine here; undefined when some do. */
+/** The reason why tests that restart the engine are skipped; undefined if they run. */
 export const noRestart =
   noDocker === undefined && restartEngine === undefined
     ? "No tests across a restart of the engine. To have them, let FAIRLEAD_TEST_DOCKERD name the pid file of a dockerd that comes back when it ends (test/engine.sh)."
@@ -59,7 +59,7 @@ export const noRestart =
 
 if (required && noRestart) throw new Error(noRestart);
 
-/** A program that says hello, ends on SIGTERM, and does nothing else. */
+/** A script that prints a greeting and ends on SIGTERM. */
 export const polite = `
 echo "hello from $BALENA_SERVICE_NAME"
 trap 'echo "got TERM"; exit 0' TERM
@@ -84,7 +84,7 @@ const commands = [
   "grep",
 ];
 
-/** Makes an image out of busybox and a script; `lines` are further ones of its Dockerfile. Gives its id. */
+/** Builds an image of busybox and a script, with further `lines` in its Dockerfile. Returns the image's id. */
 export async function makeImage(
   docker: Docker,
   name: string,
@@ -108,7 +108,7 @@ export async function makeImage(
   }
 }
 
-/** Removes whatever is an agent's: containers, networks, and volumes, also those that the engine made for an application. */
+/** Removes all containers, networks and volumes of an agent, including volumes that the engine created for it. */
 export async function sweep(docker: Docker): Promise<void> {
   for (const { Id } of await docker.listContainers({ all: true, filters: ours }))
     await docker.getContainer(Id).remove({ force: true, v: true });
@@ -132,26 +132,26 @@ export const freePort = (): Promise<number> =>
 export interface Registry {
   /** `127.0.0.1:port` */
   readonly host: string;
-  /** Where its images are. */
+  /** The folder of its images. */
   readonly data: string;
-  /** Copies an image into it, under `name`; gives the full name. */
+  /** Pushes an image as `name`; resolves with the full name. */
   readonly push: (docker: Docker, image: string, name: string) => Promise<string>;
   readonly stop: () => Promise<void>;
 }
 
-/** "fairlead" as a password, as `htpasswd -B` writes it. */
+/** The user "fairlead" with the password "fairlead". Source: `htpasswd -B`. */
 const htpasswd = "fairlead:$2y$05$Iv/JdBZ7Y6VCBhl2wX4sceneFJb.Z9fBtluJ.v.edr9uN/ZWQMxMi\n";
 
 interface RegistryOptions {
-  /** It wants the login "fairlead", "fairlead". */
+  /** It requires the user "fairlead" and the password "fairlead". */
   readonly login?: boolean;
-  /** It wants tokens from there, signed by whoever has this certificate. */
+  /** It requires tokens of this realm, signed with the key of this certificate. */
   readonly tokens?: { readonly realm: string; readonly issuer: string; readonly certificate: string };
-  /** The images of another registry. */
+  /** The folder of another registry's images. */
   readonly data?: string;
 }
 
-/** A registry of our own, on a free port. */
+/** Starts a registry on a free port of this machine. */
 export async function startRegistry({ login = false, tokens, data }: RegistryOptions = {}): Promise<Registry> {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-registry-"));
   const host = `127.0.0.1:${await freePort()}`;
@@ -171,7 +171,7 @@ export async function startRegistry({ login = false, tokens, data }: RegistryOpt
     http: { addr: host },
     auth,
   };
-  // YAML takes JSON as it is.
+  // JSON is valid YAML.
   writeFileSync(join(folder, "config.yml"), JSON.stringify(config));
   const child = spawn("docker-registry", ["serve", join(folder, "config.yml")], { stdio: "ignore" });
   const up = async () => (await fetch(`http://${host}/v2/`).catch(() => undefined)) !== undefined;

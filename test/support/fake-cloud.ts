@@ -22,18 +22,18 @@ export interface Asked {
 }
 
 /**
- * A cloud that answers as the public one was recorded (test/cloud/recorded), and that refuses what it refuses: its rules
- * are in `cloud/`, one file for each resource. It can be asked over HTTP, and without (`ask`). test/cloud/fake-cloud.test.ts
- * holds it to the recordings.
+ * A cloud with the recorded behaviour of the public cloud (test/cloud/recorded), including its refusals. Its rules are in
+ * `cloud/`, one file for each resource. It answers over HTTP and, without HTTP, in `ask`. test/cloud/fake-cloud.test.ts
+ * compares it with the recordings.
  */
 export class FakeCloud extends Tables {
   readonly asked: Asked[] = [];
-  /** Set: it gives tokens for a registry that believes them. */
+  /** If set, the cloud gives out tokens for a registry, signed with this key. */
   signer?: TokenSigner;
   readonly #next: { readonly path: RegExp; readonly answer: Answer | "lost" }[] = [];
   #server: Server | undefined;
   #port = 0;
-  /** For `ask`: nobody answers. */
+  /** `ask` fails as if the cloud were unreachable. */
   #away = false;
 
   constructor({ now = () => Date.now(), shortestPollMs = defaultPollMs }: Partial<TablesOptions> = {}) {
@@ -44,7 +44,7 @@ export class FakeCloud extends Tables {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** Comes (back) to life over HTTP, where it was before. */
+  /** Starts answering over HTTP; after `stop`, on the same port. */
   async start(): Promise<void> {
     const server = createServer((request, response) => {
       const chunks: Buffer[] = [];
@@ -62,7 +62,7 @@ export class FakeCloud extends Tables {
     this.#port = (server.address() as AddressInfo).port;
   }
 
-  /** Nobody answers any more over HTTP. */
+  /** Stops answering over HTTP. */
   async stop(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
@@ -70,12 +70,12 @@ export class FakeCloud extends Tables {
     await new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
   }
 
-  /** Nobody answers any more when it is asked without HTTP; or somebody does again. */
+  /** Makes `ask` fail as if the cloud were unreachable, or work again. */
   setAway(away: boolean): void {
     this.#away = away;
   }
 
-  /** The same cloud without HTTP: for a time that is not the real one. */
+  /** The same cloud without HTTP, for tests with a simulated time. */
   readonly ask: Cloud = ({ method, path, key, headers = {}, body = "" }, signal) => {
     if (signal.aborted) return Promise.reject(new Error("https://api.example.com does not answer: aborted"));
     if (this.#away) return Promise.reject(new Error("https://api.example.com does not answer: connect ECONNREFUSED"));
@@ -90,15 +90,15 @@ export class FakeCloud extends Tables {
         });
   };
 
-  /** The next question for such a path gets this answer; or, when its answer is lost, none, though it has its effect. */
+  /** Answers the next request for such a path with `answer`. `lost`: the request has its effect, but gets no answer. */
   answerNext(path: RegExp, answer: Answer | "lost"): void {
     this.#next.push({ path, answer });
   }
 
-  /** Images that its registry has lost, by location. */
+  /** Locations of images that are missing in its registry. */
   readonly lostImages = new Set<string>();
 
-  /** Its registry: what an engine gets that asks for an image with these credentials. Throws what a registry says. */
+  /** Its registry's answer to an engine that pulls an image with these credentials. Throws the registry's message. */
   readonly registry = (
     name: string,
     credentials?: { readonly username: string; readonly password: string },
@@ -110,7 +110,7 @@ export class FakeCloud extends Tables {
     return {};
   };
 
-  /** What its pages show to people. */
+  /** The state of a device as the cloud's web pages show it. */
   shown(device: Device): object {
     const { name, fleet, running, updateStatus, fields, installs, askedAt } = device;
     const heard = askedAt !== undefined && this.now() - askedAt < 1.5 * defaultPollMs;
@@ -141,7 +141,7 @@ export class FakeCloud extends Tables {
     const { method, url } = packed;
     const path = url.pathname.replace(/(.)\/$/, "$1");
     const body = unpacked(packed);
-    // Not even the log stream says anything about a body that cannot be unpacked.
+    // The log stream answers 201 even if the body cannot be decompressed.
     if (!body) return path.endsWith("/log-stream") ? empty(201) : html(400, "Bad Request");
     const question = { ...packed, body };
     const [, uuid = ""] = /^\/device\/v[23]\/([^/]+)\/(?:state|log-stream)$/.exec(path) ?? [];
@@ -162,7 +162,7 @@ export class FakeCloud extends Tables {
   }
 }
 
-/** A cloud on HTTP that ends with the test. */
+/** Starts a cloud over HTTP that stops at the end of the test. */
 export async function startCloud(options: Partial<TablesOptions> = {}): Promise<FakeCloud> {
   const cloud = new FakeCloud(options);
   await cloud.start();

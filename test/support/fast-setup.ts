@@ -1,7 +1,7 @@
-/** Lives of the simulation in `npm run test:fast`; `npm test` has 2000. */
+/** The number of simulated lives in `npm run test:fast`; `npm test` has 2000. */
 export const fastSeeds = 20;
 
-/** What `npm run test:fast` leaves out of the project "anywhere": files that start programs, wait for real time, or search for long. */
+/** Slow files of the project "anywhere" that `npm run test:fast` skips: they start programs, use real time or search. */
 export const leftOut = [
   "regular-expressions.test.ts",
   "api/fuzz.test.ts",
@@ -11,7 +11,7 @@ export const leftOut = [
   "../examples/**",
 ];
 
-/** Says so once. */
+/** Prints once what is skipped. */
 export default function setup(): void {
   process.stdout.write(
     `Fast tests. Left out: tests on Docker, workerd, boards and systemd, ${leftOut.join(", ")}, and all but ${fastSeeds} lives of the simulation (npm test has everything)\n`,

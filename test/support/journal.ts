@@ -1,6 +1,6 @@
 import type { JournalQuery } from "../../core/ports/journal.ts";
 
-/** The query without any option. */
+/** A query without options. */
 export const plainQuery: JournalQuery = {
   all: false,
   follow: false,

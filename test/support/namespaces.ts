@@ -4,13 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missingPrograms, mustRun, run, type Ran } from "../../hardware/run.ts";
 
-/** Network namespaces: a device, what is beyond it, and a container on it, without touching the machine's own network. */
+/** Network namespaces for a device, its network and its containers. They do not change the machine's own network. */
 
 const root = join(import.meta.dirname, "../..");
 const required = process.env["FAIRLEAD_TEST_HOST"] === "required";
 const tools = ["ip", "iptables", "ip6tables", "redsocks", "curl", "ping"];
 
-/** Why there are no such tests here; undefined when there are. */
+/** The reason why tests in namespaces are skipped; undefined if they run. */
 export const noNamespaces = await reason();
 
 async function reason(): Promise<string | undefined> {
@@ -30,9 +30,9 @@ async function reason(): Promise<string | undefined> {
 
 export interface Namespace {
   readonly name: string;
-  /** Runs a program in it. */
+  /** Runs a program in the namespace. */
   readonly run: (command: string, ...args: readonly string[]) => Promise<Ran>;
-  /** The same, for a program that must not fail; gives its stdout. */
+  /** The same, but throws if the program fails. Resolves with its stdout. */
   readonly must: (command: string, ...args: readonly string[]) => Promise<string>;
 }
 
@@ -50,14 +50,14 @@ export async function createNamespace(): Promise<Namespace> {
   };
 }
 
-/** Ends whatever runs in it, and removes it. */
+/** Kills all processes in a namespace and removes it. */
 export async function removeNamespace({ name }: Namespace): Promise<void> {
   for (const pid of (await mustRun(run, "ip", ["netns", "pids", name])).split("\n").filter(Boolean))
     process.kill(Number(pid), "SIGKILL");
   await mustRun(run, "ip", ["netns", "delete", name]);
 }
 
-/** Runs `ip` commands in it, one a line. */
+/** Runs `ip` commands in a namespace, one per line. */
 export async function configure({ name }: Namespace, lines: string): Promise<void> {
   for (const line of lines
     .split("\n")
@@ -72,7 +72,7 @@ export interface Background {
   readonly end: (signal?: NodeJS.Signals) => Promise<void>;
 }
 
-/** Starts a program of ours in a namespace. What it starts may outlive it, so its output goes to a file. */
+/** Starts a program of this repository in a namespace. Its output goes to a file, since its children may outlive it. */
 export function startIn(
   { name }: Namespace,
   file: string,
@@ -106,12 +106,12 @@ export function startIn(
 
 export interface Agent extends Background {
   readonly get: (path: string) => Promise<unknown>;
-  /** → status, and body */
+  /** Resolves with the status and the body. */
   readonly patch: (path: string, body: unknown) => Promise<readonly [number, string]>;
   readonly post: (path: string, body: unknown) => Promise<readonly [number, string]>;
 }
 
-/** The real program in a namespace, on the engine in memory, once it answers. */
+/** Starts the real program in a namespace, with the engine in memory. Resolves when it answers. */
 export async function startAgentIn(namespace: Namespace, folder: string, args: readonly string[] = []): Promise<Agent> {
   const program = startIn(namespace, "runtimes/cli/cli.ts", [
     "agent",

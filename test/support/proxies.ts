@@ -1,11 +1,11 @@
 import { createServer, connect, type Socket } from "node:net";
 
 /**
- * Proxies of the four kinds that redsocks speaks to, and a server beyond them; a program of its own, so that it can run in
- * a network namespace. Each event is a line of JSON on stdout.
+ * Proxies of the four types that redsocks supports, and a server behind them. This is a separate program, so that it can run
+ * in a network namespace. Each event is a line of JSON on stdout.
  *
  *   1080 SOCKS 5 with login and password (RFC 1928, 1929) · 1081 SOCKS 4 with a user id
- *   3128 HTTP CONNECT · 3129 HTTP relay, both with Basic authentication · 8080 the server: says who connects
+ *   3128 HTTP CONNECT · 3129 HTTP relay, both with Basic authentication · 8080 the server: answers with the client's address
  */
 
 const login = process.env["LOGIN"] ?? "";
@@ -13,7 +13,7 @@ const password = process.env["PASSWORD"] ?? "";
 
 const say = (event: object) => console.log(JSON.stringify(event));
 
-/** A connection's bytes, message by message. */
+/** Splits the bytes of a connection into messages. */
 class Reader {
   #bytes = Buffer.alloc(0);
   #wake = () => {};
@@ -27,7 +27,7 @@ class Reader {
     this.#socket = socket.on("data", this.#onData);
   }
 
-  /** The next message; `length` tells how long it is, once that can be seen. */
+  /** The next message. `length` returns its length, or undefined while too few bytes have arrived. */
   async take(length: (bytes: Buffer) => number | undefined): Promise<Buffer> {
     for (;;) {
       const wanted = length(this.#bytes);
@@ -40,7 +40,7 @@ class Reader {
     }
   }
 
-  /** What has come since, and no more messages. */
+  /** Stops reading messages, and returns the bytes that have not been read. */
   rest(): Buffer {
     this.#socket.off("data", this.#onData);
     return this.#bytes;
@@ -56,7 +56,7 @@ function serve(port: number, onConnection: (socket: Socket) => Promise<void>): v
   }).listen(port, "0.0.0.0");
 }
 
-/** Connects the client with where it wants to go; `welcome` is what it is told first, `first` what is sent there first. */
+/** Connects the client with its destination. `welcome` is sent to the client first, `first` to the destination first. */
 function forward(client: Socket, reader: Reader, host: string, port: number, welcome: Buffer, first = Buffer.alloc(0)) {
   const there = connect({ host, port }, () => {
     client.write(welcome);

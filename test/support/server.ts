@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 
-/** A server on the ports that it is given, IPv4 and IPv6: answers "here", and to `/ticks` goes on saying "tick". */
+/** Servers on the given ports, IPv4 and IPv6. They answer "here", and to `/ticks` a stream of "tick". */
 for (const port of process.argv.slice(2).map(Number))
   createServer((request, response) => {
     if (request.url !== "/ticks") return void response.end("here");

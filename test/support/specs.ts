@@ -8,12 +8,10 @@ import type { App } from "../../core/model/target.ts";
 import { plainImage } from "../compose/specs.ts";
 import { app } from "./device.ts";
 
-/** Values to begin with. */
-
 export const device: DeviceFacts = { ...memoryIdentity, uuid: "0123456789abcdef0123456789abcdef", name: "device" };
 export const facts = { ...memoryIdentity, supervisorVersion, deviceType: memoryIdentity.type };
 
-/** A parsed application, from the fields of its services. */
+/** The application that the parser makes of services with these fields. */
 export function parsedApp(appId: number, services: Record<string, object>, more: object = {}): App {
   const parsed = parseLocalTarget({ local: { apps: { [appId]: app(services, more) } } }, facts, "device");
   const [first] = parsed.ok ? parsed.target.apps : [];
@@ -21,7 +19,7 @@ export function parsedApp(appId: number, services: Record<string, object>, more:
   return first;
 }
 
-/** What the container of a service with these compose fields must be. */
+/** The expected container of a service with these compose fields. */
 export function specOf(
   fields: object,
   {

@@ -6,12 +6,12 @@ import Docker from "dockerode";
 import * as z from "zod";
 import { wait } from "./wait.ts";
 
-/** A machine with a real systemd, logind, hostnamed and journald, in one container that is not privileged. */
+/** A host with a real systemd, logind, hostnamed and journald in one unprivileged container. */
 
 const script = join(import.meta.dirname, "../host/image.sh");
 const image = `fairlead-test/systemd-host:${createHash("sha256").update(readFileSync(script)).digest("hex").slice(0, 12)}`;
 
-/** Why there are no tests on a real systemd here; undefined when there are. */
+/** The reason why tests on a real systemd are skipped; undefined if they run. */
 export const noHost = await reason();
 
 async function reason(): Promise<string | undefined> {
@@ -26,46 +26,45 @@ async function reason(): Promise<string | undefined> {
 }
 
 export interface SystemdHost {
-  /** Its root folder as seen from here; another one after each start. */
+  /** The path of its root folder on this machine; it changes with each start. */
   readonly root: () => Promise<string>;
   readonly busAddress: string;
   /** The address of its engine. */
   readonly dockerHost: string;
-  /** Runs a command line in it, as root; what it printed. Throws when it fails. */
+  /** Runs a command line in it as root. Resolves with the output; throws if the command fails. */
   readonly run: (...command: readonly string[]) => Promise<string>;
-  /** Resolves when it has ended, with how. */
+  /** Resolves with the way in which the host ended, when it has. */
   readonly ended: () => Promise<"rebooted" | "powered off" | `code ${number}`>;
-  /** Whether it is there at all. */
   readonly isRunning: () => Promise<boolean>;
-  /** Starts it again, with its files kept: the next boot. Nothing happens when it runs. */
+  /** Boots it again with the same files. Does nothing if it is running. */
   readonly start: () => Promise<void>;
   readonly remove: () => Promise<void>;
 }
 
 interface HostOptions {
   readonly hostname?: string;
-  /** Whether it has an engine that runs; starting one takes some seconds. */
+  /** Whether to start an engine in it, which takes some seconds. */
   readonly withEngine?: boolean;
 }
 
-/** Boots one. */
+/** Creates a host and boots it. */
 export async function startSystemdHost({
   hostname = "abc1234",
   withEngine = false,
 }: HostOptions = {}): Promise<SystemdHost> {
   const docker = new Docker();
   const bus = mkdtempSync(join(tmpdir(), "fairlead-bus-"));
-  // Not only root is on the bus.
+  // Other users than root use the bus, too.
   chmodSync(bus, 0o755);
   const HostConfig = {
     CgroupnsMode: "private",
-    // Ends with the pid namespace in which it is called: a reboot is the container's own.
+    // SYS_BOOT: in a pid namespace, reboot(2) ends only that namespace, so only the container reboots.
     CapAdd: ["SYS_ADMIN", "NET_ADMIN", "SYS_BOOT", ...(withEngine ? ["SYS_PTRACE"] : [])],
     SecurityOpt: ["seccomp=unconfined", "apparmor=unconfined"],
     Tmpfs: { "/run": "exec", "/run/lock": "", "/tmp": "exec" },
     NetworkMode: "none",
     Binds: [`${bus}:/run/dbus`],
-    // The engine sets sysctls, and its own storage cannot lie on that of the engine around it.
+    // The inner engine sets sysctls. Its storage cannot be on the storage of the outer engine.
     ...(withEngine && {
       MaskedPaths: [],
       ReadonlyPaths: [],
@@ -112,7 +111,7 @@ export async function startSystemdHost({
     root: async () => `/proc/${(await container.inspect()).State.Pid}/root`,
     ended: async () => {
       const { StatusCode } = Ended.parse(await container.wait());
-      // 128 + the signal that reboot(2) says the namespace has died of: pid_namespaces(7).
+      // 128 + the signal with which reboot(2) ends a namespace. Source: pid_namespaces(7).
       return StatusCode === 129 ? "rebooted" : StatusCode === 130 ? "powered off" : `code ${StatusCode}`;
     },
     isRunning: async () => (await container.inspect()).State.Running,

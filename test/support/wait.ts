@@ -1,4 +1,4 @@
-/** Waits until it is so; throws when it is not within a minute. */
+/** Waits until `isSo` resolves with true; throws after a minute. */
 export async function wait(what: string, isSo: () => Promise<boolean>): Promise<void> {
   for (const end = Date.now() + 60_000; Date.now() < end;) {
     if (await isSo()) return;

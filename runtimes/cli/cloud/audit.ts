@@ -5,7 +5,7 @@ import { SettingsError } from "../../node/settings-error.ts";
 
 export const auditCommand: Command = {
   usage: "audit",
-  hint: "list who changed what: the last --count changes, of --fleet; with --follow, also new ones",
+  hint: "list the last --count changes, of all fleets or of --fleet; with --follow, also new ones",
   run: printAudit,
 };
 

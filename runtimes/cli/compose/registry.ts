@@ -105,7 +105,7 @@ function partsOf(path: string, host: string | undefined): { repository: string; 
   return { repository: host === undefined && !name.includes("/") ? `library/${name}` : name, reference };
 }
 
-/** The Authorization header for a challenge. Undefined if there are no credentials, or the registry rejects them. */
+/** The Authorization header for a challenge. Undefined if it cannot be answered. */
 async function authorize(
   challenge: string,
   host: string | undefined,

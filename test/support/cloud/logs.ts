@@ -5,11 +5,11 @@ import { empty, html, json, keyRequired, parse, type Answer, type Question } fro
 const windowMs = 450;
 const linesInWindow = 50;
 
-/** `POST /device/v2/:uuid/log-stream`: of too many lines at once the last 50 are kept, with a 201. */
+/** `POST /device/v2/:uuid/log-stream`. Of too many lines at once, the last 50 are stored; the answer is still 201. */
 export function logStream(tables: Tables, uuid: string, { key, headers, body }: Question): Answer {
   if (!tables.isKey(key)) return keyRequired;
   const device = tables.devices.get(uuid);
-  // The public cloud takes 55 seconds for that.
+  // The public cloud needs 55 seconds for this answer.
   if (!device || device.key !== key) return empty(401);
   if (headers["content-type"] !== ndjson) return json(415, `Streaming requests require Content-Type ${ndjson}`);
   const rows = body

@@ -3,7 +3,7 @@ import { Registration, uuidTaken } from "../../../core/api/cloud/register.ts";
 import type { Tables } from "./tables.ts";
 import { empty, html, json, keyRequired, parse, type Answer, type Question } from "./wire.ts";
 
-/** `POST /device/register` */
+/** `POST /device/register`. */
 export function register(tables: Tables, { key, headers, body }: Question): Answer {
   if (!tables.isKey(key)) return keyRequired;
   const parsed = headers["content-type"]?.startsWith("application/json") ? parse(body) : {};

@@ -2,7 +2,7 @@ import { createPrivateKey, randomUUID, sign, X509Certificate } from "node:crypto
 import { withoutDigest, type Tables } from "./tables.ts";
 import { json, type Answer, type Question } from "./wire.ts";
 
-/** Who may pull from the cloud's registry: a device with its own key, as `d_<uuid>`. */
+/** Whether these credentials may pull from the cloud's registry: `d_<uuid>` with the key of that device. */
 export function mayPull(
   tables: Tables,
   credentials: { readonly username: string; readonly password: string } | undefined,
@@ -11,13 +11,13 @@ export function mayPull(
   return device !== undefined && tables.deviceOf(credentials?.password) === device;
 }
 
-/** With what tokens are signed, as PEM. */
+/** The key that signs tokens, and its certificate, as PEM. */
 export interface TokenSigner {
   readonly privateKey: string;
   readonly certificate: string;
 }
 
-/** `GET /auth/v1/token`: a token for the registry, which opens nothing for whoever may not pull. */
+/** `GET /auth/v1/token`: a token for the registry. Without valid credentials, the token has no permissions. */
 export function registryToken(tables: Tables & { readonly signer?: TokenSigner }, { url, headers }: Question): Answer {
   const { signer } = tables;
   if (!signer) return json(404, "Not Found");

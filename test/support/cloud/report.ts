@@ -17,7 +17,7 @@ type Apps = NonNullable<StateReport["apps"]>;
 
 const isMetric = (name: string): boolean => /^(memory_|storage_|cpu_(temp|usage)$)/.test(name);
 
-/** Recorded: the public cloud has integers only, and obeys `is_online`. */
+/** Recorded: the public cloud accepts only integers, and stores `is_online`. */
 const PublicReport = z.looseObject({ is_online: z.boolean().optional() });
 const hasFraction = (value: unknown): boolean =>
   typeof value === "object" && value !== null
@@ -26,7 +26,7 @@ const hasFraction = (value: unknown): boolean =>
 
 const limitBytes = 512 * 1024;
 
-/** `PATCH /device/v3/state`: all or nothing. */
+/** `PATCH /device/v3/state`: one bad field rejects the whole report. */
 export function report(tables: Tables, question: Question): Answer {
   const { key, body } = question;
   if (!tables.isKey(key)) return keyRequired;
@@ -65,7 +65,7 @@ export function report(tables: Tables, question: Question): Answer {
 
 const metricsPauseMs = 60_000;
 
-/** By themselves they are written once a minute; beside a change, always. */
+/** The metrics to store: all if other fields change, else those of one report a minute. */
 function metricsToKeep(tables: Tables, device: Device, metrics: object, changes: boolean): object {
   const isDue = tables.now() - device.metricsAt > metricsPauseMs;
   if (Object.keys(metrics).length === 0 || (!changes && !isDue)) return {};
@@ -74,8 +74,8 @@ function metricsToKeep(tables: Tables, device: Device, metrics: object, changes:
 }
 
 /**
- * Whether each release and image is one that the device may know. The public cloud looks for the images in all the releases
- * that a report names, and counts: one that belongs to two of them must be named in both.
+ * Whether the releases and images of a report belong to the device's fleet. The public cloud counts the images in all
+ * reported releases, so an image that belongs to two of them must be named in both.
  */
 function knowsAll(tables: Tables, { fleet }: Device, apps: Apps): boolean {
   return Object.entries(apps).every(([app, { release_uuid, releases }]) => {
@@ -90,13 +90,13 @@ function knowsAll(tables: Tables, { fleet }: Device, apps: Apps): boolean {
   });
 }
 
-/** Left out, the digest does not matter; given, it must be right. */
+/** A digest in `named` must be equal; without a digest, the location is enough. */
 const isImage = (named: string, known: string): boolean => named === known || named === withoutDigest(known);
 
 const imageOf = (release: Release | undefined, named: string): string =>
   Object.values(release?.services ?? {}).find(({ image }) => isImage(named, image))?.image ?? named;
 
-/** What the report does not name is deleted. */
+/** Writes the images of a report; images that the report does not name become `deleted`. */
 function install(tables: Tables, { installs }: Device, apps: Apps): void {
   const said = Object.values(apps).flatMap(({ releases }) =>
     Object.entries(releases).flatMap(([commit, { services }]) =>
@@ -105,7 +105,7 @@ function install(tables: Tables, { installs }: Device, apps: Apps): void {
       }),
     ),
   );
-  // Recorded for rows that are there. Where there is none, each of two releases makes one, and a device has an image once.
+  // Two releases with the same new image would insert its row twice, which the database rejects.
   const made = said.filter(({ image }) => !installs.has(image)).map(({ image }) => image);
   if (new Set(made).size < made.length) throw new Refusal(409, '"device" and "image" must be unique.');
 
@@ -128,7 +128,7 @@ function install(tables: Tables, { installs }: Device, apps: Apps): void {
 const reportKeptMs = 300_000;
 const progressPauseMs = 30_000;
 
-/** What has been said within five minutes is not written again, whatever has become of the row meanwhile. */
+/** Whether to write a report: not if it repeats one of the last five minutes, even if the row has changed since. */
 function isNews(
   last: (InstallReport & { readonly at: number }) | undefined,
   now: InstallReport,

@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { Tables } from "./tables.ts";
 import { empty, json, keyRequired, parse, type Answer, type Question } from "./wire.ts";
 
-/** `PATCH /device/v3/tags`: one that is bad refuses all. */
+/** `PATCH /device/v3/tags`: one bad tag rejects all of them. */
 export function setTags(tables: Tables, { key, body }: Question): Answer {
   if (!tables.isKey(key)) return keyRequired;
   const device = tables.deviceOf(key);
@@ -16,7 +16,7 @@ export function setTags(tables: Tables, { key, body }: Question): Answer {
   return empty(200);
 }
 
-/** What of `/v7/` a device asks: its id, its tags, and to be called something. */
+/** The requests of a device to `/v7/`: read its id and tags, set its name. */
 export function odata(tables: Tables, { method, url, body, key }: Question): Answer {
   const device = tables.deviceOf(key);
   if (!device) return empty(401);

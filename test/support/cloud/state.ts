@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Device, Tables } from "./tables.ts";
 import { empty, type Answer, type Question } from "./wire.ts";
 
-/** `GET /device/v3/:uuid/state`. The 304 for a device that is not there has no ETag, and needs no key. */
+/** `GET /device/v3/:uuid/state`. For an unknown device, the answer is 304 without an ETag, and no key is needed. */
 export function state(tables: Tables, uuid: string, { key, headers }: Question): Answer {
   const device = tables.devices.get(uuid);
   if (tables.database === "down") return empty(401);
@@ -27,7 +27,7 @@ export function state(tables: Tables, uuid: string, { key, headers }: Question):
   };
 }
 
-/** The fleet's application is always in it; its `releases` only when there is one to run. */
+/** It always contains the fleet's application, but `releases` only if there is one to run. */
 function targetState(tables: Tables, device: Device): object {
   const { fleet, name, told } = device;
   if (told) return { name, ...told };

@@ -1,6 +1,6 @@
 import { satisfies } from "balena-semver";
 
-/** What the cloud keeps, and what people do to it. */
+/** The database of the fake cloud, and the changes that its users make. */
 
 export interface Fleet {
   readonly id: number;
@@ -8,7 +8,7 @@ export interface Fleet {
   readonly name: string;
   /** The provisioning key. */
   readonly key: string;
-  /** By balena-semver; the default of the public cloud's application types. */
+  /** A range of balena-semver. The value is the default of the public cloud's application types. */
   osVersionRange: string;
   config: Record<string, string>;
   environment: Record<string, string>;
@@ -23,7 +23,7 @@ export interface Release {
   readonly volumes?: object;
 }
 
-/** A service of a release as the target state has it. Its image's location is one row, whatever releases share it. */
+/** A service of a release, in the form of the target state. Releases with the same image location share its row. */
 type ServiceRow = { readonly image: string } & Readonly<Record<string, unknown>>;
 
 export interface Device {
@@ -35,21 +35,21 @@ export interface Device {
   config: Record<string, string>;
   environment: Record<string, string>;
   pinnedOn: Release | undefined;
-  /** What it is told instead of what these tables make of it. */
+  /** The target state to answer with; undefined: it is made from these tables. */
   told: { readonly apps: object; readonly config: object } | undefined;
-  /** The fields that it has reported, as they stand. */
+  /** The latest values of the fields that it has reported. */
   readonly fields: Record<string, unknown>;
-  /** By image, as the target state spells it. */
+  /** By image, in the spelling of the target state. */
   readonly installs: Map<string, Install>;
-  /** The commit of the release that it said it runs. */
+  /** The commit of the release that it has reported as running. */
   running: string | undefined;
   updateStatus: string | undefined;
   readonly tags: Record<string, string>;
   readonly logs: LogLine[];
-  /** Its part of each report that was taken. */
+  /** Its part of each accepted report. */
   readonly reports: Readonly<Record<string, unknown>>[];
   metricsAt: number;
-  /** When it asked for its target state last. */
+  /** When it last asked for its target state. */
   askedAt: number | undefined;
 }
 
@@ -57,13 +57,13 @@ interface Install {
   status: string | undefined;
   progress: number | null;
   commit: string;
-  /** What was written last because a report said so; kept for five minutes, and not told of a deletion. */
+  /** The last values from a report. They are valid for five minutes, and a deletion does not change them. */
   lastReport?: InstallReport & { readonly at: number };
 }
 
 export interface InstallReport {
   readonly status: string | undefined;
-  /** Undefined: not said. */
+  /** Undefined: not in the report. */
   readonly progress: number | null | undefined;
   readonly commit: string;
 }
@@ -76,7 +76,7 @@ interface LogLine {
   readonly serviceId?: number | undefined;
 }
 
-/** A refusal, as people and devices get it. */
+/** A refusal, with the status and the message of its answer. */
 export class Refusal extends Error {
   readonly status: number;
   constructor(status: number, message: string) {
@@ -86,9 +86,9 @@ export class Refusal extends Error {
 }
 
 export interface TablesOptions {
-  /** Milliseconds, of the time that the cloud's limits are about. */
+  /** The time in milliseconds, for the cloud's time limits. */
   readonly now: () => number;
-  /** No device is told to poll more often. */
+  /** The shortest poll interval that a device may be given. */
   readonly shortestPollMs: number;
 }
 
@@ -99,13 +99,13 @@ export class Tables {
   /** By commit. */
   readonly releases = new Map<string, Release>();
   readonly deviceTypes = new Set(["generic-amd64", "generic-aarch64", "raspberrypi3", "intel-nuc"]);
-  /** Keys that the cloud knows and that open nothing here. */
+  /** Valid keys that have no permissions here. */
   readonly otherKeys = new Set<string>();
-  /** Down: no key is known. */
+  /** While it is down, every key is unknown. */
   database: "up" | "down" = "up";
-  /** Headers with which it answers for a target state, besides those recorded: what a Fairlead cloud says. */
+  /** Further headers of the answer with a target state, such as those of a Fairlead cloud. */
   stateHeaders: Readonly<Record<string, string>> = {};
-  /** When log lines came, of the last half second, by uuid. */
+  /** The arrival times of the log lines of the last half second, by uuid. */
   readonly recentLines = new Map<string, readonly number[]>();
   readonly now: () => number;
   readonly shortestPollMs: number;
@@ -158,7 +158,7 @@ export class Tables {
     return [...this.devices.values()].find((device) => device.key === key);
   }
 
-  /** Whether routes for keys only listen to it at all. */
+  /** Whether routes that require a key accept this one. */
   isKey(key: string | undefined): boolean {
     if (key === undefined || this.database === "down") return false;
     return (
@@ -166,12 +166,12 @@ export class Tables {
     );
   }
 
-  /** What a device is to run: what it is pinned on, else its fleet's latest release. */
+  /** The target release of a device: the pinned one, else its fleet's latest. */
   targetOf({ pinnedOn, fleet }: Device): Release | undefined {
     return pinnedOn ?? [...this.releases.values()].findLast((release) => release.fleet === fleet);
   }
 
-  /** Makes a release, and pins a device on it. */
+  /** Creates a release and pins a device to it. */
   setTarget(
     uuid: string,
     commit: string,
@@ -183,7 +183,7 @@ export class Tables {
     device.config = { ...device.config, ...config };
   }
 
-  /** Moves a device to another fleet, whose releases it follows from then on. */
+  /** Moves a device to another fleet; it then follows that fleet's releases. */
   move(device: Device, to: Fleet): void {
     const { os_version: os, supervisor_version: supervisor } = device.fields;
     this.#checkVersions(device.name, to, { os, supervisor });
@@ -191,7 +191,7 @@ export class Tables {
     device.pinnedOn = undefined;
   }
 
-  /** Throws for a device whose operating system is none that the fleet's type knows. */
+  /** Throws a refusal if the version or variant of the operating system does not fit the fleet. */
   checkNewDevice(fleet: Fleet, fields: Readonly<Record<string, unknown>>): void {
     this.#checkVersions("weathered-stream", fleet, {
       os: fields["os_version"],
@@ -216,7 +216,7 @@ export class Tables {
       );
   }
 
-  /** The releases of a fleet that share an image's row; the location counts, with its digest or without. */
+  /** Whether a release has an image at this location; digests are ignored. */
   hasImage(location: string): boolean {
     return [...this.releases.values()].some(({ services }) =>
       Object.values(services).some(({ image }) => withoutDigest(image) === location),
@@ -224,7 +224,7 @@ export class Tables {
   }
 }
 
-/** A constraint of the database: what ends in a bracket must have a variant. */
+/** A constraint of the database: a version that ends with a parenthesis needs a variant. */
 export function checkVariant({ os_version: version, os_variant: variant }: Readonly<Record<string, unknown>>): void {
   if (typeof version === "string" && /\([^)]*\)$/.test(version) && variant !== "dev" && variant !== "prod")
     throw new Refusal(400, "Check constraint violated");

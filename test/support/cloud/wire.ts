@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { gunzipSync } from "node:zlib";
 
-/** A request to the cloud, and its answer, as values. */
+/** Requests to the fake cloud and its answers, as values. */
 
 export interface Question {
   readonly method: string;
@@ -20,7 +20,7 @@ export interface Answer {
 
 export const empty = (status: number, headers: Readonly<Record<string, string>> = {}): Answer => ({ status, headers });
 
-/** The texts of refusals are JSON strings, too. */
+/** Messages of refusals are JSON strings. */
 export const json = (status: number, value: unknown): Answer => ({
   status,
   headers: { "content-type": "application/json; charset=utf-8" },
@@ -33,7 +33,7 @@ export const html = (status: number, body: string): Answer => ({
   body,
 });
 
-/** What routes for keys only answer to no key, to an unknown one, and to any while the database is down. */
+/** The answer of routes that require a key: without a key, with an unknown key, or while the database is down. */
 export const keyRequired = json(401, { error: "API key required" });
 
 export const keyOf = (headers: IncomingMessage["headers"], url: URL): string | undefined =>
@@ -42,7 +42,7 @@ export const keyOf = (headers: IncomingMessage["headers"], url: URL): string | u
 export const isJson = ({ headers }: Question): boolean =>
   /^application\/(.+\+)?json/.test(headers["content-type"] ?? "");
 
-/** Undefined: it is no JSON. */
+/** Undefined if the body is not JSON. */
 export function parse(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString());
@@ -51,7 +51,7 @@ export function parse(body: Buffer): unknown {
   }
 }
 
-/** Undefined: it is not what its `Content-Encoding` says. */
+/** Undefined if the body does not have its `Content-Encoding`, or that is not supported. */
 export function unpacked({ headers, body }: Pick<Question, "headers" | "body">): Buffer | undefined {
   const encoding = headers["content-encoding"];
   if (encoding === undefined) return body;
