@@ -18,14 +18,14 @@ import { messageOf } from "../model/show.ts";
 
 const restartPolicy = { firstMs: 60_000, maxMs: 60_000 };
 
-/** What a device is given for its cloud, besides the address. */
+/** The settings of a device for its cloud, without the address. */
 export interface CloudSettings {
   readonly provisioning?: Provisioning;
   /** The host of the cloud's registry, if it has one. */
   readonly registry?: string | undefined;
-  /** The poll interval until the target state has one. */
+  /** The poll interval until the target state sets one. */
   readonly pollIntervalMs?: number;
-  /** The device's name in the cloud once it has registered. */
+  /** The name that the device gets in the cloud after it has registered. */
   readonly initialName?: string;
 }
 
@@ -36,17 +36,17 @@ interface Parts {
   readonly targets: Targets;
   readonly settings: CloudSettings;
   readonly endpoint: string;
-  /** Empty: to be got by registering. */
+  /** Empty: the device gets its key when it registers. */
   readonly givenKey: string;
   readonly device: () => RegistrationFacts;
   readonly status: () => DeviceStatus;
 }
 
-/** The agent around the session. */
+/** The functions of the agent that the session calls. */
 export interface SessionContext {
   readonly apps: ReadApps;
   readonly containers: () => readonly Container[];
-  /** There is a new target state. */
+  /** Called when there is a new target state. */
   readonly changed: (force: boolean) => void;
 }
 
@@ -141,7 +141,7 @@ export class CloudSession {
     this.#poll?.now({ force });
   }
 
-  /** Something may have changed that is reported. */
+  /** Called when a reported field may have changed. */
   reportSoon(): void {
     this.#reporter?.soon();
   }

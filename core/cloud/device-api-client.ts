@@ -10,7 +10,7 @@ interface Call {
   readonly key: string;
   readonly params?: Readonly<Record<string, string>>;
   readonly headers?: CloudRequest["headers"];
-  /** Sent as it is; `json` is sent as JSON. */
+  /** Sent unchanged; `json` is sent as JSON. */
   readonly body?: string;
   readonly json?: object;
   readonly timeoutMs?: number;
@@ -26,7 +26,7 @@ type RetryPause = (ms: number, after: TransientError, signal: AbortSignal) => Pr
 
 const usualTimeoutMs = 59_000;
 
-/** Devices that lost their cloud at the same moment must not return at the same moment. */
+/** Spreads retries: devices that lose the cloud at the same time must not all connect again at the same time. */
 export const jitter = [1, 1.5] as const;
 
 /** When the cloud answers again, pending retries run within this time, not all at once. */
@@ -65,7 +65,7 @@ export class DeviceApiClient {
     return this.request(request, signal);
   }
 
-  /** The same; without any answer it is an attempt that failed. */
+  /** Like `call`; if there is no answer, the attempt has failed. */
   async attempt<T>(
     endpoint: Pick<CloudRequest, "method" | "path">,
     call: Call,
@@ -95,7 +95,7 @@ export class DeviceApiClient {
     });
   }
 
-  /** Never shorter than the cloud's `Retry-After`. */
+  /** A pause between retries. If the cloud sent `Retry-After`, it does not end early. */
   readonly pause: RetryPause = async (ms, { retryAfterMs }, signal) => {
     const woken = new AbortController();
     const wake = () => woken.abort();
@@ -126,7 +126,7 @@ export function retryAfterMs({ header }: Pick<CloudAnswer, "header">): number | 
   return value && /^\d+$/.test(value) ? Math.min(Number(value) * 1000, longestWaitMs) : undefined;
 }
 
-/** An answer after which to try again. */
+/** The error of an answer after which the request is retried. */
 export const transientError = (answer: CloudAnswer): TransientError => ({
   why: [`it answered ${answer.status}`, ...sentence(answer.text)].join(": "),
   retryAfterMs: retryAfterMs(answer),
@@ -137,15 +137,15 @@ export const retry = (answer: CloudAnswer): { readonly ok: false } & TransientEr
   ...transientError(answer),
 });
 
-/** HTML pages are not repeated in logs. */
+/** The text of an answer, if it is one line and not an HTML page. */
 const sentence = (text: string): string[] => (/^[^<\s][^\n]{0,200}$/.test(text.trim()) ? [text.trim()] : []);
 
 /** Whether the same request may succeed later. */
 export const isTransient = (status: number): boolean => status === 429 || status === 408 || status >= 500;
 
 /**
- * The same cloud, without the keys of the request in the text of its refusals and failures: those texts are logged. Answers
- * of success are left as they are, since new keys come in them.
+ * Removes the request's keys from the text of refusals and errors, since these texts are logged. Successful answers are not
+ * changed, since they may contain new keys.
  */
 export const withoutKeys =
   (cloud: Cloud): Cloud =>

@@ -13,13 +13,13 @@ import { retry, transientError, type DeviceApiClient } from "./device-api-client
 
 /** The fleet to register with. */
 export interface Provisioning {
-  /** May register devices, and nothing else. */
+  /** This key may only register devices. */
   readonly key: string;
   readonly applicationId: number;
   readonly userId?: number;
 }
 
-/** What a registration says of the device. */
+/** The properties of the device that a registration contains. */
 export interface RegistrationFacts {
   readonly uuid: string;
   readonly type: string;
@@ -33,9 +33,9 @@ export interface RegistrationFacts {
 /** The cloud's answer to a registration. */
 export type RegistrationOutcome =
   | { readonly is: "done"; readonly key: string; readonly id: number }
-  /** There is a device with this uuid: perhaps this one, if an earlier answer was lost. */
+  /** A device with this uuid is registered. It may be this device, if an earlier answer was lost. */
   | { readonly is: "uuidTaken" }
-  /** The key that was proposed belongs to another device. */
+  /** The proposed key belongs to another device. */
   | { readonly is: "keyTaken" }
   | ({ readonly is: "failed" } & TransientError);
 
@@ -47,13 +47,13 @@ export function registrationOutcome(answer: CloudAnswer): RegistrationOutcome {
   if (parsed) return { is: "done", key: parsed.api_key, id: parsed.id };
   // The text is not logged: it may contain a key.
   if (status === 201) return { is: "failed", why: "it answered 201 with something that is no registration" };
-  // Every refusal may be mended in the cloud: a fleet of that id, a key that is valid for it.
+  // Every refusal is retried: the user may add the missing fleet or key in the cloud.
   const { why, retryAfterMs } = transientError(answer);
   const advice = registrationAdvice(answer);
   return { is: "failed", why: advice === undefined ? why : `${why} (${advice})`, retryAfterMs };
 }
 
-/** How to mend a refused registration, by its answer. Source: the recorded refusals. */
+/** Advice on a refused registration. Source: the recorded refusals. */
 export function registrationAdvice({ status, text }: Pick<CloudAnswer, "status" | "text">): string | undefined {
   switch (status) {
     case 401:
@@ -70,8 +70,8 @@ export function registrationAdvice({ status, text }: Pick<CloudAnswer, "status" 
 }
 
 /**
- * The versions in a registration. The public cloud rejects a version of the agent without one of the operating system: it
- * takes the device for one that is too old.
+ * The versions in a registration. The public cloud rejects an agent's version without an operating system's version, since
+ * it then considers the device too old.
  */
 export const versionFields = ({
   osVersion,
@@ -103,25 +103,25 @@ interface Parts {
   readonly client: DeviceApiClient;
   readonly events: EventSink;
   readonly device: () => RegistrationFacts;
-  /** Of the cloud: the key of one is not sent to another. */
+  /** The cloud's address. The key for one cloud is not sent to another. */
   readonly endpoint: string;
-  /** The key of a device that is registered already; empty: there is none. */
+  /** The key of a device that is registered already; empty if there is none. */
   readonly givenKey: string;
   readonly provisioning: Provisioning | undefined;
-  /** The name of the device once it has registered. */
+  /** The name that the device gets after it has registered. */
   readonly initialName: string | undefined;
 }
 
 const retryPolicy = { firstMs: 5_000, maxMs: 5 * 60_000 };
-/** 256 bits, as clouds make them. */
+/** 256 bits, like the keys that clouds generate. */
 const keyBytes = 32;
 
-/** The device key, given or got by registering, and the key for services. */
+/** The device key (from the configuration or a registration), and the key for services. */
 export class DeviceRegistration {
   readonly #parts: Parts;
   #key: string | undefined;
   #derivedKey: string | undefined;
-  /** The cloud accepts derived keys. */
+  /** Whether the cloud accepts derived keys. */
   #derives = false;
   readonly #registered = Promise.withResolvers<string>();
 
@@ -147,7 +147,7 @@ export class DeviceRegistration {
     return this.#derives ? this.#derivedKey : this.#key;
   }
 
-  /** Remembers that the cloud accepts derived keys, also while it does not answer later. True: that is new. */
+  /** Stores that the cloud accepts derived keys, for outages of the cloud. Resolves with whether this is new. */
   async useDerivedKeys(): Promise<boolean> {
     if (this.#derives) return false;
     await this.#parts.documents.write({ "deriving-cloud": this.#parts.endpoint });
@@ -160,7 +160,7 @@ export class DeviceRegistration {
     return this.#registered.promise;
   }
 
-  /** Registers if necessary; resolves when the device is registered, or the signal has fired. */
+  /** Registers if necessary. Resolves when the device is registered or the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { events, client, provisioning } = this.#parts;
     if (this.#key !== undefined) return;
@@ -176,7 +176,7 @@ export class DeviceRegistration {
   async #attempt(provisioning: Provisioning, signal: AbortSignal): Promise<Attempt<void>> {
     const { client, device } = this.#parts;
     try {
-      // Stored before it is sent: the cloud may have it although its answer is lost.
+      // The key is stored before it is sent: the cloud may have stored it even if its answer is lost.
       const key = await this.#proposedKey();
       const json = registrationBody(provisioning, device(), key);
       const outcome = registrationOutcome(await client.call(register, { key: provisioning.key, json }, signal));

@@ -5,16 +5,16 @@ import type { Value } from "./report-difference.ts";
 type Apps = Readonly<Record<string, AppReport>>;
 
 /**
- * The rows that the cloud has of this device, one for each image. It marks rows that a report does not name as deleted, and
- * for five minutes does not write a status that repeats the last reported one. So a service that comes back within that time
- * would stay deleted. The start and the end of a progress, and 100 %, are always written.
+ * The cloud's rows for this device, one for each image. The cloud marks a row as deleted if a report does not name it. For
+ * five minutes, it ignores a status that equals the last reported one, so a service that is back within that time would
+ * stay deleted. It never ignores the start or the end of a progress, or 100 %.
  */
 export class ImageRows {
   readonly #named = new Set<string>();
-  /** Not named in a report that may have been stored, after they were last named in one that was accepted. */
+  /** Images that may be marked: a report without them was sent after the last accepted report with them. */
   readonly #deleted = new Set<string>();
 
-  /** The applications as they are sent: rows that may be deleted get a progress that is written; the next report corrects it. */
+  /** The applications to send. An image that may be marked gets a progress that is not ignored; the next report corrects it. */
   toSend(apps: Apps): Apps {
     return mapServices(apps, (service) =>
       this.#deleted.has(service.image)
@@ -23,7 +23,7 @@ export class ImageRows {
     );
   }
 
-  /** Called before the answer, which may get lost. */
+  /** Called before the answer arrives, since the answer may be lost. */
   sent(apps: Value | undefined): void {
     const images = imagesIn(apps);
     if (!images) return;

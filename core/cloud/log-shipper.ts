@@ -33,29 +33,29 @@ interface Parts {
   readonly wants: () => boolean;
 }
 
-/** Lines within this time are stored, and sent, together. */
+/** Lines within this time are stored and sent together. */
 const lingerMs = 1000;
-/** A container that writes more than that within this time waits until it is stored. */
+/** If a container writes more than this within that time, its log is read further only after the lines are stored. */
 const bufferBytes = 64 * 1024;
-/** The agent itself does not wait. While the disk is full, so many of its bytes are buffered. */
+/** The agent's own lines do not wait. While the disk is full, this many bytes are buffered. */
 const longestBufferBytes = 256 * 1024;
 const fullDiskMs = 30_000;
-/** The reference implementation's. */
+/** Source: the reference implementation. */
 const retryPolicy = { firstMs: 5_000, maxMs: 300_000 };
-/** The cloud takes 55 seconds to refuse a device. */
+/** The public cloud needs 55 seconds to refuse a device. */
 const timeoutMs = 60_000;
 
 /**
- * Stores the lines for the cloud until it has accepted them: in order, each once. If the agent or the cloud stops between
- * the cloud's accepting lines and our noting that, up to one batch arrives twice: the protocol has no sequence numbers.
+ * Stores the lines until the cloud has accepted them, and sends each line once and in order. The protocol has no sequence
+ * numbers, so up to one batch arrives twice if the agent or the cloud stops before the acceptance is stored.
  */
 export class LogShipper {
   readonly #parts: Parts;
   readonly #waker: Waker;
   #positions = new Map<string, LogPosition>();
-  /** Lines that were written before are not sent. */
+  /** Lines that were written before this time are not sent. */
   #since = 0;
-  /** Nor lines that were written while the cloud did not want the logs. */
+  /** Lines that were written before this time are not sent, since the cloud did not want the logs then. */
   #unwantedUntil = 0;
   #buffer: string[] = [];
   #bufferedBytes = 0;
@@ -75,10 +75,10 @@ export class LogShipper {
     const { ring, documents, clock } = this.#parts;
     this.#positions = new Map(await ring.positions());
     const now = clock.now();
-    // The reference implementation has sent what was written before Fairlead ran here.
+    // The reference implementation has sent the lines that were written before Fairlead was installed.
     const since = await documents.read("logs-since");
     if (since === undefined) await documents.write({ "logs-since": now });
-    // If the clock was ahead then, nothing would be sent until that time.
+    // If the clock was ahead when the time was stored, no lines would be sent until then.
     this.#since = since !== undefined && since > now ? 0 : (since ?? now);
   }
 
@@ -112,7 +112,7 @@ export class LogShipper {
     if (!this.wants()) this.#unwantedUntil = this.#parts.clock.now();
     for (const id of [...this.#positions.keys()].filter((one) => !ids.has(one))) {
       this.#positions.delete(id);
-      // Stored with the next lines: alone it is not worth a write.
+      // This is stored together with the next lines, to save a write.
       this.#moved.set(id, undefined);
     }
   }
@@ -124,7 +124,7 @@ export class LogShipper {
     await this.#flushing;
   }
 
-  /** Undefined while there is room in the buffer. */
+  /** Buffers a line. Returns a promise to wait for if the buffer is full. */
   #keep(line: LogLine): Promise<void> | undefined {
     if (this.#bufferedBytes >= longestBufferBytes) {
       this.#lost++;
@@ -153,7 +153,7 @@ export class LogShipper {
     if (!this.#stopped.signal.aborted) this.#flushNow = new AbortController();
   }
 
-  /** Stores the buffered lines; if that fails, they stay buffered. */
+  /** Stores the buffered lines. If that fails, they remain buffered. */
   async #flush(): Promise<void> {
     const { ring, clock } = this.#parts;
     const count = this.#buffer.length;

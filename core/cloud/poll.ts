@@ -15,7 +15,7 @@ import { Waker } from "./waker.ts";
 export type PollOutcome =
   | { readonly is: "target"; readonly body: object; readonly etag: string | undefined }
   | { readonly is: "unchanged" }
-  /** The cloud has no such device (any more): the target state stays. */
+  /** The cloud does not know this device. The target state does not change. */
   | { readonly is: "unknown" }
   | ({ readonly is: "failed" } & TransientError);
 
@@ -42,10 +42,10 @@ const joinAgain =
 
 const shortestIntervalMs = 1000;
 const shortestTimeoutMs = 1000;
-/** The reference implementation's first retry delay; the longest is the poll interval. */
+/** The first retry delay of the reference implementation. The longest delay is the poll interval. */
 const firstMs = 15_000;
 
-/** The poll interval: from the target state, else `givenMs`, else the reference implementation's. */
+/** The poll interval: from the target state, else `givenMs`, else that of the reference implementation. */
 export const intervalMs = (config: Readonly<Record<string, string>>, givenMs: number | undefined): number =>
   Math.max(
     shortestIntervalMs,
@@ -54,7 +54,7 @@ export const intervalMs = (config: Readonly<Record<string, string>>, givenMs: nu
       : numberOf(config, "SUPERVISOR_POLL_INTERVAL"),
   );
 
-/** The time until the next poll: a little longer than the interval, at random, so that a fleet spreads out. */
+/** The time until the next poll: the interval plus a random time, so that the polls of a fleet are spread out. */
 export const nextPollMs = (interval: number, random: number): number =>
   Math.round(interval + random * Math.min(60_000, interval / 10));
 
@@ -65,15 +65,15 @@ interface Parts {
   readonly targets: Pick<Targets, "cloudConfig" | "hasCloud" | "setCloud" | "confirmLeft">;
   readonly uuid: string;
   readonly givenIntervalMs: number | undefined;
-  /** The cloud accepts derived keys of services; resolves with whether that is new. */
+  /** Called if the cloud accepts derived keys for services. Resolves with whether this is new. */
   readonly useDerivedKeys: () => Promise<boolean>;
-  /** This is the target state from now on. */
+  /** Called with an accepted target state. */
   readonly accepted: (body: object) => Promise<void>;
-  /** There is a new target state, or services get another key; `force` overrides the update locks for it. */
+  /** Called if the target state or the key of services has changed; `force` overrides the update locks for this change. */
   readonly changed: (force: boolean) => void;
 }
 
-/** Polls the cloud for the target state, at its interval or when told to. */
+/** Polls the cloud for the target state, at its interval and on request. */
 export class Poll {
   readonly #parts: Parts;
   readonly #waker: Waker;
@@ -98,7 +98,7 @@ export class Poll {
   async run(key: string, signal: AbortSignal): Promise<void> {
     const { clock, client, targets } = this.#parts;
     signal.addEventListener("abort", () => this.#waker.wake(), { once: true });
-    // As in the reference implementation: without instant updates, the first poll comes after an interval.
+    // Like the reference implementation: without instant updates, the first poll is after one interval.
     if (!this.#isRequested && targets.hasCloud() && !isOn(targets.cloudConfig(), "SUPERVISOR_INSTANT_UPDATE_TRIGGER"))
       await this.#waker.sleep(nextPollMs(this.#interval(), clock.random()));
     while (!signal.aborted) {
@@ -119,7 +119,7 @@ export class Poll {
   async #attempt(key: string, signal: AbortSignal): Promise<Attempt<void>> {
     const { client, targets, uuid, changed, useDerivedKeys, clock } = this.#parts;
     this.#isRequested = false;
-    // For this attempt alone: locks were to be overridden now, not after an outage.
+    // `force` applies only to this attempt: the user meant to override locks now, not after an outage.
     const force = this.#force;
     this.#force = false;
     const done = { ok: true, value: undefined } as const;
@@ -130,7 +130,7 @@ export class Poll {
       const polled = pollOutcome(answer);
       if (signal.aborted) return done;
       const isKnown = polled.is === "target" || polled.is === "unchanged";
-      // Before the target state is set, since its containers are created with these keys.
+      // This comes before the target state is set, since its containers are created with these keys.
       const isNewKey = isKnown && answer.header(derivesServiceKeys) !== undefined && (await useDerivedKeys());
       switch (polled.is) {
         case "target": {
@@ -154,7 +154,7 @@ export class Poll {
     }
   }
 
-  /** Whether it changes anything. */
+  /** Resolves with whether the target state has changed. */
   async #accept(body: object): Promise<boolean> {
     const { targets, events, clock, accepted } = this.#parts;
     const parsed = await targets.setCloud(body);

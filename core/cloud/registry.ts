@@ -3,8 +3,8 @@ import { registryOf, type Credentials } from "../model/image.ts";
 const host = /^(?:https?:\/\/)?([a-z\d.-]+(?::\d+)?)\/?$/i;
 
 /**
- * The host of a cloud's registry: from config.json, else beside the API as in the public cloud and openBalena
- * (`api.example.com`, `registry2.example.com`). Undefined if there is neither, or the API has no TLS.
+ * The host of a cloud's registry. It comes from config.json, else from the API's host, as in the public cloud and openBalena
+ * (`api.example.com`, `registry2.example.com`). Undefined if neither has it, or if the API has no TLS.
  */
 export function cloudRegistry({
   registryEndpoint,
@@ -19,8 +19,8 @@ export function cloudRegistry({
 }
 
 /**
- * The device's credentials for the cloud's registry, and for no other: image names come from a target state, which must not
- * be able to have the device key sent to another host.
+ * The device's credentials for the cloud's registry. Other registries get none: image names come from a target state, which
+ * must not make the agent send the device key to another host.
  */
 export const deviceCredentials = (
   image: string,

@@ -4,7 +4,7 @@ import { sameJson } from "../model/json.ts";
 import { parseContainerName } from "../model/names.ts";
 import type { Documents } from "../state/documents.ts";
 
-/** The images of releases as the cloud spells them: by application uuid, commit and service. */
+/** The images of releases in the cloud's spelling, by application uuid, commit and service. */
 export type ReleaseImages = Readonly<Record<string, ImagesByCommit>>;
 type ImagesByCommit = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -30,7 +30,7 @@ export function imagesOf(body: object, uuid: string): ReleaseImages {
   );
 }
 
-/** Both; a release that is in both is the newer one. */
+/** The releases of both; a release of `newer` replaces the same release of `older`. */
 export const withNewer = (older: ReleaseImages, newer: ReleaseImages): ReleaseImages =>
   mapValues({ ...older, ...newer }, (_, app) => ({ ...older[app], ...newer[app] }));
 
@@ -38,10 +38,10 @@ export const withNewer = (older: ReleaseImages, newer: ReleaseImages): ReleaseIm
 export const commitOf = ({ name, service }: Pick<Container, "name" | "service">): string | undefined =>
   parseContainerName(name, service)?.commit;
 
-/** Remembers the images of older releases for as long as containers of them exist: they are reported by these names. */
+/** Stores the images of older releases while containers of them exist, since reports use these names. */
 export class OlderReleases {
   #images: ReleaseImages = {};
-  /** The commits of the last target state: their containers may be newer than the last observation. */
+  /** The commits of the last target state. Their containers may have been created after the last observation. */
   #latest: ReadonlySet<string> = new Set();
   readonly #documents: Documents;
   readonly #uuid: string;

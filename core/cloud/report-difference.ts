@@ -1,6 +1,6 @@
 import { sameJson } from "../model/json.ts";
 
-/** Which fields of a report are sent, and what the cloud's answer says of them. Pure. */
+/** Decides which fields of a report are sent, and which field a rejection is about. */
 
 export type Value = string | number | boolean | null | undefined | { readonly [key: string]: Value };
 
@@ -8,15 +8,15 @@ export type Fields = Readonly<Record<string, Value>>;
 
 /** What the cloud has accepted and rejected so far. */
 export interface ReportState {
-  /** The fields that the cloud has, with its values. */
+  /** The fields that the cloud has accepted, with their values. */
   readonly accepted: Fields;
-  /** The fields that the cloud rejects, with the rejected values: another value is sent. */
+  /** The fields that the cloud has rejected, with their values. Another value is sent again. */
   readonly rejected: Fields;
-  /** How many fields are sent at once: fewer while the rejected one of several is searched. */
+  /** The maximum number of fields in a report. It is lower during the search for a rejected field. */
   readonly maxFields: number;
-  /** Unauthorized when sent alone: an empty report will show whether the field or the device is rejected. */
+  /** The cloud answered `unauthorized` to these fields. An empty report will show whether they are the reason. */
   readonly suspect: Fields | undefined;
-  /** An empty report was accepted: the next `unauthorized` is about its field, not about the device. */
+  /** An empty report was accepted, so the next `unauthorized` is about a field and not about the device. */
   readonly deviceConfirmed: boolean;
 }
 
@@ -29,8 +29,8 @@ export const initialReportState: ReportState = {
 };
 
 /**
- * The fields to send now; undefined when the cloud has them all. `apps` is sent whole, since the cloud takes every service
- * that is not named for deleted, and last, since it is the field that gets rejected.
+ * The fields to send now; undefined if the cloud has all of them. `apps` is always complete, since the cloud marks services
+ * that it does not contain as deleted. It comes last, since it is the field that is most often rejected.
  */
 export function fieldsToSend(
   current: Fields,
@@ -46,23 +46,23 @@ export function fieldsToSend(
 /** How the cloud answered a report. */
 export type ReportOutcome =
   | "accepted"
-  /** All of the report is lost for one bad field. */
+  /** The cloud has stored no field, because of one bad field. */
   | "rejected"
-  /** The cloud does not know the device, or something that a field names. */
+  /** The cloud does not know the device, or a release or image that a field names. */
   | "unauthorized";
 
 export interface ReportResult {
   readonly state: ReportState;
-  /** The field that the cloud rejects, once it is found. */
+  /** The field that the cloud rejects, if it has been found. */
   readonly rejectedField?: string;
   /** The cloud rejects the device, not a field. */
   readonly deviceRejected?: true;
 }
 
 /**
- * The state after an answer. A rejected report is halved until the bad field is sent alone; that field is left out until it
- * changes. `unauthorized` is about the device, unless `apps` is in the report; if `apps` was alone, an empty report shows
- * which. If that is accepted, `apps` is sent once more, since the device may have become known only now.
+ * The state after an answer. A rejected report is halved until only the bad field is left; that field is not sent again
+ * until it changes. `unauthorized` without `apps` in the report is about the device. If `apps` was the only field, an empty
+ * report follows. If that is accepted, `apps` is sent once more, since the cloud may have learned of the device meanwhile.
  */
 export function afterReport(sent: Fields, outcome: ReportOutcome, state: ReportState): ReportResult {
   const names = Object.keys(sent);

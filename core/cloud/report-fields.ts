@@ -2,7 +2,7 @@ import type { StateReport } from "../api/cloud/report.ts";
 import type { Measurements } from "../ports/metrics.ts";
 import type { Fields } from "./report-difference.ts";
 
-/** What a report contains besides applications and metrics. */
+/** The fields of a report that are neither applications nor metrics. */
 export interface DeviceStatus {
   /** Absent: the cloud cannot compare the version of this operating system. */
   readonly osVersion: string | undefined;
@@ -15,7 +15,7 @@ export interface DeviceStatus {
   readonly apiSecret: string;
 }
 
-/** In the words of the reference implementation. A field is null only where the cloud accepts null. */
+/** The fields with the reference implementation's names. A field is null only if the cloud accepts null. */
 export const statusReport = (device: DeviceStatus): StateReport => ({
   status: "Idle",
   ...(device.osVersion !== undefined && { os_version: device.osVersion }),
@@ -29,7 +29,7 @@ export const statusReport = (device: DeviceStatus): StateReport => ({
   api_secret: device.apiSecret,
 });
 
-/** The public cloud rejects a whole report for one fraction. */
+/** Rounds, since the public cloud rejects a report that contains a fraction. */
 const whole = (value: number | undefined): number | null => (value === undefined ? null : Math.round(value));
 
 export const metricsReport = (measured: Measurements): StateReport => ({
@@ -44,7 +44,7 @@ export const metricsReport = (measured: Measurements): StateReport => ({
   is_undervolted: measured.isUndervolted,
 });
 
-/** By how much a metric must change to be reported; metrics without a row are reported on any change. */
+/** The smallest change of a metric that is reported. Metrics without a row are reported on any change. */
 const steps: Readonly<Record<string, (now: Fields) => number>> = {
   cpu_usage: () => 20,
   cpu_temp: () => 5,
@@ -52,7 +52,7 @@ const steps: Readonly<Record<string, (now: Fields) => number>> = {
   storage_usage: ({ storage_total }) => Math.max(10, 0.01 * Number(storage_total ?? 0)),
 };
 
-/** The metrics; one that has changed by less than its step keeps its reported value. */
+/** The metrics to report. A metric that has changed by less than its step keeps its reported value. */
 export const steadyMetrics = (now: Fields, reported: Fields): Fields =>
   Object.fromEntries(
     Object.entries(now).map(([name, value]) => {

@@ -17,11 +17,11 @@ import { Waker } from "./waker.ts";
 
 type Apps = Readonly<Record<string, AppReport>>;
 
-/** The applications as they are reported; undefined while they are not known. */
+/** Returns the applications to report; undefined while they are not known. */
 export type ReadApps = (options: {
   /** The releases whose images are known. */
   readonly images: ReleaseImages;
-  /** Names the target's releases alone: the cloud has rejected a report that names others. */
+  /** Whether to name only the target's releases, since the cloud has rejected a report with others. */
   readonly targetOnly: boolean;
 }) => Apps | undefined;
 
@@ -38,10 +38,10 @@ interface Parts {
   readonly olderImages: () => ReleaseImages;
 }
 
-/** The pauses of the reference implementation: between two reports, and between two that have metrics alone. */
+/** Source: the reference implementation. The first is the pause between reports, the second between reports of metrics. */
 const reportPauseMs = 10_000;
 export const metricsPauseMs = 300_000;
-/** Measuring has a cost, too. */
+/** Metrics are not measured more often, since measuring needs processor time. */
 const measurePauseMs = 60_000;
 const retryPolicy = { firstMs: 15_000, maxMs: 900_000 };
 
@@ -55,7 +55,7 @@ export const reportOutcome = ({ status }: Pick<CloudAnswer, "status">): ReportOu
         ? "unauthorized"
         : "rejected";
 
-/** Reports the device's state to the cloud: what has changed since the last report. */
+/** Sends the cloud the fields of the device's state that have changed since the last report. */
 export class Reporter {
   readonly #parts: Parts;
   readonly #waker: Waker;
@@ -73,12 +73,12 @@ export class Reporter {
     this.#report = emitChanges(parts.events);
   }
 
-  /** Something may have changed. */
+  /** Called when a reported field may have changed. */
   soon(): void {
     this.#waker.wake();
   }
 
-  /** There is a new target state: what was rejected before may be accepted now. */
+  /** Called with a new target state: the cloud may now accept the fields that it has rejected. */
   forgetRejections(): void {
     this.#state = { ...this.#state, rejected: {} };
     this.#targetOnly = false;
@@ -118,7 +118,7 @@ export class Reporter {
   #apps({ targetOnly }: { targetOnly: boolean }): Apps | undefined {
     const { targets, apps, olderImages, uuid } = this.#parts;
     const body = targets.cloudBody();
-    // In local mode the applications are the developer's, and are not reported.
+    // In local mode, the applications are not the cloud's and are not reported.
     return body && apps({ images: withNewer(olderImages(), imagesOf(body, uuid)), targetOnly });
   }
 
@@ -142,7 +142,7 @@ export class Reporter {
     const attempt = await client.attempt(report, { key, json: { [uuid]: fields } }, signal, (answer) =>
       this.#take(fields, answer),
     );
-    // Without an answer, the cloud may have stored the report or not: the next report has all fields.
+    // Without an answer, the cloud may or may not have stored the report, so the next report has all fields.
     if (!attempt.ok) this.#state = { ...this.#state, accepted: {} };
     return attempt;
   }
@@ -163,7 +163,7 @@ export class Reporter {
     return { ok: true, value: "sent" };
   }
 
-  /** An older release may have been deleted in the cloud. */
+  /** After a rejection, reports name only the target's releases: an older release may be deleted in the cloud. */
   #canNameFewerReleases(): boolean {
     const before = this.#apps({ targetOnly: this.#targetOnly });
     this.#targetOnly = true;

@@ -29,16 +29,16 @@ interface Parts {
 }
 
 const retryPolicy = { firstMs: 15_000, maxMs: 15 * 60_000 };
-/** A client of the API waits for the answer. */
+/** The timeout is short, since a client of the API waits for the answer. */
 const readTimeoutMs = 5_000;
 
-/** The device's tags: stored here, sent to the cloud when it answers, and read there when it answers. */
+/** The device's tags. They are stored on the device, and sent to and read from the cloud when it answers. */
 export class Tags {
   readonly #parts: Parts;
   readonly #waker: Waker;
   readonly #inOrder = oneByOne();
   readonly #end = new AbortController();
-  /** The cloud rejects all tags of a request for one bad tag: after a rejection each is sent alone. */
+  /** The cloud rejects a whole request for one bad tag. So after a rejection, each tag is sent alone. */
   #sendsAlone = false;
 
   constructor(parts: Parts) {
@@ -46,7 +46,7 @@ export class Tags {
     this.#waker = new Waker(parts.clock);
   }
 
-  /** The cloud's tags and those not sent yet; the stored ones while the cloud does not answer. */
+  /** The cloud's tags and those that are not sent yet. While the cloud does not answer, the stored tags. */
   async read(): Promise<readonly Tag[]> {
     const rows = await this.#fetch().catch(() => undefined);
     if (rows)
@@ -59,7 +59,7 @@ export class Tags {
     }));
   }
 
-  /** Sets these tags; others stay. Resolves when they are stored. */
+  /** Sets these tags and keeps all others. Resolves when they are stored. */
   async set(tags: Named): Promise<void> {
     const { documents, client } = this.#parts;
     await this.#inOrder(async () => {
@@ -123,7 +123,7 @@ export class Tags {
     return { tags, unsent };
   }
 
-  /** These need not be sent again, unless they were set again meanwhile. */
+  /** Removes sent tags from the unsent ones, unless they were set again meanwhile. */
   async #forget(sent: Named, outcome: "accepted" | "rejected"): Promise<void> {
     const { documents, events } = this.#parts;
     const { tags, unsent } = await this.#stored();

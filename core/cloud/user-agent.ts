@@ -8,7 +8,7 @@ export function userAgent({
   readonly osVersion: string;
   readonly osVariant: string;
 }): string {
-  // The name of an operating system may have characters that a header must not have.
+  // The name of an operating system may contain characters that are not allowed in a header.
   const system = osVersion.replace(/[^\x20-\x7e]+/g, "?");
   return `Supervisor/${supervisorVersion} (Linux; ${system}; ${osVariant})`;
 }

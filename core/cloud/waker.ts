@@ -1,6 +1,6 @@
 import type { Clock } from "../ports/clock.ts";
 
-/** A sleep that can be ended from outside, also before it begins. */
+/** A sleep that `wake` ends. If `wake` is called before the sleep, the sleep ends at once. */
 export class Waker {
   readonly #clock: Pick<Clock, "sleep">;
   #woken = new AbortController();

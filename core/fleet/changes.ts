@@ -1,16 +1,16 @@
 import { own, sameJson } from "../model/json.ts";
 import { environmentIn, labelsOf, type Composition, type ServiceEntry } from "./release.ts";
 
-/** How a part of a release differs from that of another one. */
+/** A difference between two releases in one service, network or volume. */
 export interface Change {
   readonly part: "service" | "network" | "volume";
   readonly name: string;
   readonly change: "added" | "removed" | "changed";
-  /** Of what has changed: `image`, `environment.TZ`. Without values, which may be secret. */
+  /** The names of the changed fields: `image`, `environment.TZ`. Values are left out, since they may be secret. */
   readonly fields: readonly string[];
 }
 
-/** What devices that run `before` would see change with `after`; as both are written, not as an engine reads them. */
+/** The changes from `before` to `after`. The fields are compared as written: another spelling of a value is a change. */
 export const changesBetween = (before: Composition, after: Composition): Change[] => [
   ...compare("service", before.services, after.services, serviceFields),
   ...compare("network", before.networks, after.networks, fieldsThatDiffer),

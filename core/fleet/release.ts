@@ -6,7 +6,7 @@ import { parseImage } from "../model/image.ts";
 import type { Power } from "../model/powers.ts";
 import { isUnsupportedWarning, portConflicts, unsupportedParts } from "./unsupported.ts";
 
-/** A release: what a compose file says, once every device of the fleet could run it. */
+/** The content of a release: a valid compose file, with fields that devices support. */
 export interface Composition {
   readonly services: Readonly<Record<string, ServiceEntry>>;
   readonly networks: Readonly<Record<string, Settings>>;
@@ -15,7 +15,7 @@ export interface Composition {
 
 export type Settings = Readonly<Record<string, unknown>>;
 
-/** A service as the compose file has it: the device reads it, and merges what the cloud adds. */
+/** A service in the form of the compose file. The device parses it and adds the cloud's environment and labels. */
 export interface ServiceEntry extends Readonly<Record<string, unknown>> {
   readonly image: string;
 }
@@ -25,14 +25,14 @@ export type ParsedComposition =
       readonly ok: true;
       readonly composition: Composition;
       readonly warnings: readonly string[];
-      /** What services ask to be able to do to their host, by service. */
+      /** The powers over the host that services ask for, by service. */
       readonly powers: Readonly<Record<string, readonly Power[]>>;
     }
   | { readonly ok: false; readonly faults: readonly string[] };
 
 const anObject = (of: string) => ({ error: `expected an object of ${of}` });
 
-/** `data:` without anything behind it is a definition without settings. */
+/** `data:` without a value is a definition without settings. */
 const Definitions = (of: string) =>
   z
     .record(
@@ -58,16 +58,16 @@ const Shape = z.looseObject(
 const largestBytes = 512 * 1024;
 const mostServices = 100;
 
-/** As many sentences as anybody reads, and how many more there are. */
 const mostSentences = 100;
+/** The first sentences, and the number of the others. */
 const cutShort = (sentences: readonly string[]): readonly string[] =>
   sentences.length <= mostSentences
     ? sentences
     : [...sentences.slice(0, mostSentences), `… and ${sentences.length - mostSentences} more`];
 
 /**
- * Reads a compose file (parsed from YAML) with the very schemas of the device. Each fault begins with its path. What devices
- * do not support is a fault, or a warning if it is allowed.
+ * Parses a compose file (read from YAML) with the schemas that the device uses. Each fault begins with its path. A field
+ * that devices do not support is a fault, or a warning with `allowUnsupported`.
  */
 export function parseComposition(body: unknown, { allowUnsupported = false } = {}): ParsedComposition {
   const shape = Shape.safeParse(body);
@@ -127,7 +127,7 @@ function imageFaults({ build, image }: Readonly<Record<string, unknown>>): reado
     : [];
 }
 
-/** A device does not look for a newer image under a name that it has. */
+/** A warning about `latest`: a device does not pull an image again if it has one with this name. */
 const movingImage = ([name, { image }]: [string, ServiceEntry]): readonly string[] =>
   /:latest$/.test(parseImage(image)?.name ?? "")
     ? [
@@ -137,7 +137,7 @@ const movingImage = ([name, { image }]: [string, ServiceEntry]): readonly string
 
 const stand = "release";
 
-/** The target state of a device that would run this. */
+/** The target state of a device that runs this composition. */
 const asTarget = ({ services, networks, volumes }: Composition): object => ({
   [stand]: {
     name: stand,
@@ -163,22 +163,22 @@ const asTarget = ({ services, networks, volumes }: Composition): object => ({
   },
 });
 
-/** No compose file has requirements: those are in the contracts of images. */
+/** The device's properties do not matter, since compose files have no requirements (contracts of images have). */
 const anyDevice = { supervisorVersion: "", deviceType: "", arch: "", osSlug: "", osVersion: "", kernelVersion: "" };
 
-/** A path in the target state above → the path in the compose file. */
+/** Replaces a path in the target state above by the path in the compose file. */
 const inTheFile = (sentence: string): string =>
   sentence
     .replace(`${stand}.apps.${stand}.releases.${stand}.`, "")
     .replace(/^(services\.[^:]*?)\.composition(?=[.:])/, "$1");
 
-/** A service's labels in the compose file, whichever way they are written. */
+/** A service's labels in the compose file, from a list or an object. */
 export const labelsOf = ({ labels }: ServiceEntry): Readonly<Record<string, string>> =>
   StringMap.safeParse(labels ?? {}).data ?? {};
 export const environmentIn = ({ environment }: ServiceEntry): Readonly<Record<string, string>> =>
   StringMap.safeParse(environment ?? {}).data ?? {};
 
-/** What of it a fleet forbids, each with its path in the compose file. */
+/** A fault for each power that the fleet forbids. It begins with the path in the compose file. */
 export const forbiddenFaults = (
   asked: Readonly<Record<string, readonly Power[]>>,
   forbidden: readonly Power[],

@@ -2,14 +2,14 @@ import type { AppReport, StateReport, UpdateStatus } from "../api/cloud/report.t
 import { updateStatuses } from "../api/cloud/report.ts";
 import { parseImage } from "../model/image.ts";
 
-/** What the cloud knows of a device after a state report. */
+/** The state of a device that the cloud stores after a state report. */
 
 type Value = string | number | boolean | null;
 export type Fields = Readonly<Record<string, Value>>;
 
 /**
- * A device's fields after a report: fields that it does not name stay. Port and key of its API are not kept, since requests
- * to the device go through its tunnel.
+ * A device's fields after a report. Fields that the report does not name do not change. The port and key of its API are not
+ * stored, since requests to the device go through its tunnel.
  */
 export const fieldsAfter = (
   before: Fields,
@@ -21,7 +21,7 @@ export const fieldsAfter = (
   ),
 });
 
-/** The update status of the fleet's application: that of its least advanced release. Undefined: none is reported. */
+/** The update status of the fleet's application: the status of its least advanced release. Undefined: not reported. */
 export function updateStatusOf(app: AppReport | undefined): UpdateStatus | undefined {
   const reported = Object.values(app?.releases ?? {}).flatMap(({ update_status }) => update_status ?? []);
   return updateStatuses.find((status) => reported.includes(status));
@@ -72,7 +72,7 @@ export function installsAfter(
   return [...deleted.map((one) => ({ ...one, status: "deleted", progress: null })), ...named.values()];
 }
 
-/** By name, with or without the digest; of several services with this image, the named one. */
+/** Finds an image by name, with or without the digest. If several services have it, `service` decides. */
 function findImage({ images }: KnownRelease, service: string, image: string): number | undefined {
   const wanted = inOneSpelling(image);
   const found = images.filter(

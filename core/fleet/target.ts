@@ -2,7 +2,7 @@ import type { TargetStateV2, TargetStateV3 } from "../api/cloud/state.ts";
 import { bareName, hidden } from "../model/secrets.ts";
 import { environmentIn, labelsOf, type ServiceEntry, type Settings } from "./release.ts";
 
-/** The target state of a device, made of its fleet, a release and the variables of both. */
+/** The target state of a device, from its fleet, its release, and the variables of the fleet and the device. */
 
 export interface Variable {
   readonly kind: "env" | "config";
@@ -17,7 +17,7 @@ interface Fleet {
   readonly id: number;
   readonly uuid: string;
   readonly name: string;
-  /** The powers over their host that services of its releases may not ask for. */
+  /** The powers over the host that services of this fleet must not ask for. */
   readonly forbidden: readonly string[];
 }
 
@@ -37,24 +37,24 @@ interface ReleaseService {
 }
 
 export interface Wanted {
-  /** Of a device; or of a fleet itself, for what its devices have in common. */
+  /** The uuid of a device; or of a fleet, for the target state that its devices have in common. */
   readonly uuid: string;
   readonly name: string;
   readonly fleet: Fleet;
-  /** Absent: the fleet has none yet. */
+  /** Undefined: the fleet has no release yet. */
   readonly release: FleetRelease | undefined;
   readonly variables: readonly Variable[];
 }
 
 type Named = Readonly<Record<string, string>>;
 
-/** From the weakest to the strongest: the fleet's, the fleet's for one service, the device's, the device's for one service. */
+/** In ascending order: of the fleet, of the fleet for one service, of the device, of the device for one service. */
 const strength = ({ of, service }: Variable): number => (of === "device" ? 2 : 0) + (service === undefined ? 0 : 1);
 
 const byStrength = (variables: readonly Variable[]): readonly Variable[] =>
   variables.toSorted((a, b) => strength(a) - strength(b));
 
-/** What the cloud gives a service; it wins over the composition's own environment, on the device. */
+/** The variables that the cloud gives a service. On the device, they override the composition's environment. */
 export const environmentOf = (variables: readonly Variable[], serviceName: string): Named =>
   Object.fromEntries(
     byStrength(variables)
@@ -62,7 +62,7 @@ export const environmentOf = (variables: readonly Variable[], serviceName: strin
       .map(({ name, value }): [string, string] => [name, value]),
   );
 
-/** How a target state is shown; the values of variables may be hidden. */
+/** Whether the values of variables are hidden. */
 export interface Shown {
   readonly hideValues?: boolean;
 }
@@ -70,7 +70,7 @@ export interface Shown {
 const shown = (named: Named, { hideValues }: Shown): Named =>
   hideValues ? Object.fromEntries(Object.keys(named).map((name) => [name, hidden])) : named;
 
-/** With the values in the compose file's own environment hidden, which is a list of texts or an object. */
+/** Hides the values in the compose file's environment, which is a list or an object. */
 function shownEntry(entry: ServiceEntry, { hideValues }: Shown): ServiceEntry {
   const { environment } = entry;
   if (!hideValues || environment === undefined || environment === null) return entry;
@@ -85,8 +85,8 @@ function shownEntry(entry: ServiceEntry, { hideValues }: Shown): ServiceEntry {
 const shortestPollMs = 600_000;
 
 /**
- * The device's configuration: the fleet's variables, and its own over them, whichever prefix they are written with.
- * Recorded: `GET /device/v3/:uuid/state`.
+ * The device's configuration. Its own variables override those of the fleet, also if only the prefix differs (`RESIN_`,
+ * `BALENA_`). Recorded: `GET /device/v3/:uuid/state`.
  */
 export function configOf(variables: readonly Variable[]): Named {
   const strongest = new Map<string, Variable>();
@@ -102,7 +102,7 @@ export function configOf(variables: readonly Variable[]): Named {
   };
 }
 
-/** The device rejects a release too that the fleet forbids: it may have been made before. A variable can add, not allow. */
+/** The device, too, rejects forbidden powers: its release may be older than the rule. A variable can only forbid more. */
 function configOfDevice({ variables, fleet: { forbidden } }: Wanted): Named {
   const config = configOf(variables);
   if (forbidden.length === 0) return config;
@@ -114,7 +114,7 @@ function configOfDevice({ variables, fleet: { forbidden } }: Wanted): Named {
   return { ...rest, RESIN_SUPERVISOR_FORBIDDEN_POWERS: [...forbidden, others].filter(Boolean).join(",") };
 }
 
-/** Configuration that services are told by a label, unless their own label says something. */
+/** Configuration variables that become labels of services that do not have this label. */
 const labelled = [
   ["SUPERVISOR_UPDATE_STRATEGY", "update.strategy"],
   ["SUPERVISOR_HANDOVER_TIMEOUT", "update.handover-timeout"],
@@ -131,7 +131,7 @@ function cloudLabels(entry: ServiceEntry, config: Named): Named {
   );
 }
 
-/** Version 3: what `GET /device/v3/:uuid/state` answers, with its keys in the recorded order. */
+/** Version 3: the answer to `GET /device/v3/:uuid/state`, with its keys in the recorded order. */
 export function targetState(wanted: Wanted, how: Shown = {}): TargetStateV3 {
   const { uuid, name, fleet, release, variables } = wanted;
   const config = shown(configOfDevice(wanted), how);
@@ -175,8 +175,8 @@ function releaseState(
 }
 
 /**
- * Version 2, which older agents and the public SDK ask for. Here the merging is ours: there is one environment and one set
- * of labels for each service.
+ * Version 2, for older agents and the public SDK. It has one environment and one set of labels per service, so the cloud
+ * merges them.
  */
 export function targetStateV2(wanted: Wanted, how: Shown = {}): TargetStateV2 {
   const { name, fleet, release, variables } = wanted;

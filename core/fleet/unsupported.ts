@@ -17,8 +17,8 @@ interface Parts {
 }
 
 /**
- * What a device would leave out, or take otherwise than it is written. In a target state these are warnings, since there may
- * be newer words than ours; of a release, they are faults unless whoever makes it says that he knows. Each begins with its path.
+ * The parts that a device ignores or changes. Each sentence begins with the path. In a target state these are warnings,
+ * since compose may have newer fields. In a release they are faults, unless its author allows unsupported parts.
  */
 export const unsupportedParts = ({ services, networks, volumes }: Parts, others: object): readonly string[] => [
   ...unknown("", others, ["version", "name"], ["services", "networks", "volumes"]),
@@ -27,13 +27,13 @@ export const unsupportedParts = ({ services, networks, volumes }: Parts, others:
   ...Object.entries(volumes).flatMap(([name, volume]) => unknown(`volumes.${name}.`, volume, volumeFields)),
 ];
 
-/** `x-…` is for the author's own ends. */
+/** Fields `x-…` are allowed: compose reserves them for extensions. */
 const unknown = (path: string, part: object, known: readonly string[], beside: readonly string[] = []): string[] =>
   Object.keys(part)
     .filter((field) => !known.includes(field) && !field.startsWith("x-"))
     .map((field) => `${path}${field}: not supported${didYouMean(field, [...known, ...beside])}`);
 
-/** They say something to people, or to `docker compose` alone. */
+/** These fields only inform people, or have an effect only in `docker compose`. */
 export const withoutEffect: readonly string[] = ["attach", "develop", "expose"];
 
 function ofService(path: string, entry: Readonly<Record<string, unknown>>, names: readonly string[]): string[] {
@@ -59,13 +59,13 @@ function ofService(path: string, entry: Readonly<Record<string, unknown>>, names
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
-/** The warnings of a target state that say the same as `unsupportedParts`. */
+/** Whether a warning of a target state repeats one of `unsupportedParts`. */
 export const isUnsupportedWarning = (warning: string): boolean =>
   /: not supported, left out$|^services\.[^:]+\.restart: .*; taken as always$|^services\.[^:]+\.depends_on: there is no service .*, left out$/.test(
     warning,
   );
 
-/** Host ports that two services publish: the second could not start. */
+/** A fault for each host port that two services publish, since the second service could not start. */
 export function portConflicts(services: readonly Service[]): readonly string[] {
   const taken: { readonly service: string; readonly port: Port }[] = [];
   return services.flatMap(({ name, config }) => {
@@ -83,7 +83,7 @@ export function portConflicts(services: readonly Service[]): readonly string[] {
   });
 }
 
-/** Of a range of host ports, the engine takes one that is free. */
+/** Ranges do not overlap: the engine chooses a free port of a range. */
 const overlap = (a: Port, b: Port): boolean =>
   a.published !== "" &&
   a.published === b.published &&
