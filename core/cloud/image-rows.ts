@@ -14,7 +14,7 @@ export class ImageRows {
   /** Images that may be marked: a report without them was sent after the last accepted report with them. */
   readonly #deleted = new Set<string>();
 
-  /** The applications to send. An image that may be marked gets a progress that is not ignored; the next report corrects it. */
+  /** The applications to send. Images that may be marked get a progress that is not ignored; the next report corrects it. */
   toSend(apps: Apps): Apps {
     return mapServices(apps, (service) =>
       this.#deleted.has(service.image)

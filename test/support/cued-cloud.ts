@@ -37,7 +37,7 @@ export async function cuedCloud(uuid: string, key: string): Promise<CuedCloud> {
       Object.assign(known.tags, tags);
       for (const image of images) device.engine.addImage(image);
       const { cloud: conversation, documents, loop } = device.supervisor;
-      // A pull that began before the image was added never ends, so it is cancelled.
+      // On a recorded device, pulls never end. The pull of an added image is cancelled, so that the image is found.
       if (images.length > 0) loop.retry({ force: false, cancel: true });
       conversation?.update({ force: false });
       await expect
