@@ -15,7 +15,7 @@ import type { Memory } from "../state/memory.ts";
 import { toContainerNamespaces, toServiceNamespaces } from "../compose/namespaces.ts";
 import type { Work } from "./step.ts";
 
-/** What a step came to. That a service says "not now" is no failure of ours. */
+/** The result of a step. An update lock of a service is not an error. */
 export type Outcome = { readonly is: "done" } | { readonly is: "locked"; readonly message: string };
 
 const done: Outcome = { is: "done" };
@@ -26,15 +26,15 @@ interface Parts {
   readonly events: EventSink;
   /** The release that the target state names. */
   readonly targetCommit: (appId: number) => string | undefined;
-  /** The device's own credentials for the registry of an image's name, if it has any there. */
+  /** The device's credentials for the image's registry, if it has any. */
   readonly credentialsFor: (image: string) => Credentials | undefined;
-  /** The device has left it, and nothing of it is left. */
+  /** Called for an application that the device has left, when all its objects have been removed. */
   readonly forgetApplication: (appId: number) => Promise<void>;
   /** Stops the services and reboots, as the API does. */
   readonly reboot: () => Promise<Outcome | Missing>;
 }
 
-/** Does what a step says; the only writer. Throws when the engine or the machine refuses. */
+/** Applies steps. Only this class changes the device. Throws when the engine or the machine refuses. */
 export class Applier {
   readonly #ports: Pick<
     Ports,
@@ -44,7 +44,7 @@ export class Applier {
   readonly #downloads: Downloads;
   readonly #events: EventSink;
   readonly #targetCommit: Parts["targetCommit"];
-  /** Why this run has removed the container of a service that has no other one yet, by `serviceKey`. */
+  /** By `serviceKey`: why this run removed the service's container, until the service has a new one. */
   readonly #removed = new Map<string, Cause | undefined>();
   readonly #credentialsFor: Parts["credentialsFor"];
   readonly #forgetApplication: Parts["forgetApplication"];
@@ -71,7 +71,7 @@ export class Applier {
       case "fetch": {
         const { name } = step.image;
         const { appId, service: serviceName, imageId } = step;
-        // Written down before it begins: else an image that comes after the target has changed would be nobody's.
+        // Recorded before the download starts: if the target changes meanwhile, only an image with a record is removed.
         await this.#memory.recordImages([{ name, appId, serviceName, imageId, dockerImageId: "" }]);
         const about = { name, appId, service: serviceName, commit: this.#targetCommit(appId) };
         emit({ kind: "imageDownloading", ...about });
@@ -104,7 +104,7 @@ export class Applier {
       case "setBootConfig":
         if (isMissing(bootConfig)) return done;
         emit({ kind: "bootConfigApplying" });
-        // Noted first: a device that loses its power in between reboots once more than it must, not once less.
+        // Recorded before the write: a power failure in between then causes an extra reboot, not a missing one.
         await this.#requireReboot("the boot configuration");
         await bootConfig.write(step.settings);
         return done;
@@ -151,7 +151,7 @@ export class Applier {
         return done;
       case "stop":
         await this.stop(step.id, current, "target");
-        // Should the target say `running: true` again, this stop is none that anybody asked for.
+        // If the target says `running: true` again, the container must start again.
         this.#memory.seen.delete(step.id);
         return done;
       case "start":
@@ -169,7 +169,7 @@ export class Applier {
           ...{ cause: this.#causeOf(step, current), fields: fieldsOf(step.differences) },
         });
         await handover.clearTakeOver(step.appId, step.service);
-        // If the machine restarts now, only the successor shall come back.
+        // If the machine restarts now, the engine must start only the successor.
         await engine.setRestartPolicy(step.id, { name: "no", retries: 0 });
         await engine.renameContainer(step.id, step.name);
         return done;
@@ -181,7 +181,7 @@ export class Applier {
     }
   }
 
-  /** Stops and removes a container. `again`: it is only restarted, so what it was is remembered. */
+  /** Stops and removes a container. `again`: this is a restart, so the container's spec is kept in memory. */
   async kill(id: string, current: CurrentState, why: string, options: KillOptions = {}): Promise<void> {
     const container = current.containers.find((one) => one.id === id);
     const cause = this.#causeOf({ ...options, id }, current);
@@ -193,7 +193,7 @@ export class Applier {
         spec: toServiceNamespaces(container.spec, siblings),
       });
     }
-    // If it stops and then cannot be removed, nobody wanted it to be stopped only.
+    // If the removal fails after the stop, the container must not count as stopped on purpose.
     this.#memory.seen.delete(id);
     await this.#during("Stopping", id, current, async (about) => {
       const fields = fieldsOf(options.differences);
@@ -218,7 +218,7 @@ export class Applier {
     const container = current.containers.find((one) => one.id === id);
     await this.#during("Starting", id, current, async (about) => {
       this.#events.emit({ kind: "serviceStarting", ...about, cause });
-      // Where `/tmp` is empty after a boot, the engine would make the folder itself, and only for root.
+      // If a boot has emptied `/tmp`, the engine would create the folder itself, writable only for root.
       if (container) await this.#ports.folders.prepare(container.appId, container.service);
       await withoutValues(container?.spec, () => this.#ports.engine.startContainer(id));
       this.#memory.seen.add(id);
@@ -240,7 +240,7 @@ export class Applier {
       this.#memory.activity.set(key, "Installing");
       this.#events.emit({ kind: "serviceInstalling", ...about });
       await folders.prepare(appId, service);
-      // Before it is made, so that it cannot be forgotten.
+      // Recorded before the container is created, so that a crash in between cannot lose it.
       if (isTruthy(spec.labels[rebootLabel])) await this.#requireReboot(`service '${service} ${spec.image}'`);
       const wish = toContainerNamespaces(spec, appId, current.containers);
       const id = await withoutValues(wish, () => engine.createContainer(name, wish));
@@ -271,11 +271,11 @@ export class Applier {
   }
 
   /**
-   * An engine may make something else of what it was asked (a kernel without swap accounting, a daemon with defaults of
-   * its own). It would do so again and again, so such a difference is said once, and is no reason to replace.
+   * An engine may create a container that differs from the request, for example on a kernel without swap accounting or
+   * with other daemon defaults. A new container would differ again, so the difference is logged once and tolerated.
    */
   async #compareWithWish(id: string, wish: ContainerSpec): Promise<void> {
-    // If the engine does not answer now, the next look finds the difference, and the container is made once more.
+    // If the engine does not answer now, the next round finds the difference and replaces the container once.
     const { containers } = await this.#ports.engine.look({ fresh: false }).catch(() => ({ containers: [] }));
     const made = containers.find((container) => container.id === id);
     if (!made) return;
@@ -299,7 +299,7 @@ export class Applier {
     }
   }
 
-  /** Why a container must go. */
+  /** Why a container is removed. */
   #causeOf({ id, again, differences: found }: KillOptions & { readonly id: string }, current: CurrentState) {
     const { appId, commit } = refer(id, current);
     if (again) return "request";
@@ -311,14 +311,14 @@ export class Applier {
 }
 
 interface KillOptions {
-  /** It is only restarted. */
+  /** The container is restarted: it is created again. */
   readonly again?: boolean;
   readonly differences?: readonly Difference[];
 }
 
 type About = ReturnType<typeof refer>;
 
-/** The service and release that a container belongs to; its id, if it is not known. */
+/** The service and release of a container; only the id if the container is not known. */
 function refer(id: string, current: CurrentState) {
   const container = current.containers.find((one) => one.id === id);
   if (!container) return { container: id };
@@ -326,7 +326,7 @@ function refer(id: string, current: CurrentState) {
   return { appId, service, image: spec.image, commit: parseContainerName(name, service)?.commit };
 }
 
-/** The names of what differs; some people write the value of a variable into its name. */
+/** The names of the fields that differ, shortened: some users write a variable's value into its name. */
 const fieldsOf = (found: readonly Difference[] | undefined) => found?.map(({ field }) => bareName(field));
 
 function appIdOf(labels: Readonly<Record<string, string>>): number | undefined {
@@ -335,8 +335,8 @@ function appIdOf(labels: Readonly<Record<string, string>>): number | undefined {
 }
 
 /**
- * Throws what `act` throws, without the values of the container's variables. An engine repeats what it refuses: "invalid
- * environment variable: TOKEN=…". The error that it was is no cause of this one, since whoever logs that logs the values.
+ * Rethrows errors of `act` without the values of the container's variables. An engine quotes what it refuses: "invalid
+ * environment variable: TOKEN=…". The original error is not set as `cause`, since a logger would print its values.
  */
 async function withoutValues<T>(
   spec: Pick<ContainerSpec, "environment"> | undefined,
@@ -350,8 +350,8 @@ async function withoutValues<T>(
   }
 }
 
-/** Source: the labels' documentation; such an update is done only once the device has rebooted. */
+/** An update with this label is complete only after a reboot. Source: the labels' documentation. */
 const rebootLabel = "io.balena.update.requires-reboot";
 
-/** The composition's name of a network or volume: the engine's without the application in front. */
+/** The composition's name of a network or volume: the engine's name without the application's prefix. */
 const bare = (name: string): string => name.replace(/^[^_]+_/, "");

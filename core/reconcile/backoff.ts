@@ -1,10 +1,10 @@
 import type { RetryPolicy } from "../model/retry.ts";
 
-/** A service may hold its lock for long; asking again costs reading one file. */
+/** A service may hold its lock for long. Each retry only reads one file. */
 export const lockRetry: RetryPolicy = { firstMs: 1000, maxMs: 30_000 };
 export const failureRetry: RetryPolicy = { firstMs: 1000, maxMs: 5 * 60_000 };
-/** While the engine does not answer. */
+/** For retries while the engine does not answer. */
 export const engineRetry: RetryPolicy = { firstMs: 1000, maxMs: 30_000 };
 
-/** A step whose effect lasts this long was not in vain. A person who undoes it takes longer. */
+/** A step whose effect lasts this long was not in vain. A person takes longer than this to undo a step. */
 export const lastingMs = 10_000;

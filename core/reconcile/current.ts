@@ -6,55 +6,55 @@ import type { FirewallPolicy } from "../model/firewall.ts";
 import { findImage, type ImageConfig, type ImageRecord } from "../model/image.ts";
 import type { EngineState } from "../ports/engine.ts";
 
-/** Everything that `plan` decides from: one observation of the device, and what the agent remembers. */
+/** The input of `plan`: one observation of the device, and the memory of the agent. */
 export interface CurrentState extends EngineState {
   readonly now: number;
   readonly bootedAt: number;
   readonly device: DeviceFacts;
-  /** Nothing that local mode does not need is removed in it. */
+  /** In local mode, neither unused images nor the volumes of applications that the device has left are removed. */
   readonly localMode: boolean;
-  /** By image id, for the images of the target that are here. */
+  /** By image id, for those images of the target that are on the engine. */
   readonly imageConfigs: ReadonlyMap<string, ImageConfig>;
-  /** By image name: fetches that run or have failed. */
+  /** By image name: downloads that run or have failed. */
   readonly downloads: ReadonlyMap<string, Download>;
-  /** The images that were fetched or used for services, so that we know which ones are ours to remove. */
+  /** The images that were fetched or used for services. The agent removes only these. */
   readonly imageRecords: readonly ImageRecord[];
   /** Images that the engine refused to remove in this run, because a container that is not ours uses them. */
   readonly keptImages: ReadonlySet<string>;
-  /** The services whose update locks we hold, by application. */
+  /** The services whose update locks the agent holds, by application. */
   readonly locks: ReadonlyMap<number, readonly string[]>;
-  /** Services in a hand-over that have said that they have taken over, as `serviceKey`. */
+  /** Services that have signalled in a hand-over that they have taken over, as `serviceKey`. */
   readonly takenOver: ReadonlySet<string>;
-  /** Containers that this run of the agent has started or seen running: if they stop, that was on purpose. */
+  /** Containers that this run of the agent has started or seen running. If one stops, it was stopped on purpose. */
   readonly seen: ReadonlySet<string>;
   /** When this run of the agent began. */
   readonly runningSince: number;
-  /** Services that were stopped through the API in an earlier run, as `serviceKey`: they start again now. */
+  /** Services that were stopped through the API in an earlier run, as `serviceKey`. They are started again. */
   readonly stoppedBefore: ReadonlySet<string>;
-  /** Services that were stopped through the API in this run, likewise: they stay so. */
+  /** Services that were stopped through the API in this run, as `serviceKey`. They stay stopped. */
   readonly stoppedNow: ReadonlySet<string>;
-  /** Containers that a restart or a purge has taken away, likewise: while their successors' images are on the way, they come back. */
+  /** By `serviceKey`: containers removed by a restart or a purge. They run again while the new image is downloaded. */
   readonly interrupted: ReadonlyMap<string, InterruptedContainer>;
   /** Keys for the API, by `serviceKey`. */
   readonly apiKeys: ReadonlyMap<string, string>;
-  /** By container id: in which fields the engine made something else of what we asked; no reason to replace. */
+  /** By container id: differences between the request and what the engine created. They are no reason to replace. */
   readonly tolerated: ReadonlyMap<string, readonly Difference[]>;
-  /** By `repeatKey`: when a step that has succeeded may be done again, should it be due again. */
+  /** By `repeatKey`: the earliest time at which a step that has succeeded may be applied again. */
   readonly repeats: ReadonlyMap<string, number>;
-  /** Something was applied since the machine started that takes effect with its next start. */
+  /** A change was applied that takes effect with the next boot. */
   readonly rebootRequired: boolean;
-  /** The firewall that this run of the agent has set, or why this machine has none that it could set. */
+  /** The firewall policy that this run of the agent has set, or why this machine has no firewall to set. */
   readonly firewall: FirewallPolicy | "unset" | { readonly missing: string };
   readonly bootConfig: BootConfigState;
-  /** What of the config was refused last, and logged, in this run. */
+  /** The refusals of config variables that this run has logged last. */
   readonly refusedConfig: readonly string[];
-  /** The volumes of which it has been said in this run that they will be removed. */
+  /** The volumes whose removal this run has announced in the log. */
   readonly announcedVolumes: ReadonlySet<string>;
   /** Whether services can reach the API on their network; undefined when this machine has no such network. */
   readonly gatewayOpen: boolean | undefined;
 }
 
-/** What of it the agent remembers. */
+/** The part that the agent remembers. */
 export type Remembered = Pick<
   CurrentState,
   | "imageRecords"
@@ -69,23 +69,23 @@ export type Remembered = Pick<
   | "announcedVolumes"
 >;
 
-/** What of it is read from the world. */
+/** The part that is read from the device. */
 export type Observation = Omit<CurrentState, keyof Remembered | "device" | "localMode">;
 
 export type Download =
   | { readonly is: "running"; readonly percent: number }
   | { readonly is: "failed"; readonly reason: string; readonly retryAt: number };
 
-/** The key of a step of an application (by id) or of the device, by its purpose (`aimOf`). */
+/** The key of a step: its application (by id) or the device, and its purpose (`aimOf`). */
 export const repeatKey = (subject: number | "device", aim: string): string => `${subject} ${aim}`;
 
-/** Whether a container is made of what an image's name stands for now, or is about to be made of it again. */
+/** Whether a container, or one that is about to be created again, uses the image that the name refers to now. */
 export function isImageInUse(name: string, { images, containers, interrupted }: CurrentState): boolean {
   const image = findImage(images, name);
   return image !== undefined && [...containers, ...interrupted.values()].some(({ spec }) => spec.image === image.id);
 }
 
-/** A device of which nothing is known yet. */
+/** The current state before the first observation. */
 export const unseen = (now: number, device: DeviceFacts, localMode: boolean): CurrentState => ({
   containers: [],
   images: [],

@@ -12,19 +12,19 @@ interface Entry {
   readonly abort: AbortController;
 }
 
-/** More at once only makes each of them slower. */
+/** More parallel downloads would only be slower each. */
 const atOnce = 3;
 
 /** Downloads of images, which continue in the background. */
 export class Downloads {
   readonly #entries = new Map<string, Entry>();
-  /** By image: when it was fetched last, and how often in vain. */
+  /** By image name: when it was fetched last, and how many times in a row. */
   readonly #fetched = new Map<string, { readonly at: number; readonly times: number }>();
   readonly #queue: (() => void)[] = [];
   #running = 0;
   readonly #engine: Engine;
   readonly #clock: Clock;
-  /** Called when one has made progress. */
+  /** Called when a download makes progress or ends. */
   readonly #moved: () => void;
 
   constructor(engine: Engine, clock: Clock, moved: () => void) {
@@ -33,12 +33,12 @@ export class Downloads {
     this.#moved = moved;
   }
 
-  /** By image name; those that are done are no longer among them. */
+  /** The downloads that run or have failed, by image name. */
   state(): ReadonlyMap<string, Download> {
     return new Map([...this.#entries].map(([name, { download }]) => [name, download]));
   }
 
-  /** Starts one and returns; `ended` gets the reason if it fails. */
+  /** Starts a download and returns. `ended` gets the reason if the download fails. */
   start(image: PullRequest, ended: (failure?: string) => void): void {
     const before = this.#entries.get(image.name);
     if (before?.download.is === "running") return;
@@ -52,7 +52,7 @@ export class Downloads {
     void this.#run(image, entry, ended);
   }
 
-  /** Fetched a moment ago, and missing again: the engine has it under another name, or something removes it. */
+  /** The image was fetched a moment ago and is missing: the engine has it under another name, or it was removed. */
   #wasInVain(name: string, ended: (failure: string) => void): boolean {
     const fetched = this.#fetched.get(name);
     if (!fetched) return false;
@@ -61,7 +61,7 @@ export class Downloads {
       this.#fetched.delete(name);
       return false;
     }
-    // A person may have removed it, once.
+    // The first retry has no delay: a person may have removed the image.
     const retryAt = fetched.at + (fetched.times > 1 ? delayMs(failureRetry, fetched.times - 1) : 0);
     if (retryAt <= now) return false;
     const reason = "it was downloaded, and the engine has no image of this name";
@@ -72,7 +72,7 @@ export class Downloads {
     return true;
   }
 
-  /** Cancels those that are not needed any more, and forgets their failures. */
+  /** Cancels the downloads of all other images, and forgets their failures. */
   keep(names: ReadonlySet<string>): void {
     for (const [name, { abort }] of this.#entries)
       if (!names.has(name)) {
@@ -82,13 +82,13 @@ export class Downloads {
     for (const name of this.#fetched.keys()) if (!names.has(name)) this.#fetched.delete(name);
   }
 
-  /** Failed downloads may be tried again at once. */
+  /** Allows failed downloads to be tried again at once. */
   forgetFailures(): void {
     for (const [name, { download }] of this.#entries) if (download.is === "failed") this.#entries.delete(name);
     this.#fetched.clear();
   }
 
-  /** Cancels all of them; those still needed start again at once. */
+  /** Cancels all downloads. The next round starts those that are still needed. */
   cancel(): void {
     this.keep(new Set());
   }
@@ -132,7 +132,7 @@ export class Downloads {
     else await new Promise<void>((resolve) => this.#queue.push(resolve));
   }
 
-  /** Hands the turn directly to the next in the queue, so that no other can take it too. */
+  /** Starts the next download in the queue. `#running` stays the same, so that no other download takes this slot. */
   #pass(): void {
     const next = this.#queue.shift();
     if (next) next();

@@ -2,9 +2,9 @@ import { isActive } from "../model/container.ts";
 import type { CurrentState } from "./current.ts";
 import { isStop, isWork, type Step, type Work } from "./step.ts";
 
-/** What is planned for an application passes two gates: update locks when it is planned, the others when it is applied. */
+/** The gates for planned steps. Update locks are checked when steps are planned, the others when they are applied. */
 
-/** Stops need the update locks of the whole application first, unless none of its containers runs. */
+/** Before a running container is stopped, the agent takes the update locks of all services of the application. */
 export function withLocks(steps: readonly Step[], appId: number, { containers, locks }: CurrentState): Step[] {
   const stops = steps.filter(isStop);
   const own = containers.filter((container) => container.appId === appId);
@@ -15,17 +15,17 @@ export function withLocks(steps: readonly Step[], appId: number, { containers, l
   return [...steps.filter((step) => !isStop(step)), { action: "takeLocks", appId, services, stops }];
 }
 
-/** What decides, beside the plan, whether the steps of one application (or of the device) are applied now. */
+/** The conditions for applying the steps of one application, or of the device, now. */
 export interface GateState {
-  /** Something else has the device for itself, such as a reboot. */
+  /** The loop is paused, for example for a reboot. */
   readonly paused: boolean;
   /** Another target state has been set since the plan was made. */
   readonly outdated: boolean;
-  /** A step was applied since the device was observed: for these the observation may be wrong. */
+  /** A step of this subject was applied since the observation began, so the observation may be outdated. */
   readonly stale: boolean;
-  /** For the device: the same is true of an application. */
+  /** For the device: `stale` is true for at least one subject. */
   readonly othersStale: boolean;
-  /** Why the last attempt failed, as long as it is too early for another. */
+  /** Why the last attempt failed; undefined when its back-off is over. */
   readonly failure: string | undefined;
 }
 
@@ -47,8 +47,8 @@ function whyWait({ action }: Work, state: GateState): string | undefined {
   if (state.outdated) return "another target state has been set";
   if (state.paused) return "the device is about to reboot or shut down";
   if (state.stale) return "steps are being applied";
-  // An image may be needed by a container that is being created, and that the observation does not show yet.
+  // A container that is being created may use the image, and the observation does not show it yet.
   if (action === "removeImage" && state.othersStale) return "steps of other applications are being applied";
-  // A download has a back-off of its own.
+  // Downloads have their own back-off.
   return action === "fetch" ? undefined : state.failure;
 }

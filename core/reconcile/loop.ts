@@ -24,7 +24,7 @@ import { describe, isWork, type Work } from "./step.ts";
 import type { Failure, Reached, View } from "./view.ts";
 import { Waiters } from "./waiters.ts";
 
-/** What each round starts from. */
+/** The input of each round. */
 interface RoundInput {
   readonly target: TargetState;
   readonly device: DeviceFacts;
@@ -35,9 +35,9 @@ interface Parts {
   readonly clock: Clock;
   readonly engine: Pick<Engine, "onEvent">;
   readonly observer: Pick<Observer, "observe">;
-  /** Records what an observation adds to what the agent remembers, and returns that. */
+  /** Updates the agent's memory from an observation, and returns it. */
   readonly record: (observation: Observation, target: TargetState) => Promise<Remembered>;
-  /** Records which containers run; those of busy applications may be about to stop. */
+  /** Records which containers run, except for busy applications: their containers may be about to stop. */
   readonly recordRunning: (containers: readonly Container[], isBusy: (appId: number) => boolean) => void;
   readonly applier: Pick<Applier, "apply">;
   readonly downloads: Downloads;
@@ -50,8 +50,8 @@ interface Parts {
 }
 
 /**
- * Observe, plan, pass the gate, apply; again. Every reason for a round is the same request, so none is lost. Each
- * application proceeds at its own pace. When nothing is left to do, no round runs until somebody calls `trigger`.
+ * Repeats rounds: observe, plan, check the gate, apply. A round does not depend on why it was requested. Applications do
+ * not wait for each other. When everything is settled, no round runs until an event, a timer or a call requests one.
  */
 export class Loop {
   view: View | undefined;
@@ -62,7 +62,7 @@ export class Loop {
   readonly #waiters = new Waiters();
   readonly #notices: Notices;
   readonly #busy = new Map<Subject, Promise<void>>();
-  /** Something was done for these since the current observation began: what it shows of them may be wrong. */
+  /** Subjects with a step applied since the current observation began. It may be outdated for them. */
   readonly #stale = new Set<Subject>();
   readonly #recreations = new Map<number, Promise<unknown>>();
   #unsettled = true;
@@ -84,12 +84,12 @@ export class Loop {
   }
 
   start(): void {
-    // A removed container is created again, from the image that its tag points to now: nothing cached will do.
+    // A removed container is created again from the image that its tag points to now, so no cached state is used.
     this.#unsubscribe = this.#parts.engine.onEvent(({ what }) => void this.#scheduler.requestSoon(what !== "changed"));
     this.trigger();
   }
 
-  /** Ends the loop. What it has begun on the engine goes on there, and the next start continues it. */
+  /** Ends the loop. The engine finishes requests that it has received; the next start of the agent continues from there. */
   stop(): void {
     this.#end.abort();
     this.#unsubscribe?.();
@@ -98,25 +98,25 @@ export class Loop {
     this.#waiters.failAll("The agent is stopping");
   }
 
-  /** Requests a round that reads everything anew. Until it has run, the device does not count as settled. */
+  /** Requests a round without cached state. Until that round has run, the device does not count as settled. */
   trigger(): void {
     this.#unsettled = true;
     this.#scheduler.request(true);
   }
 
-  /** Requests a round because something of our own has changed. */
+  /** Requests a round that may use cached state: the agent itself has made the change. */
   nudge(): void {
     this.#scheduler.request(false);
   }
 
-  /** The view before the first round: a device with nothing on it. */
+  /** The view before the first round: an empty device. */
   blankView(): View {
     const { clock, input } = this.#parts;
     const { target, device, localMode } = input();
     return { current: unseen(clock.now(), device, localMode), target, plan: new Map(), temporary: new Set() };
   }
 
-  /** The same as `trigger`, and what has failed or waits for a lock is tried at once. `force` overrides the locks this time. */
+  /** Like `trigger`, and retries failed and locked steps at once. `force` overrides the update locks this time. */
   retry({ force, cancel = false }: { force: boolean; cancel?: boolean }): void {
     if (force)
       for (const { appId } of [...this.#parts.input().target.apps, ...(this.view?.current.containers ?? [])])
@@ -128,12 +128,12 @@ export class Loop {
     this.trigger();
   }
 
-  /** Whether the last round after the last change found nothing to do, nor to wait for. */
+  /** Whether a round has found no step and no wait since the last change. */
   isSettled(): boolean {
     return !this.#unsettled && this.#busy.size === 0;
   }
 
-  /** Whether nothing is going on: what is not done yet waits for somebody else, or for another try. */
+  /** Whether no step, round or download is in progress or due. Remaining steps wait for a lock, an event or a retry. */
   isAtRest(): boolean {
     const downloading = [...this.#parts.downloads.state().values()].some(({ is }) => is === "running");
     const due = [...(this.view?.plan ?? [])].some(
@@ -146,18 +146,18 @@ export class Loop {
     return this.#retries.failureOf(subject);
   }
 
-  /** Whether something has failed, or was done in vain. */
+  /** Whether a step or a download has failed, or a step was in vain. */
   hasFailures(): boolean {
     const { downloads, repeats } = this.#parts;
     return this.#retries.any() || repeats.any() || [...downloads.state().values()].some(({ is }) => is === "failed");
   }
 
-  /** Since when the engine has not answered, if so; milliseconds since the epoch. */
+  /** When the engine stopped answering, in milliseconds since the epoch; undefined when it answers. */
   troubleSince(): number | undefined {
     return this.#failingSince;
   }
 
-  /** Resolves with the result of the first round that begins from now on; by default, one that reads everything anew. */
+  /** Resolves with the result of the next round to begin. `fresh`: the round uses no cached state. */
   async look({ fresh = true } = {}): Promise<View> {
     if ((await this.#scheduler.next(fresh)) && this.view) return this.view;
     throw new Error("The engine cannot be reached");
@@ -180,8 +180,8 @@ export class Loop {
   }
 
   /**
-   * Runs `act` while the loop leaves everything alone; its signal fires when the loop ends. `by` is whose step this is,
-   * and need not be waited for.
+   * Waits for all steps except those of `by`, then runs `act` while the loop applies nothing. `by` is the subject whose
+   * step called this. The signal fires when the loop ends.
    */
   async whilePaused<T>(act: (end: AbortSignal) => Promise<T>, by?: Subject): Promise<T> {
     this.#pauses++;
@@ -190,7 +190,7 @@ export class Loop {
       return await act(this.#end.signal);
     } finally {
       this.#pauses--;
-      // An observation that began before may be wrong for all of them.
+      // An observation that began earlier may be outdated for every subject.
       for (const subject of this.view?.plan.keys() ?? []) {
         this.#stale.add(subject);
         if (subject !== "device") this.#parts.repeats.forget(subject);
@@ -199,7 +199,7 @@ export class Loop {
     }
   }
 
-  /** Takes an application through a temporary target and back: restart and purge. One after the other. */
+  /** Applies a temporary target and then the real one, for a restart or a purge. Calls for one application run in turn. */
   recreate(appId: number, temporary: "stopped" | "purged", options: { force: boolean }): Promise<Reached> {
     const previous = this.#recreations.get(appId) ?? Promise.resolve();
     const result = previous.then(() => this.#recreate(appId, temporary, options));
@@ -212,13 +212,13 @@ export class Loop {
     const down = await this.reached(appId);
     this.#requests.endTemporary(appId);
     if (down.is === "settled") return this.reached(appId, { force });
-    // It could not be taken down, so it stays up: that is no failure of the update.
+    // The temporary target was not reached, so it is dropped. This failure must not delay the update.
     this.#resetRetries(appId);
     this.trigger();
     return down;
   }
 
-  /** Resolves when an application has nothing left to do but to wait, or when a step of it fails. */
+  /** Resolves when an application has no steps left but waits, or when one of its steps fails. */
   reached(appId: number, { force = false } = {}): Promise<Reached> {
     this.#resetRetries(appId);
     this.#parts.repeats.forget(appId);
@@ -312,7 +312,7 @@ export class Loop {
       });
   }
 
-  /** Undefined as long as it is not known, or steps are due. */
+  /** Undefined while steps are due or the observation is outdated. */
   #reachedOf(appId: number, decided: Plan): Reached | undefined {
     const failure = this.#retries.failureOf(appId);
     const hasWork = decided.get(appId)?.some(isWork) ?? false;
@@ -320,16 +320,17 @@ export class Loop {
     return failure && hasWork ? failure : { is: "settled" };
   }
 
-  /** Requests the round that only the passing of time calls for. */
+  /** Requests a round for the next back-off or wait that ends. */
   #scheduleRecheck(decided: Plan, now: number): void {
     const due = [
-      // Steps that are under way request a round when they end.
+      // Steps in progress request a round when they end.
       ...this.#retries.delays(now, (subject) => this.#busy.has(subject)),
       ...[...decided.values()]
         .flat()
         .flatMap((step) => (step.action === "wait" && step.recheckMs !== undefined ? [step.recheckMs] : [])),
     ];
-    // What is due already waits for steps that are under way elsewhere.
+    // A delay of 0 or less is due already: its steps wait for steps in progress, which request a round.
+
     const later = due.filter((ms) => ms > 0);
     if (later.length > 0 && this.#pauses === 0) this.#requestAfter(Math.min(...later));
   }

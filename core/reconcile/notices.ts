@@ -2,7 +2,7 @@ import type { EventSink } from "../events/events.ts";
 import { appIdOf, isSettled, type Subject } from "./plan.ts";
 import { describe, isNote, isWork, type Step } from "./step.ts";
 
-/** Logs what an application waits for, and its notes: each once, for as long as it stays so. */
+/** Logs the waits and notes of an application. Each is logged once until it changes. */
 export class Notices {
   readonly #events: EventSink;
   readonly #waits = new Map<Subject, string>();
@@ -19,13 +19,13 @@ export class Notices {
     for (const reason of notes)
       if (!noted.includes(reason))
         this.#events.emit({ kind: "volumeChangeIgnored", subject, appId: appIdOf(subject), reason });
-    // A plan with steps to do first does not show all notes.
+    // A plan that still has steps may not contain all notes.
     this.#notes.set(subject, isSettled(steps) ? notes : [...new Set([...noted, ...notes])]);
   }
 
   #reportWaits(subject: Subject, steps: readonly Step[]): void {
     const waits = steps
-      // A step that was done in vain has been logged as a warning.
+      // The log already has a warning about a step that was in vain.
       .flatMap((step) => (step.action === "wait" && !step.again && !step.isSaid ? [step.reason] : []))
       .join(", ");
     if (waits === (this.#waits.get(subject) ?? "")) return;

@@ -17,7 +17,7 @@ interface Parts {
   readonly repeats: Pick<Repeats, "retryAt">;
 }
 
-/** Reads the world, and writes nothing. An idle device is not observed. */
+/** Reads the state of the device and changes nothing. Called once in each round. */
 export class Observer {
   readonly #configs = new Map<string, ImageConfig>();
   readonly #ports: ObserverPorts;
@@ -32,7 +32,7 @@ export class Observer {
 
   async observe(target: TargetState, { fresh }: { readonly fresh: boolean }): Promise<Observation> {
     const { engine, locks, handover, clock, system, gateway, power, firewall, bootConfig } = this.#ports;
-    // Read before the engine's state: an image whose download ends in between is in neither, and would be fetched again.
+    // Read before the engine's state. Otherwise an image whose download ends in between would be fetched again.
     const downloads = this.#parts.downloads.state();
     const state = await engine.look({ fresh });
     const wanted = target.apps.flatMap((app) => app.services.map(({ image }) => findImage(state.images, image.name)));
@@ -70,7 +70,7 @@ export class Observer {
   }
 }
 
-/** The containers are reconciled also when the boot partition cannot be read. */
+/** An unreadable boot partition must not stop the reconciliation of containers. */
 async function stateOf(bootConfig: Ports["bootConfig"]): Promise<BootConfigState> {
   if (isMissing(bootConfig)) return { is: "absent", why: bootConfig.missing };
   try {

@@ -13,9 +13,9 @@ import { judgeVolumes, mountsVolume, planPurge, planVolumes, toVolumeRemoval } f
 import type { Step } from "./step.ts";
 
 /**
- * The next steps for one application, in stages: fetch images; take the locks and stop what must stop; networks and
- * volumes; release the locks and start what must start, in the order of its dependencies. A stage begins when the one before
- * has nothing left to do.
+ * The next steps for one application. There are four stages: fetch images; take the locks and stop containers; change
+ * networks and volumes; release the locks and start containers in the order of their dependencies. A stage begins when the
+ * previous one has no steps left.
  */
 export function planApplication(
   appId: number,
@@ -32,7 +32,7 @@ function planNow(
   current: CurrentState,
   wantedImages: ReadonlySet<string>,
 ): Step[] {
-  // A rejected release is not applied: what runs keeps running.
+  // A rejected release is not applied. The running containers stay.
   if (app?.rejected) return releaseLocks(appId, current);
 
   const containers = current.containers.filter((container) => container.appId === appId);
@@ -43,7 +43,7 @@ function planNow(
   const { wanted } = kept;
 
   const fetches = wanted.flatMap((one) => planFetch(one, appId, current, wantedImages));
-  // Unless it kills first, no service is stopped until every image of the release has been downloaded.
+  // Services are stopped only when every image of the release is there, except with a strategy that kills first.
   const awaited = wanted.filter(({ service, verdict }) => verdict.is === "imageless" && !killsFirst(service));
   const networks = judgeNetworks(appId, app, current);
   const volumes = judgeVolumes(appId, app, current);
@@ -85,7 +85,7 @@ function planNow(
     ...interrupted,
     ...waits,
     ...handOvers,
-    // The end of a hand-over needs the locks; starting does not.
+    // The end of a hand-over needs the update locks. Starting a container does not.
     ...(handOvers.some(isNear) ? [] : releaseLocks(appId, current)),
   ];
 }

@@ -4,7 +4,7 @@ import type { TargetState } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
 import type { Step } from "./step.ts";
 
-/** The boot loader's settings of the target, as far as this machine supports them. */
+/** Writes the target's boot loader settings that this machine supports. */
 export function planBootConfig({ bootConfig }: CurrentState, { config }: TargetState): Step[] {
   const { settings } = wantedBootSettings(config, bootConfig);
   return bootConfig.is === "absent" || sameJson(bootConfig.settings, settings)

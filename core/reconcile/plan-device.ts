@@ -6,7 +6,7 @@ import type { TargetState } from "../model/target.ts";
 import { isImageInUse, type CurrentState } from "./current.ts";
 import { isNote, type Step } from "./step.ts";
 
-/** The network on which services reach the API, and the agent's answering there. */
+/** Creates the network on which services reach the API, and makes the API listen there. */
 export function planGateway(current: CurrentState, target: TargetState): Step[] {
   const wanted = target.apps.some((app) =>
     app.services.some(({ config }) => hasFeature(config.labels, "supervisor-api")),
@@ -17,18 +17,18 @@ export function planGateway(current: CurrentState, target: TargetState): Step[] 
   return current.gatewayOpen === false ? [{ action: "openGateway", address: supervisorNetwork.gateway }] : [];
 }
 
-/** When there is nothing left to do, nor to wait for, but what a reboot does. */
+/** Reboots when a reboot is required and the rest of the plan has neither steps nor waits. */
 export const planReboot = ({ rebootRequired }: CurrentState, rest: readonly Step[]): Step[] =>
   rebootRequired && rest.every(isNote) ? [{ action: "reboot" }] : [];
 
-/** Only images that were fetched for services of ours: what else is on the engine is none of our business. */
+/** Removes unused images that were fetched for services. Other images on the engine belong to other programs. */
 export function planUnusedImages(
   current: CurrentState,
   { apps }: TargetState,
   wantedImages: ReadonlySet<string>,
 ): Step[] {
   if (current.localMode) return [];
-  // The predecessor's image has layers in common with the one that is to be downloaded, which are not downloaded again.
+  // The old image is kept during the download: layers that both images share are then not downloaded again.
   const downloading = new Set(
     apps.flatMap(({ appId, services }) =>
       services

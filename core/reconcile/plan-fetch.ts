@@ -3,7 +3,7 @@ import { isImageInUse, type CurrentState } from "./current.ts";
 import { killsFirst, type Wanted } from "./plan-judge.ts";
 import type { Step } from "./step.ts";
 
-/** The download of a service's image, or what has to happen before it. */
+/** The step that downloads a service's image, or the steps that must come first. */
 export function planFetch(
   { service, verdict }: Wanted,
   appId: number,

@@ -4,7 +4,7 @@ import type { TargetState } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
 import type { Step } from "./step.ts";
 
-/** The firewall as `HOST_FIREWALL_MODE` has it. This run of the agent sets it once, and when it is to be another. */
+/** Sets the firewall according to `HOST_FIREWALL_MODE`: once in each run of the agent, and when the policy changes. */
 export function planFirewall({ firewall, localMode }: CurrentState, target: TargetState): Step[] {
   if (firewall !== "unset" && "missing" in firewall) return [];
   const policy: FirewallPolicy = { closed: isClosed(target), localMode };
@@ -16,7 +16,7 @@ function isClosed({ config, apps }: TargetState): boolean {
     case "on":
       return true;
     case "auto":
-      // Only a service on the host's network can open a port of the host's.
+      // Only a service on the host's network can listen on any port of the host.
       return apps.some(({ services }) => services.some(({ config: { networkMode } }) => networkMode === "host"));
     default:
       return false;

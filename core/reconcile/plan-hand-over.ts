@@ -15,7 +15,7 @@ export interface HandOverContext {
   /** Containers that were moved aside. */
   readonly leaving: readonly Container[];
   readonly networks: { readonly outdated: readonly OutdatedNetwork[] };
-  /** Those that must be created again. */
+  /** Volumes that must be created again. */
   readonly volumes: readonly Volume[];
 }
 
@@ -30,7 +30,7 @@ export const moveAside = (appId: number, { container: { id, name, service }, rea
   ...reason,
 });
 
-/** Whether a successor can run beside it: it runs, no other hand-over is under way, and they share no port or address. */
+/** Whether the successor can run beside the old container, as `hand-over` requires. */
 export function canHandOver(
   service: Service,
   { container, spec }: Stale,
@@ -55,7 +55,7 @@ function areInConflict(one: ContainerSpec, other: ContainerSpec): boolean {
   return both(fixedHostPorts(one.ports), fixedHostPorts(other.ports)) || both(addresses(one), addresses(other));
 }
 
-/** Why a container that was moved aside is removed now; undefined as long as its successor has not taken over. */
+/** Why a container that was moved aside is removed now; undefined while it must stay. */
 export function whyLeave(
   container: Container,
   wanted: readonly Wanted[],
@@ -67,7 +67,7 @@ export function whyLeave(
   if (!isActive(container)) return "it has ended by itself";
   const { verdict, service } = successor;
   if (!service.running) return "the target state says `running: false`";
-  // For a target state that was set after the hand-over began.
+  // A new target state may have caused this conflict after the hand-over began.
   if (verdict.is !== "imageless" && areInConflict(container.spec, specOf(verdict)))
     return "its successor needs its port or address";
   if (verdict.is !== "ready" || verdict.container.state !== "running" || verdict.container.health === "unhealthy")
@@ -80,7 +80,7 @@ export function whyLeave(
 
 const handOverPollMs = 100;
 
-/** Only a successor that runs can signal that it has taken over, so only then is the signal polled. */
+/** Polls for the signal that the successor has taken over, but only while the successor runs. */
 export function waitForHandOver({ service, verdict }: Wanted, leaving: readonly Container[]): Step[] {
   if (!leaving.some((container) => container.service === service.name)) return [];
   const ask = verdict.is === "ready" && verdict.container.state === "running";

@@ -10,10 +10,10 @@ import type { CurrentState } from "./current.ts";
 import { waitIfInVain } from "./plan-repeats.ts";
 import type { Step, Stop } from "./step.ts";
 
-/** How the container of a service compares with what the service must be. */
+/** The result of comparing the container of a service with its target. */
 export type Verdict =
   | { readonly is: "absent"; readonly spec: ContainerSpec }
-  /** Its image is not here, so the spec is not known. An existing container is out of date. */
+  /** The image is missing, so the spec is not known. An existing container is outdated. */
   | { readonly is: "imageless"; readonly container: Container | undefined }
   | { readonly is: "stale"; readonly container: Container; readonly spec: ContainerSpec; readonly reason: Reason }
   | { readonly is: "ready"; readonly container: Container };
@@ -48,8 +48,8 @@ export function judge(service: Service, app: App, present: readonly Container[],
 }
 
 /**
- * A container that was replaced in vain a moment ago counts as ready for now. Others neither wait for it nor are replaced
- * with it.
+ * Treats a container that was recently replaced in vain as ready. Other containers then do not wait for its replacement,
+ * and are not replaced with it.
  */
 export function keepInVain(judged: readonly Wanted[], appId: number, current: CurrentState) {
   const waits: Step[] = [];
@@ -72,7 +72,7 @@ export const toKill = ({ id, service }: Container, reason: Reason): Stop => ({
   ...reason,
 });
 
-/** Which fields differ, from what to what; undefined when the container can stay. */
+/** Why the container must be replaced, with the old and new values; undefined when it can stay. */
 function whyReplace(
   container: Container,
   spec: ContainerSpec,

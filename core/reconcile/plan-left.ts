@@ -4,14 +4,14 @@ import type { CurrentState } from "./current.ts";
 import type { Step } from "./step.ts";
 
 /**
- * The volumes of an application that the device has left. The reference implementation removes them at once; but there may be
- * data in them that is nowhere else, and a cloud may be wrong for a moment. So they go only when
- * - the cloud had given the application to this device, and has said twice, with time in between, that it has no more: never
- *   on a first start, nor for what a developer or another program has made;
- * - its target state holds, not a developer's;
- * - another application has taken its place: it has services, and all that the target asks for is there (`isReached`);
- * - nothing is left of the application but its volumes;
- * - it has been said which volumes will be removed.
+ * Removes the volumes of an application that the device has left. The reference implementation removes them at once. But
+ * they may hold the only copy of data, and a cloud may be wrong for a moment. So all of these conditions must hold:
+ * - The cloud had assigned the application to this device, and has left it out of two target states with time in between.
+ *   This excludes the first start, and volumes that a developer or another program has created.
+ * - The cloud's target state is in effect, not a developer's.
+ * - The target has an application with services, and the target is reached (`isReached`).
+ * - The application has nothing left on the device but its volumes.
+ * - The log has announced which volumes will be removed.
  */
 export function planLeft(
   left: LeftApp,

@@ -9,7 +9,7 @@ import { waitIfInVain } from "./plan-repeats.ts";
 import type { Step, Work } from "./step.ts";
 
 export interface OutdatedNetwork extends Network {
-  /** Why it must go. */
+  /** Why the network must be removed. */
   readonly reason: Reason;
 }
 
@@ -20,7 +20,7 @@ export const toNetworkRemoval = ({ id, name, reason }: OutdatedNetwork): Work =>
   ...reason,
 });
 
-/** An application's networks: those to remove, and those to create. */
+/** The networks of an application that must be removed or created. */
 export function judgeNetworks(appId: number, app: App | undefined, current: CurrentState) {
   const definitions = new Map(
     app
@@ -38,7 +38,7 @@ export function judgeNetworks(appId: number, app: App | undefined, current: Curr
     const reason = definition
       ? toReason(networkDifferences(network.spec, definition))
       : { why: "no longer in the target state" };
-    // A restart keeps the networks: its containers return to them.
+    // A restart keeps the networks: the new containers use them again.
     return reason && !app?.temporary ? [{ ...network, reason }] : [];
   });
   const waits = judged.flatMap((network) => waitIfInVain(toNetworkRemoval(network), appId, current) ?? []);

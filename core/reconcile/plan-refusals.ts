@@ -5,7 +5,7 @@ import { isTruthy } from "../model/truthy.ts";
 import type { CurrentState } from "./current.ts";
 import type { Step } from "./step.ts";
 
-/** What of the config this machine does not do. It is logged once for as long as it stays so, and blocks nothing. */
+/** Logs the config variables that this machine does not support: once until they change. They block no other step. */
 export function planRefusals(current: CurrentState, { config }: TargetState): Step[] {
   const refused = [...wantedBootSettings(config, current.bootConfig).refused, ...refusedHostConfig(config, current)];
   return sameJson(refused, current.refusedConfig) ? [] : [{ action: "refuseConfig", refused }];

@@ -1,7 +1,7 @@
 import { repeatKey, type CurrentState } from "./current.ts";
 import { aimOf, describe, isWork, type Step, type Work } from "./step.ts";
 
-/** What to wait for instead of a step that was done in vain a moment ago; undefined when it may be done now. */
+/** The wait that replaces a step that was recently in vain; undefined when the step may be applied now. */
 export function waitIfInVain(step: Work, subject: number | "device", current: CurrentState): Step | undefined {
   const aim = aimOf(step);
   const retryAt = aim === undefined ? undefined : current.repeats.get(repeatKey(subject, aim));
@@ -10,7 +10,7 @@ export function waitIfInVain(step: Work, subject: number | "device", current: Cu
   return { action: "wait", reason, recheckMs: retryAt - current.now, again: step };
 }
 
-/** The steps, with those done in vain replaced by waits. Replacements have been judged before, with their dependants. */
+/** Replaces steps that were recently in vain by waits. `keepInVain` does the same for replaced containers. */
 export const withoutVain = (steps: readonly Step[], subject: number | "device", current: CurrentState): Step[] =>
   steps.map((step) =>
     isWork(step) && !("differences" in step) ? (waitIfInVain(step, subject, current) ?? step) : step,

@@ -34,7 +34,7 @@ export function planStart(
   }
 }
 
-/** The first network or volume that a container needs and that is still to be made, as a step. */
+/** A wait for the first missing network or volume that a container needs. */
 function missingResource({ networks, mounts }: ContainerSpec, current: CurrentState, app: App): Step | undefined {
   const network = Object.keys(networks).find((one) => !current.networks.some((other) => other.name === one));
   if (network) return { action: "wait", reason: `network ${network}` };
@@ -48,7 +48,7 @@ function missingResource({ networks, mounts }: ContainerSpec, current: CurrentSt
   return volume ? { action: "wait", reason: `volume ${volume}` } : undefined;
 }
 
-/** A container that a restart removed during a download is created again as it was, and serves until the update. */
+/** Creates a container again, with its old spec, that a restart removed while the new image is being downloaded. */
 export function planInterrupted(
   { service, verdict }: Wanted,
   app: App,
@@ -58,7 +58,7 @@ export function planInterrupted(
   const before = current.interrupted.get(serviceKey(app.appId, service.name));
   if (verdict.is !== "imageless" || verdict.container || killsFirst(service) || !before) return [];
   if (!current.images.some(({ id }) => id === before.spec.image)) return [];
-  // It was stopped, but could not be removed.
+  // The restart stopped the container but could not remove it.
   if (current.containers.some(({ name }) => name === before.name)) return [];
   const owners = namespaceServices(before.spec);
   const owner = owners.find((name) => !present.some((other) => other.service === name && other.state === "running"));
@@ -71,13 +71,13 @@ export function planInterrupted(
   ];
 }
 
-/** For so long an engine may go on stopping containers that a killed agent had told it to stop. */
+/** After the agent was killed, the engine may take this long to finish stops that the agent had requested. */
 const stopDelayMs = 30_000;
 
 /**
- * Whether we start a container that does not run: it was never started, or it stopped before this run of the agent (or
- * just after the last one was killed) and did not finish by itself. A container that stops while we observe it was stopped
- * on purpose, or the engine restarts it.
+ * Whether the agent starts a container that does not run. It does if the container was never started, or if it stopped
+ * before this run of the agent (or just after the last run was killed) and did not finish by itself. A container that
+ * stops later was stopped on purpose, or the engine restarts it.
  */
 function mustStart(container: Container, current: CurrentState): boolean {
   const { id, state, startedAt, finishedAt, exitCode } = container;
@@ -88,13 +88,13 @@ function mustStart(container: Container, current: CurrentState): boolean {
     startedAt < current.runningSince && finishedAt < current.runningSince + stopDelayMs && !current.stoppedNow.has(key);
   if (current.seen.has(id) && !interrupted) return false;
   const { restart } = container.spec;
-  // A container that was told to stop has not finished by itself, whatever its policy.
+  // Exit codes of SIGTERM and SIGKILL: the container was stopped and did not finish by itself.
   const wasStopped = exitCode === 128 + 15 || exitCode === 128 + 9;
   const finished = (restart.name === "no" && !wasStopped) || (restart.name === "on-failure" && exitCode === 0);
   return !finished || startedAt < current.bootedAt || current.stoppedBefore.has(key);
 }
 
-/** The first prerequisite that is not met, as a step. */
+/** A wait for the first prerequisite that is not met. */
 function missingPrerequisite(service: Service, app: App, wanted: readonly Wanted[]): Step | undefined {
   const find = (name: string) => {
     const verdict = wanted.find((one) => one.service.name === name)?.verdict;
@@ -117,7 +117,7 @@ function unfulfilled(container: Container, condition: Dependency["condition"]): 
     case "service_started":
       return startedAt > 0 && state !== "created" ? undefined : `${service} to start`;
     case "service_healthy":
-      // Without a healthcheck there is nothing to wait for but its start.
+      // A container without a healthcheck counts as healthy when it has started.
       if (container.spec.healthcheck === null) return startedAt > 0 ? undefined : `${service} to start`;
       return health === "healthy" ? undefined : `${service} to become healthy (now ${health ?? state})`;
     case "service_completed_successfully":

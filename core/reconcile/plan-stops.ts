@@ -10,7 +10,7 @@ import type { Stop } from "./step.ts";
 interface StopContext extends HandOverContext {
   readonly appId: number;
   readonly wanted: readonly Wanted[];
-  /** Containers that were replaced in vain and stay for now, with the fields that differ. */
+  /** Containers that were replaced in vain and stay until the back-off ends, with the fields that differ. */
   readonly inVain: ReadonlyMap<Container, readonly Difference[]>;
   readonly current: CurrentState;
   readonly imagesComplete: boolean;
@@ -20,7 +20,7 @@ interface StopContext extends HandOverContext {
   readonly again: boolean;
 }
 
-/** Everything that must stop now, and why. */
+/** The containers that must stop now, with the reasons. */
 export function planStops(context: StopContext): Stop[] {
   const { appId, wanted, present, leaving, networks, volumes, current, imagesComplete } = context;
   const kills = new Map<Container, Stop>();
@@ -29,7 +29,7 @@ export function planStops(context: StopContext): Stop[] {
     const again = context.again && !hasSuccessor;
     if (!kills.has(container)) kills.set(container, { ...toKill(container, reason), ...(again && { again }) });
   };
-  /** It is replaced because something else is. If it was replaced in vain, this is another try. */
+  /** Replaces a container because of another change. The differences are kept, so that `Repeats` counts this try too. */
   const follow = (container: Container, why: string) => {
     const differences = context.inVain.get(container);
     kill(container, { why, ...(differences && { differences }) });
@@ -58,7 +58,7 @@ export function planStops(context: StopContext): Stop[] {
       if (why) kill(container, { why });
     }
   }
-  // A container that shares a namespace of one that is removed has lost it.
+  // A container loses a shared namespace when the container that owns it is removed.
   for (let found = true; found;) {
     found = false;
     for (const container of present) {

@@ -9,8 +9,8 @@ import { waitIfInVain } from "./plan-repeats.ts";
 import type { Step, Work } from "./step.ts";
 
 /**
- * Volumes that show a part of the host and must not do so any more. They hold no data, which is on the host, so they are
- * created again. Other volumes stay as they are.
+ * Finds volumes that show a part of the host although their definition no longer does. They are created again: their data
+ * is on the host. All other volumes stay unchanged.
  */
 export function judgeVolumes(appId: number, app: App | undefined, current: CurrentState) {
   if (!app || app.temporary) return { judged: [], outdated: [], waits: [] };
@@ -32,7 +32,7 @@ export const toVolumeRemoval = ({ name }: Volume): Work => ({ action: "removeVol
 export const mountsVolume = ({ spec: { mounts } }: Pick<Container, "spec">, { name }: Volume): boolean =>
   mounts.some(({ type, source }) => type === "volume" && source === name);
 
-/** The volumes of a release that are missing, and those that have another definition by now. */
+/** Creates the missing volumes of a release, and notes those whose definition has changed. */
 export function planVolumes(app: App, leaving: readonly Volume[], current: CurrentState): Step[] {
   const volumes = app.temporary === "purged" ? [] : Object.entries(app.volumes);
   return volumes.flatMap(([key, definition]): Step[] => {
@@ -40,15 +40,15 @@ export function planVolumes(app: App, leaving: readonly Volume[], current: Curre
     const spec = toVolumeSpec(definition, app.uuid);
     const existing = current.volumes.find((volume) => volume.name === name);
     if (!existing) return [{ action: "createVolume", name, spec }];
-    // Volumes of other programs are never changed, not even by a purge.
+    // Volumes of other programs are never changed, even by a purge.
     if (leaving.includes(existing) || !existing.spec.labels["io.balena.supervised"]) return [];
-    // An existing volume stays as it is, whatever its definition says now: there may be data in it.
+    // An existing volume is not replaced when its definition changes: it may hold data.
     const fields = differingFields(existing.spec, spec);
     return fields.length > 0 ? [{ action: "keepVolume", appId: app.appId, name, fields }] : [];
   });
 }
 
-/** The fields in which two volumes differ, by the composition's names. Not the values: some are passwords of network shares. */
+/** The names of the fields that differ, as in compose. Values are left out: some are passwords of network shares. */
 function differingFields(one: VolumeSpec, other: VolumeSpec): string[] {
   const differing = (a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>) =>
     [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((key) => a[key] !== b[key]);
@@ -56,7 +56,7 @@ function differingFields(one: VolumeSpec, other: VolumeSpec): string[] {
     ...(one.driver === other.driver ? [] : ["driver"]),
     ...differing(one.driverOptions, other.driverOptions).map((key) => `driver_opts.${key}`),
     ...differing(one.labels, other.labels)
-      // The labels of ownership: the reference implementation and earlier agents set others.
+      // Ownership labels are ignored: the reference implementation and earlier agents set different ones.
       .filter((key) => !/^io\.(balena|resin)\./.test(key))
       .map((key) => `labels.${key}`),
   ];

@@ -9,16 +9,16 @@ import { withoutVain } from "./plan-repeats.ts";
 import { planGateway, planReboot, planUnusedImages } from "./plan-device.ts";
 import { isNote, type Step } from "./step.ts";
 
-/** Steps by subject: an application (by id), independent of the others, or the device as a whole. */
+/** Steps by subject. A subject is an application (by id) or the device as a whole. Applications are independent. */
 export type Plan = ReadonlyMap<Subject, readonly Step[]>;
 export type Subject = number | "device";
 
 export const appIdOf = (subject: Subject): number | undefined => (subject === "device" ? undefined : subject);
 
-/** What may be done right now, all at once, to bring `current` closer to `target`. No work: on target. */
+/** The steps that bring `current` closer to `target` and may be applied now, in parallel. */
 export function plan(current: CurrentState, target: TargetState): Plan {
-  // A device taken over from the reference implementation, or one that has lost its store, runs what its cloud or its
-  // developer will ask for again. Only the firewall is set, since it guards our own port.
+  // Without a target state, the containers stay: after a take-over from the reference implementation, or the loss of the
+  // store, the cloud or the developer will send a target with them. The firewall is set, since it protects the API's port.
   if (target.unset) return new Map([["device", withoutVain(planFirewall(current, target), "device", current)]]);
   const appIds = new Set([
     ...target.apps.map((app) => app.appId),
@@ -66,5 +66,5 @@ export function plan(current: CurrentState, target: TargetState): Plan {
   return new Map<Subject, readonly Step[]>([["device", [...device, ...reboot]], ...all]);
 }
 
-/** Whether nothing is left to do; waiting counts as not settled. */
+/** Whether the plan has neither steps nor waits. */
 export const isSettled = (steps: readonly Step[] = []): boolean => steps.every(isNote);

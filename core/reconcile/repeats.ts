@@ -8,20 +8,20 @@ import { aimOf, isWork, takesBack, type Work } from "./step.ts";
 interface Repeat {
   readonly subject: Subject;
   readonly step: Work;
-  /** How often it has succeeded without lasting. */
+  /** How many times in a row the step has succeeded without a lasting effect. */
   times: number;
   doneAt: number;
-  /** Since when its effect is there; undefined while the step is due again. */
+  /** Since when observations show the effect; undefined while the step is due again. */
   lastsSince: number | undefined;
-  /** Whether an observation has shown its effect since it was done last. */
+  /** Whether an observation has shown the effect since the step was applied last. */
   wasThere: boolean;
-  /** Whether it had to wait since it was due again. */
+  /** Whether the step was due again and had to wait, so that it has been reported. */
   isLoop: boolean;
 }
 
 /**
- * The steps that have succeeded. A step that is due again for the same reason was in vain: an engine that reads a value back
- * differently causes a loop. Such a step waits as long as one that has failed.
+ * Remembers the steps that have succeeded. A step that is due again for the same reason was in vain, for example because
+ * the engine returns a value in another form. Such a step gets the same back-off as a failed one.
  */
 export class Repeats {
   readonly #repeats = new Map<string, Repeat>();
@@ -44,21 +44,21 @@ export class Repeats {
     this.#repeats.set(key, { subject, step, times, doneAt, lastsSince: undefined, wasThere: false, isLoop });
   }
 
-  /** By `repeatKey`: when what was done may be done again. */
+  /** By `repeatKey`: the earliest time at which a step may be applied again. */
   retryAt(): ReadonlyMap<string, number> {
     const now = this.#clock.now();
     for (const [key, { lastsSince }] of this.#repeats)
       if (lastsSince !== undefined && now - lastsSince >= lastingMs) this.#repeats.delete(key);
     return new Map(
       [...this.#repeats].map(([key, { step, doneAt, times, wasThere }]) => {
-        // A person may have undone it, once.
+        // The first repeat has no delay: a person may have undone the step.
         const failures = wasThere || canBeUndone(step) ? times - 1 : times;
         return [key, failures > 0 ? doneAt + delayMs(failureRetry, failures) : now];
       }),
     );
   }
 
-  /** Takes an observation and its plan; gives the steps that have just been found to be in vain. */
+  /** Updates the records from an observation and its plan. Returns the steps that are newly found to be in vain. */
   note(decided: Plan, current: CurrentState, isTouched: (subject: Subject) => boolean): readonly Work[] {
     const found: Work[] = [];
     for (const [subject, steps] of decided) {
@@ -84,23 +84,23 @@ export class Repeats {
     return found;
   }
 
-  /** Whether something is tried again and again in vain. */
+  /** Whether a step is being repeated in vain. */
   any(): boolean {
     return [...this.#repeats.values()].some(({ isLoop }) => isLoop);
   }
 
-  /** After a request or an operation, what is due is due for another reason. */
+  /** Called after a request or an operation: steps that are due again then have a new reason. */
   forget(subject?: Subject): void {
     for (const [key, record] of this.#repeats)
       if (subject === undefined || record.subject === subject) this.#repeats.delete(key);
   }
 }
 
-/** Locks are taken for stops, which count as due too. */
+/** The purposes of a step. `takeLocks` includes those of the stops that need the locks. */
 const aimsOf = (step: Work): string[] =>
   [aimOf(step), ...(step.action === "takeLocks" ? step.stops.map(aimOf) : [])].filter((aim) => aim !== undefined);
 
-/** Whether its effect can be undone before an observation shows it. */
+/** Whether the effect can be undone before an observation shows it. */
 const canBeUndone = ({ action }: Work): boolean =>
   action === "install" ||
   action === "start" ||

@@ -1,16 +1,16 @@
 import type { TargetState } from "../model/target.ts";
 import { isSettled, type Plan, type Subject } from "./plan.ts";
 
-/** A target that holds only until it is reached, and whether update locks are overridden for it. */
+/** A target that is dropped when it is reached. `force`: update locks are overridden for it. */
 interface Temporary {
   readonly is: "stopped" | "purged";
   readonly force: boolean;
 }
 
-/** What callers have asked for beside the target state: restarts, purges, and to override update locks. */
+/** What callers have requested in addition to the target state: restarts, purges, and overriding of update locks. */
 export class Requests {
   readonly #temporary = new Map<number, Temporary>();
-  /** By application: the first round that may end it; an earlier one observed the device before. */
+  /** By application: the first round that may end the override. Earlier rounds began before the request. */
   readonly #forced = new Map<number, number>();
 
   setTemporary(appId: number, temporary: Temporary): void {
@@ -26,7 +26,7 @@ export class Requests {
     this.#forced.set(appId, fromRound);
   }
 
-  /** A restart that is not forced respects the locks also during an update that is. */
+  /** A restart without `force` respects the locks, even during a forced update. */
   isForced(subject: Subject): boolean {
     return typeof subject === "number" && (this.#temporary.get(subject)?.force ?? this.#forced.has(subject));
   }

@@ -10,10 +10,10 @@ interface Entry {
   readonly retryAt: number;
 }
 
-/** Which subjects have failed, how often in a row, and when they are tried again. */
+/** Which subjects have failed, how many times in a row, and when they are retried. */
 export class Retries {
   readonly #entries = new Map<Subject, Entry>();
-  /** Their steps began before somebody asked for another try: how these end says nothing about that. */
+  /** Subjects whose steps began before a reset. The result of these steps is ignored. */
   readonly #superseded = new Set<Subject>();
 
   failureOf(subject: Subject): Failure | undefined {
@@ -28,23 +28,23 @@ export class Retries {
     return [...this.#entries.keys()];
   }
 
-  /** Why a subject has to wait, if so. */
+  /** The failure whose back-off a subject waits for; undefined when it need not wait. */
   waiting(subject: Subject, now: number): Failure | undefined {
     const entry = this.#entries.get(subject);
     return entry && entry.retryAt > now ? entry.failure : undefined;
   }
 
-  /** How long the subjects wait still; 0 or less: they are due. */
+  /** The remaining back-off of each failed subject in milliseconds; 0 or less: it is due. */
   delays(now: number, isBusy: (subject: Subject) => boolean): readonly number[] {
     return [...this.#entries].flatMap(([subject, { retryAt }]) => (isBusy(subject) ? [] : [retryAt - now]));
   }
 
-  /** Steps of a subject begin. */
+  /** Called when steps of a subject begin. */
   begin(subject: Subject): void {
     this.#superseded.delete(subject);
   }
 
-  /** They have ended. Answers whether the failure is another one than last time. */
+  /** Called when they have ended. Returns whether the failure differs from the last one. */
   end(subject: Subject, failure: Failure | undefined, now: number): boolean {
     if (this.#superseded.has(subject)) return false;
     const before = this.#entries.get(subject);
@@ -58,13 +58,13 @@ export class Retries {
     return before?.failure.message !== failure.message;
   }
 
-  /** Past failures, and those of steps that are under way, are no reason to wait any more. */
+  /** Forgets the subject's failure, and ignores a failure of steps in progress. */
   reset(subject: Subject, { isBusy }: { readonly isBusy: boolean }): void {
     this.#entries.delete(subject);
     if (isBusy) this.#superseded.add(subject);
   }
 
-  /** Forgets subjects that have no work left, and those that are gone; of stale ones it is not known. */
+  /** Forgets subjects that are not in the plan or have no steps left. Stale subjects in the plan are kept. */
   retain(decided: Plan, isStale: (subject: Subject) => boolean): void {
     for (const subject of this.#entries.keys()) {
       const steps = decided.get(subject);

@@ -1,18 +1,18 @@
 import type { Clock } from "../ports/clock.ts";
 
-/** Engine events come in bursts; one round answers all of them. */
+/** Engine events come in bursts. One round handles all events within this time. */
 const burstMs = 50;
 
 interface Rounds {
   readonly clock: Pick<Clock, "sleep">;
-  /** Runs a round; the first is number 1. `fresh`: nothing that was read before may be used again. May throw. */
+  /** Runs a round; the first is number 1. `fresh`: the round must not use cached state. May throw. */
   readonly run: (round: number, fresh: boolean) => Promise<void>;
   readonly onError: (error: unknown) => void;
 }
 
 /**
- * Decides when the next round of the loop runs. Rounds run one after the other; all requests that come while one runs are
- * answered by one more.
+ * Decides when the next round of the loop runs. Rounds do not overlap. All requests that come during a round are answered
+ * by one further round.
  */
 export class Scheduler {
   readonly #rounds: Rounds;
@@ -29,12 +29,12 @@ export class Scheduler {
     this.#rounds = rounds;
   }
 
-  /** The number of the first round that begins from now on. */
+  /** The number of the next round to begin. */
   nextRound(): number {
     return this.#begun + 1;
   }
 
-  /** Whether no round runs, nor follows at once. */
+  /** Whether no round runs or is about to begin. */
   isIdle(): boolean {
     return !this.#running && !this.#burst;
   }
@@ -53,7 +53,7 @@ export class Scheduler {
     });
   }
 
-  /** For events: waits a moment for others of the same burst. */
+  /** Requests a round for an event, after waiting for others of the same burst. */
   async requestSoon(fresh: boolean): Promise<void> {
     if (this.#burst) {
       this.#burst.fresh ||= fresh;
@@ -66,14 +66,14 @@ export class Scheduler {
     this.request(burst.fresh);
   }
 
-  /** After that long, unless a round begins earlier. */
+  /** Requests a round after this time, unless another round begins earlier. */
   async requestAfter(ms: number, isFresh: () => boolean): Promise<void> {
     const { signal } = this.#timer;
     await this.#rounds.clock.sleep(ms, signal);
     if (!signal.aborted) this.request(isFresh());
   }
 
-  /** Requests a round and resolves when one that began from now on has ended: with false when it failed. */
+  /** Requests a round and resolves when a round that began after this call has ended; with false when it failed. */
   async next(fresh: boolean): Promise<boolean> {
     const before = this.#begun;
     do {
@@ -89,7 +89,8 @@ export class Scheduler {
   }
 
   async #runRequested(): Promise<void> {
-    // All who ask in this turn of the event loop are answered by one round.
+    // One round answers all requests of this turn of the event loop.
+
     await Promise.resolve();
     while (this.#requested && !this.#end.signal.aborted) {
       const { fresh } = this.#requested;
