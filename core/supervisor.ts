@@ -27,23 +27,23 @@ import { Documents } from "./state/documents.ts";
 import { Keys } from "./state/keys.ts";
 import { Targets } from "./state/targets.ts";
 
-/** What does not change while the agent runs. */
+/** Facts about the device that do not change while the agent runs. */
 export interface Identity extends Omit<DeviceFacts, "name" | "uuid"> {
-  /** Absent: one is made, and kept. 32 or 62 lower case hex digits. */
+  /** 32 or 62 lower case hex digits. Absent: the agent creates one and stores it. */
   readonly uuid?: string;
-  /** What else a container contract may ask for. */
+  /** Further facts that a container contract may require. */
   readonly osSlug: string;
   readonly kernelVersion: string;
   readonly l4tVersion?: string;
-  /** The operating system's version as a cloud compares it. Absent: it has none that a cloud can read. */
+  /** The operating system's version in a form that a cloud can compare. Absent: there is none. */
   readonly reportedOsVersion?: string;
-  /** Whether the operating system is one for developing. */
+  /** Whether the operating system is a development variant. */
   readonly osVariant: "dev" | "prod";
-  /** The device is one for developing: its cloud may switch it to local mode. */
+  /** The device is for development: its cloud may switch it to local mode. */
   readonly developmentMode?: boolean;
 }
 
-/** The assembled thing: what the handlers work with. */
+/** All parts of a running agent, as the handlers use them. */
 export interface Supervisor {
   readonly identity: Identity & { readonly uuid: string };
   readonly ports: Ports;
@@ -56,19 +56,19 @@ export interface Supervisor {
   readonly events: Events;
   readonly logs: Logs;
   readonly tags: Tags;
-  /** Absent: the device speaks with no cloud. */
+  /** Absent: the device uses no cloud. */
   readonly cloud: CloudSession | undefined;
-  /** What the last look showed; before the first one, a device with nothing on it. */
+  /** The result of the last round; before the first one, an empty device. */
   readonly view: () => View;
-  /** Answers the API; the same function for every way by which a request may come. */
+  /** Answers API requests from every transport. */
   readonly fetch: Fetch;
-  /** Begins to look after the containers. */
+  /** Starts the loop and the cloud connection. */
   readonly start: () => void;
-  /** Ends that; the containers go on. Resolves when everything is written down that is to be. */
+  /** Stops both. The containers keep running. Resolves when all pending data is stored. */
   readonly stop: () => Promise<void>;
 }
 
-/** Wires everything. Reads what earlier runs have kept, and touches nothing else before `start`. */
+/** Creates and connects all parts. Reads stored documents; changes nothing on the engine or the host before `start`. */
 export async function createSupervisor(
   ports: Ports,
   given: Identity,
@@ -196,8 +196,8 @@ export async function createSupervisor(
     routes: createDeviceRoutes(deviceSurface(events)),
     context: supervisor,
     cloudKey: () => keys.global(),
-    // A device in local mode needs no key, and ignores any: the developer's tool sends that of the cloud. How far the key of
-    // an application reaches is read for each request, so that a changed config counts at once.
+    // In local mode, no key is needed and any key is ignored: the developer's tool sends the cloud's key. The scope of an
+    // application's key is computed for each request, so that a changed config takes effect at once.
     scopeOf: (key) =>
       targets.isLocalMode()
         ? everything

@@ -10,7 +10,7 @@ export function waitIfInVain(step: Work, subject: number | "device", current: Cu
   return { action: "wait", reason, recheckMs: retryAt - current.now, again: step };
 }
 
-/** Replaces steps that were recently in vain by waits. `keepInVain` does the same for replaced containers. */
+/** Replaces steps that were recently in vain by waits. Replacements are skipped: they were checked with their dependants. */
 export const withoutVain = (steps: readonly Step[], subject: number | "device", current: CurrentState): Step[] =>
   steps.map((step) =>
     isWork(step) && !("differences" in step) ? (waitIfInVain(step, subject, current) ?? step) : step,

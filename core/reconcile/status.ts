@@ -6,22 +6,22 @@ import { isHandingOver, parseContainerName, serviceKey } from "../model/names.ts
 import { findApp, type App } from "../model/target.ts";
 import { isSettled } from "./plan.ts";
 
-/** A service of the release that an application should have. */
+/** The status of a service in the target release of an application. */
 export interface ServiceStatus {
   readonly name: string;
   readonly imageId: number;
   readonly releaseId: number;
   /** The image's name in the target state. */
   readonly image: string;
-  /** "Running", "Downloading", "exited"…: words of the reference implementation. */
+  /** "Running", "Downloading", "exited"…, as in the reference implementation. */
   readonly status: string;
-  /** Whole percents while its image is fetched. */
+  /** In whole percent while the image is downloaded. */
   readonly downloadProgress: number | null;
-  /** The container of this release, not of another one. */
+  /** The service's container, if it belongs to this release. */
   readonly container: Container | undefined;
 }
 
-/** A container, with the release that it is of: the ids are those in its name. */
+/** A container and its release. The ids are taken from the container's name. */
 export interface ContainerStatus {
   readonly container: Container;
   readonly status: string;
@@ -30,13 +30,13 @@ export interface ContainerStatus {
   readonly commit: string | undefined;
 }
 
-/** What is being done to services right now, by `serviceKey`. */
+/** The operation in progress on a service, such as "Starting", by `serviceKey`. */
 type Activity = ReadonlyMap<string, string>;
 
-/** Words of the reference implementation for states of the engine; other states keep the engine's word. */
+/** The reference implementation's words for states of the engine. Other states keep the engine's word. */
 const words: Readonly<Partial<Record<Container["state"], string>>> = { running: "Running", created: "Installed" };
 
-/** How far each service is on its way to the release that its application should have; `containers` are those of the application. */
+/** The status of each service in the target release. `containers` are those of the application. */
 export function serviceStatuses(
   app: App,
   view: View,
@@ -55,14 +55,14 @@ export function serviceStatuses(
       image: service.image.name,
       status:
         activity.get(serviceKey(app.appId, service.name)) ?? own?.status ?? (isHere ? "Downloaded" : "Downloading"),
-      // A failed download is retried, and counts as one that runs.
+      // A failed download is retried, so it counts as running.
       downloadProgress: download?.is === "running" ? download.percent : isHere ? null : 0,
       container: own?.container,
     };
   });
 }
 
-/** The containers of an application, of whatever release, in the order of the target state. */
+/** The containers of an application, of all releases, in the order of the target state. */
 export function containerStatuses(appId: number, view: View, activity: Activity): ContainerStatus[] {
   const order = findApp(view.target, appId)?.services.map(({ name }) => name) ?? [];
   const place = ({ service }: Container) => {
@@ -91,11 +91,11 @@ export const statusOf = (container: Container, view: View): string =>
     ? "Awaiting handover"
     : (words[container.state] ?? container.state);
 
-/** The images that were used for services and are here, also those that no application of the target state has any more. */
+/** The images on the engine that were used for services, including those that the target state no longer needs. */
 export const keptImages = ({ current }: View): readonly ImageRecord[] =>
   current.imageRecords.filter(({ name, dockerImageId }) => dockerImageId !== "" && findImage(current.images, name));
 
-/** What is here of an application, or is to come, by image id: its containers, its target state, and the images that are kept. */
+/** The state of an application by image id, from its containers, its target services and its kept images. */
 export function stateByImage(
   appId: number,
   view: View,
@@ -112,7 +112,7 @@ export function stateByImage(
   return state;
 }
 
-/** How far an application is, the least advanced first. */
+/** The status of an application's update. The earliest stage that applies counts. */
 export function updateStatus(app: App, view: View): UpdateStatus {
   const { downloads } = view.current;
   const steps = view.plan.get(app.appId) ?? [];
@@ -123,13 +123,13 @@ export function updateStatus(app: App, view: View): UpdateStatus {
   return isSettled(steps) && !view.temporary.has(app.appId) ? "done" : "applying changes";
 }
 
-/** The release that an application has reached: none while it is on its way. */
+/** The release that an application has reached; undefined during an update. */
 export const reachedCommit = (app: App, view: View): string | undefined =>
   isSettled(view.plan.get(app.appId)) && !view.temporary.has(app.appId) && !app.rejected ? app.commit : undefined;
 
 /**
- * The release that runs: the one that is reached or, until then, the one that all running containers are still of. One that
- * is rejected changes nothing.
+ * The release that runs. During an update, or after a rejected release, it is the release of all running containers, if
+ * they have the same one.
  */
 export function runningCommit(app: App, view: View): string | undefined {
   const reached = reachedCommit(app, view);
@@ -142,7 +142,7 @@ export function runningCommit(app: App, view: View): string | undefined {
   return commits.size === 1 ? [...commits][0] : undefined;
 }
 
-/** The releases that are reached, by application. */
+/** The reached releases by application. */
 export const reachedCommits = (view: View): Readonly<Record<string, string>> =>
   Object.fromEntries(
     view.target.apps.flatMap((app): [string, string][] => {
@@ -151,12 +151,12 @@ export const reachedCommits = (view: View): Readonly<Record<string, string>> =>
     }),
   );
 
-/** The applications of which something is here or wanted: those with containers first, those with nothing but images last. */
+/** Applications that have containers, are in the target, or have only kept images, in this order. */
 export const appIdsOf = (view: View): readonly number[] => [
   ...new Set([...view.current.containers, ...view.target.apps, ...keptImages(view)].map(({ appId }) => appId)),
 ];
 
-/** The mean progress of what is being fetched; null when nothing is. */
+/** The mean progress of all downloads; null when there are none. */
 export function meanProgress(services: readonly ServiceStatus[]): number | null {
   const running = services.flatMap(({ downloadProgress }) => downloadProgress ?? []);
   return running.length === 0 ? null : Math.floor(running.reduce((sum, percent) => sum + percent, 0) / running.length);

@@ -5,9 +5,9 @@ import type { FirewallPolicy } from "../model/firewall.ts";
 import type { ImageReference } from "../model/image.ts";
 import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
 
-/** One thing to do, or to wait for: a plain value. `plan` decides when it is due, `apply` does it, `describe` is its sentence. */
+/** One action, wait or note, as a plain value. `plan` decides when it is due; `apply` applies it; `describe` prints it. */
 export type Step =
-  /** Due: an image of the target is not here. Starts a download that continues by itself. */
+  /** Due: an image of the target is missing. Starts a download that continues in the background. */
   | {
       readonly action: "fetch";
       readonly image: ImageReference;
@@ -15,10 +15,10 @@ export type Step =
       readonly service: string;
       readonly imageId: number;
     }
-  /** Due: no service needs it any more, or it has to make room for its successor. */
+  /** Due: no service needs the image any more, or a strategy removes it before the next download. */
   | { readonly action: "removeImage"; readonly name: string }
   | { readonly action: "createNetwork"; readonly name: string; readonly spec: NetworkSpec }
-  /** Due: its definition has changed or is gone, and no container is connected to it. `why` is for the log. */
+  /** Due: its definition has changed or was removed, and no container is connected. `why` is for the log. */
   | {
       readonly action: "removeNetwork";
       readonly id: string;
@@ -26,27 +26,27 @@ export type Step =
       readonly why: string;
       readonly differences?: readonly Difference[];
     }
-  /** Due: services reach the API only after it listens on their network. */
+  /** Due: the API does not listen on the services' network yet. */
   | { readonly action: "openGateway"; readonly address: string }
-  /** Due: the boot loader has other settings. A reboot follows. */
+  /** Due: the boot loader's settings differ. A reboot follows. */
   | { readonly action: "setBootConfig"; readonly settings: BootSettings }
-  /** Due: the config asks for something that this machine does not do, and that has not been logged. */
+  /** Due: the config has a value that this machine does not support, which has not been logged yet. */
   | { readonly action: "refuseConfig"; readonly refused: readonly string[] }
-  /** Due: this run of the agent has not set it yet, or the policy has changed. */
+  /** Due: this run of the agent has not set the firewall yet, or the policy has changed. */
   | { readonly action: "setFirewall"; readonly policy: FirewallPolicy }
   | { readonly action: "createVolume"; readonly name: string; readonly spec: VolumeSpec }
-  /** Due: the device has left an application, and it has not been logged which volumes will be removed. */
+  /** Due: the device has left an application, and the removal of its volumes has not been announced in the log. */
   | {
       readonly action: "announceRemoval";
       readonly appId: number;
       readonly name: string;
       readonly volumes: readonly string[];
     }
-  /** Due: nothing is left of an application that the device has left. */
+  /** Due: the device has left the application, and all its objects have been removed. */
   | { readonly action: "forgetApplication"; readonly appId: number }
-  /** Due: a purge, or an application that the device has left, and nothing uses it any more. */
+  /** Due: a purge, or the device has left the application; no container uses the volume. */
   | { readonly action: "removeVolume"; readonly name: string }
-  /** Due: something that runs must stop. */
+  /** Due: a running container must stop. */
   | {
       readonly action: "takeLocks";
       readonly appId: number;
@@ -54,9 +54,9 @@ export type Step =
       readonly stops: readonly Stop[];
     }
   | Stop
-  /** Due: nothing more must stop. */
+  /** Due: no more containers must stop. */
   | { readonly action: "releaseLocks"; readonly appId: number }
-  /** Due: it exists and does not run, and nobody stopped it on purpose. */
+  /** Due: the container exists and does not run, and was not stopped on purpose. */
   | { readonly action: "start"; readonly id: string; readonly service: string }
   /** Creates the container of a service and, unless the target says otherwise, starts it. */
   | {
@@ -67,13 +67,13 @@ export type Step =
       readonly spec: ContainerSpec;
       readonly start: boolean;
     }
-  /** Due: the same container serves another release. */
+  /** Due: the container stays the same in a new release. */
   | { readonly action: "rename"; readonly id: string; readonly service: string; readonly name: string }
-  /** Due: everything else is done, and a change takes effect only after a reboot. */
+  /** Due: a change takes effect only after a reboot, and all other steps are done. */
   | { readonly action: "reboot" }
   /**
-   * `recheckMs`: no event will announce the end of the wait, so the loop checks after that time. `again`: a step that was
-   * done in vain. `isSaid`: the log says already what is waited for.
+   * `recheckMs`: no event announces the end of the wait, so the loop checks after this time. `again`: the step that was in
+   * vain. `isSaid`: the reason has been logged already.
    */
   | {
       readonly action: "wait";
@@ -84,9 +84,9 @@ export type Step =
     }
   | Note;
 
-/** Ends the run of a container; needs the update locks. */
+/** Steps that stop or replace a container. They need the update locks. */
 export type Stop =
-  /** Stops and removes. `why` is for the log; `differences` are the fields that differ; `again`: it is only restarted. */
+  /** Stops and removes. `why` is for the log. `differences`: the fields that differ. `again`: this is a restart. */
   | {
       readonly action: "kill";
       readonly id: string;
@@ -108,9 +108,9 @@ export type Stop =
       readonly differences?: readonly Difference[];
     };
 
-/** Something wanted that will not be done. A plan of notes only is settled. */
+/** A difference from the target that no step removes. A plan with only notes is settled. */
 export type Note =
-  /** Its definition has changed, but it may hold data. `fields`: what differs, by the composition's names. */
+  /** The volume's definition has changed, but it may hold data. `fields`: the fields that differ, as in compose. */
   { readonly action: "keepVolume"; readonly appId: number; readonly name: string; readonly fields: readonly string[] };
 
 export type Work = Exclude<Step, Note | { readonly action: "wait" }>;
@@ -175,12 +175,12 @@ export function describe(step: Step): string {
 }
 
 /**
- * The purpose of a step: equal for two steps that are due for the same reason, though ids differ. Undefined where something
- * else tells whether the step was in vain.
+ * The purpose of a step. Two steps that are due for the same reason have the same purpose, even if their ids differ.
+ * Undefined for steps that have another way to detect that they were in vain.
  */
 export function aimOf(step: Work): string | undefined {
   switch (step.action) {
-    // A download has its own back-off, and a machine that was asked to reboot has three minutes for it.
+    // Downloads have their own back-off. A reboot has three minutes to happen.
     case "fetch":
     case "reboot":
       return undefined;
@@ -219,7 +219,7 @@ export function aimOf(step: Work): string | undefined {
   }
 }
 
-/** The fields that must change, with their new values; if there are none, why this one must be removed. */
+/** The fields that must change, with their new values; without fields, the object's id and the reason. */
 const groundsOf = ({ id, why, differences }: Grounds): string =>
   differences ? JSON.stringify(differences.map(({ field, to }) => [field, to])) : `${id} ${why}`;
 
@@ -229,7 +229,7 @@ interface Grounds {
   readonly differences?: readonly Difference[];
 }
 
-/** Whether a step undoes an earlier one, which is then rightly due again. */
+/** Whether a step undoes an earlier one. If that is due again, it was not in vain. */
 export function takesBack(step: Work, earlier: Work): boolean {
   switch (step.action) {
     case "kill":

@@ -2,12 +2,12 @@ import type { TargetState } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
 import type { Plan } from "./plan.ts";
 
-/** What the last round observed and planned: everything that the API answers from. */
+/** What the last round observed and planned. The API answers from it. */
 export interface View {
   readonly current: CurrentState;
   readonly target: TargetState;
   readonly plan: Plan;
-  /** Applications that a restart or a purge takes down: their plan does not lead to the target yet. */
+  /** Applications that a restart or a purge is stopping. Their plan does not lead to the target state yet. */
   readonly temporary: ReadonlySet<number>;
 }
 

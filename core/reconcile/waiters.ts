@@ -2,12 +2,12 @@ import type { Reached } from "./view.ts";
 
 interface Waiter {
   readonly appId: number;
-  /** Earlier rounds observed the device before the question was asked. */
+  /** The first round that may answer. Earlier rounds began before the call. */
   readonly fromRound: number;
   readonly answer: (reached: Reached) => void;
 }
 
-/** Callers that wait until an application is settled, or fails. */
+/** Callers that wait until an application is settled or has failed. */
 export class Waiters {
   readonly #waiters = new Set<Waiter>();
 
@@ -15,7 +15,7 @@ export class Waiters {
     return new Promise((answer) => this.#waiters.add({ appId, fromRound, answer }));
   }
 
-  /** A round has ended; `reached` answers undefined for applications that are still on their way. */
+  /** Called when a round has ended. `reached` returns undefined for applications that are not settled yet. */
   answer(round: number, reached: (appId: number) => Reached | undefined): void {
     for (const waiter of this.#waiters) {
       const result = waiter.fromRound <= round ? reached(waiter.appId) : undefined;

@@ -5,39 +5,39 @@ import type { LeftApp } from "../model/target.ts";
 import type { Store } from "../ports/store.ts";
 import { oneByOne } from "./one-by-one.ts";
 
-/** The documents that the agent keeps. */
+/** The documents that the agent stores. */
 export interface DocumentShapes {
   /** The body of the last accepted `POST /v2/local/target-state`. */
   readonly "local-target": object;
   /** The last accepted target state of the cloud. */
   readonly "cloud-target": object;
   readonly "left-applications": readonly LeftApplication[];
-  /** By application's uuid, commit and service: the images of the cloud's releases of which something is on the device. */
+  /** By application's uuid, commit and service: the images of cloud releases that are partly or fully on the device. */
   readonly "release-images": Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>;
-  /** The name that a target state gave last, for one without a name. */
+  /** The name from the last target state that had one. */
   readonly "device-name": string;
   readonly uuid: string;
   readonly keys: readonly Key[];
   readonly images: readonly ImageRecord[];
-  /** By application: the release that it has reached last. */
+  /** By application: the release that it reached last. */
   readonly commits: Readonly<Record<string, string>>;
   /** Services that were stopped through the API, as `serviceKey`. */
   readonly stopped: readonly string[];
-  /** By container id: what the engine made of what we asked. */
+  /** By container id: differences between the request and what the engine created. */
   readonly tolerated: Readonly<Record<string, readonly Difference[]>>;
   readonly tags: Readonly<Record<string, string>>;
-  /** The names of tags that were not sent to the cloud yet. */
+  /** The names of tags that have not been sent to the cloud yet. */
   readonly "unsent-tags": readonly string[];
   readonly "cloud-device": CloudDevice;
-  /** The address of a cloud that knows keys of services that are derived from the device's. */
+  /** The address of a cloud that accepts service keys derived from the device key. */
   readonly "deriving-cloud": string;
-  /** Since when log lines are kept for the cloud; milliseconds since the epoch. */
+  /** The time from which log lines are kept for the cloud, in milliseconds since the epoch. */
   readonly "logs-since": number;
 }
 
-/** An application that the cloud had given to this device. */
+/** An application that the cloud had assigned to this device. */
 export interface LeftApplication extends LeftApp {
-  /** When the cloud was asked and had it no more, for the first time; milliseconds since the epoch. */
+  /** When the cloud first confirmed a target state without it, in milliseconds since the epoch. */
   readonly missingSince?: number | undefined;
 }
 
@@ -48,13 +48,13 @@ interface CloudDevice {
   /** False: the key was proposed, and the cloud has not confirmed it yet. */
   readonly registered: boolean;
   readonly id?: number | undefined;
-  /** What it is to be called, until the cloud has been told. */
+  /** The device's new name, until it has been sent to the cloud. */
   readonly unsentName?: string | undefined;
 }
 
 export interface Key {
   readonly key: string;
-  /** Both, for the key of a service; neither, for the global one. */
+  /** The key of a service has both fields; the global key has neither. */
   readonly appId?: number | undefined;
   readonly service?: string | undefined;
 }
@@ -101,7 +101,7 @@ const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N
   }),
 };
 
-/** The store, typed. A document that does not fit its shape counts as absent. */
+/** A typed view of the store. A document with a wrong shape counts as absent. */
 export class Documents {
   readonly #store: Store;
   readonly #inOrder = oneByOne();
@@ -114,7 +114,7 @@ export class Documents {
     return shapes[name].safeParse(await this.#store.read(name)).data;
   }
 
-  /** Writes all or none; undefined removes. Writes keep their order. */
+  /** Writes all documents or none; undefined removes one. Writes keep their order. */
   write(changes: { readonly [N in keyof DocumentShapes]?: DocumentShapes[N] | undefined }): Promise<void> {
     return this.#inOrder(() => this.#store.write(changes));
   }

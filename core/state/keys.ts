@@ -7,8 +7,8 @@ import { oneByOne } from "./one-by-one.ts";
 const keyBytes = 32;
 
 /**
- * The keys for the API: one for each service that asks for it, good for its application, and a global one that only
- * the cloud learns.
+ * The keys for the API. Each service that requests one has its own key, with the scope of its application. The global key
+ * is sent only to the cloud.
  */
 export class Keys {
   #keys: readonly Key[] = [];
@@ -35,7 +35,7 @@ export class Keys {
     return this.#keys.find((one) => one.appId === appId && one.service === service)?.key;
   }
 
-  /** Creates a key for each of these services that has none; `existing` is one that its container has. */
+  /** Creates a key for each of these services that has none. `existing`: the key that its container already has. */
   async ensure(
     services: readonly { readonly appId: number; readonly service: string; readonly existing?: string | undefined }[],
   ): Promise<void> {
@@ -52,8 +52,8 @@ export class Keys {
   }
 
   /**
-   * The scope of a key; undefined when it is unknown. Takes the same time for each wrong key of one length. `reach`: the
-   * scope of keys of applications; they see only the secrets of their own application.
+   * The scope of a key; undefined for an unknown key. Takes the same time for each wrong key of one length. `reach`: the
+   * scope of applications' keys, which show only the secrets of their own application.
    */
   scopeOf(key: string, reach: "device" | "application" = "device"): Scope | undefined {
     let found: Key | undefined;
@@ -61,7 +61,7 @@ export class Keys {
     return found && (found.appId === undefined ? everything : ofApplication(found.appId, reach));
   }
 
-  /** Replaces a key, which is invalid from now on; undefined when it is unknown. */
+  /** Replaces a key and returns the new one; undefined for an unknown key. The old key becomes invalid. */
   async regenerate(old: string): Promise<string | undefined> {
     if (!this.scopeOf(old)) return undefined;
     const key = this.#clock.token(keyBytes);

@@ -8,23 +8,23 @@ import type { Documents } from "./documents.ts";
 
 type Kept = "images" | "commits" | "stopped" | "tolerated";
 
-/** What the agent itself remembers. Some of it outlives the agent; the rest is meant to end with it. */
+/** What the agent remembers. Private fields are stored; public fields are lost on purpose when the agent ends. */
 export class Memory {
   /** Containers that this run has started or seen running. */
   readonly seen = new Set<string>();
-  /** Services that an earlier run had stopped on request: a stop lasts until the agent restarts. */
+  /** Services that an earlier run had stopped on request. A stop lasts until the agent restarts. */
   stoppedBefore: ReadonlySet<string> = new Set();
-  /** What is being done to a service right now ("Starting"), by `serviceKey`. */
+  /** The operation in progress on a service, such as "Starting", by `serviceKey`. */
   readonly activity = new Map<string, string>();
   /** Services that this run has stopped on request. */
   readonly stoppedNow = new Set<string>();
-  /** What a restart or a purge has taken away, by `serviceKey`. */
+  /** Containers that a restart or a purge has removed, by `serviceKey`. */
   readonly interrupted = new Map<string, InterruptedContainer>();
-  /** Images that the engine would not remove in this run, by name. */
+  /** Images that the engine refused to remove in this run, by name. */
   readonly keptImages = new Set<string>();
-  /** What was refused last of the config, in this run. */
+  /** The refusals of config variables that this run has logged last. */
   refusedConfig: readonly string[] = [];
-  /** The volumes of which this run has said that they will be removed. */
+  /** The volumes whose removal this run has announced in the log. */
   readonly announcedVolumes = new Set<string>();
   #stopped = new Set<string>();
   #images: readonly ImageRecord[] = [];
@@ -61,7 +61,7 @@ export class Memory {
     return new Map(Object.entries(this.#tolerated));
   }
 
-  /** Adds these, each service and image once. */
+  /** Adds records. There is one record for each service and image. */
   async recordImages(records: readonly ImageRecord[]): Promise<void> {
     const key = ({ appId, serviceName, name }: ImageRecord) => `${appId}/${serviceName}/${name}`;
     const merged = [...new Map([...this.#images, ...records].map((record) => [key(record), record])).values()];
@@ -78,7 +78,7 @@ export class Memory {
     await this.#keep("images");
   }
 
-  /** The release that an application has reached last; it runs, unless the application was removed or has gone on since. */
+  /** The release that an application reached last. */
   commitOf(appId: number): string | undefined {
     return this.#commits[appId];
   }
@@ -90,7 +90,7 @@ export class Memory {
     await this.#keep("commits");
   }
 
-  /** What the engine made of our wishes for a container; it would be no other if it were made again. */
+  /** Records the differences that the engine made when it created a container. A new container would have them again. */
   async tolerate(id: string, found: readonly Difference[], existing: ReadonlySet<string>): Promise<void> {
     const kept = Object.entries(this.#tolerated).filter(([other]) => existing.has(other));
     if (found.length === 0 && kept.length === Object.keys(this.#tolerated).length) return;
@@ -98,7 +98,7 @@ export class Memory {
     await this.#keep("tolerated");
   }
 
-  /** All but those that may have to come back, and have not yet. */
+  /** Forgets removed containers that need not be created again, or have been. */
   forgetInterrupted(mayReturn: ReadonlySet<string>, containers: readonly Container[]): void {
     const back = ([key, { id }]: [string, InterruptedContainer]) =>
       containers.some((one) => serviceKey(one.appId, one.service) === key && one.id !== id);
@@ -116,8 +116,9 @@ export class Memory {
   }
 
   /**
-   * Writes down what could not be written before. A full disk is no reason to stop looking after the containers: until
-   * then, it is known as long as the agent runs.
+   * Stores what is not stored yet. A failure, such as a full disk, does not stop the agent: the values stay in memory until
+   * a later call stores them.
+
    */
   async save(): Promise<void> {
     const names = [...this.#unsaved];

@@ -6,29 +6,29 @@ import { sameJson } from "../model/json.ts";
 import type { App, TargetState } from "../model/target.ts";
 import type { Documents, LeftApplication } from "./documents.ts";
 
-/** What of an accepted body is kept, as it was sent. */
+/** The part of an accepted body that is stored unchanged. */
 const LocalBody = z.object({ local: z.looseObject({ apps: z.record(z.string(), z.unknown()) }) });
 type LocalBody = z.output<typeof LocalBody>;
 
-/** What may be done to a device that nobody has told yet what it should be: nothing. */
+/** The target state before any has been set: it changes nothing on the device. */
 const nothing: TargetState = { name: "local", config: {}, apps: [], unset: true };
 
 const localModeRefused =
   "SUPERVISOR_LOCAL_MODE is refused: the device stays managed, since its config.json does not say developmentMode: true (fairlead join --dev)";
 
-/** A target state of the cloud's that was taken, and whether it is another one than before. */
+/** An accepted target state of the cloud, and whether it differs from the previous one. */
 export type Taken = Extract<ParsedTarget, { ok: true }> & { readonly isNew: boolean };
 
 /**
- * The accepted target states: the developer's and the cloud's. Which one holds depends on local mode, in which a device
- * without a cloud always is, and into which a cloud may switch a device for developing.
+ * The accepted target states of the developer and of the cloud. In local mode, the developer's is in effect. A device
+ * without a cloud is always in local mode. A cloud may switch only a development device to local mode.
  */
 export class Targets {
   #local: { readonly body: LocalBody; readonly target: TargetState } | undefined;
   #cloud: { readonly body: object; readonly target: TargetState } | undefined;
-  /** What the cloud says, without its applications. */
+  /** The cloud's target state without its applications. */
   #bare: { readonly of: TargetState; readonly target: TargetState } | undefined;
-  /** The applications that the cloud had given to this device, and has taken from it. */
+  /** The applications that the cloud had assigned to this device and has removed from its target state. */
   #left: readonly LeftApplication[] = [];
   readonly #documents: Documents;
   readonly #facts: RequirementFacts;
@@ -70,7 +70,7 @@ export class Targets {
     return !this.managed || isOn(this.cloudConfig(), "SUPERVISOR_LOCAL_MODE");
   }
 
-  /** Whether the cloud has said what the device should be. */
+  /** Whether the cloud has sent a target state. */
   hasCloud(): boolean {
     return this.#cloud !== undefined;
   }
@@ -80,12 +80,12 @@ export class Targets {
     return this.#cloud?.target.config ?? {};
   }
 
-  /** The cloud's target state as it was sent; undefined in local mode, in which it does not hold. */
+  /** The cloud's target state as it was sent; undefined in local mode, in which it is not in effect. */
   cloudBody(): object | undefined {
     return this.isLocalMode() ? undefined : this.#cloud?.body;
   }
 
-  /** What holds now: the same object as long as it stays so. */
+  /** The target state in effect. Returns the same object until it changes. */
   current(): TargetState {
     const base = this.#cloud?.target ?? nothing;
     if (!this.isLocalMode()) return base;
@@ -94,7 +94,7 @@ export class Targets {
     return this.#bare.target;
   }
 
-  /** Takes a developer's target state, or says what is wrong with it; then the old one stands. */
+  /** Accepts a developer's target state, or returns its faults and keeps the old one. */
   async setLocal(body: unknown): Promise<ParsedTarget> {
     const faults = maskedFaults(body);
     if (faults.length > 0) return { ok: false, faults };
@@ -106,7 +106,7 @@ export class Targets {
     return parsed;
   }
 
-  /** The same for the cloud's. One that says the same as before changes nothing. */
+  /** The same for the cloud's target state. An unchanged body has no effect. */
   async setCloud(body: object): Promise<Taken | Extract<ParsedTarget, { ok: false }>> {
     const parsed = this.#parseCloud(body);
     if (!parsed.ok) return parsed;
@@ -120,7 +120,7 @@ export class Targets {
     return { ...parsed, isNew };
   }
 
-  /** The cloud was asked now, and stands by its target state. True: that confirms that the device has left an application. */
+  /** Called when the cloud has confirmed its target state. True: it is now confirmed that the device has left an application. */
   async confirmLeft(now: number): Promise<boolean> {
     const left = this.#left.map((one) => {
       const missingSince = one.missingSince ?? now;
@@ -131,7 +131,7 @@ export class Targets {
     return isNew;
   }
 
-  /** Nothing is left on the device of an application that it has left. */
+  /** Called when all objects of an application that the device has left are removed. */
   async forgetLeft(appId: number): Promise<void> {
     await this.#setLeft(this.#left.filter((one) => one.appId !== appId));
   }
@@ -143,7 +143,7 @@ export class Targets {
     if (this.#cloud) this.#cloud = { ...this.#cloud, target: withLeft(this.#cloud.target, left) };
   }
 
-  /** Local mode opens the API to whoever can reach it: only the device's own config.json can allow a cloud to switch it on. */
+  /** Local mode opens the API without keys, so a cloud may switch it on only if the device's config.json allows it. */
   #parseCloud(body: object): ParsedTarget {
     const parsed = parseCloudTarget(body, this.#facts, this.#uuid);
     if (!parsed.ok || this.#developmentMode || !isOn(parsed.target.config, "SUPERVISOR_LOCAL_MODE")) return parsed;
@@ -151,7 +151,7 @@ export class Targets {
     return { ...parsed, target: { ...parsed.target, config }, warnings: [...parsed.warnings, localModeRefused] };
   }
 
-  /** The current target in the form that `setLocal` takes, so that what was read can be given back unchanged. */
+  /** The current target in the form that `setLocal` accepts, so that a client can send it back unchanged. */
   show(): { local: { name: string; config: Record<string, string>; apps: Record<string, unknown> } } {
     const { name, config } = this.current();
     const localMode = this.isLocalMode();
@@ -165,7 +165,7 @@ export class Targets {
   }
 }
 
-/** Between the answer of the cloud that takes an application from the device, and one that confirms it. */
+/** The minimum time between the cloud's first answer without an application and the answer that confirms it. */
 const confirmationMs = 10 * 60_000;
 
 const leftAfter = (
