@@ -4,13 +4,13 @@ import type { Clock } from "../ports/clock.ts";
 import { keptEvents, type EventJournal, type JournalEntry } from "../ports/event-journal.ts";
 import type { Log } from "../ports/log.ts";
 
-/** For those who only report what happens. */
+/** For code that only emits events. */
 export type EventSink = Pick<Events, "emit">;
 
 /** Events within this time are written in one transaction. */
 const lingerMs = 1000;
 
-/** Everything that happens in the agent, in order: for readers at once, for the journal a moment later. */
+/** The agent's events, in order. Readers get each event at once; the journal gets it up to `lingerMs` later. */
 export class Events {
   readonly #clock: Pick<Clock, "now" | "sleep">;
   readonly #journal: EventJournal;
@@ -41,19 +41,19 @@ export class Events {
     return () => void this.#readers.delete(read);
   }
 
-  /** Calls `read` with new events once they are in the journal, so that no other event ever gets the same number. */
+  /** Calls `read` with new events when they are in the journal. Their numbers are final then. */
   subscribe(read: (entries: readonly JournalEntry[]) => void): () => void {
     this.#subscribers.add(read);
     return () => void this.#subscribers.delete(read);
   }
 
-  /** What the journal keeps after that number. */
+  /** The entries of the journal after this number. */
   async read(after: number, limit: number): ReturnType<EventJournal["read"]> {
     await this.#save();
     return this.#journal.read(after, limit);
   }
 
-  /** Writes what is not written yet. Events that come later are in no journal. */
+  /** Writes pending events to the journal. Later events are not written. */
   async stop(): Promise<void> {
     this.#end.abort();
     await this.#save();
@@ -71,7 +71,7 @@ export class Events {
     return this.#saving;
   }
 
-  /** What cannot be written is kept in memory, and written with what happens next. */
+  /** Events that cannot be written stay in memory and are written with the next ones. */
   async #append(): Promise<void> {
     const events = this.#unsaved;
     if (events.length === 0) return;

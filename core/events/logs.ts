@@ -16,20 +16,20 @@ export type LogLine =
 
 /** A running container, and the service that its lines belong to. */
 export type LogSource = Pick<Container, "id" | "service" | "serviceId">;
-/** One that has ended; it may run again. */
+/** A container that has ended. It may run again. */
 export type EndedSource = LogSource & Pick<Container, "startedAt">;
 
-/** Who keeps the lines for the cloud, which may not be there now. */
+/** Stores log lines for the cloud, which may be unreachable now. */
 export interface LogKeeper {
-  /** Whether there is anybody to keep them for. */
+  /** Whether lines must be stored for a cloud. */
   wants(): boolean;
-  /** Since when a container's log is to be read, and where its lines go. Who writes too fast waits. */
+  /** The time from which a container's log must be read, and a function that stores a line. Await it: it limits the rate. */
   open(source: LogSource): {
     readonly since: number;
     readonly take: (line: ContainerLine) => Promise<void> | undefined;
   };
   system(message: string, isStdErr: boolean): void;
-  /** No other containers are left. */
+  /** Called with the ids of all containers that exist. Data about others can be dropped. */
   retain(ids: ReadonlySet<string>): void;
 }
 
@@ -42,21 +42,21 @@ interface Parts {
   readonly keeper?: LogKeeper | undefined;
 }
 
-/** Each takes a connection and a buffer for as long as it likes. */
+/** The limit of concurrent readers: each holds a connection and a buffer for an unlimited time. */
 export const mostReaders = 32;
 
-/** A reader that does not keep up loses lines beyond this many bytes, and is told so. */
+/** The buffer of one reader. When it is full, lines are dropped, and a line tells the reader how many. */
 const bufferBytes = 256 * 1024;
 
 /**
- * What the agent does and what the services write: in local mode for those who read it now, else for the cloud. Then
- * readers wait in silence. Containers are followed only while somebody wants their lines; a slow reader costs the others
- * nothing.
+ * The log lines of the agent and of the services. In local mode they go to the current readers, otherwise to the cloud;
+ * readers then get no lines. Containers' logs are read only while there is a reader or a cloud. A slow reader does not
+ * delay others.
  */
 export class Logs {
   readonly #readers = new Set<Reader>();
   readonly #followed = new Map<string, AbortController>();
-  /** By container: up to when its lines have been passed on. */
+  /** By container: the timestamp of the last line that was sent to readers. */
   readonly #passedOn = new Map<string, number>();
   readonly #engine: Engine;
   readonly #clock: Clock;
@@ -65,7 +65,7 @@ export class Logs {
   readonly #keeper: LogKeeper | undefined;
   #running: readonly LogSource[] = [];
   #ended: readonly EndedSource[] = [];
-  /** What has ended and was read to its end, each time that it ran. */
+  /** The ended runs whose log was read completely (`runOf`). */
   readonly #readToEnd = new Set<string>();
   #readSince = 0;
   #for: "readers" | "cloud" = "readers";
@@ -89,7 +89,7 @@ export class Logs {
     this.#follow();
   }
 
-  /** A stream of NDJSON that begins now and ends when its reader leaves; undefined when there are readers enough. */
+  /** A stream of NDJSON that begins now and ends when its reader leaves; undefined if there are `mostReaders` already. */
   stream(): ReadableStream<Uint8Array> | undefined {
     if (this.#readers.size >= mostReaders) return undefined;
     const reader = new Reader(() => {
@@ -125,14 +125,14 @@ export class Logs {
     this.#for = localMode ? "readers" : "cloud";
     const sources = localMode ? (this.#readers.size > 0 ? this.#running : []) : this.#forCloud();
     const wanted = new Set(sources.map(({ id }) => id));
-    // The log of a container that is gone ends by itself, and its last lines say why it went.
+    // For the cloud, logs of removed containers are read to their end: the last lines may show why they ended.
     if (localMode || !this.#keeper?.wants()) this.#unfollow([...this.#followed.keys()].filter((id) => !wanted.has(id)));
     for (const source of sources)
       if (!this.#followed.has(source.id))
         void this.#followOne(source, (signal) => (localMode ? this.#read(source, signal) : this.#keep(source, signal)));
   }
 
-  /** What ran too shortly to be seen running has something to say too. */
+  /** Includes containers that ended before a round saw them running. */
   #forCloud(): readonly LogSource[] {
     if (!this.#keeper?.wants()) return [];
     const unread = this.#ended.filter((source) => !this.#readToEnd.has(runOf(source)) || this.#followed.has(source.id));
@@ -140,7 +140,7 @@ export class Logs {
   }
 
   async #read({ id, service, serviceId }: LogSource, signal: AbortSignal): Promise<void> {
-    // Not from its start: a container writes some milliseconds before the engine says that it has started.
+    // The engine's `startedAt` is not used: a container writes lines some milliseconds before that time.
     const since = Math.max(this.#readSince, (this.#passedOn.get(id) ?? 0) + 1);
     for await (const { message, isStdErr, timestamp } of this.#engine.logs(id, since, signal)) {
       this.#passedOn.set(id, timestamp);
@@ -181,7 +181,7 @@ export class Logs {
   }
 }
 
-/** A container, each time that it runs. */
+/** The key of one run of a container. */
 const runOf = ({ id, startedAt }: EndedSource): string => `${id} ${startedAt}`;
 
 class Reader {

@@ -2,12 +2,12 @@ import type { BootSettings } from "../model/boot-config.ts";
 
 /** The board's boot loader. Each kind of board has its own: config.txt, extlinux.conf, extra_uEnv.txt. */
 export interface BootConfig {
-  /** Config variables that begin like this are for it: `HOST_CONFIG_`. */
+  /** The prefix of the config variables for this boot loader, such as `HOST_CONFIG_`. */
   readonly prefix: string;
-  /** Keys that are the operating system's business. */
+  /** Keys that only the operating system may set. */
   readonly forbidden: readonly string[];
-  /** What it has been told by us. */
+  /** The settings that the agent has written. */
   read(): Promise<BootSettings>;
-  /** Takes effect with the next boot. What others have told it stays. */
+  /** Replaces these settings with effect from the next boot. Settings from other sources stay. */
   write(settings: BootSettings): Promise<void>;
 }

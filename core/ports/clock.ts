@@ -1,8 +1,8 @@
-/** All nondeterminism in one place: a simulated clock makes a week pass in a millisecond. */
+/** The only source of time and randomness, so that a test can simulate a week in a millisecond. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Resolves after that long, or at once when the signal fires. */
+  /** Resolves after this time, or at once when the signal fires. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** 0 ≤ x < 1 */
   random(): number;
@@ -10,7 +10,7 @@ export interface Clock {
   token(bytes: number): string;
 }
 
-/** The real one; every runtime that we know has these globals. */
+/** The real clock. All supported runtimes have these globals. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: (ms, signal) =>
@@ -21,7 +21,7 @@ export const systemClock: Clock = {
         signal?.removeEventListener("abort", wake);
         resolve();
       };
-      // Longer than that, timers fire at once.
+      // Timers with a longer delay fire at once.
       const timer = setTimeout(wake, Math.min(ms, 2 ** 31 - 1));
       signal?.addEventListener("abort", wake);
     }),

@@ -1,7 +1,7 @@
-/** One question to the cloud, below its endpoint. */
+/** A request to the cloud. The path is relative to its endpoint. */
 export interface CloudRequest {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
-  /** "/device/register", with its query. */
+  /** Such as "/device/register", with the query. */
   readonly path: string;
   readonly key: string;
   /** By lower case name. */
@@ -18,7 +18,7 @@ export interface CloudAnswer {
 }
 
 /**
- * Asks a cloud that speaks the device API. Rejects when no answer came. Adds no `Cache-Control: no-cache`, with which a
- * cloud answers every question anew.
+ * Sends a request to a cloud with the device API. Rejects when there is no answer. Must not send `Cache-Control: no-cache`:
+ * with it, the cloud would never answer "not modified".
  */
 export type Cloud = (request: CloudRequest, signal: AbortSignal) => Promise<CloudAnswer>;

@@ -2,7 +2,7 @@ import type { Container, ContainerSpec, RestartPolicy } from "../model/container
 import type { Credentials, Image, ImageConfig, ImageReference } from "../model/image.ts";
 import type { Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
 
-/** What is on the engine right now: containers of ours only, everything else whole. */
+/** The state of the engine: the services' containers, and all images, networks and volumes. */
 export interface EngineState {
   readonly containers: readonly Container[];
   readonly images: readonly Image[];
@@ -11,14 +11,14 @@ export interface EngineState {
 }
 
 /**
- * Something happened on the engine, by whomever; what exactly, a look tells. Images have no events: what a tag stands for
- * is decided when a target state is set, so that a developer can build in peace.
+ * A change on the engine, by the agent or another program; `look` gives the details. Images have no events: a tag is
+ * resolved when a target state is set, so that a developer's build does not restart containers.
  */
 export type EngineEvent =
-  /** "gone" when it was removed, or taken off or put on a network. */
+  /** "gone": it was removed, or connected to or disconnected from a network. */
   | { readonly of: "container"; readonly what: "changed" | "gone"; readonly id: string }
   | { readonly of: "network" | "volume"; readonly what: "changed" | "gone"; readonly id: string }
-  /** The connection came back; anything may have happened meanwhile. */
+  /** The connection was restored. Events may have been missed. */
   | { readonly of: "connection"; readonly what: "restored" };
 
 /** One line that a container wrote. */
@@ -29,54 +29,54 @@ export interface ContainerLine {
   readonly timestamp: number;
 }
 
-/** An image to be fetched. */
+/** An image to download. */
 export interface PullRequest extends ImageReference {
-  /** For its registry, where neither its reference nor the engine's own configuration has any. */
+  /** Credentials for the registry, if neither the reference nor the engine's configuration has any. */
   readonly fallback?: Credentials | undefined;
 }
 
 /** The containers, images, networks and volumes of the device. Methods throw `EngineError` when the engine refuses. */
 export interface Engine {
-  /** For people: "Docker 20.10.24". */
+  /** For display, such as "Docker 20.10.24". */
   readonly name: string;
   /**
-   * What is there. Without `fresh`, what is known from events and our own calls may answer instead of the engine,
-   * as long as no event was missed.
+   * Returns the state. Without `fresh`, the adapter may return a cached state that it has updated from events and its own
+   * calls, if no event was missed.
    */
   look(options: { readonly fresh: boolean }): Promise<EngineState>;
-  /** Listens until the returned function is called. */
+  /** Calls `listener` until the returned function is called. */
   onEvent(listener: (event: EngineEvent) => void): () => void;
 
   imageConfig(id: string): Promise<ImageConfig>;
-  /** Fetches an image from its registry; `onProgress` gets whole percents, rising. */
+  /** Downloads an image from its registry. `onProgress` gets rising whole percentages. */
   pull(image: PullRequest, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void>;
-  /** Removes a name of an image, and the image with its last name. False: it stays, since a container is made of it. */
+  /** Removes a name of an image; with the last name, the image. False: not removed, since a container uses it. */
   removeImage(name: string): Promise<boolean>;
 
-  /** Makes a container that does not run yet, and gives its id. */
+  /** Creates a container without starting it. Returns its id. */
   createContainer(name: string, spec: ContainerSpec): Promise<string>;
-  /** Running already: nothing happens. */
+  /** Has no effect on a running container. */
   startContainer(id: string): Promise<void>;
-  /** Signal, grace, kill; resolves when it has stopped. Stopped or gone already: nothing happens. */
+  /** Sends the stop signal, and kills after the grace period. Resolves when it has stopped or does not exist. */
   stopContainer(id: string): Promise<void>;
-  /** Removes a stopped container and its anonymous volumes. Gone already: nothing happens. */
+  /** Removes a stopped container and its anonymous volumes. Has no effect if it does not exist. */
   removeContainer(id: string): Promise<void>;
   renameContainer(id: string, name: string): Promise<void>;
   setRestartPolicy(id: string, policy: RestartPolicy): Promise<void>;
 
   createNetwork(name: string, spec: NetworkSpec): Promise<void>;
-  /** Gone already: nothing happens. Throws while containers are on it. */
+  /** Has no effect if it does not exist. Throws while containers are connected to it. */
   removeNetwork(id: string): Promise<void>;
-  /** There already: nothing happens. */
+  /** Has no effect if it exists. */
   createVolume(name: string, spec: VolumeSpec): Promise<void>;
-  /** Gone already: nothing happens. Throws while containers use it. */
+  /** Has no effect if it does not exist. Throws while containers use it. */
   removeVolume(name: string): Promise<void>;
 
-  /** What a container writes from `since` (milliseconds since the epoch) on, until it ends or the signal fires. */
+  /** The lines of a container from `since` (milliseconds since the epoch), until it ends or the signal fires. */
   logs(id: string, since: number, signal: AbortSignal): AsyncIterable<ContainerLine>;
 }
 
-/** The engine's own "no": its message, and the HTTP status it came with (0 when it could not be reached). */
+/** A refusal of the engine, with its message and HTTP status. The status is 0 when the engine cannot be reached. */
 export class EngineError extends Error {
   readonly status: number;
   constructor(message: string, status: number, options?: ErrorOptions) {

@@ -1,20 +1,20 @@
 import type { EventRecord } from "../model/event.ts";
 
-/** An event with its place among all of this device. */
+/** An event with its number. Each device numbers its events. */
 export interface JournalEntry extends EventRecord {
   readonly number: number;
 }
 
-/** So many of the newest events are kept. */
+/** The number of events that the journal keeps. */
 export const keptEvents = 1000;
 
-/** The newest events. They survive the process; a power failure may take the last seconds of them. */
+/** The newest events. They survive a restart of the agent. A power failure may lose those of the last seconds. */
 export interface EventJournal {
-  /** Adds all or none. Numbers begin with 1 and rise by one, across restarts too. */
+  /** Adds all events or none. Numbers begin with 1 and rise by one, also across restarts. */
   append(events: readonly EventRecord[]): Promise<readonly JournalEntry[]>;
   /**
-   * The events after that number, oldest first. `gap`: some of those after it are not kept any more, or the journal has
-   * not come as far as that number; then the events begin with the oldest one.
+   * The events after this number, oldest first. `gap`: some events after it have been dropped, or the journal has not
+   * reached this number; the result then begins with the oldest event.
    */
   read(after: number, limit: number): Promise<{ readonly entries: readonly JournalEntry[]; readonly gap: boolean }>;
 }

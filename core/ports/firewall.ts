@@ -1,8 +1,8 @@
 import type { FirewallPolicy } from "../model/firewall.ts";
 
-/** Which connections from networks the device accepts. */
+/** Controls which connections from networks the device accepts. */
 export interface Firewall {
-  /** The policy last set by this run of the agent; undefined: none yet. */
+  /** The policy that this run of the agent set last; undefined before the first call of `set`. */
   policy(): FirewallPolicy | undefined;
   /** Applies the policy completely or not at all. Open connections stay open. */
   set(policy: FirewallPolicy): Promise<void>;

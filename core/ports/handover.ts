@@ -1,4 +1,4 @@
-/** Files by which a new container says that the old one may be killed: `handover-complete` and `resin-kill-me`. */
+/** Files with which a new container signals that the old one may be killed: `handover-complete` and `resin-kill-me`. */
 export interface Handover {
   /** Whether the service has written the file. */
   hasTakenOver(appId: number, service: string): Promise<boolean>;

@@ -5,5 +5,5 @@ export interface Hostname {
   write(name: string): Promise<void>;
 }
 
-/** The hostname of a machine on which it cannot be set. */
+/** A hostname that can be read but not set. */
 export type ReadableHostname = Pick<Hostname, "read">;

@@ -20,7 +20,7 @@ import type { System } from "./system.ts";
 import type { Tunnel } from "./tunnel.ts";
 import type { UpdateLocks } from "./update-locks.ts";
 
-/** A port that this machine has no adapter for; `missing` says why, as a sentence. */
+/** Stands for a port without an adapter on this machine. `missing` is the reason, as a sentence. */
 export interface Missing {
   readonly missing: string;
 }
@@ -33,7 +33,7 @@ export interface CloudPorts {
   readonly ring: LogRing;
 }
 
-/** Everything outside of `core`. */
+/** All ports through which `core` reaches the world. */
 export interface Ports {
   readonly clock: Clock;
   readonly engine: Engine;

@@ -1,30 +1,30 @@
-/** Up to where the lines of one container are kept: the time of the last one, and how many of that time there are. */
+/** The position in a container's log up to which lines are stored: the last timestamp, and how many lines have it. */
 export interface LogPosition {
   /** Milliseconds since the epoch. */
   readonly timestamp: number;
   readonly count: number;
 }
 
-/** A line as it is kept. Numbers rise in the order in which lines came; within a run of the agent, none is given twice. */
+/** A stored line. Numbers rise in the order of arrival. A run of the agent uses each number once. */
 export interface KeptLine {
   readonly number: number;
   readonly text: string;
 }
 
 /**
- * Log lines that wait to be delivered. Bounded in bytes: what is too much is lost from the oldest on, and counted. Both
- * methods that write do all or nothing, and outlive the process.
+ * Log lines that wait for delivery. The size in bytes is limited: the oldest lines are dropped and counted. Both methods
+ * that write are atomic, and their effect survives a restart.
  */
 export interface LogRing {
   /** By container id. */
   positions(): Promise<ReadonlyMap<string, LogPosition>>;
-  /** Adds lines, and notes how far their containers' logs are kept now; undefined: the container is gone. */
+  /** Adds lines and records the new positions. An undefined position: the container does not exist any more. */
   append(lines: readonly string[], positions: ReadonlyMap<string, LogPosition | undefined>): Promise<void>;
-  /** The oldest lines, and how many older ones were lost since that was last acknowledged. */
+  /** The oldest lines, and the number of dropped lines that has not been acknowledged. */
   read(limit: { readonly lines: number; readonly bytes: number }): Promise<{
     readonly lines: readonly KeptLine[];
     readonly lost: number;
   }>;
-  /** These have been delivered: the lines up to that number, and the count of that many lost ones. */
+  /** Removes the lines up to this number after delivery, and subtracts `lost` from the number of dropped lines. */
   acknowledge(upTo: number, lost: number): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /**
- * Lines for the person who operates the machine. Never a secret. Only adapters write here what they have to report. What
- * the agent itself does is an event (`core/events`), and this log is one of its readers.
+ * Lines for the operator of the machine. They contain no secrets. Adapters write here directly. The agent itself emits
+ * events (`core/events`) instead, which are also written here.
  */
 export interface Log {
   info(message: string): void;

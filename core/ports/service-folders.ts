@@ -3,14 +3,13 @@
  * and hand-over signs are files in it. Sources: the specification ("update lockfile"), and the labels' documentation.
  */
 export interface ServiceFolders {
-  /** Where the folders are, as the engine sees them: `<root>/<appId>/<service>`. */
+  /** The root of the folders in the engine's file system: `<root>/<appId>/<service>`. */
   readonly root: string;
   /** Creates a service's folder, writable for every user in its container. */
   prepare(appId: number, service: string): Promise<void>;
   /**
-   * Removes the locks of an earlier run of the agent, and makes writable the folders that the engine created for services
-   * that it started itself. The users' locks stay, and so do
-   * the locks that this run holds.
+   * Removes the locks of an earlier run of the agent. Also makes folders writable that the engine created when it started
+   * containers itself. Users' locks and the locks of this run stay.
    */
   clearLeftovers(): Promise<void>;
 }

@@ -1,7 +1,7 @@
-/** What must survive a restart: JSON documents by name. */
+/** JSON documents by name that survive a restart. */
 export interface Store {
-  /** Undefined when there is none. */
+  /** Undefined if the document does not exist. */
   read(name: string): Promise<unknown>;
-  /** Writes all of them or none; undefined removes. Resolves when they would survive a power cut; rejects when none was written. */
+  /** Writes all documents or none; undefined removes one. Resolves when they survive a power cut. Rejects if none was written. */
   write(documents: Readonly<Record<string, unknown>>): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /** Properties of the machine that change while it runs. */
 export interface System {
-  /** IP addresses of the machine, without those of the engine's bridges. */
+  /** IP addresses of the machine, except those of the engine's bridges. */
   addresses(): readonly string[];
   macAddresses(): readonly string[];
   /** Milliseconds since the epoch. */

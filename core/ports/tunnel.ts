@@ -1,4 +1,4 @@
-/** The way by which the cloud reaches this device, wherever it is. */
+/** The device's tunnel to the cloud. */
 export interface Tunnel {
   state(): TunnelState;
 }
@@ -6,5 +6,5 @@ export interface Tunnel {
 export type TunnelState =
   /** Milliseconds since the epoch. */
   | { readonly is: "connected"; readonly since: number }
-  /** Why, as a sentence; absent before the first attempt has ended. */
+  /** The reason, as a sentence; absent before the first attempt has ended. */
   | { readonly is: "disconnected"; readonly error?: string };

@@ -4,7 +4,7 @@ export type LockResult =
   /** `by` is the service whose lock file exists. */
   | { readonly taken: false; readonly by: string };
 
-/** Files by which a service says "do not update me now": `updates.lock` and `resin-updates.lock`. */
+/** Files with which a service blocks its update: `updates.lock` and `resin-updates.lock`. */
 export interface UpdateLocks {
   /** Takes both locks of all these services or none. `force` removes the users' lock files. */
   take(appId: number, services: readonly string[], options: { readonly force: boolean }): Promise<LockResult>;

@@ -16,7 +16,7 @@ function isClosed({ config, apps }: TargetState): boolean {
     case "on":
       return true;
     case "auto":
-      // Only a service on the host's network can listen on any port of the host.
+      // Only a service on the host's network can listen on the host's ports itself.
       return apps.some(({ services }) => services.some(({ config: { networkMode } }) => networkMode === "host"));
     default:
       return false;

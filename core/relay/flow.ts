@@ -109,7 +109,7 @@ export class Inflow {
     this.#deliver();
   }
 
-  /** All has arrived. */
+  /** The body is complete. */
   end(): void {
     if (this.#is !== "open") return;
     this.#is = "ended";
@@ -155,8 +155,8 @@ export const readEach =
   };
 
 /**
- * Joins what arrives within one tick: a log becomes a few large frames instead of one for each line, and a complete body is
- * one piece together with its end.
+ * Joins pieces that arrive within one tick. A log becomes a few large frames instead of one for each line. A complete body
+ * becomes one piece that includes its end.
  */
 export function readGathered(reader: BodyReader, tick: () => Promise<void>): Read {
   const late = Symbol();

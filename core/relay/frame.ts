@@ -56,7 +56,7 @@ export type Frame =
   /** Aborts the stream in both directions. With id 0: every stream. */
   | { readonly is: "reset"; readonly id: number; readonly reason: string };
 
-/** The peer violates the protocol, and cannot be relied on any more. */
+/** The peer has violated the protocol. The socket must be closed. */
 export class ProtocolError extends Error {}
 
 /** A head that is too large. Code that creates frames observes the other limits. */
@@ -69,11 +69,11 @@ export class HeadTooLarge extends RangeError {
 /*
  *  byte 0     kind
  *  byte 1     1 when the sender's half of the stream ends with this frame, else 0
- *  bytes 2–5  id of the stream, big endian as all numbers
+ *  bytes 2–5  id of the stream; all numbers are big endian
  *  then       request, response: length of the head in 2 bytes, the head as JSON, body bytes
  *             data: body bytes · credit: 4 bytes · reset: the reason in UTF-8
  *
- *  A message on the socket is a frame, or several: then byte 0 is 6, and each frame stands after its length in 4 bytes.
+ *  A message on the socket is one frame, or several: byte 0 is then 6, and each frame follows its length in 4 bytes.
  */
 const kinds = { request: 1, response: 2, data: 3, credit: 4, reset: 5 } as const;
 const several = 6;
@@ -124,7 +124,7 @@ function begin({ is, id }: Frame, end: boolean, more: number): Bytes {
   return bytes;
 }
 
-/** Encoded frames as one message: a message costs more than a small frame. */
+/** Combines encoded frames into one message, since a message costs more than a small frame. */
 export function bundle(frames: readonly Bytes[]): Bytes {
   if (frames.length === 1 && frames[0]) return frames[0];
   const message = new Uint8Array(frames.reduce((size, { length }) => size + 4 + length, 1));

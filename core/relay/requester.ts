@@ -47,8 +47,8 @@ interface Call {
 
 export interface RequesterOptions extends OutboxOptions {
   /**
-   * Random where the socket may be older than this object: after a hibernation, frames of the device for streams of before
-   * must not match new ones.
+   * Random if the socket may be older than this object: the device may still send frames for streams from before a
+   * hibernation, and these must not match new streams.
    */
   readonly firstId?: number;
 }
@@ -185,7 +185,8 @@ export class Requester {
   #upload(id: number, call: Call, read: Read): void {
     const send = ({ bytes, end }: Piece) => this.#send({ is: "data", id, body: bytes, end });
     call.outflow?.pump(read, send).catch((error: unknown) => {
-      // If the call has ended already, that is why the upload failed.
+      // If the call has ended, the upload failed because of that.
+
       if (this.#calls.get(id) !== call) return;
       const reason = `the request broke off: ${error instanceof Error ? error.message : String(error)}`;
       this.#reset(id, reason);

@@ -8,7 +8,7 @@ import type { Documents } from "./documents.ts";
 
 type Kept = "images" | "commits" | "stopped" | "tolerated";
 
-/** What the agent remembers. Private fields are stored; public fields are lost on purpose when the agent ends. */
+/** What the agent remembers. The parts named in `Kept` survive a restart of the agent; the others are lost on purpose. */
 export class Memory {
   /** Containers that this run has started or seen running. */
   readonly seen = new Set<string>();
@@ -78,7 +78,7 @@ export class Memory {
     await this.#keep("images");
   }
 
-  /** The release that an application reached last. */
+  /** The release that an application reached last. It may have been removed or replaced since. */
   commitOf(appId: number): string | undefined {
     return this.#commits[appId];
   }
