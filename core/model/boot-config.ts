@@ -1,15 +1,15 @@
-/** What a board's boot loader is told: by key, each with its values in their order. */
+/** Settings of a board's boot loader: the ordered values of each key. */
 export type BootSettings = Readonly<Record<string, readonly string[]>>;
 
-/** How this machine can be told, or why it cannot. */
+/** The boot loader's state, or why this machine has no boot loader that can be set. */
 export type BootConfigState =
   | {
       readonly is: "here";
-      /** Config variables that begin like this are for the boot loader. */
+      /** The prefix of the config variables for this boot loader. */
       readonly prefix: string;
-      /** What it has been told by us. */
+      /** The settings that the agent has written. */
       readonly settings: BootSettings;
-      /** Keys that are the operating system's business. */
+      /** Keys that only the operating system may set. */
       readonly forbidden: readonly string[];
     }
   | { readonly is: "absent"; readonly why: string };
@@ -17,7 +17,7 @@ export type BootConfigState =
 /** Variables of the boot loaders of all boards. Source: balena's documentation of configuration variables. */
 const bootVariable = /^HOST_(CONFIG|CONFIGFS|EXTLINUX|ODMDATA|SPLASH)_/;
 
-/** What a target's config asks for, and what of it this machine does not do, as sentences. */
+/** The settings that a target's config requires, and the refusals of unsupported ones, as sentences. */
 export function wantedBootSettings(
   config: Readonly<Record<string, string>>,
   state: BootConfigState,
@@ -47,7 +47,7 @@ function parseWish(
   return { key, values };
 }
 
-/** `"i2c_arm=on","spi=on"` is two values; what is not quoted is one. */
+/** `"i2c_arm=on","spi=on"` is two values. An unquoted text is one value. */
 function toValues(text: string): readonly string[] {
   if (!text.startsWith('"')) return [text];
   try {

@@ -1,7 +1,7 @@
 import { parsePowers, powers, type Power } from "./powers.ts";
 import { isTruthy } from "./truthy.ts";
 
-/** The device's config variables and what holds when they are not set. Names are those of the reference implementation. */
+/** The default values of the device's config variables. Their names are those of the reference implementation. */
 const defaults = {
   SUPERVISOR_POLL_INTERVAL: "900000",
   SUPERVISOR_INSTANT_UPDATE_TRIGGER: "true",
@@ -35,25 +35,25 @@ export const bareConfig = (config: Config): Record<string, string> =>
     }),
   );
 
-/** Every variable with its value: the one set, else the default. */
+/** Every variable with its value or its default. */
 export const fullConfig = (config: Config): Record<string, string> => ({ ...defaults, ...config });
 
 export const isOn = (config: Config, name: ConfigName): boolean => isTruthy(config[name] ?? defaults[name]);
 
-/** How far the key of an application reaches: the whole device, as the specification has it, or its application. */
+/** The possible scopes of an application's key: the whole device, as in the specification, or only the application. */
 const apiScopes = ["device", "application"] as const;
 
-/** `SUPERVISOR_API_SCOPE`, which is ours; undefined when it is neither. */
+/** Parses `SUPERVISOR_API_SCOPE`, a Fairlead variable; undefined for an unknown value. */
 const parseApiScope = (text: string) => apiScopes.find((one) => one === text.trim().toLowerCase());
 
 export const apiScopeOf = ({ SUPERVISOR_API_SCOPE = "" }: Config): (typeof apiScopes)[number] =>
   parseApiScope(SUPERVISOR_API_SCOPE) ?? "device";
 
-/** `SUPERVISOR_FORBIDDEN_POWERS`, ours too: a release with a service that asks for one of these is rejected. */
+/** Parses `SUPERVISOR_FORBIDDEN_POWERS`, a Fairlead variable. A release with a service that asks for one is rejected. */
 export const forbiddenPowersOf = ({ SUPERVISOR_FORBIDDEN_POWERS = "" }: Config): readonly Power[] =>
   parsePowers(SUPERVISOR_FORBIDDEN_POWERS).known;
 
-/** What of a config (with bare names) is not understood, by the variable's name. */
+/** Warnings about invalid values in a config with bare names, by the variable's name. */
 export function configWarnings({
   SUPERVISOR_API_SCOPE: scope = "",
   SUPERVISOR_FORBIDDEN_POWERS: forbidden = "",
@@ -70,7 +70,7 @@ export function configWarnings({
   };
 }
 
-/** A variable's number; the default when it is none. */
+/** A variable's value as a number; the default if the value is not a number. */
 export function numberOf(config: Config, name: ConfigName): number {
   const value = Number(config[name]);
   return config[name] && Number.isFinite(value) && value >= 0 ? value : Number(defaults[name]);

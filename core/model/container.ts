@@ -1,7 +1,7 @@
 import type { Healthcheck } from "./image.ts";
 import type { Json } from "./json.ts";
 
-/** What a container must be, or is, in one form: comparing two of these is comparing two containers. */
+/** The normal form of a container's definition, wanted or observed. Two containers are compared by it. */
 export interface ContainerSpec {
   /** The engine's image id. */
   readonly image: string;
@@ -14,16 +14,16 @@ export interface ContainerSpec {
   readonly stopSignal: string;
   /** Empty: the engine names the host after the container. */
   readonly hostname: string;
-  /** null: none, also when the image has one. */
+  /** null: no healthcheck, even if the image has one. */
   readonly healthcheck: Healthcheck | null;
   readonly restart: RestartPolicy;
   readonly ports: readonly Port[];
   readonly mounts: readonly Mount[];
-  /** `host`, `none`, `service:<name>`, `container:<id>`, or `networks` when it is on the ones below. */
+  /** `host`, `none`, `service:<name>`, `container:<id>`, or `networks` for the networks below. */
   readonly networkMode: string;
-  /** By full name. */
+  /** By the engine's name of the network. */
   readonly networks: Readonly<Record<string, NetworkEndpoint>>;
-  /** The long tail of compose fields, by compose name; only what is not the default. */
+  /** All other compose fields, by compose name; only values that differ from the default. */
   readonly settings: Readonly<Record<string, Json>>;
 }
 
@@ -43,7 +43,7 @@ export interface Port {
 
 export interface Mount {
   readonly type: "bind" | "volume" | "tmpfs";
-  /** A host path, a volume's full name, or empty for tmpfs. */
+  /** A host path, the engine's name of a volume, or empty for tmpfs. */
   readonly source: string;
   readonly target: string;
   readonly readOnly: boolean;
@@ -51,7 +51,7 @@ export interface Mount {
   readonly options: string;
 }
 
-/** How a container is known on one network. */
+/** The names and addresses of a container on one network. */
 export interface NetworkEndpoint {
   readonly aliases: readonly string[];
   readonly ipv4: string;
@@ -59,7 +59,7 @@ export interface NetworkEndpoint {
   readonly linkLocal: readonly string[];
 }
 
-/** A container of ours on the engine. */
+/** A service's container on the engine. */
 export interface Container {
   readonly id: string;
   readonly name: string;
@@ -68,21 +68,21 @@ export interface Container {
   readonly service: string;
   readonly serviceId: number;
   readonly state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead";
-  /** Only with a healthcheck. */
+  /** Absent without a healthcheck. */
   readonly health?: "starting" | "healthy" | "unhealthy";
   readonly exitCode: number;
-  /** Why the engine could not start it, if so. */
+  /** Why the engine could not start the container; empty if there was no error. */
   readonly error: string;
   /** ISO 8601. */
   readonly createdAt: string;
   /** Milliseconds since the epoch; 0 when it never ran. */
   readonly startedAt: number;
-  /** When it ended last, likewise. */
+  /** When it ended last, in milliseconds since the epoch; 0 when it never ended. */
   readonly finishedAt: number;
   readonly spec: ContainerSpec;
 }
 
-/** What a container was that a restart or a purge has removed; namespaces that it shared are named by their services. */
+/** The definition of a container that a restart or a purge has removed. It names shared namespaces by their services. */
 export interface InterruptedContainer extends Pick<Container, "id" | "name" | "spec"> {}
 
 export const isActive = ({ state }: Pick<Container, "state">): boolean =>

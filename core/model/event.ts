@@ -5,27 +5,27 @@ export const causes = [
   "variables",
   /** The same release with another definition, or the engine has changed the container. */
   "definition",
-  /** The target state does not name it any more, or says that it must not run. */
+  /** The target state no longer contains the service, or says that it must not run. */
   "target",
-  /** Somebody asked for it through the API. */
+  /** A request to the API. */
   "request",
-  /** A container ended, and nobody asked for that. */
+  /** A container ended without a request. */
   "exit",
-  /** A container does not exist, and nobody asked for that. */
+  /** A container is missing without a request. */
   "missing",
 ] as const;
 
-/** Why something is done, as far as the agent knows. */
+/** The cause of a change, if the agent knows it. */
 export type Cause = (typeof causes)[number];
 
-/** What an event is about, as far as that is known. */
+/** The subject of an event, as far as it is known. */
 interface About {
   readonly appId?: number | undefined;
   readonly service?: string | undefined;
   /** The release. */
   readonly commit?: string | undefined;
   readonly cause?: Cause | undefined;
-  /** What differs, by the names that the composition gives it. Never a value of a variable. */
+  /** The fields that differ, named as in compose. They never contain a variable's value. */
   readonly fields?: readonly string[] | undefined;
 }
 
@@ -42,7 +42,7 @@ interface Named {
   readonly name: string;
 }
 
-/** One thing that happened in the agent. Plain values; without secrets, since all of it is stored and shown. */
+/** An event in the agent, as plain values. It contains no secrets, since it is stored and shown. */
 export type Event = About &
   (
     | ({ readonly kind: "imageDownloading" | "imageDownloaded" | "imageRemoving" | "imageKept" } & Named)
@@ -69,7 +69,7 @@ export type Event = About &
     | ({ readonly kind: "volumeRemovalAnnounced"; readonly appId: number; readonly volumes: readonly string[] } & Named)
     | { readonly kind: "bootConfigApplying" }
     | ({ readonly kind: "configRefused" } & Reason)
-    /** `reason`: for what. */
+    /** `reason`: what requires the reboot. */
     | ({ readonly kind: "rebootRequired" | "rebootImpossible" } & Reason)
     | { readonly kind: "rebooting" | "shuttingDown" | "rebootFailed" | "shutdownFailed" }
     /** `reason`: the step. */
@@ -107,7 +107,7 @@ export type EventKind = Event["kind"];
 
 interface Kind {
   readonly level: "info" | "warn";
-  /** `device`: only the log of the machine; else the logs of the application too, in local mode or in the cloud. */
+  /** `device`: only the machine's log. `everyone`: also the application's logs, in local mode or in the cloud. */
   readonly audience: "everyone" | "device";
 }
 
@@ -309,7 +309,7 @@ export function describe(event: Event): string {
 const labelOf = (event: OfService): string =>
   event.service === undefined ? event.container.slice(0, 12) : `${event.service} ${event.image}`;
 
-/** An event as it is stored and read. It has a sentence of its own, so that it stays readable when kinds come and go. */
+/** A stored event. It includes its text, so that it stays readable when the kinds of events change. */
 export interface EventRecord extends About {
   readonly kind: string;
   readonly level: Kind["level"];

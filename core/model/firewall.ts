@@ -1,7 +1,7 @@
-/** Who may reach the device. The API's port is never open to all: services and the host itself reach it. */
+/** Which hosts may connect to the device. Only services and the host itself can always connect to the API's port. */
 export interface FirewallPolicy {
   /** Whether the host's other ports are closed too. */
   readonly closed: boolean;
-  /** In local mode, a developer may reach the API, if it answers there at all. */
+  /** In local mode, a developer may also connect to the API, if it listens on that address. */
   readonly localMode: boolean;
 }

@@ -1,6 +1,6 @@
 /** An image on the engine. */
 export interface Image {
-  /** `sha256:…`: what containers are made of and compared by. */
+  /** `sha256:…`. Containers refer to their image by it. */
   readonly id: string;
   /** `name:tag`, as the engine lists them. */
   readonly tags: readonly string[];
@@ -8,7 +8,7 @@ export interface Image {
   readonly digests: readonly string[];
 }
 
-/** What an image itself says about the containers made of it. */
+/** An image's defaults for its containers. */
 export interface ImageConfig {
   readonly command: readonly string[];
   readonly entrypoint: readonly string[];
@@ -29,13 +29,13 @@ export interface Healthcheck {
   readonly retries: number;
 }
 
-/** What a registry asks for. */
+/** Credentials for a registry. */
 export interface Credentials {
   readonly username: string;
   readonly password: string;
 }
 
-/** An image as a target state names it, in one spelling. */
+/** An image's name in a target state, normalized. */
 export interface ImageReference {
   /** `name:tag` or `name@digest`, without credentials: safe to show. */
   readonly name: string;
@@ -49,14 +49,14 @@ export interface ImageRecord {
   readonly appId: number;
   readonly serviceName: string;
   readonly imageId: number;
-  /** Empty as long as it has not been seen on the engine. */
+  /** Empty until the image has been seen on the engine. */
   readonly dockerImageId: string;
-  /** The release that wanted it last, once it has been seen. */
+  /** The last release that needed it; absent until the image has been seen on the engine. */
   readonly releaseId?: number | undefined;
 }
 
-// The grammar of https://pkg.go.dev/github.com/distribution/reference. Credentials need a registry behind them: in
-// "alpine:3@sha256:…" there are none.
+// The grammar of https://pkg.go.dev/github.com/distribution/reference. Credentials must be followed by a registry:
+// "alpine:3@sha256:…" has none.
 const credentials = /(?:([^\s:@/]+):([^\s@/]+)@(?=[^\s@/]+\/))?/;
 const registry = /(?:[A-Za-z\d]+(?:(?:\.|-+)[A-Za-z\d]+)*(?::\d+)?\/)?/;
 const repository = /[a-z\d]+(?:(?:[./_]|__|-+)[a-z\d]+)*/;
@@ -64,8 +64,8 @@ const version = /(?::(\w[\w.-]{0,127}))?(?:@(sha256:[\da-f]{64}))?/;
 export const reference = new RegExp(`^${credentials.source}(${registry.source}${repository.source})${version.source}$`);
 
 /**
- * `registry:5000/name:tag`, `name`, `name@sha256:…`, `user:password@registry/name:tag` → one spelling.
- * Undefined when it is none of them.
+ * Normalizes `registry:5000/name:tag`, `name`, `name@sha256:…` or `user:password@registry/name:tag`.
+ * Undefined for any other text.
  */
 export function parseImage(text: string): ImageReference | undefined {
   const match = reference.exec(text);
@@ -84,6 +84,6 @@ export function registryOf(name: string): string | undefined {
   return rest.length > 0 && (/[.:]/.test(first) || first === "localhost") ? first : undefined;
 }
 
-/** The image on the engine that a reference stands for right now; a tag may stand for another one tomorrow. */
+/** The image on the engine that a name refers to now. A tag may refer to another image later. */
 export const findImage = <T extends Image>(images: readonly T[], name: string): T | undefined =>
   images.find((image) => image.tags.includes(name) || image.digests.includes(name));

@@ -1,7 +1,7 @@
-/** What can be written down and read back unchanged. */
+/** Values that JSON can store without loss. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
-/** Whether two values would be written down alike; the order of an object's keys does not count. */
+/** Whether two values are equal as JSON. The order of an object's keys does not matter. */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
@@ -11,11 +11,11 @@ export function sameJson(a: unknown, b: unknown): boolean {
   return left.length === right.size && left.every(([key, value]) => right.has(key) && sameJson(value, right.get(key)));
 }
 
-/** What a record says under a name: nothing for the names that every object knows (`constructor`, …). */
+/** A record's own value for a name; undefined for inherited names such as `constructor`. */
 export const own = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(record, name) ? record[name] : undefined;
 
-/** What a text says as JSON; undefined when it is none. */
+/** Parses JSON; undefined if the text is not valid JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

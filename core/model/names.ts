@@ -1,10 +1,10 @@
-/** Names of containers, networks and volumes on the engine, as the reference implementation gives them: tools rely on them. */
+/** The engine's names of containers, networks and volumes. They match the reference implementation, since tools use them. */
 
 /** `<service>_<imageId>_<releaseId>_<commit>` */
 export const containerName = (service: string, imageId: number, releaseId: number, commit: string): string =>
   `${service}_${imageId}_${releaseId}_${commit}`;
 
-/** The ids in a container's name, if we or the reference implementation named it. */
+/** The ids in a container's name; undefined if neither the agent nor the reference implementation named it. */
 export function parseContainerName(
   name: string,
   service: string,
@@ -14,7 +14,7 @@ export function parseContainerName(
   return match ? { imageId: Number(match[1]), releaseId: Number(match[2]), commit: match[3] ?? "" } : undefined;
 }
 
-/** The name of a container that is about to hand over to its successor. */
+/** The name of a container that was moved aside for a hand-over. */
 export const handOverName = (name: string): string => `old_${name}`;
 export const isHandingOver = ({ name, service }: { name: string; service: string }): boolean =>
   name.startsWith(`old_${service}_`);
@@ -22,16 +22,16 @@ export const isHandingOver = ({ name, service }: { name: string; service: string
 export const networkName = (appUuid: string, name: string): string => `${appUuid}_${name}`;
 export const volumeName = (appId: number, name: string): string => `${appId}_${name}`;
 
-/** The bridge on which services reach the API (its gateway is the API's address for them). */
+/** The bridge network on which services reach the API. The gateway is the API's address for them. */
 export const supervisorNetwork = {
   name: "supervisor0",
   subnet: "10.114.104.0/25",
   gateway: "10.114.104.1",
 } as const;
 
-/** The key of a service of the device in maps. */
+/** The key of a service in maps. */
 export const serviceKey = (appId: number, service: string): string => `${appId}/${service}`;
 
-/** Recorded, and shown to people by clients. */
+/** The reference implementation's message, as recorded. Clients show it to users. */
 export const lockedMessage = (appId: number, service: string): string =>
   `Lockfile exists for { appId: ${appId}, service: ${service} }`;

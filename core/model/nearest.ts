@@ -1,4 +1,4 @@
-/** The known word that was probably meant: one that differs in few letters; undefined when none does. */
+/** The known word that was probably meant: it differs in few letters. Undefined if there is none. */
 function nearest(word: string, known: readonly string[]): string | undefined {
   const most = word.length < 4 ? 1 : 2;
   const [best] = known
@@ -15,7 +15,7 @@ export const didYouMean = (word: string, known: readonly string[]): string => {
   return meant === undefined ? "" : `; did you mean ${JSON.stringify(meant)}?`;
 };
 
-/** Letters that are to be changed, added, removed, or swapped with their neighbour (optimal string alignment). */
+/** The number of letters to change, add, remove or swap with a neighbour (optimal string alignment). */
 function distance(a: string, b: string): number {
   let [before, previous]: [number[], number[]] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {

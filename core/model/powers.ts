@@ -1,4 +1,4 @@
-/** What a service may be able to do to its host; `core/compose/powers.ts` says by what it asks for each. */
+/** Powers that a service may have over its host. `core/compose/powers.ts` lists how a service asks for each. */
 export const powers = [
   "privileged",
   "host-pid",
@@ -16,7 +16,7 @@ export const powers = [
 
 export type Power = (typeof powers)[number];
 
-/** A list as a config variable has it: the powers in it, and what is none. */
+/** Parses the list in a config variable into known powers and unknown words. */
 export function parsePowers(text: string): { readonly known: readonly Power[]; readonly unknown: readonly string[] } {
   const words = text.split(/[\s,]+/).filter(Boolean);
   return {

@@ -1,16 +1,16 @@
-/** How long to wait between the attempts at something that may succeed later. */
+/** The delays between attempts at an action that may succeed later. */
 export interface RetryPolicy {
   readonly firstMs: number;
   readonly maxMs: number;
-  /** By how much each delay is longer than the one before: 2 unless given; 1 for a constant delay. */
+  /** The ratio of each delay to the previous one: 2 by default; 1 for a constant delay. */
   readonly factor?: number;
-  /** Each delay is multiplied by a random number between these two, so that a fleet does not retry in one moment. */
+  /** Each delay is multiplied by a random number in this range, so that the devices of a fleet do not retry together. */
   readonly jitter?: readonly [from: number, to: number];
-  /** After so many attempts the last failure is final. Absent: never. */
+  /** The maximum number of attempts. Absent: no limit. */
   readonly attempts?: number;
 }
 
-/** Why an attempt failed that may succeed later, and how long the other side asks us to wait, if it does. */
+/** The reason of a failure that may be temporary, and the delay that the server has requested, if any. */
 export interface TransientError {
   readonly why: string;
   readonly retryAfterMs?: number | undefined;

@@ -1,13 +1,13 @@
-/** What a caller may touch, and see. */
+/** What a principal may read and change. */
 export interface Scope {
   readonly apps: readonly number[] | "all";
-  /** Also the device as a whole: its power, the host's configuration and journal, its tags, its target state. */
+  /** Whether the scope includes the device: its power, host configuration, journal, tags and target state. */
   readonly device: boolean;
-  /** Values that may be secrets: all of them, those of its own applications, or none. */
+  /** Which values that may be secret are shown: all, those of its own applications, or none. */
   readonly secrets: "all" | "own" | "none";
 }
 
-/** Who sends a request, as its credential or the transport that it came by has shown. */
+/** The sender of a request, identified by its credential or its transport. */
 export interface Principal {
   readonly scope: Scope;
   /** The key that was sent. */

@@ -1,15 +1,15 @@
-/** What is said in the place of a value that is not shown. */
+/** Replaces a value that is not shown. */
 export const hidden = "(hidden)";
 
 /**
- * Fields of a composition in which people keep secrets, as values of variables and labels or as words of a command. Their
- * values are in no log line, whatever their names.
+ * Fields of a composition that may contain secrets, in variables, labels or the words of a command. Their values are never
+ * logged, independent of the variables' names.
  */
 const secretFields = new Set(["environment", "labels", "command", "entrypoint", "healthcheck", "driver_opts"]);
 
 export const isSecretField = (name: string): boolean => secretFields.has(name);
 
-/** A value without its texts; that something else was written than a text may still be seen, but not of variables. */
+/** Replaces all texts in a value. Other values, such as numbers, are kept. */
 export const withoutTexts = (value: unknown): unknown =>
   typeof value === "string"
     ? hidden
@@ -19,19 +19,19 @@ export const withoutTexts = (value: unknown): unknown =>
         ? Object.fromEntries(Object.entries(value).map(([name, part]) => [bareName(name), withoutTexts(part)]))
         : value;
 
-/** The name of a variable as a message may show it: some people write the value into it (`"PASSWORD=x": ""`). */
+/** A variable's name for messages. Some users write the value into the name (`"PASSWORD=x": ""`). */
 export const bareName = (name: string): string => name.replace(/=.*$/s, `=${hidden}`);
 
-/** Shorter ones are in every second sentence (`1`, `true`, a port), and say nothing without their name. */
+/** Shorter values (`1`, `true`, a port) are too common to replace, and reveal nothing without their name. */
 const shortestValue = 8;
 const shortestSecret = 4;
 
-/** The agent's own variables repeat names and ids, which messages need; its keys are secrets. */
+/** The agent's own variables contain names and ids, which messages need. Only its keys are secrets. */
 const isOwnVariable = (name: string): boolean => /^(BALENA|RESIN)_/.test(name) && !name.endsWith("_API_KEY");
 
 /**
- * A text that somebody else wrote, such as an engine's refusal, without the values of these variables, without these
- * secrets, and without passwords in addresses and options.
+ * Removes the values of these variables, these secrets, and passwords in addresses and options from a text of another
+ * program, such as an engine's refusal.
  */
 export function redact(
   text: string,
@@ -53,5 +53,5 @@ export function redact(
     .replace(/\b(pass(?:word|wd)?|secret|token)=[^\s,"'&]+/gi, `$1=${hidden}`);
 }
 
-/** As a message has it that quotes what it repeats. */
+/** The form of a text inside a quoted string. */
 const quoted = (text: string): string => JSON.stringify(text).slice(1, -1);

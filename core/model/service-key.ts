@@ -1,6 +1,6 @@
 /**
  * The key that a service with the label `io.balena.features.balena-api` gets from a device of a Fairlead cloud: derived from
- * the device key, with fewer permissions. The cloud derives the same key, so the device need not request it.
+ * the device key, with fewer permissions. The cloud derives the same key, so the device does not have to request it.
  */
 export async function deriveServiceKey(deviceKey: string): Promise<string> {
   const key = await crypto.subtle.importKey("raw", utf8.encode(deviceKey), hmac, false, ["sign"]);

@@ -1,6 +1,6 @@
 import { hidden, isSecretField, withoutTexts } from "./secrets.ts";
 
-/** A value as a message or a log may show it: as JSON, without what may be secret and without passwords in addresses. */
+/** A value as JSON for messages and logs, without possible secrets and without passwords in addresses. */
 export const show = (value: unknown): string =>
   value === undefined
     ? "nothing"
@@ -14,16 +14,16 @@ export const show = (value: unknown): string =>
               : part,
       );
 
-/** Of a word: what is between its first colon and its last at sign. */
+/** Hides the text between the first colon and the last at sign of a word. */
 function hidePassword(word: string): string {
   const [from, to] = [word.indexOf(":"), word.lastIndexOf("@")];
   return from >= 0 && from + 1 < to ? `${word.slice(0, from)}:${hidden}${word.slice(to)}` : word;
 }
 
-/** What went wrong, in words. */
+/** The message of an error. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Why a text is no JSON, without any of the text, which the engine quotes: there may be keys in it. */
+/** Why a text is not valid JSON. The JavaScript engine quotes the text, which may contain keys, so the quote is removed. */
 export function jsonFault(error: unknown): string {
   const message = messageOf(error);
   const from = message.endsWith(" is not valid JSON") ? message.indexOf('"') : -1;

@@ -3,24 +3,24 @@ import type { Healthcheck, ImageReference } from "./image.ts";
 import type { Json } from "./json.ts";
 import type { NetworkSpec, VolumeSpec } from "./network.ts";
 
-/** What the device should run: the accepted target state, in one form whatever shape it came in. */
+/** The accepted target state. Its form does not depend on the version in which it was sent. */
 export interface TargetState {
   readonly name: string;
-  /** Config variables by their bare name (`SUPERVISOR_…`, `HOST_…`), defaults left out. */
+  /** Config variables by their bare name (`SUPERVISOR_…`, `HOST_…`), without defaults. */
   readonly config: Readonly<Record<string, string>>;
   readonly apps: readonly App[];
-  /** No target state has been set yet: what runs keeps running. */
+  /** No target state has been set yet. Running containers stay. */
   readonly unset?: true;
-  /** Applications that the cloud had given to this device, and of which something may be left. */
+  /** Applications that the cloud had assigned to this device, and that may still have objects on it. */
   readonly left?: readonly LeftApp[];
 }
 
-/** An application that a device has left, as by a move to another fleet. */
+/** An application that a device has left, for example by a move to another fleet. */
 export interface LeftApp {
   readonly appId: number;
   readonly uuid: string;
   readonly name: string;
-  /** The cloud has confirmed it some time later. */
+  /** The cloud has confirmed this after some time. */
   readonly confirmed: boolean;
 }
 
@@ -34,14 +34,14 @@ export interface Release {
   readonly volumes: Readonly<Record<string, VolumeSpec>>;
 }
 
-/** An application, and the release of it that should run. */
+/** An application and its target release. */
 export interface App extends Release {
   readonly appId: number;
   readonly uuid: string;
   readonly name: string;
-  /** Which requirement of its contracts this device does not meet, or which power it forbids. The release is not applied. */
+  /** Why the release is not applied: an unmet requirement of its contracts, or a forbidden power. */
   readonly rejected?: string;
-  /** A target that holds only during a restart or a purge: no containers, and for "purged" no volumes either. */
+  /** Set only during a restart or a purge: the target has no containers and, for "purged", no volumes. */
   readonly temporary?: "stopped" | "purged";
 }
 
@@ -50,7 +50,7 @@ export interface Service {
   readonly serviceId: number;
   readonly imageId: number;
   readonly image: ImageReference;
-  /** Whether it should be started; the container is made in any case. */
+  /** Whether the container is started. It is created in any case. */
   readonly running: boolean;
   readonly config: ServiceConfig;
   readonly dependsOn: readonly Dependency[];
@@ -58,7 +58,7 @@ export interface Service {
   readonly handoverTimeoutMs: number;
 }
 
-/** What a composition says about one service, each field in one form; what it does not set is absent. */
+/** The normalized fields of a service in a composition. Fields that are not set are absent. */
 export interface ServiceConfig {
   readonly command?: readonly string[];
   readonly entrypoint?: readonly string[];
@@ -68,16 +68,16 @@ export interface ServiceConfig {
   readonly workingDir?: string;
   readonly stopSignal?: string;
   readonly hostname?: string;
-  /** "none" switches the image's off; what is left out comes from the image. */
+  /** "none" disables the image's healthcheck. Missing fields come from the image. */
   readonly healthcheck?: Partial<Healthcheck> | "none";
   readonly restart: RestartPolicy;
   readonly ports: readonly Port[];
-  /** Volumes under the composition's own names. */
+  /** Volumes have the composition's names. */
   readonly mounts: readonly Mount[];
   readonly networkMode?: string;
-  /** Under the composition's own names. */
+  /** By the composition's names. */
   readonly networks: Readonly<Record<string, NetworkEndpoint>>;
-  /** Only what is not the default. */
+  /** Only values that differ from the default. */
   readonly settings: Readonly<Record<string, Json>>;
 }
 

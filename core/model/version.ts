@@ -1,2 +1,3 @@
-/** The version of the reference implementation whose API and behaviour this is; clients and contracts compare with it. */
+/** The version of the reference implementation with this API and behaviour. Clients and contracts check it.
+ */
 export const supervisorVersion = "19.0.5";

@@ -21,7 +21,7 @@ export const systemClock: Clock = {
         signal?.removeEventListener("abort", wake);
         resolve();
       };
-      // Timers with a longer delay fire at once.
+      // 2^31 - 1 ms is the longest delay. A timer with a longer one fires at once.
       const timer = setTimeout(wake, Math.min(ms, 2 ** 31 - 1));
       signal?.addEventListener("abort", wake);
     }),
