@@ -7,21 +7,21 @@ import { sortMounts } from "./mounts.ts";
 import { networkModeOf } from "./namespaces.ts";
 import { cleanPath } from "./quantities.ts";
 
-/** What a container's environment says about the device. */
+/** Facts about the device that containers get in their environment. */
 export interface DeviceFacts extends Omit<FeatureFacts, "hostNetwork" | "apiKey"> {
   readonly uuid: string;
   readonly name: string;
   readonly type: string;
   readonly arch: string;
   readonly osVersion: string;
-  /** Where the folders with the update locks are, as the engine sees them. */
+  /** The root of the services' folders, as a path on the engine's host. */
   readonly servicesFolder: string;
 }
 
-/** The host folder that a service sees as /tmp/balena and /tmp/resin. */
+/** The host folder that is mounted in a service at /tmp/balena and /tmp/resin. */
 export const serviceFolder = (root: string, appId: number, service: string): string => `${root}/${appId}/${service}`;
 
-/** The variables that the agent itself gives to every service. Source: recorded containers of the reference implementation. */
+/** The variables that the agent sets for every service. Source: recorded containers of the reference implementation. */
 function agentEnvironment(service: Service, app: App, device: DeviceFacts): Record<string, string> {
   return {
     ...bothPrefixes({
@@ -44,7 +44,7 @@ function agentEnvironment(service: Service, app: App, device: DeviceFacts): Reco
   };
 }
 
-/** What the container of a service must be on this device. */
+/** The definition of a service's container on this device. */
 export function toContainerSpec(
   service: Service,
   app: App,
@@ -106,7 +106,7 @@ export function toContainerSpec(
   };
 }
 
-/** As the engine merges them: an entrypoint of one's own drops the image's command; nothing at all falls back to it. */
+/** Merges like the engine: an own entrypoint drops the image's command, unless both are then empty. */
 function commandOf(config: ServiceConfig, image: ImageConfig): Pick<ContainerSpec, "command" | "entrypoint"> {
   const entrypoint = config.entrypoint ?? image.entrypoint;
   const command = config.command ?? (config.entrypoint?.length ? [] : image.command);
@@ -127,12 +127,12 @@ function mergeHealthcheck(ours: Partial<Healthcheck> | undefined, image: Healthc
   return merged.test.length > 0 ? merged : null;
 }
 
-/** As the engine writes it; empty stays empty: the engine's default. */
+/** Normalizes like the engine. An empty path stays empty and means the engine's default. */
 export const toWorkingDir = (path: string): string => path && cleanPath(path);
 
 /**
- * The MAC address that was asked for. Engines since API 1.52 show only those that are in use: they choose one where none
- * was asked for, and show none of a container that does not run.
+ * The label with the requested MAC address. Since API 1.52, engines show only addresses in use: a chosen one if none was
+ * requested, and none for a container that does not run.
  */
 export const macLabel = "io.fairlead.mac-address";
 

@@ -4,7 +4,7 @@ import type { IpamConfig, NetworkSpec, VolumeSpec } from "../model/network.ts";
 import { supervisorNetwork } from "../model/names.ts";
 import { Flag, StringMap } from "./quantities.ts";
 
-/** Networks and volumes: a composition's definition → ours. */
+/** Converts the networks and volumes of a composition to the model. */
 
 const Ipam = z.looseObject({
   driver: z.string().nullish(),
@@ -73,17 +73,17 @@ export const VolumeDefinition = z
     labels: labels ?? {},
   }));
 
-// The engine fills in addresses where none were given; this label tells them from those that were.
+// Marks a network with requested addresses. For others, the engine chooses addresses, which must not be compared.
 export const ipamLabel = "io.balena.private.ipam.config";
 
 /**
- * What was asked for, in the words of compose. An engine adds to a network, drops options that it does not know, and
- * spells addresses in its own way; this label tells what it was told. A network that asks for nothing has no such label:
- * then it has the labels that the reference implementation gives it, and either agent takes over the other's networks.
+ * The label with the requested definition, as in compose. An engine adds fields to a network, drops unknown options and
+ * changes the spelling of addresses. A network with only defaults has no such label. It then has the same labels as in the
+ * reference implementation, so that each agent can take over the other's networks.
  */
 const definitionLabel = "io.fairlead.network.definition";
 
-/** A network of an application, with the labels by which it is known on the engine. */
+/** A network of an application, with the labels that identify it on the engine. */
 export function toNetworkSpec(definition: NetworkSpec, appId: number): NetworkSpec {
   const asked = toComposeWords(definition);
   return {
@@ -104,15 +104,15 @@ export function withoutDefinition(labels: NetworkSpec["labels"]): NetworkSpec["l
 }
 
 /**
- * What was asked for when a network was made; undefined where nothing tells: made by the reference implementation, by an
- * agent before there was this label, or without any wishes.
+ * The requested definition of a network; undefined without the label. The network then has only defaults, or was created
+ * by the reference implementation or an older agent.
  */
 export function askedOfNetwork({ labels }: NetworkSpec): NetworkSpec | undefined {
   const { data } = NetworkDefinition.safeParse(parseJson(own(labels, definitionLabel) ?? ""));
   return data && { ...data, labels: withoutDefinition(labels) };
 }
 
-/** The definition but for its labels, and without what holds anyway when nothing is said. Inverse: `NetworkDefinition`. */
+/** The definition as in compose, without labels and default values. Inverse: `NetworkDefinition`. */
 function toComposeWords({ driver, driverOptions, ipv6, internal, configOnly, ipam }: NetworkSpec): object {
   const addresses = ipam.config.map(({ subnet, ipRange: ip_range, gateway, auxAddresses: aux_addresses }) => ({
     subnet,
@@ -135,7 +135,7 @@ function toComposeWords({ driver, driverOptions, ipv6, internal, configOnly, ipa
   };
 }
 
-/** A volume of an application, likewise. */
+/** A volume of an application, with the labels that identify it on the engine. */
 export const toVolumeSpec = (definition: VolumeSpec, appUuid: string): VolumeSpec => ({
   ...definition,
   labels: { ...definition.labels, "io.balena.supervised": "true", "io.balena.app-uuid": appUuid },

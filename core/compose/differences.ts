@@ -4,24 +4,24 @@ import { bareName, isSecretField } from "../model/secrets.ts";
 import { show } from "../model/show.ts";
 import { comparable, settingDefaults } from "./settings.ts";
 
-/** One field in which a container is not what it must be. */
+/** A field in which a container differs from its target. */
 export interface Difference {
   readonly field: string;
   readonly from: Json;
   readonly to: Json;
 }
 
-// A device may be renamed at any time; the name "at init" is not worth a restart.
+// A device may be renamed at any time. The name "at init" is no reason to replace a container.
 const atInit = /^environment\.(BALENA|RESIN)_DEVICE_NAME_AT_INIT$/;
 
-// The engine adds this when neither image nor composition say otherwise.
+// The engine adds this variable if neither the image nor the composition sets it.
 const engineEnvironment = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
 
-/** Every field in which `current` differs from `target`, in the words of compose. Empty: nothing to do. */
+/** The fields in which `current` differs from `target`, named as in compose. */
 export function differences(current: ContainerSpec, target: ContainerSpec): Difference[] {
   const { environment, labels, settings, hostname, ...rest } = current;
   const plain = Object.keys(rest) as (keyof typeof rest)[];
-  // On the host's network, the engine shows the host's name where none was asked for.
+  // On the host's network, the engine shows the host's name if no hostname was requested.
   const hostsName = target.networkMode === "host" && target.hostname === "";
   return [
     ...plain.flatMap((field) => differ(snake(field), toJson(rest[field]), toJson(target[field]))),
@@ -42,14 +42,14 @@ export const differ = (field: string, from: Json, to: Json): Difference[] =>
 
 type Entries = Readonly<Record<string, Json>>;
 
-/** `absent`: what holds for a name that is not there. */
+/** `absent`: the default values of missing names. */
 export const entries = (prefix: string, from: Entries, to: Entries, absent: Entries = {}): Difference[] =>
   [...new Set([...Object.keys(from), ...Object.keys(to)])].flatMap((key) => {
     const valueIn = (record: Entries) => own(record, key) ?? own(absent, key) ?? null;
     return differ(prefix + key, valueIn(from), valueIn(to));
   });
 
-/** "mem_limit: 0 → 1024"; of fields that may hold secrets, only that they differ: "environment.MODE differs". */
+/** "mem_limit: 0 → 1024". For fields that may contain secrets, without values: "environment.MODE differs". */
 export function describeDifference({ field, from, to }: Difference): string {
   const side = (value: Json) => (value === null ? "nothing" : show(value));
   if (!isSecretField(field.replace(/\..*$/s, ""))) return `${field}: ${side(from)} → ${side(to)}`;

@@ -3,15 +3,15 @@ import { isTruthy } from "../model/truthy.ts";
 import { supervisorNetwork } from "../model/names.ts";
 import { parseMount } from "./mounts.ts";
 
-/** What a feature label needs to know of the device and of the service that carries it. */
+/** Facts about the device and the service that features depend on. */
 export interface FeatureFacts {
   readonly hostNetwork: boolean;
   /** The service's key for the API. */
   readonly apiKey: string;
   readonly apiPort: number;
-  /** Of the cloud; empty when unmanaged. */
+  /** The cloud's address; empty for a device without a cloud. */
   readonly cloudUrl: string;
-  /** For services: the device's own, or under a cloud that knows such keys one that is derived from it. */
+  /** The cloud key for services: derived from the device key if the cloud supports this, else the device key itself. */
   readonly cloudKey: string;
   /** Host path of the engine's socket. */
   readonly engineSocket: string;
@@ -19,12 +19,12 @@ export interface FeatureFacts {
   readonly osBuild: string;
 }
 
-/** What a feature adds to a container. */
+/** The changes that a feature makes to a container. */
 interface Feature {
   readonly mounts?: readonly string[];
-  /** Without prefix: each becomes BALENA_ and RESIN_. */
+  /** Names without prefix. Each is set with the prefixes BALENA_ and RESIN_. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** As it is. */
+  /** Names that get no prefix. */
   readonly plainEnvironment?: Readonly<Record<string, string>>;
   readonly network?: string;
   readonly gpu?: boolean;
@@ -72,11 +72,11 @@ const features: Readonly<Record<string, (facts: FeatureFacts) => Feature>> = {
 
 const prefix = "io.balena.features.";
 
-/** Whether a service's labels ask for a feature. */
+/** Whether a service's labels enable a feature. */
 export const hasFeature = (labels: Readonly<Record<string, string>>, name: string): boolean =>
   isTruthy(labels[prefix + name]);
 
-/** Everything that a service's labels ask for, together. */
+/** All features that a service's labels enable, combined. */
 export function featuresOf(labels: Readonly<Record<string, string>>, facts: FeatureFacts) {
   const asked = Object.entries(features)
     .filter(([name]) => hasFeature(labels, name))

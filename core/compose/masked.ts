@@ -1,7 +1,7 @@
 import { parseImage } from "../model/image.ts";
 import { hidden, isSecretField, withoutTexts } from "../model/secrets.ts";
 
-/** A target state for those who may not see secrets, and what it has in their place. */
+/** Hides secrets in a target state, and detects hidden values that a client sends back. */
 
 interface Shown {
   readonly name: string;
@@ -9,7 +9,7 @@ interface Shown {
   readonly apps: Record<string, unknown>;
 }
 
-/** Without the values of config, variables, labels and the like, and without passwords of registries. */
+/** Hides the values of config, variables, labels and similar fields, and passwords of registries. */
 export const withoutSecrets = ({ name, config, apps }: Shown): Shown => ({
   name,
   config: Object.fromEntries(Object.keys(config).map((variable) => [variable, hidden])),
@@ -31,7 +31,7 @@ function withoutPassword(image: string): string {
 
 export const notShown = `expected a value, but got ${hidden}, which stands for one that was not shown; set it anew`;
 
-/** Where something stands that was not shown to whoever has read it: it is no value to be set. */
+/** The paths of hidden values in a body. They must not be set as real values. */
 export const maskedPlaces = (value: unknown, path: readonly (string | number)[] = []): (string | number)[][] => {
   if (typeof value === "string") return value === hidden || value.includes(`:${hidden}@`) ? [[...path]] : [];
   if (typeof value !== "object" || value === null) return [];

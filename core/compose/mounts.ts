@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { Mount } from "../model/container.ts";
 import { Flag, Strings, cleanPath, parsed, parsedEach } from "./quantities.ts";
 
-/** A mount as a composition writes it; `volume` sources are the composition's names, not yet the engine's. */
+/** A mount in a composition. The source of a volume is its name in the composition, not on the engine. */
 export type ComposeMount = Mount;
 
 const sortOptions = (options: readonly string[]): string => [...options].sort().join(",");
@@ -29,7 +29,7 @@ function parseTmpfs(text: string): ComposeMount | undefined {
   return target.startsWith("/") ? toTmpfs(target, options.split(",").filter(Boolean)) : undefined;
 }
 
-/** "ro" is an option like the others there: the engine keeps them all in one text. */
+/** For tmpfs, "ro" is one of the options: the engine stores all options in one text. */
 export const toTmpfs = (target: string, options: readonly string[]): Mount => ({
   type: "tmpfs",
   source: "",
@@ -38,7 +38,7 @@ export const toTmpfs = (target: string, options: readonly string[]): Mount => ({
   options: sortOptions(options),
 });
 
-/** The long form, which the engine's API has too. Numbers: bytes, and the mode's bits. */
+/** The long form of compose and of the engine's API. The size is in bytes; the mode is a number. */
 interface LongMount {
   readonly type: Mount["type"];
   readonly source?: string | null | undefined;

@@ -2,7 +2,7 @@ import type { Container, ContainerSpec } from "../model/container.ts";
 import { isHandingOver } from "../model/names.ts";
 import type { Release, Service } from "../model/target.ts";
 
-/** Whose network, IPC and process namespaces a container shares: a composition names services, the engine containers. */
+/** Shared network, IPC and process namespaces. A composition refers to services, the engine to containers. */
 
 /** `service:x`, and `container:x` where x is a service of the application (the specification's own example). */
 export function networkModeOf(service: Service, app: Pick<Release, "services">): string {
@@ -11,7 +11,7 @@ export function networkModeOf(service: Service, app: Pick<Release, "services">):
   return name && app.services.some((other) => other.name === name) ? `service:${name}` : mode;
 }
 
-/** The services whose namespaces a container shares: when one of them is replaced, the container is replaced too. */
+/** The services whose namespaces a container shares. When one of them is replaced, the container is replaced too. */
 export const namespaceServices = ({
   networkMode,
   settings,
@@ -25,7 +25,7 @@ export const namespaceServices = ({
 export const namespaceServicesOf = (service: Service, release: Pick<Release, "services">): string[] =>
   namespaceServices({ networkMode: networkModeOf(service, release), settings: service.config.settings });
 
-/** `container:<id>` → `service:<name>`, for those of these containers. */
+/** `container:<id>` → `service:<name>`, if the id is that of one of these containers. */
 export const toServiceNamespaces = (spec: ContainerSpec, containers: readonly Container[]): ContainerSpec =>
   withNamespaces(spec, /^container:(.+)$/, (id) => {
     const owner = containers.find((container) => container.id === id);

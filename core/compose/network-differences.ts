@@ -4,8 +4,8 @@ import { differ, entries, type Difference } from "./differences.ts";
 import { askedOfNetwork, withoutDefinition } from "./definitions.ts";
 
 /**
- * Every field in which a network on the engine is not what is asked for, in the words of compose. Empty: it can stay.
- * What it was asked to be is compared, where that is known, and not what the engine made of it.
+ * The fields in which a network differs from its target, named as in compose. Compares with the definition that was
+ * requested when the network was created, if it is known, otherwise with what the engine shows.
  */
 export function networkDifferences(current: NetworkSpec, target: NetworkSpec): Difference[] {
   const asked = askedOfNetwork(current);
@@ -24,8 +24,8 @@ export function networkDifferences(current: NetworkSpec, target: NetworkSpec): D
 }
 
 /**
- * A network without the definition label, less what the engine may have added. That an option or a gateway was removed from
- * the definition goes unnoticed: the network stays until another field changes.
+ * A network without the definition label: what the engine shows, without fields that the engine may have added. A removed
+ * option or gateway is therefore not detected: the network stays until another field changes.
  */
 function asAnswered(current: NetworkSpec, target: NetworkSpec): NetworkSpec {
   const named = (from: Readonly<Record<string, string>>, to: Readonly<Record<string, string>>) =>
@@ -41,7 +41,7 @@ function asAnswered(current: NetworkSpec, target: NetworkSpec): NetworkSpec {
   };
 }
 
-/** An engine chooses a gateway where none is named, and a subnet of a family (IPv4, IPv6) of which none is named. */
+/** An engine chooses a gateway if none is given, and a subnet for an address family (IPv4, IPv6) without one. */
 function withoutAdditions(answered: IpamConfig, asked: readonly IpamConfig[]): readonly IpamConfig[] {
   const isIpv6 = ({ subnet = "" }: IpamConfig) => subnet.includes(":");
   const match = asked.find((one) => canonical(one.subnet ?? "") === canonical(answered.subnet ?? ""));
@@ -50,7 +50,7 @@ function withoutAdditions(answered: IpamConfig, asked: readonly IpamConfig[]): r
   return [match.gateway === undefined || gateway === undefined ? rest : { ...rest, gateway }];
 }
 
-/** One form for all spellings, in which the order of subnets does not count. */
+/** A normal form for comparison. The order of subnets does not matter. */
 const toJson = (config: readonly IpamConfig[]): Json =>
   config
     .map(({ subnet, ipRange, gateway, auxAddresses }) => ({
@@ -65,7 +65,7 @@ const toJson = (config: readonly IpamConfig[]): Json =>
     }))
     .sort((a, b) => ((a.subnet ?? "") < (b.subnet ?? "") ? -1 : 1));
 
-/** An address or a subnet in one spelling: an IPv6 address has many. */
+/** Normalizes an address or a subnet, since an IPv6 address has many spellings. */
 function canonical(address: string): string {
   const [ip = "", ...length] = address.split("/");
   if (!ip.includes(":")) return address;

@@ -16,8 +16,8 @@ function parseRange(text: string): Range | undefined {
 const show = ({ from, to }: Range) => (from === to ? String(from) : `${from}-${to}`);
 
 /**
- * One line of `ports:` → one entry per container port. A range of host ports for a single container port stays a
- * range, from which the engine chooses.
+ * One line of `ports:` → one entry for each container port. A range of host ports for one container port stays a range,
+ * and the engine chooses a port from it.
  */
 export function parsePorts(text: string): Port[] | undefined {
   const [, ip = "", host, inside = "", protocol = "tcp"] =
@@ -65,6 +65,6 @@ export const Ports = z
   .array(z.union([Short, Long], { error: `expected ${expected}` }))
   .transform((ports) => sortPorts(ports.flat()));
 
-/** The host ports that a list takes for certain, as `8080/tcp`: two containers cannot both have one. */
+/** The host ports of a list that are not chosen by the engine, as `8080/tcp`. Two containers cannot use the same one. */
 export const fixedHostPorts = (ports: readonly Port[]): string[] =>
   ports.filter(({ published }) => /^\d+$/.test(published)).map(({ published, protocol }) => `${published}/${protocol}`);

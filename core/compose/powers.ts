@@ -5,7 +5,7 @@ import type { Release, Service } from "../model/target.ts";
 import { networkModeOf } from "./namespaces.ts";
 import { hasFeature } from "./features.ts";
 
-/** How a service asks for powers over its host. Everything that is not known to be harmless counts. */
+/** Finds the powers over the host that a service asks for. Values that are not known to be harmless count as powers. */
 
 type Asks = (service: Service, app: Pick<Release, "services" | "volumes">) => boolean;
 
@@ -23,7 +23,7 @@ const list = (service: Service, name: string): readonly string[] => {
 /** The host's namespace, or that of a container outside the application, whose powers are unknown. */
 const isForeign = (mode: Json): boolean => typeof mode === "string" && /^(host$|(?!service:)[^:]+:)/.test(mode);
 
-/** What an engine gives every container. Source: Docker's documentation, "Runtime privilege and Linux capabilities". */
+/** An engine's default capabilities. Source: Docker's documentation, "Runtime privilege and Linux capabilities". */
 const usualCapabilities = new Set(
   "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_CHROOT".split(
     " ",
@@ -57,7 +57,7 @@ const asks: Readonly<Record<Power, Asks>> = {
 export const powersOf = (service: Service, app: Pick<Release, "services" | "volumes">): readonly Power[] =>
   powers.filter((power) => asks[power](service, app));
 
-/** The services of an application that ask for any, with their powers. */
+/** The powers of each service of an application that asks for any. */
 export const powersIn = (app: Pick<Release, "services" | "volumes">): Readonly<Record<string, readonly Power[]>> =>
   Object.fromEntries(
     app.services.flatMap((service) => {
@@ -66,7 +66,7 @@ export const powersIn = (app: Pick<Release, "services" | "volumes">): Readonly<R
     }),
   );
 
-/** The services that ask for what is forbidden, each as a sentence that begins with its name. */
+/** A sentence for each service that asks for forbidden powers. It begins with the service's name. */
 export const forbiddenOf = (
   asked: Readonly<Record<string, readonly Power[]>>,
   forbidden: readonly Power[],
@@ -83,13 +83,13 @@ const isOfHost = (volume: VolumeSpec | undefined): boolean => volume !== undefin
 
 /** Kinds of file systems that are in memory, or on another machine. */
 const harmlessTypes = new Set(["tmpfs", "nfs", "nfs4", "cifs", "smb3"]);
-/** With these, the kernel takes the device for a folder, whatever the type says. */
+/** With these options, the kernel treats the device as a folder, independent of the type. */
 const bindFlags = new Set(["bind", "rbind", "move", "remount"]);
 
-/** What a volume would show of the host, by its driver's options; undefined: nothing. */
+/** The part of the host that a volume shows, according to its driver's options; undefined if there is none. */
 export function hostPartOf({ driver, driverOptions }: VolumeSpec): string | undefined {
   const { type = "", device = "", o = "" } = driverOptions;
-  // Options of other drivers are unknown, but a path of the host is recognized.
+  // Options of other drivers are unknown. A value that begins with "/" counts as a path of the host.
   if (driver !== "local") return Object.values(driverOptions).find((value) => value.startsWith("/"));
   if (type === "" && device === "" && o === "") return undefined;
   const binds = o.split(",").some((word) => bindFlags.has(word.trim()));

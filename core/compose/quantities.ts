@@ -1,10 +1,10 @@
 import * as z from "zod";
 
-/** Amounts as compose writes them, brought to plain numbers. */
+/** Parsers for compose's quantities and other small values. */
 
 const byteUnits: Readonly<Record<string, number>> = { "": 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
 
-/** "64m", "1.5gb", "1024" → bytes; undefined when it is no amount. */
+/** "64m", "1.5gb", "1024" → bytes; undefined for other texts. */
 export function parseBytes(text: string): number | undefined {
   const [, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?$/i.exec(text.trim()) ?? [];
   const factor = byteUnits[unit.toLowerCase()];
@@ -13,7 +13,7 @@ export function parseBytes(text: string): number | undefined {
 
 const nanoseconds: Readonly<Record<string, number>> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, m: 6e10, h: 3.6e12 };
 
-/** "1h30m", "10s", "1.5s", "250ms", "10" (seconds) → nanoseconds; undefined when it is no duration. */
+/** "1h30m", "10s", "1.5s", "250ms", "10" (seconds) → nanoseconds; undefined for other texts. */
 export function parseDuration(text: string): number | undefined {
   if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1e9);
   if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
@@ -23,7 +23,7 @@ export function parseDuration(text: string): number | undefined {
   );
 }
 
-/** A field of which every accepted spelling has a parser, and the message of what was expected when none fits. */
+/** The schema of a field with a parser. `expected` is for the error message when the parser returns undefined. */
 export const parsed = <T>(expected: string, parse: (value: string) => T | undefined) =>
   z.union([z.string(), z.number()], { error: `expected ${expected}` }).transform((value, context): T => {
     const result = parse(String(value).trim());
@@ -32,7 +32,7 @@ export const parsed = <T>(expected: string, parse: (value: string) => T | undefi
     return z.NEVER;
   });
 
-/** The same for every text of a list. */
+/** The same for each text of a list. */
 export const parsedEach = <T>(
   list: z.ZodType<readonly string[]>,
   expected: string,
@@ -92,7 +92,7 @@ export function splitVariable(text: string): [name: string, value: string] {
   return [name, value];
 }
 
-/** A path as the engine writes it: from the root, without "." and "..", nor slashes that say nothing. */
+/** Normalizes a path like the engine: absolute, without ".", ".." and redundant slashes. */
 export function cleanPath(path: string): string {
   const parts: string[] = [];
   for (const part of path.split("/"))

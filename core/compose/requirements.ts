@@ -1,10 +1,10 @@
 import { coerce, satisfies } from "semver";
 import { own } from "../model/json.ts";
 
-/** A container contract: what a service says it needs of the device. Other fields mean nothing to us. */
+/** A container contract: what a service requires of the device. Only `requires` is read. */
 export type Contract = Readonly<Record<string, unknown>>;
 
-/** What this device offers, by type of contract. */
+/** The facts about this device that a contract may require. */
 export interface RequirementFacts {
   readonly supervisorVersion: string;
   readonly deviceType: string;
@@ -47,6 +47,6 @@ function isMet(requirement: unknown, facts: RequirementFacts): boolean {
   );
 }
 
-// "Ubuntu 24.04.1 LTS", "6.1.0-13-amd64": the first number counts, and what a vendor puts behind it is no pre-release.
+// "Ubuntu 24.04.1 LTS", "6.1.0-13-amd64": the first version number is used. A vendor's suffix is not a pre-release.
 const within = (version: string, range: string): boolean =>
   satisfies(coerce(version, { loose: true }) ?? "0.0.0", range);

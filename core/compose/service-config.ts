@@ -31,7 +31,7 @@ const HealthcheckFields = {
   interval: Duration.nullish(),
   timeout: Duration.nullish(),
   start_period: Duration.nullish(),
-  // The reference implementation reads this spelling only, so there are compositions that use it.
+  // The reference implementation reads only this spelling, so compositions may use it.
   startPeriod: Duration.nullish(),
   retries: Integer.nullish(),
   disable: Flag.nullish(),
@@ -120,7 +120,7 @@ export const Labels = z
   )
   .transform(modernLabels);
 
-/** Labels of old (`io.resin.…`) under their names of today, which win where both are there. */
+/** Renames former labels (`io.resin.…`) to the current names. If both exist, the current one has priority. */
 function modernLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
   const entries = Object.entries(labels);
   return Object.fromEntries([
@@ -133,7 +133,7 @@ const ComposeEnvironment = StringMap.transform((variables) =>
   Object.fromEntries(Object.entries(variables).filter(([name]) => name !== "")),
 );
 
-/** The compose fields of a service; others are let through, for `unknownFields` to name. */
+/** The compose fields of a service. Other fields are accepted, and `unknownFields` reports them. */
 export const ComposeFields = {
   command: Command.nullish(),
   depends_on: z
@@ -170,12 +170,12 @@ export const ComposeFields = {
     .nullish(),
 };
 
-/** The fields of the settings table, beside which `ComposeFields` stand. */
+/** The fields of the settings table, in addition to `ComposeFields`. */
 export const SettingFields = Object.fromEntries(
   Object.entries(settings).map(([key, { schema }]) => [key, schema.nullish()]),
 );
 
-/** A composition's service, as the cloud sends it beside `environment` and `labels`. */
+/** A service in the cloud's composition. The cloud sends `environment` and `labels` also outside of it. */
 export const Composition = z.object({
   ...ComposeFields,
   ...SettingFields,
@@ -183,12 +183,12 @@ export const Composition = z.object({
   labels: StringMap.transform(modernLabels).nullish(),
 });
 
-/** What stands beside the compose fields in a target state, or says nothing about a running container. */
+/** Known fields that are not compose fields, or that do not affect a running container. */
 const elsewhere =
   "environment labels image imageId serviceName serviceId releaseId commit appId appUuid running contract build".split(
     " ",
   );
-/** The compose fields of a service that a container shows. */
+/** The compose fields of a service that affect its container. */
 export const serviceFields: readonly string[] = [
   ...Object.keys(ComposeFields),
   ...Object.keys(settings),
@@ -198,7 +198,7 @@ export const serviceFields: readonly string[] = [
 ];
 const known = new Set([...serviceFields, ...elsewhere]);
 
-/** What a service's entry says that no container of ours will show. */
+/** The fields of a service's entry that have no effect. */
 export const unknownFields = (entry: object): string[] => Object.keys(entry).filter((key) => !known.has(key));
 
 export type Fields = { readonly [K in keyof typeof ComposeFields]?: z.output<(typeof ComposeFields)[K]> };

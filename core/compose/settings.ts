@@ -2,13 +2,13 @@ import * as z from "zod";
 import { sameJson, type Json } from "../model/json.ts";
 import { Bytes, Decimal, Duration, Flag, Integer, StringMap, Strings, Text, parsed, parsedEach } from "./quantities.ts";
 
-/** A compose field that the engine keeps as it is: what compose may write, and what holds when it says nothing. */
+/** A compose field that the engine stores unchanged: its schema and its default. */
 export interface Setting {
-  /** Everything compose may write → one form. */
+  /** Parses and normalizes all spellings of compose. */
   readonly schema: z.ZodType<Json>;
-  /** What holds when compose says nothing. */
+  /** The value if compose does not set the field. */
   readonly absent: Json;
-  /** A value that was read back → the same form, so that comparing finds no difference that is none. */
+  /** Normalizes a value that was read from the engine, so that equal values compare as equal. */
   normalize(raw: unknown): Json;
 }
 
@@ -24,13 +24,13 @@ const flag = (absent = false): Setting => ({
   normalize: (raw) => (typeof raw === "boolean" ? raw : absent),
 });
 
-/** `positive` where the engine takes every other number for "not set". */
+/** `positive`: the engine treats 0 and negative numbers as "not set". */
 const number = (schema: z.ZodType<number>, { absent = 0, positive = false } = {}): Setting => {
   const normalize = (value: unknown) => (typeof value === "number" && (value > 0 || !positive) ? value : absent);
   return { absent, schema: schema.transform(normalize), normalize };
 };
 
-/** A list of words. `sorted` where their order means nothing; `each` brings one word to one spelling. */
+/** A list of words. `sorted`: the order has no meaning. `each` normalizes a word. */
 const words = ({
   schema = Strings,
   sorted = false,
@@ -47,7 +47,7 @@ const words = ({
   };
 };
 
-/** Texts that each describe an object of the engine's; their order means nothing, but one may be there twice. */
+/** Texts that each describe an object of the engine. The order has no meaning. Duplicates are kept. */
 const texts = (schema: z.ZodType<readonly string[]>): Setting => ({
   absent: [],
   schema: schema.transform((list) => [...list].sort()),
@@ -139,18 +139,18 @@ const table = {
 
 export const settings: Readonly<Record<string, Setting>> = table;
 
-/** With the settings that come from feature labels only; compose has no word for them. */
+/** Also includes settings that only feature labels set, without a compose field. */
 export const everySetting: Readonly<Record<string, Setting>> = { ...table, gpu: flag() };
 export type SettingName = keyof typeof table | "gpu";
 
-/** What holds for each when compose says nothing. */
+/** The default of each setting. */
 export const settingDefaults: Readonly<Record<string, Json>> = Object.fromEntries(
   Object.entries(everySetting).map(([key, { absent }]) => [key, absent]),
 );
 
 /**
- * Settings without what makes no difference: the engine adds "label=disable" by itself to containers that are
- * privileged or share the host's processes or memory.
+ * Removes values that are not compared: the engine adds "label=disable" to containers that are privileged or share the
+ * host's process or IPC namespace.
  */
 export function comparable(values: Readonly<Record<string, Json>>): Readonly<Record<string, Json>> {
   const { privileged, pid, ipc, security_opt } = values;
@@ -159,7 +159,7 @@ export function comparable(values: Readonly<Record<string, Json>>): Readonly<Rec
     : values;
 }
 
-/** Parsed values → those of the table that are not the default. */
+/** The parsed settings that differ from their default. */
 export const notDefault = (values: Readonly<Record<string, unknown>>): Record<string, Json> =>
   Object.fromEntries(
     Object.entries(settings).flatMap(([key, { absent }]) => {

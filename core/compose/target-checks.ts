@@ -4,9 +4,9 @@ import { namespaceServicesOf, networkModeOf } from "./namespaces.ts";
 import type { Draft, DraftService } from "./target-draft.ts";
 import { showPath, type Path } from "./target-paths.ts";
 
-/** What the schemas cannot see: references between the parts of a target state. Each check answers with faults. */
+/** Checks of references between the parts of a target state, which schemas cannot express. Each check returns faults. */
 
-/** Of one device; far more than any device runs, and few enough to be planned within a second. */
+/** Limits for one device. They are far above real use, and allow planning within a second. */
 const limits = { apps: 100, services: 1000 };
 
 export function excess(apps: readonly Draft[]): string[] {
@@ -28,7 +28,7 @@ export function duplicates(services: readonly DraftService[]): string[] {
   });
 }
 
-/** A container is named after its service and the ids of its release, not after its application. */
+/** Finds equal container names. A container's name contains its service and the ids of its release, but no application. */
 export function sameNames(apps: readonly App[]): string[] {
   const owners = new Map<string, number>();
   return apps.flatMap(({ appId, releaseId, commit, services }) =>
@@ -56,7 +56,7 @@ export function unknownNamespaces(app: App, path: Path): string[] {
   );
 }
 
-/** A service in another's network cannot have a hostname, ports or a resolver of its own: no engine creates such a container. */
+/** A service in another container's network cannot set a hostname, ports or DNS: no engine creates such a container. */
 export const borrowedNetworks = (app: App, path: Path): string[] =>
   app.services.flatMap((service) => {
     const mode = networkModeOf(service, app);
@@ -72,7 +72,7 @@ export const borrowedNetworks = (app: App, path: Path): string[] =>
       : [];
   });
 
-/** The services that must run before this one: those that it depends on, and whose namespaces it shares. */
+/** The services that this one depends on, or whose namespaces it shares. They must start first. */
 export const prerequisites = (service: Service, app: App): string[] => [
   ...service.dependsOn.map((one) => one.service),
   ...namespaceServicesOf(service, app),
@@ -91,7 +91,7 @@ export function dependencyCycles(app: App, path: Path): string[] {
   });
 }
 
-/** A cycle among the prerequisites of `start`. Skips names in `seen` and adds to it. Not recursive: chains may be long. */
+/** Finds a cycle among the prerequisites of `start`. Skips names in `seen` and adds to it. Not recursive: chains may be long. */
 function findCycle(
   start: string,
   next: ReadonlyMap<string, readonly string[]>,

@@ -10,9 +10,9 @@ import { unmetRequirement, type Contract, type RequirementFacts } from "./requir
 import { parseRestart, restartPolicies, toServiceConfig, unknownFields, type Fields } from "./service-config.ts";
 import { showPath, valueAt, type Path } from "./target-paths.ts";
 
-/** An application as read → what the device does of it. Everything that is left out or changed is a warning. */
+/** Converts a parsed application to its target on this device. Adds a warning for everything that is left out or changed. */
 
-/** An application as read, with the paths of its parts for messages. */
+/** A parsed application, with the paths of its parts for messages. */
 export interface Draft extends Omit<App, "services"> {
   readonly path: Path;
   readonly services: readonly DraftService[];
@@ -32,7 +32,7 @@ export interface DraftService {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** `names`: of all services of the application. */
+/** `names`: the names of all services of the application. */
 export function toService(draft: DraftService, names: ReadonlySet<string>, body: unknown, warnings: string[]): Service {
   const { fields, composePath, name, serviceId, imageId, image, running } = draft;
   const warn = (field: string, message: string) => warnings.push(`${showPath([...composePath, field])}: ${message}`);
@@ -71,7 +71,7 @@ export function toService(draft: DraftService, names: ReadonlySet<string>, body:
   };
 }
 
-/** Folders of the host are mounted only for a service whose label asks for them, and always with a warning. */
+/** Host folders are mounted only for a service with the label `host-binds`, and always with a warning. */
 const admitBinds = (
   mounts: readonly Mount[],
   labels: Readonly<Record<string, string>>,
@@ -93,7 +93,7 @@ const admitBinds = (
     return [{ ...mount, source: path }];
   });
 
-/** The same for volumes that show a part of the host: an ordinary volume unless a service that mounts it has the label. */
+/** Replaces volumes that show a part of the host by ordinary ones, unless a service that mounts them has the label. */
 export function withoutHostParts(
   volumes: Release["volumes"],
   services: readonly Service[],
@@ -129,7 +129,7 @@ const strategies = ["download-then-kill", "kill-then-download", "delete-then-dow
 const strategyOf = (label: string | undefined): UpdateStrategy =>
   strategies.find((strategy) => strategy === label) ?? "download-then-kill";
 
-/** A service whose contract this device does not meet is left out if it is optional; else the release is rejected. */
+/** If this device does not meet a service's contract, an optional service is left out; otherwise the release is rejected. */
 export function meetRequirements(drafts: readonly DraftService[], facts: RequirementFacts, warnings: string[]) {
   const kept: DraftService[] = [];
   let rejection: string | undefined;
@@ -143,7 +143,7 @@ export function meetRequirements(drafts: readonly DraftService[], facts: Require
   return { kept, unmet: rejection };
 }
 
-/** Networks and volumes that services use without a definition are made with default settings. */
+/** Adds default definitions for networks and volumes that services use without one. */
 export function withUndeclared(
   { networks, volumes }: Pick<Release, "networks" | "volumes">,
   services: readonly Service[],

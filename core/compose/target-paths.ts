@@ -2,7 +2,7 @@ import type * as z from "zod";
 import { bareName, isSecretField, withoutTexts } from "../model/secrets.ts";
 import { show } from "../model/show.ts";
 
-/** Where something is in the body of a target state, for messages. */
+/** The path of a value in the body of a target state, for messages. */
 export type Path = readonly (string | number)[];
 
 export const valueAt = (value: unknown, path: Path): unknown =>
@@ -21,10 +21,10 @@ export const showPath = (path: readonly PropertyKey[]): string =>
     })
     .join("");
 
-/** Whether the value there is, or is a part of, something that may be secret. */
+/** Whether the value at this path may be secret, or is inside a field that may be secret. */
 const isSecret = (path: readonly PropertyKey[]): boolean => path.some((key) => isSecretField(String(key)));
 
-/** `local.apps.1.services.1.ports[0]: expected a port such as "80", … but got "abc"`. What may be secret is not shown. */
+/** `local.apps.1.services.1.ports[0]: expected a port such as "80", … but got "abc"`. Possible secrets are not shown. */
 export function describeIssue(issue: z.core.$ZodIssue): string {
   const { path } = issue;
   const where = path.length > 0 ? `${showPath(path)}: ` : "";

@@ -5,7 +5,7 @@ import { Text } from "./quantities.ts";
 import type { Contract } from "./requirements.ts";
 import { ComposeFields, Composition, Environment, Labels, SettingFields } from "./service-config.ts";
 
-/** The two shapes in which a target state comes over the wire. */
+/** The schemas of the two versions of a target state. */
 
 const Id = z
   .union(
@@ -69,7 +69,7 @@ const ServiceV2 = z.object({
   contract: ContractInput.optional(),
 });
 
-// The reference implementation takes an empty list for no services, so there may be clients that send one.
+// The reference implementation accepts an empty list as "no services", so clients may send one.
 const ServicesV2 = z.preprocess(
   (services) => (Array.isArray(services) && services.length === 0 ? {} : services),
   z.record(IdKey, ServiceV2).nullish(),

@@ -16,14 +16,14 @@ import { describeIssue, showPath, type Path } from "./target-paths.ts";
 import { TargetV2, TargetV3 } from "./target-schema.ts";
 
 /**
- * A target state as it comes over the wire → ours, or every fault with its path.
- * Version 2 is what the local mode endpoints speak (the specification's "Set a target state"), version 3 is the cloud's.
+ * Parses a target state, or returns all faults with their paths. The local mode endpoints use version 2 (the
+ * specification's "Set a target state"). The cloud uses version 3.
  */
 export type ParsedTarget =
   | { readonly ok: true; readonly target: TargetState; readonly warnings: readonly string[] }
   | { readonly ok: false; readonly faults: readonly string[] };
 
-/** Reads the body of `POST /v2/local/target-state`. `nameBefore` stays when the body gives none. */
+/** Reads the body of `POST /v2/local/target-state`. `nameBefore` is used if the body contains no name. */
 export function parseLocalTarget(body: unknown, facts: RequirementFacts, nameBefore: string): ParsedTarget {
   const parsed = TargetV2.safeParse(body, { reportInput: true });
   if (!parsed.success) return { ok: false, faults: parsed.error.issues.map(describeIssue) };
@@ -55,7 +55,7 @@ export function parseLocalTarget(body: unknown, facts: RequirementFacts, nameBef
   return finish({ name: local.name ?? nameBefore, config: { path, values: local.config ?? {} }, apps }, body, facts);
 }
 
-/** Faults for values that were masked when the body was read: they cannot be set. */
+/** Faults for hidden values that a client has sent back. They cannot be set. */
 export const maskedFaults = (body: unknown): readonly string[] =>
   maskedPlaces(body).map((path) => `${showPath(path)}: ${notShown}`);
 
@@ -66,8 +66,8 @@ export function parseCloudTarget(body: unknown, facts: RequirementFacts, uuid: s
   const device = parsed.data[uuid];
   if (!device) return { ok: false, faults: [`expected the state of device ${uuid}, which is not in it`] };
   const apps = Object.entries(device.apps)
-    // Releases of the host's OS are not containers of ours. Nor is the reference implementation, which a cloud sends as an
-    // application as soon as it knows a release of the version that we report.
+    // Skips releases of the host's OS, and the reference implementation: a cloud sends it as an application if it knows a
+    // release of the version that this agent reports.
     .filter(([, app]) => !app.is_host && app.class !== "app")
     .map(([appUuid, app]): Draft => {
       const [commit, release] = Object.entries(app.releases)[0] ?? ["", undefined];
@@ -91,7 +91,7 @@ export function parseCloudTarget(body: unknown, facts: RequirementFacts, uuid: s
           running: service.running,
           contract: service.contract,
           fields: service.composition ?? {},
-          // The cloud merges images', services' and devices' variables into the outer ones, so they win.
+          // The outer variables have priority: the cloud merges those of the image, the service and the device into them.
           environment: dropNameless({ ...service.composition?.environment, ...service.environment }),
           labels: { ...service.composition?.labels, ...service.labels },
         })),
@@ -100,10 +100,10 @@ export function parseCloudTarget(body: unknown, facts: RequirementFacts, uuid: s
   return finish({ name: device.name, config: { path: [uuid, "config"], values: device.config }, apps }, body, facts);
 }
 
-// The cloud accepts a variable without a name, and hands it down; an engine refuses it.
+// The cloud accepts and sends variables without a name. An engine refuses them.
 const dropNameless = ({ "": _, ...named }: Record<string, string>): Record<string, string> => named;
 
-/** A target state as read, with the paths of its parts for messages. */
+/** A parsed target state, with the paths of its parts for messages. */
 interface DraftTarget {
   readonly name: string;
   readonly config: { readonly path: Path; readonly values: Readonly<Record<string, string>> };

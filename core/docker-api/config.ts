@@ -2,7 +2,7 @@ import * as z from "zod";
 import { splitVariable } from "../compose/quantities.ts";
 import type { Healthcheck, ImageConfig } from "../model/image.ts";
 
-/** `Config`, which an image and a container have in common; the settings table names further fields of it. */
+/** The engine's `Config`, which images and containers have. The settings table contains more of its fields. */
 
 const Words = z.array(z.string()).nullish();
 const Text = z.string().nullish();
@@ -29,7 +29,7 @@ export const EngineConfig = z.looseObject({
   Hostname: Text,
 });
 
-/** What we read of the engine's answer to `GET /images/:name/json`. */
+/** The fields used from the engine's answer to `GET /images/:name/json`. */
 export const ImageInspection = z.looseObject({ Config: EngineConfig.nullish() });
 
 export const fromImageInspection = ({ Config }: z.output<typeof ImageInspection>): ImageConfig =>

@@ -7,7 +7,7 @@ import { EngineMounts, fromBinds, toBinds } from "./mounts.ts";
 import { PortBindings, fromPortBindings, toPortBindings } from "./ports.ts";
 import { fromEngineSettings, toEngineSettings } from "./settings.ts";
 
-/** The body of `POST /containers/create`, and the further networks that the container is connected to. */
+/** The body of `POST /containers/create`, and the networks to which the container is connected afterwards. */
 export function toCreateOptions(spec: ContainerSpec) {
   const { Config, HostConfig } = toEngineSettings(spec.settings);
   const mac = spec.settings["mac_address"];
@@ -34,7 +34,7 @@ export function toCreateOptions(spec: ContainerSpec) {
       ...HostConfig,
     },
     NetworkingConfig: {
-      // Engines since API 1.44 look for the address here, and since 1.52 not in MacAddress any more.
+      // Since API 1.44, engines read the address here. Since 1.52, they no longer read `MacAddress`.
       EndpointsConfig: first
         ? { [first[0]]: { ...toEndpoint(first[1]), ...(hasMac && { MacAddress: mac }) } }
         : hasMac && spec.networkMode === "bridge"
@@ -72,7 +72,7 @@ const EngineEndpoint = z
   .nullish();
 type EngineEndpoint = z.output<typeof EngineEndpoint>;
 
-/** What we read of the engine's answer to `GET /containers/:id/json`. */
+/** The fields used from the engine's answer to `GET /containers/:id/json`. */
 export const Inspection = z.looseObject({
   Id: z.string(),
   Name: z.string(),
@@ -100,7 +100,7 @@ type Inspection = z.output<typeof Inspection>;
 const states = ["created", "running", "paused", "restarting", "removing", "exited", "dead"] as const;
 const healths = ["starting", "healthy", "unhealthy"] as const;
 
-/** An inspected container → ours; undefined when it carries no labels of a service. */
+/** Converts an inspected container to the model; undefined if it has no labels of a service. */
 export function fromInspection(inspection: Inspection): Container | undefined {
   const { Id, Name, Created, State, Config } = inspection;
   const labels = Config.Labels ?? {};
@@ -140,7 +140,7 @@ function fromInspectedSpec({ Id, Image, Config, HostConfig, NetworkSettings }: I
     labels: withoutMac(config.labels),
     workingDir: toWorkingDir(config.workingDir),
     stopSignal: config.stopSignal || "SIGTERM",
-    // In another container's network namespace, the engine shows the other's name.
+    // In another container's network namespace, the engine shows that container's hostname.
     hostname: mode.startsWith("container:") || Config.Hostname === Id.slice(0, 12) ? "" : (Config.Hostname ?? ""),
     restart: {
       name: restartName(HostConfig.RestartPolicy?.Name),

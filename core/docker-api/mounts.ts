@@ -2,7 +2,7 @@ import * as z from "zod";
 import { fromLong, parseMount, sortMounts, toTmpfs } from "../compose/mounts.ts";
 import type { Mount } from "../model/container.ts";
 
-/** → the engine's `Binds` and `Tmpfs`. */
+/** Converts mounts to the engine's `Binds` and `Tmpfs`. */
 export const toBinds = (mounts: readonly Mount[]): { Binds: string[]; Tmpfs: Record<string, string> } => ({
   Binds: mounts
     .filter(({ type }) => type !== "tmpfs")
@@ -15,7 +15,7 @@ export const toBinds = (mounts: readonly Mount[]): { Binds: string[]; Tmpfs: Rec
   ),
 });
 
-/** Where the engine keeps the mounts of a container. The reference implementation writes long forms into `Mounts`. */
+/** The engine's fields for mounts. The reference implementation writes long forms into `Mounts`. */
 export const EngineMounts = z.looseObject({
   Binds: z.array(z.string()).nullish(),
   Tmpfs: z.record(z.string(), z.string()).nullish(),
@@ -34,7 +34,7 @@ export const EngineMounts = z.looseObject({
     .nullish(),
 });
 
-/** → mounts. */
+/** Converts the engine's fields to mounts. */
 export function fromBinds(host: z.output<typeof EngineMounts>): Mount[] {
   return sortMounts([
     ...(host.Binds ?? []).flatMap((bind) => parseMount(bind) ?? []),

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { ipamConfig, ipamLabel } from "../compose/definitions.ts";
 import type { Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
 
-/** → the body of `POST /networks/create`. */
+/** The body of `POST /networks/create`. */
 export const toNetworkOptions = (name: string, spec: NetworkSpec) => ({
   Name: name,
   CheckDuplicate: true,
@@ -27,7 +27,7 @@ export const toNetworkOptions = (name: string, spec: NetworkSpec) => ({
 const Texts = z.record(z.string(), z.string()).nullish();
 const Text = z.string().nullish();
 
-/** What we read of the engine's `GET /networks`. */
+/** The fields used from the engine's answer to `GET /networks`. */
 export const EngineNetwork = z.looseObject({
   Id: z.string(),
   Name: z.string(),
@@ -78,7 +78,7 @@ export function fromEngineNetwork(network: z.output<typeof EngineNetwork>): Netw
   };
 }
 
-/** What we read of the engine's `GET /volumes`. */
+/** The fields used from the engine's answer to `GET /volumes`. */
 export const EngineVolume = z.looseObject({ Name: z.string(), Driver: Text, Options: Texts, Labels: Texts });
 
 export const fromEngineVolume = ({ Name, Driver, Options, Labels }: z.output<typeof EngineVolume>): Volume => ({
@@ -86,7 +86,7 @@ export const fromEngineVolume = ({ Name, Driver, Options, Labels }: z.output<typ
   spec: { driver: Driver ?? "local", driverOptions: Options ?? {}, labels: Labels ?? {} },
 });
 
-/** → the body of `POST /volumes/create`. */
+/** The body of `POST /volumes/create`. */
 export const toVolumeOptions = (name: string, { driver, driverOptions, labels }: VolumeSpec) => ({
   Name: name,
   Driver: driver,

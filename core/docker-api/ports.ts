@@ -8,7 +8,7 @@ export const PortBindings = z.record(
   z.array(z.looseObject({ HostIp: z.string().nullish(), HostPort: z.string().nullish() })).nullish(),
 );
 
-/** → the engine's `PortBindings`. */
+/** Ports → the engine's `PortBindings`. */
 export function toPortBindings(ports: readonly Port[]): Record<string, { HostIp: string; HostPort: string }[]> {
   const bindings: Record<string, { HostIp: string; HostPort: string }[]> = {};
   for (const { target, protocol, published, ip } of ports)

@@ -4,7 +4,7 @@ import { own, sameJson, type Json } from "../model/json.ts";
 
 type Section = "Config" | "HostConfig";
 
-/** Where the engine keeps a setting. Each row reads back exactly what it wrote. */
+/** The place and form of a setting in the engine's API. Each row reads exactly the value that it wrote. */
 interface EngineSetting<Read = unknown> {
   readonly at: readonly [Section, property: string];
   readonly toEngine: (value: Json) => unknown;
@@ -15,7 +15,7 @@ const same = <T>(value: T): T => value;
 const config = (property: string): EngineSetting => ({ at: ["Config", property], toEngine: same, fromEngine: same });
 const host = (property: string): EngineSetting => ({ at: ["HostConfig", property], toEngine: same, fromEngine: same });
 
-/** The engine keeps a list of objects where a composition has short texts. */
+/** A setting that is a list of short texts in a composition and a list of objects on the engine. */
 const hostObjects = (
   property: string,
   toObject: (text: string) => object,
@@ -82,10 +82,10 @@ const table: Readonly<Record<SettingName, EngineSetting>> = {
   userns_mode: host("UsernsMode"),
 };
 
-/** Settings whose default is ours rather than the engine's, which a daemon's configuration may change. */
+/** Settings that are always sent, since a daemon's configuration may change the engine's default. */
 const explicit = new Set(["tty", "ipc", "stop_grace_period", "shm_size"]);
 
-/** Every setting; what is read back is in the form that is compared. */
+/** All settings. `fromEngine` returns values in the normal form for comparison. */
 export const engineSettings: Readonly<Record<string, EngineSetting<Json> & { readonly absent: Json }>> =
   Object.fromEntries(
     Object.entries(everySetting).flatMap(([key, { absent, normalize }]) => {
@@ -97,7 +97,7 @@ export const engineSettings: Readonly<Record<string, EngineSetting<Json> & { rea
 export function toEngineSettings(settings: ContainerSpec["settings"]): Record<Section, Record<string, unknown>> {
   const sections: Record<Section, Record<string, unknown>> = { Config: {}, HostConfig: {} };
   for (const [key, { at, absent, toEngine }] of Object.entries(engineSettings))
-    // A setting that is unset on the engine's side too is not sent: an engine refuses fields that it does not know.
+    // Other settings are sent only if they are set: an engine refuses fields that it does not know.
     if (key in settings || explicit.has(key)) sections[at[0]][at[1]] = toEngine(settings[key] ?? absent);
   return sections;
 }

@@ -26,9 +26,9 @@ export interface MemoryDeviceOptions extends Omit<EmbeddedOptions, "clock"> {
   readonly ports?: Partial<Ports>;
 }
 
-/** A device in memory: every port is there, and shows what was done to it. */
+/** A device in memory, with all ports. Tests can inspect what the agent did to each port. */
 export interface MemoryDevice {
-  /** The API of the device, as on port 48484. */
+  /** The device's API, like port number 48484. */
   readonly fetch: Supervisor["fetch"];
   readonly engine: EmbeddedEngine;
   readonly folders: MemoryFolders;
@@ -39,7 +39,7 @@ export interface MemoryDevice {
   readonly led: MemoryLed;
   readonly log: MemoryLog;
   readonly supervisor: Supervisor;
-  /** Resolves when the target state is reached, as far as it can be without waiting for anything. */
+  /** Resolves when the target state is reached, or when the remaining steps wait for a lock, an event or a retry. */
   readonly settled: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
@@ -62,7 +62,7 @@ export const memoryIdentity: Identity = {
   servicesFolder: "/tmp/balena-supervisor/services",
 };
 
-/** A device in memory, started. */
+/** Creates and starts a device in memory. */
 export async function createMemoryDevice({
   clock = systemClock,
   identity,

@@ -13,23 +13,23 @@ import {
 } from "../ports/engine.ts";
 import { messageOf } from "../model/show.ts";
 
-/** How the program in a container behaves, as far as anybody outside can see. */
+/** The visible behaviour of a container's program. */
 export interface Program {
-  /** What it writes when it starts. */
+  /** The lines that the program writes when it starts. */
   readonly lines?: readonly string[];
-  /** Whether its healthcheck, if it has one, finds it well. */
+  /** The result of the healthcheck, if there is one. */
   readonly healthy?: boolean;
-  /** Ends by itself with this code, after so many milliseconds. */
+  /** The program ends with this code after `afterMs`. */
   readonly exit?: { readonly code: number; readonly afterMs: number };
 }
 
 export interface EmbeddedOptions {
   readonly clock: Clock;
-  /** What a registry has under a name, for these credentials; undefined: nothing. By default, everything is there. */
+  /** The image that a registry has for a name and credentials, or undefined. By default, every image exists. */
   readonly registry?: (name: string, credentials: Credentials | undefined) => Partial<ImageConfig> | undefined;
-  /** What the container of a service runs. By default, something that runs for ever. */
+  /** The program of a service's container. By default, it never ends. */
   readonly program?: (container: Container) => Program;
-  /** How long a fetch takes, and how long a container needs to stop. */
+  /** The duration of a download, and the time that a container needs to stop. */
   readonly pullMs?: number;
   readonly stopMs?: number;
 }
@@ -57,7 +57,7 @@ interface Held extends Omit<
   startedAt: number;
   finishedAt: number;
   error: string;
-  /** Ends what its program still has to do. */
+  /** Cancels the pending actions of the program. */
   life: AbortController;
   readonly lines: ContainerLine[];
   readonly followers: Set<() => void>;
@@ -66,8 +66,8 @@ interface Held extends Omit<
 const keptLines = 1000;
 
 /**
- * An engine without containers: it keeps the same rules as a real one (names are unique, what is in use stays, two
- * cannot have one port), so that one can try things and test against it anywhere.
+ * A simulated engine for tests and demonstrations. It has the rules of a real one: names are unique, objects in use cannot
+ * be removed, and two containers cannot use the same port number.
  */
 export class EmbeddedEngine implements Engine {
   readonly name = "embedded";
@@ -97,9 +97,9 @@ export class EmbeddedEngine implements Engine {
     return () => this.#listeners.delete(listener);
   }
 
-  // ── For tests and demonstrations: what people do to an engine behind the agent's back ──────────────────────────────
+  // ── For tests and demonstrations: changes that the agent did not make ──────────────────────────────────────────────
 
-  /** As `docker build -t name`: the name stands for a new image from now on. */
+  /** Like `docker build -t name`: the name then refers to a new image. */
   addImage(name: string, config: Partial<ImageConfig> = {}): string {
     const reference = parseImage(name)?.name ?? name;
     const id = this.#newId("sha256:");
@@ -108,7 +108,7 @@ export class EmbeddedEngine implements Engine {
     return id;
   }
 
-  /** The program of a container ends. The restart policy is left to whoever tests it. */
+  /** Ends the program of a container. The restart policy is not applied. */
   exit(id: string, code: number): void {
     const container = this.#get(id);
     if (container.state !== "running") return;
@@ -122,7 +122,7 @@ export class EmbeddedEngine implements Engine {
     this.#emit({ of: "container", what: "changed", id });
   }
 
-  /** A container's program writes a line. */
+  /** Writes a line in the name of a container's program. */
   write(id: string, message: string, isStdErr = false): void {
     const container = this.#get(id);
     container.lines.push({ message, isStdErr, timestamp: this.#options.clock.now() });
@@ -349,7 +349,7 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  // ── Small things ───────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── Internal ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #get(id: string): Held {
     const container = this.#containers.get(id);
@@ -361,13 +361,13 @@ export class EmbeddedEngine implements Engine {
     return [...this.#networks.values()].find((network) => network.name === name);
   }
 
-  /** The container in whose network namespace one wants to live. */
+  /** The container whose network namespace a container shares. */
   #ownerOf({ networkMode }: ContainerSpec): Held | undefined {
     const [, id] = /^container:(.+)$/.exec(networkMode) ?? [];
     return id === undefined ? undefined : this.#get(id);
   }
 
-  /** Events come after the call that made them has returned, as they do from a real engine. */
+  /** Like a real engine, sends an event after the call that caused it has returned. */
   #emit(event: EngineEvent): void {
     void Promise.resolve().then(() => {
       for (const listener of this.#listeners) listener(event);

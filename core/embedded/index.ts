@@ -1,4 +1,4 @@
-/** `fairlead/testing`: a whole device in memory, and its parts, for tests of whatever talks to the API. */
+/** `fairlead/testing`: a whole device in memory, and its parts, for tests of API clients. */
 export { createMemoryDevice, memoryIdentity, type MemoryDevice, type MemoryDeviceOptions } from "./device.ts";
 export { EmbeddedEngine, type EmbeddedOptions, type Program } from "./engine.ts";
 export {

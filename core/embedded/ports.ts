@@ -19,7 +19,7 @@ import type { Log } from "../ports/log.ts";
 import type { KeptLine, LogPosition, LogRing } from "../ports/log-ring.ts";
 import type { Store } from "../ports/store.ts";
 
-/** The rest of the world in memory, each with what tests want to see of it. */
+/** In-memory adapters of the other ports, with extra members for tests. */
 
 export class MemoryStore implements Store {
   readonly #documents = new Map<string, string>();
@@ -104,7 +104,7 @@ const encoder = new TextEncoder();
 const sizeOf = (lines: readonly KeptLine[]): number =>
   lines.reduce((sum, { text }) => sum + encoder.encode(text).byteLength, 0);
 
-/** What lies in the services' folders, by application and service. */
+/** The contents of the services' folders, by application and service. */
 interface FolderContents {
   readonly userLocks: Set<string>;
   readonly agentLocks: Set<string>;
@@ -120,12 +120,12 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, Handover {
     this.#contents = contents;
   }
 
-  /** The same folders for the next run of the agent, which holds nothing yet. */
+  /** The same folders for the next run of the agent, which holds no locks yet. */
   restarted(): MemoryFolders {
     return new MemoryFolders(this.#contents);
   }
 
-  /** A service takes its update lock; false: the agent has it. */
+  /** Takes a service's update lock for the service. False: the agent holds it. */
   lock(appId: number, service: string): boolean {
     const key = serviceKey(appId, service);
     if (this.#contents.agentLocks.has(key)) return false;
@@ -138,7 +138,7 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, Handover {
   isLocked(appId: number, service: string): boolean {
     return this.#contents.userLocks.has(serviceKey(appId, service));
   }
-  /** A service says that it has taken over from its predecessor. */
+  /** Signals for a service that it has taken over from its predecessor. */
   takeOver(appId: number, service: string): void {
     this.#contents.takenOver.add(serviceKey(appId, service));
   }
@@ -186,13 +186,13 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, Handover {
 }
 
 export class MemoryPower implements Power {
-  /** What was asked of the machine. */
+  /** The requests that the machine has received. */
   readonly asked: ("reboot" | "shutdown")[] = [];
-  /** Set to let a host update seem to be under way. */
+  /** True simulates an update of the host OS in progress. */
   updating = false;
-  /** Set to let the machine refuse. */
+  /** The message with which the machine refuses requests; undefined: it accepts them. */
   refusal: string | undefined;
-  /** Something waits for the next start of the machine. */
+  /** A change takes effect with the next boot. */
   required = false;
 
   updateInProgress(): Promise<boolean> {
@@ -239,7 +239,7 @@ export class MemoryProxy implements Proxy {
   }
 }
 
-/** An empty noProxy is none, as in the files of a real proxy. */
+/** An empty `noProxy` counts as absent, as in the configuration files of redsocks. */
 const withoutEmptyNoProxy = ({ noProxy = [], ...rest }: ProxySettings): ProxySettings =>
   noProxy.length > 0 ? { ...rest, noProxy } : rest;
 

@@ -2,6 +2,6 @@
 export interface FirewallPolicy {
   /** Whether the host's other ports are closed too. */
   readonly closed: boolean;
-  /** In local mode, a developer may also connect to the API, if it listens on that address. */
+  /** In local mode, a developer may also connect to the API, if it listens on the network at all. */
   readonly localMode: boolean;
 }

@@ -18,7 +18,7 @@ export const update = endpoint({
   summary: "Look for a new target state now, and try again what has failed",
   params: none,
   body: fields({ force: Truthy, cancel: Truthy }),
-  // 202: known, but instant updates are switched off.
+  // 202: the request was accepted, but instant updates are disabled.
   replies: { 202: text("Accepted"), 204: empty, 401: Failed },
   device: deviceOnly,
 });

@@ -8,10 +8,10 @@ const Port = z
   .union([z.number(), z.string().regex(/^\d+$/).transform(Number)], { error: "expected a port, 1 to 65535" })
   .refine((port) => Number.isInteger(port) && port >= 1 && port <= 65535, { error: "expected a port, 1 to 65535" });
 
-// Whatever ends up in a configuration file must stay one value on one line.
+// A value in a configuration file must not contain a line break.
 const Line = z.string().regex(/^[^\p{Cc}]*$/u, { error: "expected a text without line breaks and control characters" });
 
-/** Redsocks wants an address and a port; `true` is a public resolver. */
+/** Redsocks requires an address and a port number. `true` means a public resolver. */
 const Dns = z.union([
   z.boolean(),
   z.string().regex(/^[\w.-]+:\d{1,5}$/, { error: 'expected true, false or "ADDRESS:PORT"' }),
@@ -27,7 +27,7 @@ const Proxy = z.object({
   noProxy: z.array(Line.regex(/^[A-Za-z0-9.:/-]+$/, { error: "expected an address or a subnet" })).nullish(),
 });
 
-/** hostnamed's own rule (man hostname(7), sd-hostnamed): labels of letters, digits and dashes, 64 characters in all. */
+/** The rule of hostnamed (man hostname(7), sd-hostnamed): labels of letters, digits and dashes, at most 64 characters. */
 const Hostname = z
   .string()
   .max(64, { error: "expected at most 64 characters" })
@@ -67,7 +67,7 @@ export const hostConfig = endpoint({
   device: deviceOnly,
 });
 
-/** What a PATCH changes: absent stays, null and empty clear. */
+/** The body of a PATCH. An absent field stays unchanged. Null and empty values clear a field. */
 const HostConfigPatch = orEmpty(
   z.object({
     network: z.object({ proxy: Proxy.nullish(), hostname: Hostname.nullish(), force: Truthy }),

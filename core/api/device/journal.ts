@@ -2,13 +2,14 @@ import * as z from "zod";
 import { endpoint, none, reply, sentences, stream } from "../endpoint.ts";
 import { AppId, Failed, Truthy, deviceOnly, failed, fields } from "../fields.ts";
 
-/** null is as good as absent. */
+/** Treats null as absent. */
 const optional = <T>(schema: z.ZodType<T>) => schema.nullish().transform((value) => value ?? undefined);
 
-// An argument that begins with a dash would be an option to journalctl.
+// journalctl would read an argument that begins with a dash as an option.
 const Word = optional(z.string().regex(/^[^-]/, { error: "expected a text that does not begin with a dash" }));
 
-// But "-1h" is an hour ago (man journalctl(1), systemd.time(7)): a dash and a digit are no option of its.
+// "-1h" means an hour ago (man journalctl(1), systemd.time(7)). No option of journalctl is a dash and a digit.
+
 const Time = optional(
   z.string().regex(/^(-\d|[^-])/, { error: 'expected a time such as "2026-11-23 20:00", "-1h", "now"' }),
 );
