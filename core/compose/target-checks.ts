@@ -56,7 +56,7 @@ export function unknownNamespaces(app: App, path: Path): string[] {
   );
 }
 
-/** A service in another container's network cannot set a hostname, ports or DNS: no engine creates such a container. */
+/** A service in another container's network cannot set these fields: no engine creates such a container. */
 export const borrowedNetworks = (app: App, path: Path): string[] =>
   app.services.flatMap((service) => {
     const mode = networkModeOf(service, app);
@@ -91,7 +91,7 @@ export function dependencyCycles(app: App, path: Path): string[] {
   });
 }
 
-/** Finds a cycle among the prerequisites of `start`. Skips names in `seen` and adds to it. Not recursive: chains may be long. */
+/** Finds a cycle of prerequisites from `start`. Skips names in `seen` and adds to it. Not recursive: chains may be long. */
 function findCycle(
   start: string,
   next: ReadonlyMap<string, readonly string[]>,

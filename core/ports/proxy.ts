@@ -9,7 +9,7 @@ export interface ProxySettings {
   readonly noProxy?: readonly string[];
 }
 
-/** A proxy whose configuration file was written by hand and has no type and address that we can read. */
+/** A proxy whose configuration file was written by hand, and whose type and address the agent cannot read. */
 export interface UnreadableProxy {
   readonly noProxy?: readonly string[];
 }

@@ -2,6 +2,6 @@
 export interface Store {
   /** Undefined if the document does not exist. */
   read(name: string): Promise<unknown>;
-  /** Writes all documents or none; undefined removes one. Resolves when a power cut cannot lose them. Rejects if none is written. */
+  /** Writes all documents or none; undefined removes one. Resolves when they survive a power cut; rejects if it wrote none. */
   write(documents: Readonly<Record<string, unknown>>): Promise<void>;
 }

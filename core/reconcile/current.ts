@@ -19,7 +19,7 @@ export interface CurrentState extends EngineState {
   readonly downloads: ReadonlyMap<string, Download>;
   /** The images that were fetched or used for services. The agent removes only these. */
   readonly imageRecords: readonly ImageRecord[];
-  /** Images that the engine refused to remove in this run, because a container that is not ours uses them. */
+  /** Images that the engine refused to remove in this run, because a container of another program uses them. */
   readonly keptImages: ReadonlySet<string>;
   /** The services whose update locks the agent holds, by application. */
   readonly locks: ReadonlyMap<number, readonly string[]>;

@@ -330,7 +330,6 @@ export class Loop {
         .flatMap((step) => (step.action === "wait" && step.recheckMs !== undefined ? [step.recheckMs] : [])),
     ];
     // A delay of 0 or less is due already: its steps wait for steps in progress, which request a round.
-
     const later = due.filter((ms) => ms > 0);
     if (later.length > 0 && this.#pauses === 0) this.#requestAfter(Math.min(...later));
   }

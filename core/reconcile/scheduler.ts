@@ -90,7 +90,6 @@ export class Scheduler {
 
   async #runRequested(): Promise<void> {
     // One round answers all requests of this turn of the event loop.
-
     await Promise.resolve();
     while (this.#requested && !this.#end.signal.aborted) {
       const { fresh } = this.#requested;

@@ -57,7 +57,7 @@ export interface RequesterOptions extends OutboxOptions {
 export class Requester {
   readonly #calls = new Map<number, Call>();
   readonly #outbox: Outbox;
-  /** Requests without the head of their answer. */
+  /** The number of requests without the head of their answer. */
   #unanswered = 0;
   #id: number;
 
@@ -66,7 +66,7 @@ export class Requester {
     this.#id = firstId - 1;
   }
 
-  /** Requests in progress. */
+  /** The number of requests in progress. */
   get size(): number {
     return this.#calls.size;
   }
@@ -186,7 +186,6 @@ export class Requester {
     const send = ({ bytes, end }: Piece) => this.#send({ is: "data", id, body: bytes, end });
     call.outflow?.pump(read, send).catch((error: unknown) => {
       // If the call has ended, the upload failed because of that.
-
       if (this.#calls.get(id) !== call) return;
       const reason = `the request broke off: ${error instanceof Error ? error.message : String(error)}`;
       this.#reset(id, reason);
@@ -213,8 +212,8 @@ export class Requester {
 }
 
 /**
- * With this many unanswered requests, the next one waits a turn to share a message with others. With fewer, the turn takes
- * longer than a message of its own: up to some milliseconds on an idle object.
+ * With this many unanswered requests, the next one waits a turn to share a message with others. With fewer, waiting would
+ * take longer than sending a separate message: up to some milliseconds on an idle object.
  */
 const busy = 8;
 

@@ -21,7 +21,7 @@ export interface ResponderOptions extends OutboxOptions {
 
 interface Serving {
   readonly hideSecrets: boolean;
-  /** Kept: Node ends a request's signal when the request is garbage collected. */
+  /** This reference keeps the request: Node ends its signal when the request is garbage collected. */
   readonly request: Request;
   /** Cancels the device's work for the request. */
   readonly abort: AbortController;
@@ -31,8 +31,8 @@ interface Serving {
 }
 
 /**
- * The device's end of one socket. The cloud has authorized the requests: they have the global scope, without secrets where
- * the cloud says so.
+ * The device's end of one socket. The cloud has authorized the requests. They have the global scope, without secrets if the
+ * request's head excludes them.
  */
 export class Responder {
   readonly #streams = new Map<number, Serving>();
@@ -140,7 +140,7 @@ export class Responder {
     signal.addEventListener("abort", () => void reader.cancel(signal.reason).catch(() => {}));
     const read = readGathered(reader, tick);
     const first = read();
-    // The head does not wait for a silent body, such as a log; two turns, since gathering takes one.
+    // The head does not wait for a silent body, such as a log. It waits two turns, since joining pieces takes one.
     const ready = await Promise.race([first, tick().then(tick)]);
     if (signal.aborted) return;
     if (ready?.end && ready.bytes.length <= limits.chunkBytes) {
@@ -172,7 +172,7 @@ export class Responder {
   }
 }
 
-/** Headers of one connection, not of the message. */
+/** Headers that belong to the connection, not to the message. */
 const ofTheConnection = new Set([
   "connection",
   "content-length",

@@ -118,7 +118,6 @@ export class Memory {
   /**
    * Stores what is not stored yet. A failure, such as a full disk, does not stop the agent: the values stay in memory until
    * a later call stores them.
-
    */
   async save(): Promise<void> {
     const names = [...this.#unsaved];

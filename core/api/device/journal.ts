@@ -9,7 +9,6 @@ const optional = <T>(schema: z.ZodType<T>) => schema.nullish().transform((value)
 const Word = optional(z.string().regex(/^[^-]/, { error: "expected a text that does not begin with a dash" }));
 
 // "-1h" means an hour ago (man journalctl(1), systemd.time(7)). No option of journalctl is a dash and a digit.
-
 const Time = optional(
   z.string().regex(/^(-\d|[^-])/, { error: 'expected a time such as "2026-11-23 20:00", "-1h", "now"' }),
 );
