@@ -12,7 +12,7 @@ import {
   type Surface,
 } from "../../core/http/route.ts";
 
-/** Another surface than the device's: its principals, its context, its errors, an answer of each route to the anonymous. */
+/** A surface other than the device's: own principals, context and errors, and each route has a reply to anonymous requests. */
 interface User {
   readonly user: string;
 }
@@ -95,14 +95,14 @@ function createNotes() {
 }
 
 describe("createFetch", () => {
-  test("gives a handler its input, its principal and its context", async () => {
+  test("passes input, principal and context to the handler", async () => {
     const { send } = createNotes();
     expect(await send("POST", "/notes/a%20b", '{"text":"one"}')).toEqual([204, ""]);
     expect(await send("GET", "/notes")).toEqual([200, '["a b: one (ann)"]']);
     expect(await send("HEAD", "/notes")).toEqual([200, ""]);
   });
 
-  test("takes the principal that the transport has authenticated", async () => {
+  test("uses the principal that the transport has authenticated", async () => {
     const { fetch, saved } = createNotes();
     const init = { method: "POST", body: '{"text":"two"}', headers: { "content-type": "application/json" } };
     await fetch(new Request("http://cloud/notes/x", init), { user: "bob" });
@@ -134,7 +134,7 @@ describe("createFetch", () => {
     expect([got, JSON.parse(String(text))]).toEqual([status, { error: message }]);
   });
 
-  test("refuses a principal whose credential ends while the body arrives", async () => {
+  test("refuses a principal whose credential is revoked while the body arrives", async () => {
     const { send, revoked, saved } = createNotes();
     const body = new ReadableStream(
       {
@@ -150,12 +150,12 @@ describe("createFetch", () => {
     expect(saved).toEqual([]);
   });
 
-  test("throws what a handler throws, on a surface that does not answer for it", async () => {
+  test("rethrows a handler's error on a surface that has no reply for errors", async () => {
     await expect(createNotes().send("POST", "/notes/x", '{"text":"fail"}')).rejects.toThrow("no room");
   });
 });
 
-test("a list of endpoints with a handler missing, or with a wrong reply, does not compile", () => {
+test("a list of endpoints does not compile if a handler is missing or a reply is wrong", () => {
   type Complete = Handlers<Api, User, Notes>;
   expectTypeOf<Pick<Complete, "list">>().not.toExtend<Complete>();
   expectTypeOf<Pick<Complete, "list"> & { save: () => { status: 200 } }>().not.toExtend<Complete>();

@@ -12,14 +12,14 @@ test.each<[string, object]>([
   ["a[]=1", { a: ["1"] }],
   ["a[]=1&a[]=2", { a: ["1", "2"] }],
   ["a[0]=1&a[1]=2", { a: ["1", "2"] }],
-  // No list of a million holes.
+  // A large index does not create a sparse list.
   ["a[1000000]=1", { a: { "1000000": "1" } }],
   ["a[b]=1&a[c][d]=2", { a: { b: "1", c: { d: "2" } } }],
   ["a%5Bb%5D=1", { a: { b: "1" } }],
   ["a.b=1", { "a.b": "1" }],
-  // What nests is the stronger claim.
+  // A nested field replaces a plain one.
   ["a=1&a[b]=2", { a: { b: "2" } }],
-  // Brackets that do not pair are letters.
+  // Unpaired brackets are part of the name.
   ["a[=1&b]=2&c[d=3&[e]=4", { "a[": "1", "b]": "2", "c[d": "3", "[e]": "4" }],
   ["a[][b]=1", { "a[][b]": "1" }],
   [`a${"[b]".repeat(11)}=1`, { [`a${"[b]".repeat(11)}`]: "1" }],
@@ -28,7 +28,7 @@ test.each<[string, object]>([
 });
 
 test.each(["__proto__=1", "__proto__[x]=1", "constructor[prototype][x]=1", "a[__proto__][x]=1"])(
-  "%s pollutes nothing",
+  "%s does not change Object.prototype",
   (form) => {
     parseForm(form);
     expect(Object.keys(Object.prototype)).toEqual([]);
@@ -36,7 +36,7 @@ test.each(["__proto__=1", "__proto__[x]=1", "constructor[prototype][x]=1", "a[__
   },
 );
 
-test("what a flat form says, it says", () => {
+test("a flat form is parsed to the fields it was made from", () => {
   const names = fc.string({ minLength: 1 }).filter((name) => !/[[\]]/.test(name));
   fc.assert(
     fc.property(fc.dictionary(names, fc.string(), { noNullPrototype: true }), (fields) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { guardOrigin, parseHost, parseOrigin, type OriginRules } from "../../core/http/origin.ts";
 
-/** The guard in front of an API that answers everything with "done". */
+/** The guard in front of an API that answers every request with "done". */
 function guarded(rules: Partial<OriginRules> = {}) {
   const asked: string[] = [];
   const fetch = guardOrigin(
@@ -41,7 +41,7 @@ describe("a page", () => {
     ["another port of this host, without an origin", { "sec-fetch-site": "same-site" }],
     ["a place that nobody knows yet", { "sec-fetch-site": "next-door" }],
     ["another site, with our origin", { origin: device, "sec-fetch-site": "cross-site" }],
-  ])("of %s is refused, whatever it asks", async (_, headers) => {
+  ])("of %s is refused for every request", async (_, headers) => {
     for (const isOpen of [true, false]) {
       const { ask, asked } = guarded({ isOpen: () => isOpen });
       for (const method of ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"]) {
@@ -53,7 +53,7 @@ describe("a page", () => {
     }
   });
 
-  test("is told which flag would let it in, if it has a name", async () => {
+  test("is told which flag would allow it, if its origin is known", async () => {
     const { ask } = guarded();
     expect((await ask(`${device}/ping`, { origin: "http://evil.example" })).text).toBe(
       failed(
@@ -74,19 +74,19 @@ describe("a page", () => {
     ["of IPv6", "http://[fe80::1]:48484", { origin: "http://[fe80::1]:48484" }],
     ["that the user has typed", device, { "sec-fetch-site": "none", "sec-fetch-mode": "navigate" }],
     ["that is none", device, {}],
-  ])("%s is let in", async (_, base, headers) => {
+  ])("%s is allowed", async (_, base, headers) => {
     const { ask } = guarded();
     expect(await ask(`${base}/v1/device`, headers)).toMatchObject({ status: 200, text: "done" });
     expect((await ask(`${base}/v1/device`, headers)).headers.get("vary")).toBeNull();
   });
 });
 
-describe("a host name, where no key is needed,", () => {
+describe("if no key is needed, a host name", () => {
   test.each([
     ...["127.0.0.1", "10.114.104.1:48484", "[::1]", "[fd00::7]:48484", "192.168.1.7:80", "203.0.113.9"],
     ...["localhost", "localhost:9999", "LOCALHOST", "localhost.", "raspberrypi", "a", "misty-sea:48484"],
     ...["misty-sea.local", "Misty-Sea.LOCAL.:48484", "a.b.lan", "a.home.arpa", "host.docker.internal", "0x7f.1"],
-  ])("of this network is answered: %s", async (host) => {
+  ])("of the local network is allowed: %s", async (host) => {
     const { ask } = guarded();
     expect((await ask(`http://${host}/v1/device`)).status).toBe(200);
   });
@@ -101,7 +101,7 @@ describe("a host name, where no key is needed,", () => {
     ["evillan.xlan", "evillan.xlan"],
     ["arpa.home", "arpa.home"],
     ["a..", "a."],
-  ])("that anybody may own is refused: %s", async (host, name) => {
+  ])("that anybody may register is refused: %s", async (host, name) => {
     const { ask, asked } = guarded();
     for (const method of ["GET", "POST", "OPTIONS"]) {
       const { status, text } = await ask(`http://${host}/v1/device`, {}, method);
@@ -115,13 +115,13 @@ describe("a host name, where no key is needed,", () => {
     expect(asked).toEqual([]);
   });
 
-  test("is refused although the page is of the same origin: that is what a rebound name looks like", async () => {
+  test("is refused for a page of the same origin too, because DNS rebinding looks like this", async () => {
     const { ask } = guarded();
     const headers = { origin: "http://evil.example:48484", "sec-fetch-site": "same-origin" };
     expect((await ask("http://evil.example:48484/v1/reboot", headers, "POST")).status).toBe(421);
   });
 
-  test("is refused after a good one has been answered, and the other way round", async () => {
+  test("is checked again for every request", async () => {
     const { ask } = guarded();
     for (const [host, status] of [
       ["a", 200],
@@ -132,7 +132,7 @@ describe("a host name, where no key is needed,", () => {
       expect((await ask(`http://${host}/`)).status).toBe(status);
   });
 
-  test("may be any once a key is needed, and may not any more once none is", async () => {
+  test("is not checked while a key is needed, and is checked again afterwards", async () => {
     let isOpen = false;
     const { ask } = guarded({ isOpen: () => isOpen });
     expect((await ask("http://device.example/v1/device")).status).toBe(200);
@@ -142,7 +142,7 @@ describe("a host name, where no key is needed,", () => {
     expect((await ask("http://device.example/v1/device")).status).toBe(200);
   });
 
-  test("may be one that is named", async () => {
+  test("is allowed if it is listed in the settings", async () => {
     const { ask } = guarded({ allowHosts: ["device.example"] });
     for (const host of ["device.example", "DEVICE.example.:8080"])
       expect((await ask(`http://${host}/`)).status).toBe(200);
@@ -163,7 +163,7 @@ describe("a form in a browser", () => {
     ["PATCH", "/v1/device/host-config"],
   ];
 
-  test.each(marks)("known by %s changes neither the target state nor the host", async (_, mark) => {
+  test.each(marks)("recognized by %s changes neither the target state nor the host", async (_, mark) => {
     const { ask, asked } = guarded();
     for (const [method, path] of targets)
       for (const [type, shown] of [
@@ -179,7 +179,7 @@ describe("a form in a browser", () => {
     expect(asked).toEqual([]);
   });
 
-  test.each(marks)("known by %s may send JSON, and anything elsewhere", async (_, mark) => {
+  test.each(marks)("recognized by %s may send JSON, and any content type to other endpoints", async (_, mark) => {
     const { ask } = guarded();
     for (const [method, path] of targets) {
       expect((await ask(device + path, { ...mark, ...jsonType }, method)).status).toBe(200);
@@ -191,7 +191,7 @@ describe("a form in a browser", () => {
   });
 
   test.each(["", "curl/8.5.0", "node", "node-fetch/1.0", "python-requests/2.31"])(
-    "is no concern of %j",
+    "is not assumed for the user agent %j",
     async (agent) => {
       const { ask } = guarded();
       const headers = agent ? { "user-agent": agent } : {};
@@ -202,13 +202,13 @@ describe("a form in a browser", () => {
   );
 });
 
-describe("a page that is named", () => {
+describe("a page whose origin is allowed", () => {
   const origin = "http://panel.lan:8080";
   const rules = { allowOrigins: [origin, "https://panel.example"] };
   const cors = (headers: Headers) =>
     Object.fromEntries([...headers].filter(([name]) => name === "vary" || name.startsWith("access-control")));
 
-  test("may use the API, and read the answers", async () => {
+  test("may use the API and read its answers", async () => {
     const { ask } = guarded(rules);
     for (const site of ["cross-site", "same-site"])
       for (const method of ["GET", "POST", "PATCH"]) {
@@ -235,7 +235,7 @@ describe("a page that is named", () => {
     vary: "Origin",
   };
 
-  test("is answered before it asks, without a key", async () => {
+  test("gets an answer to its preflight request without a key", async () => {
     const { ask, asked } = guarded({ ...rules, isOpen: () => false });
     const { status, headers, text } = await ask(`${device}/v1/device`, { origin, ...preflight }, "OPTIONS");
     expect([status, text, cors(headers)]).toEqual([204, "", allowed]);
@@ -249,7 +249,7 @@ describe("a page that is named", () => {
   });
 
   test.each(["http://panel.lan", "http://panel.lan:80800", "https://panel.lan:8080", "HTTP://PANEL.LAN:8080", "null"])(
-    "is not %s",
+    "does not have the origin %s",
     async (other) => {
       const { ask, asked } = guarded(rules);
       for (const method of ["GET", "OPTIONS"]) {
@@ -260,12 +260,12 @@ describe("a page that is named", () => {
     },
   );
 
-  test("is not known by anything but its origin", async () => {
+  test("is recognized by its origin only", async () => {
     const { ask } = guarded(rules);
     expect((await ask(`${device}/v2/cleanup-volumes`, { "sec-fetch-site": "cross-site" })).status).toBe(403);
   });
 
-  test("does not change what others are told, but that it depends on who asks", async () => {
+  test("adds only `Vary: Origin` to the answers for other clients", async () => {
     const { ask } = guarded(rules);
     expect(cors((await ask(`${device}/ping`)).headers)).toEqual({ vary: "Origin" });
     expect(cors((await ask(`${device}/ping`, { origin: device })).headers)).toEqual({ vary: "Origin" });
@@ -294,7 +294,7 @@ test.each([
   ["null", undefined],
   ["*", undefined],
   ["", undefined],
-])("%j as an origin is %j", (text, origin) => {
+])("the origin %j is parsed as %j", (text, origin) => {
   expect(parseOrigin(text)).toBe(origin);
 });
 
@@ -310,6 +310,6 @@ test.each([
   ["*", undefined],
   ["a b", undefined],
   ["", undefined],
-])("%j as a host name is %j", (text, host) => {
+])("the host name %j is parsed as %j", (text, host) => {
   expect(parseHost(text)).toBe(host);
 });

@@ -30,7 +30,7 @@ describe("a router finds", () => {
     expect(find(method, path)).toEqual({ path: found, params, query: {} });
   });
 
-  test("query parameters, without those that are given more than once", () => {
+  test("query parameters, except those that are given more than once", () => {
     expect(find("GET", "/v2/containerId?service=a%20b&x=1&x=2&__proto__=p")?.query).toEqual(
       Object.fromEntries([
         ["service", "a b"],
@@ -53,12 +53,12 @@ test.each([
   expect(find(method, path)).toBeUndefined();
 });
 
-test("literal segments match in the case of the route, unless told otherwise", () => {
+test("literal segments are case-sensitive by default", () => {
   expect(find("GET", "/v2/containerid", createRouter(routes))).toBeUndefined();
   expect(find("GET", "/v2/containerid")).toBeDefined();
 });
 
-test("the methods of a path are those of all its routes", () => {
+test("the methods of a path include those of all its routes", () => {
   expect(router.methodsOf("/v1/apps/7")).toEqual(["GET", "PATCH"]);
   expect(router.methodsOf("/v1/none")).toEqual([]);
 });

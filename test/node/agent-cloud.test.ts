@@ -7,7 +7,7 @@ import { startCloud } from "../support/fake-cloud.ts";
 import { startAgent } from "./program.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-/** The real program with a cloud: from a config.json with a provisioning key on, through an outage and a kill. */
+/** The real program with a cloud: registration with a provisioning key, an outage, and a kill. */
 
 const uuid = "b".repeat(32);
 const web = "127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54";
@@ -19,7 +19,7 @@ async function provisioned() {
   await writeFile(
     config,
     JSON.stringify({
-      // Some tools write it with a slash at the end; a doubled one is 404 there.
+      // Some tools write the URL with a slash at the end; a double slash would give 404.
       apiEndpoint: `${cloud.url}/`,
       uuid,
       deviceType: "generic-amd64",
@@ -32,7 +32,7 @@ async function provisioned() {
   return { cloud, folder, start };
 }
 
-test("it registers, polls, runs, reports and delivers its log; an outage and a kill later, so does the next one", async () => {
+test("an agent registers, polls, runs, reports and sends its log, and so does the next one after an outage and a kill", async () => {
   const { cloud, folder, start } = await provisioned();
   const first = await start();
   await until("it is registered", () => cloud.devices.has(uuid));
@@ -56,21 +56,21 @@ test("it registers, polls, runs, reports and delivers its log; an outage and a k
   expect((await second.get("/v1/healthy")).status).toBe(200);
   await cloud.start();
   await until("the next one delivers what the first one kept", () => said("cannot be asked") > 0, 25_000);
-  // The engine in memory has died with the first one; so the next one fetches what it knows that it should run.
+  // The engine in memory has ended with the first agent, so the next agent downloads the stored target state again.
   await until("and says what it does itself", () => said("Downloading image") === 2, 25_000);
   expect(cloud.asked.filter(({ path }) => path === "/device/register")).toHaveLength(1);
-  // Also of the tunnel that it looks for, and of the question why there is none.
+  // This includes the lines about the missing tunnel and its diagnosis.
   expect(cloud.asked.map(({ path }) => path)).toContain(`/tunnel/${uuid}`);
   for (const { headers } of cloud.asked)
     expect(headers["user-agent"]).toMatch(/^Supervisor\/19\.0\.5 \(Linux; .+; (dev|prod)\)$/);
 }, 90_000);
 
-test("with nothing to do, it writes nothing, and asks for nothing but its target state", async () => {
+test("an agent with nothing to do writes no file and requests only its target state", async () => {
   const { cloud, folder, start } = await provisioned();
   await start();
   await until("it is registered", () => cloud.devices.has(uuid));
   const known = cloud.device(uuid);
-  // Without a tunnel, which an agent looks for less and less often where there is none.
+  // Tunnel attempts are left out: without a tunnel they become less and less frequent.
   known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000", RESIN_SUPERVISOR_VPN_CONTROL: "false" };
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
   await until("it runs and is reported", () => known.installs.get(web)?.status === "Running", 25_000);
@@ -86,7 +86,7 @@ test("with nothing to do, it writes nothing, and asks for nothing but its target
   );
 });
 
-/** Each file's size and when it was written last. */
+/** Each file's size and modification time. */
 async function filesOf(folder: string): Promise<readonly (readonly [string, number, number])[]> {
   const names = (await readdir(folder)).sort();
   return Promise.all(

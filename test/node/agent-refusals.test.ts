@@ -5,9 +5,9 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { startProgram } from "./program.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-/** The real program, started in ways in which it cannot start. */
+/** The real program with settings or a machine with which it cannot start. */
 
-describe("refused with one clear sentence, and code 1", () => {
+describe("refused with one sentence and exit code 1:", () => {
   async function refusal(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
     const { code, stdout, stderr } = await startProgram(args, environment).ended;
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
@@ -26,30 +26,30 @@ describe("refused with one clear sentence, and code 1", () => {
     expect(await refusal(["agent", ...args])).toMatch(sentence);
   });
 
-  test("a variable that is wrong", async () => {
+  test("a wrong variable", async () => {
     expect(await refusal(["agent"], { FAIRLEAD_PORT: "abc" })).toMatch(/^--port \(or FAIRLEAD_PORT\): /);
   });
 
-  test("a config.json that is none", async () => {
+  test("a config.json that is not valid", async () => {
     const file = join(await temporaryFolder(), "config.json");
     await writeFile(file, "{");
     expect(await refusal(["agent", "--config", file])).toMatch(/config\.json is no JSON: /);
   });
 
-  test("no Docker", async () => {
+  test("a missing Docker", async () => {
     const args = ["agent", "--port", "0", "--docker-host", "unix:///nonexistent.sock"];
     expect(await refusal([...args, "--state-dir", await temporaryFolder()])).toMatch(
       /^No Docker engine answers at unix:\/\/\/nonexistent\.sock \(.+\)\. Start it, set DOCKER_HOST, or try with --engine embedded\.$/,
     );
   });
 
-  /** All that an agent needs but for what the test takes away. */
+  /** Everything that an agent needs, except what a test removes. */
   const almost = (folder: string) => [
     "agent",
     ...["--engine", "embedded", "--port", "0", "--state-dir", join(folder, "state"), "--host-root", folder],
   ];
 
-  test("a port that is taken", async () => {
+  test("a port number in use", async () => {
     const other = createServer();
     onTestFinished(() => void other.close());
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
@@ -60,13 +60,13 @@ describe("refused with one clear sentence, and code 1", () => {
     );
   });
 
-  test("an address that is none of this machine", async () => {
+  test("an address of another machine", async () => {
     expect(await refusal([...almost(await temporaryFolder()), "--listen", "203.0.113.1"])).toMatch(
       /^Cannot answer on 203\.0\.113\.1, port \d+: .*EADDRNOTAVAIL/,
     );
   });
 
-  test("a folder for the state that can be none", async () => {
+  test("a state folder that cannot be created", async () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, "file"), "");
     expect(await refusal([...almost(folder), "--state-dir", join(folder, "file", "state")])).toContain(
@@ -74,19 +74,19 @@ describe("refused with one clear sentence, and code 1", () => {
     );
   });
 
-  test("a database that is none", async () => {
+  test("a file that is not a database", async () => {
     const folder = await temporaryFolder();
     await mkdir(join(folder, "state"));
     await writeFile(join(folder, "state", "embedded.sqlite"), "This is no database.".repeat(100));
     expect(await refusal(almost(folder))).toContain("embedded.sqlite");
   });
 
-  test("a host's root that is not there", async () => {
+  test("a host's root that does not exist", async () => {
     const folder = await temporaryFolder();
     expect(await refusal([...almost(folder), "--host-root", "/nonexistent/root"])).toContain("/nonexistent/root");
   });
 
-  test("a command that there is not: the help follows", async () => {
+  test("an unknown command, with the help", async () => {
     const { code, stderr } = await startProgram(["fly"]).ended;
     expect(code).toBe(1);
     expect(stderr).toMatch(/^There is no command "fly"\.\n\nUsage: /);

@@ -4,10 +4,10 @@ import { startAgent, type RunningAgent } from "./program.ts";
 import { get, rawClient } from "./raw-client.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-/** The real program, ended in every way, and started again. */
+/** The real program, ended in different ways and started again. */
 
-describe("the next start", () => {
-  test("has the target state that was accepted", async () => {
+describe("after a restart, the agent", () => {
+  test("has the accepted target state", async () => {
     const folder = await temporaryFolder();
     const first = await startAgent(folder);
     expect((await first.post("/v2/local/target-state", target([service("one", 1)], "cellar"))).status).toBe(200);
@@ -20,7 +20,7 @@ describe("the next start", () => {
     expect(await settled(second)).toEqual(["one Running"]);
   });
 
-  test("has it although the first was killed right after it said yes", async () => {
+  test("has it even if it was killed right after it accepted it", async () => {
     const folder = await temporaryFolder();
     const first = await startAgent(folder);
     expect((await first.post("/v2/local/target-state", target([service("one", 1)], "cellar"))).status).toBe(200);
@@ -32,7 +32,7 @@ describe("the next start", () => {
     });
   });
 
-  test("is the same device: one that has no uuid keeps the one that it gave itself", async () => {
+  test("keeps the uuid that it generated", async () => {
     const folder = await temporaryFolder();
     const deviceUuid = async (agent: RunningAgent) => {
       await agent.post("/v2/local/target-state", target([service("one", 1)]));
@@ -48,7 +48,7 @@ describe("the next start", () => {
     expect(await deviceUuid(await startAgent(folder))).toBe(before);
   });
 
-  test("converges although the first was killed in the middle of an update", async () => {
+  test("completes the update in which it was killed", async () => {
     const folder = await temporaryFolder();
     const first = await startAgent(folder);
     await first.post("/v2/local/target-state", target([service("one", 1)]));

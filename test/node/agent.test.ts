@@ -7,10 +7,10 @@ import { get, rawClient } from "./raw-client.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { wait } from "../support/wait.ts";
 
-/** The real program: how it starts, how it ends, how it blinks. */
+/** The real program: start, end and blinking. */
 
 describe("a start", () => {
-  test("says where it answers, on which engine, whether a key is needed, and what to try", async () => {
+  test("logs its address, its engine, whether a key is needed, and a first request to try", async () => {
     const agent = await startAgent(await temporaryFolder());
     expect(agent.stdout()).toMatch(
       /^Fairlead answers on (http:\/\/127\.0\.0\.1:\d+)\n +engine +embedded, in memory: NOTHING REALLY RUNS\n +host +embedded, too: .* nothing real happens\n +key +none is needed: the device is in local mode\n +try +curl \1\/v2\/state\/status\n$/,
@@ -20,7 +20,7 @@ describe("a start", () => {
     expect((await agent.get("/v2/state/status")).status).toBe(200);
   });
 
-  test("with a cloud in config.json says that a key is needed, and asks for it", async () => {
+  test("with a cloud in config.json logs that a key is needed, and requires it", async () => {
     const folder = await temporaryFolder();
     const config = join(folder, "config.json");
     await writeFile(config, JSON.stringify({ apiEndpoint: "https://api.example.com", uuid: "0".repeat(32) }));
@@ -30,14 +30,14 @@ describe("a start", () => {
     expect((await agent.get("/v2/state/status")).status).toBe(401);
   });
 
-  test("with the engine `auto` and no Docker takes the one in memory", async () => {
+  test("with the engine `auto` and without Docker uses the engine in memory", async () => {
     const agent = await startAgent(await temporaryFolder(), {
       args: ["--engine", "auto", "--docker-host", "unix:///nonexistent.sock"],
     });
     expect(agent.stdout()).toContain("embedded, in memory");
   });
 
-  test("keeps its state in the folder that it is given, and makes the services' folders on the host", async () => {
+  test("keeps its state in the given folder, and creates the services' folders on the host", async () => {
     const folder = await temporaryFolder();
     const agent = await startAgent(folder);
     await agent.post("/v2/local/target-state", target([service("one", 1)]));
@@ -47,7 +47,7 @@ describe("a start", () => {
     expect((await stat(shared)).mode & 0o7777).toBe(0o1777);
   });
 
-  test("starts a service with its folder, also where that has gone with the rest of /tmp", async () => {
+  test("creates a service's folder again if it was removed from /tmp", async () => {
     const folder = await temporaryFolder();
     const agent = await startAgent(folder);
     await agent.post("/v2/local/target-state", target([service("one", 1)]));
@@ -58,7 +58,7 @@ describe("a start", () => {
     expect((await stat(join(folder, "tmp/balena-supervisor/services/1/one"))).mode & 0o7777).toBe(0o1777);
   });
 
-  test("starts no service whose folder another user may have made, says why, and starts it once that is gone", async () => {
+  test("starts no service whose folder another user has created, logs why, and starts it once that folder is removed", async () => {
     const folder = await temporaryFolder();
     await mkdir(join(folder, "tmp"));
     await chmod(join(folder, "tmp"), 0o1777);
@@ -77,7 +77,7 @@ describe("a start", () => {
     expect(await settled(agent)).toEqual(["one Running"]);
   });
 
-  test("with port 0 tells the services the port that the system gave", async () => {
+  test("with port 0 tells services the port number that the system chose", async () => {
     const agent = await startAgent(await temporaryFolder());
     const labels = { "io.balena.features.supervisor-api": "1" };
     await agent.post("/v2/local/target-state", target([service("one", 1, { labels })]));
@@ -96,7 +96,7 @@ describe("an end", () => {
     expect(Date.now() - before).toBeLessThan(1000);
   });
 
-  test("waits neither for readers of the log nor for downloads", async () => {
+  test("does not wait for readers of the log or for downloads", async () => {
     const agent = await startAgent(await temporaryFolder());
     const reader = await rawClient(Number(new URL(agent.url).port), get("/v2/local/logs"));
     await reader.until("Streaming logs");
@@ -137,7 +137,7 @@ describe("blinking", () => {
     },
   );
 
-  test("of an LED that is not there is said, and the agent goes on", async () => {
+  test("of a missing LED is logged as an error, and the agent goes on", async () => {
     const folder = await temporaryFolder();
     const agent = await startAgent(folder, { args: ["--led-file", join(folder, "nothing")] });
     expect((await agent.post("/v1/blink", {})).status).toBe(200);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Cached } from "../../runtimes/node/engine/cached.ts";
 
-/** Something that is loaded when the test says so: 1, 2, 3… */
+/** A loader whose loads the test completes, with the values 1, 2, 3… */
 function source() {
   const loads: { readonly finish: () => void; readonly fail: (error: Error) => void }[] = [];
   const cached = new Cached(
@@ -14,7 +14,7 @@ function source() {
   return { cached, loads };
 }
 
-test("what was loaded once is not loaded again", async () => {
+test("a loaded value is not loaded again", async () => {
   const { cached, loads } = source();
   const first = cached.get();
   loads[0]?.finish();
@@ -23,7 +23,7 @@ test("what was loaded once is not loaded again", async () => {
   expect(loads).toHaveLength(1);
 });
 
-test("many who ask at once wait for one load", async () => {
+test("concurrent requests share one load", async () => {
   const { cached, loads } = source();
   const asked = [cached.get(), cached.get(), cached.get()];
   expect(loads).toHaveLength(1);
@@ -31,7 +31,7 @@ test("many who ask at once wait for one load", async () => {
   expect(await Promise.all(asked)).toEqual([1, 1, 1]);
 });
 
-test("what was forgotten is loaded again", async () => {
+test("a cleared value is loaded again", async () => {
   const { cached, loads } = source();
   const first = cached.get();
   loads[0]?.finish();
@@ -42,7 +42,7 @@ test("what was forgotten is loaded again", async () => {
   expect(await second).toBe(2);
 });
 
-test("what was forgotten while it was loading answers those who asked before, and is not kept", async () => {
+test("a load that is cleared while it runs answers its callers and is not cached", async () => {
   const { cached, loads } = source();
   const early = cached.get();
   cached.forget();
@@ -55,7 +55,7 @@ test("what was forgotten while it was loading answers those who asked before, an
   expect(await late).toBe(2);
 });
 
-test("who asks after it was forgotten gets what was loaded after that, whichever load ends first", async () => {
+test("a request after a clear gets the later load, whichever load ends first", async () => {
   for (const order of [
     [0, 1],
     [1, 0],
@@ -71,7 +71,7 @@ test("who asks after it was forgotten gets what was loaded after that, whichever
   }
 });
 
-test("a failure is told to those who asked, and not kept", async () => {
+test("a failure is passed to the callers and not cached", async () => {
   const { cached, loads } = source();
   const asked = [cached.get(), cached.get()];
   loads[0]?.fail(new Error("no answer"));
@@ -81,7 +81,7 @@ test("a failure is told to those who asked, and not kept", async () => {
   expect(await again).toBe(2);
 });
 
-test("a failure of what was forgotten does not spoil what is loading since", async () => {
+test("a failure of a cleared load does not affect the load after it", async () => {
   const { cached, loads } = source();
   const early = cached.get();
   cached.forget();
@@ -94,7 +94,7 @@ test("a failure of what was forgotten does not spoil what is loading since", asy
   expect([await late, await joined]).toEqual([2, 2]);
 });
 
-test("one can look without asking", async () => {
+test("the cached value can be read without a load", async () => {
   const { cached, loads } = source();
   expect(cached.peek()).toBeUndefined();
   expect(loads).toHaveLength(0);
@@ -107,7 +107,7 @@ test("one can look without asking", async () => {
   expect(cached.peek()).toBeUndefined();
 });
 
-test("nothing may be what is kept", async () => {
+test("undefined can be cached", async () => {
   let loads = 0;
   const cached = new Cached(async () => void loads++);
   await cached.get();

@@ -7,7 +7,7 @@ import { DockerEngine } from "../../runtimes/node/engine/docker-engine.ts";
 import { parsedApp, specOf } from "../support/specs.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-/** What the adapter asks of an engine, and what it makes of answers that no engine here gives. */
+/** The adapter's requests to an engine, and its handling of answers that no engine in CI gives. */
 
 interface Call {
   readonly method: string;
@@ -15,7 +15,7 @@ interface Call {
   readonly body: string;
 }
 
-/** Answers by the beginning of the path; everything else is made and done. */
+/** Answers by the beginning of the path; every other request succeeds. */
 async function engineThat(answers: Readonly<Record<string, string>> = {}) {
   const path = join(await temporaryFolder(), "docker.sock");
   const calls: Call[] = [];
@@ -78,7 +78,7 @@ describe("no body is in a URL:", () => {
   });
 });
 
-test("a pull has failed when only the details of an error say so", async () => {
+test("a pull has failed if only errorDetail reports an error", async () => {
   const lines = [{ status: "Pulling from x", id: "1" }, { errorDetail: { message: "no space left on device" } }];
   const { engine } = await engineThat({ "/images/create": lines.map((line) => JSON.stringify(line)).join("\n") });
   await expect(engine.pull({ name: "x:1" }, () => {}, new AbortController().signal)).rejects.toThrow(

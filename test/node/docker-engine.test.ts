@@ -7,7 +7,7 @@ import { systemClock } from "../../core/ports/clock.ts";
 import { DockerEngine } from "../../runtimes/node/engine/docker-engine.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-/** An engine that knows its version, and says this to every pull, at once or while it pulls. */
+/** An engine that answers every pull with this error, at once or while it pulls. */
 async function engineThatSays(message: string, at: "at once" | "while it pulls"): Promise<DockerEngine> {
   const server = createServer(({ url = "" }, response) => {
     if (url.includes("/version")) return void response.end('{"Version":"20.10"}');
@@ -28,7 +28,7 @@ test("the address of the engine is not left in the environment of the agent's pr
 });
 
 test.each(["at once", "while it pulls"] as const)(
-  "a registry's refusal is told without the password it was sent, %s",
+  "a registry's refusal is reported without the password that it received, %s",
   async (at) => {
     const folder = await temporaryFolder();
     const auth = Buffer.from("user:correct horse").toString("base64");

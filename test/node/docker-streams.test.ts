@@ -13,7 +13,7 @@ async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
   return found;
 }
 
-/** The bytes in pieces that end at these places, whatever they mean. */
+/** The bytes, cut into pieces at these offsets. */
 function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   const ends = [...new Set(places.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b);
   return [...ends, bytes.length].map((end, n) => bytes.subarray(n === 0 ? 0 : ends[n - 1], end));
@@ -23,7 +23,7 @@ const places = fc.array(fc.nat({ max: 100_000 }), { maxLength: 30 });
 
 const at = (ms: number) => new Date(ms).toISOString().replace("Z", "000000Z");
 
-/** One message of the engine: without a terminal, behind a header. */
+/** One log message of the engine; without a terminal it has a header. */
 function frame({ message, isStdErr, timestamp }: ContainerLine, end = "\n"): Buffer {
   const text = Buffer.from(`${at(timestamp)} ${message}${end}`);
   const header = Buffer.alloc(8);
@@ -41,7 +41,7 @@ const line = (message: string, isStdErr = false, timestamp = Date.UTC(2026, 0, 1
 const plain = (lines: readonly ContainerLine[], end = "\r\n") =>
   Buffer.from(lines.map(({ message, timestamp }) => `${at(timestamp)} ${message}${end}`).join(""));
 
-/** Anything that a program may write on one line. */
+/** Any text that a program may write on one line. */
 const message = fc.oneof(
   fc.string({ unit: "binary" }).map((text) => text.toWellFormed().replace(/[\r\n]/g, " ")),
   fc.constantFrom("", " ", "two words", "ünïcode → ☃ 🚢", "2026-01-01T00:00:00Z not a timestamp", "\t{}"),
@@ -55,7 +55,7 @@ const lines = fc.array(
 );
 
 describe("the log of a container without a terminal", () => {
-  test("is read as it was written, wherever the bytes are cut", async () => {
+  test("is read unchanged, wherever the bytes are cut", async () => {
     await fc.assert(
       fc.asyncProperty(lines, places, async (written, where) => {
         const bytes = Buffer.concat(written.map((one) => frame(one)));
@@ -83,7 +83,7 @@ describe("the log of a container without a terminal", () => {
   });
 
   // Docker cuts lines at 16 KiB, and puts the time before each piece.
-  test("has a long line whole, with its time once", async () => {
+  test("has a long line as one line with one time", async () => {
     const long = "a".repeat(40_000);
     const bytes = [
       frame(line(long.slice(0, 16_384)), ""),
@@ -96,14 +96,14 @@ describe("the log of a container without a terminal", () => {
     expect(found).toEqual([line(`${long} end`), line("next")]);
   });
 
-  test("has the last words of a program that did not end its line", async () => {
+  test("includes a last line without a line break", async () => {
     const bytes = [frame(line("ready")), frame(line("panic: no such file", true), "")];
     expect(await all(logLines(chunks(bytes), false))).toEqual([line("ready"), line("panic: no such file", true)]);
   });
 });
 
 describe("the log of a container with a terminal", () => {
-  test("is read as it was written, wherever the bytes are cut; all of it is standard output", async () => {
+  test("is read unchanged as standard output, wherever the bytes are cut", async () => {
     await fc.assert(
       fc.asyncProperty(lines, places, async (written, where) => {
         const found = await all(logLines(chunks(cut(plain(written), where)), true));
@@ -116,11 +116,11 @@ describe("the log of a container with a terminal", () => {
     expect(await all(logLines(chunks([plain([line("a"), line("b")], end)]), true))).toEqual([line("a"), line("b")]);
   });
 
-  test("keeps a carriage return within a line: that is how progress is drawn", async () => {
+  test("keeps a carriage return within a line, which progress bars use", async () => {
     expect(await all(logLines(chunks([plain([line("10%\r20%")])]), true))).toEqual([line("10%\r20%")]);
   });
 
-  test("has the last words of a program that did not end its line", async () => {
+  test("includes a last line without a line break", async () => {
     expect(await all(logLines(chunks([plain([line("ready")]), plain([line("login:")], "")]), true))).toEqual([
       line("ready"),
       line("login:"),
@@ -128,7 +128,7 @@ describe("the log of a container with a terminal", () => {
   });
 });
 
-test("a character that is cut in two is put together again", async () => {
+test("a character that is cut in two is decoded correctly", async () => {
   const bytes = plain([line("ä")]);
   const middle = bytes.indexOf(0xc3) + 1;
   expect(await all(logLines(chunks([bytes.subarray(0, middle), bytes.subarray(middle)]), true))).toEqual([line("ä")]);
@@ -143,7 +143,7 @@ test("a time that cannot be read is 0, and the line is still there", async () =>
 describe("a line without an end", () => {
   const endless = "x y ".repeat(50_000);
 
-  test("is passed on in pieces before it ends, and nothing of it is lost", async () => {
+  test("is passed on in pieces before it ends, without loss", async () => {
     async function* forever() {
       yield Buffer.from(`${at(line("").timestamp)} `);
       for (let n = 0; n < endless.length; n += 1000) yield Buffer.from(endless.slice(n, n + 1000));
@@ -157,7 +157,7 @@ describe("a line without an end", () => {
 });
 
 describe("a stream of JSON", () => {
-  test("is read as it was written, wherever the bytes are cut", async () => {
+  test("is read unchanged, wherever the bytes are cut", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.jsonValue()), places, fc.constantFrom("\n", "\r\n"), async (values, where, end) => {
         const texts = values.map((value) => JSON.stringify(value));
@@ -167,22 +167,22 @@ describe("a stream of JSON", () => {
     );
   });
 
-  test("may have empty lines", async () => {
+  test("may contain empty lines", async () => {
     expect(await all(jsonLines(chunks(["\n", '{"a":1}\n\r\n', "2\n"])))).toEqual([{ a: 1 }, 2]);
   });
 
-  test("may end without a line's end", async () => {
+  test("may end without a line break", async () => {
     expect(await all(jsonLines(chunks(['{"a":1}\n{"error":', '"no space left"}'])))).toEqual([
       { a: 1 },
       { error: "no space left" },
     ]);
   });
 
-  test("that is none is an error", async () => {
+  test("that is not JSON is an error", async () => {
     await expect(all(jsonLines(chunks(["oops\n"])))).rejects.toThrow();
   });
 
-  test("may have values of any length", async () => {
+  test("may contain values of any length", async () => {
     const long = { text: "x".repeat(200_000) };
     expect(await all(jsonLines(chunks([JSON.stringify(long), "\n"])))).toEqual([long]);
     const text = `${JSON.stringify(long)}\n`;

@@ -5,7 +5,7 @@ import { readSettings } from "../../runtimes/node/settings.ts";
 import { startProgram } from "./program.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-test("the table gives advice on what is missing, and only on that", () => {
+test("the table gives advice only for what is missing", () => {
   const piece = { effect: "no light", fix: "buy one" };
   const table = toTable([
     { ...piece, name: "lamp", found: "on the desk" },
@@ -20,13 +20,13 @@ sun     no: it is night  no light  buy one
 `);
 });
 
-describe("on a machine with nothing", () => {
+describe("on a machine without host services", () => {
   const nothing = async () => {
     const root = await temporaryFolder();
     return ["--host-root", root, "--docker-host", `unix://${root}/no.sock`, "--bus", `unix:path=${root}/no.bus`];
   };
 
-  test("nothing is found of what belongs to the host, and the bus says why", async () => {
+  test("no host feature is found, and the row of the bus gives the reason", async () => {
     const findings = await examine(readSettings(await nothing(), {}));
     const host = findings.filter(({ name }) => name !== "redsocks" && name !== "iptables");
     expect(host.map(({ name, found }) => [name, found])).toEqual(
@@ -50,7 +50,7 @@ describe("on a machine with nothing", () => {
   });
 });
 
-test("an LED and a GPIO line that are given are found", async () => {
+test("an LED and a GPIO line from the settings are found", async () => {
   const led = async (...args: readonly string[]) => {
     const root = await temporaryFolder();
     const settings = readSettings(["--host-root", root, "--docker-host", `unix://${join(root, "no")}`, ...args], {});

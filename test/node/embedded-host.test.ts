@@ -7,7 +7,7 @@ import { service, settled, target } from "./on-the-device.ts";
 import { startAgent, type RunningAgent } from "./program.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-/** The host of an engine in memory: the API of a host answers, and nothing happens to this machine. */
+/** The simulated host of the engine in memory. It answers the host's endpoints and does not change this machine. */
 
 const path = "/v1/device/host-config";
 const proxy = {
@@ -27,8 +27,8 @@ async function patch(agent: RunningAgent, network: object) {
   return [answer.status, await answer.text()];
 }
 
-describe("its name and proxy", () => {
-  test("are set and read, and are there after a restart", async () => {
+describe("the embedded host's name and proxy", () => {
+  test("can be set and read, and survive a restart", async () => {
     const folder = await temporaryFolder();
     const agent = await startAgent(folder);
     const before = hostname();
@@ -46,13 +46,13 @@ describe("its name and proxy", () => {
     expect(hostname()).toBe(before);
   });
 
-  test("are checked as those of a real host", async () => {
+  test("are validated like those of a real host", async () => {
     const agent = await startAgent(await temporaryFolder());
     for (const network of [{ hostname: "two words" }, { proxy: { ...proxy, type: "banana" } }, { proxy: { ip: "a" } }])
       expect(await patch(agent, network)).toEqual([400, expect.stringContaining("Could not parse host config input")]);
   });
 
-  test("hold a password that nobody else reads, and the log does not tell", async () => {
+  test("keep the password in a private file and out of the log", async () => {
     const folder = await temporaryFolder();
     const agent = await startAgent(folder);
     await patch(agent, { proxy });
@@ -62,7 +62,7 @@ describe("its name and proxy", () => {
     expect(agent.stdout() + agent.stderr()).not.toContain("secret");
   });
 
-  test("begin with the name of the host whose root is given", async () => {
+  test("start with the name of the host whose root is given", async () => {
     const folder = await temporaryFolder();
     await mkdir(join(folder, "etc"));
     await writeFile(join(folder, "etc/hostname"), "board\n");
@@ -73,11 +73,11 @@ describe("its name and proxy", () => {
   });
 });
 
-describe("it", () => {
+describe("the embedded host", () => {
   test.each([
     ["reboot", "it would reboot now"],
     ["shutdown", "it would be switched off now"],
-  ])("answers %s as a machine does, stops the services, and starts them again", async (how, said) => {
+  ])("answers %s like a machine, stops the services and starts them again", async (how, said) => {
     const agent = await startAgent(await temporaryFolder());
     await agent.post("/v2/local/target-state", target([service("one", 1)]));
     expect(await settled(agent)).toEqual(["one Running"]);

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
 import { toNodeListener } from "../../runtimes/node/listener.ts";
 
-test("who embeds the API in a server of their own keeps their Request and Response", async () => {
+test("a server that embeds the API keeps its own Request and Response", async () => {
   const before = [globalThis.Request, globalThis.Response];
   const server = createServer((request, response) => {
     void toNodeListener(() => Promise.resolve(new Response("fine")))(request, response);

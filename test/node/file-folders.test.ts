@@ -18,18 +18,18 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { FileFolders, seenByEngine } from "../../runtimes/node/store/file-folders.ts";
 import { isRoot, temporaryFolder } from "./temporary-folder.ts";
 
-/** What files alone show. What all folders promise: test/conformance/folders.test.ts. */
+/** Tests of the file system only. test/conformance/folders.test.ts tests what every implementation of the port must do. */
 
 const services = "tmp/balena-supervisor/services";
 
-/** The folders of a device, on a host of its own. */
+/** The folders of a device, each on a new host. */
 async function world() {
   const root = await temporaryFolder();
   const folderOf = (appId: number, service: string) => join(root, services, String(appId), service);
   return {
     root,
     folders: new FileFolders(root, "/"),
-    /** The same folders after the agent has started anew. */
+    /** The same folders after a restart of the agent. */
     restarted: () => new FileFolders(root, "/"),
     pathOf: (appId: number, service: string, name: string) => join(folderOf(appId, service), name),
     filesOf: async (appId: number, service: string) => (await readdir(folderOf(appId, service))).sort(),
@@ -44,7 +44,7 @@ const exists = (path: string) =>
 
 const both = ["resin-updates.lock", "updates.lock"];
 
-/** Of which applications we hold the locks. */
+/** The applications whose locks we hold. */
 const heldBy = (folders: FileFolders) => [...folders.held().keys()];
 
 describe("a service's folder", () => {
@@ -53,13 +53,13 @@ describe("a service's folder", () => {
     expect(new FileFolders("/mnt/root", "/mnt/root").root).toBe("/mnt/root/tmp/balena-supervisor/services");
   });
 
-  test("is for everybody, but nobody may remove the others' files in it", async () => {
+  test("is writable for all users, but a user may remove only own files", async () => {
     const { root, folders } = await world();
     await folders.prepare(1, "one");
     expect((await stat(join(root, services, "1", "one"))).mode & 0o7777).toBe(0o1777);
   });
 
-  test("that the engine made is opened for everybody", async () => {
+  test("is made writable for all users if the engine created it", async () => {
     const { root, folders, pathOf } = await world();
     const folder = join(root, services, "1", "one");
     await mkdir(folder, { recursive: true });
@@ -72,7 +72,7 @@ describe("a service's folder", () => {
 });
 
 describe("taking the locks", () => {
-  test("leaves a file under today's name and under that of old, in every service", async () => {
+  test("creates a lock file under the current and the old name in every service's folder", async () => {
     const { folders, filesOf } = await world();
     expect(await folders.take(1, ["one", "two"], { force: false })).toEqual({ taken: true });
     expect(await filesOf(1, "one")).toEqual(both);
@@ -80,13 +80,13 @@ describe("taking the locks", () => {
     expect(folders.held()).toEqual(new Map([[1, ["one", "two"]]]));
   });
 
-  test("keeps everybody else from taking them", async () => {
+  test("prevents others from taking them", async () => {
     const { folders, pathOf } = await world();
     await folders.take(1, ["one"], { force: false });
     for (const name of both) await expect(open(pathOf(1, "one", name), "wx")).rejects.toThrow("EEXIST");
   });
 
-  test("and giving them back leaves nothing", async () => {
+  test("and releasing them leaves no files", async () => {
     const { root, folders, filesOf } = await world();
     await folders.take(1, ["one"], { force: false });
     await folders.release(1);
@@ -95,7 +95,7 @@ describe("taking the locks", () => {
     expect(heldBy(folders)).toEqual([]);
   });
 
-  test.runIf(isRoot)("marks them as the original does: they belong to nobody, and nobody writes to them", async () => {
+  test.runIf(isRoot)("sets owner nobody and read-only mode, as the reference implementation does", async () => {
     const { folders, pathOf } = await world();
     await folders.take(1, ["one"], { force: false });
     for (const name of both) {
@@ -105,8 +105,8 @@ describe("taking the locks", () => {
   });
 });
 
-/** The unit sets one that keeps files to their owner. */
-test("under any umask, folders and locks are for everybody in the container", async () => {
+/** The systemd unit sets a umask that makes files private to their owner. */
+test("with any umask, all users in the container can use folders and read locks", async () => {
   const before = process.umask(0o077);
   onTestFinished(() => void process.umask(before));
   const { root, folders, pathOf } = await world();
@@ -115,7 +115,7 @@ test("under any umask, folders and locks are for everybody in the container", as
   for (const name of both) expect((await stat(pathOf(1, "one", name))).mode & 0o777).toBe(0o444);
 });
 
-/** Whatever is in the way is a lock. */
+/** Any file type at the lock's path counts as a lock. */
 const inTheWay: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
   ["a file", (path) => writeFile(path, "")],
   ["a file with something in it", (path) => writeFile(path, "4711\n")],
@@ -127,7 +127,7 @@ const inTheWay: readonly (readonly [string, (path: string) => Promise<unknown>])
 ];
 
 describe.each(both)("a user's %s", (name) => {
-  test.each(inTheWay)("that is %s is in the way, and stays", async (_, put) => {
+  test.each(inTheWay)("that is %s counts as a lock and is not removed", async (_, put) => {
     const { folders, pathOf, filesOf } = await world();
     await folders.prepare(1, "two");
     await put(pathOf(1, "two", name));
@@ -138,7 +138,7 @@ describe.each(both)("a user's %s", (name) => {
     expect(heldBy(folders)).toEqual([]);
   });
 
-  test.each(inTheWay)("that is %s goes when it is forced", async (_, put) => {
+  test.each(inTheWay)("that is %s is removed with force", async (_, put) => {
     const { folders, pathOf, filesOf } = await world();
     await folders.prepare(1, "one");
     await put(pathOf(1, "one", name));
@@ -149,7 +149,7 @@ describe.each(both)("a user's %s", (name) => {
   });
 });
 
-test("forcing a link removes the link, not what it leads to", async () => {
+test("force removes a symbolic link, not its target", async () => {
   const { root, folders, pathOf } = await world();
   await folders.prepare(1, "one");
   await writeFile(join(root, "precious"), "x");
@@ -158,7 +158,7 @@ test("forcing a link removes the link, not what it leads to", async () => {
   expect(await readFile(join(root, "precious"), "utf8")).toBe("x");
 });
 
-test("a folder with something in it is never removed, and then no other lock is kept", async () => {
+test("a folder that is not empty is never removed, and then the other locks are released", async () => {
   const { folders, pathOf, filesOf } = await world();
   await folders.prepare(1, "two");
   await mkdir(pathOf(1, "two", "updates.lock"));
@@ -170,7 +170,7 @@ test("a folder with something in it is never removed, and then no other lock is 
   expect(heldBy(folders)).toEqual([]);
 });
 
-test("a lock that a service has put in the place of ours is not removed with ours", async () => {
+test("a lock that a service has created in place of ours is not removed", async () => {
   const { folders, pathOf } = await world();
   await folders.take(1, ["one"], { force: false });
   await rm(pathOf(1, "one", "updates.lock"));
@@ -179,7 +179,7 @@ test("a lock that a service has put in the place of ours is not removed with our
   expect(await readFile(pathOf(1, "one", "updates.lock"), "utf8")).toBe("mine");
 });
 
-test("giving back what somebody else has removed already is no trouble", async () => {
+test("releasing a lock that somebody has already removed succeeds", async () => {
   const { root, folders } = await world();
   await folders.take(1, ["one"], { force: false });
   await rm(join(root, services), { recursive: true });
@@ -187,8 +187,8 @@ test("giving back what somebody else has removed already is no trouble", async (
   expect(heldBy(folders)).toEqual([]);
 });
 
-describe("after the agent has ended without giving back", () => {
-  test("its leftovers are cleared, and the users' locks stay", async () => {
+describe("after the agent has ended without releasing its locks", () => {
+  test("its own locks are removed, and the users' locks stay", async () => {
     const { folders, restarted, pathOf, filesOf } = await world();
     await folders.take(1, ["one", "two"], { force: false });
     await folders.take(2, ["one"], { force: false });
@@ -205,7 +205,7 @@ describe("after the agent has ended without giving back", () => {
     expect(await filesOf(3, "two")).toEqual(["resin-updates.lock"]);
   });
 
-  test.runIf(isRoot)("those of the original are cleared as well: they are known by their owner", async () => {
+  test.runIf(isRoot)("locks of the reference implementation are removed too, recognized by their owner", async () => {
     const { folders, pathOf, filesOf } = await world();
     await folders.prepare(1, "one");
     await writeFile(pathOf(1, "one", "updates.lock"), "0");
@@ -214,7 +214,7 @@ describe("after the agent has ended without giving back", () => {
     expect(await filesOf(1, "one")).toEqual([]);
   });
 
-  test("the folders that the engine has made since are opened for everybody", async () => {
+  test("folders that the engine has created meanwhile are made writable for all users", async () => {
     const { root, folders } = await world();
     const folder = join(root, services, "1", "one");
     await mkdir(folder, { recursive: true });
@@ -224,7 +224,7 @@ describe("after the agent has ended without giving back", () => {
     expect((await stat(join(folder, ".."))).mode & 0o7777).toBe(0o755);
   });
 
-  test("what it was just about to put in place is cleared too", async () => {
+  test("its temporary lock files are removed too", async () => {
     const { root, folders, restarted } = await world();
     await folders.take(1, ["one"], { force: false });
     await folders.release(1);
@@ -234,7 +234,7 @@ describe("after the agent has ended without giving back", () => {
   });
 });
 
-test("of twenty who want a lock at once, one gets it", async () => {
+test("if twenty callers ask for a lock at once, exactly one gets it", async () => {
   const { folders, pathOf } = await world();
   for (let round = 0; round < 30; round++) {
     const service = `s${round}`;
@@ -248,7 +248,6 @@ test("of twenty who want a lock at once, one gets it", async () => {
         return false;
       }
     });
-    // Sometimes first, sometimes last.
     if (round % 2 === 0) await Promise.race(users);
     const agent = folders.take(1, [service], { force: false }).then(({ taken }) => taken);
     const winners = (await Promise.all([agent, ...users])).filter(Boolean);
@@ -258,7 +257,7 @@ test("of twenty who want a lock at once, one gets it", async () => {
 });
 
 describe("a hand-over", () => {
-  test.each(["handover-complete", "resin-kill-me"])("is over when the service makes %s", async (name) => {
+  test.each(["handover-complete", "resin-kill-me"])("is over when the service creates %s", async (name) => {
     const { folders, pathOf } = await world();
     await folders.prepare(1, "one");
     expect(await folders.hasTakenOver(1, "one")).toBe(false);
@@ -266,7 +265,7 @@ describe("a hand-over", () => {
     expect(await folders.hasTakenOver(1, "one")).toBe(true);
   });
 
-  test("begins without the signs of the last one", async () => {
+  test("begins without the files of the last one", async () => {
     const { folders, pathOf, filesOf } = await world();
     await folders.prepare(1, "one");
     await writeFile(pathOf(1, "one", "handover-complete"), "");
@@ -278,8 +277,8 @@ describe("a hand-over", () => {
   });
 });
 
-/** `/tmp` is everybody's: what any user of the host may have made in it before the agent. */
-describe("with the place of a folder taken by another user", () => {
+/** Any user of the host may have created these paths in `/tmp` before the agent started. */
+describe("if another user has taken the path of a folder", () => {
   /** From the host's `/tmp` to the folder of service "one". */
   const places = ["", "balena-supervisor", "balena-supervisor/services", "balena-supervisor/services/1"];
 
@@ -313,19 +312,19 @@ describe("with the place of a folder taken by another user", () => {
     await untouched();
   }
 
-  test.each([...places, "balena-supervisor/services/1/one"])("by a link, at tmp/%s, nothing is done", (place) =>
+  test.each([...places, "balena-supervisor/services/1/one"])("with a link at tmp/%s, the agent refuses", (place) =>
     expectRefusal(place, (path, victim) => symlink(victim, path), "is a symbolic link"),
   );
 
-  test.each(places)("by a file, at tmp/%s, nothing is done", (place) =>
+  test.each(places)("with a file at tmp/%s, the agent refuses", (place) =>
     expectRefusal(place, (path) => writeFile(path, ""), "is no folder"),
   );
 
-  test.each(places)("by a pipe, at tmp/%s, nothing is done, and nobody waits", (place) =>
+  test.each(places)("with a pipe at tmp/%s, the agent refuses and does not block", (place) =>
     expectRefusal(place, async (path) => void execFileSync("mkfifo", [path]), "is no folder"),
   );
 
-  test.runIf(isRoot).each(places)("by a folder of theirs, at tmp/%s, nothing is done", (place) =>
+  test.runIf(isRoot).each(places)("with a folder of that user at tmp/%s, the agent refuses", (place) =>
     expectRefusal(
       place,
       async (path) => {
@@ -337,7 +336,7 @@ describe("with the place of a folder taken by another user", () => {
   );
 
   test.each(places.flatMap((place) => [777, 775].map((mode) => [place, mode] as const)))(
-    "or open to them, at tmp/%s with mode %i, nothing is done",
+    "with a writable folder at tmp/%s with mode %i, the agent refuses",
     (place, mode) =>
       expectRefusal(
         place,
@@ -349,7 +348,7 @@ describe("with the place of a folder taken by another user", () => {
       ),
   );
 
-  test("or with a sticky folder elsewhere than at tmp, nothing is done", () =>
+  test("with a sticky folder elsewhere than at tmp, the agent refuses", () =>
     expectRefusal(
       "balena-supervisor",
       async (path) => {
@@ -359,7 +358,7 @@ describe("with the place of a folder taken by another user", () => {
       "can be written to by other users (its mode is 1777)",
     ));
 
-  test("nothing is done, not even if they change it all the time", async () => {
+  test("the agent refuses, even if that user changes it all the time", async () => {
     const { root, folders } = await world();
     await folders.prepare(1, "one");
     const victim = join(root, "victim");
@@ -389,7 +388,7 @@ describe("with the place of a folder taken by another user", () => {
 describe("a user of the host", () => {
   const touch = (path: string) => spawnSync("touch", [path], { uid: 1234, gid: 1234, encoding: "utf8" });
 
-  test.runIf(isRoot)("cannot reach into a service's folder, and so holds no lock", async () => {
+  test.runIf(isRoot)("cannot enter a service's folder and so cannot hold a lock", async () => {
     const { root, folders, pathOf } = await world();
     await mkdir(join(root, "tmp"));
     await chmod(join(root, "tmp"), 0o1777);
@@ -400,7 +399,7 @@ describe("a user of the host", () => {
     expect(await folders.take(1, ["one"], { force: false })).toEqual({ taken: true });
   });
 
-  test("finds the folders that others have made as they were", async () => {
+  test("keeps the folders that others have created unchanged", async () => {
     const { root, folders } = await world();
     await mkdir(join(root, services), { recursive: true, mode: 0o755 });
     await folders.prepare(1, "one");
@@ -413,7 +412,7 @@ describe("a user of the host", () => {
 
 /** A service may be root in its container. */
 describe("a service that puts something else into its folder", () => {
-  test("has its own folders left alone, with what is in them", async () => {
+  test("keeps its own folders and their content", async () => {
     const { folders, pathOf } = await world();
     await folders.prepare(1, "one");
     await mkdir(pathOf(1, "one", "handover-complete"));
@@ -423,7 +422,7 @@ describe("a service that puts something else into its folder", () => {
     expect(await folders.hasTakenOver(1, "one")).toBe(true);
   });
 
-  test("gets nothing removed elsewhere, by links under the names of the hand-over", async () => {
+  test("cannot make the agent remove other files by links at the hand-over's paths", async () => {
     const { root, folders, pathOf } = await world();
     await folders.prepare(1, "one");
     await mkdir(join(root, "victim"));
@@ -436,7 +435,7 @@ describe("a service that puts something else into its folder", () => {
     expect(await readdir(join(root, "victim"))).toEqual(["precious"]);
   });
 
-  test("may give it away, and has it opened again for the others", async () => {
+  test("may change its mode, and the agent makes it writable again", async () => {
     const { folders, pathOf } = await world();
     await folders.prepare(1, "one");
     const folder = join(pathOf(1, "one", "x"), "..");
@@ -453,7 +452,7 @@ describe("a service that puts something else into its folder", () => {
     return new Promise<void>((resolve) => child.once("spawn", resolve));
   };
 
-  test("makes nobody wait by a pipe in the place of a file, at whatever moment", async () => {
+  test("cannot block the agent by a pipe in place of a file at any moment", async () => {
     const { root, folders, pathOf } = await world();
     await folders.prepare(1, "one");
     const folder = join(pathOf(1, "one", "x"), "..");
@@ -466,8 +465,8 @@ describe("a service that puts something else into its folder", () => {
   });
 });
 
-describe("the host's root, as the engine sees it", () => {
-  test("is the same for an agent that is no container", async () => {
+describe("the host's root, in the engine's view,", () => {
+  test("is the same for an agent outside a container", async () => {
     const root = await temporaryFolder();
     expect(await seenByEngine(root)).toBe(root);
     expect(await seenByEngine("/")).toBe("/");

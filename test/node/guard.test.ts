@@ -9,13 +9,13 @@ import { startAgent as startProgram } from "./program.ts";
 import { rawClient } from "./raw-client.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-/** Who is answered on the agent's own addresses, and who is not: as bytes on real sockets. */
+/** Which requests the agent's addresses accept and which they refuse, as bytes on real sockets. */
 
 const silent = { info: () => {}, warn: () => {} };
 
 interface Running extends Agent {
   readonly port: number;
-  /** Sends bytes, and reads the answer to its end: the status, the head in lower case, and the body. */
+  /** Sends bytes and reads the complete answer: the status, the head in lower case, and the body. */
   readonly ask: (request: string, host?: string) => Promise<Said>;
 }
 
@@ -44,7 +44,7 @@ async function running(args: readonly string[] = [], config?: Record<string, str
   };
 }
 
-/** A request that is the last one of its connection. */
+/** A request with `Connection: close`. */
 const http = (line: string, headers: readonly string[], body = ""): string =>
   [
     `${line} HTTP/1.1`,
@@ -64,7 +64,7 @@ describe("a web page", () => {
   const foreign = [browser, "Origin: http://evil.example"];
   const own = "Host: 127.0.0.1:PORT";
 
-  test("of another origin creates no container, by a form or otherwise", async () => {
+  test("of another origin cannot create a container, by a form or otherwise", async () => {
     const agent = await running();
     for (const headers of [
       [own, ...foreign, "Content-Type: application/x-www-form-urlencoded"],
@@ -75,7 +75,7 @@ describe("a web page", () => {
       [own, browser, "Origin: http://127.0.0.1:8080", "Content-Type: application/json"],
     ])
       expect((await agent.ask(http("POST /v2/local/target-state", headers, privileged))).status).toBe(403);
-    // An old browser tells nothing but its name.
+    // An old browser sends only its User-Agent.
     const form = "local%5Bapps%5D%5B1%5D%5Bname%5D=x&local%5Bapps%5D%5B1%5D%5BreleaseId%5D=1";
     const old = [own, browser, "Content-Type: application/x-www-form-urlencoded"];
     expect((await agent.ask(http("POST /v2/local/target-state", old, form))).status).toBe(415);
@@ -83,7 +83,7 @@ describe("a web page", () => {
     expect(agent.supervisor.targets.current().apps).toEqual([]);
   });
 
-  test("whose name was rebound to the device neither reads nor writes", async () => {
+  test("whose name was rebound to the device can neither read nor write", async () => {
     const agent = await running();
     const rebound = ["Host: evil.example:PORT", browser];
     for (const line of ["GET /v1/device", "GET /v2/local/target-state", "GET /v2/cleanup-volumes", "HEAD /ping"])
@@ -102,7 +102,7 @@ describe("a web page", () => {
     expect(await containers(agent)).toBe(0);
   });
 
-  test("of the device's own origin may do all that", async () => {
+  test("of the device's own origin can do all that", async () => {
     const agent = await running();
     const headers = [own, browser, "Origin: http://127.0.0.1:PORT", "Content-Type: application/json"];
     expect((await agent.ask(http("POST /v2/local/target-state", headers, privileged))).status).toBe(200);
@@ -118,11 +118,11 @@ describe("a web page", () => {
   });
 });
 
-describe("answered as ever:", () => {
-  test("balena-cli, all that it asks", async () => {
+describe("the guard does not affect", () => {
+  test("any request of balena-cli", async () => {
     const agent = await running();
     const common = ["Host: 127.0.0.1:PORT", "accept: */*", "accept-encoding: compress, gzip", "user-agent: node"];
-    // Logged in to a cloud, it sends that cloud's token to the device.
+    // balena-cli with a login sends the cloud's token to the device.
     for (const headers of [common, [...common, "Authorization: Bearer eyJ0.cloud-token.x"]]) {
       for (const path of [
         "/ping",
@@ -150,7 +150,7 @@ describe("answered as ever:", () => {
     await logs.until("Streaming logs");
   });
 
-  test("curl, with a content type and without", async () => {
+  test("curl, with or without a content type", async () => {
     const agent = await running();
     const curl = ["User-Agent: curl/8.5.0", "Accept: */*"];
     for (const host of ["127.0.0.1:PORT", "localhost:PORT", "LOCALHOST:PORT", "raspberrypi.local:PORT", "[::1]:PORT"])
@@ -164,7 +164,7 @@ describe("answered as ever:", () => {
       );
       expect(await sent(type, "POST /v1/blink", "")).not.toBe(403);
     }
-    // Read as a form, and found wanting: not refused for its type.
+    // It is parsed as a form and refused for its content, not for its type.
     const form = "local[name]=x";
     const said = await agent.ask(
       http("POST /v2/local/target-state", ["Host: 127.0.0.1:PORT", ...curl, ...(types[1] ?? [])], form),
@@ -190,7 +190,7 @@ describe("answered as ever:", () => {
     expect((await open.ask(evil, "127.0.0.2")).status).toBe(421);
   });
 
-  test("HTTP/1.0, with a Host header and without", async () => {
+  test("HTTP/1.0, with or without a Host header", async () => {
     const agent = await running();
     for (const host of ["", "Host: 127.0.0.1:PORT\r\n", "Host:\r\n"]) {
       const { status, body } = await agent.ask(`GET /ping HTTP/1.0\r\n${host}\r\n`);
@@ -200,7 +200,7 @@ describe("answered as ever:", () => {
     expect((await agent.ask("GET /ping HTTP/1.0\r\nOrigin: http://evil.example\r\n\r\n")).status).toBe(403);
   });
 
-  test("each request of a connection, whatever became of the one before", async () => {
+  test("a request that follows a refused one on the same connection", async () => {
     const agent = await running();
     const lines = (headers: string) => `GET /ping HTTP/1.1\r\nHost: 127.0.0.1\r\n${headers}\r\n`;
     const all = await agent.ask(
@@ -214,7 +214,7 @@ describe("answered as ever:", () => {
   });
 });
 
-describe("whom a request asks:", () => {
+describe("the host of a request:", () => {
   test.each<[string, string, number]>([
     ["the host of an absolute target counts", http("GET http://127.0.0.1:PORT/ping", ["Host: evil.example"]), 200],
     ["and not the Host header", http("GET http://evil.example/ping", ["Host: 127.0.0.1:PORT"]), 421],
@@ -241,7 +241,7 @@ describe("whom a request asks:", () => {
 describe("--allow-origin and --allow-host", () => {
   const origin = "http://panel.example:8080";
 
-  test("let in whom they name, and nobody else", async () => {
+  test("allow only the origins and hosts that they name", async () => {
     const agent = await startProgram(await temporaryFolder(), {
       args: ["--allow-host", "device.example, other.example"],
       environment: { FAIRLEAD_ALLOW_ORIGIN: `${origin},https://panel.example` },
@@ -280,7 +280,7 @@ describe("--allow-origin and --allow-host", () => {
   });
 });
 
-test("who embeds the agent decides alone whom to let in", async () => {
+test("a program that embeds the agent decides itself which requests to allow", async () => {
   const agent = await running();
   const page = { headers: { host: "evil.example", origin: "http://evil.example", "sec-fetch-site": "cross-site" } };
   expect((await agent.fetch(new Request("http://evil.example/v1/device", page))).status).toBe(200);

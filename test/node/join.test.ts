@@ -8,7 +8,7 @@ import { joinCommand } from "../../runtimes/cli/join.ts";
 import { startCloud } from "../support/fake-cloud.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-/** A cloud that takes every device, or refuses with this; and what devices have said of themselves. */
+/** A cloud that registers every device or refuses with this error, and the registrations it received. */
 async function cloud(refusal?: string) {
   const said: unknown[] = [];
   const server = createServer(async (request, response) => {
@@ -34,7 +34,7 @@ async function joined(before: object, ...more: readonly string[]) {
 }
 
 describe("fairlead join", () => {
-  test("makes a device for developing only with --dev", async () => {
+  test("makes a development device only with --dev", async () => {
     const plain = await joined({});
     expect(plain.config).not.toHaveProperty("developmentMode");
     expect(plain.said).toMatchObject([{ application: 1, os_variant: "prod" }]);
@@ -44,7 +44,7 @@ describe("fairlead join", () => {
     expect(dev.said).toMatchObject([{ os_variant: "dev" }]);
   });
 
-  test.each([true, false])("without --dev leaves it as it is: %s", async (developmentMode) => {
+  test.each([true, false])("without --dev keeps developmentMode: %s", async (developmentMode) => {
     const { config, said } = await joined({ developmentMode });
     expect(config).toMatchObject({ developmentMode });
     expect(Object(said[0])["os_variant"]).toBe(developmentMode ? "dev" : "prod");
@@ -59,7 +59,7 @@ describe("fairlead join", () => {
     expect((await joined(member, flag)).config).toMatchObject({ deviceApiKey: "k" });
   });
 
-  test("repeats what the cloud refuses, but not the key", async () => {
+  test("prints the cloud's refusal without the key", async () => {
     const { url } = await cloud("provisioning-key is no good");
     const config = join(await temporaryFolder(), "config.json");
     const command = joinCommand([url, "--key", "provisioning-key", "--fleet", "1", "--config", config], {}, () => {});
@@ -100,12 +100,12 @@ describe("fairlead join", () => {
         /\(401\): .*it does not know the provisioning key; .*config\.json again$/,
       ],
       ["a key of another fleet", "<provisioning-key>", "2", /\(401\): the provisioning key is not one of this fleet/],
-    ])("%s is refused with what to do", async (_, key, fleet, message) => {
+    ])("%s is refused with advice", async (_, key, fleet, message) => {
       const { done } = await joining(key, fleet, debian);
       await expect(done).rejects.toThrow(message);
     });
 
-    test("a uuid that it has already is refused with what to do", async () => {
+    test("a uuid that is already registered is refused with advice", async () => {
       const { cloud, done } = await joining("<provisioning-key>", "1", debian);
       cloud.addDevice(uuid, "k");
       await expect(done).rejects.toThrow(/balena device rm <uuid>/);

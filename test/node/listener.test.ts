@@ -32,7 +32,7 @@ async function withServerOfOnesOwn(answer: Answer): Promise<number> {
   return (address satisfies AddressInfo).port;
 }
 
-/** A stream that the test writes to, and that remembers whether its reader has left. */
+/** A stream that the test writes to. It records whether its reader has cancelled. */
 function handStream() {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   let cancelled = false;
@@ -53,7 +53,7 @@ describe.each([
   ["the listener", withListener],
   ["a server of one's own", withServerOfOnesOwn],
 ])("through %s", (_, serve) => {
-  test("requests and answers pass with all that they are made of", async () => {
+  test("requests and answers keep method, headers, status and body", async () => {
     const port = await serve(async (request) => {
       const { pathname, searchParams } = new URL(request.url);
       return Response.json(
@@ -86,7 +86,7 @@ describe.each([
     });
   });
 
-  test("a large body arrives whole, both ways", async () => {
+  test("a large body arrives complete in both directions", async () => {
     const port = await serve(async (request) => new Response(await request.arrayBuffer()));
     const sent = crypto.getRandomValues(new Uint8Array(65_536));
     const large = Buffer.concat(Array.from({ length: 100 }, () => sent));
@@ -94,7 +94,7 @@ describe.each([
     expect(Buffer.from(await response.arrayBuffer()).equals(large)).toBe(true);
   });
 
-  test("each piece of a stream leaves when it is written, also after a silence", async () => {
+  test("each chunk of a stream is sent when it is written, also after a pause", async () => {
     const { stream, write, end } = handStream();
     const port = await serve(() => Promise.resolve(new Response(stream)));
     const client = await rawClient(port, get("/"));
@@ -107,13 +107,13 @@ describe.each([
     await client.until("\r\n0\r\n\r\n");
   });
 
-  test("the head of a stream leaves before anything is in it", async () => {
+  test("the head of a stream is sent before its first chunk", async () => {
     const { stream } = handStream();
     const port = await serve(() => Promise.resolve(new Response(stream, { headers: { "x-early": "1" } })));
     expect(await (await rawClient(port, get("/"))).until("\r\n\r\n")).toContain("x-early: 1");
   });
 
-  test("a stream is cancelled when its reader leaves", async () => {
+  test("a stream is cancelled when its reader disconnects", async () => {
     const { stream, write, wasCancelled } = handStream();
     const port = await serve(() => Promise.resolve(new Response(stream)));
     const client = await rawClient(port, get("/"));
@@ -123,7 +123,7 @@ describe.each([
     await eventually(wasCancelled);
   });
 
-  test("a stream is cancelled when its reader leaves in a silence", async () => {
+  test("a stream is cancelled when its reader disconnects during a pause", async () => {
     const { stream, wasCancelled } = handStream();
     const port = await serve(() => Promise.resolve(new Response(stream)));
     const client = await rawClient(port, get("/"));
@@ -133,7 +133,7 @@ describe.each([
     await eventually(wasCancelled);
   });
 
-  test("who leaves before there is an answer is noticed", async () => {
+  test("a client that disconnects before the answer is noticed", async () => {
     let aborted = false;
     const port = await serve(async (request) => {
       request.signal.addEventListener("abort", () => (aborted = true));
@@ -146,7 +146,7 @@ describe.each([
     await eventually(() => aborted);
   });
 
-  test("a reader that does not read bounds what is produced, and gets all of it when it reads on", async () => {
+  test("a reader that pauses stops the producer, and gets everything when it reads on", async () => {
     const piece = new Uint8Array(64 * 1024).fill(0x78);
     const total = 800;
     let produced = 0;
@@ -173,7 +173,7 @@ describe.each([
       before = produced;
       await pause(50);
     }
-    // What the sockets of the system hold is some megabytes; the whole is fifty.
+    // The system's socket buffers hold a few megabytes; the whole body has fifty.
     expect(produced).toBeLessThan(total / 2);
     client.socket.resume();
     await eventually(() => client.socket.readableEnded, 20_000);
@@ -181,7 +181,7 @@ describe.each([
     expect(client.socket.bytesRead).toBeGreaterThan(total * piece.length);
   });
 
-  test("a stream that fails half way ends the connection, so that nobody takes the half for the whole", async () => {
+  test("a stream that fails ends the connection, so that a client does not take it for complete", async () => {
     const { stream, write, fail } = handStream();
     const port = await serve(() => Promise.resolve(new Response(stream)));
     const client = await rawClient(port, get("/"));
@@ -191,7 +191,7 @@ describe.each([
     expect(await client.all()).not.toContain("\r\n0\r\n\r\n");
   });
 
-  test("HEAD has no body, and the same connection goes on", async () => {
+  test("HEAD has no body, and the connection stays open", async () => {
     const port = await serve((request) =>
       Promise.resolve(
         new Response(request.method === "HEAD" ? null : "text", { headers: { "content-length": "4", "x-kept": "1" } }),
@@ -204,14 +204,14 @@ describe.each([
     expect(text.match(/text/g)).toHaveLength(1);
   });
 
-  test("an answer without a body has none", async () => {
+  test("an answer without a body is sent without one", async () => {
     const port = await serve(() => Promise.resolve(new Response(null, { status: 204 })));
     const text = await (await rawClient(port, get("/", "Connection: close\r\n"))).all();
     expect(text).toMatch(/^HTTP\/1\.1 204/);
     expect(text).toMatch(/\r\n\r\n$/);
   });
 
-  test("something unforeseen is answered with 500, and the next request is served", async () => {
+  test("an unexpected error is answered with 500, and the next request is served", async () => {
     let count = 0;
     const port = await serve(() => {
       count++;
@@ -243,7 +243,7 @@ describe("addresses", () => {
   };
   const text = async (url: string) => (await fetch(url)).text();
 
-  test("with port 0, the system chooses, and every further address has the same", async () => {
+  test("with port 0, the system chooses the port number, and further addresses use the same", async () => {
     const made = listener();
     await made.listen("127.0.0.1");
     expect(made.port).toBeGreaterThan(0);
@@ -254,7 +254,7 @@ describe("addresses", () => {
     expect(await text(`http://127.0.0.2:${port}/`)).toBe("fine");
   });
 
-  test("one that is open already is not opened again", async () => {
+  test("that are already open are not opened again", async () => {
     const made = listener();
     expect(made.isOpen("127.0.0.1")).toBe(false);
     await made.listen("127.0.0.1");
@@ -263,7 +263,7 @@ describe("addresses", () => {
     expect(made.isOpen("127.0.0.2")).toBe(false);
   });
 
-  test("0.0.0.0 is all of them", async () => {
+  test("include every address of the machine with 0.0.0.0", async () => {
     const made = listener();
     await made.listen("0.0.0.0");
     expect(made.isOpen("10.114.104.1")).toBe(true);
@@ -271,7 +271,7 @@ describe("addresses", () => {
     expect(await text(`http://127.0.0.1:${made.port}/`)).toBe("fine");
   });
 
-  test("one that is in use is an error, and can be had once it is free", async () => {
+  test("in use are an error, and can be opened once they are free", async () => {
     const first = listener();
     await first.listen("127.0.0.1");
     const second = listener(first.port);
@@ -282,11 +282,11 @@ describe("addresses", () => {
     expect(await text(`http://127.0.0.1:${second.port}/`)).toBe("fine");
   });
 
-  test("one that is none of this machine is an error", async () => {
+  test("of another machine are an error", async () => {
     await expect(listener().listen("203.0.113.1")).rejects.toThrow("EADDRNOTAVAIL");
   });
 
-  test("are closed together with what is still under way", async () => {
+  test("are closed together with their open requests", async () => {
     const { stream, wasCancelled } = handStream();
     const made = new Listener(() => Promise.resolve(new Response(stream)), 0);
     await made.listen("127.0.0.1");
@@ -298,7 +298,7 @@ describe("addresses", () => {
     await expect(fetch(`http://127.0.0.1:${made.port}/`)).rejects.toThrow();
   });
 
-  test("nothing is open, nothing is to be closed", async () => {
+  test("can be closed when none is open", async () => {
     await expect(new Listener(answer, 0).close()).resolves.toBeUndefined();
   });
 });
@@ -325,7 +325,7 @@ describe("limits", () => {
         `${post.replace("Content-Length: 10", "Transfer-Encoding: chunked")}5\r\n12345\r\n`,
       ],
       ["that stops in its second request", `${get("/")}${post}12345`],
-    ])("a client %s is answered with 408, and left", async (_, request) => {
+    ])("a client %s is answered with 408 and disconnected", async (_, request) => {
       const port = await limited(limits, text);
       const all = await (await rawClient(port, request)).all();
       expect(all).toMatch(/HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n\r\n$/);
@@ -335,7 +335,7 @@ describe("limits", () => {
     test.each([
       ["head", "GET / HTTP/1.1\r\nX: "],
       ["body", post.replace("10", "10000")],
-    ])("a client that sends its %s byte by byte is left all the same", async (_, request) => {
+    ])("a client that sends its %s byte by byte is disconnected too", async (_, request) => {
       const port = await limited(limits, text);
       const client = await rawClient(port, request);
       const timer = setInterval(() => client.socket.write("x"), 20);
@@ -343,7 +343,7 @@ describe("limits", () => {
       expect(await client.all()).toMatch(/^HTTP\/1\.1 408 /);
     });
 
-    test("the body that stays away is an error to whoever reads it", async () => {
+    test("a missing body is an error for its reader", async () => {
       let failure: unknown;
       const port = await limited(limits, (request) =>
         request
@@ -361,7 +361,7 @@ describe("limits", () => {
     test.each([
       ["that came whole", get("/")],
       ["with a body", `${post}1234567890`],
-    ])("the answer to a request %s may take as long as it wants, and be silent", async (_, request) => {
+    ])("the answer to a request %s may take any time and pause", async (_, request) => {
       const { stream, write } = handStream();
       const port = await limited(limits, async (sent) => {
         await sent.text();
@@ -386,7 +386,7 @@ describe("limits", () => {
       return clients;
     };
 
-    test("what is too many is answered with 503, and closed", async () => {
+    test("a connection above the limit is answered with 503 and closed", async () => {
       const port = await limited(limits, forever);
       await open(port, 3);
       const all = await (await rawClient(port, get("/") + get("/"))).all();
@@ -396,7 +396,7 @@ describe("limits", () => {
       expect(all).toMatch(/\r\n\r\n\{"status":"failed","message":"expected at most 3 connections; try again soon"\}$/);
     });
 
-    test("what is far too many is closed at once", async () => {
+    test("a connection far above the limit is closed at once", async () => {
       const port = await limited(limits, forever);
       await open(port, 3);
       const waiting = [await rawClient(port, ""), await rawClient(port, "")];
@@ -407,7 +407,7 @@ describe("limits", () => {
       }
     });
 
-    test("who leaves makes room", async () => {
+    test("a closed connection makes room for another", async () => {
       const port = await limited(limits, forever);
       const clients = await open(port, 3);
       for (const client of clients) {
@@ -424,7 +424,7 @@ describe("limits", () => {
       }
     });
 
-    test("are counted for each address of the machine, also where one socket listens on all", async () => {
+    test("are counted for each address of the machine, also if one socket listens on all", async () => {
       const [other = "::1"] = Object.values(networkInterfaces())
         .flatMap((addresses) => addresses ?? [])
         .flatMap(({ address, family, internal }) => (family === "IPv4" && !internal ? [address] : []));
@@ -433,7 +433,7 @@ describe("limits", () => {
       for (let n = 0; n < 3; n++) await rawClient(port, "", other);
       await open(port, 3, "127.0.0.1");
       expect(await (await rawClient(port, get("/"), "127.0.0.1")).until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 503 /);
-      // The loopback is one address, whatever it is called.
+      // All names of the loopback count as one address.
       expect(await (await rawClient(port, get("/"), "127.8.9.10")).until("\r\n\r\n")).toMatch(/^HTTP\/1\.1 503 /);
     });
   });

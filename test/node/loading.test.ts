@@ -17,7 +17,7 @@ const { metafile } = await build({
   metafile: true,
 });
 
-/** The files and packages that importing this file loads at once. */
+/** The files and packages that an import of this file loads at once. */
 function loadedWith(file: string, seen = new Set<string>()): Set<string> {
   if (seen.has(file)) return seen;
   seen.add(file);
@@ -46,7 +46,7 @@ test.each([
   ["doctor.ts", ["runtimes/node/agent", "runtimes/cli/cloud/", "core/embedded/", "core/supervisor", "dockerode"]],
   ["join.ts", ["runtimes/node/agent", "core/embedded/", "core/supervisor", "dockerode"]],
   ["cloud/cloud.ts", ["runtimes/node/agent", "runtimes/node/store/", "core/embedded/", "core/supervisor", "dockerode"]],
-])("%s does not load what it does not need", (file, unneeded) => {
+])("%s loads no unneeded files and packages", (file, unneeded) => {
   const loaded = [...loadedWith(`runtimes/cli/${file}`)];
   expect(loaded.filter((one) => unneeded.some((name) => one.startsWith(name)))).toEqual([]);
   expect(loaded.length).toBeGreaterThan(1);

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { RunningAgent } from "./program.ts";
 
-/** What the tests of the real program ask of it. */
+/** Requests that the tests of the real program send to it. */
 
 export const service = (name: string, id: number, more: object = {}): object => ({
   serviceName: name,
@@ -34,7 +34,7 @@ const Status = z.looseObject({
 
 const statusOf = async (agent: RunningAgent) => Status.parse(await (await agent.get("/v2/state/status")).json());
 
-/** What runs once there is nothing more to do. */
+/** The running services once the device has settled. */
 export async function settled(agent: RunningAgent): Promise<string[]> {
   for (const end = Date.now() + 20_000; Date.now() < end;) {
     const { appState, containers } = await statusOf(agent);

@@ -19,8 +19,8 @@ export interface Program {
 }
 
 /**
- * The real program in a process of its own. It is Node itself that is started, with tsx as a loader: tsx's own command
- * would be a second process around it, which a kill would not pass on.
+ * The real program in a separate process. It starts Node itself with tsx as a loader: tsx's own command
+ * would be a parent process that does not pass on SIGKILL.
  */
 export function startProgram(
   args: readonly string[],
@@ -54,7 +54,7 @@ export interface RunningAgent extends Program {
   readonly post: (path: string, body: object) => Promise<Response>;
 }
 
-/** An agent on the engine in memory, once it says that it answers. */
+/** An agent on the engine in memory, after it has logged that it listens. */
 export async function startAgent(
   folder: string,
   { args = [], environment = {} }: { args?: readonly string[]; environment?: Readonly<Record<string, string>> } = {},

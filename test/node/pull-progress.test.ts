@@ -8,7 +8,7 @@ const layer = (id: string, status: string, current?: number, total?: number) => 
   progressDetail: { ...(current !== undefined && { current }), ...(total !== undefined && { total }) },
 });
 
-/** The percents after each message. */
+/** The percentage after each message. */
 function percents(messages: readonly unknown[]): number[] {
   const progress = new PullProgress();
   return messages.map((message) => {
@@ -17,11 +17,11 @@ function percents(messages: readonly unknown[]): number[] {
   });
 }
 
-test("nothing is known before anything is said", () => {
+test("progress is unknown before the first message", () => {
   expect(new PullProgress().percent()).toBe(0);
 });
 
-test("a layer is half downloaded, half extracted", () => {
+test("download and extraction each count as half of a layer", () => {
   expect(
     percents([
       { status: "Pulling from library/alpine", id: "latest" },
@@ -39,7 +39,7 @@ test("a layer is half downloaded, half extracted", () => {
   ).toEqual([0, 0, 0, 25, 50, 50, 75, 100, 100, 100, 100]);
 });
 
-test("layers count by their size", () => {
+test("layers are weighted by their size", () => {
   expect(
     percents([
       layer("small", "Pulling fs layer"),
@@ -54,8 +54,8 @@ test("layers count by their size", () => {
   ).toEqual([0, 0, 0, 0, 5, 10, 32, 100]);
 });
 
-// The engine speaks of the layers from the bottom up, and of one that is there before it speaks of the next.
-test("layers that are there already are no progress of those that are not", () => {
+// The engine reports layers from the bottom up, and an existing layer before the next one.
+test("existing layers do not count as progress of missing ones", () => {
   expect(
     percents([
       { status: "Pulling from fleet/one", id: "2" },
@@ -71,7 +71,7 @@ test("layers that are there already are no progress of those that are not", () =
   ).toEqual([0, 0, 0, 0, 0, 25, 50, 100, 100]);
 });
 
-test("nor are they none of its: beside them, it ends at 100", () => {
+test("progress ends at 100 beside existing layers", () => {
   expect(
     percents([
       layer("app", "Pulling fs layer"),
@@ -82,7 +82,7 @@ test("nor are they none of its: beside them, it ends at 100", () => {
   ).toBe(100);
 });
 
-test("a pull for which everything is there already is done when the engine says so", () => {
+test("a pull with only existing layers is complete when the engine says so", () => {
   expect(
     percents([
       { status: "Pulling from fleet/one", id: "2" },
@@ -93,7 +93,7 @@ test("a pull for which everything is there already is done when the engine says 
   ).toEqual([0, 0, 0, 100]);
 });
 
-describe("an error is given back", () => {
+describe("an error is returned for", () => {
   test.each([
     [{ error: "manifest unknown" }, "manifest unknown"],
     [{ errorDetail: { message: "no space left" }, error: "no space left" }, "no space left"],
@@ -110,7 +110,7 @@ describe("an error is given back", () => {
 });
 
 test.each([[null], ["text"], [1], [[]], [{}], [{ status: 5 }], [{ status: "Retrying in 5 seconds", id: "a" }]])(
-  "%j says nothing about how far it is",
+  "%j does not change the progress",
   (message) => {
     expect(percents([message])).toEqual([0]);
   },
@@ -130,7 +130,7 @@ describe("percents", () => {
     "Already exists",
     "Retrying in 1 second",
   ];
-  /** Layers of one size each, which the engine may or may not tell. */
+  /** Layers with one size each, which the engine reports or not. */
   const message = fc
     .record({
       id: fc.constantFrom(...Object.keys(sizes)),
@@ -148,7 +148,7 @@ describe("percents", () => {
       );
     });
 
-  test("never fall, are whole, and end at 100", () => {
+  test("are whole numbers, never decrease and end at 100", () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 40 }), (messages) => {
         const ends = Object.keys(sizes).map((id) => layer(id, "Pull complete"));
@@ -160,7 +160,7 @@ describe("percents", () => {
     );
   });
 
-  // Engines that keep their images with containerd count seconds while they extract; others do not know a size.
+  // Engines with containerd's image store count seconds while they extract; others do not know a size.
   test.each([
     [
       [
@@ -171,7 +171,7 @@ describe("percents", () => {
     [[layer("a", "Downloading", 123_456)]],
     [[layer("a", "Downloading", 123_456), layer("b", "Pulling fs layer")]],
     [[layer("a", "Extracting", 3)]],
-  ])("stay below 100 until it is done, though no size is known: %j", (messages) => {
+  ])("stay below 100 until the pull is done if no size is known: %j", (messages) => {
     const seen = percents([...messages, layer("b", "Downloading", 1, 1000)]);
     expect(Math.max(...seen)).toBeLessThan(100);
   });

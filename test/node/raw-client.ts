@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
-/** A client that is no more than a socket: it reads when the test wants it to, and leaves when the test wants it to. */
+/** A client on a plain socket. The test decides when it reads and when it disconnects. */
 export async function rawClient(port: number, request: string, host = "127.0.0.1"): Promise<RawClient> {
   const socket = connect(port, host);
   onTestFinished(() => void socket.destroy());
@@ -23,7 +23,7 @@ export class RawClient {
     socket.pause();
   }
 
-  /** Reads until this has come; gives everything that has come so far. */
+  /** Reads until this text has arrived, and returns everything received so far. */
   async until(expected: string): Promise<string> {
     if (this.#text.includes(expected)) return this.#text;
     await new Promise<void>((resolve, reject) => {
@@ -63,7 +63,7 @@ export class RawClient {
 
 export const get = (path: string, headers = ""): string => `GET ${path} HTTP/1.1\r\nHost: device\r\n${headers}\r\n`;
 
-/** Waits until something is so; for what no event tells. */
+/** Polls until a condition holds, for conditions that no event announces. */
 export async function eventually(holds: () => boolean, ms = 5000): Promise<void> {
   const end = Date.now() + ms;
   while (!holds()) {

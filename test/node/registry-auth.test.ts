@@ -61,7 +61,7 @@ describe("credentials", () => {
     expect(registryAuth("registry.example.com/x:1", folder)).toMatchObject({ username: "user" });
   });
 
-  test("may have colons and other characters in the password", async () => {
+  test("may have a password with colons and other special characters", async () => {
     const folder = await loggedIn({ auths: { "ghcr.io": { auth: encoded("user:pä:ss\nword:") } } });
     expect(registryAuth("ghcr.io/x", folder)).toMatchObject({ username: "user", password: "pä:ss\nword:" });
   });
@@ -80,17 +80,17 @@ describe("credentials", () => {
     ["that is empty", ""],
     ["of another form", { auths: ["ghcr.io"] }],
     ["that is a list", []],
-  ])("are none in a file %s", async (_, config) => {
+  ])("are not found in a file %s", async (_, config) => {
     expect(registryAuth("ghcr.io/x", await loggedIn(config))).toBeUndefined();
   });
 
-  test("are none where there is no file", async () => {
+  test("are not found if there is no file", async () => {
     expect(registryAuth("ghcr.io/x", await temporaryFolder())).toBeUndefined();
     expect(registryAuth("ghcr.io/x", "/nonexistent")).toBeUndefined();
   });
 });
 
-test("an image is pulled by what its reference says, else by the login for its registry, else as the device", async () => {
+test("an image is pulled with the credentials of its reference, else of its registry, else of the device", async () => {
   const folder = await loggedIn({ auths: { "registry:5000": { auth: encoded("user:password") } } });
   const [name, fallback] = ["registry:5000/x:1", { username: "d_aaaa", password: "key" }];
   const auth = { username: "written", password: "into it" };

@@ -17,7 +17,7 @@ function complaint(args: readonly string[], environment: Record<string, string> 
   throw new Error("It was accepted");
 }
 
-test("without a word, it answers on port 48484 and wants Docker", () => {
+test("by default, the agent listens on port 48484 and needs Docker", () => {
   expect(given([])).toEqual({
     port: 48484,
     listen: [],
@@ -35,7 +35,7 @@ test("without a word, it answers on port 48484 and wants Docker", () => {
   });
 });
 
-/** Flag, variable, what is given, and what becomes of it. */
+/** Flag, variable, given value, parsed value. */
 const table = [
   ["port", "FAIRLEAD_PORT", "8080", { port: 8080 }],
   ["port", "FAIRLEAD_PORT", "0", { port: 0 }],
@@ -63,12 +63,12 @@ describe.each(table)("--%s and %s: %j", (flag, variable, value, expected) => {
     expect(given([], { [variable]: value })).toMatchObject(expected);
   });
 
-  test("the flag wins", () => {
+  test("the flag takes precedence", () => {
     const other = { port: "1", engine: "auto", "allow-origin": "http://other" }[flag as string] ?? "other";
     expect(given([`--${flag}`, value], { [variable]: other })).toMatchObject(expected);
   });
 
-  test("an empty variable is none", () => {
+  test("an empty variable counts as unset", () => {
     expect(given([], { [variable]: "" })).toEqual(given([]));
   });
 
@@ -77,11 +77,11 @@ describe.each(table)("--%s and %s: %j", (flag, variable, value, expected) => {
   });
 });
 
-test("a relative folder is meant from where the agent is started: the engine needs to know it too", () => {
+test("a relative folder is resolved from the agent's working directory, because the engine needs an absolute path", () => {
   expect(isAbsolute(given(["--host-root", "root"]).hostRoot)).toBe(true);
 });
 
-test("the state is kept where the system keeps such things", () => {
+test("the default state folder follows the system's convention", () => {
   if (isRoot) expect(given([]).stateDir).toBe("/var/lib/fairlead");
   else {
     expect(given([], { XDG_STATE_HOME: "/x" }).stateDir).toBe("/x/fairlead");
@@ -89,7 +89,7 @@ test("the state is kept where the system keeps such things", () => {
   }
 });
 
-describe("one sentence says what is wrong", () => {
+describe("one sentence explains the error", () => {
   test.each<[readonly string[], string]>([
     [["--port", "abc"], '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "abc"'],
     [["--port=-1"], '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "-1"'],
@@ -117,13 +117,13 @@ describe("one sentence says what is wrong", () => {
     expect(complaint(args)).toBe(message);
   });
 
-  test("of a variable too", () => {
+  test("in a variable", () => {
     expect(complaint([], { FAIRLEAD_PORT: "x" })).toBe(
       '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "x"',
     );
   });
 
-  test("of each setting that is wrong", () => {
+  test("in each wrong setting", () => {
     expect(complaint(["--port", "x", "--engine", "y"]).split("\n")).toEqual([
       '--port (or FAIRLEAD_PORT): expected a port, 0 to 65535, but got "x"',
       '--engine (or FAIRLEAD_ENGINE): expected docker or embedded, but got "y"',
@@ -138,7 +138,7 @@ describe("config.json", () => {
     return file;
   }
 
-  test("tells who the device is", async () => {
+  test("gives the device's identity", async () => {
     const file = await configured(
       JSON.stringify({
         uuid: "0123456789abcdef0123456789abcdef",
@@ -161,7 +161,7 @@ describe("config.json", () => {
     expect(given([], { FAIRLEAD_CONFIG: file }).config).toMatchObject(expected);
   });
 
-  test("tells how to become a device of a cloud's; ids may be written as text", async () => {
+  test("gives the settings for a registration, with ids as numbers or text", async () => {
     const provisioning = {
       apiEndpoint: "https://api.example.com",
       apiKey: "provisioning",
@@ -198,11 +198,11 @@ describe("config.json", () => {
     expect(said).not.toContain(": :");
   });
 
-  test("that is not there is refused, and its name is said", () => {
+  test("that does not exist is refused with its path", () => {
     expect(complaint(["--config", "/nonexistent/config.json"])).toContain("/nonexistent/config.json");
   });
 
-  test("is not shown: there are keys in it", async () => {
+  test("is not printed, because it contains keys", async () => {
     const file = await configured('{"deviceApiKey":"hunter2","uuid":"x"}');
     expect(complaint(["--config", file])).not.toContain("hunter2");
   });
@@ -212,7 +212,7 @@ test.each([
   '{"deviceApiKey": 0123456789abcdef}',
   '{"deviceApiKey": abcdef0123456789}',
   '{"uuid": "0123456789abcdef0123456789abcdef", "deviceApiKey": hunter2hunter2, "apiEndpoint": ""}',
-])("a config.json that is broken is not repeated, since there are keys in it: %s", async (text) => {
+])("a broken config.json is not printed, because it contains keys: %s", async (text) => {
   const file = join(await temporaryFolder(), "config.json");
   await writeFile(file, text);
   const said = complaint(["--config", file]);
@@ -220,7 +220,7 @@ test.each([
   expect(said.replace(file, "")).not.toMatch(/hunter|0123|abcd/);
 });
 
-test("a config.json says whether the device is one for developing", async () => {
+test("config.json says whether the device is a development device", async () => {
   const file = join(await temporaryFolder(), "config.json");
   await writeFile(file, '{"developmentMode": true}');
   expect(given(["--config", file]).config).toEqual({ developmentMode: true });

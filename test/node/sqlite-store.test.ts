@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { SqliteStore } from "../../runtimes/node/store/sqlite-store.ts";
 import { isRoot, temporaryFolder } from "./temporary-folder.ts";
 
-/** What every store promises: test/conformance/store.test.ts. */
+/** Tests for every store: test/conformance/store.test.ts. */
 
 function open(file: string): SqliteStore {
   const store = new SqliteStore(file);
@@ -12,8 +12,8 @@ function open(file: string): SqliteStore {
   return store;
 }
 
-describe("the file", () => {
-  test("is made together with its folders, which are for their owner only", async () => {
+describe("the database file", () => {
+  test("is created together with its folders, which are private to their owner", async () => {
     const folder = await temporaryFolder();
     const file = join(folder, "var", "lib", "fairlead", "agent.sqlite");
     await open(file).write({ a: 1 });
@@ -21,8 +21,8 @@ describe("the file", () => {
     expect((await stat(join(folder, "var", "lib", "fairlead"))).mode & 0o777).toBe(0o700);
   });
 
-  // The keys of the API are in it.
-  test("is for its owner only, also in a folder that everybody may look into", async () => {
+  // It contains the keys of the API.
+  test("is private to its owner, also in a folder that others can read", async () => {
     const folder = join(await temporaryFolder(), "state");
     await mkdir(folder);
     await chmod(folder, 0o755);
@@ -34,24 +34,24 @@ describe("the file", () => {
     expect(modes.filter(([, mode]) => mode !== 0)).toEqual([]);
   });
 
-  test("that is none of SQLite's is refused, and left as it is", async () => {
+  test("that is not of SQLite is refused and not changed", async () => {
     const file = join(await temporaryFolder(), "agent.sqlite");
     await writeFile(file, "This is no database, whatever its name says.".repeat(50));
     expect(() => new SqliteStore(file)).toThrow(/not a database/);
   });
 
-  test("in a place where there can be none is refused", async () => {
+  test("at an impossible path is refused", async () => {
     const file = join(await temporaryFolder(), "file");
     await writeFile(file, "");
     expect(() => new SqliteStore(join(file, "agent.sqlite"))).toThrow();
   });
 
-  test.skipIf(isRoot)("in a folder that one may not write to is refused", () => {
+  test.skipIf(isRoot)("in a read-only folder is refused", () => {
     expect(() => new SqliteStore("/proc/agent.sqlite")).toThrow();
   });
 });
 
-test("a store in memory keeps nothing", async () => {
+test("a store in memory does not persist anything", async () => {
   const store = open(":memory:");
   await store.write({ a: 1 });
   expect(await store.read("a")).toBe(1);

@@ -7,7 +7,7 @@ import { embedAgent } from "../../runtimes/node/agent.ts";
 import { startAgent, startProgram } from "./program.ts";
 import { isRoot, temporaryFolder } from "./temporary-folder.ts";
 
-/** Two agents on one folder of state would both write it, and both look after the same containers. */
+/** Two agents with the same state folder would both write it and manage the same containers. */
 
 const argsFor = (folder: string) => [
   "agent",
@@ -19,8 +19,8 @@ const refusal = (folder: string, pid: string) =>
     `^Cannot use ${join(folder, "state")} for the state: another agent uses it: process ${pid} on ${hostname()}, since \\d{4}-\\S+Z\\. End that one, or give this one a folder of its own with --state-dir\\n$`,
   );
 
-describe("a second agent on the same folder", () => {
-  test("says who uses it and ends with 1, and the first goes on", async () => {
+describe("a second agent with the same state folder", () => {
+  test("names the process that uses it and exits with 1, and the first agent goes on", async () => {
     const folder = await temporaryFolder();
     const first = await startAgent(folder);
     const { pid } = JSON.parse(await readFile(join(folder, "state/agent.holder"), "utf8"));
@@ -29,14 +29,14 @@ describe("a second agent on the same folder", () => {
     expect((await first.get("/v2/state/status")).status).toBe(200);
   });
 
-  test("is refused before it opens anything, so that an engine that is not there does not matter", async () => {
+  test("is refused before it connects to the engine", async () => {
     const folder = await temporaryFolder();
     await startAgent(folder);
     const args = [...argsFor(folder), "--engine", "docker", "--docker-host", "unix:///nonexistent.sock"];
     expect((await startProgram(args).ended).stderr).toMatch(refusal(folder, "\\d+"));
   });
 
-  test.each(["SIGKILL", "SIGTERM"] as const)("starts once the first has ended by %s", async (signal) => {
+  test.each(["SIGKILL", "SIGTERM"] as const)("starts after the first has ended by %s", async (signal) => {
     const folder = await temporaryFolder();
     const first = await startAgent(folder);
     const waiting = await startProgram(argsFor(folder)).ended;
@@ -67,7 +67,7 @@ describe("a second agent on the same folder", () => {
     await expect(embedAgent(settings)).rejects.toThrow(`another agent uses it: process ${process.pid} on `);
     await expect(embedAgent(settings)).rejects.toThrow("another agent uses it");
     expect((await first.fetch(new Request("http://device/ping"))).status).toBe(200);
-    // Another process is refused as before: what the attempts have closed was not the first one's lock.
+    // Another process is still refused: the failed attempts did not release the first agent's lock.
     expect((await startProgram(argsFor(folder)).ended).code).toBe(1);
     await first.stop();
     await first.stop();
@@ -76,7 +76,7 @@ describe("a second agent on the same folder", () => {
     expect((await second.fetch(new Request("http://device/ping"))).status).toBe(200);
   });
 
-  test("starts after one that could not", async () => {
+  test("starts after an agent that failed to start", async () => {
     const folder = await temporaryFolder();
     const settings = { engine: "embedded", stateDir: join(folder, "state"), hostRoot: folder } as const;
     await expect(embedAgent({ ...settings, hostRoot: "/nonexistent/root" })).rejects.toThrow("/nonexistent/root");
@@ -93,14 +93,14 @@ test("the doctor and `join` work while the agent runs", async () => {
   const engine = ["--docker-host", "unix:///nonexistent.sock"];
   expect(await startProgram(["doctor", ...state, ...engine]).ended).toMatchObject({ code: 0, stderr: "" });
   const joined = await startProgram(["join", "http://127.0.0.1:10", "--key", "k", "--fleet", "1", ...state]).ended;
-  // It has come as far as the cloud, past the uuid that it reads from the agent's state.
+  // It has reached the cloud, after it has read the uuid from the agent's state.
   expect(joined).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(/^http:\/\/127\.0\.0\.1:10\/device\/register cannot be reached/),
   });
 });
 
-describe("a folder of state", () => {
+describe("a state folder", () => {
   const attempt = async (prepare: (state: string) => Promise<unknown>) => {
     const folder = await temporaryFolder();
     const state = join(folder, "state");
@@ -126,7 +126,7 @@ describe("a folder of state", () => {
   test.each<Case>([
     ["open to everybody", (state) => chmod(state, 0o777), /group \d+, mode 777/],
     ...(isRoot ? forRoot : []),
-  ])("%s is refused, with what to do", async (_, prepare, what) => {
+  ])("%s is refused with advice", async (_, prepare, what) => {
     const { code, stderr, state } = await attempt(prepare);
     expect(code).toBe(1);
     expect(stderr).toMatch(what);
@@ -139,7 +139,7 @@ describe("a folder of state", () => {
     expect(stderr.endsWith(`chown ${uid} ${state} && chmod 700 ${state}\n`)).toBe(true);
   });
 
-  test("is made for the agent alone, and one that others can read is taken as it is", async () => {
+  test("is created as private, and an existing one that others can read is accepted", async () => {
     const folder = await temporaryFolder();
     await startAgent(folder);
     expect((await stat(join(folder, "state"))).mode & 0o777).toBe(0o700);
