@@ -5,7 +5,7 @@ import { deriveServiceKey } from "../../core/model/service-key.ts";
 import { startCloud } from "../support/fake-cloud.ts";
 import { cloudWithDevice, member, part, until, uuid, type Member } from "./fleet.ts";
 
-/** The whole agent on the engine in memory, with a cloud that answers as the public one does, over real HTTP. */
+/** The whole agent on the engine in memory, with a cloud that answers like the public one over real HTTP. */
 
 const web = "127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54";
 const db = `127.0.0.1:5000/v2/5f21fffe9215f95f8f119dea0cfd8845@sha256:${"ab".repeat(32)}`;
@@ -15,7 +15,7 @@ const statuses = (device: { installs: Map<string, { status?: string | undefined 
   Object.fromEntries([...device.installs].map(([image, { status }]) => [image, status]));
 
 describe("a new device", () => {
-  test("registers, takes its target state, runs it, and says so", async () => {
+  test("registers, gets its target state, applies it and reports it", async () => {
     const cloud = await startCloud();
     const device = await member(cloud);
     await until("it is registered", () => cloud.devices.has(uuid));
@@ -50,7 +50,7 @@ describe("a new device", () => {
     expect(cloud.asked.slice(before).every(({ status }) => status < 300)).toBe(true);
   });
 
-  test("whose registration was answered to nobody is registered all the same", async () => {
+  test("completes a registration whose answer was lost", async () => {
     const cloud = await startCloud();
     const { store } = await member(cloud).then(async (device) => {
       await until("it is registered", () => cloud.devices.has(uuid));
@@ -58,13 +58,13 @@ describe("a new device", () => {
       return device;
     });
     const kept = cloud.device(uuid).key;
-    // As it was before the answer.
+    // The state before the answer.
     await store.write({ "cloud-device": { endpoint: cloud.url, key: kept, registered: false } });
     const again = await member(cloud, { store });
     await until("it knows", () => again.supervisor.cloud?.registration.key() === kept);
   });
 
-  test("whose uuid is taken says what to do, and goes on trying", async () => {
+  test("whose uuid is already in use logs advice and keeps trying", async () => {
     const cloud = await startCloud();
     cloud.addDevice(uuid, "somebody-else's");
     const device = await member(cloud);
@@ -75,7 +75,7 @@ describe("a new device", () => {
     await until("it is registered", () => cloud.devices.has(uuid));
   });
 
-  test("is called what its config.json says", async () => {
+  test("has the name that config.json gives", async () => {
     const cloud = await startCloud();
     await member(cloud, {
       cloudSettings: { provisioning: { key: cloud.fleet.key, applicationId: 1 }, initialName: "kitchen" },
@@ -83,7 +83,7 @@ describe("a new device", () => {
     await until("it has its name", () => cloud.devices.get(uuid)?.name === "kitchen");
   });
 
-  test("leaves what it finds alone until it has a target state", async () => {
+  test("does not change existing containers until it has a target state", async () => {
     const { cloud } = await cloudWithDevice();
     const first = await member(cloud, { key: "device-key" });
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
@@ -93,7 +93,7 @@ describe("a new device", () => {
     await first.stop();
     await cloud.stop();
 
-    // The same engine, and a store that knows nothing.
+    // The same engine with an empty store.
     const second = await member(cloud, { key: "device-key", ports: { engine: first.engine } });
     await second.settled();
     const [container] = (await first.engine.look()).containers;
@@ -114,7 +114,7 @@ const update = (body: object, key: string) =>
   });
 
 describe("the target state", () => {
-  test("is asked for with its ETag, and not sent again while it stays the same", async () => {
+  test("is requested with its ETag and not sent again while it is unchanged", async () => {
     const { cloud, known } = await cloudWithDevice();
     await member(cloud, { key: "device-key" });
     known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
@@ -128,7 +128,7 @@ describe("the target state", () => {
     ]);
   });
 
-  test("that cannot be used leaves the old one, and is told of once", async () => {
+  test("that is invalid does not replace the old one and is reported once", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     const device = await member(cloud, { key: "device-key" });
@@ -152,7 +152,7 @@ describe("the target state", () => {
     expect(known.fields).toBeDefined();
   });
 
-  test("of a device that the cloud does not know any more stays as it is", async () => {
+  test("stays unchanged if the cloud does not know the device any more", async () => {
     const { cloud } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     const device = await member(cloud, { key: "device-key" });
@@ -166,7 +166,7 @@ describe("the target state", () => {
     expect((await device.engine.look()).containers).toHaveLength(1);
   });
 
-  test("that is new takes the place of one that is being applied", async () => {
+  test("replaces one that is still being applied", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     const device = await member(cloud, { key: "device-key", pullMs: 400_000 });
@@ -179,7 +179,7 @@ describe("the target state", () => {
     expect(statuses(known)).toEqual({ [web]: "deleted", [web2]: "Running" });
   });
 
-  test("gives a service the cloud's address and the device's key if it asks for them", async () => {
+  test("gives a service the cloud's address and the device's key if its labels ask for them", async () => {
     const cloud = await startCloud();
     const device = await member(cloud);
     await until("it is registered", () => cloud.devices.has(uuid));
@@ -196,7 +196,7 @@ describe("the target state", () => {
 });
 
 describe("a start with instant updates off", () => {
-  test("asks for the target state when it is time, and not before", async () => {
+  test("polls the target state only after the poll interval", async () => {
     const { cloud, known } = await cloudWithDevice();
     known.config = {
       RESIN_SUPERVISOR_INSTANT_UPDATE_TRIGGER: "false",
@@ -209,13 +209,13 @@ describe("a start with instant updates off", () => {
     const [before, from] = [polls(), Date.now()];
     await member(cloud, { key: "device-key", store: first.store });
     await until("it asks", () => polls() > before);
-    // 40 seconds, in a time that passes 40 times as fast.
+    // 40 seconds on a clock that is 40 times as fast.
     expect(Date.now() - from).toBeGreaterThan(950);
   });
 });
 
-describe("what goes wrong inside", () => {
-  test("ends no part of the conversation for good", async () => {
+describe("an internal error", () => {
+  test("does not stop polling, reports or logs", async () => {
     const { cloud, known } = await cloudWithDevice();
     const ring = new MemoryLogRing();
     let isBroken = true;
@@ -230,7 +230,7 @@ describe("what goes wrong inside", () => {
 });
 
 describe("POST /v1/update", () => {
-  test("with instant updates off answers 202 and asks nothing; forced, it asks", async () => {
+  test("with instant updates off answers 202 and polls only with `force`", async () => {
     const { cloud, known } = await cloudWithDevice();
     known.config = { RESIN_SUPERVISOR_INSTANT_UPDATE_TRIGGER: "false" };
     const device = await member(cloud, { key: "device-key" });
@@ -244,7 +244,7 @@ describe("POST /v1/update", () => {
     expect(polls()).toBe(before + 1);
   });
 
-  test("with `force` holds for the target state that it brings", async () => {
+  test("with `force` forces the target state that it gets", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     const device = await member(cloud, { key: "device-key" });
@@ -260,7 +260,7 @@ describe("POST /v1/update", () => {
 });
 
 describe("local mode", () => {
-  test("stops the cloud's applications, and when it ends, they come back", async () => {
+  test("stops the cloud's applications and starts them again when it ends", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     const identity = { cloudUrl: cloud.url, cloudKey: "device-key", developmentMode: true };
@@ -270,14 +270,14 @@ describe("local mode", () => {
     known.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
     device.supervisor.cloud?.update({ force: false });
     await until("nothing runs", async () => (await device.engine.look()).containers.length === 0);
-    // The cloud is not told that its applications are gone: they are not, they are away.
+    // The report does not list the cloud's applications as removed, because they come back.
     expect(statuses(known)[web]).toBe("Running");
     known.config = {};
     device.supervisor.cloud?.update({ force: false });
     await until("it runs again", async () => (await device.engine.look()).containers[0]?.state === "running");
   });
 
-  test("is refused by a device that is not for developing: its cloud reads so, once for each new target state", async () => {
+  test("is refused by a device without development mode, with one log line for each new target state", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     const config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000", RESIN_SUPERVISOR_LOCAL_MODE: "1" };
@@ -296,7 +296,7 @@ describe("local mode", () => {
   });
 });
 
-describe("a service that speaks with the cloud", () => {
+describe("a service that uses the cloud", () => {
   const labels = { "io.balena.features.balena-api": "1" };
   const says = { [derivesServiceKeys]: "1" };
   const service = { id: 1, services: { web: part(1, web, { labels }) } };
@@ -306,14 +306,14 @@ describe("a service that speaks with the cloud", () => {
   };
   const made = ({ log }: Member) => log.lines.filter((line) => line.startsWith("Installed service")).length;
 
-  test("gets the device's own key under a cloud that knows no other", async () => {
+  test("gets the device's own key if the cloud knows no derived keys", async () => {
     const { cloud } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", service);
     const device = await member(cloud, { key: "device-key" });
     await until("it runs", async () => (await keyOf(device)) === "device-key");
   });
 
-  test("gets a key that is derived from it where the cloud says so, from its first container on", async () => {
+  test("gets a derived key in its first container if the cloud supports that", async () => {
     const { cloud } = await cloudWithDevice();
     cloud.stateHeaders = says;
     cloud.setTarget(uuid, "c1", service);
@@ -324,7 +324,7 @@ describe("a service that speaks with the cloud", () => {
     await first.settled();
     await first.stop();
 
-    // It is known without the cloud, which may also be silent about it.
+    // The stored answer counts if the cloud is away or does not repeat it.
     await cloud.stop();
     const second = await member(cloud, { key: "device-key", store: first.store, ports: { engine: first.engine } });
     await second.settled();
@@ -336,14 +336,14 @@ describe("a service that speaks with the cloud", () => {
     expect([await keyOf({ ...second, engine: first.engine }), made(second)]).toEqual([derived, 0]);
     await second.stop();
 
-    // Another cloud has said nothing.
+    // Another cloud has not announced derived keys.
     const other = await cloudWithDevice();
     other.cloud.setTarget(uuid, "c1", service);
     const third = await member(other.cloud, { key: "device-key", store: first.store });
     await until("it runs", async () => (await keyOf(third)) === "device-key");
   });
 
-  test("gets it too when the cloud says so later, with a target state that is unchanged", async () => {
+  test("gets a derived key when the cloud announces it later, with an unchanged target state", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", service);
     known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
@@ -355,7 +355,7 @@ describe("a service that speaks with the cloud", () => {
     expect(device.log.lines.join("\n")).not.toContain(derived);
   });
 
-  test("gets it on a device that has just registered, with a key of 256 bits", async () => {
+  test("gets a derived key on a newly registered device, whose key has 256 bits", async () => {
     const cloud = await startCloud();
     cloud.stateHeaders = says;
     const device = await member(cloud);
@@ -370,7 +370,7 @@ describe("a service that speaks with the cloud", () => {
 });
 
 describe("an outage of the cloud", () => {
-  test("changes nothing on the device, whose applications start without it", async () => {
+  test("changes nothing on the device, and applications start without the cloud", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     const first = await member(cloud, { key: "device-key" });
@@ -389,7 +389,7 @@ describe("an outage of the cloud", () => {
     expect(second.log.lines.filter((line) => line.includes("cannot be asked"))).toHaveLength(1);
   });
 
-  test("that says how long it will last is taken at its word", async () => {
+  test("with a Retry-After header is not interrupted by earlier requests", async () => {
     const { cloud, known } = await cloudWithDevice();
     known.config = { RESIN_SUPERVISOR_POLL_INTERVAL: "1000" };
     cloud.answerNext(/\/state$/, { status: 429, headers: { "retry-after": "60" } });
@@ -397,14 +397,14 @@ describe("an outage of the cloud", () => {
     const from = Date.now();
     await member(cloud, { key: "device-key" });
     await until("it asks again", () => cloud.asked.some(({ status }) => status === 200));
-    // 60 seconds, in a time that passes 40 times as fast.
+    // 60 seconds on a clock that is 40 times as fast.
     expect(Date.now() - from).toBeGreaterThan(1450);
     expect(cloud.asked.slice(0, 2).map(({ status }) => status)).toEqual([429, 429]);
   });
 });
 
 describe("reports", () => {
-  test("say nothing twice, and nothing when nothing changes", async () => {
+  test("contain only changes, and none is sent without a change", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     const device = await member(cloud, { key: "device-key" });
@@ -416,7 +416,7 @@ describe("reports", () => {
     expect(known.reports).toHaveLength(before);
   });
 
-  test("that are refused for one image leave everything else in place", async () => {
+  test("that are refused for one image still deliver everything else", async () => {
     const { cloud, known } = await cloudWithDevice();
     cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
     cloud.releases.clear();
@@ -431,7 +431,7 @@ describe("reports", () => {
     await until("the next one is taken", () => known.running === "c2");
   });
 
-  test("tell a new key for the API at once", async () => {
+  test("contain a new API key at once", async () => {
     const { cloud, known } = await cloudWithDevice();
     const device = await member(cloud, { key: "device-key" });
     const old = device.supervisor.keys.global();
@@ -445,7 +445,7 @@ describe("reports", () => {
   });
 });
 
-test("an agent that starts anew tells what runs, although nothing has changed", async () => {
+test("an agent reports what runs after a restart, although nothing has changed", async () => {
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
   const first = await member(cloud, { key: "device-key" });
@@ -472,7 +472,7 @@ describe("tags", () => {
       body: JSON.stringify(tags),
     });
 
-  test("that are set without a cloud reach it when it is back, and a bad one keeps no other from it", async () => {
+  test("that are set during an outage reach the cloud afterwards, and an invalid one does not block others", async () => {
     const { cloud, known } = await cloudWithDevice();
     known.tags["room"] = "cellar";
     const first = await member(cloud, { key: "device-key" });

@@ -13,29 +13,29 @@ import { FakeCloud } from "../support/fake-cloud.ts";
 import { plainSpec } from "../compose/specs.ts";
 import { uuid } from "./fleet.ts";
 
-/** What of the releases on a device the cloud is told: values in, a report out, which the cloud must take. */
+/** The report about a device's releases: values in, a report out, and the cloud must accept it. */
 
 const cloudFleet = new FakeCloud().fleet;
 
-/** Services by name, and what their images are called; in the cloud, below its registry. */
+/** Services by name with their image names, which the cloud prefixes with its registry. */
 type Services = Readonly<Record<string, string>>;
 const locationOf = (image: string): string => `registry.example/v2/${image}`;
-/** One of them has a digest in the cloud's spelling, and the engine knows it by that. */
+/** One image has a digest in the cloud's spelling, which the engine knows too. */
 const spelled = (image: string): string =>
   image === "digested" ? `${locationOf(image)}@sha256:${"ab".repeat(32)}` : locationOf(image);
 
 interface Scene {
-  /** The releases that the cloud has. */
+  /** The releases in the cloud. */
   readonly releases: Readonly<Record<string, Services>>;
-  /** Those whose images the device remembers; by default all. */
+  /** The releases whose images the device remembers; by default all. */
   readonly known?: readonly string[];
   readonly target: string;
-  /** `commit/service`, and what it does. */
+  /** The status of each `commit/service`. */
   readonly containers: Readonly<Record<string, Container["state"] | "handing over">>;
-  /** Images that are here, besides those of containers. */
+  /** Images on the device, besides those of containers. */
   readonly here?: readonly string[];
   readonly downloads?: Readonly<Record<string, Download>>;
-  /** What is left to do. */
+  /** The remaining steps. */
   readonly steps?: readonly Step[];
   readonly rejected?: boolean;
   readonly targetOnly?: boolean;
@@ -67,7 +67,7 @@ function appsOf({ releases, known, target, containers, here = [], downloads = {}
   });
   const app: App = {
     ...{ appId: 1, uuid: cloudFleet.uuid, name: "fleet-one", commit: target, releaseId: 1, networks: {}, volumes: {} },
-    // What is rejected for one service has none of those that could not be.
+    // A rejected release has no services.
     services: Object.entries(releases[target] ?? {}).map(service),
     ...(rejected && { rejected: "web: this device does not meet it" }),
   };
@@ -108,14 +108,14 @@ function appsOf({ releases, known, target, containers, here = [], downloads = {}
   return appsReport({ view, activity: new Map(), images: spellings, targetOnly });
 }
 
-/** What the cloud answers to it, and what it has then: of each image that is not deleted, what it does. */
+/** The cloud's answer to the report, and the status of each image that is not deleted then. */
 async function told(scene: Scene) {
   const cloud = new FakeCloud();
   const device = cloud.addDevice(uuid, "k");
   for (const [commit, services] of Object.entries(scene.releases)) {
     const rows = Object.entries(services).map(([name, image]) => [name, { image: spelled(image) }] as const);
     cloud.addRelease({ id: 1, commit, services: Object.fromEntries(rows) });
-    // What has been on a device once has its row.
+    // Every image that was once on the device has a row.
     for (const [, { image }] of rows) device.installs.set(image, { status: "deleted", progress: null, commit });
   }
   const body = JSON.stringify({ [uuid]: { apps: appsOf(scene) } });
@@ -136,7 +136,7 @@ async function told(scene: Scene) {
   };
 }
 
-/** The release of a report, by commit: what is said of its services. */
+/** The releases of a report by commit, with the status of their services. */
 function said(scene: Scene): object {
   const app = appsOf(scene)[cloudFleet.uuid];
   return Object.fromEntries(
@@ -149,7 +149,7 @@ function said(scene: Scene): object {
 
 const one = { web: "a" };
 
-describe("of the releases on a device, the cloud has", () => {
+describe("of a device's releases, the report contains", () => {
   test.each<[string, Scene, object]>([
     [
       "one that is being downloaded, and no other",
@@ -276,7 +276,7 @@ describe("of the releases on a device, the cloud has", () => {
   });
 });
 
-test("services of one release that share an image, which the public cloud does not know, keep what each of them does", () => {
+test("services of one release that share an image each keep their own status, which the public cloud does not support", () => {
   const releases = { c1: { web: "a", db: "b", cache: "b" }, c2: { web: "a2", db: "b", cache: "b" } };
   const containers = { "c1/web": "running", "c1/db": "exited", "c1/cache": "running" } as const;
   expect(said({ releases, target: "c2", containers, steps: [fetching("a2")] })).toEqual({
@@ -285,9 +285,9 @@ test("services of one release that share an image, which the public cloud does n
   });
 });
 
-test("whatever is on a device, the cloud takes the report of it, and deletes nothing that runs", async () => {
+test("the cloud accepts the report of any device and does not delete what runs", async () => {
   const images = fc.shuffledSubarray(["a", "b", "c", "digested"], { minLength: 1 });
-  // A release has an image once.
+  // A release has each image once.
   const services = fc
     .tuple(images, fc.shuffledSubarray(["web", "db", "cron", "api"], { minLength: 4 }))
     .map(([all, names]): Services => Object.fromEntries(all.map((image, n) => [names[n] ?? "", image])));

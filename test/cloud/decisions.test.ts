@@ -37,7 +37,7 @@ describe("an answer to a registration", () => {
       'it answered 400: "Device UUID must be a 32 or 62 character long lower case hex string."',
     ],
     ["register: array body", "it answered 400"],
-  ])("%s is told in the cloud's words, with what to do", (name, why) => {
+  ])("%s is reported in the cloud's words, with advice", (name, why) => {
     expect(registrationOutcome(answerOf(exchange("register", name)))).toEqual({
       is: "failed",
       why,
@@ -45,19 +45,19 @@ describe("an answer to a registration", () => {
     });
   });
 
-  test("that is no JSON, or lacks the key, is none", () => {
+  test("that is not JSON or lacks the key is invalid", () => {
     const answer = { header: () => undefined, text: "{}" };
     expect(registrationOutcome({ ...answer, status: 201 })).toMatchObject({ is: "failed" });
   });
 
-  test("that cannot be read is not repeated: there may be a key in it", () => {
+  test("that cannot be parsed is not logged, because it may contain a key", () => {
     const text = '{"id":"7","api_key":"0123456789abcdef"}';
     const judged = registrationOutcome({ header: () => undefined, status: 201, text });
     expect(judged).toEqual({ is: "failed", why: "it answered 201 with something that is no registration" });
   });
 });
 
-describe("what the cloud says of what it refuses", () => {
+describe("a message from the cloud", () => {
   const request = {
     method: "POST",
     path: "/device/register",
@@ -68,25 +68,25 @@ describe("what the cloud says of what it refuses", () => {
   const said = "provisioning-key, proposed-key and global-key are no good for u";
   const { signal } = new AbortController();
 
-  test("is told without the keys that it was sent", async () => {
+  test("about a refusal is reported without the keys that were sent", async () => {
     const ask = withoutKeys(() => Promise.resolve({ status: 400, header: () => undefined, text: said }));
     expect(transientError(await ask(request, signal)).why).toBe(
       "it answered 400: (hidden), (hidden) and (hidden) are no good for u",
     );
   });
 
-  test("or why it cannot be asked", async () => {
+  test("about a failed request is reported without keys", async () => {
     const ask = withoutKeys(() => Promise.reject(new Error(`Bearer provisioning-key to https://a:b@cloud.example`)));
     await expect(ask(request, signal)).rejects.toThrow("Bearer (hidden) to https://(hidden)@cloud.example");
   });
 
-  test("what it answers with success stays as it is: that is where keys come from", async () => {
+  test("of success is not changed, because it may bring a new key", async () => {
     const ask = withoutKeys(() => Promise.resolve({ status: 201, header: () => undefined, text: said }));
     expect((await ask(request, signal)).text).toBe(said);
   });
 });
 
-test("a registration says what the recorded one said", () => {
+test("a registration has the content of the recorded one", () => {
   const { body } = exchange("register", "register: ok").request;
   const device = {
     uuid,
@@ -100,7 +100,7 @@ test("a registration says what the recorded one said", () => {
   expect(registrationBody(provisioning, device, "<device-key>")).toEqual(body);
 });
 
-test("a registration of a device whose operating system has no version says no version at all, but its variant", () => {
+test("a registration of a device whose operating system has no version has a variant and no version", () => {
   const device = {
     ...{ uuid, type: "generic-amd64", osVersion: undefined, osVariant: "prod" as const },
     ...{ supervisorVersion: "19.0.5", macAddress: "" },
@@ -114,7 +114,7 @@ test("a registration of a device whose operating system has no version says no v
   });
 });
 
-describe("an answer to the question for the target state", () => {
+describe("an answer to a request for the target state", () => {
   test.each([
     ["v3 state, If-None-Match = etag", "unchanged"],
     ["v3 state, Accept-Encoding: gzip with If-None-Match", "unchanged"],
@@ -129,12 +129,12 @@ describe("an answer to the question for the target state", () => {
     expect(pollOutcome(answerOf(exchange("state-get", name))).is).toBe(is);
   });
 
-  test("that refuses the key says what to do", () => {
+  test("that refuses the key gives advice", () => {
     const polled = pollOutcome(answerOf(exchange("state-get", "v3 state, unknown key")));
     expect(polled).toMatchObject({ why: expect.stringMatching(/^it answered 401, .* fairlead join .* --force$/) });
   });
 
-  test("brings the body and the ETag", () => {
+  test("gives the body and the ETag", () => {
     const recorded = exchange("state-get", "v3 state");
     expect(pollOutcome(answerOf(recorded))).toEqual({
       is: "target",
@@ -143,7 +143,7 @@ describe("an answer to the question for the target state", () => {
     });
   });
 
-  test("with the values of variables hidden is none that a device may take", () => {
+  test("with hidden values of variables is refused", () => {
     const { text } = answerOf(exchange("state-get", "v3 state"));
     const header = (name: string) => (name === "fairlead-hidden-values" ? "1" : undefined);
     expect(pollOutcome({ status: 200, header, text })).toMatchObject({
@@ -152,7 +152,7 @@ describe("an answer to the question for the target state", () => {
     });
   });
 
-  test.each(["", "<html>", "null", "7"])("of 200 with %j is none", (text) => {
+  test.each(["", "<html>", "null", "7"])("of 200 with the body %j is invalid", (text) => {
     expect(pollOutcome({ status: 200, header: () => undefined, text }).is).toBe("failed");
   });
 });
@@ -171,20 +171,20 @@ test("every recorded report is judged by its status", () => {
   for (const status of [408, 429, 500, 502, 503, 504]) expect(reportOutcome({ status })).toBeUndefined();
 });
 
-test("a page of HTML is not told to anybody", () => {
+test("a page of HTML is not logged", () => {
   const page = exchange("register", "register: body not json");
   expect(registrationOutcome(answerOf(page))).toMatchObject({ is: "failed", why: "it answered 400" });
 });
 
-describe("how often", () => {
+describe("the time of a request:", () => {
   test.each([
-    // The config variable, what config.json says, the interval.
+    // The config variable, the value in config.json, the interval.
     [undefined, undefined, 900_000],
     [undefined, 60_000, 60_000],
     ["600000", 60_000, 600_000],
     ["0", undefined, 1000],
     ["soon", undefined, 900_000],
-  ])("%j and %j: each %d ms", (variable, given, interval) => {
+  ])("with %j and %j, every %d ms", (variable, given, interval) => {
     expect(intervalMs(variable === undefined ? {} : { SUPERVISOR_POLL_INTERVAL: variable }, given)).toBe(interval);
   });
 
@@ -193,12 +193,12 @@ describe("how often", () => {
     [600_000, 0.5, 630_000],
     [3_600_000, 0.5, 3_630_000],
     [10_000, 0.5, 10_500],
-  ])("%d ms with chance %d: in %d ms", (interval, chance, next) => {
+  ])("with an interval of %d ms and chance %d, in %d ms", (interval, chance, next) => {
     expect(nextPollMs(interval, chance)).toBe(next);
   });
 
   test.each([
-    // Failures in a row, what the cloud asks for, the limit, chance.
+    // Consecutive failures, Retry-After, the limit, chance.
     [1, undefined, 600_000, 0, 15_000],
     [2, undefined, 600_000, 0, 30_000],
     [5, undefined, 600_000, 0, 240_000],
@@ -209,7 +209,7 @@ describe("how often", () => {
     [1, 60_000, 1_000, 0, 60_000],
     [1, 5_000, 600_000, 0, 15_000],
   ])(
-    "after %d failures, asked for %j, at most %d, chance %d: in %d ms",
+    "after %d failures with Retry-After %j, limit %d and chance %d, in %d ms",
     (failures, retryAfterMs, limit, chance, wait) => {
       expect(delayMs({ firstMs: 15_000, maxMs: limit, jitter }, failures, { retryAfterMs, random: chance })).toBe(wait);
     },
@@ -234,32 +234,32 @@ describe("how often", () => {
   });
 });
 
-describe("a container's log that is read once more", () => {
+describe("a container's log that is read again", () => {
   test.each([
     [undefined, [1, 1, 2], [1, 1, 2]],
     [{ timestamp: 5, count: 1 }, [5, 5, 6], [5, 6]],
     [{ timestamp: 5, count: 2 }, [5, 5, 6], [6]],
     [{ timestamp: 5, count: 2 }, [3, 4, 5, 5, 5], [5]],
-    // The engine rounds; nothing of that millisecond may be there any more.
+    // The engine rounds times, so that millisecond may have no lines any more.
     [{ timestamp: 5, count: 2 }, [6, 7], [6, 7]],
-  ])("from %j on: of %j the new ones are %j", (position, read, fresh) => {
+  ])("from position %j: of the lines %j the new ones are %j", (position, read, fresh) => {
     const isNew = afterPosition(position);
     expect(read.filter((timestamp) => isNew(timestamp))).toEqual(fresh);
   });
 
-  test("position counts the lines of its last millisecond", () => {
+  test("has a position that counts the lines of its last millisecond", () => {
     const positions = [5, 5, 4, 6, 6, 6].map((timestamp) => (position = nextPosition(position, timestamp)));
     expect(positions.at(-1)).toEqual({ timestamp: 6, count: 3 });
     expect(positions.at(2)).toEqual({ timestamp: 5, count: 2 });
   });
 
-  test("follows a clock that was set back", () => {
+  test("continues after the clock was set back", () => {
     expect(nextPosition({ timestamp: 20_000, count: 3 }, 9_999)).toEqual({ timestamp: 9_999, count: 1 });
   });
   let position: ReturnType<typeof nextPosition> | undefined;
 });
 
-test("a batch is one line of JSON each, with what was lost in front", () => {
+test("a batch has one JSON line for each log line, after a line about lost ones", () => {
   const lines = [{ number: 1, text: '{"message":"a"}' }];
   expect(batchBody(lines, 0, 9)).toBe('{"message":"a"}\n');
   const [lost = "", kept] = batchBody(lines, 3, 9).split("\n");

@@ -1,6 +1,6 @@
 /**
- * Where what our agent sends is not what the original was recorded to send, and why. golden.test.ts finds these
- * differences, and no others: one that is not listed here fails, and so does one that is listed and not found.
+ * Differences between what our agent sends and what the reference implementation sent, with reasons. golden.test.ts
+ * fails for a difference that is not listed here, and for a listed difference that it does not find.
  */
 export const deviations: Readonly<Record<string, string>> = {
   "POST /device/register: no user":

@@ -3,9 +3,9 @@ import * as z from "zod";
 import { FakeCloud, startCloud } from "../support/fake-cloud.ts";
 import { answerOf, bodyOf, exchanges, uuid, type Exchange } from "./recorded.ts";
 
-/** The cloud of the tests answers as the public one did: each recorded question, in the order in which it was asked. */
+/** The cloud of the tests gives the public cloud's recorded answer to each recorded request, in the recorded order. */
 
-/** Nothing that a device asks, or what the public cloud has and the tests do not need. */
+/** Requests that a device never sends, or that the tests do not need. */
 const isForPeople = ({ request: { path, headers, method }, response: { status } }: Exchange): boolean =>
   (headers["Authorization"] === "Bearer <user-jwt>" && status === 200) ||
   /^\/(user|actor|api-key)\/|\/device\/v[12]\/[^/]+\/state|\/device\/v3\/fleet\/|\/device\/v2\/[^/]+\/logs/.test(
@@ -19,7 +19,7 @@ async function replay(cloud: FakeCloud, exchange: Exchange) {
   const { method, path, headers } = exchange.request;
   const sent = Object.entries(headers).filter(([name]) => name !== "Content-Length");
   const body = bodyOf(exchange);
-  // fetch adds what recorded clients did not send.
+  // fetch adds headers that the recorded clients did not send.
   const init = {
     method,
     headers: {
@@ -31,7 +31,7 @@ async function replay(cloud: FakeCloud, exchange: Exchange) {
   return { status: response.status, etag: response.headers.has("etag"), text: await response.text() };
 }
 
-/** What must agree: the status, whether a 304 has an ETag, and what a refusal says. Pages of HTML only begin alike. */
+/** What must agree: the status, whether a 304 has an ETag, and a refusal's text. For HTML, only the beginning must agree. */
 function expected(exchange: Exchange) {
   const { status, header, text } = answerOf(exchange);
   return {
@@ -60,7 +60,7 @@ async function cloudOf(file: string): Promise<FakeCloud> {
 
 test.each(["register", "state-get", "report-v3", "logs"])("%s", async (file) => {
   const cloud = await cloudOf(file);
-  // An ETag stands for its body; ours has another one.
+  // An ETag depends on the body, and our bodies differ.
   const state = await fetch(`${cloud.url}/device/v3/${uuid}/state`, {
     headers: { authorization: "Bearer <device-key>" },
   });
@@ -103,7 +103,7 @@ const Row = z.object({
   ),
 });
 
-test("what people see after each recorded report is what they saw", async () => {
+test("after each recorded report, users see the recorded state", async () => {
   const cloud = await cloudOf("report-v3");
   const device = cloud.device(uuid);
   const all = exchanges("report-v3");
@@ -140,7 +140,7 @@ test("what people see after each recorded report is what they saw", async () => 
   expect(compared).toBeGreaterThan(10);
 });
 
-test("of 300 lines at once the last 50 are kept, with a line about the others", async () => {
+test("of 300 lines at once, the last 50 are kept, with a line about the others", async () => {
   const cloud = await cloudOf("logs");
   const burst = exchanges("logs").find(({ name }) => name === "stream: 300 lines at once");
   expect(burst && (await replay(cloud, burst)).status).toBe(201);

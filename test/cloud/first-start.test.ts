@@ -7,16 +7,16 @@ import { app, testDevice } from "../support/device.ts";
 
 const current = device([running("web", "web:1")]);
 
-test("while nobody has said what should run, nothing is done to what does", () => {
+test("without a target state, running containers are not changed", () => {
   expect(plan(current, target([], { unset: true }))).toEqual(new Map([["device", []]]));
 });
 
-test("as soon as somebody says that nothing should run, it goes", () => {
+test("with an empty target state, running containers are removed", () => {
   const steps = plan(current, target([])).get(1);
   expect(steps?.map(({ action }) => action)).toEqual(["takeLocks"]);
 });
 
-test("a device without a cloud keeps what it finds until a developer sets a target state", async () => {
+test("a device without a cloud keeps existing containers until a developer sets a target state", async () => {
   const first = await testDevice();
   await first.run({ "1": app({ web: {} }) });
   await first.stop();

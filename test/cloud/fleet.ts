@@ -10,11 +10,11 @@ import { systemClock, type Clock } from "../../core/ports/clock.ts";
 import { httpCloud } from "../../runtimes/node/cloud/http-cloud.ts";
 import { startCloud, type FakeCloud, type Device } from "../support/fake-cloud.ts";
 
-/** Devices in memory that speak with a cloud over real HTTP, in a time that passes faster. */
+/** Devices in memory that use a cloud over real HTTP, with an accelerated clock. */
 
 const speed = 40;
 
-/** The real clock, but everything that waits for time waits a fortieth of it. */
+/** The real clock, but every wait takes a fortieth of its time. */
 export class FastClock implements Clock {
   readonly #from = Date.now();
 
@@ -39,7 +39,7 @@ export interface Member extends MemoryDevice {
   readonly ring: MemoryLogRing;
 }
 
-/** A device of the cloud's fleet: with `key`, one that is registered already, else one that registers itself. */
+/** A device of the cloud's fleet. With `key` it is registered already, else it registers itself. */
 export async function member(
   cloud: FakeCloud,
   {
@@ -80,7 +80,7 @@ export const part = (id: number, image: string, more: object = {}) => ({
   ...more,
 });
 
-/** Waits until it is so. */
+/** Waits until the condition holds. */
 export async function until(what: string, isSo: () => boolean | Promise<boolean>, limitMs = 15_000): Promise<void> {
   for (const end = Date.now() + limitMs; Date.now() < end;) {
     if (await isSo()) return;

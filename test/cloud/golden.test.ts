@@ -7,7 +7,7 @@ import { deviations } from "./deviations.ts";
 import { FastClock, member, part, until } from "./fleet.ts";
 import { exchange, uuid, type Exchange } from "./recorded.ts";
 
-/** What our agent sends, against what the original was recorded to send: all that differs is listed, with its reason. */
+/** What our agent sends, compared with what the reference implementation sent. deviations.ts lists each difference with its reason. */
 
 const commit = `11111111${"a".repeat(32)}`;
 const web = `127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54@sha256:${"ab".repeat(32)}`;
@@ -30,7 +30,7 @@ const metrics: Metrics = {
     }),
 };
 
-/** The life of a device, from its registration to a release that runs, and the next one. */
+/** A device's requests from its registration to a running release, and to the next one. */
 async function life(): Promise<FakeCloud> {
   const clock = new FastClock();
   const cloud = await startCloud({ now: () => clock.now(), shortestPollMs: 1000 });
@@ -54,7 +54,7 @@ async function life(): Promise<FakeCloud> {
   return cloud;
 }
 
-/** What fetch adds to everything, and no cloud looks at. */
+/** Headers that fetch adds to every request and no cloud reads. */
 const ofTransport = /^(host|connection|accept.*|user-agent|sec-fetch-mode|content-length|transfer-encoding)$/;
 
 const headerNames = (headers: object): string[] =>
@@ -62,7 +62,7 @@ const headerNames = (headers: object): string[] =>
     .map((name) => name.toLowerCase())
     .filter((name) => !ofTransport.test(name));
 
-/** Each leaf of a value, by its path and the kind of what is there. */
+/** Each leaf of a value: its path and its type. */
 function leaves(value: unknown, path = ""): string[] {
   if (typeof value !== "object" || value === null) return [`${path} ${value === null ? "null" : typeof value}`];
   return Object.entries(value).flatMap(([name, part]) => leaves(part, path ? `${path}.${name}` : name));
@@ -86,7 +86,7 @@ function differences(original: Exchange, ours: Asked | undefined, body = (value:
 
 const Reported = z.record(z.string(), z.looseObject({ apps: z.unknown().optional() }));
 
-test("what our agent sends is what the original sends, but for what is listed", async () => {
+test("our agent sends what the reference implementation sends, except for the listed deviations", async () => {
   const cloud = await life();
   const find = (method: string, path: RegExp, isIt = (_: Asked) => true) =>
     cloud.asked.find((one) => one.method === method && path.test(one.path) && isIt(one));
@@ -94,7 +94,7 @@ test("what our agent sends is what the original sends, but for what is listed", 
   const withApps = (status: string, of = commit) =>
     reports.find(({ body }) => body.includes(`"${of}":{"update_status":"${status}"`));
 
-  // The first report has no applications yet, since the device knows of none; what follows completes it.
+  // The first report has no applications, because the device has no target state yet; later reports complete it.
   const [first] = reports;
   const status = Reported.parse(JSON.parse(first?.body ?? "{}"));
   const downloading = Reported.parse(JSON.parse(withApps("downloading")?.body ?? "{}"));

@@ -5,14 +5,14 @@ import { part } from "./fleet.ts";
 import { Simulated, uuid } from "./simulated.ts";
 
 /**
- * A managed device from its registration to its end, on a cloud that enforces what the public one does. Each step says what
- * the cloud shows to people afterwards. The device is polled into everything, as one without a tunnel is: a step takes up to
- * ten minutes, and the whole life a few hours of a time that is not the real one.
+ * A managed device from registration to deletion, on a cloud that enforces the rules of the public one. Each step checks
+ * what the cloud then shows to users. The device has no tunnel and learns everything by polling: a step takes up to
+ * ten minutes and the whole test a few hours of simulated time.
  */
 
 const image = (name: string): string => `registry.example/v2/${name}`;
 
-/** A service with a volume, so that something can be lost. */
+/** A service with a volume, so that a test can see lost data. */
 const web = (name: string, more: object = {}) =>
   part(1, image(name), { composition: { volumes: ["data:/data"], ...more } });
 
@@ -23,7 +23,7 @@ const other = cloud.addFleet("fleet-two", "df50433f6835487d874dc01737de0738");
 let device: Device;
 const heading = (name = "weathered-stream", fleet = "fleet-one") => `${name} of ${fleet}, online, 12.0.0`;
 
-/** Waits until people see this. */
+/** Waits until the cloud shows this to users. */
 async function shows(what: string, expected: object, limitMs = 1_400_000): Promise<void> {
   const from = clock.now();
   const isSo = () => {
@@ -43,7 +43,7 @@ const story: string[] = [];
 const containers = async (): Promise<Record<string, Container>> =>
   Object.fromEntries((await engine.look()).containers.map((one) => [one.service, one]));
 
-/** What the agent has told the cloud's log since then: its first words, with `!` for what people should look at. */
+/** The agent's lines in the cloud's log since then: the first words, with `!` for errors. */
 const logSince = (at: number): string[] =>
   device.logs
     .slice(at)
@@ -70,7 +70,7 @@ afterAll(async () => {
   if (process.env["FAIRLEAD_STORY"]) process.stdout.write(`${story.join("\n")}\n`);
 });
 
-test("a stock Debian registers, and runs the first release", async () => {
+test("a stock Debian registers and runs the first release", async () => {
   release(1, { web: web("web1"), db: part(2, image("db")) });
   await world.boot();
   await world.until("it is registered", () => cloud.devices.has(uuid));
@@ -107,7 +107,7 @@ test("variables of the fleet and of the device reach its services", async () => 
   });
 });
 
-test("a second release, with a service that is new and one that is only called otherwise", async () => {
+test("a second release adds a service and renames another", async () => {
   release(2, { web: web("web2"), database: part(2, image("db")), cron: part(3, image("cron")) });
   await shows("the second release is on its way", {
     release: "c1",
@@ -126,7 +126,7 @@ test("a second release, with a service that is new and one that is only called o
   });
 });
 
-test("pinned on the first release and back, again and again", async () => {
+test("the device is pinned to the first release and back, repeatedly", async () => {
   for (const n of [1, 2, 3]) {
     device.pinnedOn = cloud.releases.get("c1");
     await ask("POST", "/v1/update", {});
@@ -145,7 +145,7 @@ test("pinned on the first release and back, again and again", async () => {
   }
 });
 
-test("a name and a tag, and an answer that is lost after it has taken effect", async () => {
+test("a name and a tag are set, and the answer to a request that took effect is lost", async () => {
   device.name = "kitchen";
   cloud.answerNext(/^\/device\/v3\/tags$/, "lost");
   await ask("PATCH", "/v2/device/tags", { floor: "2" });
@@ -155,7 +155,7 @@ test("a name and a tag, and an answer that is lost after it has taken effect", a
   await world.until("the tag is there", () => device.tags["floor"] === "2");
 });
 
-test("an update under a lock, of which a report's answer is lost; then forced", async () => {
+test("an update waits for a lock while a report's answer is lost, and is then forced", async () => {
   world.folders.lock(cloud.fleet.id, "web");
   cloud.answerNext(/^\/device\/v3\/state$/, "lost");
   const lines = device.logs.length;
@@ -180,7 +180,7 @@ test("an update under a lock, of which a report's answer is lost; then forced", 
   });
 });
 
-test("local mode, and back", async () => {
+test("local mode is turned on and off", async () => {
   device.config = { RESIN_SUPERVISOR_LOCAL_MODE: "1" };
   await world.until("nothing runs in local mode", async () => Object.keys(await containers()).length === 0);
   expect(cloud.shown(device)).toMatchObject({
@@ -196,7 +196,7 @@ test("local mode, and back", async () => {
   });
 });
 
-test("an image that the registry does not have", async () => {
+test("a release has an image that the registry does not have", async () => {
   const lines = device.logs.length;
   cloud.lostImages.add(image("web4"));
   release(4, { web: web("web4"), database: part(2, image("db")) });
@@ -221,7 +221,7 @@ test("an image that the registry does not have", async () => {
   });
 });
 
-test("a contract that the device does not meet", async () => {
+test("a release has a contract that the device does not meet", async () => {
   const lines = device.logs.length;
   const contract = { type: "sw.container", requires: [{ type: "sw.supervisor", version: ">=99.0.0" }] };
   release(5, { web: { ...web("web5"), contract }, database: part(2, image("db")) });
@@ -235,7 +235,7 @@ test("a contract that the device does not meet", async () => {
   expect(await ask("GET", "/v1/device")).toMatchObject({ commit: "c4", update_pending: false });
 });
 
-test("an outage of three minutes in an update, the last of them without the database alone", async () => {
+test("the cloud is away for three minutes of an update, in the last minute only its database", async () => {
   release(6, { web: web("web6"), database: part(2, image("db")) });
   await shows("the sixth release is on its way", { update: "downloading" });
   cloud.setAway(true);
@@ -262,7 +262,7 @@ test("an outage of three minutes in an update, the last of them without the data
   expect(device.logs.filter(({ message }) => message.includes("Suppressed"))).toEqual([]);
 });
 
-test("kill -9 in an update", async () => {
+test("the agent is killed during an update", async () => {
   release(7, { web: web("web7"), database: part(2, image("db")) });
   await shows("the seventh release is on its way", { update: "downloading" });
   await world.kill();
@@ -279,7 +279,7 @@ test("kill -9 in an update", async () => {
   );
 });
 
-test("a move to another fleet", async () => {
+test("the device moves to another fleet", async () => {
   const lines = device.logs.length;
   release(8, { camera: part(9, image("camera")) }, other);
   cloud.move(device, other);
@@ -300,7 +300,7 @@ test("a move to another fleet", async () => {
   expect(logSince(lines).findLast((line) => line.includes("volume"))).toBe("Removing volume 'data'");
 });
 
-test("a deleted device goes on, and says what to do", async () => {
+test("a deleted device goes on and logs advice", async () => {
   cloud.devices.delete(uuid);
   await world.until("it is said", () => world.log.lines.some((line) => line.includes("does not know this device")));
   expect(world.log.lines.findLast((line) => line.includes("does not know this device"))).toMatch(

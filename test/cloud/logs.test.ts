@@ -3,7 +3,7 @@ import { MemoryLogRing } from "../../core/embedded/ports.ts";
 import type { Device } from "../support/fake-cloud.ts";
 import { FastClock, cloudWithDevice, member, part, until, uuid, type Member } from "./fleet.ts";
 
-/** Log lines on their way to the cloud: in order, each once, whatever happens in between. */
+/** Delivery of log lines to the cloud: in order and exactly once, also through failures. */
 
 const web = "127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54";
 
@@ -16,7 +16,7 @@ async function running() {
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(7, web) } });
   const program = () => ({ lines: [] });
-  // One for all, since an engine may outlive its agent.
+  // All tests share it, because an engine may outlive its agent.
   const clock = new FastClock();
   const start = (more: Parameters<typeof member>[1] = {}) =>
     member(cloud, { key: "device-key", program, clock, ...more });
@@ -33,7 +33,7 @@ async function running() {
 }
 
 describe("log lines", () => {
-  test("of services and of the agent arrive as they were written", async () => {
+  test("of services and of the agent arrive unchanged", async () => {
     const { known, start, idOf } = await running();
     const device = await start();
     const id = await idOf(device);
@@ -49,7 +49,7 @@ describe("log lines", () => {
     expect(order.findIndex((one) => one.includes("Downloading"))).toBeLessThan(order.indexOf("out"));
   });
 
-  test("of the agent about what fails are errors, and about what it does are none", async () => {
+  test("of the agent are errors if they report a failure, else not", async () => {
     const { known, start } = await running();
     await start({ registry: () => undefined });
     const failed = () => known.logs.find(({ message }) => message.startsWith("Failed to download image"));
@@ -59,7 +59,7 @@ describe("log lines", () => {
     expect(begun).toMatchObject({ isSystem: true, isStdErr: false });
   });
 
-  test("that were written while the cloud was away arrive after, in order and once", async () => {
+  test("that were written during an outage arrive afterwards, in order and once", async () => {
     const { cloud, known, start, idOf } = await running();
     const device = await start();
     const id = await idOf(device);
@@ -74,7 +74,7 @@ describe("log lines", () => {
     expect(said(known).filter((message) => message.includes("Suppressed"))).toEqual([]);
   });
 
-  test("that an agent has kept are sent by the next one, which reads on where that one ended", async () => {
+  test("that an agent has stored are sent after its restart, and reading continues where it ended", async () => {
     const { cloud, known, start, idOf } = await running();
     const first = await start();
     const id = await idOf(first);
@@ -89,7 +89,7 @@ describe("log lines", () => {
     expect(written(known)).toEqual(numbers(0, 60));
   });
 
-  test("for which there is no room are counted, and that is said where they are missing", async () => {
+  test("that are dropped for lack of space are counted, and a line in their place says how many", async () => {
     const { cloud, known, start, idOf } = await running();
     const device = await start({ ring: new MemoryLogRing(10_000) });
     const id = await idOf(device);
@@ -103,7 +103,7 @@ describe("log lines", () => {
     const kept = written(known).slice(1);
     const [warning] = said(known).filter((message) => message.includes("were lost"));
     const lost = Number(/^Warning: (\d+) log lines were lost here/.exec(warning ?? "")?.[1]);
-    // One of those that were lost is the agent's own, about the outage.
+    // One of the lost lines is the agent's own line about the outage.
     expect(kept.length + lost).toBeGreaterThanOrEqual(500);
     expect(kept.length + lost).toBeLessThanOrEqual(510);
     expect(kept).toEqual(numbers(500 - kept.length, 500));
@@ -111,7 +111,7 @@ describe("log lines", () => {
     expect(order.indexOf(warning ?? "")).toBeLessThan(order.indexOf(kept[0] ?? ""));
   });
 
-  test("that a full disk does not take wait until it does", async () => {
+  test("that a full disk does not accept are stored later", async () => {
     const { known, start, idOf } = await running();
     const ring = new MemoryLogRing();
     const append = ring.append.bind(ring);
@@ -128,14 +128,14 @@ describe("log lines", () => {
     expect(complaints()).toHaveLength(1);
   });
 
-  test("of a service that ends at once arrive too", async () => {
+  test("of a service that exits at once arrive too", async () => {
     const { known, start } = await running();
     await start({ program: () => ({ lines: ["hello", "goodbye"], exit: { afterMs: 1, code: 0 } }) });
     await until("both are there", () => written(known).includes("goodbye"));
     expect(written(known).slice(0, 2)).toEqual(["hello", "goodbye"]);
   });
 
-  test("that the cloud does not want are not kept", async () => {
+  test("that the cloud's configuration turns off are not stored", async () => {
     const { cloud, known, start, idOf } = await running();
     known.config = { ...known.config, RESIN_SUPERVISOR_LOG_CONTROL: "false" };
     const device = await start();
@@ -148,7 +148,7 @@ describe("log lines", () => {
     expect(cloud.asked.some(({ path }) => path.endsWith("/log-stream"))).toBe(false);
   });
 
-  test("of before the agent's first start are not sent, nor those that were not wanted", async () => {
+  test("from before the agent's first start or while logs were off are not sent", async () => {
     const { known, start, idOf } = await running();
     const first = await start();
     const id = await idOf(first);
@@ -156,7 +156,7 @@ describe("log lines", () => {
     await until("it is there", () => written(known).length === 1);
     await first.stop();
 
-    // An agent that knows nothing of the first one, as on a device of the original.
+    // An agent with an empty store, as on a device of the reference implementation.
     const second = await start({ ports: { engine: first.engine } });
     await until("it has its target", () => second.supervisor.targets.hasCloud());
     await second.settled();
@@ -179,7 +179,7 @@ describe("log lines", () => {
     expect(written(known)).toEqual(["sent by the first", "wanted", "wanted again"]);
   });
 
-  test("are for the developer in local mode, and for the cloud again afterwards", async () => {
+  test("go to the developer in local mode, and to the cloud again afterwards", async () => {
     const { cloud, known, start, idOf } = await running();
     const identity = { cloudUrl: cloud.url, cloudKey: "device-key", developmentMode: true };
     const device = await start({ identity });

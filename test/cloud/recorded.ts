@@ -4,11 +4,11 @@ import { gzipSync } from "node:zlib";
 import * as z from "zod";
 import type { CloudAnswer } from "../../core/ports/cloud.ts";
 
-/** What was recorded of the public cloud. <device-key> and the like stand for keys. */
+/** Recorded exchanges with the public cloud. Placeholders such as <device-key> stand for keys. */
 
 const Exchange = z.object({
   name: z.string(),
-  /** What the recording leaves out of the answer. */
+  /** What the recording omits from the answer. */
   note: z.string().optional(),
   request: z.object({
     method: z.string(),
@@ -21,7 +21,7 @@ const Exchange = z.object({
     headers: z.record(z.string(), z.string().nullable()),
     body: z.unknown().optional(),
   }),
-  /** Of an answer without an end: what came of it, while what was sent on another request. */
+  /** For a streamed answer: what arrived, while another request sent this. */
   events: z
     .array(
       z.object({
@@ -37,7 +37,7 @@ export type Exchange = z.output<typeof Exchange>;
 
 const Recording = z.object({ entries: z.array(Exchange) });
 
-/** With what stands for something in the recording replaced by what it is here. */
+/** Replaces the recording's placeholders with the values of this test. */
 export function exchanges(file: string, replaced: Readonly<Record<string, string>> = {}): Exchange[] {
   const text = readFileSync(join(import.meta.dirname, "recorded", `${file}.json`), "utf8");
   const ours = Object.entries(replaced).reduce((made, [theirs, our]) => made.replaceAll(theirs, our), text);
@@ -50,14 +50,14 @@ export function exchange(file: string, name: string): Exchange {
   return found;
 }
 
-/** As the port gives it. */
+/** The answer in the port's form. */
 export function answerOf({ response: { status, headers, body } }: Exchange): CloudAnswer {
   const isJson = headers["content-type"]?.startsWith("application/json") ?? false;
   const text = body === null ? "" : isJson ? JSON.stringify(body) : String(body);
   return { status, header: (name) => headers[name] ?? undefined, text };
 }
 
-/** The body as it went over the wire; where the recording only describes it, what it describes. */
+/** The body as sent. If the recording only describes it, it is built from the description. */
 export function bodyOf({ request: { body, headers } }: Exchange): Buffer | undefined {
   if (body === null || body === undefined) return undefined;
   if (typeof body !== "string") return Buffer.from(JSON.stringify(body));

@@ -40,7 +40,7 @@ describe("the device's key", () => {
     "registry2.example.com/v2/0123456789abcdef:latest",
     "registry2.example.com/v2/0123456789abcdef@sha256:00",
     "Registry2.Example.com/v2/x:latest",
-  ])("is said for %s", (image) => {
+  ])("is sent to the registry of %s", (image) => {
     expect(deviceCredentials(image, device)).toEqual(ours);
   });
 
@@ -55,11 +55,11 @@ describe("the device's key", () => {
     "busybox:latest",
     "library/busybox:latest",
     "",
-  ])("is not said for %j", (image) => {
+  ])("is not sent to the registry of %j", (image) => {
     expect(deviceCredentials(image, device)).toBeUndefined();
   });
 
-  test("is not said where the cloud has no registry, or the device no key yet", () => {
+  test("is not sent if the cloud has no registry or the device has no key yet", () => {
     expect(deviceCredentials("busybox:latest", { ...device, registry: undefined })).toBeUndefined();
     expect(deviceCredentials("registry2.example.com/v2/x:latest", { ...device, key: undefined })).toBeUndefined();
   });

@@ -10,7 +10,7 @@ import {
 } from "../../core/cloud/report-difference.ts";
 import { metricsReport, statusReport, steadyMetrics } from "../../core/cloud/report-fields.ts";
 
-/** What of a report is sent, and how refusals are survived. */
+/** Which part of a report is sent, and how refusals are handled. */
 
 type Fields = Readonly<Record<string, Value>>;
 
@@ -20,7 +20,7 @@ const knowing = (accepted: Fields, more: Partial<ReportState> = {}): ReportState
   ...more,
 });
 
-describe("what is sent", () => {
+describe("the agent sends", () => {
   test.each<[string, Fields, ReportState, Fields | undefined]>([
     ["everything at first", { a: 1, apps: {} }, initialReportState, { a: 1, apps: {} }],
     ["nothing twice", { a: 1, apps: { x: 1 } }, knowing({ a: 1, apps: { x: 1 } }), undefined],
@@ -52,22 +52,22 @@ describe("what is sent", () => {
 });
 
 describe("a refusal", () => {
-  test("of several fields has half of them sent", () => {
+  test("of several fields makes the next report half as large", () => {
     expect(afterReport({ a: 1, b: 2, c: 3 }, "rejected", initialReportState).state.maxFields).toBe(2);
   });
-  test("of one field leaves it out from then on", () => {
+  test("of one field omits it from then on", () => {
     expect(afterReport({ a: 1 }, "rejected", knowing({}, { maxFields: 1 }))).toEqual({
       state: knowing({}, { rejected: { a: 1 } }),
       rejectedField: "a",
     });
   });
-  test("as unauthorized, without applications, is about the device", () => {
+  test("as unauthorized, without applications, concerns the device", () => {
     expect(afterReport({ a: 1, b: 2 }, "unauthorized", initialReportState)).toEqual({
       state: initialReportState,
       deviceRejected: true,
     });
   });
-  test("as unauthorized, of the applications alone, may be about either", () => {
+  test("as unauthorized, of the applications alone, may concern the device or the applications", () => {
     const { state } = afterReport({ apps: { x: 1 } }, "unauthorized", initialReportState);
     expect(state.suspect).toEqual({ apps: { x: 1 } });
     expect(afterReport({}, "unauthorized", state)).toEqual({ state: initialReportState, deviceRejected: true });
@@ -103,7 +103,7 @@ const fields = fc
   )
   .map((record): Fields => Object.fromEntries(Object.entries(record)));
 
-/** A cloud that takes what it is sent, unless it is bad or it does not know the device. */
+/** A cloud that accepts a report unless it is bad or the device is unknown. */
 class View {
   readonly fields: Record<string, Value> = {};
 
@@ -117,7 +117,7 @@ class View {
   }
 }
 
-/** Reports until there is nothing left to send; false when that never comes. */
+/** Reports until there is nothing left to send. Undefined if that does not happen. */
 function settle(
   current: Fields,
   from: ReportState,
@@ -133,7 +133,7 @@ function settle(
   return undefined;
 }
 
-test("the cloud always comes to have the current report", () => {
+test("the cloud eventually has the current report", () => {
   fc.assert(
     fc.property(fc.array(fields, { minLength: 1, maxLength: 6 }), (reports) => {
       const cloud = new View();
@@ -149,7 +149,7 @@ test("the cloud always comes to have the current report", () => {
   );
 });
 
-test("whatever the cloud does not take, it comes to have all the rest", () => {
+test("the cloud eventually has every field that it does not refuse", () => {
   const names = fc.uniqueArray(fc.constantFrom<string>("a", "b", "c", "d", "e", "apps"), { maxLength: 3 });
   fc.assert(
     fc.property(fields, fields, names, fc.boolean(), (before, current, badNames, appsByKey) => {
@@ -165,14 +165,14 @@ test("whatever the cloud does not take, it comes to have all the rest", () => {
   );
 });
 
-test("nor do its applications, if they were all that it had to say when the cloud did not know it", () => {
+test("applications are reported even if a report with them alone was refused for an unknown device", () => {
   const cloud = new View();
   const { state } = afterReport({ apps: {} }, "unauthorized", initialReportState);
   expect(settle({ apps: {} }, state, cloud, () => undefined)).toEqual(knowing({ apps: {} }));
   expect(cloud.fields).toEqual({ apps: {} });
 });
 
-test("a device that the cloud does not know for a while loses nothing by it", () => {
+test("a device that the cloud does not know for a while loses no field", () => {
   fc.assert(
     fc.property(fields, fields, fc.integer({ min: 1, max: 5 }), (before, current, times) => {
       const cloud = new View();
@@ -201,7 +201,7 @@ describe("metrics", () => {
     isUndervolted: false,
   };
 
-  test("are told as whole numbers, and as null where there are none", () => {
+  test("are reported as whole numbers, or as null if unknown", () => {
     expect(metricsReport({ ...measured, cpuCelsius: 41.5 })).toMatchObject({ cpu_temp: 42, memory_usage: 600 });
     expect(metricsReport({ memoryUsedMb: 1, memoryTotalMb: 2, cpuPercent: 3, isUndervolted: true })).toEqual({
       memory_usage: 1,
@@ -233,7 +233,7 @@ describe("metrics", () => {
   });
 });
 
-test("the status of a device whose operating system has no version leaves that out, and says the variant", () => {
+test("the status of a device whose operating system has no version has a variant and no version", () => {
   const status = statusReport({
     osVersion: undefined,
     osVariant: "dev",
@@ -244,7 +244,7 @@ test("the status of a device whose operating system has no version leaves that o
   expect(status).toMatchObject({ os_variant: "dev", supervisor_version: "19.0.5" });
 });
 
-test("the status of a device has no null where the cloud takes none", () => {
+test("the status of a device has no null that the cloud would refuse", () => {
   const status = statusReport({
     osVersion: "balenaOS 6.0.12",
     osVariant: "prod",

@@ -10,7 +10,7 @@ import { Documents } from "../../core/state/documents.ts";
 import { Targets } from "../../core/state/targets.ts";
 import { HandClock, turn } from "../state/world.ts";
 
-/** When reports are sent; the time is the test's. */
+/** When reports are sent, on a clock that the test moves. */
 
 const answer = (status: number, headers: Record<string, string> = {}): CloudAnswer => ({
   status,
@@ -70,7 +70,7 @@ function world(config: Record<string, string> = {}) {
 }
 
 describe("reports", () => {
-  test("come at most once in ten seconds, with the latest of everything", async () => {
+  test("are sent at most once in ten seconds, with the latest values", async () => {
     const { start, sent, status, reporter, pass, since } = world();
     await start();
     expect(sent).toHaveLength(1);
@@ -85,7 +85,7 @@ describe("reports", () => {
     expect(sent[1]?.fields).toEqual({ ip_address: "192.0.2.13" });
   });
 
-  test("of metrics alone come when they have moved, and not more often than each five minutes", async () => {
+  test("of metrics alone are sent after a significant change, at most once in five minutes", async () => {
     const { start, sent, machine, reporter, pass, since, measured } = world();
     await start();
     expect(sent[0]?.fields).toMatchObject({ memory_usage: 100, cpu_temp: null });
@@ -101,7 +101,7 @@ describe("reports", () => {
     expect(measured()).toBeLessThan(20);
   });
 
-  test("that are due for another reason carry what the metrics have become", async () => {
+  test("that are due for another reason include the current metrics", async () => {
     const { start, sent, machine, status, reporter, pass } = world();
     await start();
     await pass(61_000);
@@ -112,13 +112,13 @@ describe("reports", () => {
     expect(sent[1]?.fields).toEqual({ ip_address: "192.0.2.11", memory_usage: 300 });
   });
 
-  test("have no metrics where the config says so", async () => {
+  test("have no metrics if the configuration turns them off", async () => {
     const { start, sent } = world({ SUPERVISOR_HARDWARE_METRICS: "false" });
     await start();
     expect(Object.keys(sent[0]?.fields ?? {})).not.toContain("memory_usage");
   });
 
-  test("wait longer and longer while nobody takes them, and no change hurries them", async () => {
+  test("back off while the cloud does not accept them, and a change does not shorten the wait", async () => {
     const { start, sent, answers, status, reporter, pass, since, log } = world();
     answers.push(new Error("no cloud"), answer(500), answer(429, { "retry-after": "120" }));
     await start();
@@ -127,7 +127,7 @@ describe("reports", () => {
       reporter.soon();
       await pass(10_000);
     }
-    // 15, 30 and 120 seconds, and a quarter more by chance.
+    // 15, 30 and 120 seconds, plus a quarter of random delay.
     expect(since(0).slice(0, 4)).toEqual([0, 19_000, 57_000, 207_000]);
     expect(sent[3]?.fields).toMatchObject({ os_version: "12.0.0", ip_address: "192.0.2.20" });
     expect(log.lines).toEqual([
@@ -137,7 +137,7 @@ describe("reports", () => {
     ]);
   });
 
-  test("that nobody has answered may have been taken: the next one is whole", async () => {
+  test("without an answer may have been accepted, so the next report is complete", async () => {
     const { start, sent, answers, status, reporter, pass } = world();
     await start();
     for (const trouble of [new Error("socket hang up"), answer(503), answer(429), answer(401)]) {
@@ -146,7 +146,7 @@ describe("reports", () => {
       answers.push(trouble);
       const before = sent.length;
       await pass(11_000);
-      // It went back to what the cloud was told before, which is no news if that report was lost.
+      // The value is again the last accepted one. It must be sent in case the lost report was stored.
       status.addresses = ["192.0.2.10"];
       reporter.soon();
       await pass(120_000);
@@ -156,7 +156,7 @@ describe("reports", () => {
     }
   });
 
-  test("of a device whose key is refused are the whole report again when it is taken", async () => {
+  test("of a device whose key was refused are complete again after the key is accepted", async () => {
     const { start, sent, answers, pass } = world();
     answers.push(answer(401), answer(401));
     await start();

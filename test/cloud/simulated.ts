@@ -7,7 +7,7 @@ import { Chance, SimClock } from "../simulation/clock.ts";
 import { Hostile } from "../simulation/hostile.ts";
 import { FakeCloud } from "../support/fake-cloud.ts";
 
-/** A cloud and a device of it in a time that passes only when a test lets it: an hour takes as long as what happens in it. */
+/** A cloud and one of its devices on a clock that only the test moves, so that an hour takes only the time of its work. */
 
 export const uuid = memoryIdentity.uuid ?? "";
 
@@ -15,7 +15,7 @@ export interface Attempt {
   readonly at: number;
   /** "PATCH /device/v3/state" */
   readonly what: string;
-  /** Undefined: there was no answer. */
+  /** Undefined if there was no answer. */
   readonly status: number | undefined;
 }
 
@@ -48,7 +48,7 @@ export class Simulated {
     this.#options = options;
   }
 
-  /** Starts the agent, which finds what the ones before it have kept. */
+  /** Starts the agent with the state that earlier agents have stored. */
   async boot(): Promise<void> {
     const { id: applicationId, key } = this.cloud.fleet;
     const run = new Hostile(this.clock, this.#chance, { faults: 0, delays: 0 });
@@ -69,7 +69,7 @@ export class Simulated {
     });
   }
 
-  /** As kill -9 does: nothing of it goes on, and nothing more is written down. */
+  /** Like kill -9: the agent stops at once and stores nothing more. */
   async kill(): Promise<void> {
     if (this.#run) this.#run.dead = true;
     void this.agent?.stop();
@@ -90,13 +90,13 @@ export class Simulated {
     }
   }
 
-  /** Lets time pass until it is so, second by second; gives the milliseconds. */
+  /** Moves the clock by seconds until the condition holds, and returns the milliseconds. */
   async until(what: string, isSo: () => boolean | Promise<boolean>, limitMs = 1_200_000): Promise<number> {
     const from = this.clock.now();
     while (!(await isSo())) {
       if (this.clock.now() - from >= limitMs) throw new Error(`It never came about: ${what}`);
       await this.clock.advance(1000);
-      // The key for services is derived by threads, which take no notice of this clock: a turn of theirs for each second.
+      // Threads derive the key for services and do not use this clock: let them run once for each second.
       await crypto.subtle.digest("SHA-256", new Uint8Array());
     }
     return this.clock.now() - from;

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import * as z from "zod";
 import { cloudWithDevice, member, part, until, uuid, type Member } from "./fleet.ts";
 
-/** What the device says of itself, on its API and to its cloud, at every moment of an update. */
+/** What the device reports on its API and to its cloud at every moment of an update. */
 
 const web = "127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54";
 const db = "127.0.0.1:5000/v2/5f21fffe9215f95f8f119dea0cfd8845";
@@ -23,7 +23,7 @@ const summaryOf = async (device: Member): Promise<Summary> => {
   return Summary.parse(await (await device.fetch(new Request(`http://device/v1/device?apikey=${key}`))).json());
 };
 
-/** Asks over and over, until told to stop; each answer with what there was on the engine before and after it. */
+/** Asks repeatedly until it is stopped. Each answer comes with the engine's state before and after it. */
 async function watch(device: Member, ended: () => boolean) {
   const seen: { summary: Summary; hasImage: boolean | undefined; target: string | undefined }[] = [];
   const hasImage = async () => (await device.engine.look()).images.some(({ tags }) => tags.includes(`${web2}:latest`));
@@ -38,7 +38,7 @@ async function watch(device: Member, ended: () => boolean) {
   return seen;
 }
 
-test("GET /v1/device is true at every moment of an update", async () => {
+test("GET /v1/device is correct at every moment of an update", async () => {
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
   const device = await member(cloud, { key: "device-key", pullMs: 8_000 });
@@ -65,7 +65,7 @@ test("GET /v1/device is true at every moment of an update", async () => {
   for (const { summary, hasImage } of during) {
     expect(summary).toMatchObject({ update_pending: true, update_failed: false });
     expect(summary.commit).toBeUndefined();
-    // Between the engine's having it and our having looked, it may be there and not be known yet.
+    // An image may be on the engine before the agent has observed it.
     if (hasImage === false) expect(summary.update_downloaded).toBe(false);
   }
   const percents = during.flatMap(({ summary }) => summary.download_progress ?? []);
@@ -77,7 +77,7 @@ test("GET /v1/device is true at every moment of an update", async () => {
   );
 });
 
-test("an update that cannot be fetched is pending and failed until it can, and the cloud sees the old one run", async () => {
+test("an update that cannot be downloaded is pending and failed, and the cloud sees the old release running", async () => {
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
   let isThere = false;
@@ -107,14 +107,14 @@ test("an update that cannot be fetched is pending and failed until it can, and t
   await until("the old one is gone", () => known.installs.get(web)?.status === "deleted");
 });
 
-test("the cloud sees the old release run until the new one does, each image by the name that it gave it", async () => {
+test("the cloud sees the old release running until the new one runs, with the cloud's own image names", async () => {
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web), db: part(2, db) } });
   const device = await member(cloud, { key: "device-key", pullMs: 60_000 });
   await until("it runs", () => known.running === "c1", 20_000);
   const before = known.reports.length;
   device.folders.lock(1, "web");
-  // The second service is the same in both.
+  // The second service is the same in both releases.
   cloud.setTarget(uuid, "c2", { id: 2, services: { web: part(1, web2), db: part(2, db) } });
   device.supervisor.cloud?.update({ force: false });
   await until("it is downloaded", () => known.updateStatus === "downloaded");
@@ -134,14 +134,14 @@ test("the cloud sees the old release run until the new one does, each image by t
   expect(after.every((report) => !report.includes(":latest"))).toBe(true);
 });
 
-test("pinned on another release and back within five minutes, it is seen to run all the time", async () => {
+test("a device that is pinned to another release and back within five minutes is always reported as running", async () => {
   const { cloud, known } = await cloudWithDevice();
   const [c1, c2] = [
     { id: 1, services: { web: part(1, web), db: part(2, db) } },
     { id: 2, services: { web: part(1, web2) } },
   ];
   cloud.setTarget(uuid, "c1", c1);
-  // Not so slow that a report would see the second download.
+  // The second download is too fast to appear in a report.
   const device = await member(cloud, { key: "device-key", pullMs: 100 });
   const pin = async (commit: string, release: typeof c1 | typeof c2) => {
     cloud.setTarget(uuid, commit, release);
@@ -149,7 +149,7 @@ test("pinned on another release and back within five minutes, it is seen to run 
     await until(`it runs ${commit}`, () => known.running === commit && known.updateStatus === "done");
   };
   await pin("c1", c1);
-  // The first time, the cloud has been told nothing yet that it would not write again.
+  // Before the first update, no report contains a value that the cloud would not store again.
   for (let n = 0; n < 3; n++) {
     await pin("c2", c2);
     expect(known.installs.get(db)?.status).toBe("deleted");
@@ -159,7 +159,7 @@ test("pinned on another release and back within five minutes, it is seen to run 
   }
 });
 
-test("an old release that the cloud does not have any more keeps nothing of the new one from it", async () => {
+test("an old release that the cloud has deleted does not prevent the report of the new one", async () => {
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web) } });
   const device = await member(cloud, { key: "device-key" });
@@ -173,7 +173,7 @@ test("an old release that the cloud does not have any more keeps nothing of the 
   expect(device.log.lines.filter((line) => line.includes("does not take this device's apps"))).toEqual([]);
 });
 
-test("a release that is rejected leaves the old one running, for the cloud and for GET /v1/device", async () => {
+test("the cloud and GET /v1/device show the old release running after a new one is rejected", async () => {
   const { cloud, known } = await cloudWithDevice();
   cloud.setTarget(uuid, "c1", { id: 1, services: { web: part(1, web), db: part(2, db) } });
   const device = await member(cloud, { key: "device-key" });
