@@ -1,6 +1,6 @@
 import type { Answer } from "../support/device.ts";
 
-/** What a client sees of an answer; the rest are the forms in which tests write it down. */
+/** The parts of an answer that a client sees. The functions below write expected answers. */
 export interface Seen {
   readonly status: number;
   readonly type: string | null;

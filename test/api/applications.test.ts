@@ -6,7 +6,7 @@ import { cloudApp, managedDevice, twoApps } from "./managed.ts";
 const unauthorized = failed(401, "Unauthorized");
 const purged = json(200, { Data: "OK", Error: "" });
 
-/** The four ways to have an application made anew, and how each says yes. */
+/** The four requests that create an application's containers again, and their answers. */
 const ways = [
   { way: "POST /v1/restart", path: () => "/v1/restart", body: (appId: unknown) => ({ appId }), done: ok },
   { way: "POST /v1/purge", path: () => "/v1/purge", body: (appId: unknown) => ({ appId }), done: purged },
@@ -28,7 +28,7 @@ describe.each(ways)("$way", ({ way, path, body, done }) => {
   const ask = async (device: TestDevice, appId: unknown, more: object = {}, headers = {}): Promise<Seen> =>
     seen(await device.post(path(appId), { ...body(appId), ...more }, headers));
 
-  test("makes every container of the application anew, and no other", async () => {
+  test("creates every container of the application again, and no other", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {}, two: {} }), "2": app({ three: {} }, { name: "other" }) });
     const ids = async () => Promise.all(["one", "two", "three"].map(async (name) => (await device.container(name)).id));
@@ -42,13 +42,13 @@ describe.each(ways)("$way", ({ way, path, body, done }) => {
     expect((await device.container("two")).state).toBe("running");
   });
 
-  test("takes the id as digits too", async () => {
+  test("accepts the id as a string of digits too", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     expect(await ask(device, "1")).toEqual(done);
   });
 
-  test("works for a service that lives in the network of another", async () => {
+  test("works for a service in the network of another service", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {}, two: { network_mode: "service:one" } }) });
     expect(await ask(device, 1)).toEqual(done);
@@ -56,7 +56,7 @@ describe.each(ways)("$way", ({ way, path, body, done }) => {
     expect((await device.container("two")).spec.networkMode).toBe(`container:${one.id}`);
   });
 
-  test("starts a service again that was stopped", async () => {
+  test("starts a stopped service again", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     await device.post("/v1/apps/1/stop");
@@ -64,7 +64,7 @@ describe.each(ways)("$way", ({ way, path, body, done }) => {
     expect((await device.container("one")).state).toBe("running");
   });
 
-  test("while an update is being downloaded makes anew what runs", async () => {
+  test("during the download of an update creates the running containers again", async () => {
     const device = await testDevice({ pullMs: 1e9 });
     device.engine.addImage("one:latest");
     await device.run({ "1": app({ one: {} }) });
@@ -77,7 +77,7 @@ describe.each(ways)("$way", ({ way, path, body, done }) => {
     expect(after).toMatchObject({ state: "running", spec: { image: spec.image } });
   });
 
-  test("asked for twice at once is done for both", async () => {
+  test("succeeds for two requests at the same time", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     expect(await Promise.all([ask(device, 1), ask(device, 1)])).toEqual([done, done]);
@@ -94,7 +94,7 @@ describe.each(ways)("$way", ({ way, path, body, done }) => {
     expect((await device.get("/v1/device")).json).toMatchObject({ update_pending: false, update_failed: false });
   });
 
-  test("does not mind the lock of another application", async () => {
+  test("ignores the lock of another application", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }), "2": app({ two: {} }, { name: "other" }) });
     device.folders.lock(2, "two");
@@ -111,13 +111,13 @@ describe.each(ways)("$way", ({ way, path, body, done }) => {
     expect(device.folders.isLocked(1, "one")).toBe(false);
   });
 
-  test.each([2, -1])("does not know application %i", async (appId) => {
+  test.each([2, -1])("answers that application %i does not exist", async (appId) => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     expect(await ask(device, appId)).toEqual(failed(503, `Application with ID ${appId} is not in the current state`));
   });
 
-  test("says what the engine objects to", async () => {
+  test("passes on the engine's error", async () => {
     const device = await testDevice();
     const onPort80 = { ports: ["0.0.0.0:80:80"] };
     await device.run({ "1": app({ one: onPort80 }) });
@@ -128,7 +128,7 @@ describe.each(ways)("$way", ({ way, path, body, done }) => {
     expect(JSON.stringify(answer.body)).toContain("Bind for 0.0.0.0:80/tcp failed: port is already allocated");
   });
 
-  test("is for the application's own keys and the global one", async () => {
+  test("accepts the application's own keys and the global key", async () => {
     const device = await twoApps();
     expect(await ask(device, 1, {}, await device.keyOf(2, "db"))).toEqual(unauthorized);
     expect(await ask(device, 1, {}, await device.keyOf(1, "web"))).toEqual(done);
@@ -166,12 +166,12 @@ describe("ids of applications", () => {
     expect(seen(await device.post("/v1/purge", body))).toEqual(text(400, "Invalid or missing appId"));
   });
 
-  test.each(["/v1/restart", "/v1/purge"])("POST %s does not take the id from the query", async (path) => {
+  test.each(["/v1/restart", "/v1/purge"])("POST %s does not read the id from the query", async (path) => {
     const device = await testDevice();
     expect((await device.post(`${path}?appId=1`)).status).toBe(400);
   });
 
-  test("POST /v1/restart takes 0 for an id", async () => {
+  test("POST /v1/restart accepts 0 as an id", async () => {
     const device = await testDevice();
     expect(seen(await device.post("/v1/restart", { appId: 0 }))).toEqual(
       failed(503, "Application with ID 0 is not in the current state"),
@@ -234,7 +234,7 @@ describe("GET /v1/apps/:appId", () => {
     );
   });
 
-  test("does not tell the keys that the service was given", async () => {
+  test("does not show the keys of the service", async () => {
     const device = await managedDevice();
     const labels = { "io.balena.features.supervisor-api": "1", "io.balena.features.balena-api": "1" };
     await device.runCloud({ aaaa: cloudApp(1, "first", { web: { labels } }) });
@@ -252,7 +252,7 @@ describe("GET /v1/apps/:appId", () => {
     expect(seen(await device.get(`/v1/apps/${appId}`))).toEqual(text(400, "App not found"));
   });
 
-  test("is for applications with a single container", async () => {
+  test("refuses applications with several containers", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {}, two: {} }) });
     expect(seen(await device.get("/v1/apps/1"))).toEqual(
@@ -260,7 +260,7 @@ describe("GET /v1/apps/:appId", () => {
     );
   });
 
-  test("is for the application's own keys and the global one", async () => {
+  test("accepts the application's own keys and the global key", async () => {
     const device = await twoApps();
     expect(seen(await device.get("/v1/apps/1", await device.keyOf(2, "db")))).toEqual(
       failed(401, "Application is not available"),
@@ -308,7 +308,7 @@ describe("GET /v2/applications/state", () => {
     );
   });
 
-  test("shows what is being downloaded", async () => {
+  test("shows an image that is being downloaded", async () => {
     const device = await testDevice({ pullMs: 600_000 });
     await device.post("/v2/local/target-state", { local: { apps: { "1": app({ one: {} }) } } });
     await device.supervisor.loop.look();
@@ -317,7 +317,7 @@ describe("GET /v2/applications/state", () => {
     });
   });
 
-  test("shows a download that failed as one that goes on: it is tried again", async () => {
+  test("shows a failed download as in progress, because it is retried", async () => {
     const device = await testDevice({ registry: () => undefined });
     await device.run({ "1": app({ one: {} }) });
     expect(await state(device)).toMatchObject({
@@ -335,7 +335,7 @@ describe("GET /v2/applications/state", () => {
     });
   });
 
-  test("shows a release as rejected whose contract this device does not meet", async () => {
+  test("shows a release as rejected if the device does not meet its contract", async () => {
     const device = await testDevice();
     const contract = { type: "sw.container", requires: [{ type: "sw.supervisor", version: ">=99.0.0" }] };
     await device.run({ "1": app({ one: { contract } }) });
@@ -362,7 +362,7 @@ describe("GET /v2/applications/:appId/state", () => {
     );
   });
 
-  test("has no commit as long as the release is not reached", async () => {
+  test("has no commit until the release is reached", async () => {
     const device = await testDevice({ pullMs: 600_000 });
     await device.post("/v2/local/target-state", { local: { apps: { "1": app({ one: {} }) } } });
     await device.supervisor.loop.look();
@@ -374,14 +374,14 @@ describe("GET /v2/applications/:appId/state", () => {
     );
   });
 
-  test.each(["1", "-1"])("does not know application %s on an empty device", async (id) => {
+  test.each(["1", "-1"])("does not find application %s on an empty device", async (id) => {
     const device = await testDevice();
     expect(seen(await device.get(`/v2/applications/${id}/state`))).toEqual(
       failed(409, `Application ID does not exist: ${id}`),
     );
   });
 
-  test("to a key of another application it does not exist", async () => {
+  test("answers a key of another application that it does not exist", async () => {
     const device = await twoApps();
     const path = "/v2/applications/1/state";
     expect(seen(await device.get(path, await device.keyOf(2, "db")))).toEqual(

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { MemoryBootConfig } from "../../core/embedded/ports.ts";
 import { testDevice } from "../support/device.ts";
 
-/** From a target state to the boot loader, and on to the reboot. */
+/** From a target state to the boot configuration and the reboot. */
 
 const body = (config: object) => ({ local: { name: "device", config, apps: {} } });
 const path = "/v2/local/target-state";
@@ -16,7 +16,7 @@ test("a new boot configuration is written, and the device reboots", async () => 
   expect(device.power.asked).toEqual(["reboot"]);
 });
 
-test("what is refused is said once, and nothing reboots", async () => {
+test("a refused boot configuration is logged once, and the device does not reboot", async () => {
   const bootConfig = new MemoryBootConfig();
   const device = await testDevice({ ports: { bootConfig } });
   for (let times = 0; times < 2; times++) {

@@ -9,7 +9,7 @@ interface Refusal {
   message: string;
 }
 
-test("a call is typed from what is sent to what comes back", async () => {
+test("a call has a typed request and a typed reply", async () => {
   const device = await testDevice();
   await device.run({ "1": app({ one: {} }) });
   const call = createClient({ base: "http://device", fetch: device.fetch });
@@ -35,7 +35,7 @@ test("a refusal is a reply like any other", async () => {
   expect(refused).toMatchObject({ status: 423, body: { status: "failed" } });
 });
 
-test("what is not in the path goes into the query", async () => {
+test("parameters that are not in the path go into the query", async () => {
   const device = await testDevice();
   await device.run({ "1": app({ "one.two": {} }) });
   const call = createClient({ base: "http://device", fetch: device.fetch });
@@ -46,7 +46,7 @@ test("what is not in the path goes into the query", async () => {
   });
 });
 
-test("the key goes along", async () => {
+test("the key is sent with each call", async () => {
   const device = await managedDevice();
   const base = "http://device";
   const without = createClient({ base, fetch: device.fetch });
@@ -55,7 +55,7 @@ test("the key goes along", async () => {
   expect((await call(endpoints.version)).status).toBe(200);
 });
 
-test("a stream is handed over as one, and an empty answer has no body", async () => {
+test("a stream is returned as a stream, and an empty answer has no body", async () => {
   const device = await testDevice();
   const call = createClient({ base: "http://device", fetch: device.fetch });
   const logs = await call(endpoints.logs);
@@ -66,7 +66,7 @@ test("a stream is handed over as one, and an empty answer has no body", async ()
   expect(await call(endpoints.update, { body: {} })).toEqual({ status: 204, body: undefined });
 });
 
-test("an answer that is not declared is no answer", async () => {
+test("an undeclared answer is an error", async () => {
   const call = createClient({
     base: "http://device",
     fetch: () => Promise.resolve(new Response("<html>", { status: 502 })),
@@ -74,7 +74,7 @@ test("an answer that is not declared is no answer", async () => {
   await expect(call(endpoints.ping)).rejects.toThrow(/^GET \/ping answered 502, which it does not declare: "<html>"$/);
 });
 
-test("what does not fit an endpoint does not compile", () => {
+test("a call that does not match its endpoint does not compile", () => {
   const call = createClient({ base: "http://device", fetch });
   // @ts-expect-error the application is missing
   const missing = () => call(endpoints.stop, { body: {} });

@@ -1,20 +1,20 @@
 import { expect } from "vitest";
 
-/** Where our answer is meant to be another than the recorded one. */
+/** An intended difference between our answer and the recorded one. */
 interface Deviation {
-  /** When it is another one. */
+  /** Our status if it differs. */
   readonly status?: number;
   /** Text or JSON, as the client sees it. */
   readonly body: string | object;
   readonly because: string;
 }
 
-/** By scenario (the recording's file) and by entry; the second entry of one name has " (2)" behind it. */
+/** By scenario (the recording's file) and entry. The second entry with the same name ends in " (2)". */
 export type Deviations = Readonly<Record<string, Readonly<Record<string, Deviation>>>>;
 
 const failed = (message: unknown) => ({ status: "failed", message });
 
-// ── Reasons that come more than once ─────────────────────────────────────────────────────────────────────────────────
+// ── Reasons that are used repeatedly ─────────────────────────────────────────────────────────────────────────────────
 
 const emptyBody: Deviation = {
   body: "",
@@ -73,7 +73,7 @@ const targetState = (
   because,
 });
 const inThePostedForm = "it can be posted back unchanged: applications have the form in which they were posted";
-/** What a device answers of its config that nobody has set. */
+/** The default config in a device's answers. */
 export const defaults = {
   SUPERVISOR_POLL_INTERVAL: "900000",
   SUPERVISOR_INSTANT_UPDATE_TRIGGER: "true",
@@ -95,7 +95,7 @@ export const defaults = {
   SUPERVISOR_VPN_CONTROL: "true",
 };
 
-/** The body's service of the recordings: `{ "1": { … } }`. */
+/** The services in the recorded request bodies: `{ "1": { … } }`. */
 export const recordedService = (name: string, id: number, environment: Record<string, string> = {}) => ({
   [id]: {
     environment,
@@ -107,7 +107,7 @@ export const recordedService = (name: string, id: number, environment: Record<st
     running: true,
   },
 });
-/** The body's application of the recordings: `{ "1": { … } }`. */
+/** The applications in the recorded request bodies: `{ "1": { … } }`. */
 export const recordedApp = (commit: string, services: object, more: object = {}) => ({
   "1": { name: "localapp", commit, releaseId: "1", services, volumes: {}, networks: {}, ...more },
 });

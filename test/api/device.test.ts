@@ -11,7 +11,7 @@ describe("POST /v1/blink", () => {
     expect(device.led.blinks).toBe(1);
   });
 
-  test("does not look at the body", async () => {
+  test("ignores the body", async () => {
     const device = await testDevice();
     const answer = await device.send("POST", "/v1/blink", {
       headers: { "content-type": "application/json" },
@@ -20,7 +20,7 @@ describe("POST /v1/blink", () => {
     expect(seen(answer)).toEqual(empty(200));
   });
 
-  test("says what is missing on a machine without a LED", async () => {
+  test("names what is missing on a machine without an LED", async () => {
     const device = await testDevice({ ports: { led: { missing: "This machine has no LED" } } });
     expect(seen(await device.post("/v1/blink"))).toEqual(failed(501, "This machine has no LED"));
   });
@@ -37,7 +37,7 @@ describe("POST /v1/update", () => {
 
   const withoutInstantUpdates = { local: { config: { SUPERVISOR_INSTANT_UPDATE_TRIGGER: "false" }, apps: {} } };
 
-  test("answers 202 when instant updates are off and it is not forced", async () => {
+  test("answers 202 without force if instant updates are off", async () => {
     const device = await testDevice();
     await device.post("/v2/local/target-state", withoutInstantUpdates);
     expect(seen(await device.post("/v1/update", {}))).toEqual(text(202, "Accepted"));
@@ -62,13 +62,13 @@ describe("POST /v1/update", () => {
     [{}, 202],
     [[], 202],
     [[1], 202],
-  ])("a force of %j counts as told by the status %i", async (force, status) => {
+  ])("with a force of %j answers the status %i", async (force, status) => {
     const device = await testDevice();
     await device.post("/v2/local/target-state", withoutInstantUpdates);
     expect((await device.post("/v1/update", { force })).status).toBe(status);
   });
 
-  test("tries again at once what has failed", async () => {
+  test("retries a failed download at once", async () => {
     const published = new Set<string>();
     const device = await testDevice({ registry: (name) => (published.has(name) ? {} : undefined) });
     await device.run({ "1": app({ one: {} }) });
@@ -100,7 +100,7 @@ describe.each([
   const accepted = json(202, { Data: "OK", Error: "" });
   const refused = (status: number, message: string) => json(status, { Data: "", Error: message });
 
-  test("stops every service, then tells the machine", async () => {
+  test("stops every service, then calls the machine's power port", async () => {
     const seenByMachine: string[] = [];
     const device = await testDevice({
       ports: {
@@ -120,7 +120,7 @@ describe.each([
     expect(seenByMachine).toEqual([how, "one exited", "two exited"]);
   });
 
-  test("on an empty device tells the machine", async () => {
+  test("on an empty device calls the machine's power port", async () => {
     const device = await testDevice();
     expect(seen(await device.post(path, {}))).toEqual(accepted);
     expect(device.power.asked).toEqual([how]);
@@ -144,7 +144,7 @@ describe.each([
     expect(device.power.asked).toEqual([how]);
   });
 
-  test("overrides the lock when the config says so", async () => {
+  test("overrides the lock if the config says so", async () => {
     const device = await testDevice();
     await device.post("/v2/local/target-state", {
       local: { config: { SUPERVISOR_OVERRIDE_LOCK: "true" }, apps: { "1": app({ one: {} }) } },
@@ -161,7 +161,7 @@ describe.each([
     expect(device.power.asked).toEqual([]);
   });
 
-  test("says so when the machine refuses, and the services come back", async () => {
+  test("reports the machine's refusal and starts the services again", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     device.power.refusal = "Interactive authentication required.";
@@ -170,7 +170,7 @@ describe.each([
     expect((await device.container("one")).state).toBe("running");
   });
 
-  test("says what is missing on a machine that cannot, and stops nothing", async () => {
+  test("names what is missing on a machine that cannot do it, and stops nothing", async () => {
     const device = await testDevice({ ports: { power: { missing: "There is no logind here" } } });
     await device.run({ "1": app({ one: {} }) });
     expect(seen(await device.post(path))).toEqual(refused(501, "There is no logind here"));
@@ -190,13 +190,13 @@ describe("GET /v1/device", () => {
     update_downloaded: false,
   };
 
-  test("without an application tells of the device only", async () => {
+  test("without an application shows the device only", async () => {
     const device = await testDevice();
     await device.settled();
     expect(seen(await device.get("/v1/device"))).toEqual(json(200, about));
   });
 
-  test("lists addresses with a space between them", async () => {
+  test("separates addresses by spaces", async () => {
     const system = {
       ...memorySystem,
       addresses: () => ["192.168.0.114", "10.42.0.3"],
@@ -209,7 +209,7 @@ describe("GET /v1/device", () => {
     });
   });
 
-  test("calls a device Idle whose application runs", async () => {
+  test("shows a device as Idle if its application runs", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     expect(seen(await device.get("/v1/device"))).toEqual(
@@ -230,7 +230,7 @@ describe("GET /v1/device", () => {
     });
   });
 
-  test("tells how much of an update has been downloaded, and no commit meanwhile", async () => {
+  test("shows the download progress of an update, and no commit meanwhile", async () => {
     const device = await testDevice({ pullMs: 600_000 });
     await device.post("/v2/local/target-state", { local: { apps: { "1": app({ one: {} }) } } });
     await device.supervisor.loop.look();
@@ -242,7 +242,7 @@ describe("GET /v1/device", () => {
     });
   });
 
-  test("tells of an update that is downloaded and waits for a lock", async () => {
+  test("shows an update that is downloaded and waits for a lock", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     device.folders.lock(1, "one");
@@ -257,7 +257,7 @@ describe("GET /v1/device", () => {
     });
   });
 
-  test("tells of an update that could not be downloaded", async () => {
+  test("shows an update that could not be downloaded", async () => {
     const device = await testDevice({ registry: () => undefined });
     await device.run({ "1": app({ one: {} }) });
     expect((await device.get("/v1/device")).json).toMatchObject({
@@ -267,7 +267,7 @@ describe("GET /v1/device", () => {
     });
   });
 
-  test("shows the caller's own application as if there were no other", async () => {
+  test("shows only the application of the key", async () => {
     const device = await twoApps();
     const second = await device.keyOf(2, "db");
     expect((await device.get("/v1/device", second)).json).toMatchObject({ commit: "second1" });
@@ -276,12 +276,12 @@ describe("GET /v1/device", () => {
 });
 
 describe("GET /v2/device/name", () => {
-  test("is local until a target state names the device", async () => {
+  test("is `local` until a target state names the device", async () => {
     const device = await testDevice();
     expect(seen(await device.get("/v2/device/name"))).toEqual(json(200, { status: "success", deviceName: "local" }));
   });
 
-  test("is the target state's, and stays when the next one has none", async () => {
+  test("is the target state's name, and stays if the next one has no name", async () => {
     const device = await testDevice();
     const named = json(200, { status: "success", deviceName: "Home" });
     await device.post("/v2/local/target-state", { local: { name: "Home", apps: {} } });
@@ -296,7 +296,7 @@ describe("GET /v2/device/vpn", () => {
     [{}, true],
     [{ SUPERVISOR_VPN_CONTROL: "true" }, true],
     [{ SUPERVISOR_VPN_CONTROL: "false" }, false],
-  ])("with the config %j tells whether it is wanted: %s", async (config, enabled) => {
+  ])("with the config %j shows as enabled: %s", async (config, enabled) => {
     const device = await testDevice();
     await device.post("/v2/local/target-state", { local: { config, apps: {} } });
     expect(seen(await device.get("/v2/device/vpn"))).toEqual(
@@ -304,7 +304,7 @@ describe("GET /v2/device/vpn", () => {
     );
   });
 
-  test("tells whether the operating system's is connected", async () => {
+  test("shows whether the operating system's VPN is connected", async () => {
     const device = await testDevice({ ports: { system: { ...memorySystem, vpnIsUp: () => true } } });
     expect((await device.get("/v2/device/vpn")).json).toMatchObject({ vpn: { connected: true } });
   });
@@ -313,12 +313,12 @@ describe("GET /v2/device/vpn", () => {
 describe("/v2/device/tags", () => {
   const tags = (...tags: { id: number; name: string; value: string }[]) => json(200, { status: "success", tags });
 
-  test("there are none at first", async () => {
+  test("are empty at first", async () => {
     const device = await testDevice();
     expect(seen(await device.get("/v2/device/tags"))).toEqual(tags());
   });
 
-  test("PATCH sets those named, and the others stay", async () => {
+  test("PATCH sets the named tags and keeps the others", async () => {
     const device = await testDevice();
     const done = json(202, { status: "success" });
     expect(seen(await device.patch("/v2/device/tags", { loc: "lab", rack: "3" }))).toEqual(done);
@@ -328,13 +328,13 @@ describe("/v2/device/tags", () => {
     );
   });
 
-  test("PATCH takes a form as well", async () => {
+  test("PATCH accepts a form too", async () => {
     const device = await testDevice();
     await device.send("PATCH", "/v2/device/tags", { body: new URLSearchParams({ loc: "lab" }) });
     expect(seen(await device.get("/v2/device/tags"))).toEqual(tags({ id: 1, name: "loc", value: "lab" }));
   });
 
-  test("they outlive the agent", async () => {
+  test("survive a restart of the agent", async () => {
     const store = new MemoryStore();
     const before = await testDevice({ ports: { store } });
     await before.patch("/v2/device/tags", { loc: "lab" });

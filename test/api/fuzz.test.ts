@@ -8,13 +8,13 @@ import { app, expectDeclared, service, testDevice, type Answer, type TestDevice 
 import { managedDevice } from "./managed.ts";
 
 /**
- * Whatever is sent: every answer is one that its endpoint declares, nothing happens that nobody foresaw, and the device
- * goes on. What is thrown where nobody awaits it fails the run too: vitest reports it.
+ * For any request, every answer is one that its endpoint declares, no unexpected error occurs, and the device
+ * goes on. An unhandled rejection fails the run too: vitest reports it.
  */
 
 const { FUZZ_SEED, FUZZ_PATH, FUZZ_RUNS = "200" } = process.env;
 
-/** As many runs as asked for, or as fit into a few seconds. */
+/** The requested number of runs, or as many as fit into a few seconds. */
 async function hold<T>(property: fc.IAsyncProperty<T>): Promise<void> {
   await fc.assert(property, {
     ...(FUZZ_SEED && { seed: Number(FUZZ_SEED), path: FUZZ_PATH ?? "" }),
@@ -32,7 +32,7 @@ async function hold<T>(property: fc.IAsyncProperty<T>): Promise<void> {
   });
 }
 
-// ── Anything ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Arbitrary values ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const word = fc.constantFrom("1", "2", "one", "true", "on", "", "0", "-1", "nope", "__proto__", "constructor", "[]");
 const oddText = fc.oneof(word, fc.string({ maxLength: 12 }), fc.string({ unit: "binary", maxLength: 6 }));
@@ -41,7 +41,7 @@ const oddValue = fc.oneof(
   fc.constantFrom<unknown>(null, true, false, 0, 1, -1, 1.5, 1e300, [], {}, [1], ["x"], { "1": null }),
   fc.jsonValue({ maxDepth: 2 }),
 );
-/** What endpoints look for, and what nobody does. */
+/** Fields that endpoints read, and unknown fields. */
 const field = fc.oneof(
   fc.constantFrom("force", "cancel", "appId", "serviceName", "imageId", "network", "hostname", "proxy", "noProxy"),
   fc.constantFrom("count", "unit", "follow", "since", "local", "apps", "config", "name", "type", "ip", "port", "dns"),
@@ -174,7 +174,7 @@ const request: fc.Arbitrary<Sent> = fc
     body,
   })
   .map((sent) => {
-    // As a Request writes it: without "..".
+    // A Request normalizes its path, without "..".
     const { pathname, search } = new URL(`http://device${sent.path}`);
     return { ...sent, path: pathname + search, method: sent.method === "own" ? ownMethod(sent.path) : sent.method };
   });
@@ -185,7 +185,7 @@ const ownMethod = (asked: string): string =>
       route.path.split("/").slice(0, 3).join("/") === asked.split("/").slice(0, 3).join("/") && route.method !== "GET",
   )?.method ?? "GET";
 
-/** The answer, of an endless one the beginning. */
+/** The answer, or the beginning of an endless one. */
 async function ask(device: TestDevice, { method, path: to, headers: with_, body: carried }: Sent): Promise<Answer> {
   const carries = method !== "GET" && method !== "HEAD";
   const init = { method, headers: with_, ...(carries && { body: carried }) };
@@ -205,7 +205,7 @@ function parse(text: string): unknown {
 }
 
 const services = { "1": app({ one: {}, two: { depends_on: ["one"] } }) };
-/** Twenty times as fast. */
+/** A clock that is twenty times as fast. */
 const began = Date.now();
 const hasty: Clock = {
   ...systemClock,
@@ -219,7 +219,7 @@ const options: MemoryDeviceOptions = {
   ports: { journal: { read: () => new Blob(["a line\n"]).stream() } },
 };
 
-/** What a handler threw, and what broke in the loop, both end up in the log. */
+/** Errors of handlers and of the loop are both logged. */
 const surprises = (device: TestDevice): string[] =>
   device.log.lines.filter((line) =>
     / failed: |TypeError|RangeError|is not a function|Cannot read|undefined/.test(line),
@@ -230,7 +230,7 @@ async function expectAlive(device: TestDevice): Promise<void> {
   expect(surprises(device)).toEqual([]);
 }
 
-test("a device in local mode answers any requests as declared, and goes on", async () => {
+test("a device in local mode answers any request as declared and goes on", async () => {
   await hold(
     fc.asyncProperty(fc.array(request, { minLength: 1, maxLength: 6 }), async (requests) => {
       const device = await testDevice(options);
@@ -245,7 +245,7 @@ test("a device in local mode answers any requests as declared, and goes on", asy
   );
 });
 
-test("a managed device opens nothing but ping and healthy without a key", async () => {
+test("a managed device answers only ping and healthy without a key", async () => {
   const device = await managedDevice(options);
   const open = /^\/(ping|v1\/healthy)\/*(\?|$)/;
   await hold(
@@ -257,7 +257,7 @@ test("a managed device opens nothing but ping and healthy without a key", async 
   await expectAlive(device);
 });
 
-// ── What costs much ──────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Expensive requests ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 const takers = Object.values(endpoints)
   .filter(({ method }) => method !== "GET")
@@ -267,7 +267,7 @@ const taker = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(...takers) },
 );
 
-/** What becomes much larger than it is: when it is unpacked, when it is parsed, or when its faults are told. */
+/** Input that grows a lot when it is decompressed or parsed, or when its faults are reported. */
 const unpackedBytes = 64 * 1024 * 1024;
 const plainBytes = 9 * 1024 * 1024;
 const mark = fc.constantFrom(
@@ -323,7 +323,7 @@ interface Bomb {
 }
 
 const packed = new Map<string, Bytes>();
-/** Packing takes longer than all the rest. */
+/** Cached, because compression takes longer than the rest of the test. */
 function bytesOf({ first, unit, last, encoding, size }: Bomb): Bytes {
   const name = first + unit + last + encoding;
   const made = packed.get(name);
@@ -337,7 +337,7 @@ function bytesOf({ first, unit, last, encoding, size }: Bomb): Bytes {
 
 const heldMb = () => process.memoryUsage().rss / 1024 / 1024;
 
-/** Sends it, and says by how many megabytes the process has grown. */
+/** Sends it and returns by how many megabytes the process has grown. */
 async function costOf(device: TestDevice, { method, to }: { method: string; to: string }, what: Bomb): Promise<number> {
   const path = to.replace(":appId", "1");
   const headers = { "content-type": what.type, ...(what.encoding && { "content-encoding": what.encoding }) };
@@ -349,14 +349,14 @@ async function costOf(device: TestDevice, { method, to }: { method: string; to: 
   return heldMb() - before;
 }
 
-/** A service, as far as to a list in it; and its end. */
+/** The beginning of a target state up to a list in its service, and the end after that list. */
 const listOf = (field: string) => `{"local":{"apps":{"1":{"services":{"1":{"${field}":[`;
 const end = "]}}}}}}";
 
 test.each([
   [listOf("nope"), "{},", `0${end}`],
   [listOf("tmpfs"), "0,", `0${end}`],
-])("a target state of %s%s…%s would cost hundreds of megabytes, and does not", async (first, unit, last) => {
+])("a target state of %s%s…%s does not use hundreds of megabytes of memory", async (first, unit, last) => {
   const device = await testDevice(options);
   for (const encoding of ["", "gzip"]) {
     const what = { first, unit, last, encoding, type: "application/json", size: plainBytes };
@@ -365,7 +365,7 @@ test.each([
   await expectAlive(device);
 });
 
-test("whatever grows costs little", async () => {
+test("input that grows uses little memory", async () => {
   const device = await testDevice(options);
   await hold(
     fc.asyncProperty(taker, bomb, async (to, what) => {
@@ -375,7 +375,7 @@ test("whatever grows costs little", async () => {
   await expectAlive(device);
 });
 
-test("senders that are slow, or stop, or break off, hold up nobody", async () => {
+test("slow, stopped or disconnected senders do not delay other clients", async () => {
   const pieces = fc.array(fc.constantFrom('{"a":"', "x".repeat(100), "x".repeat(70_000), "[", '"}'), { maxLength: 6 });
   const sender = fc.record({ taker, pieces, pauseMs: fc.nat(2), end: fc.constantFrom("end", "break off", "stop") });
   await hold(
@@ -406,7 +406,7 @@ test("senders that are slow, or stop, or break off, hold up nobody", async () =>
         expect((await device.post("/v2/local/target-state", target)).status).toBe(200);
         gone.resolve();
         await Promise.all(answers);
-        // Whoever has gone takes no place from those who come.
+        // A disconnected sender does not count towards the limit.
         const large = { local: { name: "x".repeat(70_000), apps: {} } };
         expect((await device.post("/v2/local/target-state", large)).status).toBe(400);
       } finally {
@@ -448,7 +448,7 @@ const target = {
   },
 };
 
-/** Does something to one place of a value: the n-th, counted from its root. */
+/** Changes one place of a value: the n-th, counted from its root. */
 interface Mutation {
   readonly place: number;
   readonly act: "replace" | "remove" | "rename" | "add";
@@ -490,7 +490,7 @@ function mutate(value: unknown, { place, act, key, value: put }: Mutation): unkn
 
 const targetPath = "/v2/local/target-state";
 
-test("any target state is taken and can be given back, or is refused and the old one stands", async () => {
+test("any target state is accepted and can be posted back, or is refused and the old one stays", async () => {
   await hold(
     fc.asyncProperty(fc.array(mutation, { minLength: 1, maxLength: 3 }), async (mutations) => {
       const device = await testDevice(options);

@@ -5,7 +5,7 @@ import type { EngineState } from "../../core/ports/engine.ts";
 import { testDevice } from "../support/device.ts";
 import { empty, ok, seen, text } from "./answers.ts";
 
-test("ping says OK", async () => {
+test("ping answers OK", async () => {
   const device = await testDevice();
   expect(seen(await device.get("/ping"))).toEqual(ok);
 });
@@ -23,7 +23,7 @@ class UnpluggedEngine extends EmbeddedEngine {
   }
 }
 
-test("an engine may be away for a minute; after that the device is unhealthy, until the engine is back", async () => {
+test("a device is unhealthy after its engine has been away for a minute, until the engine is back", async () => {
   let aheadMs = 0;
   const clock = {
     ...systemClock,

@@ -17,32 +17,32 @@ const whole: ProxySettings = {
 };
 
 describe("GET /v1/device/host-config", () => {
-  test("tells the host's name, and no proxy when there is none", async () => {
+  test("gives the host's name, and no proxy if there is none", async () => {
     const device = await testDevice();
     expect(seen(await device.get(path))).toEqual(json(200, { network: { hostname: "device" } }));
   });
 
-  test.each([proxy, whole])("tells the proxy %j", async (settings) => {
+  test.each([proxy, whole])("gives the proxy %j", async (settings) => {
     const device = await testDevice();
     device.proxy.settings = settings;
     expect(seen(await device.get(path))).toEqual(json(200, { network: { hostname: "device", proxy: settings } }));
   });
 
-  test("tells what there is on a machine that has only one of them", async () => {
+  test("gives only the name or only the proxy if the machine supports only one of them", async () => {
     const withoutProxy = await testDevice({ ports: { proxy: { missing: "no redsocks" } } });
     expect(seen(await withoutProxy.get(path))).toEqual(json(200, { network: { hostname: "device" } }));
     const withoutName = await testDevice({ ports: { hostname: { missing: "no hostnamed" } } });
     expect(seen(await withoutName.get(path))).toEqual(json(200, { network: {} }));
   });
 
-  test("tells the name of a machine on which it cannot be set, which says why", async () => {
+  test("gives a name that cannot be set, and PATCH gives the reason", async () => {
     const hostname = { missing: "no system bus", read: () => Promise.resolve("board") };
     const device = await testDevice({ ports: { hostname, proxy: { missing: "no redsocks" } } });
     expect(seen(await device.get(path))).toEqual(json(200, { network: { hostname: "board" } }));
     expect(seen(await device.patch(path, { network: { hostname: "x" } }))).toEqual(failed(501, "no system bus"));
   });
 
-  test("says what is missing on a machine that has neither", async () => {
+  test("names what is missing on a machine that supports neither", async () => {
     const device = await testDevice({
       ports: { proxy: { missing: "no redsocks" }, hostname: { missing: "no hostnamed" } },
     });
@@ -54,12 +54,12 @@ describe("PATCH /v1/device/host-config", () => {
   test.each([
     [{ hostname: "newhostname" }, "newhostname"],
     [{ hostname: "a.b-c.example" }, "a.b-c.example"],
-    // Cleared: the first 7 characters of the device's uuid.
+    // Empty: the first 7 characters of the device's uuid.
     [{ hostname: "" }, "0123456"],
     [{ hostname: null }, "0123456"],
     [{}, "device"],
     [{ proxy }, "device"],
-  ])("%j makes the host's name %s", async (network, name) => {
+  ])("%j sets the host's name to %s", async (network, name) => {
     const device = await testDevice();
     expect(seen(await device.patch(path, { network }))).toEqual(ok);
     expect(device.hostname.name).toBe(name);
@@ -101,14 +101,14 @@ describe("PATCH /v1/device/host-config", () => {
     expect(device.hostname.name).toBe("device");
   });
 
-  describe("of which the host's file cannot be read", () => {
+  describe("of a proxy whose file on the host cannot be parsed", () => {
     const unreadable = async (found = {}) => {
       const device = await testDevice();
       device.proxy.settings = found;
       return device;
     };
 
-    test.each([{}, { noProxy: ["1.1.1.1"] }])("is shown as %j", async (found) => {
+    test.each([{}, { noProxy: ["1.1.1.1"] }])("keeps GET at %j", async (found) => {
       const device = await unreadable(found);
       expect(seen(await device.get(path))).toEqual(json(200, { network: { hostname: "device", proxy: found } }));
     });
@@ -125,7 +125,7 @@ describe("PATCH /v1/device/host-config", () => {
       expect(device.proxy.settings).toEqual(after);
     });
 
-    test("does not become one by single fields: what is missing is named", async () => {
+    test("needs all fields and names the missing ones", async () => {
       const device = await unreadable();
       expect(seen(await device.patch(path, { network: { proxy: { ip: "10.0.0.1" } } }))).toEqual(
         text(
@@ -147,7 +147,7 @@ describe("PATCH /v1/device/host-config", () => {
     expect(seen(await device.get(path))).toEqual(json(200, { network: { hostname: "gateway", proxy } }));
   });
 
-  test("ignores what it does not know beside proxy and hostname", async () => {
+  test("ignores unknown fields beside proxy and hostname", async () => {
     const device = await testDevice();
     expect(seen(await device.patch(path, { network: { dns: "1.1.1.1:53", banana: 1 }, apple: 2 }))).toEqual(ok);
     expect(device.hostname.name).toBe("device");
@@ -157,7 +157,7 @@ describe("PATCH /v1/device/host-config", () => {
   test.each([
     ["refuses", () => Promise.resolve({ is: "refused" as const, to: "ip", reason: "strange: correct horse" }), 400],
     ["breaks", () => Promise.reject(new Error("redsocks: correct horse")), 503],
-  ])("what a proxy says that %s is told without its password", async (_, write, status) => {
+  ])("the error of a proxy that %s does not contain its password", async (_, write, status) => {
     const kept = { ...whole, password: "correct horse" };
     const device = await testDevice({ ports: { proxy: { read: () => Promise.resolve(kept), write } } });
     const answer = await device.patch(path, { network: { proxy: { ip: "10.0.0.1" } } });
@@ -177,7 +177,7 @@ describe("PATCH /v1/device/host-config", () => {
   test.each([
     ["as curl sends it", form],
     ["as browsers send it", form.replaceAll("[", "%5B").replaceAll("]", "%5D")],
-  ])("takes a form %s", async (_, body) => {
+  ])("accepts a form %s", async (_, body) => {
     const device = await testDevice();
     const headers = { "content-type": "application/x-www-form-urlencoded" };
     expect(seen(await device.send("PATCH", path, { headers, body }))).toEqual(ok);
@@ -231,7 +231,7 @@ describe("PATCH /v1/device/host-config", () => {
   test.each([
     ["dns", "network.proxy.dns: expected nothing"],
     ["", "network.proxy: expected nothing"],
-  ])("that the host refuses for %j says so, and leaves the name", async (to, sentence) => {
+  ])("that the host refuses for %j gives the reason and does not change the name", async (to, sentence) => {
     const write = () => Promise.resolve({ is: "refused" as const, to, reason: "expected nothing" });
     const device = await testDevice({ ports: { proxy: { read: () => Promise.resolve(proxy), write } } });
     const answer = await device.patch(path, { network: { proxy: { dns: true }, hostname: "gateway" } });
@@ -249,7 +249,7 @@ describe("PATCH /v1/device/host-config", () => {
     expect(device.proxy.settings).toBeUndefined();
   });
 
-  test("that changes nothing needs no lock", async () => {
+  test("without a change needs no lock", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     device.folders.lock(1, "one");
@@ -267,7 +267,7 @@ describe("PATCH /v1/device/host-config", () => {
     },
   );
 
-  test("says what is missing on a machine that lacks what is to be changed", async () => {
+  test("names what is missing on a machine that does not support the change", async () => {
     const device = await testDevice({ ports: { proxy: { missing: "no redsocks" } } });
     expect(seen(await device.patch(path, { network: { proxy, hostname: "x" } }))).toEqual(failed(501, "no redsocks"));
     expect(seen(await device.patch(path, { network: { hostname: "gateway" } }))).toEqual(ok);
@@ -276,7 +276,7 @@ describe("PATCH /v1/device/host-config", () => {
     expect(seen(await nameless.patch(path, { network: { proxy } }))).toEqual(ok);
   });
 
-  test("says what the host objects to", async () => {
+  test("passes on the host's error", async () => {
     const write = () => Promise.reject(new Error("Could not set the static hostname: read-only file system"));
     const device = await testDevice({ ports: { hostname: { read: () => Promise.resolve("device"), write } } });
     expect(seen(await device.patch(path, { network: { hostname: "gateway" } }))).toEqual(

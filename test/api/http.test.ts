@@ -9,7 +9,7 @@ import { bearer, cloudApp, managedDevice, twoApps } from "./managed.ts";
 
 const version = json(200, { status: "success", version: "19.0.5" });
 
-/** Every endpoint, with something in the place of its parameters. */
+/** Every endpoint, with example values for its parameters. */
 const endpoints = Object.values<Described>(api).map(({ method, path, open }) => ({
   method,
   path: path.replace(":appId", "1"),
@@ -35,7 +35,7 @@ describe("without a key, a managed device", () => {
     ["a path that is open for another method", "POST", "/ping"],
     ["OPTIONS", "OPTIONS", "/v1/device"],
     ["a path that cannot be decoded", "GET", "/v1/apps/%zz"],
-  ])("refuses %s before it tells what is wrong", async (_, method, path) => {
+  ])("refuses %s with 401 before it validates the request", async (_, method, path) => {
     const device = await managedDevice();
     expect(seen(await device.send(method, path))).toEqual(unauthorized);
   });
@@ -45,13 +45,13 @@ describe("without a key, a managed device", () => {
     expect(await device.send("HEAD", "/v1/device")).toMatchObject({ status: 401, text: "" });
   });
 
-  test("refuses a body that cannot be read before it reads it", async () => {
+  test("refuses a request before it parses an invalid body", async () => {
     const device = await managedDevice();
     const headers = { "content-type": "application/json" };
     expect(seen(await device.send("POST", "/v1/restart", { headers, body: "{bad" }))).toEqual(unauthorized);
   });
 
-  test("does not take the key from the body", async () => {
+  test("does not read the key from the body", async () => {
     const device = await managedDevice();
     const apikey = device.supervisor.keys.global();
     expect(seen(await device.post("/v1/update", { apikey }))).toEqual(unauthorized);
@@ -112,7 +112,7 @@ describe("the key", () => {
     expect(seen(await device.get(path, headers))).toEqual(unauthorized);
   });
 
-  test("of any service is good for what concerns the whole device", async () => {
+  test("of any service gives access to the whole device's endpoints", async () => {
     const device = await twoApps({ ports: { journal: { read: () => new Blob(["a line\n"]).stream() } } });
     const key = await device.keyOf(2, "db");
     for (const path of ["/v1/device", "/v1/device/host-config", "/v2/version", "/v2/device/name", "/v2/device/tags"])
@@ -128,7 +128,7 @@ describe("the key", () => {
     expect((await device.post("/v1/shutdown", {}, key)).status).toBe(202);
   });
 
-  test("may be left out where the way by which a request came has settled who asks", async () => {
+  test("is not needed if the transport has authenticated the request", async () => {
     const device = await twoApps();
     const ask = (path: string, apps: readonly number[] | "all") =>
       device.fetch(new Request(`http://device${path}`), { scope: { ...everything, apps } });
@@ -140,7 +140,7 @@ describe("the key", () => {
 
 describe("local mode", () => {
   test.each([{}, bearer("unknown"), { authorization: "Basic x" }])(
-    "needs no key, whatever comes along: %j",
+    "needs no key and ignores the headers %j",
     async (headers) => {
       const device = await testDevice();
       expect(seen(await device.get("/v2/version", headers))).toEqual(version);
@@ -148,7 +148,7 @@ describe("local mode", () => {
     },
   );
 
-  test("puts everything into scope, also for a key of one application", async () => {
+  test("gives access to everything, also with a key of one application", async () => {
     const device = await testDevice();
     const labels = { "io.balena.features.supervisor-api": "1" };
     await device.run({ "1": app({ one: { labels } }), "2": app({ two: {} }, { name: "other" }) });
@@ -156,7 +156,7 @@ describe("local mode", () => {
     expect((await device.get("/v1/apps/2", key)).status).toBe(200);
   });
 
-  test("opens a managed device for developing, and closes it again when it ends", async () => {
+  test("removes the need for a key on a managed development device until it ends", async () => {
     const device = await managedDevice({ identity: { developmentMode: true } });
     await device.runCloud({}, { SUPERVISOR_LOCAL_MODE: "1" });
     expect(seen(await device.get("/v2/version", bearer("unknown")))).toEqual(version);
@@ -166,7 +166,7 @@ describe("local mode", () => {
     expect(device.firewall.policy()).toEqual({ closed: false, localMode: false });
   });
 
-  test("opens no other managed device: it goes on, and says that it was refused", async () => {
+  test("is refused on other managed devices, with a log line", async () => {
     const device = await managedDevice();
     await device.runCloud({ aaaa: cloudApp(1, "first", { web: {} }) }, { SUPERVISOR_LOCAL_MODE: "1" });
     expect(seen(await device.get("/v2/version"))).toEqual(unauthorized);
@@ -179,7 +179,7 @@ describe("local mode", () => {
 });
 
 describe("paths and methods", () => {
-  test.each(endpoints)("$path answers no other methods than its own", async ({ method, path }) => {
+  test.each(endpoints)("$path answers only its own methods", async ({ method, path }) => {
     const device = await testDevice();
     const methods = endpoints.filter((one) => one.path === path).map((one) => one.method);
     for (const other of (["PUT", "DELETE", "POST", "PATCH"] as const).filter(
@@ -191,7 +191,7 @@ describe("paths and methods", () => {
   });
 
   test.each(["/", "/nope", "/v1", "/v2", "/v3/x", "/v1/apps", "/v1/apps/", "/v2/local", "/v2//version", "//ping"])(
-    "there is no %s",
+    "%s does not exist",
     async (path) => {
       const device = await testDevice();
       expect(seen(await device.get(path))).toEqual(text(404, `Cannot GET ${path}`));
@@ -203,13 +203,10 @@ describe("paths and methods", () => {
     expect(seen(await device.get(path))).toEqual(ok);
   });
 
-  test.each(["/ping?x=100%25", "/ping?x=%zz", "/ping?x=%"])(
-    "%s is the ping: the query is none of its business",
-    async (path) => {
-      const device = await testDevice();
-      expect(seen(await device.get(path))).toEqual(ok);
-    },
-  );
+  test.each(["/ping?x=100%25", "/ping?x=%zz", "/ping?x=%"])("%s is the ping, which ignores the query", async (path) => {
+    const device = await testDevice();
+    expect(seen(await device.get(path))).toEqual(ok);
+  });
 
   test("the query is decoded once", async () => {
     const device = await testDevice();
@@ -223,7 +220,7 @@ describe("paths and methods", () => {
     expect(seen(await device.get(path))).toEqual(version);
   });
 
-  test("parameters are decoded, and one that cannot be is named", async () => {
+  test("parameters are decoded, and the error names one that cannot be", async () => {
     const device = await testDevice();
     expect(seen(await device.get("/v2/applications/%31%30/state"))).toEqual(
       failed(409, "Application ID does not exist: 10"),
@@ -234,7 +231,7 @@ describe("paths and methods", () => {
   });
 
   test.each(endpoints.filter(({ method }) => method === "GET"))(
-    "HEAD $path is GET without the body",
+    "HEAD $path answers like GET without the body",
     async ({ path }) => {
       const device = await testDevice();
       await device.settled();
@@ -250,7 +247,7 @@ describe("paths and methods", () => {
     },
   );
 
-  test("HEAD of a path that is not there has no body either", async () => {
+  test("HEAD of an unknown path has no body either", async () => {
     const device = await testDevice();
     expect(await device.send("HEAD", "/nope")).toMatchObject({ status: 404, text: "" });
   });
@@ -262,14 +259,14 @@ describe("paths and methods", () => {
     ["/v2/device/tags", "GET,HEAD,PATCH"],
     ["/v1/reboot", "POST"],
     ["/V1/Apps/1/Stop/", "POST"],
-  ])("OPTIONS %s tells %s", async (path, methods) => {
+  ])("OPTIONS %s answers %s", async (path, methods) => {
     const device = await testDevice();
     const answer = await device.send("OPTIONS", path);
     expect(seen(answer)).toEqual(text(200, methods));
     expect(answer.headers.get("allow")).toBe(methods);
   });
 
-  test("OPTIONS of a path that is not there is 404", async () => {
+  test("OPTIONS of an unknown path is 404", async () => {
     const device = await testDevice();
     expect(seen(await device.send("OPTIONS", "/nope"))).toEqual(text(404, "Cannot OPTIONS /nope"));
   });
@@ -278,7 +275,7 @@ describe("paths and methods", () => {
 describe("entity tags", () => {
   const tagOf = async (device: TestDevice, path: string) => (await device.get(path)).headers.get("etag") ?? "";
 
-  test("are weak, the same for the same answer, and others for another", async () => {
+  test("are weak, equal for equal answers and different for different ones", async () => {
     const device = await testDevice();
     await device.settled();
     const tag = await tagOf(device, "/v2/version");
@@ -295,7 +292,7 @@ describe("entity tags", () => {
     (tag: string) => tag.replace("W/", ""),
     (tag: string) => `"other", ${tag}`,
     () => "*",
-  ])("304 without a body tells a caller that it knows the answer already (%#)", async (known) => {
+  ])("a client that knows the current answer gets 304 without a body (%#)", async (known) => {
     const device = await testDevice();
     const tag = await tagOf(device, "/v2/version");
     const answer = await device.get("/v2/version", { "if-none-match": known(tag) });
@@ -303,7 +300,7 @@ describe("entity tags", () => {
     expect(answer.headers.get("etag")).toBe(tag);
   });
 
-  test("a caller that knows another answer gets this one", async () => {
+  test("a client that knows another answer gets the current one", async () => {
     const device = await testDevice();
     expect(seen(await device.get("/v2/version", { "if-none-match": 'W/"other"' }))).toEqual(version);
     const tag = await tagOf(device, "/v2/version");
@@ -319,7 +316,7 @@ describe("entity tags", () => {
     expect((await device.post("/v2/applications/1/start-service", named, { "if-none-match": "*" })).status).toBe(200);
   });
 
-  test("every text and JSON has one, but not the page that says 404", async () => {
+  test("every text and JSON answer has one, except the 404 page", async () => {
     const device = await testDevice();
     for (const path of ["/ping", "/v1/device", "/v1/apps/1", "/v2/applications/1/state", "/v2/containerId?service=x"])
       expect((await device.get(path)).headers.get("etag")).toMatch(/^W\//);
@@ -344,14 +341,14 @@ describe("bodies", () => {
     ["application/json;charset=utf8", '{"a":"b"}'],
     ["application/x-www-form-urlencoded", "a=b"],
     ["application/x-www-form-urlencoded; charset=UTF-8", "a=b"],
-  ])("%s is read", async (type, body) => {
+  ])("%s is parsed", async (type, body) => {
     const device = await testDevice();
     expect((await setTags(device, body, { "content-type": type })).status).toBe(202);
     expect(await tags(device)).toEqual({ a: "b" });
   });
 
   test.each(["text/plain", "application/octet-stream", "multipart/form-data", "application/jsonx"])(
-    "%s is not looked at, and counts as {}",
+    "%s is ignored and counts as {}",
     async (type) => {
       const device = await testDevice();
       expect((await setTags(device, '{"a":"b"}', { "content-type": type })).status).toBe(202);
@@ -362,7 +359,7 @@ describe("bodies", () => {
     },
   );
 
-  test.each(["", " \n"])("an empty one (%j) counts as {}", async (body) => {
+  test.each(["", " \n"])("an empty body (%j) counts as {}", async (body) => {
     const device = await testDevice();
     expect(seen(await device.send("POST", "/v1/update", { headers: jsonType, body }))).toEqual(empty(204));
   });
@@ -373,7 +370,7 @@ describe("bodies", () => {
     ["io.x.y=1", { "io.x.y": "1" }],
     ["a=[]", { a: "[]" }],
     ["%C3%A4=%C3%B6", { ä: "ö" }],
-  ])("the form %s says %j", async (body, said) => {
+  ])("the form %s is parsed as %j", async (body, said) => {
     const device = await testDevice();
     expect((await setTags(device, body, formType)).status).toBe(202);
     expect(await tags(device)).toEqual(said);
@@ -387,7 +384,7 @@ describe("bodies", () => {
     );
   });
 
-  test.each([99, 100, 30_000])("JSON of %d lists in each other does not break anything", async (depth) => {
+  test.each([99, 100, 30_000])("JSON of %d nested lists does not cause an internal error", async (depth) => {
     const device = await testDevice();
     const body = `{"a":${"[".repeat(depth)}${"]".repeat(depth)}}`;
     expect(seen(await setTags(device, body))).toEqual(
@@ -420,7 +417,7 @@ describe("bodies", () => {
     "POST /v2/journal-logs",
   ].map((line) => line.split(" "));
 
-  test("the endpoints that read their body are all but those of GET, blink and regenerate-api-key", () => {
+  test("all endpoints read their body, except those of GET, blink and regenerate-api-key", () => {
     const others = ["/v1/blink", "/v1/regenerate-api-key"];
     const expected = endpoints.filter(({ method, path }) => method !== "GET" && !others.includes(path));
     expect(readers.map((one) => one.join(" ")).sort()).toEqual(
@@ -437,7 +434,7 @@ describe("bodies", () => {
       ["yes", /^Malformed JSON: Unexpected token 'y', "yes" is not valid JSON$/],
       ["null", /^Malformed JSON: expected an object, but got null$/],
       ['"text"', /^Malformed JSON: expected an object, but got "text"$/],
-    ])("says where %s is no JSON object", async (body, message) => {
+    ])("says that %s is not a JSON object", async (body, message) => {
       const device = await testDevice();
       expect(seen(await device.send(method, path, { headers: jsonType, body }))).toEqual(
         failed(400, expect.stringMatching(message)),
@@ -449,14 +446,14 @@ describe("bodies", () => {
     ["gzip", gzipSync],
     ["deflate", deflateSync],
     ["GZIP", gzipSync],
-  ])("%s is unpacked", async (encoding, pack) => {
+  ])("%s is decompressed", async (encoding, pack) => {
     const device = await testDevice();
     const headers = { ...jsonType, "content-encoding": encoding };
     expect((await setTags(device, pack('{"a":"b"}'), headers)).status).toBe(202);
     expect(await tags(device)).toEqual({ a: "b" });
   });
 
-  test("what is no gzip is the caller's fault", async () => {
+  test("invalid gzip data is refused with a client error", async () => {
     const device = await testDevice();
     const headers = { ...jsonType, "content-encoding": "gzip" };
     for (const body of ['{"a":"b"}', gzipSync('{"a":"b"}').subarray(0, 20)])
@@ -478,20 +475,20 @@ describe("bodies", () => {
   const ofSize = (bytes: number) => `{"a":"${"x".repeat(bytes - 8)}"}`;
   const tooLarge = (bytes: number) => failed(413, `request entity too large, expected at most ${bytes} bytes`);
 
-  test("may have 64 KB, and not a byte more", async () => {
+  test("may have at most 64 KB", async () => {
     const device = await testDevice();
     expect((await setTags(device, ofSize(limit))).status).toBe(202);
     expect(seen(await setTags(device, ofSize(limit + 1)))).toEqual(tooLarge(limit));
   });
 
-  test("may not have more than 64 KB after unpacking", async () => {
+  test("may have at most 64 KB after decompression", async () => {
     const device = await testDevice();
     const headers = { ...jsonType, "content-encoding": "gzip" };
     expect((await setTags(device, gzipSync(ofSize(limit)), headers)).status).toBe(202);
     expect(seen(await setTags(device, gzipSync(ofSize(limit + 1)), headers))).toEqual(tooLarge(limit));
   });
 
-  test("that announce more than 64 KB are not waited for", async () => {
+  test("that announce more than 64 KB are refused before they arrive", async () => {
     const device = await testDevice();
     const never = new ReadableStream<Uint8Array>();
     const headers = { ...jsonType, "content-length": String(limit + 1) };
@@ -499,7 +496,7 @@ describe("bodies", () => {
     expect((await device.fetch(new Request("http://device/v1/update", init))).status).toBe(413);
   });
 
-  test.each(readers)("%s %s: only a target state may have 10 MB", async (method = "", path = "") => {
+  test.each(readers)("of %s %s may have 10 MB only if it is a target state", async (method = "", path = "") => {
     const device = await testDevice();
     const expected = path === "/v2/local/target-state" ? 10 * 1024 * 1024 : limit;
     const headers = { ...jsonType, "content-encoding": "gzip" };
@@ -510,11 +507,11 @@ describe("bodies", () => {
 
   const setTarget = (device: TestDevice, body: BodyInit, headers: Record<string, string> = jsonType) =>
     device.send("POST", "/v2/local/target-state", { headers, body });
-  /** Counted as `{"a":[…]}`: the list, the object, and what is in the list. */
+  /** The values of `{"a":[…]}` are the object, the list and the list's items. */
   const list = (values: number, value = "0") => `{"a":[${Array.from({ length: values - 1 }, () => value).join()}]}`;
   const tooMany = failed(413, "request entity too large, expected JSON of at most 20000 values");
 
-  test("may have 20,000 values, and not one more", async () => {
+  test("may have at most 20,000 values", async () => {
     const device = await testDevice();
     expect((await setTarget(device, list(20_000))).status).toBe(400);
     expect(seen(await setTarget(device, list(20_001)))).toEqual(tooMany);
@@ -522,7 +519,7 @@ describe("bodies", () => {
     expect(seen(await setTarget(device, `{"a":${"{},".repeat(3_000_000)}`))).toEqual(tooMany);
   });
 
-  test("may not have a million levels, even where a large one is taken", async () => {
+  test("may not have a million levels, even if a large body is allowed", async () => {
     const device = await testDevice();
     for (const end of ["]".repeat(1_000_000) + "}", ""])
       expect(seen(await setTarget(device, `{"a":${"[".repeat(1_000_000)}${end}`))).toEqual(
@@ -530,7 +527,7 @@ describe("bodies", () => {
       );
   });
 
-  test("may have any marks inside of texts, wherever they are cut", async () => {
+  test("may have brackets inside strings, wherever the chunks are cut", async () => {
     const device = await testDevice();
     const text = `{"a":${JSON.stringify('[{,}]\\"'.repeat(40_000))}}`;
     expect((await setTarget(device, text)).status).toBe(400);
@@ -548,7 +545,7 @@ describe("bodies", () => {
     });
   });
 
-  test("of more than 64 KB may arrive two at once", async () => {
+  test("of more than 64 KB may arrive at most two at a time", async () => {
     const device = await testDevice();
     const slow = () => {
       let end = () => {};
@@ -568,7 +565,7 @@ describe("bodies", () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     const busy = failed(503, "expected at most 2 bodies of more than 65536 bytes at once; try again soon");
     expect(seen(await setTarget(device, ofSize(limit + 1)))).toEqual(busy);
-    // A usual one is taken all the same.
+    // A small body is still accepted.
     expect((await setTarget(device, ofSize(limit))).status).toBe(400);
     for (const { end, answer } of arriving) {
       end();
@@ -577,7 +574,7 @@ describe("bodies", () => {
     expect((await setTarget(device, ofSize(limit + 1))).status).toBe(400);
   });
 
-  test("with letters outside ASCII are UTF-8, wherever they are cut", async () => {
+  test("are decoded as UTF-8, wherever the chunks are cut", async () => {
     const device = await testDevice();
     const bytes = new TextEncoder().encode('{"name":"Küche"}');
     const body = new ReadableStream<Uint8Array>({
@@ -592,7 +589,7 @@ describe("bodies", () => {
   });
 });
 
-test("what nobody foresaw is 503 with its message", async () => {
+test("an unexpected error is 503 with its message", async () => {
   const read = () => Promise.reject(new Error("hostnamed does not answer"));
   const device = await testDevice({ ports: { hostname: { read, write: () => Promise.resolve() } } });
   expect(seen(await device.get("/v1/device/host-config"))).toEqual(failed(503, "hostnamed does not answer"));
@@ -609,7 +606,7 @@ test.each([
     '{"status":"success"}',
   ],
   ["a body where an empty one is declared", "/v1/healthy", 200, null, "OK"],
-])("%s fails the test that sees it", (_, path, status, type, body) => {
+])("%s makes a test fail", (_, path, status, type, body) => {
   const headers = new Headers(type === null ? {} : { "content-type": type });
   const answer = { status, headers, text: body, json: body.startsWith("{") ? JSON.parse(body) : undefined };
   expect(() => expectDeclared("GET", path, answer)).toThrow(`GET ${path} answered ${status}`);

@@ -4,7 +4,7 @@ import { testDevice } from "../support/device.ts";
 import { failed, seen, text } from "./answers.ts";
 import { plainQuery } from "../support/journal.ts";
 
-/** A journal with one line, which keeps what it was asked. */
+/** A journal with one line, which records its queries. */
 function journal() {
   const asked: JournalQuery[] = [];
   const read = (query: JournalQuery) => {
@@ -14,7 +14,7 @@ function journal() {
   return { asked, read };
 }
 
-test("the journal comes as the host prints it", async () => {
+test("the journal is passed on unchanged", async () => {
   const device = await testDevice({ ports: { journal: journal() } });
   expect(seen(await device.post("/v2/journal-logs", { count: 1 }))).toEqual(
     text(200, "Nov 23 20:14:40 host kernel: hello\n"),
@@ -40,13 +40,13 @@ test.each([
     { since: "2026-11-23 20:00", until: "now" },
     { since: "2026-11-23 20:00", until: "now" },
   ],
-  // journalctl's own way to say "an hour ago".
+  // journalctl's own form of "an hour ago".
   [
     { since: "-1h", until: "-5min" },
     { since: "-1h", until: "-5min" },
   ],
   [{ unit: null, count: null }, {}],
-])("%j asks the journal for %j", async (body, query) => {
+])("%j queries the journal with %j", async (body, query) => {
   const port = journal();
   const device = await testDevice({ ports: { journal: port } });
   await device.post("/v2/journal-logs", body);
@@ -57,14 +57,14 @@ test.each([
   [{ unit: "--output-fields=_CMDLINE" }, "unit: expected a text that does not begin with a dash"],
   [{ containerId: "-D/etc" }, "containerId: expected a text that does not begin with a dash"],
   [{ format: "-x" }, "format: expected a text that does not begin with a dash"],
-])("%j would be an option to journalctl, and is refused", async (body, message) => {
+])("%j is refused, because journalctl would read it as an option", async (body, message) => {
   const port = journal();
   const device = await testDevice({ ports: { journal: port } });
   expect(seen(await device.post("/v2/journal-logs", body))).toEqual(failed(400, message));
   expect(port.asked).toEqual([]);
 });
 
-test("a count that is no number is refused", async () => {
+test("a count that is not a number is refused", async () => {
   const device = await testDevice({ ports: { journal: journal() } });
   expect(seen(await device.post("/v2/journal-logs", { count: "abc" }))).toMatchObject({
     status: 400,
@@ -72,7 +72,7 @@ test("a count that is no number is refused", async () => {
   });
 });
 
-test("a reader who leaves ends the journal's stream", async () => {
+test("a reader that disconnects ends the journal's stream", async () => {
   let left = false;
   const device = await testDevice({
     ports: {
@@ -96,7 +96,7 @@ test("a reader who leaves ends the journal's stream", async () => {
   expect(left).toBe(true);
 });
 
-test("a machine without a journal says so", async () => {
+test("a machine without a journal is reported", async () => {
   const device = await testDevice();
   expect(seen(await device.post("/v2/journal-logs", {}))).toEqual(failed(501, "There is no journal in memory"));
 });

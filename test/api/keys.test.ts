@@ -7,7 +7,7 @@ import { bearer, cloudApp, managedDevice, twoApps } from "./managed.ts";
 const path = "/v1/regenerate-api-key";
 
 describe("POST /v1/regenerate-api-key", () => {
-  test("answers the new key, and the old one is dead at once", async () => {
+  test("answers the new key, and the old one is invalid at once", async () => {
     const device = await twoApps();
     const old = await device.keyOf(1, "web");
     const answer = await device.post(path, undefined, old);
@@ -18,14 +18,14 @@ describe("POST /v1/regenerate-api-key", () => {
     expect((await device.get("/v2/version", await device.keyOf(2, "db"))).status).toBe(200);
   });
 
-  test("the new key opens what the old one did", async () => {
+  test("gives the new key the access of the old one", async () => {
     const device = await twoApps();
     const { text: key } = await device.post(path, undefined, await device.keyOf(1, "web"));
     expect((await device.get("/v1/apps/1", bearer(key))).status).toBe(200);
     expect((await device.get("/v1/apps/2", bearer(key))).status).toBe(401);
   });
 
-  test("the service learns its new key with the next update, not before", async () => {
+  test("gives the service its new key with the next update, not before", async () => {
     const device = await twoApps();
     const { id } = await device.container("web");
     const { text: key } = await device.post(path, undefined, await device.keyOf(1, "web"));
@@ -38,20 +38,20 @@ describe("POST /v1/regenerate-api-key", () => {
     expect(spec.environment).toMatchObject({ BALENA_SUPERVISOR_API_KEY: key, RESIN_SUPERVISOR_API_KEY: key });
   });
 
-  test("replaces the global key, too", async () => {
+  test("replaces the global key too", async () => {
     const device = await managedDevice();
     const { text: key } = await device.post(path, undefined, device.globalKey());
     expect(device.globalKey()).toEqual(bearer(key));
     expect((await device.get("/v2/version", bearer(key))).status).toBe(200);
   });
 
-  test("does not look at the body", async () => {
+  test("ignores the body", async () => {
     const device = await managedDevice();
     const headers = { ...device.globalKey(), "content-type": "application/json" };
     expect((await device.send("POST", path, { headers, body: "{bad" })).status).toBe(200);
   });
 
-  test.each([{}, bearer("abc")])("on a device in local mode needs a key that it knows, not %j", async (headers) => {
+  test.each([{}, bearer("abc")])("on a device in local mode needs a valid key, not %j", async (headers) => {
     const device = await testDevice();
     expect(seen(await device.post(path, undefined, headers))).toEqual(
       failed(503, "Expected the key to replace, as ?apikey= or in the Authorization header"),
@@ -60,7 +60,7 @@ describe("POST /v1/regenerate-api-key", () => {
 });
 
 describe("the keys of services", () => {
-  test("are given to services that ask for them, and to no others", async () => {
+  test("are given only to services that ask for them", async () => {
     const device = await testDevice();
     const asks = (value: string) => ({ labels: { "io.balena.features.supervisor-api": value } });
     await device.run({ "1": app({ one: asks("1"), two: asks("true"), three: asks("0"), four: {} }) });
@@ -86,7 +86,7 @@ describe("the keys of services", () => {
     });
   });
 
-  test("stay the same for new releases, and outlive the agent", async () => {
+  test("stay the same for new releases and after a restart of the agent", async () => {
     const store = new MemoryStore();
     const device = await managedDevice({ ports: { store } });
     await device.runCloud({ aaaa: cloudApp(1, "first", { web: {} }) });

@@ -48,7 +48,7 @@ describe("GET /v2/local/target-state", () => {
     expect(seen(await device.get(path))).toEqual(state({ name: "local", config: defaults, apps: {} }));
   });
 
-  test("shows what was set, in the form in which it was set", async () => {
+  test("shows the target state in the form in which it was set", async () => {
     const device = await testDevice();
     await device.post(path, example);
     expect(seen(await device.get(path))).toEqual(
@@ -56,7 +56,7 @@ describe("GET /v2/local/target-state", () => {
     );
   });
 
-  test("what was read can be given back: it changes nothing", async () => {
+  test("gives a target state that can be posted back without a change", async () => {
     const device = await testDevice();
     await device.post(path, example);
     await device.settled();
@@ -69,7 +69,7 @@ describe("GET /v2/local/target-state", () => {
     expect(await ids()).toEqual(containers);
   });
 
-  test("outlives the agent", async () => {
+  test("shows the same target state after a restart of the agent", async () => {
     const store = new MemoryStore();
     const device = await testDevice({ ports: { store } });
     await device.post(path, example);
@@ -106,7 +106,7 @@ describe("POST /v2/local/target-state", () => {
     expect(seen(await device.post(path, example))).toEqual(accepted);
   });
 
-  test("publishes the ports of a service on the host", async () => {
+  test("publishes the port numbers of a service on the host", async () => {
     const device = await testDevice();
     await device.post(path, target({ ports: ["8080:80", "127.0.0.1:8443:443", "53:53/udp"] }));
     await device.settled();
@@ -117,14 +117,14 @@ describe("POST /v2/local/target-state", () => {
     ]);
   });
 
-  test("with no applications removes all of them", async () => {
+  test("without applications removes all of them", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     await device.run({});
     expect((await device.engine.look()).containers).toEqual([]);
   });
 
-  test("renames the containers of a new release whose services are the same", async () => {
+  test("renames the containers if a new release has the same services", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     const { id } = await device.container("one");
@@ -132,7 +132,7 @@ describe("POST /v2/local/target-state", () => {
     expect(await device.container("one")).toMatchObject({ id, name: "one_1_2_c2", state: "running" });
   });
 
-  test("waits for the lock of a service that must change; with force it does not", async () => {
+  test("waits for the lock of a service that must change, except with force", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     const { id } = await device.container("one");
@@ -160,7 +160,7 @@ describe("POST /v2/local/target-state", () => {
       "a contract that this device meets",
       target({ contract: { requires: [{ type: "sw.supervisor", version: ">=10" }] } }),
     ],
-  ])("takes %s", async (_, body) => {
+  ])("accepts %s", async (_, body) => {
     const device = await testDevice();
     expect(seen(await device.post(path, body))).toEqual(accepted);
   });
@@ -212,7 +212,7 @@ describe("POST /v2/local/target-state", () => {
       { local: { apps: { "1": app({ one: { depends_on: ["two"] }, two: { depends_on: ["one"] } }) } } },
       ["local.apps.1.services: expected an order to start in, but they wait for each other: one → two → one"],
     ],
-  ])("refuses %j, and the old target stands", async (body, faults) => {
+  ])("refuses %j and keeps the old target state", async (body, faults) => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     const before = await device.get(path);
@@ -222,7 +222,7 @@ describe("POST /v2/local/target-state", () => {
     expect((await device.container("one")).state).toBe("running");
   });
 
-  test("refuses one application under two spellings of its id", async () => {
+  test("refuses one application with two spellings of its id", async () => {
     const device = await testDevice();
     const apps = { "1": app({ one: {} }), "01": app({ two: {} }) };
     expect(seen(await device.post(path, { local: { apps } }))).toMatchObject({
@@ -231,7 +231,7 @@ describe("POST /v2/local/target-state", () => {
     });
   });
 
-  test("says the first hundred faults, and how many there are", async () => {
+  test("reports the first hundred faults and the number of all", async () => {
     const device = await testDevice();
     const fault = 'expected a port such as "80", "8080:80", "127.0.0.1:8080-8081:80-81/udp", but got "x"';
     const faults = Array.from({ length: 100 }, (_, n) => `local.apps.1.services.1.ports[${n}]: ${fault}`);
@@ -246,7 +246,7 @@ describe("POST /v2/local/target-state", () => {
     expect(seen(answer)).toEqual(refused("local.apps.1.services.1.environment.TOKEN: expected a string"));
   });
 
-  test("says what a body must be that is no JSON object", async () => {
+  test("refuses a body that is not a JSON object", async () => {
     const device = await testDevice();
     const must = 'expected a JSON object { "local": { "apps": { … } } } with Content-Type application/json';
     const headers = { "content-type": "text/plain" };
@@ -285,7 +285,7 @@ describe("POST /v2/local/target-state", () => {
       target({ contract: { requires: [{ type: "sw.supervisor", version: ">=99" }] } }),
       'the release is rejected: one: this device does not meet {"type":"sw.supervisor","version":">=99"}',
     ],
-  ])("takes %j with a warning, which the log shows too", async (body, warning) => {
+  ])("accepts %j with a warning, which is logged too", async (body, warning) => {
     const device = await testDevice();
     const logs = await readLogs(device);
     expect(seen(await device.post(path, body))).toEqual(acceptedWith(warning));
@@ -294,7 +294,7 @@ describe("POST /v2/local/target-state", () => {
     await logs.leave();
   });
 
-  test("takes one with thousands of warnings, and says the first hundred", async () => {
+  test("accepts one with thousands of warnings and reports the first hundred", async () => {
     const device = await testDevice();
     const fields = Object.fromEntries(Array.from({ length: 3000 }, (_, n) => [`x${n}`, 1]));
     const { warnings } = Object((await device.post(path, target(fields))).json);
@@ -303,14 +303,14 @@ describe("POST /v2/local/target-state", () => {
     expect(device.log.lines.filter((line) => line.includes("Target state: "))).toHaveLength(101);
   });
 
-  test("is for devices in local mode", async () => {
+  test("is refused outside local mode", async () => {
     const device = await twoApps();
     expect(seen(await device.post(path, example, device.globalKey()))).toEqual(
       failed(400, "Target state can only set when device is in local mode"),
     );
   });
 
-  test("on a managed device in local mode stands in for the cloud's, until local mode ends", async () => {
+  test("on a managed device in local mode replaces the cloud's until local mode ends", async () => {
     const device = await managedDevice({ identity: { developmentMode: true } });
     const cloud = { aaaa: cloudApp(1, "first", { web: {} }) };
     const services = async () => (await device.engine.look()).containers.map(({ service }) => service);
@@ -323,7 +323,7 @@ describe("POST /v2/local/target-state", () => {
   });
 });
 
-test("GET /v2/local/device-info tells architecture and type", async () => {
+test("GET /v2/local/device-info gives architecture and device type", async () => {
   const device = await testDevice({ identity: { arch: "armv7hf", type: "raspberry-pi3" } });
   expect(seen(await device.get("/v2/local/device-info"))).toEqual(
     json(200, { status: "success", info: { arch: "armv7hf", deviceType: "raspberry-pi3" } }),
@@ -341,7 +341,7 @@ describe("GET /v2/local/logs", () => {
     timestamp: expect.any(Number),
   });
   const silent = { program: () => ({ lines: [] }) };
-  /** A clock that can be put on by a second. */
+  /** A clock that can be moved forward by a second. */
   const clockAhead = () => {
     let aheadMs = 0;
     return { pass: () => void (aheadMs += 1000), clock: { ...systemClock, now: () => Date.now() + aheadMs } };
@@ -349,7 +349,7 @@ describe("GET /v2/local/logs", () => {
   const write = async (device: TestDevice, name: string, message: string, isStdErr = false) =>
     device.engine.write((await device.container(name)).id, message, isStdErr);
 
-  test("is a stream of JSON lines that begins at once", async () => {
+  test("is a stream of JSON lines that starts at once", async () => {
     const device = await testDevice();
     const logs = await readLogs(device);
     expect(logs.response.status).toBe(200);
@@ -373,7 +373,7 @@ describe("GET /v2/local/logs", () => {
     await logs.leave();
   });
 
-  test("shows the first words of a service that starts later", async () => {
+  test("shows the first lines of a service that starts later", async () => {
     const device = await testDevice({ program: ({ service: name }) => ({ lines: [`hello from ${name}`] }) });
     const logs = await readLogs(device);
     await device.run({ "1": app({ one: {} }) });
@@ -404,7 +404,7 @@ describe("GET /v2/local/logs", () => {
     await logs.leave();
   });
 
-  test("has at most 32 readers, and who leaves makes room", async () => {
+  test("has at most 32 readers, and one that disconnects makes room", async () => {
     const device = await testDevice();
     const readers = await Promise.all(Array.from({ length: 32 }, () => readLogs(device)));
     const full = failed(503, "The log has 32 readers already; try again when one of them has left");
@@ -417,7 +417,7 @@ describe("GET /v2/local/logs", () => {
     for (const reader of readers) await reader.leave();
   });
 
-  test("has several readers, and one who leaves costs the others nothing", async () => {
+  test("has several readers, and one that disconnects does not affect the others", async () => {
     const device = await testDevice(silent);
     await device.run({ "1": app({ one: {} }) });
     const [first, second] = [await readLogs(device), await readLogs(device)];
@@ -430,7 +430,7 @@ describe("GET /v2/local/logs", () => {
     await second.leave();
   });
 
-  test("a reader who comes back gets nothing twice", async () => {
+  test("sends no line twice to a reader that reconnects", async () => {
     const time = clockAhead();
     const device = await testDevice({ ...silent, clock: time.clock });
     await device.run({ "1": app({ one: {} }) });
@@ -445,7 +445,7 @@ describe("GET /v2/local/logs", () => {
     await after.leave();
   });
 
-  test("outside local mode says nothing after its first line", async () => {
+  test("outside local mode sends nothing after its first line", async () => {
     const device = await twoApps();
     const logs = await readLogs(device, await device.keyOf(2, "db"));
     await write(device, "web", "not for everybody");

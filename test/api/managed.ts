@@ -2,13 +2,13 @@ import type { MemoryDeviceOptions } from "../../core/embedded/device.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
 import { testDevice, type TestDevice } from "../support/device.ts";
 
-/** A device with a cloud, whose API wants a key. */
+/** A device with a cloud, whose API needs a key. */
 export interface ManagedDevice extends TestDevice {
   /** Sets the cloud's target state, and waits until it is reached. */
   readonly runCloud: (apps: Record<string, object>, config?: Record<string, string>) => Promise<void>;
-  /** The key that opens everything, as a header. */
+  /** The global key as a header. */
   readonly globalKey: () => Record<string, string>;
-  /** The key that the container of a service was given, as a header. */
+  /** The key in a service's container, as a header. */
   readonly keyOf: (appId: number, service: string) => Promise<Record<string, string>>;
 }
 

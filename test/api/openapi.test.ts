@@ -9,7 +9,7 @@ const described = Object.entries(document.paths)
   .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`))
   .sort();
 
-test("every route is described, and nothing else", () => {
+test("exactly the routes are described", () => {
   expect(described).toEqual(
     Object.values(endpoints)
       .map(({ method, path }) => `${method} ${path.replace(":appId", "{appId}")}`)
@@ -17,19 +17,19 @@ test("every route is described, and nothing else", () => {
   );
 });
 
-test("operations are called as their endpoints", () => {
+test("operations have the names of their endpoints", () => {
   const ids = Object.values(document.paths).flatMap((methods) =>
     Object.values(methods).map((operation) => ("operationId" in operation ? operation.operationId : undefined)),
   );
   expect(ids.sort()).toEqual(Object.keys(endpoints).sort());
 });
 
-test("the document is plain JSON", () => {
+test("the document consists of plain JSON values", () => {
   expect(JSON.parse(JSON.stringify(document))).toEqual(document);
 });
 
 describe("an operation", () => {
-  test("tells its parameters, its body and its answers", () => {
+  test("has its parameters, its body and its answers", () => {
     expect(document.paths["/v1/apps/{appId}/stop"]?.["post"]).toMatchObject({
       operationId: "stop",
       parameters: [{ name: "appId", in: "path", required: true }],
@@ -47,7 +47,7 @@ describe("an operation", () => {
     });
   });
 
-  test("tells what may stand in its query", () => {
+  test("has its query parameters", () => {
     expect(document.paths["/v2/containerId"]?.["get"]).toMatchObject({
       parameters: [
         { name: "service", in: "query", required: false },
@@ -56,7 +56,7 @@ describe("an operation", () => {
     });
   });
 
-  test("needs a key unless it is open", () => {
+  test("needs a key unless it is public", () => {
     expect(document.security).toEqual([{ header: [] }, { query: [] }]);
     expect(document.paths["/ping"]?.["get"]).toMatchObject({ security: [] });
     expect(document.paths["/v2/version"]?.["get"]).not.toHaveProperty("security");

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { cloudApp, managedDevice } from "./managed.ts";
 
-/** What becomes of services that ask for power over the host. */
+/** How services that ask for power over the host are handled. */
 
 const label = { "io.balena.features.host-binds": "1" };
 const etc = { driver_opts: { type: "none", o: "bind", device: "/etc" } };
@@ -29,14 +29,14 @@ describe("folders of the host", () => {
     expect(said).toContain("local.apps.1.services.1.volumes: /var/log of the host is mounted");
   });
 
-  test("are not mounted for one without it", async () => {
+  test("are not mounted for a service without the label", async () => {
     const device = await testDevice();
     await device.run(conf({}, etc));
     expect(await optionsOf(device)).toEqual({ "1_conf": {} });
     expect((await device.container("web")).spec.mounts.map(({ source }) => source)).not.toContain("/var/log");
   });
 
-  test("are mounted no longer once the label is gone, also by a volume that is there", async () => {
+  test("are no longer mounted once the label is removed, also by an existing volume", async () => {
     const device = await testDevice();
     await device.run(conf(label, etc));
     const { id } = await device.container("web");
@@ -49,7 +49,7 @@ describe("folders of the host", () => {
     expect((await device.container("web")).id).toBe(settled);
   });
 
-  test("are no reason to remove a volume in which there is data", async () => {
+  test("do not make the agent remove a volume with data", async () => {
     const device = await testDevice();
     const plain = (definition: object) => ({
       "1": app({ web: { volumes: ["conf:/conf"] } }, { volumes: { conf: definition } }),
@@ -68,7 +68,7 @@ describe("a release with a service that asks for a power that the fleet forbids"
   });
   const forbidden = { RESIN_SUPERVISOR_FORBIDDEN_POWERS: "privileged,host-binds" };
 
-  test("is rejected, and what runs goes on", async () => {
+  test("is rejected, and the running containers go on", async () => {
     const device = await managedDevice();
     await device.runCloud(fleet("web:1", {}), forbidden);
     const { id } = await device.container("web");
@@ -82,7 +82,7 @@ describe("a release with a service that asks for a power that the fleet forbids"
     expect((await device.container("web")).spec.settings).toMatchObject({ privileged: true });
   });
 
-  test("is not let in by the label of the service", async () => {
+  test("is rejected even if the service has the label", async () => {
     const device = await managedDevice();
     const composition = { volumes: ["/etc:/etc"], labels: label };
     await device.runCloud(fleet("web:1", composition), forbidden);

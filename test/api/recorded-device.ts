@@ -5,15 +5,15 @@ import { cuedCloud, type Cue } from "../support/cued-cloud.ts";
 import { testDevice, type TestDevice } from "../support/device.ts";
 import { recordedApp, recordedService } from "./deviations.ts";
 
-/** What was on the recorded device, and what happened to it, in each scenario. */
+/** The recorded device's state in each scenario, and the events on it. */
 export interface Scene {
-  /** What its cloud says at first, and from the entry of a name on; without, the device has none. */
+  /** The cloud's target state at first, and from the entry of each name on. If absent, the device has no cloud. */
   readonly cloud?: { readonly first: Cue; readonly from?: Readonly<Record<string, Cue>> };
   /** The state before the first entry. */
   readonly before?: (device: TestDevice) => Promise<unknown>;
-  /** Entries that were recorded while the device was busy: at once after the one before, or once it had begun to work. */
+  /** Entries recorded while the device was busy: directly after the previous entry, or once the device had started to work. */
   readonly busy?: Readonly<Record<string, "at once" | "at work">>;
-  /** What happens while a log is read, and its last line. */
+  /** The events while a log is read, and its last line. */
   readonly during?: { readonly act: (device: TestDevice) => Promise<unknown>; readonly until: string };
 }
 
@@ -63,14 +63,14 @@ const system = {
   macAddresses: () => ["02:42:C0:A8:07:0A", "A6:43:F2:23:9A:68"],
 };
 
-/** What of the recorded device's host is another for each entry. */
+/** Values of the recorded device's host that differ by entry. */
 export interface RecordedHost {
   journal: string;
   vpnIsUp: boolean;
 }
 
 export interface RecordedDevice extends TestDevice {
-  /** Has the cloud say what it said from the entry of this name on. */
+  /** Sets the cloud's target state of the entry with this name. */
   readonly cue: (entry: string) => Promise<void>;
 }
 
@@ -82,7 +82,7 @@ export async function recordedDevice({ cloud: said, before }: Scene, host: Recor
       osVersion: "balenaOS 4.0.11+rev1",
       ...(cloud && { cloudUrl: cloud.url, cloudKey: "<DEVICE>" }),
     },
-    // An image that is not here never comes.
+    // The download of an image that is not listed never ends.
     pullMs: 1e9,
     program: ({ service }) => ({ lines: [`hello from ${service}\r`] }),
     ports: {

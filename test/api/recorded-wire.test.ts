@@ -5,7 +5,7 @@ import { recordedApp, recordedService } from "./deviations.ts";
 import { recordedDevice, run, three } from "./recorded-device.ts";
 import { createComparison, expand, parseJson, readRecording, ruled, type Compared } from "./recording.ts";
 
-/** The exchanges whose every byte was recorded, with a real listener in front of the device. */
+/** The exchanges that were recorded byte by byte, replayed with a real listener. */
 
 /** An answer on the wire. */
 interface Said {
@@ -62,7 +62,7 @@ const toCompared = (said: Said | undefined): Compared => ({
   body: parseJson(said?.text ?? "") ?? said?.text,
 });
 
-/** Sends bytes, and reads until there are as many answers or the server closes. */
+/** Sends bytes and reads until this many answers have arrived or the server closes. */
 function exchange(
   port: number,
   request: string,
@@ -85,7 +85,7 @@ function exchange(
   });
 }
 
-/** The answers in these bytes that are complete; of an endless one, the beginning. */
+/** The complete answers in these bytes, or the beginning of an endless one. */
 function parseAnswers(bytes: string, request: string): Said[] {
   const said: Said[] = [];
   for (let rest = bytes; rest;) {
@@ -111,7 +111,7 @@ function parseAnswers(bytes: string, request: string): Said[] {
   return said;
 }
 
-/** A body and its length in bytes; undefined when more must come. */
+/** A body and its length in bytes, or undefined if it is incomplete. */
 function parseBody(bytes: string, headers: Headers): { text: string; length: number } | undefined {
   if (headers.get("transfer-encoding") !== "chunked") {
     const length = Number(headers.get("content-length") ?? 0);

@@ -21,7 +21,7 @@ import {
   type Exchange,
 } from "./recording.ts";
 
-/** Every recorded exchange, asked of ours in the same order and state. */
+/** Every recorded exchange, replayed on our agent in the same order and state. */
 
 test.each(Object.entries(scenes))("%s", async (scenario, scene) => {
   const host = { journal: "", vpnIsUp: false };
@@ -39,7 +39,7 @@ test.each(Object.entries(scenes))("%s", async (scenario, scene) => {
     if ("note" in entry) {
       for (const [label, what] of Object.entries(entry.note)) {
         if (label === "inspect.Mounts+Binds") {
-          // A container's binds, then its mounts in the engine's words, which say the same once more.
+          // A container's binds, then its mounts, which contain the same in the engine's form.
           const [[theirs] = []] = Binds.parse(what);
           comparison.compare(label, asJson(bindsOf(await device.container("one"))), asJson(theirs?.toSorted()));
           continue;
@@ -79,7 +79,7 @@ test.each(Object.entries(scenes))("%s", async (scenario, scene) => {
   comparison.end();
 });
 
-/** Notes to which nothing of ours corresponds. */
+/** Notes that do not apply to our agent. */
 const notReplayed: Readonly<Record<string, string>> = {
   "SUPERVISOR PROCESS DIED / API STOPPED after": "the original died of what ours refuses; the answer before has it",
   "systemd calls": "what the recording machine was asked over a whole day, in part for other recordings",
@@ -93,7 +93,7 @@ const bindsOf = ({ spec }: Container): string[] =>
 
 const asJson = (body: unknown): Compared => ({ status: 200, type: jsonType, body });
 
-/** The device's keys in the place of the recorded ones. */
+/** Replaces the recorded keys by the device's keys. */
 function withKeys(entry: Exchange, { supervisor: { keys } }: TestDevice): Exchange {
   const fill = (text: string) =>
     text.replaceAll("<GLOBAL>", keys.global()).replaceAll("<GLOBAL UPPERCASE>", keys.global().toUpperCase());
@@ -108,9 +108,9 @@ function withKeys(entry: Exchange, { supervisor: { keys } }: TestDevice): Exchan
 }
 
 async function ask(device: TestDevice, { method, path, headers, body }: Exchange["request"]) {
-  // A Request of GET cannot carry a body at all.
+  // A GET Request cannot have a body.
   const carries = body !== undefined && method !== "GET";
-  // Bytes, since a text would bring a content-type of its own.
+  // Bytes, because a string would add a content-type.
   const answer = await device.send(method, path, { headers, ...(carries && { body: new TextEncoder().encode(body) }) });
   return { status: answer.status, type: answer.headers.get("content-type"), body: answer.text };
 }
@@ -127,7 +127,7 @@ async function readLog(
   return { status: logs.response.status, type: logs.response.headers.get("content-type"), body };
 }
 
-test("what a cloud said, and the images that came, come on cue", async () => {
+test("the cloud's answers and the images arrive at the recorded entries", async () => {
   const apps = { aaaa: cloudApp(1, "fleet", { web: {} }) };
   const from = { "new target": { apps, tags: { loc: "lab" } }, "image has come": { images: ["web:latest"] } };
   const device = await recordedDevice({ cloud: { first: {}, from } }, { journal: "", vpnIsUp: false });
@@ -144,15 +144,15 @@ test("what a cloud said, and the images that came, come on cue", async () => {
   expect(await services()).toMatchObject({ fleet: { services: { web: { status: "Running" } } } });
 });
 
-test("there is a note for each reason not to replay one", () => {
+test("each reason not to replay an exchange has a note", () => {
   expect([...noted].sort()).toEqual(Object.keys(notReplayed).sort());
 });
 
-test("every recording is replayed, here or on the wire", () => {
+test("every recording is replayed, here or in recorded-wire.test.ts", () => {
   expect(recordings.toSorted()).toEqual([...Object.keys(scenes), "http-headers"].sort());
 });
 
-test.each(rules)("there is a use for the rule that $because", (rule) => {
+test.each(rules)("the rule that $because is used", (rule) => {
   const answers = Object.keys(scenes)
     .flatMap(readRecording)
     .flatMap((entry) => ("response" in entry && entry.response ? [{ ...entry.request, ...entry.response }] : []));

@@ -5,8 +5,8 @@ import * as z from "zod";
 import { deviations } from "./deviations.ts";
 
 /**
- * What was recorded of the original, and how our answers are compared with it. In the recordings, <GLOBAL> and <DEVICE>
- * stand for keys and `x * 100` for so many letters; the journal's lines are shortened.
+ * The recordings of the reference implementation, and how our answers are compared with them. In the recordings, <GLOBAL>
+ * and <DEVICE> stand for keys and `x * 100` for that many letters. The journal's lines are shortened.
  */
 
 // ── The recordings ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -19,14 +19,14 @@ export const Exchange = z.object({
     headers: z.record(z.string(), z.string()),
     body: z.string().optional(),
   }),
-  /** Absent where the original died. */
+  /** Absent if the reference implementation crashed. */
   response: z
     .object({ status: z.number(), headers: z.record(z.string(), z.string().nullable()), body: z.string() })
     .optional(),
 });
 export type Exchange = z.output<typeof Exchange>;
 const Note = z.object({ note: z.record(z.string(), z.unknown()) });
-/** As it went over the wire. */
+/** The bytes on the wire. */
 const Raw = z.object({ name: z.string(), raw_request: z.string(), raw_response: z.string() });
 
 const Recording = z.object({ entries: z.array(z.union([Note, Raw, Exchange])) });
@@ -42,7 +42,7 @@ export const ContainerList = z.array(
   z.object({ id: z.string(), name: z.string(), image: z.string(), state: z.string() }),
 );
 
-/** `x * 100` in a recording stands for so many letters. */
+/** `x * 100` in a recording stands for that many letters. */
 export const expand = (text: string): string =>
   text.replace(/([ax]) \* (\d+)/g, (_, letter: string, times: string) => letter.repeat(Number(times)));
 
@@ -65,7 +65,7 @@ interface Rule {
   readonly change: (recorded: Compared) => Compared;
 }
 
-/** Where all answers of a kind are meant to be other than the recorded ones. */
+/** Intended differences between all answers of a kind and the recorded ones. */
 export const rules: readonly Rule[] = [
   {
     because: "what is not there is said as text, not as a page",
@@ -88,7 +88,7 @@ export const rules: readonly Rule[] = [
     change: (recorded) => ({ ...recorded, type: plain }),
   },
 ];
-/** The recorded answer as ours should be, but for its own deviation. */
+/** The answer that we expect for a recorded one, before its own deviation is applied. */
 export function ruled(recorded: Compared, path: string): Compared {
   let changed = recorded;
   for (const rule of rules) if (rule.applies(changed, path)) changed = rule.change(changed);
@@ -98,7 +98,7 @@ export function ruled(recorded: Compared, path: string): Compared {
 const typeOf = (body: string | object): string | null =>
   typeof body !== "string" ? jsonType : body === "" ? null : plain;
 
-/** Compares the answers of a scenario with the recorded ones, or with what is meant to be there instead. */
+/** Compares the answers of a scenario with the recorded ones or with their intended deviations. */
 export function createComparison(scenario: string) {
   const rows = deviations[scenario] ?? {};
   const times = new Map<string, number>();
@@ -132,7 +132,7 @@ export function createComparison(scenario: string) {
   };
 }
 
-/** Puts names in the place of ids and times: the first id is "id 1" on both sides, and so on. */
+/** Replaces ids and times by names: the first id is "id 1" on both sides, and so on. */
 export function createNormaliser(): (body: string) => unknown {
   const ids = new Map<string, string>();
   return (body) => {
@@ -172,7 +172,7 @@ const LogLine = z.object({
   serviceId: z.number().optional(),
 });
 
-/** A log by whom it is of: what is done to one service, and what that writes, has no fixed order among the others'. */
+/** A log's lines by service, because lines of different services have no fixed order. */
 export function byVoice(lines: readonly unknown[]): Record<string, string[]> {
   const voices: Record<string, string[]> = {};
   for (const { message, serviceName, serviceId } of lines.map((line) => LogLine.parse(line))) {

@@ -5,7 +5,7 @@ import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { failed, json, seen } from "./answers.ts";
 import { cloudApp, managedDevice } from "./managed.ts";
 
-/** What the state endpoints and the report to the cloud say while the target state and what runs are of two releases. */
+/** What the state endpoints and the state report contain while the target and the running containers are of two releases. */
 
 const first = { "1": app({ one: { imageId: 601 } }, { commit: "c1", releaseId: 1 }) };
 const second = {
@@ -22,7 +22,7 @@ async function lockedDevice(): Promise<TestDevice> {
 }
 
 describe("while a lock holds up an update", () => {
-  test("GET /v2/applications/state says that the new release is downloaded, and not that it runs", async () => {
+  test("GET /v2/applications/state shows the new release as downloaded, not as running", async () => {
     const device = await lockedDevice();
     const waiting = {
       appId: 1,
@@ -71,7 +71,7 @@ describe("while a lock holds up an update", () => {
     });
   });
 
-  test("the cloud is told that the new release is downloaded, and not that it runs", async () => {
+  test("the state report shows the new release as downloaded, not as running", async () => {
     const device = await managedDevice();
     const release = (version: string, fields: object = {}) => ({
       aaaa: {
@@ -99,7 +99,7 @@ describe("while a lock holds up an update", () => {
   });
 });
 
-test("a release that is rejected has no services, while the one before it runs on", async () => {
+test("a rejected release has no services, while the previous one runs on", async () => {
   const device = await testDevice();
   await device.run(first);
   const contract = { type: "sw.container", requires: [{ type: "sw.supervisor", version: ">=99.0.0" }] };
@@ -115,7 +115,7 @@ test("a release that is rejected has no services, while the one before it runs o
   expect((await device.get("/v1/device")).json).toMatchObject({ commit: "c1", status: "Idle" });
 });
 
-test("a restart is no release that is reached: while it takes the application down, the commit is the one before", async () => {
+test("while a restart stops the application, the commit is still the previous one", async () => {
   const device = await testDevice({ pullMs: 600_000 });
   device.engine.addImage("one:latest");
   await device.run(first);
@@ -125,8 +125,8 @@ test("a restart is no release that is reached: while it takes the application do
   expect((await device.get("/v2/applications/1/state")).json).toMatchObject({ commit: "c1" });
 });
 
-describe("in local mode, where images are kept", () => {
-  test("a service that was removed stays listed as downloaded", async () => {
+describe("in local mode, which keeps images,", () => {
+  test("a removed service stays listed as downloaded", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {}, two: {} }, { commit: "c1", releaseId: 1 }) });
     await device.run({ "1": app({ one: {} }, { commit: "c2", releaseId: 2 }) });
@@ -152,7 +152,7 @@ describe("in local mode, where images are kept", () => {
     expect((await device.get("/v1/device")).json).toMatchObject({ status: "Idle", commit: "c2" });
   });
 
-  test("so does an application, until its image is removed", async () => {
+  test("a removed application stays listed as downloaded until its image is removed", async () => {
     const device = await testDevice();
     await device.run(first);
     const image = (await device.container("one")).spec.image;
@@ -197,7 +197,7 @@ describe("in local mode, where images are kept", () => {
   });
 });
 
-test("on a managed device, what was removed is gone with its image", async () => {
+test("on a managed device, a removed service is not listed and its image is removed", async () => {
   const device = await managedDevice();
   await device.runCloud({ aaaa: cloudApp(1, "first", { web: {} }) });
   await device.runCloud({});

@@ -7,7 +7,7 @@ import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { failed, json, ok, seen, text, unauthorized, type Seen } from "./answers.ts";
 import { cloudApp, managedDevice, type ManagedDevice } from "./managed.ts";
 
-/** What the key of an application reaches, and what is shown to whom. */
+/** Which endpoints an application's key can use, and what each principal can see. */
 
 const journal = { read: () => new Blob(["a line\n"]).stream() };
 
@@ -24,7 +24,7 @@ const configure = (device: ManagedDevice, config: Record<string, string>) =>
 const failedUnauthorized = failed(401, "Unauthorized");
 const powerUnauthorized = json(401, { Data: "", Error: "Unauthorized" });
 
-/** What concerns the whole device, each with its own form of "no". */
+/** Endpoints of the whole device, each with its form of a refusal. */
 const ofTheDevice: readonly [string, string, object | undefined, Seen][] = [
   ["POST", "/v1/update", {}, failedUnauthorized],
   ["POST", "/v1/blink", undefined, failedUnauthorized],
@@ -40,7 +40,7 @@ const ofTheDevice: readonly [string, string, object | undefined, Seen][] = [
   ["GET", "/v2/local/logs", undefined, failedUnauthorized],
 ];
 
-/** What tells nothing of others, or is about the key's own application. */
+/** Endpoints that concern the key's own application or reveal nothing about others. */
 const ofTheApplication: readonly [string, string, object | undefined, number][] = [
   ["GET", "/ping", undefined, 200],
   ["GET", "/v1/healthy", undefined, 200],
@@ -82,7 +82,7 @@ const send = (
     ...(body && { body: JSON.stringify(body) }),
   });
 
-test("every endpoint is one or the other", () => {
+test("every endpoint is in one of the two lists", () => {
   const pattern = (path: string) => path.replace(/\/(1|2)(?=\/|$)/, "/:appId");
   const listed = [...ofTheDevice, ...ofTheApplication].map(([method, path]) => `${method} ${pattern(path)}`);
   const all = Object.values(endpoints).map(({ method, path }) => `${method} ${path}`);
@@ -90,13 +90,13 @@ test("every endpoint is one or the other", () => {
 });
 
 describe("with SUPERVISOR_API_SCOPE=application, the key of an application", () => {
-  test.each(ofTheDevice)("does not reach %s %s", async (method, path, body, refused) => {
+  test.each(ofTheDevice)("is refused by %s %s", async (method, path, body, refused) => {
     const device = await deviceWith({ SUPERVISOR_API_SCOPE: "application" });
     expect(seen(await send(device, method, path, body, await device.keyOf(1, "web")))).toEqual(refused);
     expect([device.power.asked, device.led.blinks, device.hostname.name]).toEqual([[], 0, "device"]);
   });
 
-  test.each(ofTheDevice)("is refused before anybody looks at the body of %s %s", async (method, path, _, refused) => {
+  test.each(ofTheDevice)("is refused before the body is parsed by %s %s", async (method, path, _, refused) => {
     const device = await deviceWith({ SUPERVISOR_API_SCOPE: "application" });
     const headers = { ...(await device.keyOf(1, "web")), "content-type": "application/json" };
     const bodiless = method === "GET";
@@ -115,7 +115,7 @@ describe("with SUPERVISOR_API_SCOPE=application, the key of an application", () 
     expect((await device.get("/v2/state/status", key)).text).not.toContain("web");
   });
 
-  test.each(["RESIN_SUPERVISOR_API_SCOPE", "BALENA_SUPERVISOR_API_SCOPE"])("is so too with %s", async (name) => {
+  test.each(["RESIN_SUPERVISOR_API_SCOPE", "BALENA_SUPERVISOR_API_SCOPE"])("is limited by %s too", async (name) => {
     const device = await deviceWith({ [name]: " Application" });
     const answer = await device.post("/v1/reboot", {}, await device.keyOf(1, "web"));
     expect(seen(answer)).toEqual(powerUnauthorized);
@@ -123,7 +123,7 @@ describe("with SUPERVISOR_API_SCOPE=application, the key of an application", () 
 });
 
 describe("the cloud's own key", () => {
-  test("reaches the device in either way", async () => {
+  test("can use the device's endpoints with either setting", async () => {
     const device = await deviceWith({ SUPERVISOR_API_SCOPE: "application" });
     expect((await device.post("/v1/blink", undefined, device.globalKey())).status).toBe(200);
     expect((await device.get("/v2/device/tags", device.globalKey())).status).toBe(200);
@@ -131,7 +131,7 @@ describe("the cloud's own key", () => {
   });
 });
 
-test("a changed configuration counts for the next request", async () => {
+test("a changed configuration applies to the next request", async () => {
   const device = await deviceWith({});
   const key = await device.keyOf(1, "web");
   const status = async () => (await device.post("/v1/blink", undefined, key)).status;
@@ -142,7 +142,7 @@ test("a changed configuration counts for the next request", async () => {
   expect(await status()).toBe(200);
 });
 
-test("a value that is neither is said, and taken as device", async () => {
+test("an invalid value is logged and counts as `device`", async () => {
   const device = await managedDevice();
   const { targets } = device.supervisor;
   const uuid = device.supervisor.identity.uuid;
@@ -156,7 +156,7 @@ test("a value that is neither is said, and taken as device", async () => {
   expect(await set("")).toMatchObject({ ok: true, warnings: [] });
 });
 
-test("what a key of an application is answered stands in the OpenAPI document", () => {
+test("the OpenAPI document has the answers to an application's key", () => {
   const { paths } = toOpenApi(endpoints, { title: "Fairlead", version: "1" });
   for (const [method, path, , refused] of ofTheDevice)
     expect(paths[path]?.[method.toLowerCase()], path).toMatchObject({
@@ -178,7 +178,7 @@ describe("the proxy's password", () => {
   };
   const { password: _, ...rest } = whole;
 
-  test.each(["device", "application"])("is not told to the key of an application (%s)", async (scope) => {
+  test.each(["device", "application"])("is not shown to the key of an application (%s)", async (scope) => {
     const device = await deviceWith({ SUPERVISOR_API_SCOPE: scope });
     device.proxy.settings = whole;
     const answer = await device.get(path, await device.keyOf(1, "web"));
@@ -190,7 +190,7 @@ describe("the proxy's password", () => {
     });
   });
 
-  test("is not said to be there when there is none", async () => {
+  test("is not shown as hidden if there is none", async () => {
     const device = await deviceWith({});
     device.proxy.settings = rest;
     expect((await device.get(path, await device.keyOf(1, "web"))).json).toEqual({
@@ -198,7 +198,7 @@ describe("the proxy's password", () => {
     });
   });
 
-  test("stays when what was read is sent back", async () => {
+  test("is kept if the hidden value is sent back", async () => {
     const device = await deviceWith({});
     device.proxy.settings = whole;
     const key = await device.keyOf(1, "web");
@@ -208,7 +208,7 @@ describe("the proxy's password", () => {
   });
 
   test.each([{ ip: "evil.example" }, { port: 1 }, { ip: "evil.example", port: 1, login: "you" }])(
-    "is not sent to another proxy by who may not see it: %j",
+    "cannot be redirected to another proxy without permission to see it: %j",
     async (patch) => {
       const device = await deviceWith({});
       device.proxy.settings = whole;
@@ -228,7 +228,7 @@ describe("the proxy's password", () => {
   );
 });
 
-describe("who may read, but no secrets", () => {
+describe("a principal with read access and without secrets", () => {
   const reader: Scope = { ...everything, secrets: "none" };
   const ask = async (device: TestDevice, path: string, init: RequestInit = {}) => {
     const response = await device.fetch(new Request(`http://device${path}`, init), { scope: reader });
@@ -267,7 +267,7 @@ describe("who may read, but no secrets", () => {
     },
   };
 
-  test("sees the target state without values, and cannot set what it was shown", async () => {
+  test("sees the target state without values, and cannot set that state", async () => {
     const device = await testDevice();
     expect((await device.post("/v2/local/target-state", withSecrets)).status).toBe(200);
     const shown = await ask(device, "/v2/local/target-state");
@@ -318,12 +318,12 @@ describe("who may read, but no secrets", () => {
     expect(shown).not.toContain(secret);
   });
 
-  test("is not told a new key", async () => {
+  test("does not get a new key", async () => {
     const device = await managedDevice();
     expect(await ask(device, "/v1/regenerate-api-key", { method: "POST" })).toBe("(hidden)");
   });
 
-  test("sees no secret by any other path", async () => {
+  test("sees no secret at any other path", async () => {
     const device = await testDevice();
     await device.post("/v2/local/target-state", withSecrets);
     await device.settled();

@@ -22,7 +22,7 @@ class StubbornEngine extends EmbeddedEngine {
   }
 }
 
-/** A device whose engine can be told to refuse. */
+/** A device whose engine can be made to fail. */
 async function stubbornDevice() {
   const engine = new StubbornEngine({ clock: systemClock, pullMs: 3, stopMs: 1 });
   return { engine, device: await testDevice({ ports: { engine } }) };
@@ -34,7 +34,7 @@ const v2 = (action: string, appId: unknown = 1) => `/v2/applications/${String(ap
 const state = async (device: TestDevice, service: string) => (await device.container(service)).state;
 
 describe("POST /v1/apps/:appId/stop and …/start", () => {
-  test("stop the one container, start it again, and tell its id", async () => {
+  test("stop the only container, start it again, and answer its id", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     const { id } = await device.container("one");
@@ -44,7 +44,7 @@ describe("POST /v1/apps/:appId/stop and …/start", () => {
     expect(await device.container("one")).toMatchObject({ id, state: "running" });
   });
 
-  test("change nothing for a container that is stopped, or runs, already", async () => {
+  test("change nothing if the container is already stopped or running", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     const { id, startedAt } = await device.container("one");
@@ -61,14 +61,14 @@ describe("POST /v1/apps/:appId/stop and …/start", () => {
     expect(seen(await device.post(v1("start", id)))).toEqual(text(400, "Invalid app id"));
   });
 
-  test.each([0, -1, 2])("do not know application %i", async (id) => {
+  test.each([0, -1, 2])("answer that application %i does not exist", async (id) => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     expect(seen(await device.post(v1("stop", id)))).toEqual(text(400, appNotFound));
     expect(seen(await device.post(v1("start", id)))).toEqual(text(400, appNotFound));
   });
 
-  test("are for applications with a single container, whatever service is named", async () => {
+  test("refuse applications with several containers, whatever service is named", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {}, two: {} }) });
     expect(seen(await device.post(v1("stop"), { serviceName: "one" }))).toEqual(text(400, noService));
@@ -76,7 +76,7 @@ describe("POST /v1/apps/:appId/stop and …/start", () => {
     expect(await state(device, "one")).toBe("running");
   });
 
-  test("are for the application's own keys and the global one", async () => {
+  test("accept the application's own keys and the global key", async () => {
     const device = await twoApps();
     const [own, other] = [await device.keyOf(1, "web"), await device.keyOf(2, "db")];
     for (const action of ["stop", "start"]) {
@@ -86,7 +86,7 @@ describe("POST /v1/apps/:appId/stop and …/start", () => {
     }
   });
 
-  test("say what the engine objects to", async () => {
+  test("pass on the engine's error", async () => {
     const { engine, device } = await stubbornDevice();
     await device.run({ "1": app({ one: {} }) });
     engine.refuses = true;
@@ -96,7 +96,7 @@ describe("POST /v1/apps/:appId/stop and …/start", () => {
 });
 
 describe("a stop", () => {
-  test("lasts while other services change, and when the same target is set again", async () => {
+  test("stays in effect while other services change and when the same target state is set again", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {}, two: {} }) });
     await device.post(v2("stop"), { serviceName: "one" });
@@ -106,7 +106,7 @@ describe("a stop", () => {
     expect(await state(device, "two")).toBe("running");
   });
 
-  test("by somebody else on the engine lasts, too", async () => {
+  test("by another client of the engine stays in effect too", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     await device.engine.stopContainer((await device.container("one")).id);
@@ -128,7 +128,7 @@ describe("a stop", () => {
   });
 });
 
-describe("a service of which the target state says `running: false`", () => {
+describe("a service with `running: false` in the target state", () => {
   const resting = async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: { running: false } }) });
@@ -151,7 +151,7 @@ describe("a service of which the target state says `running: false`", () => {
     ["restart-service", v2("restart"), { serviceName: "one" }],
     ["restart", "/v2/applications/1/restart", {}],
     ["purge", "/v2/applications/1/purge", {}],
-  ])("is made anew by %s, and not started", async (_, path, body) => {
+  ])("is created again by %s, and not started", async (_, path, body) => {
     const device = await resting();
     const { id } = await device.container("one");
     expect(seen(await device.post(path, body))).toEqual(ok);
@@ -161,14 +161,14 @@ describe("a service of which the target state says `running: false`", () => {
     expect(made).toMatchObject({ state: "created", startedAt: 0 });
   });
 
-  test("is stopped again when somebody starts its container on the engine", async () => {
+  test("is stopped again if somebody starts its container on the engine", async () => {
     const device = await resting();
     await device.engine.startContainer((await device.container("one")).id);
     await device.settled();
     expect(await state(device, "one")).toBe("exited");
   });
 
-  test("is started when the target state says so", async () => {
+  test("is started when the target state has `running: true`", async () => {
     const device = await resting();
     await device.post(v2("start"), { serviceName: "one" });
     await device.run({ "1": app({ one: {} }) });
@@ -177,7 +177,7 @@ describe("a service of which the target state says `running: false`", () => {
 });
 
 describe("POST /v2/applications/:appId/…-service", () => {
-  test("stop-service stops the one service that is named", async () => {
+  test("stop-service stops only the named service", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {}, two: {} }) });
     expect(seen(await device.post(v2("stop"), { serviceName: "two" }))).toEqual(ok);
@@ -194,7 +194,7 @@ describe("POST /v2/applications/:appId/…-service", () => {
     expect(await device.container("two")).toMatchObject({ id, state: "running" });
   });
 
-  test("restart-service makes its container anew, and no other", async () => {
+  test("restart-service creates its container again, and no other", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {}, two: {} }) });
     const [one, two] = [await device.container("one"), await device.container("two")];
@@ -204,7 +204,7 @@ describe("POST /v2/applications/:appId/…-service", () => {
     expect(await state(device, "two")).toBe("running");
   });
 
-  test("restart-service, while an update is being downloaded, makes anew what runs", async () => {
+  test("restart-service during the download of an update creates the running container again", async () => {
     const device = await testDevice({ pullMs: 1e9 });
     device.engine.addImage("one:latest");
     await device.run({ "1": app({ one: {} }) });
@@ -217,7 +217,7 @@ describe("POST /v2/applications/:appId/…-service", () => {
     expect(after).toMatchObject({ state: "running", spec: { image: spec.image } });
   });
 
-  test("restart-service starts a service that was stopped", async () => {
+  test("restart-service starts a stopped service", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     await device.post(v2("stop"), { serviceName: "one" });
@@ -240,7 +240,7 @@ describe("POST /v2/applications/:appId/…-service", () => {
     expect(await state(device, "two")).toBe("exited");
   });
 
-  test.each([[{ serviceName: "nope" }], [{ imageId: 999 }]])("%j means the only service there is", async (body) => {
+  test.each([[{ serviceName: "nope" }], [{ imageId: 999 }]])("%j selects the only service", async (body) => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     for (const action of ["stop", "start", "restart"]) expect(seen(await device.post(v2(action), body))).toEqual(ok);
@@ -253,7 +253,7 @@ describe("POST /v2/applications/:appId/…-service", () => {
       expect(seen(await device.post(v2(action), body))).toEqual(text(404, serviceNotFound));
   });
 
-  test("a service whose container was removed does not make the other one the only one", async () => {
+  test("a service whose container was removed still counts as a second service", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {}, two: {} }) });
     const [one, two] = [await device.container("one"), await device.container("two")];
@@ -288,7 +288,7 @@ describe("POST /v2/applications/:appId/…-service", () => {
       expect(seen(await device.post(v2(action, id), { serviceName: "one" }))).toEqual(failed(400, "Invalid app id"));
   });
 
-  test("they are for the application's own keys and the global one", async () => {
+  test("they accept the application's own keys and the global key", async () => {
     const device = await twoApps();
     const [own, other] = [await device.keyOf(1, "web"), await device.keyOf(2, "db")];
     const body = { serviceName: "web" };
@@ -303,7 +303,7 @@ describe("POST /v2/applications/:appId/…-service", () => {
     ["stop", "tried to kill container"],
     ["start", "no space left on device"],
     ["restart", "tried to kill container"],
-  ])("%s-service says what the engine objects to", async (action, message) => {
+  ])("%s-service passes on the engine's error", async (action, message) => {
     const { engine, device } = await stubbornDevice();
     await device.run({ "1": app({ one: {} }) });
     engine.refuses = true;
@@ -333,7 +333,7 @@ describe("update locks", () => {
     expect(device.folders.isLocked(1, "one")).toBe(false);
   });
 
-  test.each([v2("stop"), v2("restart")])("POST %s is refused for a lock of another service, too", async (path) => {
+  test.each([v2("stop"), v2("restart")])("POST %s is refused for a lock of another service too", async (path) => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {}, two: {} }) });
     device.folders.lock(1, "two");
@@ -352,7 +352,7 @@ describe("update locks", () => {
 });
 
 describe("GET /v2/containerId", () => {
-  test("tells the container of each service, or of one", async () => {
+  test("gives the container id of each service, or of one", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }), "2": app({ two: {} }, { name: "other" }) });
     const [one, two] = [await device.container("one"), await device.container("two")];
@@ -364,7 +364,7 @@ describe("GET /v2/containerId", () => {
     expect(seen(await device.get("/v2/containerId?serviceName=two"))).toEqual(onlyTwo);
   });
 
-  test("knows no service on an empty device", async () => {
+  test("finds no service on an empty device", async () => {
     const device = await testDevice();
     expect(seen(await device.get("/v2/containerId"))).toEqual(json(200, { status: "success", services: {} }));
     for (const query of ["service=one", "serviceName=one"])
@@ -373,7 +373,7 @@ describe("GET /v2/containerId", () => {
       );
   });
 
-  test("stays within the key's scope", async () => {
+  test("shows only containers in the key's scope", async () => {
     const device = await twoApps();
     const key = await device.keyOf(1, "web");
     const { id } = await device.container("web");

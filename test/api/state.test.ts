@@ -9,7 +9,7 @@ import { cloudApp, managedDevice, twoApps } from "./managed.ts";
 describe("GET /v2/state/status", () => {
   const status = async (device: TestDevice, headers = {}) => (await device.get("/v2/state/status", headers)).json;
 
-  test("of an empty device", async () => {
+  test("shows an empty device", async () => {
     const device = await testDevice();
     await device.settled();
     expect(seen(await device.get("/v2/state/status"))).toEqual(
@@ -23,7 +23,7 @@ describe("GET /v2/state/status", () => {
     );
   });
 
-  test("of an application that runs", async () => {
+  test("shows a running application", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: { imageId: 601 } }) });
     const { id, createdAt, spec } = await device.container("one");
@@ -92,7 +92,7 @@ describe("GET /v2/state/status", () => {
     );
   });
 
-  test("passes on the engine's word for a service that was stopped", async () => {
+  test("shows the engine's status of a stopped service", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     await device.post("/v1/apps/1/stop");
@@ -129,7 +129,7 @@ describe("GET /v2/state/status", () => {
   });
 });
 
-test("GET /v2/version tells the version whose API this is", async () => {
+test("GET /v2/version gives the version of the implemented API", async () => {
   const device = await testDevice();
   expect(seen(await device.get("/v2/version"))).toEqual(json(200, { status: "success", version: "19.0.5" }));
 });
@@ -138,7 +138,7 @@ describe("GET /v2/cleanup-volumes", () => {
   const success = json(200, { status: "success" });
   const volumes = async (device: TestDevice) => (await device.engine.look()).volumes.map(({ name }) => name).sort();
 
-  test("removes the volumes that the target state no longer has, and only those", async () => {
+  test("removes only the volumes that the target state no longer has", async () => {
     const device = await testDevice();
     const two = app({ two: {} }, { name: "other", volumes: { old: {} } });
     await device.run({ "1": app({ one: {} }, { volumes: { kept: {}, old: {} } }), "2": two });
@@ -148,14 +148,14 @@ describe("GET /v2/cleanup-volumes", () => {
     expect(await volumes(device)).toEqual(["1_kept"]);
   });
 
-  test("leaves alone what is none of the agent's", async () => {
+  test("does not remove volumes that are not the agent's", async () => {
     const device = await testDevice();
     await device.engine.createVolume("1_backup", { driver: "local", driverOptions: {}, labels: {} });
     expect(seen(await device.get("/v2/cleanup-volumes"))).toEqual(success);
     expect(await volumes(device)).toEqual(["1_backup"]);
   });
 
-  test("leaves alone what a container still uses", async () => {
+  test("does not remove a volume that a container uses", async () => {
     const device = await testDevice();
     const withData = { one: { volumes: ["data:/data"] } };
     await device.run({ "1": app(withData, { volumes: { data: {} } }) });
@@ -165,7 +165,7 @@ describe("GET /v2/cleanup-volumes", () => {
     expect(await volumes(device)).toEqual(["1_data"]);
   });
 
-  test("with a key of an application stays within it", async () => {
+  test("with a key of an application removes only its volumes", async () => {
     const device = await managedDevice();
     const withData = { volumes: { data: {} } };
     await device.runCloud({
@@ -180,7 +180,7 @@ describe("GET /v2/cleanup-volumes", () => {
     expect(await volumes(device)).toEqual([]);
   });
 
-  test("says so when the engine cannot be asked", async () => {
+  test("reports an engine that does not answer", async () => {
     class UnpluggedEngine extends EmbeddedEngine {
       override look(): Promise<EngineState> {
         return Promise.reject(new Error("connect ENOENT /var/run/docker.sock"));

@@ -15,7 +15,7 @@ function world(moved: () => void = () => undefined) {
   return { clock, engine, downloads, ends, start, state };
 }
 
-test("three run at once; the next begins when one has ended", async () => {
+test("three downloads run at once, and the next starts when one has ended", async () => {
   const { engine, start, ends, state } = world();
   for (const name of ["a", "b", "c", "d", "e"]) start(name);
   await turn();
@@ -33,7 +33,7 @@ test("three run at once; the next begins when one has ended", async () => {
   expect(Object.keys(state())).toEqual(["a"]);
 });
 
-test("why one has failed is said without the registry's password", async () => {
+test("the error of a failed download does not contain the registry's password", async () => {
   const { engine, downloads, ends, state } = world();
   const auth = { username: "user", password: "hunter2" };
   downloads.start({ name: "a", auth }, (failure) => ends.push(failure ?? ""));
@@ -44,7 +44,7 @@ test("why one has failed is said without the registry's password", async () => {
   expect(JSON.stringify(state())).not.toContain("hunter2");
 });
 
-test("never more than three, though a new one is asked for at the very moment when one ends", async () => {
+test("never more than three run, even if a new one is requested at the moment when one ends", async () => {
   let next = 0;
   const { engine, start } = world(() => {
     if (next < 5) start(`new${next++}`);
@@ -59,7 +59,7 @@ test("never more than three, though a new one is asked for at the very moment wh
   expect(engine.most).toBe(3);
 });
 
-test("what runs is not begun again", async () => {
+test("a running download is not started again", async () => {
   const { engine, start, ends } = world();
   start("a");
   start("a");
@@ -70,7 +70,7 @@ test("what runs is not begun again", async () => {
   expect(ends).toEqual(["a"]);
 });
 
-test("progress never falls", async () => {
+test("progress never decreases", async () => {
   const { engine, start, state } = world();
   start("a");
   await turn();
@@ -81,7 +81,7 @@ test("progress never falls", async () => {
   expect(seen).toEqual([0, 10, 50, 50, 50, 50, 60, 100].map((percent) => ({ is: "running", percent })));
 });
 
-test("whoever waits is told when one has ended, well or badly", async () => {
+test("waiting callers are notified when a download succeeds or fails", async () => {
   let moves = 0;
   const { engine, start } = world(() => moves++);
   start("a");
@@ -97,7 +97,7 @@ test("whoever waits is told when one has ended, well or badly", async () => {
 });
 
 describe("a failure", () => {
-  test("is remembered with its reason, and when to try again: after 1, 2, 4, 8… seconds", async () => {
+  test("is remembered with its reason and the time of the next try: after 1, 2, 4, 8… seconds", async () => {
     const { clock, engine, start, state } = world();
     for (const seconds of [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]) {
       start("a");
@@ -133,7 +133,7 @@ describe("a failure", () => {
     expect(state()["a"]).toMatchObject({ retryAt: clock.now() + 1000 });
   });
 
-  test("begins at 0 percent when it is tried again", async () => {
+  test("starts at 0 percent when it is retried", async () => {
     const { engine, start, state } = world();
     start("a");
     await turn();
@@ -147,8 +147,8 @@ describe("a failure", () => {
   });
 });
 
-describe("what nobody wants any more", () => {
-  test("ends, without a word, and another takes its place", async () => {
+describe("a download that is no longer wanted", () => {
+  test("is cancelled without an error, and another one starts", async () => {
     const { engine, downloads, start, ends, state } = world();
     for (const name of ["a", "b", "c", "d"]) start(name);
     await turn();
@@ -161,7 +161,7 @@ describe("what nobody wants any more", () => {
     expect(Object.keys(state())).toEqual(["b", "c", "d"]);
   });
 
-  test("is not even begun when it was still waiting", async () => {
+  test("is not started if it was still waiting", async () => {
     const { engine, downloads, start, ends } = world();
     for (const name of ["a", "b", "c", "d"]) start(name);
     await turn();
@@ -172,7 +172,7 @@ describe("what nobody wants any more", () => {
     expect(ends).toEqual(["a"]);
   });
 
-  test("and had failed is forgotten: the next time, it begins without a wait", async () => {
+  test("loses its recorded failure, and starts without a wait the next time", async () => {
     const { clock, engine, downloads, start, state } = world();
     for (let n = 0; n < 3; n++) {
       start("a");
@@ -189,7 +189,7 @@ describe("what nobody wants any more", () => {
     expect(state()["a"]).toMatchObject({ retryAt: clock.now() + 1000 });
   });
 
-  test("and is wanted again at once begins anew; the end of the old one is not taken for its own", async () => {
+  test("and is wanted again at once starts again, and the end of the old download does not end it", async () => {
     const { engine, downloads, start, ends, state } = world();
     start("a");
     await turn();
@@ -204,7 +204,7 @@ describe("what nobody wants any more", () => {
     expect(ends).toEqual(["a"]);
   });
 
-  test("leaves no place taken: after many cancels, three run at once", async () => {
+  test("frees its slot, so that three still run at once after many cancellations", async () => {
     const { engine, downloads, start } = world();
     for (let n = 0; n < 10; n++) {
       for (const name of ["a", "b", "c", "d", "e"]) start(name + n);
@@ -227,11 +227,11 @@ test.each([
   [6, 30_000],
   [60, 30_000],
   [5000, 30_000],
-])("after failure %d to get a lock, the next try is in %d ms", (failures, ms) => {
+])("after %d failures to get a lock, the next try is in %d ms", (failures, ms) => {
   expect(delayMs(lockRetry, failures)).toBe(ms);
 });
 
-test("after any number of failures, something is tried again within five minutes", () => {
+test("after any number of failures, the next try is within five minutes", () => {
   expect(delayMs(failureRetry, 9)).toBe(256_000);
   expect(delayMs(failureRetry, 10)).toBe(300_000);
 });

@@ -15,7 +15,7 @@ async function loaded(store: Store = new MemoryStore(), clock = new HandClock())
 const ofApp = (appId: number): Scope => ({ apps: [appId], device: true, secrets: "own" });
 
 describe("the global key", () => {
-  test("is made at the first start: 256 bits in hexadecimal digits", async () => {
+  test("is created at the first start, with 256 bits as hexadecimal digits", async () => {
     const keys = await loaded();
     expect(keys.global()).toMatch(/^[0-9a-f]{64}$/);
     expect(keys.scopeOf(keys.global())).toEqual(everything);
@@ -28,7 +28,7 @@ describe("the global key", () => {
     expect((await loaded(store, clock)).global()).toBe(before);
   });
 
-  test("is made anew when what was kept cannot be read", async () => {
+  test("is created again if the stored one cannot be parsed", async () => {
     const store = new MemoryStore();
     await store.write({ keys: [{ no: "key" }] });
     expect((await loaded(store)).global()).toMatch(/^[0-9a-f]{64}$/);
@@ -36,7 +36,7 @@ describe("the global key", () => {
 });
 
 describe("the key of a service", () => {
-  test("is made when it asks for one, and opens its application only", async () => {
+  test("is created when the service asks for one, and gives access to its application only", async () => {
     const keys = await loaded();
     expect(keys.of(1, "one")).toBeUndefined();
     await keys.ensure([{ appId: 1, service: "one" }]);
@@ -45,14 +45,14 @@ describe("the key of a service", () => {
     expect(keys.scopeOf(key)).toEqual(ofApp(1));
   });
 
-  test("reaches no further than its application where that is wanted, unlike the global one", async () => {
+  test("is limited to its application with that setting, unlike the global key", async () => {
     const keys = await loaded();
     await keys.ensure([{ appId: 1, service: "one" }]);
     expect(keys.scopeOf(keys.of(1, "one") ?? "", "application")).toEqual({ ...ofApp(1), device: false });
     expect(keys.scopeOf(keys.global(), "application")).toEqual(everything);
   });
 
-  test("is its own: no two are alike", async () => {
+  test("is unique", async () => {
     const keys = await loaded();
     const services = [
       { appId: 1, service: "one" },
@@ -64,7 +64,7 @@ describe("the key of a service", () => {
     expect(new Set(all).size).toBe(4);
   });
 
-  test("stays when it is asked for again", async () => {
+  test("stays the same when it is asked for again", async () => {
     const keys = await loaded();
     await keys.ensure([{ appId: 1, service: "one" }]);
     const before = keys.of(1, "one");
@@ -72,7 +72,7 @@ describe("the key of a service", () => {
     expect(keys.of(1, "one")).toBe(before);
   });
 
-  test("is the one that its container knows already, if there is one", async () => {
+  test("is the one that its container already has, if any", async () => {
     const keys = await loaded();
     const existing = "0123456789abcdef0123456789abcdef";
     await keys.ensure([{ appId: 1, service: "one", existing }]);
@@ -88,7 +88,7 @@ describe("the key of a service", () => {
     expect((await loaded(store, clock)).of(1, "one")).toBe(keys.of(1, "one"));
   });
 
-  test("is made once, though two ask at the same time", async () => {
+  test("is created once for two requests at the same time", async () => {
     const keys = await loaded();
     const ask = () => keys.ensure([{ appId: 1, service: "one" }]);
     await Promise.all([ask(), ask()]);
@@ -99,7 +99,7 @@ describe("the key of a service", () => {
   });
 });
 
-test("what is no key opens nothing, however much it looks like one", async () => {
+test("an invalid key gives no access, however similar it is to a key", async () => {
   const keys = await loaded();
   const key = keys.global();
   for (const wrong of ["", "0", "0".repeat(64), key.slice(1), key.slice(0, -1), `${key}0`, ` ${key}`, key.repeat(2)])
@@ -107,7 +107,7 @@ test("what is no key opens nothing, however much it looks like one", async () =>
 });
 
 describe("a new key for an old one", () => {
-  test("opens the same, and the old one is dead", async () => {
+  test("gives the same access, and the old key is invalid", async () => {
     const keys = await loaded();
     await keys.ensure([{ appId: 1, service: "one" }]);
     const old = keys.of(1, "one") ?? "";
@@ -118,7 +118,7 @@ describe("a new key for an old one", () => {
     expect(keys.scopeOf(old)).toBeUndefined();
   });
 
-  test("can be had for the global one", async () => {
+  test("can be requested for the global key", async () => {
     const keys = await loaded();
     const old = keys.global();
     const key = await keys.regenerate(old);
@@ -126,7 +126,7 @@ describe("a new key for an old one", () => {
     expect(keys.scopeOf(old)).toBeUndefined();
   });
 
-  test("is not to be had for one that nobody knows", async () => {
+  test("is refused for an unknown key", async () => {
     const keys = await loaded();
     expect(await keys.regenerate("0".repeat(64))).toBeUndefined();
     expect(await keys.regenerate("")).toBeUndefined();
@@ -143,7 +143,7 @@ describe("a new key for an old one", () => {
     expect(later.scopeOf(old)).toBeUndefined();
   });
 
-  test("holds, though another service gets one at the same time", async () => {
+  test("is valid if another service gets one at the same time", async () => {
     const store = new MemoryStore();
     const clock = new HandClock();
     const keys = await loaded(store, clock);
@@ -160,7 +160,7 @@ describe("a new key for an old one", () => {
     expect(fresh.map((key) => later.scopeOf(key ?? ""))).toEqual([ofApp(1), ofApp(2)]);
   });
 
-  test("holds, though the agent gives a key to a new service at the same time", async () => {
+  test("is valid if the agent gives a key to a new service at the same time", async () => {
     const keys = await loaded();
     await keys.ensure([{ appId: 1, service: "one" }]);
     const [fresh] = await Promise.all([
@@ -171,7 +171,7 @@ describe("a new key for an old one", () => {
     expect(keys.scopeOf(keys.of(2, "two") ?? "")).toEqual(ofApp(2));
   });
 
-  test("is not handed out when it cannot be kept: the old one stays", async () => {
+  test("is not returned if it cannot be stored, and the old key stays valid", async () => {
     const store = new MemoryStore();
     const keys = await loaded(store);
     const old = keys.global();

@@ -7,7 +7,7 @@ import { HandClock, WatchedLogs, linesOf, turn } from "./world.ts";
 
 const hello = { message: "Streaming logs", isSystem: true };
 
-/** Two services that run, and somebody who may read what they write. */
+/** Two running services, and the logs that clients can read. */
 async function world() {
   const clock = new HandClock();
   const engine = new WatchedLogs({ clock, program: () => ({ lines: [] }) });
@@ -50,7 +50,7 @@ test("a stream begins with a greeting", async () => {
   expect(await linesOf(logs.stream()).take(1)).toEqual([hello]);
 });
 
-test("what the agent does is for the readers, and for the machine's log", async () => {
+test("the agent's actions go to the readers and to the machine's log", async () => {
   const { logs, log, events, say, clock } = await world();
   const reader = linesOf(logs.stream());
   events.emit({ kind: "purged" });
@@ -63,7 +63,7 @@ test("what the agent does is for the readers, and for the machine's log", async 
   expect(log.lines).toEqual(["Purged data", "warning: Something is odd"]);
 });
 
-test("what the services write arrives with their names", async () => {
+test("a service's lines arrive with its name", async () => {
   const { logs, engine, one, two, clock } = await world();
   logs.setSources([one, two]);
   const reader = linesOf(logs.stream());
@@ -81,7 +81,7 @@ test("what the services write arrives with their names", async () => {
 });
 
 describe("containers are followed", () => {
-  test("only while somebody reads", async () => {
+  test("only while there is a reader", async () => {
     const { logs, engine, one, two } = await world();
     logs.setSources([one, two]);
     await turn();
@@ -104,7 +104,7 @@ describe("containers are followed", () => {
     expect(engine.followed).toEqual([]);
   });
 
-  test("from when they start, and until they are gone", async () => {
+  test("from their start until their removal", async () => {
     const { logs, engine, one, two } = await world();
     linesOf(logs.stream());
     await turn();
@@ -119,7 +119,7 @@ describe("containers are followed", () => {
     expect(engine.followed).toEqual([two.id]);
   });
 
-  test("no longer once the agent stops: every stream ends", async () => {
+  test("until the agent stops, which ends every stream", async () => {
     const { logs, say, engine, one } = await world();
     logs.setSources([one]);
     const readers = [linesOf(logs.stream()), linesOf(logs.stream())];
@@ -131,7 +131,7 @@ describe("containers are followed", () => {
     say("after that, nobody reads");
   });
 
-  test("another time, when the engine refused once", async () => {
+  test("again after the engine has refused once", async () => {
     const { logs, log, engine, one } = await world();
     logs.setSources([{ ...one, id: "gone" }]);
     const reader = linesOf(logs.stream());
@@ -144,8 +144,8 @@ describe("containers are followed", () => {
   });
 });
 
-describe("no line comes twice, and none from before", () => {
-  test("what was written before anybody read is not shown", async () => {
+describe("no line is repeated, and no earlier line is shown", () => {
+  test("to a first reader", async () => {
     const { logs, clock, engine, one } = await world();
     engine.write(one.id, "long ago");
     clock.pass(1000);
@@ -156,7 +156,7 @@ describe("no line comes twice, and none from before", () => {
     expect(await reader.take(2)).toMatchObject([hello, { message: "now" }]);
   });
 
-  test("who comes later sees what is written from then on", async () => {
+  test("to a later reader", async () => {
     const { logs, clock, engine, one } = await world();
     logs.setSources([one]);
     const first = linesOf(logs.stream());
@@ -170,7 +170,7 @@ describe("no line comes twice, and none from before", () => {
     expect(await first.take(1)).toMatchObject([{ message: "second" }]);
   });
 
-  test("though a container stops and starts again", async () => {
+  test("when a container stops and starts again", async () => {
     const { logs, clock, engine, one, two } = await world();
     logs.setSources([one, two]);
     const reader = linesOf(logs.stream());
@@ -184,7 +184,7 @@ describe("no line comes twice, and none from before", () => {
       logs.setSources([two]);
       await turn();
       await engine.startContainer(one.id);
-      // The engine is slower to tell that it runs than it is to write.
+      // The engine reports the start later than the first line.
       engine.write(one.id, `after ${n}`);
       clock.pass(10);
       logs.setSources([one, two]);
@@ -193,7 +193,7 @@ describe("no line comes twice, and none from before", () => {
     }
   });
 
-  test("though the list of containers is told again and again", async () => {
+  test("when the list of containers is set repeatedly", async () => {
     const { logs, clock, engine, one, two } = await world();
     const reader = linesOf(logs.stream());
     const expected = [];
@@ -207,7 +207,7 @@ describe("no line comes twice, and none from before", () => {
     expect(await reader.take(21)).toMatchObject([hello, ...expected]);
   });
 
-  test("though one reader left and the next came", async () => {
+  test("when one reader disconnects and another connects", async () => {
     const { logs, clock, engine, one } = await world();
     logs.setSources([one]);
     const first = linesOf(logs.stream());
@@ -228,7 +228,7 @@ describe("no line comes twice, and none from before", () => {
 describe("a reader that does not keep up", () => {
   const long = "x".repeat(1000);
 
-  test("loses lines, and is told how many; the others lose none", async () => {
+  test("loses lines and gets their number, and the other readers lose none", async () => {
     const { logs, say } = await world();
     const slow = linesOf(logs.stream());
     const quick = linesOf(logs.stream());
@@ -238,7 +238,7 @@ describe("a reader that does not keep up", () => {
       expect(await quick.take(1)).toMatchObject([{ message: `${n} ${long}` }]);
     }
 
-    // It had room for a quarter of a megabyte.
+    // Its buffer is a quarter of a megabyte.
     const kept = await slow.take(1 + 200);
     expect(kept.slice(0, 3)).toMatchObject([hello, { message: `0 ${long}` }, { message: `1 ${long}` }]);
     say("and now?");
@@ -255,7 +255,7 @@ describe("a reader that does not keep up", () => {
     await quick.all();
   });
 
-  test("who reads on loses nothing more", async () => {
+  test("loses no more lines once it reads on", async () => {
     const { logs, say } = await world();
     const reader = linesOf(logs.stream());
     for (let n = 0; n < 1000; n++) say(`${n} ${long}`);
@@ -268,7 +268,7 @@ describe("a reader that does not keep up", () => {
     expect(rest.filter((line) => JSON.stringify(line).includes("left out"))).toHaveLength(1);
   });
 
-  test("does not hold up the services' lines for the others", async () => {
+  test("does not delay the lines for other readers", async () => {
     const { logs, clock, engine, one } = await world();
     logs.setSources([one]);
     linesOf(logs.stream());

@@ -24,7 +24,7 @@ const record = (name: string, serviceName: string, dockerImageId = "sha256:1"): 
 const difference: Difference = { field: "mem_limit", from: 0, to: 1024 };
 
 describe("images that were used", () => {
-  test("are remembered, each service and image once", async () => {
+  test("are remembered once for each service and image", async () => {
     const memory = await loaded();
     await memory.recordImages([record("one:1", "one"), record("two:1", "two")]);
     await memory.recordImages([record("one:1", "one"), record("one:1", "two")]);
@@ -35,7 +35,7 @@ describe("images that were used", () => {
     ]);
   });
 
-  test("of which the tag stands for another one now are brought up to date", async () => {
+  test("are updated if the tag now points to another image", async () => {
     const memory = await loaded();
     await memory.recordImages([record("one:1", "one", "sha256:1")]);
     await memory.recordImages([record("one:1", "one", "sha256:2")]);
@@ -51,7 +51,7 @@ describe("images that were used", () => {
     expect((await loaded(store)).images).toEqual([record("two:1", "two")]);
   });
 
-  test("that are known already are not written down again", async () => {
+  test("that are known already are not stored again", async () => {
     const store = new MemoryStore();
     const memory = await loaded(store);
     await memory.recordImages([record("one:1", "one")]);
@@ -63,7 +63,7 @@ describe("images that were used", () => {
 });
 
 describe("a service that was stopped on request", () => {
-  test("is remembered by the next run as one that an earlier run had stopped", async () => {
+  test("is remembered after a restart as stopped by an earlier run", async () => {
     const store = new MemoryStore();
     const memory = await loaded(store);
     await memory.setStopped("1/one", true);
@@ -73,7 +73,7 @@ describe("a service that was stopped on request", () => {
     expect((await loaded(store)).stoppedBefore).toEqual(new Set(["1/one"]));
   });
 
-  test("and was started since is not", async () => {
+  test("is not remembered if it was started since", async () => {
     const store = new MemoryStore();
     await (await loaded(store)).setStopped("1/one", true);
     await (await loaded(store)).setStopped("1/one", false);
@@ -81,8 +81,8 @@ describe("a service that was stopped on request", () => {
   });
 });
 
-describe("what the engine made of our wishes", () => {
-  test("is remembered for each container, also after a restart", async () => {
+describe("the engine's changes to a container's settings", () => {
+  test("are remembered for each container, also after a restart", async () => {
     const store = new MemoryStore();
     const memory = await loaded(store);
     await memory.tolerate("c1", [difference], new Set(["c1"]));
@@ -90,7 +90,7 @@ describe("what the engine made of our wishes", () => {
     expect((await loaded(store)).tolerated).toEqual(memory.tolerated);
   });
 
-  test("is forgotten with the containers that are gone", async () => {
+  test("are forgotten with the removed containers", async () => {
     const memory = await loaded();
     await memory.tolerate("c1", [difference], new Set(["c1"]));
     await memory.tolerate("c2", [], new Set(["c1", "c2"]));
@@ -102,7 +102,7 @@ describe("what the engine made of our wishes", () => {
   });
 });
 
-test("a full disk is said, and what could not be written down is known all the same", async () => {
+test("a full disk is logged, and data that could not be stored stays known in memory", async () => {
   const store = new MemoryStore();
   const log = new MemoryLog();
   const memory = await loaded(store, log);
@@ -116,7 +116,7 @@ test("a full disk is said, and what could not be written down is known all the s
   for (const line of log.lines) expect(line).toMatch(/^warning: .*the disk is full/);
 });
 
-test("what is kept in a form of old counts as nothing", async () => {
+test("stored data in an old format is ignored", async () => {
   const store = new MemoryStore();
   await store.write({ stopped: { a: 1 }, images: ["one"], tolerated: [] });
   const memory = await loaded(store);

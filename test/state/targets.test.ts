@@ -54,21 +54,21 @@ const cloud = (config: object = {}): object => ({
 const running = (targets: Targets) =>
   targets.current().apps.flatMap((app) => app.services.map((service) => `${app.appId}/${service.name}`));
 
-test("a device that was told nothing should run nothing", async () => {
+test("a device without any target state should run nothing", async () => {
   const targets = await loaded();
   expect(targets.current()).toEqual({ name: "local", config: {}, apps: [], unset: true });
   expect(targets.isLocalMode()).toBe(true);
 });
 
 describe("a developer's target state", () => {
-  test("holds once it is accepted", async () => {
+  test("is in effect once it is accepted", async () => {
     const targets = await loaded();
     expect((await targets.setLocal(local())).ok).toBe(true);
     expect(running(targets)).toEqual(["1/one"]);
     expect(targets.current().name).toBe("kitchen");
   });
 
-  test("that is refused changes nothing: the old one stands, also after a restart", async () => {
+  test("that is refused does not replace the old one, also after a restart", async () => {
     const store = new MemoryStore();
     const targets = await loaded({ store });
     await targets.setLocal(local());
@@ -88,7 +88,7 @@ describe("a developer's target state", () => {
     expect((await loaded({ store })).current()).toEqual(targets.current());
   });
 
-  test("without applications removes all of them, for good", async () => {
+  test("without applications removes all of them permanently", async () => {
     const store = new MemoryStore();
     const targets = await loaded({ store });
     await targets.setLocal(local());
@@ -97,7 +97,7 @@ describe("a developer's target state", () => {
     expect(running(await loaded({ store }))).toEqual([]);
   });
 
-  test("without a name leaves the device the one that it had, also after a restart", async () => {
+  test("without a name keeps the device's previous name, also after a restart", async () => {
     const store = new MemoryStore();
     const targets = await loaded({ store });
     await targets.setLocal(local());
@@ -106,7 +106,7 @@ describe("a developer's target state", () => {
     expect((await loaded({ store })).current().name).toBe("kitchen");
   });
 
-  test("that cannot be kept does not hold either", async () => {
+  test("that cannot be stored does not take effect", async () => {
     const store = new MemoryStore();
     const targets = await loaded({ store });
     await targets.setLocal(local());
@@ -115,7 +115,7 @@ describe("a developer's target state", () => {
     expect(running(targets)).toEqual(["1/one"]);
   });
 
-  test("can be read and given back unchanged", async () => {
+  test("can be read and posted back unchanged", async () => {
     const targets = await loaded();
     await targets.setLocal(local({}, { command: "run 'it now'", ports: ["8080:80"], banana: 1 }));
     const before = targets.current();
@@ -142,7 +142,7 @@ describe("a developer's target state", () => {
     });
   });
 
-  test("that an older version accepted, and this one does not, is forgotten rather than fatal", async () => {
+  test("that only an older version accepts is discarded without a failure", async () => {
     const store = new MemoryStore();
     await store.write({ "local-target": { local: { apps: { "1": { what: "is this" } } } }, "device-name": 5 });
     expect((await loaded({ store })).current()).toEqual({ name: "local", config: {}, apps: [], unset: true });
@@ -152,7 +152,7 @@ describe("a developer's target state", () => {
 });
 
 describe("a device with a cloud", () => {
-  test("runs what the cloud says", async () => {
+  test("runs the cloud's target state", async () => {
     const store = new MemoryStore();
     const targets = await loaded({ store, managed: true });
     expect(targets.isLocalMode()).toBe(false);
@@ -162,7 +162,7 @@ describe("a device with a cloud", () => {
     expect(running(await loaded({ store, managed: true }))).toEqual(["7/web"]);
   });
 
-  test("whose new state is refused goes on with the old one", async () => {
+  test("whose new target state is refused keeps the old one", async () => {
     const targets = await loaded({ managed: true });
     await targets.setCloud(cloud());
     expect((await targets.setCloud({ other: {} })).ok).toBe(false);
@@ -170,7 +170,7 @@ describe("a device with a cloud", () => {
   });
 
   test.each(["1", "true", "on"])(
-    "does not go into local mode when the cloud says so (%j), and says why, unless it is for developing",
+    "does not enter local mode on the cloud's request (%j) without development mode, and logs the reason",
     async (value) => {
       const store = new MemoryStore();
       const targets = await loaded({ store, managed: true });
@@ -189,15 +189,15 @@ describe("a device with a cloud", () => {
     },
   );
 
-  test("that is told not to be in local mode has nothing to refuse", async () => {
+  test("whose cloud turns local mode off logs no refusal", async () => {
     const targets = await loaded({ managed: true });
     expect(await targets.setCloud(cloud({ SUPERVISOR_LOCAL_MODE: "0" }))).toMatchObject({ warnings: [] });
   });
 });
 
-describe("a device for developing with a cloud", () => {
+describe("a development device with a cloud", () => {
   test.each(["1", "true", "on"])(
-    "goes into local mode when the cloud says so (%j), and starts with nothing",
+    "enters local mode on the cloud's request (%j), without applications",
     async (value) => {
       const targets = await loaded({ managed: true, developmentMode: true });
       await targets.setCloud(cloud({ RESIN_SUPERVISOR_LOCAL_MODE: value }));
@@ -207,7 +207,7 @@ describe("a device for developing with a cloud", () => {
     },
   );
 
-  test("in local mode runs what the developer says, and afterwards again what the cloud says", async () => {
+  test("in local mode runs the developer's target state, and afterwards the cloud's again", async () => {
     const targets = await loaded({ managed: true, developmentMode: true });
     await targets.setCloud(cloud({ SUPERVISOR_LOCAL_MODE: "1" }));
     await targets.setLocal(local());
@@ -225,15 +225,15 @@ describe("a device for developing with a cloud", () => {
   });
 });
 
-describe("an application that the cloud has taken from the device", () => {
+describe("an application that the cloud's target state no longer has", () => {
   const minutes = (n: number) => n * 60_000;
   const left = (targets: Targets) => targets.current().left?.map(({ appId, confirmed }) => `${appId} ${confirmed}`);
-  /** The device of another fleet. */
+  /** The device's target state in another fleet. */
   const moved = (config: object = {}) => ({
     [uuid]: { ...Object.values(cloud(config))[0], apps: { u8: { id: 8, name: "other", releases: {} } } },
   });
 
-  test("has been left, which a later answer confirms, and not one right after", async () => {
+  test("counts as left after a later answer confirms it, not after an immediate one", async () => {
     const targets = await loaded({ managed: true });
     await targets.setCloud(cloud());
     expect(await targets.confirmLeft(minutes(0))).toBe(false);
@@ -249,7 +249,7 @@ describe("an application that the cloud has taken from the device", () => {
     expect(await targets.confirmLeft(minutes(30))).toBe(false);
   });
 
-  test("has not been left if the next answer has it again, and must be confirmed anew when it goes again", async () => {
+  test("does not count as left if the next answer has it again, and must be confirmed again after its next removal", async () => {
     const targets = await loaded({ managed: true });
     await targets.setCloud(cloud());
     await targets.setCloud(moved());
@@ -261,7 +261,7 @@ describe("an application that the cloud has taken from the device", () => {
     expect(left(targets)).toEqual(["7 false"]);
   });
 
-  test("stays known through restarts, until nothing of it is left", async () => {
+  test("is remembered through restarts until all of it is removed", async () => {
     const store = new MemoryStore();
     const first = await loaded({ store, managed: true });
     await first.setCloud(cloud());
@@ -275,7 +275,7 @@ describe("an application that the cloud has taken from the device", () => {
     expect(left(await loaded({ store, managed: true }))).toBeUndefined();
   });
 
-  test("is none that the agent did not know: on a first start, nothing has been left", async () => {
+  test("is never an unknown one, so none counts as left on a first start", async () => {
     const targets = await loaded({ managed: true });
     await targets.setCloud(moved());
     await targets.confirmLeft(minutes(0));

@@ -4,7 +4,7 @@ import type { ContainerLine } from "../../core/ports/engine.ts";
 import type { Clock } from "../../core/ports/clock.ts";
 import type { ImageReference } from "../../core/model/image.ts";
 
-/** A clock that stands still until a test moves it. Chance is counted, so that tokens differ and are known. */
+/** A clock that only a test moves. Its random numbers are a counter, so that tokens differ and are predictable. */
 export class HandClock implements Clock {
   #now: number;
   #tokens = 0;
@@ -50,7 +50,7 @@ export class HandClock implements Clock {
   }
 }
 
-/** Lets everything happen that waits for nothing but its turn. */
+/** Lets pending promises and immediates run. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 interface Pull {
@@ -61,11 +61,11 @@ interface Pull {
   readonly fail: (reason: string) => void;
 }
 
-/** The engine in memory, with a registry whose downloads go on when the test says so. */
+/** The engine in memory, with a registry whose downloads the test controls. */
 export class SlowRegistry extends EmbeddedEngine {
-  /** Every pull that was begun and has not ended, the oldest first. */
+  /** Every running pull, oldest first. */
   readonly pulls: Pull[] = [];
-  /** The most that ever ran at once. */
+  /** The highest number of pulls at the same time. */
   most = 0;
 
   override pull({ name }: ImageReference, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void> {
@@ -117,7 +117,7 @@ export class WatchedLogs extends EmbeddedEngine {
   }
 }
 
-/** The lines of a stream of NDJSON. The reader leaves when the test ends. */
+/** The lines of a stream of NDJSON. The reader disconnects when the test ends. */
 export function linesOf(stream: ReadableStream<Uint8Array> | undefined) {
   if (!stream) throw new Error("There are readers enough");
   const reader = stream.getReader();
@@ -138,7 +138,7 @@ export function linesOf(stream: ReadableStream<Uint8Array> | undefined) {
     return true;
   };
   return {
-    /** Waits until there are that many. */
+    /** Waits until there are this many lines. */
     take: async (count: number): Promise<unknown[]> => {
       while (lines.length < count && (await read()));
       return lines.splice(0, count);
