@@ -108,7 +108,7 @@ describe("PATCH /v1/device/host-config", () => {
       return device;
     };
 
-    test.each([{}, { noProxy: ["1.1.1.1"] }])("keeps GET at %j", async (found) => {
+    test.each([{}, { noProxy: ["1.1.1.1"] }])("makes GET answer %j", async (found) => {
       const device = await unreadable(found);
       expect(seen(await device.get(path))).toEqual(json(200, { network: { hostname: "device", proxy: found } }));
     });

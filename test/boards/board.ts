@@ -6,19 +6,19 @@ import { createNamespace, removeNamespace, startIn, type Background } from "../s
 import { wait } from "../support/wait.ts";
 import { createLink, type Link } from "./link.ts";
 
-/** A device as far as software can be one: a network of its own with nothing but a way to its cloud, an engine, an agent. */
+/** A simulated device: its own network with a connection to its cloud only, an engine and an agent. */
 export interface Board {
   readonly docker: Docker;
-  /** The way to the cloud. */
+  /** The connection to the cloud. */
   readonly link: Link;
-  /** Starts the program with this config.json, once it answers. */
+  /** Starts the program with this config.json and waits until it answers. */
   readonly startAgent: (config: object) => Promise<Background>;
   /** A file that a service sees in /tmp/balena. */
   readonly fileOf: (appId: number, service: string, name: string) => string;
   readonly stop: () => Promise<void>;
 }
 
-/** `ports` of this machine's loopback are the board's, too. The cloud's is the first one. */
+/** The board can use `ports` of this machine's loopback. The first one is the cloud's. */
 export async function createBoard(folder: string, ports: readonly [number, ...number[]]): Promise<Board> {
   mkdirSync(folder, { recursive: true });
   const namespace = await createNamespace();

@@ -17,7 +17,7 @@ const Shown = z.object({
 
 const Line = z.object({ message: z.string(), isSystem: z.boolean() });
 
-/** What an owner types. */
+/** The owner's commands. */
 export function owner(cloud: Cloud, folder: string) {
   async function type<T>(shape: z.ZodType<T>, ...args: readonly string[]): Promise<T> {
     let said = "";
@@ -31,7 +31,7 @@ export function owner(cloud: Cloud, folder: string) {
       const account = { FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: adminSecret };
       await cloudCommand([...args], account, () => undefined);
     },
-    /** A release of the fleet, of services with these images. */
+    /** Creates a release of the fleet with services of these images. */
     release: async (fleet: string, commit: string, images: Readonly<Record<string, string>>): Promise<void> => {
       const file = join(folder, `${commit}.yml`);
       const services = Object.entries(images).map(([name, image]) => `  ${name}:\n    image: ${image}\n`);

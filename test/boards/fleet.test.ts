@@ -13,7 +13,7 @@ import { startCloud } from "../worker/cloud.ts";
 import { createBoard, type Board } from "./board.ts";
 import { owner } from "./cloud.ts";
 
-/** Counts aloud, in each of its lives by itself: whatever is lost or told twice on the way to the cloud shows. */
+/** Logs a counter with an id for each run, so that lost or repeated lines are visible in the cloud. */
 const counting = (version: string) => `
 life=$(cat /proc/sys/kernel/random/uuid)
 trap 'exit 0' TERM
@@ -74,7 +74,7 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
 
     const web = (version: string) => ({ web: images[version] ?? "", db: images["db"] ?? "" });
 
-    /** Until the cloud knows that these devices run that release, and nothing else is to be done. */
+    /** Waits until the cloud shows that these devices run that release and have settled. */
     const untilReported = async (commit: string, names: readonly (keyof typeof uuids)[]) => {
       let last: unknown;
       await wait(`${names.join(", ")} at ${commit}`, async () => {
@@ -91,7 +91,7 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
       });
     };
 
-    /** By service: its container, and the image that this is of. */
+    /** The container of each service and its image. */
     const containers = async ({ docker }: Board) => {
       const running = await docker.listContainers();
       return Object.fromEntries(
@@ -99,14 +99,14 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
       );
     };
 
-    test("a first release: all of them run it, and say so", async () => {
+    test("all devices run and report a first release", async () => {
       await release("cameras", "r1", web("1"));
       await untilReported("r1", ["one", "two", "three"]);
       expect(Object.keys(await containers(one)).sort()).toEqual(["db", "web"]);
       expect((await devices()).map(({ connected }) => connected)).toEqual([true, true, true]);
     });
 
-    test("a second one: what has not changed in it is not touched", async () => {
+    test("a second release keeps the containers of unchanged services", async () => {
       const before = await containers(one);
       await release("cameras", "r2", web("2"));
       await untilReported("r2", ["one", "two", "three"]);
@@ -115,7 +115,7 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
       expect(Object.keys(after).sort()).toEqual(["db", "web"]);
     });
 
-    test("a device that is pinned goes back alone", async () => {
+    test("only a pinned device goes back to the first release", async () => {
       await say("pin", uuids.one, "r1");
       await untilReported("r1", ["one"]);
       await untilReported("r2", ["two", "three"]);
@@ -123,7 +123,7 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
       await untilReported("r2", ["one"]);
     });
 
-    test("a variable reaches the services that it is for", async () => {
+    test("a variable reaches its services", async () => {
       const before = await containers(two);
       await say("env", "set", "--fleet", "cameras", "--service", "web", "MODE=night");
       await wait("the new environment", async () => {
@@ -135,7 +135,7 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
       expect(JSON.stringify(await type(z.unknown(), "env", "list", "--fleet", "cameras"))).not.toContain("night");
     });
 
-    test("who holds a lock is waited for, and the cloud's log says so", async () => {
+    test("an update waits for a lock, and the cloud's log says so", async () => {
       await wait("two at rest", async () => (await devices()).every(({ updateStatus }) => updateStatus === "done"));
       const lock = two.fileOf(fleetId, "web", "updates.lock");
       writeFileSync(lock, "");
@@ -150,12 +150,12 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
       await untilReported("r3", ["two"]);
     });
 
-    test("the cloud begins anew: its devices come back", async () => {
+    test("the devices reconnect after a restart of the cloud", async () => {
       await cloud.worker.update((options) => options);
       await wait("all of them", async () => (await devices()).every(({ connected }) => connected));
     });
 
-    test("a device without its cloud goes on, and then catches up", async () => {
+    test("a device goes on without its cloud and then catches up", async () => {
       const before = await containers(one);
       one.link.cut();
       await wait("it is missed", async () =>
@@ -168,7 +168,7 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
       await untilReported("r4", ["one"]);
     });
 
-    test("an agent that is killed in the middle of an update finishes it", async () => {
+    test("an agent that is killed in the middle of an update completes it after its restart", async () => {
       const before = await containers(two);
       await release("cameras", "r5", web("5"));
       await wait("it begins", async () => (await containers(two))["web"]?.Id !== before["web"]?.Id);
@@ -178,7 +178,7 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
       expect(Object.keys(await containers(two)).sort()).toEqual(["db", "web"]);
     });
 
-    test("through all of this, each line has arrived once, and in its order", async () => {
+    test("each log line has arrived once and in order through all tests", async () => {
       for (const uuid of [uuids.one, uuids.two]) {
         const lives = new Map<string, number[]>();
         for (const { message } of await log(uuid)) {
@@ -192,7 +192,7 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
       }
     });
 
-    test("nothing is left of what devices have been told to forget", async () => {
+    test("removed services leave nothing behind on the devices", async () => {
       await release("cameras", "r6", {});
       for (const board of [one, two])
         await wait("no containers", async () => Object.keys(await containers(board)).length === 0);

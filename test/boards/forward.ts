@@ -1,6 +1,6 @@
 import { connect, createServer } from "node:net";
 
-/** Leads ports of the loopback to Unix sockets, which network namespaces do not keep apart: `8787=/tmp/cloud.sock …`. */
+/** Forwards port numbers of the loopback to Unix sockets, which work across network namespaces: `8787=/tmp/cloud.sock …`. */
 for (const pair of process.argv.slice(2)) {
   const [port = "", path = ""] = pair.split("=");
   createServer((near) => {

@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 
-/** A way from a Unix socket to a port of this machine, which can be cut and mended. */
+/** A connection from a Unix socket to a port number of this machine, which can be cut and restored. */
 export interface Link {
   readonly path: string;
   readonly cut: () => void;

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { makeImage, noDocker, polite } from "../support/docker.ts";
 import { agentOnEngine, docker, inspect, names } from "./on-the-engine.ts";
 
-/** What balena-cli posts, as it was observed on the wire, with the images as it builds them. */
+/** The requests of balena-cli, as observed on the wire, with images like the ones it builds. */
 
 const localApp = (services: object, more: object = {}) => ({
   local: {
@@ -13,7 +13,7 @@ const localApp = (services: object, more: object = {}) => ({
   dependent: { apps: [], devices: [] },
 });
 
-/** "alpha" of version 25 has its command as words, "alpha" of version 22 as one string. */
+/** Version 25 sends the command of "alpha" as a list, version 22 as one string. */
 const v25 = localApp(
   {
     "1": {
@@ -94,7 +94,7 @@ describe.skipIf(noDocker !== undefined)("balena push", () => {
       await makeImage(docker, name);
   });
 
-  test("of a composition by version 25, and then by version 22", async () => {
+  test("of a composition by version 25 and then by version 22 works", async () => {
     const agent = await agentOnEngine();
     await agent.accept(v25);
     const first = await agent.settled();
@@ -112,11 +112,11 @@ describe.skipIf(noDocker !== undefined)("balena push", () => {
     expect(Image).toBe((await docker.getImage("local_alpha").inspect()).Id);
   });
 
-  // Whether a privileged container starts is for the machine to say; that it is made so is ours.
-  test("of a single Dockerfile", async () => {
+  // The machine decides if a privileged container may start. The test checks that it is created as privileged.
+  test("of a single Dockerfile works", async () => {
     const agent = await agentOnEngine();
     await agent.accept(dockerfile);
-    // Not once it is listed: an engine lists it some moments before it is made.
+    // An engine lists a container some moments before it is created, so the list is not enough.
     const installed: unknown = expect.stringContaining("Installed service 'main ");
     await expect.poll(() => agent.said, { timeout: 60_000 }).toContainEqual(installed);
     expect(await names()).toEqual(["main_1_1_10ca12e1ea5e"]);

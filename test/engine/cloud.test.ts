@@ -17,7 +17,7 @@ const uuid = "c".repeat(32);
 const image = "fairlead-cloud:1";
 const lines = 400;
 
-/** Some lines at once, then some more from time to time, over eight seconds. */
+/** Some lines at once, and more lines over eight seconds. */
 const talker = `
 n=0
 while [ $n -lt ${lines} ]; do
@@ -28,7 +28,7 @@ done
 sleep 1000
 `;
 
-/** A key, and its certificate, made for this test. */
+/** A key and its certificate, created for this test. */
 function newSigner(): TokenSigner {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-signer-"));
   try {
@@ -46,7 +46,7 @@ function newSigner(): TokenSigner {
 describe.skipIf(noDocker !== undefined)("a managed device", () => {
   beforeAll(() => makeImage(docker, image, talker));
 
-  test("pulls from the registry of its cloud with its own key, which no other registry gets", async () => {
+  test("pulls from its cloud's registry with its own key, and sends that key to no other registry", async () => {
     const cloud = await startCloud({ shortestPollMs: 1000 });
     cloud.signer = newSigner();
     const { certificate } = cloud.signer;
@@ -71,7 +71,7 @@ describe.skipIf(noDocker !== undefined)("a managed device", () => {
     const agent = await agentOnEngine(["--config", config], folder);
     await until("it runs", () => cloud.devices.get(uuid)?.installs.get(mine)?.status === "Running", 60_000);
 
-    // Their registry asks for a token as well; but the device says nothing to it, and gets none.
+    // The other registry asks for a token too, but the device sends no key and gets none.
     const asked = cloud.asked.length;
     cloud.addRelease({ id: 2, commit: "c2", services: { theirs: part(2, theirs, { composition }) } });
     await until(
@@ -85,7 +85,7 @@ describe.skipIf(noDocker !== undefined)("a managed device", () => {
     expect(agent.said.join("\n")).not.toContain(cloud.device(uuid).key);
   });
 
-  test("runs what its cloud says, and delivers each line of its log once, through an outage and a restart", async () => {
+  test("runs its cloud's target state and sends each log line once, through an outage and a restart", async () => {
     const cloud = await startCloud({ shortestPollMs: 1000 });
     const folder = await temporaryFolder();
     const config = join(folder, "config.json");
@@ -97,7 +97,7 @@ describe.skipIf(noDocker !== undefined)("a managed device", () => {
       applicationId: 1,
     };
     await writeFile(config, JSON.stringify({ ...given, appUpdatePollInterval: 1000 }));
-    // What the cloud says counts: with its first answer, before there is a release.
+    // The cloud's first answer counts, before there is a release.
     cloud.fleet.config["RESIN_SUPERVISOR_POLL_INTERVAL"] = "1000";
     const first = await agentOnEngine(["--config", config], folder);
     await until("it is registered", () => cloud.devices.has(uuid));

@@ -6,7 +6,7 @@ import { temporaryFolder } from "../node/temporary-folder.ts";
 import { freePort, makeImage, noDocker, sweep } from "../support/docker.ts";
 import { docker, environmentOf, inspect, names, remote, target, watch, type Remote } from "./on-the-engine.ts";
 
-/** The real program in a process of its own, ended in every way, and started again. */
+/** The real program in a separate process, ended in different ways and started again. */
 
 const image = "fairlead-ends:1";
 
@@ -14,7 +14,7 @@ interface Running extends Remote {
   readonly end: (signal: NodeJS.Signals) => Promise<void>;
 }
 
-/** A device on which the program can be started again and again. */
+/** A device on which the program can be started repeatedly. */
 async function device() {
   const folder = await temporaryFolder();
   onTestFinished(() => sweep(docker));
@@ -43,7 +43,7 @@ const wish = (value: string) =>
     three: { image, environment: { A: "same" } },
   });
 
-describe.skipIf(noDocker !== undefined)("when the agent ends", () => {
+describe.skipIf(noDocker !== undefined)("when the agent is ended", () => {
   beforeAll(() => makeImage(docker, image));
 
   test("by SIGTERM, the containers run on, and the next start takes them over", async () => {
@@ -61,7 +61,7 @@ describe.skipIf(noDocker !== undefined)("when the agent ends", () => {
     expect(await states()).toEqual(running);
   });
 
-  test("by SIGKILL in the middle of an update, the next start finishes it, and nothing is left over", async () => {
+  test("by SIGKILL in the middle of an update, the next start completes the update and leaves nothing behind", async () => {
     const { folder, start } = await device();
     let agent = await start();
     await agent.accept(wish("0"));

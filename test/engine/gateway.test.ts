@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { makeImage, noDocker } from "../support/docker.ts";
 import { agentOnEngine, docker, target } from "./on-the-engine.ts";
 
-/** What a service is answered at the gateway of its network, by the address and the key in its environment. */
+/** The answers to a service at its network's gateway, with the address and the key in its environment. */
 
 const image = "fairlead-gateway:1";
 
@@ -22,10 +22,10 @@ echo end
 trap exit TERM; while :; do busybox sleep 1; done
 `;
 
-describe.skipIf(noDocker !== undefined)("at its gateway, a service", () => {
+describe.skipIf(noDocker !== undefined)("a service at its gateway", () => {
   beforeAll(() => makeImage(docker, image, script));
 
-  test("is answered, by forms too, but not what a web page would ask through it", async () => {
+  test("gets answers, also to forms, but a web page's requests through it are refused", async () => {
     const agent = await agentOnEngine();
     await agent.accept(target({ one: { image, labels: { "io.balena.features.supervisor-api": "1" } } }));
     const { one } = await agent.settled();

@@ -11,7 +11,7 @@ const wish = (value: string, more: { config?: object; force?: boolean } = {}) =>
 describe.skipIf(noDocker !== undefined).each(["updates.lock", "resin-updates.lock"])("a service's %s", (name) => {
   beforeAll(() => makeImage(docker, image));
 
-  test("refuses a restart with 423, unless it is forced or overridden", async () => {
+  test("makes a restart fail with 423, unless it is forced or overridden", async () => {
     const agent = await agentOnEngine();
     await agent.accept(wish("1"));
     const before = await agent.settled();
@@ -36,7 +36,7 @@ describe.skipIf(noDocker !== undefined).each(["updates.lock", "resin-updates.loc
     expect((await restart("two", false)).status).toBe(200);
   });
 
-  test("holds up an update until it is given back, or until that is forced", async () => {
+  test("delays an update until the lock is released or the update is forced", async () => {
     const agent = await agentOnEngine();
     await agent.accept(wish("1"));
     const before = await agent.settled();

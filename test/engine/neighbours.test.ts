@@ -6,14 +6,14 @@ import { temporaryFolder } from "../node/temporary-folder.ts";
 import { makeImage, noDocker, sweep } from "../support/docker.ts";
 import { agentOnEngine, docker, inspect, names, pause, target } from "./on-the-engine.ts";
 
-/** The agent is not alone on the engine: the original may have been there before, and a developer works beside it. */
+/** Other users of the engine: the reference implementation ran there before, and a developer works on it meanwhile. */
 
 const image = "fairlead-neighbours:1";
 
-describe.skipIf(noDocker !== undefined)("a container that the original has made", () => {
+describe.skipIf(noDocker !== undefined)("a container of the reference implementation", () => {
   beforeAll(() => makeImage(docker, image));
 
-  test("is taken over as it is, if it is what the target state asks for", async () => {
+  test("is taken over unchanged if it matches the target state", async () => {
     onTestFinished(() => sweep(docker));
     const root = await temporaryFolder();
     await mkdir(join(root, "etc"));
@@ -27,7 +27,7 @@ describe.skipIf(noDocker !== undefined)("a container that the original has made"
       one: { image: adopted, environment: { MODE: "quiet" }, labels: { "my.label": "mine" }, ports: ["38080:80"] },
     });
 
-    // Who knows of no target state wants no containers; so it is told before it meets the container.
+    // An empty target state would remove the container, so the target state is set before the agent sees it.
     const before = await agentOnEngine(["--config", config], root);
     await before.accept(wish);
     await expect.poll(() => before.said.join("\n"), { timeout: 60_000 }).toMatch(/Failed to download/);
@@ -107,7 +107,7 @@ describe.skipIf(noDocker !== undefined)("a container that the original has made"
 describe.skipIf(noDocker !== undefined)("a developer's live session", () => {
   const built = "fairlead-live:latest";
 
-  test("is left in peace while it works on the container, and has a new one after it removed that", async () => {
+  test("is not disturbed while it uses the container, and gets a new container after it removed that", async () => {
     await makeImage(docker, built);
     const agent = await agentOnEngine();
     const wish = target({ one: { image: built } });
@@ -115,7 +115,7 @@ describe.skipIf(noDocker !== undefined)("a developer's live session", () => {
     const before = await agent.settled();
     const container = docker.getContainer(before["one"] ?? "");
 
-    // As a file sync does.
+    // Like a file sync.
     const exec = await container.exec({ Cmd: ["touch", "/tmp/synced"], AttachStdout: true });
     (await exec.start({})).resume();
     await container.kill();
@@ -138,7 +138,7 @@ describe.skipIf(noDocker !== undefined)("a developer's live session", () => {
   });
 });
 
-/** The engine's socket, with everything that is asked of it written down. */
+/** The engine's socket, with a record of all requests. */
 async function wiretap(): Promise<{ readonly address: string; readonly calls: string[] }> {
   const socketPath = (process.env["DOCKER_HOST"] ?? "unix:///var/run/docker.sock").replace(/^unix:\/\//, "");
   const path = join(await temporaryFolder(), "docker.sock");
@@ -162,10 +162,10 @@ async function wiretap(): Promise<{ readonly address: string; readonly calls: st
   return { address: `unix://${path}`, calls };
 }
 
-describe.skipIf(noDocker !== undefined)("of the engine, an agent on target", () => {
+describe.skipIf(noDocker !== undefined)("a settled agent", () => {
   beforeAll(() => makeImage(docker, image));
 
-  test("asks nothing by itself, and when it is told to look, as little for twelve services as for three", async () => {
+  test("sends no requests to the engine by itself, and as few for twelve services as for three when it observes", async () => {
     const { address, calls } = await wiretap();
     const before = process.env["DOCKER_HOST"];
     onTestFinished(() => {
@@ -177,7 +177,7 @@ describe.skipIf(noDocker !== undefined)("of the engine, an agent on target", () 
       const wish = target(Object.fromEntries(Array.from({ length: services }, (_, n) => [`s${n}`, { image }])));
       await agent.accept(wish);
       await agent.settled();
-      // The last of the events about what was made.
+      // Wait for the last event about created containers.
       await pause(1000);
       await agent.settled();
 

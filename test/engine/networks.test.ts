@@ -4,7 +4,7 @@ import { agentOnEngine, docker, target } from "./on-the-engine.ts";
 
 const image = "fairlead-networks:1";
 
-/** What engines read back in another way than it was asked for: they choose gateways and subnets, and turn the order. */
+/** Settings that engines return differently: they choose gateways and subnets, and change the order. */
 const networks = {
   ungated: { ipam: { config: [{ subnet: "198.18.20.0/24" }] } },
   ipv6: { enable_ipv6: true, ipam: { config: [{ subnet: "2001:DB8:0:20::/64" }] } },
@@ -22,10 +22,10 @@ const idsOfNetworks = async (): Promise<Readonly<Record<string, string>>> => {
   return Object.fromEntries(all.map(({ Name, Id }) => [Name, Id]));
 };
 
-describe.skipIf(noDocker !== undefined)("networks that an engine reads back in its own way", () => {
+describe.skipIf(noDocker !== undefined)("networks that an engine returns with other values", () => {
   beforeAll(() => makeImage(docker, image));
 
-  test("are made once, and again only when they are to be others", async () => {
+  test("are created once, and again only if their definition changes", async () => {
     const agent = await agentOnEngine();
     await agent.accept(wish());
     const services = await agent.settled();
@@ -65,7 +65,7 @@ describe.skipIf(noDocker !== undefined)("networks that an engine reads back in i
       await make("1_ipv6", true, { Subnet: "2001:DB8:0:20::/64" });
       await make("1_both", true, { Subnet: "2001:DB8:0:21::/64" }, { Subnet: "198.18.21.0/24" });
       const made = await idsOfNetworks();
-      // From now on, all engines show the gateways.
+      // After a restart, all engines show the gateways.
       await restartEngine?.();
       const agent = await agentOnEngine();
       await agent.accept(wish());

@@ -8,7 +8,7 @@ import { readSettings } from "../../runtimes/node/settings.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 import { sweep } from "../support/docker.ts";
 
-/** The whole agent on a real engine: it is only spoken to over HTTP, and what it did is read off the engine. */
+/** The whole agent on a real engine. Tests use its HTTP API only, and read its effects from the engine. */
 
 export const docker = new Docker();
 
@@ -20,14 +20,14 @@ const Status = z.looseObject({
 });
 export type Status = z.output<typeof Status>;
 
-/** The API at an address, whoever answers there. */
+/** The API at an address. */
 export interface Remote {
   readonly get: (path: string) => Promise<Response>;
   readonly post: (path: string, body: object) => Promise<Response>;
   readonly status: () => Promise<Status>;
   /** Posts a target state, which must be accepted. */
   readonly accept: (target: object) => Promise<void>;
-  /** Container ids by service, once there is nothing more to do. */
+  /** Container ids by service, once the device has settled. */
   readonly settled: () => Promise<Readonly<Record<string, string>>>;
 }
 
@@ -58,15 +58,15 @@ export function remote(url: string): Remote {
 }
 
 export interface OnEngine extends Remote, Agent {
-  /** Where the host's root is. */
+  /** The path of the host's root. */
   readonly folder: string;
   /** A file in the folder that a service shares with the agent. */
   readonly shared: (service: string, name: string) => string;
-  /** What the agent said. */
+  /** The agent's log. */
   readonly said: string[];
 }
 
-/** An agent in this process, on a host of its own; what it made is gone after the test. */
+/** An agent in this process with its own host folder. Everything that it created is removed after the test. */
 export async function agentOnEngine(args: readonly string[] = [], folder?: string): Promise<OnEngine> {
   const hostRoot = folder ?? (await temporaryFolder());
   const state = ["--port", "0", "--state-dir", join(hostRoot, "state"), "--host-root", hostRoot, "--iptables", "no"];
@@ -128,7 +128,7 @@ export const target = (
 
 export const inspect = (id: string | undefined) => docker.getContainer(id ?? "nothing").inspect();
 
-/** Names of all containers that are an agent's, running or not. */
+/** Names of all containers of an agent, running or not. */
 export async function names(): Promise<string[]> {
   const all = await docker.listContainers({ all: true, filters: { label: ["io.balena.supervised"] } });
   return all.map(({ Names }) => (Names[0] ?? "").slice(1)).sort();
@@ -154,7 +154,7 @@ export interface Happened {
   readonly at: number;
 }
 
-/** Everything that happens to containers and images from now on; `onEvent` hears of each. */
+/** All events of containers and images from now on; `onEvent` is called for each. */
 export async function watch(onEvent: (what: string) => void = () => {}): Promise<Happened[]> {
   const end = new AbortController();
   const stream = await docker.getEvents({
@@ -175,7 +175,7 @@ export async function watch(onEvent: (what: string) => void = () => {}): Promise
   return happened;
 }
 
-/** The folder that a service shares with the agent, made as the agent would. */
+/** The folder that a service shares with the agent, created like the agent creates it. */
 export async function touch(path: string): Promise<void> {
   await mkdir(join(path, ".."), { recursive: true });
   await writeFile(path, "");

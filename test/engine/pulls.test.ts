@@ -11,7 +11,7 @@ async function registry(options: { login?: boolean } = {}): Promise<Registry> {
   return started;
 }
 
-/** The same registry behind a line on which one can watch things arrive; gives its address. */
+/** Puts a slow proxy before the registry, so that progress is visible, and returns its address. */
 async function slowLine(host: string, bytesPerSecond: number): Promise<string> {
   const server = createServer(({ url, method, headers }, response) => {
     request(`http://${host}${url ?? ""}`, { method, headers }, async (answer) => {
@@ -29,7 +29,7 @@ async function slowLine(host: string, bytesPerSecond: number): Promise<string> {
   return `127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
 }
 
-/** Images that a test has pulled go after it. */
+/** Removes the images that a test has pulled. */
 function forget(...images: string[]): void {
   onTestFinished(async () => {
     for (const image of images)
@@ -43,10 +43,10 @@ function forget(...images: string[]): void {
 describe.skipIf(noDocker !== undefined)("an image from a registry", () => {
   beforeAll(() => makeImage(docker, local));
 
-  test("is fetched, and how far it is can be seen", async () => {
+  test("is downloaded with visible progress", async () => {
     const { host, push } = await registry();
     const built = "fairlead-slow:1";
-    // Something that no compression makes smaller, large enough for a store that counts in MiB, and that is not here any more when it is asked for.
+    // Incompressible data, large enough for an image store that counts in MiB, and removed before it is downloaded.
     const random = 'RUN ["/bin/busybox", "dd", "if=/dev/urandom", "of=/blob", "bs=1M", "count=12"]';
     await makeImage(docker, built, undefined, [random]);
     await push(docker, built, "slow:1");
@@ -61,7 +61,7 @@ describe.skipIf(noDocker !== undefined)("an image from a registry", () => {
       .toBe("applied");
     const progress = seen.flatMap(({ overallDownloadProgress }) => overallDownloadProgress ?? []);
     expect(progress).toEqual([...progress].sort((a, b) => a - b));
-    // Seen moving, not just once by a look that something else had brought about.
+    // The progress must change several times. A single value could come from another event's observation.
     expect(new Set(progress.filter((percent) => percent > 0 && percent < 100)).size).toBeGreaterThan(4);
     expect(seen.flatMap(({ images }) => images)).toContainEqual(
       expect.objectContaining({ name: image, status: "Downloading" }),
@@ -73,7 +73,7 @@ describe.skipIf(noDocker !== undefined)("an image from a registry", () => {
     });
   });
 
-  test("that asks for a login is fetched with the one in its name, which is not shown", async () => {
+  test("that needs a login is downloaded with the one in its name, which is not shown", async () => {
     const { push } = await registry({ login: true });
     const name = await push(docker, local, "secret:1");
     forget(name);
@@ -87,7 +87,7 @@ describe.skipIf(noDocker !== undefined)("an image from a registry", () => {
     expect(JSON.stringify([await agent.status(), agent.said])).not.toContain("fairlead:fairlead");
   });
 
-  /** What happened on the engine while a service went from image 1 to image 2. */
+  /** The engine's events while a service is updated from image 1 to image 2. */
   async function update(strategy: string): Promise<string[]> {
     const { host, push } = await registry();
     const images = [`${host}/app:1`, `${host}/app:2`] as const;
@@ -103,19 +103,19 @@ describe.skipIf(noDocker !== undefined)("an image from a registry", () => {
     await agent.accept(wish(images[1]));
     await agent.settled();
     const relevant = happened.map(({ what }) => what).filter((what) => /^(pull|untag|start|die) /.test(what));
-    // An image has a name by tag and one by digest, and loses both.
+    // An image has a name by tag and one by digest, and both are removed.
     return [...new Set(relevant.map((what) => what.replace(`${host}/`, "").replace(/sha256:.*/, "the old image")))];
   }
 
-  test("is there before its predecessor ends: download-then-kill", async () => {
+  test("is downloaded before its predecessor is stopped with download-then-kill", async () => {
     expect(await update("download-then-kill")).toEqual(["pull app:2", "die one_1_1_c1", "start one_1_1_c1"]);
   });
 
-  test("comes after its predecessor has ended: kill-then-download", async () => {
+  test("is downloaded after its predecessor was stopped with kill-then-download", async () => {
     expect(await update("kill-then-download")).toEqual(["die one_1_1_c1", "pull app:2", "start one_1_1_c1"]);
   });
 
-  test("comes after its predecessor was removed: delete-then-download", async () => {
+  test("is downloaded after its predecessor was removed with delete-then-download", async () => {
     expect(await update("delete-then-download")).toEqual([
       "die one_1_1_c1",
       "untag the old image",

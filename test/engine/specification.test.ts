@@ -17,7 +17,7 @@ describe.skipIf(noDocker !== undefined)("the specification's example", () => {
     await makeImage(docker, "local_image_two:latest");
   });
 
-  test("runs as the original runs it, and what is read may be posted back", async () => {
+  test("runs like on the reference implementation, and its target state can be posted back", async () => {
     const agent = await agentOnEngine();
     await agent.accept(specifiedBody);
     const ids = await agent.settled();
@@ -70,7 +70,7 @@ describe.skipIf(noDocker !== undefined)("the specification's example", () => {
     await agent.accept(shown.state);
     expect(await agent.settled()).toEqual(ids);
 
-    // A service that lives in another's network goes down and up with it.
+    // A service in another service's network stops and starts with that service.
     expect((await agent.post("/v2/applications/1/restart", {})).status).toBe(200);
     const again = await agent.settled();
     expect([again["one"] === ids["one"], again["two"] === ids["two"]]).toEqual([false, false]);
@@ -135,7 +135,7 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     await call("PATCH", "/v1/device/host-config", 200, { network: {} });
     await call("POST", "/v1/blink", 200);
     await call("POST", "/v1/update", 204, {});
-    // Nobody wants this machine to go down in the middle of its tests: it must have no way to.
+    // The agent must have no way to shut down the machine that runs the tests.
     expect(isMissing(power)).toBe(true);
     for (const how of ["reboot", "shutdown"]) await call("POST", `/v1/${how}`, 501, {});
 
@@ -161,7 +161,7 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     const fresh = await (await call("POST", "/v1/regenerate-api-key", 200)).text();
     expect(fresh).toMatch(/^[0-9a-f]{32,}$/);
     expect(fresh).not.toBe(key);
-    // As recorded: the service learns it with the next update.
+    // As recorded: the service gets the new key with the next update.
     await call("POST", "/v1/update", 204, {});
     expect(await environmentOf((await agent.settled())["one"])).toMatchObject({ BALENA_SUPERVISOR_API_KEY: fresh });
 

@@ -7,7 +7,7 @@ const image = "fairlead-update:1";
 describe.skipIf(noDocker !== undefined)("an update", () => {
   beforeAll(() => makeImage(docker, image));
 
-  test("replaces what has changed, and nothing else; a new commit alone only renames", async () => {
+  test("replaces only changed containers, and with only a new commit renames them", async () => {
     const agent = await agentOnEngine();
     await agent.accept(target({ one: { image }, two: { image } }));
     const first = await agent.settled();
@@ -26,7 +26,7 @@ describe.skipIf(noDocker !== undefined)("an update", () => {
     expect((await inspect(second["one"])).State).toEqual(before);
   });
 
-  test("of a tag that was built anew is made when the same is posted again", async () => {
+  test("of a rebuilt tag happens when the same target state is posted again", async () => {
     const rebuilt = "fairlead-rebuilt:latest";
     await makeImage(docker, rebuilt, undefined, ["ENV BUILD=1"]);
     const agent = await agentOnEngine();
@@ -52,7 +52,7 @@ describe.skipIf(noDocker !== undefined)("an update", () => {
       },
     });
 
-  test("by hand-over keeps the old one until the new one says that it has taken over", async () => {
+  test("by hand-over keeps the old container until the new one signals that it has taken over", async () => {
     const agent = await agentOnEngine();
     await agent.accept(handOver({ A: "1" }, 60_000));
     const before = (await agent.settled())["one"];
@@ -70,7 +70,7 @@ describe.skipIf(noDocker !== undefined)("an update", () => {
     expect(after["one"]).not.toBe(before);
   });
 
-  test("by hand-over ends with the time that the label gives", async () => {
+  test("by hand-over ends after the label's timeout", async () => {
     const agent = await agentOnEngine();
     await agent.accept(handOver({ A: "1" }, 1500));
     await agent.settled();
@@ -86,7 +86,7 @@ describe.skipIf(noDocker !== undefined)("an update", () => {
   });
 });
 
-describe.skipIf(noDocker !== undefined)("what depends on another service", () => {
+describe.skipIf(noDocker !== undefined)("a service that depends on another one", () => {
   beforeAll(() => makeImage(docker, image));
 
   test("starts when the other is healthy", async () => {
@@ -108,7 +108,7 @@ describe.skipIf(noDocker !== undefined)("what depends on another service", () =>
     expect(await names()).toEqual(["db_2_1_c1", "web_1_1_c1"]);
   });
 
-  test("starts when the other has done its work", async () => {
+  test("starts when the other has completed", async () => {
     const happened = await watch();
     const agent = await agentOnEngine();
     await agent.accept(

@@ -8,13 +8,13 @@ const release = (services: Record<string, { image: string } & Record<string, unk
   ...rest,
 });
 
-test("two releases that are written alike have no changes", () => {
+test("two equal releases have no changes", () => {
   const one = release({ web: { image: "web:1", environment: ["A=1"], labels: { b: "2" } } });
   const other = release({ web: { labels: { b: "2" }, environment: { A: "1" }, image: "web:1" } });
   expect(changesBetween(one, other)).toEqual([]);
 });
 
-test("what is added, removed and changed is named, with the fields and without values", () => {
+test("added, removed and changed parts are listed with their fields and without values", () => {
   const before = release(
     { web: { image: "web:1", environment: { A: "secret", B: "b" }, command: "run" }, old: { image: "old:1" } },
     { volumes: { data: {}, cache: {} } },
@@ -38,7 +38,7 @@ test("what is added, removed and changed is named, with the fields and without v
   ]);
 });
 
-test("a service may be called like a method of objects", () => {
+test("a service may have the name of an object's method", () => {
   const one = release({ constructor: { image: "a:1" } });
   expect(changesBetween(release({}), one)).toEqual([
     { part: "service", name: "constructor", change: "added", fields: [] },

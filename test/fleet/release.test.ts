@@ -60,7 +60,7 @@ test.each<readonly [string, unknown, readonly unknown[]]>([
     { ...one({ image: "web:1" }), volumes: { data: { driver: 5 } } },
     [expect.stringMatching(/^volumes\.data\.driver: /)],
   ],
-])("%s is refused by its path", (_, body, faults) => {
+])("%s is refused with its path", (_, body, faults) => {
   expect(faultsOf(body)).toEqual(faults);
 });
 
@@ -70,7 +70,7 @@ test("no variable's value is in a fault", () => {
   );
 });
 
-test("what devices will leave out is a warning, where that is allowed", () => {
+test("unsupported parts are warnings if that is allowed", () => {
   const composition = {
     name: "mine",
     "x-note": "mine too",
@@ -90,7 +90,7 @@ test("what devices will leave out is a warning, where that is allowed", () => {
   expect(parsed.ok && parsed.composition.volumes).toEqual({ data: {} });
 });
 
-test("what services ask to be able to do to their host is told, and what of it a fleet forbids", () => {
+test("the powers that services ask for are listed, and those that the fleet forbids are refused", () => {
   const parsed = parseComposition({
     services: {
       web: { image: "web:1", privileged: true, labels: ["io.balena.features.balena-socket=1"] },
@@ -116,14 +116,14 @@ describe("a release of many services", () => {
     services: Object.fromEntries(Array.from({ length: count }, (_, n) => [`s${n}`, { image: `s${n}:1` }])),
   });
 
-  test("has at most 100, and more are refused before they are looked at", () => {
+  test("has at most 100, and more are refused before they are validated", () => {
     expect(faultsOf(many(100))).toEqual([]);
     const begun = performance.now();
     expect(faultsOf(many(4000))).toEqual(["services: expected at most 100 services, but got 4000"]);
     expect(performance.now() - begun).toBeLessThan(1500);
   });
 
-  test("is told at most 100 faults, and 100 warnings", () => {
+  test("gets at most 100 faults and 100 warnings", () => {
     const odd = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`field${n}`, 1]));
     const parsed = parseComposition(one({ image: "web:1", ...odd }), { allowUnsupported: true });
     expect(parsed.ok && [parsed.warnings.length, parsed.warnings.at(-1)]).toEqual([101, "… and 400 more"]);

@@ -50,7 +50,7 @@ describe("the fields of a device", () => {
     expect(StateReport.safeParse(part).success).toBe(false);
   });
 
-  test("are the same whether a report comes whole or field by field, in whatever order, once or twice", () => {
+  test("are the same if a report arrives as a whole or by field, in any order, once or twice", () => {
     const part = fc.record(
       {
         status: fc.string({ maxLength: 9 }),
@@ -74,7 +74,7 @@ describe("the fields of a device", () => {
   });
 });
 
-test("an update is as far as its least advanced release", () => {
+test("an update has the progress of its least advanced release", () => {
   const at = (...all: ("done" | "downloading" | "rejected" | undefined)[]): AppReport => ({
     releases: Object.fromEntries(all.map((one, n) => [String(n), { update_status: one, services: {} }])),
   });
@@ -139,7 +139,7 @@ describe("the images on a device", () => {
     expect(installsAfter([], report, releases)).toEqual(expected);
   });
 
-  test("are of two releases while a device goes from one to the other", () => {
+  test("belong to two releases during an update", () => {
     const told = {
       one: { services: { web: { image: "web:1", status: "Running" } } },
       two: { services: { web: { image: "web:2", status: "Downloading", download_progress: 10 } } },
@@ -151,7 +151,7 @@ describe("the images on a device", () => {
     ]);
   });
 
-  test("are deleted when they are not named any more, and there again when they are", () => {
+  test("are deleted if a report no longer has them, and restored by one that has them", () => {
     const before = [running(11), running(12)];
     const deleted = installsAfter(before, app("one", { web: { image: "web:1", status: "Running" } }), releases);
     expect(deleted).toEqual([{ ...running(12), status: "deleted" }, running(11)]);
@@ -163,7 +163,7 @@ describe("the images on a device", () => {
     expect(installsAfter(before, undefined, releases).map(({ status }) => status)).toEqual(["deleted", "deleted"]);
   });
 
-  test("depend on the last report alone, but for those that are gone", () => {
+  test("depend on the last report only, except the deleted ones", () => {
     const service = fc.record({
       image: fc.constantFrom("web:1", "shared:1", "web:2", "strange"),
       status: fc.constantFrom("Running", "exited", "Downloaded"),

@@ -19,7 +19,7 @@ const env = (of: Variable["of"], value: string, service?: string, name = "A"): V
 });
 const config = (of: Variable["of"], name: string, value: string): Variable => ({ kind: "config", of, name, value });
 
-/** From the weakest to the strongest: each wins over those before it. */
+/** From the lowest to the highest precedence. */
 const layers = [
   env("fleet", "fleet"),
   env("fleet", "fleet's service", "web"),
@@ -36,7 +36,7 @@ describe("the environment of a service", () => {
     },
   );
 
-  test("has nothing of another service, and no configuration", () => {
+  test("has no variables of another service and no configuration", () => {
     expect(environmentOf([env("device", "x", "db"), config("device", "RESIN_A", "1")], "web")).toEqual({});
   });
 });
@@ -52,7 +52,7 @@ const anyVariable: fc.Arbitrary<Variable> = fc.record(
   { requiredKeys: ["kind", "of", "name", "value"] },
 );
 
-test("the strongest layer that has a name decides it, and no name is made up or lost", () => {
+test("the layer with the highest precedence gives a variable's value, and no name is added or lost", () => {
   fc.assert(
     fc.property(fc.array(anyVariable, { maxLength: 12 }), fc.constantFrom("web", "db"), (variables, service) => {
       const made = environmentOf(variables, service);
@@ -136,7 +136,7 @@ function onDevice(what: Wanted) {
 }
 
 describe("on the device", () => {
-  test("what the cloud gives wins over the compose file", () => {
+  test("the cloud's variables take precedence over the compose file", () => {
     expect(onDevice(wanted())?.services[0]?.config.environment).toEqual({ A: "file" });
     const given = wanted({ variables: [env("fleet", "cloud")] });
     expect(onDevice(given)?.services[0]?.config.environment).toEqual({ A: "cloud" });
@@ -146,7 +146,7 @@ describe("on the device", () => {
     ["no label", undefined, "hand-over"],
     ["a label of its own", { "io.balena.update.strategy": "kill-then-download" }, "kill-then-download"],
     ["the label of old, in a list", ["io.resin.update.strategy=kill-then-download"], "kill-then-download"],
-  ])("the update strategy of the configuration is for a service with %s", (_, labels, expected) => {
+  ])("the update strategy of the configuration applies to a service with %s", (_, labels, expected) => {
     const variables = [config("fleet", "RESIN_SUPERVISOR_UPDATE_STRATEGY", "hand-over")];
     expect(onDevice(wanted({ variables }, labels))?.services[0]?.strategy).toBe(expected);
   });
@@ -158,17 +158,17 @@ describe("on the device", () => {
   });
 });
 
-describe("what a fleet forbids", () => {
+describe("the powers that a fleet forbids", () => {
   const fleet = { id: 7, uuid: "f", name: "fleet", forbidden: ["privileged", "dbus"] };
   const labels = { "io.balena.features.dbus": "1" };
   const name = "SUPERVISOR_FORBIDDEN_POWERS";
 
-  test("its devices reject, also in a release that was made before", () => {
+  test("are rejected by its devices, also in an earlier release", () => {
     expect(onDevice(wanted({}, labels))).not.toHaveProperty("rejected");
     expect(onDevice(wanted({ fleet }, labels))).toMatchObject({ rejected: "web: the fleet forbids dbus" });
   });
 
-  test.each(["RESIN", "BALENA"])("a variable of a device adds to, and takes nothing from (%s)", (prefix) => {
+  test.each(["RESIN", "BALENA"])("can be extended but not reduced by a device's variable (%s)", (prefix) => {
     for (const [value, expected] of [
       ["", "privileged,dbus"],
       ["host-pid", "privileged,dbus,host-pid"],
@@ -180,12 +180,12 @@ describe("what a fleet forbids", () => {
     }
   });
 
-  test("is no configuration of a fleet that forbids nothing", () => {
+  test("are not in the configuration if the fleet forbids none", () => {
     expect(JSON.stringify(targetState(wanted()))).not.toContain(name);
   });
 });
 
-test("in version 2, the merging is done", () => {
+test("in version 2, the variables are already merged", () => {
   const variables = [env("device", "cloud"), env("device", "b", undefined, "B")];
   expect(targetStateV2(wanted({ variables }, ["x=y"]))).toMatchObject({
     local: {
@@ -226,34 +226,37 @@ describe("with the values of variables hidden", () => {
     ["nothing", undefined, undefined],
   ];
 
-  test.each(forms)("every name is there and no value, where the compose file's environment is %s", (_, given, said) => {
-    const shown = targetState(withEnvironment(given), { hideValues: true });
-    expect(shown).toMatchObject({
-      u: {
-        config: { RESIN_SUPERVISOR_UPDATE_STRATEGY: "(hidden)", RESIN_SUPERVISOR_POLL_INTERVAL: "(hidden)" },
-        apps: {
-          f: {
-            releases: {
-              c: {
-                services: {
-                  web: {
-                    image: "web:1",
-                    environment: { A: "(hidden)", B: "(hidden)" },
-                    labels: { "io.resin.update.strategy": "(hidden)" },
-                    composition: { labels: { "com.example.kept": "a label" } },
+  test.each(forms)(
+    "the target state has every name and no value if the compose file's environment is %s",
+    (_, given, said) => {
+      const shown = targetState(withEnvironment(given), { hideValues: true });
+      expect(shown).toMatchObject({
+        u: {
+          config: { RESIN_SUPERVISOR_UPDATE_STRATEGY: "(hidden)", RESIN_SUPERVISOR_POLL_INTERVAL: "(hidden)" },
+          apps: {
+            f: {
+              releases: {
+                c: {
+                  services: {
+                    web: {
+                      image: "web:1",
+                      environment: { A: "(hidden)", B: "(hidden)" },
+                      labels: { "io.resin.update.strategy": "(hidden)" },
+                      composition: { labels: { "com.example.kept": "a label" } },
+                    },
                   },
                 },
               },
             },
           },
         },
-      },
-    });
-    expect(JSON.stringify(shown)).toContain(JSON.stringify(said) ?? "composition");
-    expect(JSON.stringify(shown)).not.toMatch(/secret/);
-  });
+      });
+      expect(JSON.stringify(shown)).toContain(JSON.stringify(said) ?? "composition");
+      expect(JSON.stringify(shown)).not.toMatch(/secret/);
+    },
+  );
 
-  test.each(forms)("so it is in version 2, where the compose file's environment is %s", (_, given) => {
+  test.each(forms)("version 2 has every name and no value if the compose file's environment is %s", (_, given) => {
     const shown = targetStateV2(withEnvironment(given), { hideValues: true });
     expect(shown).toMatchObject({
       local: { apps: { 7: { services: { 1: { environment: { A: "(hidden)", B: "(hidden)" } } } } } },

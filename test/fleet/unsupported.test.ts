@@ -7,7 +7,7 @@ const faultsOf = (body: unknown) => {
 };
 const web = (fields: object) => ({ services: { web: { image: "web:1", ...fields } } });
 
-describe("a release says what devices do not support", () => {
+describe("a release lists what devices do not support:", () => {
   test.each([
     ["a field of the file", { ...web({}), servces: {} }, ['servces: not supported; did you mean "services"?']],
     ["a field that is like none", { ...web({}), secrets: {} }, ["secrets: not supported"]],
@@ -45,12 +45,12 @@ describe("a release says what devices do not support", () => {
     expect(allowed.ok && allowed.warnings).toEqual(faults);
   });
 
-  test("but not what is for the author's own ends, or says nothing about a container", () => {
+  test("fields for authors and fields without effect on a container are not listed", () => {
     expect(faultsOf({ ...web({ "x-note": 1, restart: false }), "x-a": 1, name: "n", version: "3" })).toEqual([]);
   });
 });
 
-describe("two services on one port of the host", () => {
+describe("two services with one port number of the host", () => {
   const two = (a: object, b: object) => ({ services: { a: { image: "a:1", ...a }, b: { image: "b:1", ...b } } });
 
   test.each([
@@ -65,7 +65,7 @@ describe("two services on one port of the host", () => {
     expect(faultsOf(two({ ports: a }, { ports: b }))).toEqual(faults);
   });
 
-  test("stays refused, whatever is allowed", () => {
+  test("are refused even if unsupported parts are allowed", () => {
     const parsed = parseComposition(two({ ports: ["80:80"] }, { ports: ["80:80"] }), { allowUnsupported: true });
     expect(parsed.ok).toBe(false);
   });

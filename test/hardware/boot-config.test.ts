@@ -10,7 +10,7 @@ import { findBootConfig } from "../../hardware/boot-config/index.ts";
 const head = "# Below: HOST_CONFIG_ variables of the fleet or device. Changes by hand are lost.\n[all]\n";
 const tail = "# Above: HOST_CONFIG_ variables.\n";
 
-/** Of Raspberry Pi OS, shortened: comments, sections, a line without `=`, Windows' ends of lines. */
+/** From Raspberry Pi OS, shortened: comments, sections, a line without `=`, Windows line breaks. */
 const raspberryPiOs = `# See http://rptl.io/configtxt
 dtparam=audio=on
 #dtparam=spi=on
@@ -72,7 +72,7 @@ test.each(golden)("config.txt with %s", (_, parts, text) => {
   expect(parseConfigTxt(text)).toEqual(parts);
 });
 
-test("what somebody adds below our block stays in effect, for every board", () => {
+test("lines that a user adds below our block stay in effect for every board", () => {
   const text = `[pi4]\n${head}gpu_mem=16\ndtoverlay=\n${tail}dtparam=audio=off\n`;
   expect(parseConfigTxt(text)).toEqual({ foreign: "[pi4]\n[all]\ndtparam=audio=off\n", settings: { gpu_mem: ["16"] } });
 });
@@ -89,7 +89,7 @@ const foreign = fc
     fc.constantFrom(lines.join("\n"), lines.map((line) => `${line}\r\n`).join(""), `${lines.join("\n")}\n`),
   );
 
-test("what is written is read back exactly, and what is taken away leaves the file as it was", () => {
+test("settings are read back exactly, and their removal restores the file", () => {
   fc.assert(
     fc.property(foreign, settings, (before, wanted) => {
       expect(parseConfigTxt(renderConfigTxt({ foreign: before, settings: wanted }))).toEqual({
@@ -138,7 +138,7 @@ describe("the board", () => {
     expect((await stat(join(root, "boot/config.txt"))).mode & 0o777).toBe(0o644);
   });
 
-  test("that is none is left alone, unless somebody says where it is", async () => {
+  test("that is not a Raspberry Pi is not changed, unless a path is given", async () => {
     const root = await host({ "boot/config.txt": "x=1\n", "proc/device-tree/model": "NVIDIA Jetson\0" });
     expect(findBootConfig(root, undefined)).toEqual({
       missing: "this board has no boot configuration that the agent knows",
@@ -148,7 +148,7 @@ describe("the board", () => {
     expect(await found.read()).toEqual({});
   });
 
-  test("without the file says where it was looked for", async () => {
+  test("without the file gives the paths where it was looked for", async () => {
     expect(findBootConfig(await host(pi), undefined)).toEqual({
       missing: "there is no /mnt/boot/config.txt, no /boot/firmware/config.txt, no /boot/config.txt",
     });

@@ -3,7 +3,7 @@ import { BusError, busAt } from "../../hardware/bus.ts";
 
 const method = { service: "org.freedesktop.DBus", path: "/", interface: "org.freedesktop.DBus", member: "GetId" };
 
-test("a bus that is not there says where it should be, and each call asks again", async () => {
+test("the error of a missing bus has its address, and each call connects again", async () => {
   const bus = busAt("unix:path=/nonexistent/bus");
   for (let n = 0; n < 2; n++) {
     const error: unknown = await bus.call(method).catch((reason: unknown) => reason);
@@ -16,6 +16,6 @@ test("a bus that is not there says where it should be, and each call asks again"
   bus.close();
 });
 
-test("an address that is none is an error, too", async () => {
+test("an invalid address is an error too", async () => {
   await expect(busAt("nonsense").call(method)).rejects.toBeInstanceOf(BusError);
 });

@@ -15,7 +15,7 @@ test.each<[string | undefined, string, string]>([
   ["Raspberry Pi 400 Rev 1.0", "aarch64", "raspberrypi400-64"],
   ["Raspberry Pi 5 Model B Rev 1.0", "aarch64", "raspberrypi5"],
   ["TI AM335x BeagleBone Black", "armv7hf", "beaglebone-black"],
-  // What carries a compute module is not said.
+  // A compute module does not show its carrier board.
   ["Raspberry Pi Compute Module 4 Rev 1.0", "aarch64", "generic-aarch64"],
   ["Raspberry Pi 4 Model B Rev 1.4", "armv7hf", "generic-armv7hf"],
   ["Radxa ROCK 5B", "aarch64", "generic-aarch64"],

@@ -58,16 +58,16 @@ const jumps = (...lines: string[]) =>
 const foreign = "-A INPUT -p tcp -m tcp --dport 9 -j DROP";
 const ours = "-A INPUT -j BALENA-FIREWALL";
 
-test("a jump that is there keeps its place", () => {
+test("an existing jump keeps its position", () => {
   expect(toRestore(firewallRules(4, rules), jumps(foreign, ours))).toBe(`${guard("REJECT")}COMMIT\n`);
 });
 
-test("a jump that is there twice is there once afterwards", () => {
+test("a duplicate jump is removed", () => {
   const text = toRestore(firewallRules(4, rules), jumps(ours, foreign, ours));
   expect(text).toBe(`${guard("REJECT")}-D INPUT -j BALENA-FIREWALL\nCOMMIT\n`);
 });
 
-test("removal takes what is ours, and nothing else", () => {
+test("removal deletes only our rules", () => {
   expect(toRemove(firewallRules(4, rules), jumps(foreign, ours))).toBe(
     "*filter\n-D INPUT -j BALENA-FIREWALL\n-F BALENA-FIREWALL\n-X BALENA-FIREWALL\nCOMMIT\n",
   );

@@ -16,7 +16,7 @@ async function balenaOs(configJson: string) {
 }
 
 describe("the name of a balenaOS machine", () => {
-  test("is asked for in config.json, where all else stays", async () => {
+  test("is written to config.json, which keeps all other fields", async () => {
     const { root, file, hostname } = await balenaOs(
       '{"uuid":"0123456789abcdef","os":{"sshKeys":["a b"]},"hostname":"old"}',
     );
@@ -30,7 +30,7 @@ describe("the name of a balenaOS machine", () => {
     expect(await readdir(join(root, "mnt/boot"))).toEqual(["config.json"]);
   });
 
-  test("is what the machine goes by, until the OS has changed it", async () => {
+  test("is the current host name until the OS has changed it", async () => {
     const { root, hostname } = await balenaOs("{}");
     await hostname.write("kitchen");
     expect(await hostname.read()).toBe("0123456");
@@ -38,22 +38,22 @@ describe("the name of a balenaOS machine", () => {
     expect(await hostname.read()).toBe("kitchen");
   });
 
-  test("a config.json that is broken is not repeated: it holds keys", async () => {
+  test("is not logged with a broken config.json, because that contains keys", async () => {
     const { hostname } = await balenaOs('{"deviceApiKey": 0123456789abcdef}');
     await expect(hostname.write("kitchen")).rejects.toThrow(/config\.json holds no JSON object$/);
   });
 
-  test.each(["", "{", "null", "[]", '"x"'])("is not asked for in a config.json that is %j", async (text) => {
+  test.each(["", "{", "null", "[]", '"x"'])("is not written to a config.json that is %j", async (text) => {
     const { file, hostname } = await balenaOs(text);
     await expect(hostname.write("kitchen")).rejects.toThrow();
     expect(await readFile(file, "utf8")).toBe(text);
   });
 });
 
-describe("the name of a machine on which nothing is to set it by", () => {
+describe("the name of a machine that has no way to set it", () => {
   const lack = { missing: "There is no system bus here" };
 
-  test("is known all the same", async () => {
+  test("can still be read", async () => {
     const root = await temporaryFolder();
     await mkdir(join(root, "etc"));
     await writeFile(join(root, "etc/hostname"), "board\n");
@@ -62,7 +62,7 @@ describe("the name of a machine on which nothing is to set it by", () => {
     expect(isMissing(hostname)).toBe(true);
   });
 
-  test("is the kernel's where the host's root is our own, or says nothing", async () => {
+  test("is the kernel's if the host's root is our own or has no name", async () => {
     expect(await unsettableHostname("/", lack).read()).toBe(hostname());
     expect(await unsettableHostname(await temporaryFolder(), lack).read()).toBe(hostname());
   });

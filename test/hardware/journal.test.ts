@@ -14,7 +14,7 @@ test.each([
   [{ containerId: "0123456789ab" }, ["--identifier=0123456789ab", "--output=short"]],
   [{ containerId: "0123456789ab".padEnd(64, "c") }, ["--identifier=0123456789ab", "--output=short"]],
   [{ since: "-1h", until: "2 days ago; reboot" }, ["--since=-1h", "--until=2 days ago; reboot", "--output=short"]],
-])("%j is %j", (query, args) => {
+])("the query %j has the arguments %j", (query, args) => {
   expect(toArguments({ ...plainQuery, ...query })).toEqual(args);
 });
 
@@ -36,18 +36,18 @@ describe("journalctl", () => {
     expect(findJournalctl(root)).toEqual(["chroot", root, "journalctl"]);
   });
 
-  test.skipIf(!findProgram("journalctl"))("is ours, where the host's cannot follow, or there is none", async () => {
+  test.skipIf(!findProgram("journalctl"))("is ours if the host's cannot follow or does not exist", async () => {
     const blind = await withProgram(await hostWith("run/log/journal"));
     expect(findJournalctl(blind)).toEqual(["journalctl", `--root=${blind}`]);
     const without = await hostWith("run/log/journal", "proc/self");
     expect(findJournalctl(without)).toEqual(["journalctl", `--root=${without}`]);
   });
 
-  test("is of no use without a journal", async () => {
+  test("is not used without a journal", async () => {
     expect(findJournalctl(await withProgram(await hostWith("proc/self")))).toBeUndefined();
   });
 
-  test("that is gone, or is none, is an error and no answer", async () => {
+  test("that does not exist or fails to start is an error", async () => {
     await expect(journalctl(["/nonexistent/journalctl"]).read(plainQuery)).rejects.toThrow("ENOENT");
     await expect(journalctl(["sh", "-c", "exit 3"]).read(plainQuery)).rejects.toThrow();
   });

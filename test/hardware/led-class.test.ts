@@ -15,7 +15,7 @@ async function classDevice(files: Readonly<Record<string, string>>, name = "ACT"
 describe("an LED of the kernel's class", () => {
   const files = { brightness: "12\n", max_brightness: "255\n", trigger: "none timer [mmc0] heartbeat\n" };
 
-  test("shines as bright as it can, and nothing else drives it meanwhile", async () => {
+  test("is set to its full brightness, without its trigger meanwhile", async () => {
     const { file, read } = await classDevice(files);
     const light = await fileLight(file).take();
     expect(await read("trigger")).toBe("none");
@@ -27,14 +27,14 @@ describe("an LED of the kernel's class", () => {
     expect([await read("brightness"), await read("trigger")]).toEqual(["12", "mmc0"]);
   });
 
-  test("without a trigger keeps having none", async () => {
+  test("without a trigger stays without one", async () => {
     const { file, read } = await classDevice({ ...files, trigger: "[none] timer\n" });
     const light = await fileLight(file).take();
     await light.giveBack();
     expect(await read("trigger")).toBe("[none] timer\n");
   });
 
-  test("that knows no brightness but on and off is on", async () => {
+  test("without brightness levels is switched on", async () => {
     const { file, read } = await classDevice({ brightness: "0\n", max_brightness: "1\n" });
     const light = await fileLight(file).take();
     await light.turn(true);
@@ -42,7 +42,7 @@ describe("an LED of the kernel's class", () => {
   });
 });
 
-test("a file that is no LED's has no trigger, whatever lies beside it", async () => {
+test("a file that is not an LED's has no trigger, even with a file of that name beside it", async () => {
   const folder = await temporaryFolder();
   await writeFile(join(folder, "trigger"), "[heartbeat]");
   await writeFile(join(folder, "max_brightness"), "255");
@@ -53,7 +53,7 @@ test("a file that is no LED's has no trigger, whatever lies beside it", async ()
   expect(await readFile(join(folder, "trigger"), "utf8")).toBe("[heartbeat]");
 });
 
-describe("the LED that people look at", () => {
+describe("the board's main LED", () => {
   async function among(...names: readonly string[]) {
     const root = await temporaryFolder();
     for (const name of names) {
@@ -76,11 +76,11 @@ describe("the LED that people look at", () => {
     expect((await among(...names)).found).toBe(name);
   });
 
-  test("is none where the kernel knows of no LEDs", async () => {
+  test("does not exist if the kernel has no LEDs", async () => {
     expect(findLed(await temporaryFolder())).toBeUndefined();
   });
 
-  test.skipIf(process.getuid?.() === 0)("is one that we may write to", async () => {
+  test.skipIf(process.getuid?.() === 0)("is one that the agent may write to", async () => {
     const { root } = await among("ACT", "PWR");
     await chmod(join(root, "sys/class/leds/ACT/brightness"), 0o444);
     expect(findLed(root)).toMatch(/PWR/);

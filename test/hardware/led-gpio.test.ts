@@ -14,11 +14,11 @@ test.each([
   ["--help:1", undefined],
   ["gpiochip0:-1", undefined],
   ["gpiochip0:1=1 2", undefined],
-])("%j is %j", (text, line) => {
+])("%j is parsed as %j", (text, line) => {
   expect(parseGpioLine(text)).toEqual(line);
 });
 
-/** Stands for gpioset of a board that we do not have: says a version, and writes down how it is called, and its end. */
+/** A fake gpioset: it prints a version and records its arguments and its end. */
 async function gpioset(version: string, then = "trap 'echo let go >>LOG; exit 0' TERM; while :; do sleep 0.01; done") {
   const folder = await temporaryFolder();
   const [program, log] = [join(folder, "gpioset"), join(folder, "log")];
@@ -41,7 +41,7 @@ describe("a line of a GPIO chip", () => {
   test.each([
     ["v1.6.3", "--mode=signal gpiochip0"],
     ["v2.2.1", "--chip=gpiochip0"],
-  ])("is held by gpioset %s, and let go before it changes and at the end", async (version, options) => {
+  ])("is held by gpioset %s, and released before each change and at the end", async (version, options) => {
     const { program, calls } = await gpioset(version);
     const light = await gpioLight(line, program).take();
     for (const [on, level] of [
@@ -50,14 +50,14 @@ describe("a line of a GPIO chip", () => {
     ] as const) {
       await light.turn(on);
       await expect.poll(async () => (await calls()).at(-1)).toBe(`${options} 17=${level}`);
-      // It listens to signals a moment later than it says that it runs.
+      // It handles signals a moment after it reports that it runs.
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     await light.giveBack();
     expect(await calls()).toEqual([`${options} 17=1`, "let go", `${options} 17=0`, "let go"]);
   });
 
-  test("that cannot be had is said", async () => {
+  test("that cannot be requested is an error", async () => {
     const { program, calls } = await gpioset("v1.6.3", "exit 1");
     const light = await gpioLight(line, program).take();
     await light.turn(true);
@@ -66,7 +66,7 @@ describe("a line of a GPIO chip", () => {
     await expect(light.turn(false)).rejects.toThrow(/gpioset --mode=signal gpiochip0 17=1 ended with 1$/);
   });
 
-  test("cannot be had without gpioset", async () => {
+  test("cannot be used without gpioset", async () => {
     await expect(gpioLight(line, "/nonexistent/gpioset").take()).rejects.toThrow("ENOENT");
   });
 });

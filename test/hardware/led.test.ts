@@ -8,7 +8,7 @@ import type { Log } from "../../core/ports/log.ts";
 import { fileLight } from "../../hardware/led-class.ts";
 import { BlinkingLed } from "../../hardware/led.ts";
 
-/** A clock on which each sleep is over at once. Before it passes, the test may look, and act. */
+/** A clock on which each sleep ends at once. Before each sleep ends, the test may check and act. */
 class QuickClock implements Clock {
   readonly #start: number;
   #now: number;
@@ -54,7 +54,7 @@ async function ledFile(before: string): Promise<string> {
   return file;
 }
 
-/** An LED of which one sees what it showed, and at which millisecond after the clock began. */
+/** An LED that records its values, with the milliseconds since the clock's start. */
 async function world(before: string, during: (elapsed: number) => void | Promise<void> = () => undefined) {
   const file = await ledFile(before);
   const shown: [number, string][] = [];
@@ -64,7 +64,7 @@ async function world(before: string, during: (elapsed: number) => void | Promise
     await during(elapsed);
   });
   const led = new BlinkingLed(fileLight(file), clock, log);
-  /** Waits until the LED has blinked, the file says that, and nothing changes it any more. */
+  /** Waits until the LED has blinked and its file no longer changes. */
   const restored = async (value: string) => {
     for (let quiet = 0, seen = 0; quiet < 100; seen = shown.length) {
       await new Promise((resolve) => setTimeout(resolve, 2));
@@ -74,11 +74,11 @@ async function world(before: string, during: (elapsed: number) => void | Promise
   return { file, shown, log, led, restored };
 }
 
-/** On, off, on… from one moment to another. */
+/** On, off, on… between two times. */
 const pattern = (from: number, to: number): [number, string][] =>
   Array.from({ length: (to - from) / 200 }, (_, n) => [from + n * 200, n % 2 === 0 ? "1" : "0"]);
 
-test("a blink is 200 ms on and 200 ms off, for 15 seconds; then the LED shows what it showed before", async () => {
+test("the LED blinks for 15 seconds, 200 ms on and 200 ms off, and then has its previous value", async () => {
   const { led, shown, log, restored } = await world("200\n");
   led.blink();
   await restored("200");
@@ -113,14 +113,14 @@ test("a second blink extends the first, without a break in the pattern", async (
   expect(shown).toEqual(pattern(0, 25_000));
 });
 
-test("many at once are one", async () => {
+test("many blinks at once count as one", async () => {
   const { led, shown, restored } = await world("200");
   for (let n = 0; n < 10; n++) led.blink();
   await restored("200");
   expect(shown).toEqual(pattern(0, 15_000));
 });
 
-test("after one has ended, another begins", async () => {
+test("after one blink has ended, another can start", async () => {
   const { led, shown, restored } = await world("200");
   led.blink();
   await restored("200");
@@ -129,7 +129,7 @@ test("after one has ended, another begins", async () => {
   expect(shown).toEqual([...pattern(0, 15_000), ...pattern(15_000, 30_000)]);
 });
 
-test("when the agent ends, the LED shows at once what it showed before", async () => {
+test("when the agent ends, the LED has its previous value at once", async () => {
   const stopped: Promise<void>[] = [];
   const { led, shown, restored } = await world("200", (elapsed) => {
     if (elapsed === 3000) stopped.push(led.stop());
@@ -140,14 +140,14 @@ test("when the agent ends, the LED shows at once what it showed before", async (
   expect(shown).toEqual(pattern(0, 3200));
 });
 
-test("when the agent ends and nothing blinks, nothing is written", async () => {
+test("when the agent ends and the LED does not blink, nothing is written", async () => {
   const { led, file } = await world("200\n");
   await led.stop();
   expect(await readFile(file, "utf8")).toBe("200\n");
 });
 
-describe("an LED that is not there", () => {
-  test("is said, and no more", async () => {
+describe("a missing LED", () => {
+  test("is logged without a failure", async () => {
     const { led, shown, log, file } = await world("0");
     await rm(file);
     led.blink();
@@ -156,7 +156,7 @@ describe("an LED that is not there", () => {
     expect(log.warnings).toEqual([expect.stringMatching(/^The LED does not blink: .*ENOENT/)]);
   });
 
-  test("may come back", async () => {
+  test("can be used once it appears", async () => {
     const { led, shown, log, file, restored } = await world("0");
     await rm(file);
     led.blink();
@@ -167,7 +167,7 @@ describe("an LED that is not there", () => {
     expect(shown).toHaveLength(75);
   });
 
-  test("any more is said once, and the pattern ends", async () => {
+  test("that disappears while it blinks is logged once, and the pattern ends", async () => {
     const { led, shown, log, file } = await world("0", async (elapsed) => {
       if (elapsed !== 1000) return;
       await rm(file);

@@ -7,7 +7,7 @@ import { busAt } from "../../hardware/bus.ts";
 import { logind } from "../../hardware/logind.ts";
 import { isRoot, temporaryFolder } from "../node/temporary-folder.ts";
 
-/** The note of a due reboot. What logind itself is asked: test/host/power.test.ts. */
+/** The file that marks a due reboot. test/host/power.test.ts tests the calls to logind. */
 
 const place = "tmp/balena-supervisor/reboot-after-apply";
 
@@ -21,8 +21,8 @@ async function world() {
 
 const bootId = () => readFile("/proc/sys/kernel/random/boot_id", "utf8");
 
-describe("the note of a due reboot", () => {
-  test("is where the reference implementation has it, and only we can read it", async () => {
+describe("the file that marks a due reboot", () => {
+  test("has the reference implementation's path, and only the agent can read it", async () => {
     const { power, note } = await world();
     expect(await power.rebootRequired()).toBe(false);
     await power.requireReboot();
@@ -33,7 +33,7 @@ describe("the note of a due reboot", () => {
     expect(await power.rebootRequired()).toBe(true);
   });
 
-  test("is not written through a link", async () => {
+  test("is not written through a symbolic link", async () => {
     const { root, power, folder, note } = await world();
     await mkdir(folder, { mode: 0o755 });
     await writeFile(join(root, "precious"), "x");
@@ -43,7 +43,7 @@ describe("the note of a due reboot", () => {
     expect(await power.rebootRequired()).toBe(true);
   });
 
-  test("is not written into a folder that a link leads to", async () => {
+  test("is not written into a linked folder", async () => {
     const { root, power, folder } = await world();
     await mkdir(join(root, "victim"));
     await symlink(join(root, "victim"), folder);
@@ -51,7 +51,7 @@ describe("the note of a due reboot", () => {
     expect(await readdir(join(root, "victim"))).toEqual([]);
   });
 
-  test("is none in a folder to which others can write: nobody but root reboots the machine", async () => {
+  test("is ignored in a folder that others can write to, because only root may reboot the machine", async () => {
     const { power, folder, note } = await world();
     await mkdir(folder);
     await chmod(folder, 0o777);
@@ -60,7 +60,7 @@ describe("the note of a due reboot", () => {
     await expect(power.requireReboot()).rejects.toThrow("can be written to by other users (its mode is 777)");
   });
 
-  test.runIf(isRoot)("is none in a folder of another user", async () => {
+  test.runIf(isRoot)("is ignored in a folder of another user", async () => {
     const { power, folder, note } = await world();
     await mkdir(folder);
     await writeFile(note, await bootId());
@@ -72,7 +72,7 @@ describe("the note of a due reboot", () => {
   test.each([
     ["a link", (root: string, note: string) => symlink(join(root, "elsewhere"), note)],
     ["a pipe", async (_: string, note: string) => void execFileSync("mkfifo", [note])],
-  ])("is never %s, and nobody waits for it", async (_, put) => {
+  ])("is never %s, and the agent does not block on it", async (_, put) => {
     const { root, power, folder, note } = await world();
     await mkdir(folder, { mode: 0o755 });
     await writeFile(join(root, "elsewhere"), await bootId());

@@ -29,28 +29,28 @@ const measure = async (files: Readonly<Record<string, string>> = {}) => {
 };
 
 describe("a machine", () => {
-  test("uses the memory that the kernel would not give back", async () => {
+  test("uses the memory that the kernel cannot free", async () => {
     expect(await measure()).toMatchObject({ memoryUsedMb: 585, memoryTotalMb: 1899 });
   });
 
-  test("has storage, of which some is used, on a device", async () => {
+  test("has the used and total storage of a block device", async () => {
     const found = await measure({ "proc/self/mountinfo": "22 1 179:2 / / rw - ext4 /dev/mmcblk0p2 rw\n" });
     expect(found.storageDevice).toBe("/dev/mmcblk0p2");
     expect(found.storageTotalMb).toBeGreaterThan(found.storageUsedMb ?? NaN);
   });
 
-  test("has the figures of the fullest file system, where images lie on another one than volumes", async () => {
+  test("shows the fullest file system if images and volumes are on different ones", async () => {
     const root = await hostWith({
       "proc/self/mountinfo": "1 0 0:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:2 / /dev/shm rw - tmpfs shm rw\n",
     });
     const of = async (...folders: string[]) => (await hostMetrics(root, async () => folders).measure()).storageDevice;
-    // What is in memory is hardly used; what is in /proc has no blocks at all.
+    // A file system in memory is almost empty, and /proc has no blocks.
     expect(await of("/dev/shm")).toBe("shm");
     expect(await of("/proc", "/dev/shm", root, join(root, "nowhere"))).toBe("/dev/sda1");
     expect(await of(root, "/dev/shm")).toBe("/dev/sda1");
   });
 
-  test("is busy by more than nothing while somebody computes", async () => {
+  test("has a CPU usage above zero during a computation", async () => {
     const root = await hostWith({});
     const metrics = hostMetrics(root, async () => [root]);
     const until = Date.now() + 50;
@@ -59,14 +59,14 @@ describe("a machine", () => {
     expect(found.cpuPercent).toBeGreaterThan(0);
   });
 
-  test("says nothing of what it cannot tell", async () => {
+  test("omits values that it does not know", async () => {
     const root = await hostWith({});
     expect(Object.keys(await hostMetrics(root, async () => [join(root, "nowhere")]).measure()).sort()).toEqual(
       ["cpuPercent", "isUndervolted", "memoryTotalMb", "memoryUsedMb"].sort(),
     );
   });
 
-  test("has an id, when its device tree has", async () => {
+  test("has an id if its device tree has one", async () => {
     expect((await measure({ "proc/device-tree/serial-number": "10000000abcdef01\0" })).cpuId).toBe("10000000abcdef01");
   });
 });
@@ -90,23 +90,23 @@ describe("the temperature is that of", () => {
   });
 });
 
-describe("a supply that is too weak", () => {
+describe("undervoltage", () => {
   test.each([
     ["throttled=0x0\n", false],
     ["throttled=0x1\n", true],
     ["throttled=0x50005\n", true],
-    // It was, since the start.
+    // It occurred since the start.
     ["throttled=0x50000\n", false],
     ["VCHI initialization failed\n", false],
     ["", false],
-  ])("vcgencmd %j: %s", (text, expected) => {
+  ])("from vcgencmd %j is %s", (text, expected) => {
     expect(isUndervolted(text)).toBe(expected);
   });
 
   test.each([
     ["1\n", true],
     ["0\n", false],
-  ])("the kernel's monitor %j: %s", async (text, expected) => {
+  ])("from the kernel's monitor %j is %s", async (text, expected) => {
     const monitor = "sys/class/hwmon/hwmon1";
     const found = await measure({ [`${monitor}/name`]: "rpi_volt\n", [`${monitor}/in0_lcrit_alarm`]: text });
     expect(found.isUndervolted).toBe(expected);
@@ -118,7 +118,7 @@ test.each([
   ["/var/library", "/dev/sda1"],
   ["/mnt/data/docker", "/dev/mmcblk0p6"],
   ["/", "/dev/sda1"],
-])("%s lies on %s", (folder, device) => {
+])("%s is stored on %s", (folder, device) => {
   const mountinfo = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 22 0:25 / /proc rw - proc proc rw
 31 22 8:2 / /var/lib rw,relatime shared:2 master:1 - ext4 /dev/sda2 rw
@@ -128,7 +128,7 @@ test.each([
   expect(deviceOf(folder, mountinfo)).toBe(device);
 });
 
-describe("images and volumes lie", () => {
+describe("images and volumes are stored", () => {
   const engine = ["/srv/docker", "/var/lib/containerd"];
   const folders = {
     data: "mnt/data/x",

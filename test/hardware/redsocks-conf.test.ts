@@ -18,7 +18,7 @@ const base = `base {
 }
 `;
 
-/** Settings, and the file that means them. */
+/** Settings and their file. */
 const golden: readonly (readonly [string, RedsocksSettings, string])[] = [
   [
     "as balenaOS has it",
@@ -107,7 +107,7 @@ const settings = fc
     return { ...rest, ...(login && { login }), ...(password && { password }), ...(dns && { dns }) };
   });
 
-test("what is written is read back exactly, whatever it is", () => {
+test("any settings are read back exactly", () => {
   fc.assert(fc.property(settings, (one) => void expect(parseRedsocks(renderRedsocks(one))).toEqual(one)));
 });
 
@@ -121,14 +121,14 @@ test("no string can add a line, a key or a section", () => {
   );
 });
 
-describe("a file of somebody else's", () => {
-  test("with quotes inside of quotes, as the original writes them", () => {
+describe("a file from another program is read", () => {
+  test("with quotes inside quotes, as the reference implementation writes them", () => {
     const conf =
       'redsocks {\n\ttype = socks5;\n\tip = h;\n\tport = 1;\n\tlogin = "a"b";\n\tpassword = "us}er; x = "y"";\n}\n';
     expect(parseRedsocks(conf)).toEqual({ type: "socks5", ip: "h", port: 1, login: 'a"b', password: 'us}er; x = "y"' });
   });
 
-  test("with comments and keys that we do not know", () => {
+  test("with comments and unknown keys", () => {
     const conf =
       "base { \n log = syslog; }\n// redsocks {\nredsocks {\n  type=socks4; // old\n\tip = 10.0.0.1;\n# x\n\tport = 1080;\n\tmax_accept_backoff = 60000; /* ms */\n}";
     expect(parseRedsocks(conf)).toEqual({ type: "socks4", ip: "10.0.0.1", port: 1080 });
@@ -140,13 +140,13 @@ describe("a file of somebody else's", () => {
     "redsocks {\n\ttype = banana;\n\tip = h;\n\tport = 1;\n}\n",
     "redsocks {\n\ttype = socks5;\n\tport = 1;\n}\n",
     "base {\n\ttype = socks5;\n\tip = h;\n\tport = 1;\n}\n",
-  ])("that describes no proxy: %j", (conf) => {
+  ])("as no proxy: %j", (conf) => {
     expect(parseRedsocks(conf)).toBeUndefined();
   });
 });
 
 describe("no_proxy", () => {
-  test("has a line for each, and no end of line", () => {
+  test("has a line for each address, without a final line break", () => {
     expect(renderNoProxy(["152.10.30.4", "253.1.1.0/16"])).toBe("152.10.30.4\n253.1.1.0/16");
     expect(renderNoProxy([])).toBeUndefined();
     expect(renderNoProxy(undefined)).toBeUndefined();
@@ -167,7 +167,7 @@ describe("no_proxy", () => {
   });
 });
 
-describe("what cannot be written is refused", () => {
+describe("settings that cannot be written are refused:", () => {
   const fine = { type: "socks5" as const, ip: "h", port: 1 };
   test.each([
     [fine, undefined],

@@ -8,7 +8,7 @@ import { temporaryFolder } from "../node/temporary-folder.ts";
 
 const proxy: ProxySettings = { type: "socks5", ip: "192.0.2.1", port: 1080 };
 
-/** A host whose redsocks.conf says this, and what becomes of its proxy. */
+/** A host with this redsocks.conf, and the proxy units on it. */
 async function host(conf: string | undefined, noProxy?: string) {
   const folder = join(await temporaryFolder(), "system-proxy");
   await mkdir(folder);
@@ -31,16 +31,16 @@ test.each([
   ["nothing", ""],
   ["no port", "redsocks {\n\ttype = socks5;\n\tip = 192.0.2.1;\n}\n"],
   ["an unknown type", "redsocks {\n\ttype = banana;\n\tip = 192.0.2.1;\n\tport = 1080;\n}\n"],
-])("a redsocks.conf with %s is a proxy of which nothing is known", async (_, conf) => {
+])("a redsocks.conf with %s is read as a proxy with unknown settings", async (_, conf) => {
   expect(await (await host(conf)).redsocks.read()).toEqual({});
   expect(await (await host(conf, "10.0.0.1\n")).redsocks.read()).toEqual({ noProxy: ["10.0.0.1"] });
 });
 
-test("no redsocks.conf is no proxy", async () => {
+test("without a redsocks.conf there is no proxy", async () => {
   expect(await (await host(undefined, "10.0.0.1\n")).redsocks.read()).toBeUndefined();
 });
 
-test("one that cannot be read is not put into effect, and the log says what is wrong with it", async () => {
+test("a redsocks.conf that cannot be parsed is not applied, and the log says what is wrong", async () => {
   const { redsocks, folder, log, used } = await host("garbage");
   await redsocks.start();
   expect(used).toEqual([]);
@@ -49,7 +49,7 @@ test("one that cannot be read is not put into effect, and the log says what is w
   ]);
 });
 
-test("one that cannot be read is replaced, and comes back when its successor does not work", async () => {
+test("a redsocks.conf that cannot be parsed is replaced, and restored if the new one does not work", async () => {
   const { redsocks, folder, used } = await host("garbage");
   await expect(redsocks.write({ ...proxy, ip: "192.0.2.9" })).rejects.toThrow("no route to host");
   expect(await readFile(join(folder, "redsocks.conf"), "utf8")).toBe("garbage");

@@ -14,7 +14,7 @@ async function hostWith(osRelease: string | undefined): Promise<string> {
 }
 
 describe("the machine", () => {
-  test("has an architecture in balena's words, and a kernel", async () => {
+  test("has an architecture with balena's name, and a kernel", async () => {
     const { arch, type, kernelVersion } = machineFacts(await hostWith(undefined));
     const names: Readonly<Record<string, string>> = { x64: "amd64", arm64: "aarch64", arm: "armv7hf", ia32: "i386" };
     expect(arch).toBe(names[process.arch] ?? process.arch);
@@ -41,7 +41,7 @@ describe("the machine", () => {
   });
 });
 
-/** `ID` and `VERSION_ID` as the distributions write them, and what clouds are told. */
+/** `ID` and `VERSION_ID` as the distributions write them, and the version in reports. */
 const systems: readonly [string, string, string | undefined][] = [
   ["Debian 12", 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"', "12.0.0"],
   ["Debian sid, which has no VERSION_ID", 'ID=debian\nPRETTY_NAME="Debian GNU/Linux trixie/sid"', undefined],
@@ -59,7 +59,7 @@ const systems: readonly [string, string, string | undefined][] = [
   ["no file", "", undefined],
 ];
 
-describe("what a cloud is told of the operating system", () => {
+describe("the operating system in reports", () => {
   test.each(systems)("%s", async (_, text, version) => {
     const { reportedOsVersion, osVariant } = machineFacts(await hostWith(text));
     expect([reportedOsVersion, osVariant]).toEqual([version, "prod"]);
@@ -71,13 +71,13 @@ describe("what a cloud is told of the operating system", () => {
     ["as the operating system says", "VARIANT_ID=dev", "dev"],
     ["not for a variant that is another thing", "VARIANT_ID=server", "prod"],
     ["not where it says nothing", "", "prod"],
-  ])("it is one for developing, %s", async (_, text, variant) => {
+  ])("is a development variant, %s", async (_, text, variant) => {
     expect(machineFacts(await hostWith(text)).osVariant).toBe(variant);
   });
 });
 
-describe("what changes while it runs", () => {
-  test("addresses are those by which one can reach it", () => {
+describe("the machine's changing state", () => {
+  test("has only addresses by which it can be reached", () => {
     const addresses = nodeSystem("/", () => Date.now()).addresses();
     const all = Object.values(networkInterfaces()).flatMap((one) => one ?? []);
     for (const address of addresses) {
@@ -85,7 +85,7 @@ describe("what changes while it runs", () => {
     }
   });
 
-  test("when it booted does not move", () => {
+  test("has a constant boot time", () => {
     let now = Date.now();
     const system = nodeSystem("/", () => now);
     const booted = system.bootedAt();
@@ -94,7 +94,7 @@ describe("what changes while it runs", () => {
     expect(system.bootedAt()).toBe(booted);
   });
 
-  test("the VPN is up while balenaOS has its note of that", async () => {
+  test("has a connected VPN while balenaOS has the file that marks it", async () => {
     const root = await hostWith(undefined);
     const system = nodeSystem(root, () => 0);
     expect(system.vpnIsUp()).toBe(false);
@@ -103,7 +103,7 @@ describe("what changes while it runs", () => {
     expect(system.vpnIsUp()).toBe(true);
   });
 
-  test("answers are the same within some seconds: listing is dear", () => {
+  test("is cached for some seconds, because listing is slow", () => {
     let now = 0;
     const system = nodeSystem("/", () => now);
     const first = system.addresses();

@@ -7,9 +7,9 @@ import type { SystemdHost } from "../support/systemd-host.ts";
 export interface AgentOnHost extends Agent {
   readonly get: (path: string) => Promise<Answer>;
   readonly send: (method: string, path: string, body: unknown) => Promise<Answer>;
-  /** Wants one service named "one", which the labels say more about. */
+  /** Sets a target state with one service "one" with these labels. */
   readonly wantService: (labels?: Readonly<Record<string, string>>) => Promise<void>;
-  /** The same, and waits until it runs. */
+  /** Does the same and waits until the service runs. */
   readonly runService: () => Promise<void>;
   /** The services with their containers' states. */
   readonly services: () => Promise<readonly string[]>;
@@ -21,7 +21,7 @@ interface Answer {
   readonly text: string;
 }
 
-/** The agent as it is on such a machine, its services on an engine in memory; gone after the test. */
+/** The agent on such a machine, with an engine in memory. It is stopped after the test. */
 export async function startAgentOn(
   host: Pick<SystemdHost, "root" | "busAddress">,
   { stateDir, args = [] }: { stateDir?: string; args?: readonly string[] } = {},

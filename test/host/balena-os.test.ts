@@ -5,7 +5,7 @@ import { noHost, startSystemdHost, type SystemdHost } from "../support/systemd-h
 import { wait } from "../support/wait.ts";
 import { startAgentOn } from "./agent-on-host.ts";
 
-/** A machine laid out as balenaOS is: its files, and units of its names, that do as its do. Source: meta-balena. */
+/** A machine with balenaOS's file layout and units that behave like balenaOS's. Source: meta-balena. */
 
 const path = "/v1/device/host-config";
 
@@ -44,7 +44,7 @@ beforeAll(async () => {
 const show = (unit: string, property: string) => host.run("systemctl", "show", "--value", "-p", property, unit);
 
 describe.skipIf(noHost)("on balenaOS", () => {
-  test("the proxy is two files on the boot partition, and units that are restarted for them", async () => {
+  test("a proxy is set by two files on the boot partition and restarts of units", async () => {
     const agent = await startAgentOn(host);
     expect(await agent.get(path)).toEqual({ status: 200, text: '{"network":{"hostname":"before"}}' });
     expect(await show("redsocks", "ActiveState")).toBe("inactive");
@@ -64,7 +64,7 @@ describe.skipIf(noHost)("on balenaOS", () => {
     expect(await host.run("ls", "/mnt/boot/system-proxy")).toBe("");
   });
 
-  test("the name is asked of the operating system by config.json", async () => {
+  test("the host name is set through config.json", async () => {
     const agent = await startAgentOn(host);
     expect(await agent.send("PATCH", path, { network: { hostname: "after" } })).toEqual({ status: 200, text: "OK" });
     expect(JSON.parse(readFileSync(join(root, "mnt/boot/config.json"), "utf8"))).toEqual({
@@ -72,12 +72,12 @@ describe.skipIf(noHost)("on balenaOS", () => {
       deviceType: "intel-nuc",
       hostname: "after",
     });
-    // What balenaOS does thereupon.
+    // balenaOS's reaction to the change.
     await host.run("hostnamectl", "set-hostname", "after");
     expect(await agent.get(path)).toEqual({ status: 200, text: '{"network":{"hostname":"after"}}' });
   });
 
-  test("the VPN is up while its note is there", async () => {
+  test("the VPN is connected while its file exists", async () => {
     const agent = await startAgentOn(host);
     const connected = async () => JSON.parse((await agent.get("/v2/device/vpn")).text).vpn.connected;
     expect(await connected()).toBe(false);

@@ -3,7 +3,7 @@ import { examine } from "../../runtimes/cli/doctor.ts";
 import { readSettings } from "../../runtimes/node/settings.ts";
 import { noHost, startSystemdHost } from "../support/systemd-host.ts";
 
-test.skipIf(noHost)("the doctor finds the pieces of a real systemd machine", async () => {
+test.skipIf(noHost)("the doctor finds the features of a real systemd machine", async () => {
   const host = await startSystemdHost({ hostname: "patient" });
   onTestFinished(host.remove);
   const root = await host.root();

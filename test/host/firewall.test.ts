@@ -94,7 +94,7 @@ describe.skipIf(noNamespaces !== undefined)(`a firewall ${noNamespaces ?? ""}`, 
       .filter((line) => line !== "")
       .join("\n");
 
-  /** Whether each can reach a port of the device, over IPv4 and over IPv6. */
+  /** Whether each client can reach a port number of the device over IPv4 and IPv6. */
   const reach = async (port: number) => {
     const can = async (from: Namespace, host: string) =>
       (await from.run("curl", "-sS", "-m", "5", `http://${host}:${port}/ping`)).code === 0;
@@ -115,22 +115,22 @@ describe.skipIf(noNamespaces !== undefined)(`a firewall ${noNamespaces ?? ""}`, 
   };
   const isClosed = async () => (await rules("ip6tables")).includes("-A BALENA-FIREWALL -j REJECT");
 
-  test("keeps the API from the LAN, though it answers there, and from nobody else", async () => {
+  test("blocks the API only for the LAN, although the agent listens there", async () => {
     await start(["managed", "--listen", "::"]);
     expect(await reach(48484)).toEqual(inside);
     expect(await reach(9000)).toEqual(everybody);
   });
 
-  test("lets developers in, in local mode", async () => {
+  test("allows the LAN in local mode", async () => {
     await start(["--listen", "::"]);
     expect(await reach(48484)).toEqual(everybody);
   });
 
-  test("is the same when it is set again, and leaves the rules of others where they were", async () => {
+  test("does not change when it is set again, and keeps the position of other rules", async () => {
     const before = [await rules("iptables"), await rules("ip6tables")];
     const first = await start(["managed", "--listen", "::"]);
     const once = [await rules("iptables"), await rules("ip6tables")];
-    // Killed, it cannot tidy up; the next one finds everything there.
+    // A killed agent does not remove its rules, so the next one finds them.
     await first.end("SIGKILL");
     expect([await rules("iptables"), await rules("ip6tables")]).toEqual(once);
     rmSync(folder, { recursive: true });
@@ -148,7 +148,7 @@ describe.skipIf(noNamespaces !== undefined)(`a firewall ${noNamespaces ?? ""}`, 
     expect([await rules("iptables"), await rules("ip6tables")]).toEqual(before);
   });
 
-  test("on closes the host but for ssh and pings, and cuts no connection that is open", async () => {
+  test("`on` closes the host except for ssh and pings, and keeps open connections", async () => {
     const running = await start(["--listen", "::"]);
     const open = ["192.0.2.2", "[2001:db8::2]"].map((host) => {
       const curl = spawn("ip", ["netns", "exec", neighbour.name, "curl", "-sN", `http://${host}:9000/ticks`]);
@@ -176,7 +176,7 @@ describe.skipIf(noNamespaces !== undefined)(`a firewall ${noNamespaces ?? ""}`, 
     expect(await reach(9000)).toEqual(everybody);
   });
 
-  test("auto closes the host while a service is on its network", async () => {
+  test("`auto` closes the host while a service uses the host's network", async () => {
     const running = await start();
     const service = { serviceName: "web", imageId: 1, image: "web:1", environment: {}, labels: {} };
     await setMode(running, "auto", { "1": { ...service, network_mode: "host" } });
@@ -187,14 +187,14 @@ describe.skipIf(noNamespaces !== undefined)(`a firewall ${noNamespaces ?? ""}`, 
     expect(await reach(9000)).toEqual(everybody);
   });
 
-  test("that closes the host outlives the agent", async () => {
+  test("that closes the host stays after the agent's end", async () => {
     const running = await start();
     await setMode(running, "on");
     await until(isClosed);
     await running.end();
     agent = undefined;
     expect(await isClosed()).toBe(true);
-    // And a later agent opens it again.
+    // A later agent opens the host again.
     rmSync(folder, { recursive: true });
     await start();
     await until(async () => !(await isClosed()));

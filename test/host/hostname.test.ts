@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 
 describe.skipIf(noHost)("the name of a plain systemd machine", () => {
-  test("is what the kernel goes by, and outlives a reboot; avahi answers to it", async () => {
+  test("is the kernel's host name, survives a reboot and is announced by avahi", async () => {
     const agent = await startAgentOn(host);
     expect(await agent.get(path)).toEqual(named("before"));
     await host.run("systemctl", "is-active", "avahi-daemon");
@@ -30,12 +30,12 @@ describe.skipIf(noHost)("the name of a plain systemd machine", () => {
     await agent.send("POST", "/v1/reboot", {});
     expect(await ended).toBe("rebooted");
     await host.start();
-    // The same agent: its bus has come back meanwhile.
+    // The same agent, whose bus is available again.
     expect(await agent.get(path)).toEqual(named("kitchen-7"));
     expect(await host.run("cat", "/proc/sys/kernel/hostname")).toBe("kitchen-7");
   });
 
-  test.each(["", null])("%j makes it the beginning of the device's uuid", async (nothing) => {
+  test.each(["", null])("is set to the beginning of the device's uuid by %j", async (nothing) => {
     const agent = await startAgentOn(host);
     expect(await agent.send("PATCH", path, naming(nothing))).toEqual({ status: 200, text: "OK" });
     const name = agent.supervisor.identity.uuid.slice(0, 7);
@@ -43,7 +43,7 @@ describe.skipIf(noHost)("the name of a plain systemd machine", () => {
     expect(await host.run("cat", "/proc/sys/kernel/hostname")).toBe(name);
   });
 
-  test("changes where there is no avahi, too", async () => {
+  test("changes without avahi too", async () => {
     await host.run(
       "sh",
       "-c",
@@ -54,7 +54,7 @@ describe.skipIf(noHost)("the name of a plain systemd machine", () => {
     expect(await agent.get(path)).toEqual(named("alone"));
   });
 
-  test("follows the machine's own rules: what we refuse it refuses, and what we accept it accepts", async () => {
+  test("is accepted or refused by the same rules as the machine's", async () => {
     const agent = await startAgentOn(host);
     const names = [
       ...[

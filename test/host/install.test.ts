@@ -13,7 +13,7 @@ import { wait } from "../support/wait.ts";
 
 /**
  * install.sh and the packages that `npm run package` makes, on a machine with a real systemd and an engine of its own. The
- * tests are one story: each finds the machine as the one before has left it.
+ * tests depend on each other: each continues with the machine of the previous one.
  */
 
 const root = join(import.meta.dirname, "../..");
@@ -22,7 +22,7 @@ const image = "fairlead-install:1";
 const engine = "unix:///run/dbus/docker.sock";
 const first = "/opt/first";
 const second = "/opt/second";
-/** What install.sh believes; a `curl` of this test knows it. */
+/** The release address for install.sh, which this test's `curl` serves. */
 const releases = "https://releases.example";
 const arch = process.arch === "arm64" ? "arm64" : "amd64";
 
@@ -32,7 +32,7 @@ let docker: Docker;
 beforeAll(async () => {
   if (noHost ?? noDocker) return;
   host = await startSystemdHost({ hostname: "install", withEngine: true });
-  // The engine of this machine is elsewhere, and systemd would start it by this one.
+  // This machine's engine has another path, and systemd would start it through this unit.
   await host.run("rm", "-f", "/run/docker.sock");
   docker = new Docker({ socketPath: host.dockerHost.replace("unix://", "") });
   await makeImage(docker, image);
@@ -48,7 +48,7 @@ beforeAll(async () => {
   } finally {
     rmSync(folder, { recursive: true });
   }
-  // Each start of this machine has a boot id of its own, bound into its /proc; systemd gives the unit another /proc.
+  // Each start of this machine mounts a new boot id into its /proc; systemd gives the unit another /proc.
   const dropIn = join(await host.root(), "etc/systemd/system/fairlead.service.d");
   mkdirSync(dropIn);
   writeFileSync(
@@ -59,7 +59,7 @@ beforeAll(async () => {
 afterAll(() => host?.remove());
 
 const shell = (script: string) => host.run("sh", "-ec", script);
-/** Runs install.sh; what it printed, also when it fails. */
+/** Runs install.sh and returns its output, also if it fails. */
 const install = (args: string, environment = `DOCKER_HOST=${engine}`) =>
   shell(`${environment} sh ${first}/install.sh ${args} || echo "ended with $?"`);
 
@@ -83,7 +83,7 @@ const answers = () =>
 const isActive = () => shell("systemctl is-active fairlead || true");
 const version = () => shell("fairlead --help >/dev/null; cat /usr/lib/fairlead/package.json");
 
-/** The container of the service: its id, and since when it runs. */
+/** The container of the service: its id and its start time. */
 async function service() {
   const [one] = await docker.listContainers({ filters: { label: ["io.balena.service-name=one"] } });
   if (!one) return undefined;
@@ -99,7 +99,7 @@ async function runService() {
   await wait("the service to run", async () => (await service()) !== undefined);
 }
 
-/** Files whose name says that they are ours, but for the drop-in of this test. */
+/** Files with our name, except the drop-in of this test. */
 const ourFiles = async () =>
   (await shell("find /etc /usr /var /run /root /tmp -xdev -path /var/lib/docker -prune -o -name '*fairlead*' -print"))
     .split("\n")
@@ -107,7 +107,7 @@ const ourFiles = async () =>
     .sort();
 
 describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
-  test("install.sh refuses what cannot work, and installs nothing", async () => {
+  test("install.sh refuses an unsuitable machine and installs nothing", async () => {
     const from = `--from ${first}`;
     expect(await shell(`setpriv --reuid=65534 sh ${first}/install.sh ${from} 2>&1 || true`)).toMatch(
       /^install\.sh needs root\. Run it with sudo/,
@@ -134,8 +134,8 @@ describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
     expect(await shell("ls /usr/bin/fairlead 2>/dev/null || true")).toBe("");
   });
 
-  test("install.sh says who has the port", async () => {
-    // systemd makes $ of $$.
+  test("install.sh names the process that uses the port number", async () => {
+    // systemd replaces $$ by $.
     const listen = `perl -MIO::Socket::INET -e '$$s = IO::Socket::INET->new(Listen => 1, LocalPort => 48484); sleep 60 while 1'`;
     for (const unit of ["balena-supervisor", "other"]) {
       await shell(`systemd-run --quiet --unit=${unit} ${listen}`);
@@ -149,7 +149,7 @@ describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
     }
   });
 
-  test("install.sh installs a service that runs, and says what to type next", async () => {
+  test("install.sh installs a running service and prints the next commands", async () => {
     const said = await install(`--from ${first}`);
     expect(said).toContain(`fairlead_0.1.0_${arch}.deb from ${first}\n  engine   ${engine}\n`);
     expect(said).toMatch(
@@ -173,7 +173,7 @@ describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
     await wait("the service to run", async () => (await service())?.id === before?.id);
   });
 
-  test("an upgrade restarts the agent, and neither touches containers nor settings", async () => {
+  test("an upgrade restarts the agent and changes neither containers nor settings", async () => {
     await shell("echo FAIRLEAD_ALLOW_HOST=device.example.com >>/etc/fairlead.env");
     const before = await service();
     const pid = () => shell("systemctl show --property=MainPID --value fairlead");
@@ -187,13 +187,12 @@ describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
     );
     expect(await service()).toEqual(before);
     expect(await shell("tail -n 1 /etc/fairlead.env")).toBe("FAIRLEAD_ALLOW_HOST=device.example.com");
-    // And back again.
     expect(await install(`--from ${first} --version 0.1.0`)).toContain("Installed: fairlead 0.1.0.");
     await answers();
     expect(await service()).toEqual(before);
   });
 
-  test("an agent that was stopped stays stopped over an upgrade", async () => {
+  test("a stopped agent stays stopped through an upgrade", async () => {
     await shell("systemctl stop fairlead");
     await shell(`sh ${second}/install.sh --from ${second}`);
     expect(await isActive()).toBe("inactive");
@@ -201,7 +200,7 @@ describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
     await answers();
   });
 
-  test("install.sh --uninstall leaves what it says, and each line of it works", async () => {
+  test("install.sh --uninstall keeps the data that it lists, and each command that it prints works", async () => {
     const before = await docker.listContainers({ all: true });
     const said = await install("--uninstall");
     expect(said).toMatch(/^Fairlead is removed\. This stays, until you remove it:\n/);
@@ -241,7 +240,7 @@ describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
     await shell("mv /usr/bin/dpkg.away /usr/bin/dpkg");
   });
 
-  test("the device joins a fleet, by the line that install.sh prints", async () => {
+  test("the device joins a fleet with the command that install.sh prints", async () => {
     const cloud = await startCloud();
     const socket = join(mkdtempSync(join(tmpdir(), "fairlead-cloud-")), "socket");
     const server = createServer((near) => {
@@ -273,10 +272,10 @@ describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
     await answers();
   });
 
-  test("each command of docs/install.md works in its order", async () => {
+  test("the commands of docs/install.md work in their order", async () => {
     const scripts = {
       sudo: 'exec "$@"',
-      // It serves the releases from the folders, and asks the agent.
+      // This curl serves the releases from the folders and passes requests on to the agent.
       curl: `for url; do [ "$before" != -o ] || out=$url; before=$url; done
         case $url in
           ${releases}/latest/download/*) cat ${first}/\${url##*/} ;;
@@ -291,7 +290,7 @@ describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
     const lines = [...text.matchAll(/^ {4}(.+)$/gm)].map(([, line]) => line ?? "");
     expect(lines.length).toBeGreaterThan(7);
     let said = "";
-    // The test above has run the one that joins.
+    // The test above has run the join command.
     for (const line of lines.filter((one) => !one.includes("fairlead join"))) {
       said = await shell(`cd ${first}; export SYSTEMD_PAGER=cat; ${line}`);
       if (line.includes("/ping")) expect(said).toBe("OK");

@@ -10,7 +10,7 @@ const path = "/v2/journal-logs";
 const nothing = { all: false, follow: false, containerId: undefined, since: undefined, until: undefined };
 const longId = "0123456789ab" + "c".repeat(52);
 
-/** Five entries of a unit of ours, and one as of a container. */
+/** Five entries of a unit of the test, and one like a container's. */
 async function withEntries(host: SystemdHost): Promise<void> {
   await host.run(
     ...["systemd-run", "--wait", "--unit=speaker", "sh", "-c"],
@@ -39,7 +39,7 @@ async function start() {
 
 const messages = (lines: readonly string[]) => lines.map((line) => line.replace(/^.*?\]: /, ""));
 
-/** Processes here and in containers below, by a part of their command line. */
+/** Processes here and in nested containers, by a part of their command line. */
 const running = (part: string): string[] =>
   readdirSync("/proc").filter((pid) => {
     if (!/^\d+$/.test(pid)) return false;
@@ -51,7 +51,7 @@ const running = (part: string): string[] =>
   });
 
 describe.skipIf(noHost)("POST /v2/journal-logs on a real journal", () => {
-  test("has every option of journalctl that the specification names", async () => {
+  test("supports every option of journalctl in the specification", async () => {
     const { ask } = await start();
     const unit = "speaker.service";
 
@@ -73,11 +73,11 @@ describe.skipIf(noHost)("POST /v2/journal-logs on a real journal", () => {
     expect((await ask({ unit, since: "2020-01-01", until: "2020-01-02" })).lines).toEqual(["-- No entries --"]);
     expect((await ask({ unit, until: "-1h" })).lines).toEqual(["-- No entries --"]);
 
-    // Without `all`, what is not printable is not printed.
+    // Without `all`, unprintable text is left out.
     expect((await ask({ unit, all: true })).lines.join()).toContain("colour \u001b[31mred");
     expect((await ask({ unit })).lines.join()).not.toContain("\u001b");
 
-    // All of it, as journalctl prints it.
+    // The whole output of journalctl.
     expect((await ask({})).lines.length).toBeGreaterThan(50);
     expect(await host.run("journalctl", "--unit=speaker", "--lines=1")).toBe((await ask({ unit, count: 1 })).lines[0]);
   });
@@ -91,7 +91,7 @@ describe.skipIf(noHost)("POST /v2/journal-logs on a real journal", () => {
     expect(await own.read({ ...query, since: "x" })).toEqual({ refused: "Failed to parse timestamp: x" });
   });
 
-  test("says what journalctl does not understand", async () => {
+  test("passes on journalctl's error", async () => {
     const { ask } = await start();
     const why = async (body: object) => {
       const { status, lines } = await ask(body);
@@ -125,7 +125,7 @@ describe.skipIf(noHost)("POST /v2/journal-logs on a real journal", () => {
   const follower = "--follow --unit=speaker.service";
   const unfiltered = "/root --output=short";
 
-  test("follows, until the reader leaves; then nothing is left behind", async () => {
+  test("follows until the reader disconnects, and leaves no process behind", async () => {
     const { agent } = await start();
     const { reader, text } = await following(agent);
     await wait("what was written before", async () => text().includes("line 5\n"));
@@ -137,7 +137,7 @@ describe.skipIf(noHost)("POST /v2/journal-logs on a real journal", () => {
     await wait("journalctl to end", async () => running(follower).length === 0);
   });
 
-  test("follows, until the agent ends; then nothing is left behind", async () => {
+  test("follows until the agent ends, and leaves no process behind", async () => {
     const { agent } = await start();
     const { ended, text } = await following(agent);
     await wait("what was written before", async () => text().includes("line 5\n"));
@@ -146,7 +146,7 @@ describe.skipIf(noHost)("POST /v2/journal-logs on a real journal", () => {
     await wait("journalctl to end", async () => running(follower).length === 0);
   });
 
-  test("follows, until journalctl ends", async () => {
+  test("follows until journalctl ends", async () => {
     const { agent } = await start();
     const { ended, text } = await following(agent);
     await wait("what was written before", async () => text().includes("line 5\n"));
@@ -154,7 +154,7 @@ describe.skipIf(noHost)("POST /v2/journal-logs on a real journal", () => {
     expect(await ended).toBe("ended");
   });
 
-  test("is read as fast as its reader reads, and no faster", async () => {
+  test("is not read faster than its client reads", async () => {
     const { agent } = await start();
     await host.run("sh", "-c", "yes 'a long line of text, many times over' | head -200000 | systemd-cat -t noise");
     await host.run("journalctl", "--sync");
@@ -163,7 +163,7 @@ describe.skipIf(noHost)("POST /v2/journal-logs on a real journal", () => {
     const first = response.body?.getReader();
     await first?.read();
     const [pid] = running(unfiltered);
-    // What has gone through its pipe, in bytes: proc_pid_io(5).
+    // The bytes written to its pipe: proc_pid_io(5).
     const written = () => Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
     const looks: number[] = [];
     await wait("journalctl to wait for its reader", async () => {
@@ -171,7 +171,7 @@ describe.skipIf(noHost)("POST /v2/journal-logs on a real journal", () => {
       await new Promise((resolve) => setTimeout(resolve, 300));
       return looks.at(-1) === written();
     });
-    // The kernel itself keeps some megabytes for a connection; all of it is more than 14.
+    // The kernel buffers a few megabytes for a connection; the whole output has more than 14.
     expect(written()).toBeLessThan(10_000_000);
     reader.abort();
     await wait("journalctl to end", async () => running(unfiltered).length === 0);

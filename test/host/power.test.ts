@@ -26,7 +26,7 @@ beforeAll(async () => {
 beforeEach(() => host?.start());
 
 describe.skipIf(noHost)("reboot and shutdown", () => {
-  test.each(actions)("POST %s stops the services, answers, and then the machine is %s", async (path, how) => {
+  test.each(actions)("by POST %s stop the services and answer before the machine is %s", async (path, how) => {
     const agent = await startAgentOn(host);
     await agent.runService();
     const ended = host.ended();
@@ -36,7 +36,7 @@ describe.skipIf(noHost)("reboot and shutdown", () => {
     expect(await ended).toBe(how);
   });
 
-  test("after a reboot, the next run of the agent has the service running again, and the machine can reboot again", async () => {
+  test("let the service run again after the reboot, and the machine can reboot again", async () => {
     const stateDir = await temporaryFolder();
     const before = await startAgentOn(host, { stateDir });
     await before.runService();
@@ -83,7 +83,7 @@ describe.skipIf(noHost)("reboot and shutdown", () => {
     expect(await host.isRunning()).toBe(true);
   });
 
-  test("are done with force in spite of a lock", async () => {
+  test("override a lock with force", async () => {
     const agent = await startAgentOn(host);
     await agent.runService();
     writeFileSync(join(await host.root(), "tmp/balena-supervisor/services/1/one/updates.lock"), "");
@@ -92,7 +92,7 @@ describe.skipIf(noHost)("reboot and shutdown", () => {
     expect(await ended).toBe("rebooted");
   });
 
-  test("when logind is not there say so, and the services come back", async () => {
+  test("report a missing logind and start the services again", async () => {
     const crippled = await startSystemdHost();
     onTestFinished(crippled.remove);
     await crippled.run("systemctl", "mask", "--now", "systemd-logind.service");
@@ -107,7 +107,7 @@ describe.skipIf(noHost)("reboot and shutdown", () => {
     expect(await crippled.isRunning()).toBe(true);
   });
 
-  test("when the machine refuses say so, and the services come back", async () => {
+  test("report the machine's refusal and start the services again", async () => {
     const strict = await startSystemdHost();
     onTestFinished(strict.remove);
     const logind = "org.freedesktop.login1";
@@ -126,7 +126,7 @@ describe.skipIf(noHost)("reboot and shutdown", () => {
     expect(await strict.isRunning()).toBe(true);
   });
 
-  test("when there is no bus any more say so, and the services come back", async () => {
+  test("report a missing bus and start the services again", async () => {
     const busAddress = "unix:path=/nonexistent/bus";
     const agent = await startAgentOn({ root: host.root, busAddress });
     await agent.runService();
@@ -138,7 +138,7 @@ describe.skipIf(noHost)("reboot and shutdown", () => {
 });
 
 describe.skipIf(noHost)("a service with io.balena.update.requires-reboot", () => {
-  test("reboots the machine once it runs and nothing else is left to do", async () => {
+  test("reboots the machine once it runs and the device has settled", async () => {
     const agent = await startAgentOn(host);
     const ended = host.ended();
     await agent.wantService({ "io.balena.update.requires-reboot": "1" });
@@ -166,7 +166,7 @@ describe.skipIf(noHost)("a service with io.balena.update.requires-reboot", () =>
     expect(await ended).toBe("rebooted");
   });
 
-  test("is noted until the machine has rebooted, also where /tmp outlives that", async () => {
+  test("is recorded until the machine has rebooted, also if /tmp survives the reboot", async () => {
     const bus = busAt(host.busAddress);
     const power = async () => logind(bus, await host.root(), systemClock);
     expect(await (await power()).rebootRequired()).toBe(false);

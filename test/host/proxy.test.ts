@@ -74,7 +74,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
        route add default via 10.250.0.1`,
     );
     await device.must("sysctl", "-qw", "net.ipv4.ip_forward=1");
-    // What an engine does for its containers.
+    // The NAT rule that an engine sets for its containers.
     await device.must("iptables", ..."-t nat -A POSTROUTING -s 10.250.0.0/24 -o up0 -j MASQUERADE".split(" "));
     proxies = startIn(beyond, "test/support/proxies.ts", [], { LOGIN: login, PASSWORD: password });
     await proxies.said(/ready/);
@@ -104,7 +104,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
       .split("\n")
       .map((line) => Event.parse(JSON.parse(line)));
 
-  /** As whom the server sees them; undefined when it does not. */
+  /** The addresses that the server sees, or undefined if it is not reached. */
   const ways = async () => {
     const from = async (where: Namespace, address: string) => {
       const { code, stdout } = await where.run("curl", "-sS", "-m", "5", `http://${address}:8080/`);
@@ -120,7 +120,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
   const allDirect = { device: direct, container: direct, deviceNoProxy: direct, containerNoProxy: direct };
   const allButNoProxy = { ...allDirect, device: throughProxy, container: throughProxy };
 
-  test("is not there at first", async () => {
+  test("does not exist at first", async () => {
     expect(await agent.get(path)).toEqual({ network: { hostname } });
     expect(await ways()).toEqual(allDirect);
     await nothingOfOurs();
@@ -145,7 +145,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
     },
   );
 
-  test("keeps what a PATCH does not name", async () => {
+  test("keeps fields that a PATCH does not contain", async () => {
     expect(await agent.patch(path, { network: { proxy: { type: "socks5", port: 1080 } } })).toEqual([200, "OK"]);
     expect(await agent.get(path)).toEqual({ network: { hostname, proxy: { ...network, type: "socks5", port: 1080 } } });
     expect(await ways()).toEqual(allButNoProxy);
@@ -158,8 +158,8 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
     expect(once).toContain("-A FAIRLEAD-PROXY -d 198.51.100.0/24 -j RETURN\n-A FAIRLEAD-PROXY -d 0.0.0.0/8 -j RETURN");
   });
 
-  test("without noProxy carries everything", async () => {
-    // Nothing but an empty noProxy would clear the proxy.
+  test("without noProxy carries all connections", async () => {
+    // A PATCH with only an empty noProxy would clear the proxy.
     expect(await agent.patch(path, { network: { proxy: { ip: network.ip, noProxy: [] } } })).toEqual([200, "OK"]);
     expect(await ways()).toEqual({
       device: throughProxy,
@@ -170,7 +170,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
     expect(await agent.patch(path, { network: { proxy: { noProxy } } })).toEqual([200, "OK"]);
   });
 
-  test("with a wrong password lets only noProxy through, and the right one mends it", async () => {
+  test("with a wrong password carries only noProxy connections, until the right one is set", async () => {
     const wrong = await agent.patch(path, { network: { proxy: { password: "no" } } });
     expect(wrong).toEqual([200, "OK"]);
     expect(await ways()).toEqual({ ...allDirect, device: undefined, container: undefined });
@@ -188,7 +188,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
       { dns: "8.8.8.8:53" },
       /^.*:\nnetwork\.proxy\.dns: expected nothing, as the installed redsocks cannot forward DNS/,
     ],
-  ])("that redsocks does not take, %j, is refused, and the old one stands", async (proxy, message) => {
+  ])("that redsocks does not accept, %j, is refused, and the old one stays", async (proxy, message) => {
     const before = await agent.get(path);
     const [status, text] = await agent.patch(path, { network: { proxy } });
     expect(status).toBe(400);
@@ -197,7 +197,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
     expect(await ways()).toEqual(allButNoProxy);
   });
 
-  test("keeps its password to itself", async () => {
+  test("does not reveal its password", async () => {
     for (const file of ["redsocks.conf", "redsocks.running"])
       expect((await stat(join(folder, "state/system-proxy", file))).mode & 0o777).toBe(0o600);
     expect(agent.output()).not.toContain("as\\");
@@ -210,7 +210,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
     expect(await ways()).toEqual(allButNoProxy);
   });
 
-  test("goes on when the agent ends, and the next agent keeps it", async () => {
+  test("goes on after the agent's end, and the next agent keeps it", async () => {
     const before = await rules();
     await agent.end();
     expect(await ways()).toEqual(allButNoProxy);
@@ -222,7 +222,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
     expect(await ways()).toEqual(allButNoProxy);
   });
 
-  test("comes back after a reboot", async () => {
+  test("is set up again after a reboot", async () => {
     await agent.end();
     const pid = Number(await readFile(join(folder, "state/system-proxy/redsocks.pid"), "utf8"));
     process.kill(pid, "SIGKILL");

@@ -12,7 +12,7 @@ import { wait } from "../support/wait.ts";
 
 /**
  * The published package and its unit, installed as the unit's first lines say, on a machine with a real systemd and an
- * engine of its own. The tests are one story: each finds the machine as the one before has left it.
+ * engine of its own. The tests depend on each other: each continues with the machine of the previous one.
  */
 
 const root = join(import.meta.dirname, "../..");
@@ -20,7 +20,7 @@ const execute = promisify(execFile);
 
 const image = "fairlead-unit:1";
 const lockFolder = "/tmp/balena-supervisor/services/1/one";
-/** A number in /sys that takes 1 and 0, in the place of an LED, of which this machine has none. */
+/** A file in /sys that accepts 1 and 0. It replaces an LED, because this machine has none. */
 const light = "/sys/class/net/lo/tx_queue_len";
 
 /** Flags of `fairlead agent`, as variables. */
@@ -46,7 +46,7 @@ async function install(): Promise<void> {
   try {
     await execute(process.execPath, ["--import", "tsx", "packaging/build.ts", join(folder, "dist")], { cwd: root });
     const inside = join(await host.root(), "usr/local");
-    // As npm would, but for the registry: all that it needs to run is bundled.
+    // Like npm, but without the registry, because all dependencies are bundled.
     cpSync(join(folder, "dist"), join(inside, "lib/node_modules/fairlead"), { recursive: true });
     cpSync(process.execPath, join(inside, "bin/node"));
   } finally {
@@ -54,7 +54,7 @@ async function install(): Promise<void> {
   }
   writeFileSync(join(await host.root(), "boot/config.txt"), "dtparam=audio=on\n");
   await configure(settings);
-  // Each start of this machine has a boot id of its own, bound into its /proc; systemd gives the unit another /proc.
+  // Each start of this machine mounts a new boot id into its /proc; systemd gives the unit another /proc.
   const bootId = "[Service]\nBindReadOnlyPaths=/run/boot_id:/proc/sys/kernel/random/boot_id\n";
   mkdirSync(join(await host.root(), "etc/systemd/system/fairlead.service.d"));
   writeFileSync(join(await host.root(), "etc/systemd/system/fairlead.service.d/boot-id.conf"), bootId);
@@ -76,7 +76,7 @@ async function configure(variables: Readonly<Record<string, string>>): Promise<v
 
 async function restart(variables = settings): Promise<void> {
   await configure(variables);
-  // Of five starts in ten seconds, systemd refuses the next.
+  // systemd refuses more than five starts in ten seconds.
   await shell("systemctl reset-failed fairlead; systemctl restart fairlead");
   await answers();
 }
@@ -84,7 +84,7 @@ async function restart(variables = settings): Promise<void> {
 const answers = () =>
   wait("the agent to answer", async () => (await ask("GET", "/ping").catch(() => undefined))?.status === 200);
 
-/** The command line of a program of ours in the machine's network, seen from here: it outlives the machine. */
+/** The command line for a program of the test in the machine's network. The program outlives the machine. */
 async function inNetwork(script: string, args: readonly string[]): Promise<[string, string[]]> {
   const [, pid = ""] = /^\/proc\/(\d+)\//.exec(await host.root()) ?? [];
   return ["nsenter", ["--net", `--target=${pid}`, process.execPath, "-e", script, ...args]];
@@ -113,19 +113,19 @@ async function want(config: Readonly<Record<string, string>>): Promise<void> {
   expect(answer.status).toBe(200);
 }
 
-/** The containers of the service that run. */
+/** The running containers of the service. */
 async function running(): Promise<string[]> {
   const containers = await docker.listContainers({ filters: { label: ["io.balena.service-name=one"] } });
   return containers.map(({ Id }) => Id);
 }
 
 const agentPid = () => shell("systemctl show --property=MainPID --value fairlead");
-/** Runs a script where the agent is, with the files as it sees them. */
+/** Runs a script in the agent's mount namespace. */
 const asAgent = async (script: string) => shell(`nsenter --mount --target=${await agentPid()} sh -ec '${script}'`);
 
-/** What the agent does to its host, however it is confined. `name` is a new one for the host. */
+/** Tests of the agent's access to its host, for each kind of confinement. `name` is a new host name. */
 function features(name: string): void {
-  test("update locks hold, may be of any user, and give way to force", async () => {
+  test("update locks of any user are respected, and overridden by force", async () => {
     const [id = ""] = await running();
     const inService = async (User: string, ...Cmd: string[]) => {
       const exec = await docker.getContainer(id).exec({ Cmd, User, AttachStdout: true, AttachStderr: true });
@@ -150,7 +150,7 @@ function features(name: string): void {
     expect(JSON.parse((await ask("GET", "/v1/device/host-config")).text)).toEqual({ network: { hostname: name } });
   });
 
-  test("the firewall closes the host, and opens it", async () => {
+  test("the firewall closes and opens the host", async () => {
     const closed = async () =>
       Promise.all(["iptables", "ip6tables"].map((tables) => shell(`${tables} -S`))).then((texts) =>
         texts.map((text) => text.includes("-A BALENA-FIREWALL -j REJECT")),
@@ -162,7 +162,7 @@ function features(name: string): void {
     await wait("the host to be open", async () => !(await closed()).includes(true));
   });
 
-  test("the journal is read, and followed until the reader leaves", async () => {
+  test("the journal is read, and followed until the reader disconnects", async () => {
     const ofUnit = await ask("POST", "/v2/journal-logs", { unit: "docker.service", format: "cat" });
     expect(ofUnit.text).toContain("Started docker.service");
     const [id = ""] = await running();
@@ -189,7 +189,7 @@ function features(name: string): void {
 }
 
 describe.skipIf(noHost ?? noDocker)("the unit", () => {
-  test("is less than 4.0 exposed, and systemd finds nothing wrong with it", async () => {
+  test("has an exposure below 4.0 and no faults in systemd's check", async () => {
     const unit = "/etc/systemd/system/fairlead.service";
     expect(await shell(`systemd-analyze security --offline=yes --threshold=39 ${unit}`)).toContain("exposure level");
     expect(await shell("systemd-analyze verify fairlead.service 2>&1 | grep fairlead || true")).toBe("");
@@ -213,7 +213,7 @@ describe.skipIf(noHost ?? noDocker)("the unit", () => {
     ]);
   });
 
-  test("lets it read the credentials of registries, also such as come later, and nothing else at home", async () => {
+  test("lets the agent read the registries' credentials, also later ones, and nothing else in the home folder", async () => {
     await shell("echo secret >/root/.docker/config.json; echo secret >/root/private");
     expect(await asAgent("cat /root/.docker/config.json")).toBe("secret");
     await expect(asAgent("cat /root/private")).rejects.toThrow("No such file");
@@ -221,7 +221,7 @@ describe.skipIf(noHost ?? noDocker)("the unit", () => {
 });
 
 describe.skipIf(noHost ?? noDocker)("under the unit", () => {
-  test("services run, and share their folder with the agent and with nobody else on the host", async () => {
+  test("services run and share their folder only with the agent", async () => {
     await want({});
     await wait("the service to run", async () => (await running()).length === 1);
     expect(await shell(`stat -c %a /tmp/balena-supervisor /tmp/balena-supervisor/services ${lockFolder}`)).toBe(
@@ -231,7 +231,7 @@ describe.skipIf(noHost ?? noDocker)("under the unit", () => {
     await expect(shell(`${asNobody} touch ${lockFolder}/updates.lock`)).rejects.toThrow("Permission denied");
   });
 
-  test("locks do not age with the rest of /tmp", async () => {
+  test("locks are not removed by the clean-up of /tmp", async () => {
     await shell(`
       echo 'd /tmp 1777 root root m:10d' >/etc/tmpfiles.d/tmp.conf
       touch --date='40 days ago' /tmp/old ${lockFolder}/updates.lock
@@ -245,7 +245,7 @@ describe.skipIf(noHost ?? noDocker)("under the unit", () => {
 
   features("kitchen");
 
-  test("a proxy is redsocks as its own user; it outlives the agent, is taken over, and ends", async () => {
+  test("redsocks runs as its own user, outlives the agent, is taken over, and ends", async () => {
     const proxy = { type: "socks5", ip: "192.0.2.1", port: 1080, login: "me", password: "secret" };
     const redsocks = () => shell("ps -C redsocks -o user=,pid= || true");
     const rules = () => shell("iptables-save -t nat | grep FAIRLEAD || true");
@@ -257,7 +257,7 @@ describe.skipIf(noHost ?? noDocker)("under the unit", () => {
     await restart();
     expect(await redsocks()).toBe(first);
     await shell("systemctl kill --signal=KILL fairlead");
-    // All of the unit's processes; so the next agent starts another one.
+    // This ends all processes of the unit, so the next agent starts another one.
     await wait("redsocks to run again", async () => /^redsocks +\d+$/.test(await redsocks()));
     await answers();
     expect(await redsocks()).not.toBe(first);
@@ -270,7 +270,7 @@ describe.skipIf(noHost ?? noDocker)("under the unit", () => {
   });
 
   test("an LED in /sys blinks", async () => {
-    // A container has it read-only, and a machine has not.
+    // /sys is read-only in a container, but not on a machine.
     await shell("mount -o remount,rw /sys");
     await restart({ ...settings, LED_FILE: light });
     const before = await shell(`cat ${light}`);
@@ -280,8 +280,8 @@ describe.skipIf(noHost ?? noDocker)("under the unit", () => {
     expect(await shell(`cat ${light}`)).toBe(before);
   });
 
-  test("a GPIO line is driven by gpioset, which can do no more than the agent", async () => {
-    // A device that every container may open, but not the agent.
+  test("gpioset drives a GPIO line with the same confinement as the agent", async () => {
+    // A device that every container may open, but the agent may not.
     await shell("mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200");
     const program = `#!/bin/sh
       if [ "$1" = --version ]; then echo v2.0; exit; fi
@@ -303,7 +303,7 @@ describe.skipIf(noHost ?? noDocker)("under the unit", () => {
     await restart();
   });
 
-  test("the doctor finds what there is", async () => {
+  test("the doctor finds the host's features", async () => {
     const table = await shell(`DOCKER_HOST=${settings.DOCKER_HOST} fairlead doctor --boot-config /boot/config.txt`);
     for (const found of [
       /^engine +Docker \d/m,
@@ -318,7 +318,7 @@ describe.skipIf(noHost ?? noDocker)("under the unit", () => {
       expect(table).toMatch(found);
   });
 
-  test("config.txt is written, and the machine reboots once for it; then all is as before", async () => {
+  test("config.txt is written and the machine reboots once, and afterwards the file is restored", async () => {
     const ended = host.ended();
     await want({ HOST_CONFIG_gpu_mem: "16" });
     expect(await ended).toBe("rebooted");
@@ -336,7 +336,7 @@ describe.skipIf(noHost ?? noDocker)("under the unit", () => {
   test.each([
     ["reboot", "rebooted"],
     ["shutdown", "powered off"],
-  ])("the machine is asked to %s by logind", async (action, how) => {
+  ])("the agent asks logind to %s the machine", async (action, how) => {
     const ended = host.ended();
     expect(await ask("POST", `/v1/${action}`, {})).toEqual({ status: 202, text: '{"Data":"OK","Error":""}' });
     expect(await ended).toBe(how);
@@ -345,17 +345,17 @@ describe.skipIf(noHost ?? noDocker)("under the unit", () => {
   });
 });
 
-/** The command that the Dockerfile gives, but for the engine's socket, which has another place here. */
+/** The Dockerfile's command with another path of the engine's socket. */
 function documentedRun(): string {
   const [command = ""] =
     /docker run (?:.*\\\n)*.* fairlead$/m.exec(readFileSync(join(root, "Dockerfile"), "utf8")) ?? [];
   return command.replace(/\\\n# +/g, "").replace("-v /var/run/docker.sock", "-v /run/dbus/docker.sock");
 }
 
-describe.skipIf(noHost ?? noDocker)("in a container, run as the Dockerfile says", () => {
+describe.skipIf(noHost ?? noDocker)("in a container that runs as the Dockerfile says,", () => {
   const inContainer = (command: string) => shell(`docker --host ${settings["DOCKER_HOST"]} ${command}`);
 
-  test("the agent finds all that there is, and has no capability more", async () => {
+  test("the agent finds the host's features and has only the needed capabilities", async () => {
     cpSync(join(root, "Dockerfile"), join(await host.root(), "root/context/Dockerfile"));
     await shell(`
       systemctl disable --now fairlead
@@ -377,7 +377,7 @@ describe.skipIf(noHost ?? noDocker)("in a container, run as the Dockerfile says"
     ])
       expect(table).toMatch(found);
     const status = await inContainer("exec fairlead cat /proc/1/status");
-    // Those of the unit, and SYS_CHROOT.
+    // The unit's capabilities and SYS_CHROOT.
     expect(/^CapBnd:\t(\w+)$/m.exec(status)?.[1]).toBe("00000000000430eb");
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
     await want({});
@@ -386,7 +386,7 @@ describe.skipIf(noHost ?? noDocker)("in a container, run as the Dockerfile says"
 
   features("cellar");
 
-  test("a proxy is redsocks as its own user, and ends", async () => {
+  test("redsocks runs as its own user and ends", async () => {
     const proxy = { type: "socks5", ip: "192.0.2.1", port: 1080 };
     expect(await ask("PATCH", "/v1/device/host-config", { network: { proxy } })).toEqual(ok);
     expect(await shell("ps -C redsocks -o user=")).toBe("redsocks");
@@ -396,7 +396,7 @@ describe.skipIf(noHost ?? noDocker)("in a container, run as the Dockerfile says"
     expect(await shell("iptables-save -t nat")).not.toContain("FAIRLEAD");
   });
 
-  test("the machine is rebooted by logind", async () => {
+  test("logind reboots the machine", async () => {
     const ended = host.ended();
     expect((await ask("POST", "/v1/reboot", {})).status).toBe(202);
     expect(await ended).toBe("rebooted");

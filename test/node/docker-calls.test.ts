@@ -86,7 +86,7 @@ test("a pull has failed if only errorDetail reports an error", async () => {
   );
 });
 
-describe("images and volumes lie", () => {
+describe("images and volumes are stored", () => {
   const info = (more: object) => ({ "/info": JSON.stringify({ DockerRootDir: "/srv/docker", ...more }) });
   const snapshotter = { DriverStatus: [["driver-type", "io.containerd.snapshotter.v1"]] };
 
