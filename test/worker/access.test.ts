@@ -8,7 +8,7 @@ let ours: TestFleet;
 let theirs: TestFleet;
 let device: Registered;
 let stranger: Registered;
-/** By what the table calls them. */
+/** Keys by their name in the table. */
 const keys = new Map<string, string | null>();
 
 beforeAll(async () => {
@@ -36,13 +36,13 @@ beforeAll(async () => {
     "provisioning key": ours.key,
   }))
     keys.set(name, key);
-  // The one that expires within a second has done so.
+  // Wait until the token with a lifetime of one second has expired.
   await new Promise((resolve) => setTimeout(resolve, 1500));
 });
 
 const readClaims = (claims: string): object => JSON.parse(Buffer.from(claims.slice(3), "base64url").toString());
 
-/** What each kind of key gets for each kind of question. A list of rows that is empty is "200, none". */
+/** The answer to each kind of key for each kind of request. An empty list is "200, none". */
 const questions = {
   whoami: () => cloud.ask.bind(null, "GET", "/actor/v1/whoami"),
   fleets: () => cloud.ask.bind(null, "GET", "/admin/v1/fleets"),
@@ -61,7 +61,7 @@ const bodies: Partial<Record<Question, object>> = {
   variable: { value: "1" },
 };
 
-// "new fleet" is asked without a name, so 400 is what those get who might make one.
+// "new fleet" is sent without a name, so 400 means that the key may create a fleet.
 const table: Record<string, Record<Question, number | string>> = {
   nothing: row(401, 401, 401, 401, 401, 401, 401, 401),
   nonsense: row(401, 401, 401, 401, 401, 401, 401, 401),
@@ -100,7 +100,7 @@ function described({ status, json }: { status: number; json: unknown }): string 
   return `${status}, ${["none", "one"][rows.length] ?? "many"}`;
 }
 
-test("what is not yours, and what does not exist, look the same", async () => {
+test("a device without access and an unknown device get the same answer", async () => {
   const key = keys.get("other fleet, write") ?? null;
   const [notYours, notThere] = await Promise.all(
     [device.uuid, "f".repeat(32)].map((uuid) => cloud.ask("GET", `/admin/v1/devices/${uuid}`, undefined, key)),
@@ -109,7 +109,7 @@ test("what is not yours, and what does not exist, look the same", async () => {
   expect(notYours?.status).toBe(notThere?.status);
 });
 
-test("no key is ever stored in the clear, nor listed", async () => {
+test("no key is stored in plain text or listed", async () => {
   const storage = await cloud.worker.getWorker().getDurableObjectStorage("Directory", { name: "directory" });
   const kept = JSON.stringify(
     await Promise.all(

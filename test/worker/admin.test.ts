@@ -32,7 +32,7 @@ describe("fleets", () => {
     ["PATCH", "/admin/v1/fleets/many", { name: "x" }, /^fleetId: expected a whole number/],
     ["POST", "/admin/v1/tokens", { name: "x", fleets: "some" }, /^fleets: expected "all", or a list of fleet ids/],
     ["GET", "/admin/v1/devices?limit=9999", undefined, /^limit: /],
-  ])("%s %s %j is refused in words", async (method, path, body, message) => {
+  ])("%s %s %j is refused with a message", async (method, path, body, message) => {
     const { status, json } = await cloud.ask(method, path, body);
     expect([status, json]).toEqual([400, { error: expect.stringMatching(message) }]);
   });
@@ -41,7 +41,7 @@ describe("fleets", () => {
 describe("registration, as the public cloud answers", () => {
   const good = (): object => ({ application: 1, device_type: "generic-amd64", uuid: newUuid() });
   const unique = JSON.stringify('"key" must be unique.');
-  // Recorded: the body, whether the key is the fleet's own, the answer.
+  // Recorded: the body, whether the key belongs to the fleet, the answer.
   const rows: readonly (readonly [string, object, number, string])[] = [
     ["no application", { application: undefined }, 400, '"Application ID must be a valid integer"'],
     ["text as application", { application: "abc" }, 400, '"Application ID must be a valid integer"'],
@@ -59,7 +59,7 @@ describe("registration, as the public cloud answers", () => {
     expect([answer.status, answer.text]).toEqual([status, text]);
   });
 
-  test("registers once; a second time, or with a key in use, is refused", async () => {
+  test("is refused a second time, or with a key in use", async () => {
     const fleet = await newFleet(cloud, "registering");
     const body = { ...registration(fleet), application: String(fleet.id), api_key: "k".repeat(43) };
     const first = await cloud.ask("POST", "/device/register", body, fleet.key);
@@ -79,7 +79,7 @@ describe("registration, as the public cloud answers", () => {
     expect([status, json]).toEqual([401, { error: "API key required" }]);
   });
 
-  test("a deleted or expired provisioning key is rejected", async () => {
+  test("rejects a deleted or expired provisioning key", async () => {
     const fleet = await newFleet(cloud, "keys that end");
     const path = `/admin/v1/fleets/${fleet.id}/provisioning-keys`;
     const Made = z.object({ id: z.int(), key: z.string() });
@@ -128,7 +128,7 @@ describe("devices", () => {
     expect((await cloud.ask("POST", "/device/register", { ...registration(here), uuid }, here.key)).status).toBe(201);
   });
 
-  test("a replaced key is rejected", async () => {
+  test("are rejected with a replaced key", async () => {
     const device = await newDevice(cloud, await newFleet(cloud, "new key"));
     const { key } = await cloud.make(z.object({ key: z.string() }), `/admin/v1/devices/${device.uuid}/key`);
     const who = async (bearer: string) => (await cloud.ask("GET", "/actor/v1/whoami", undefined, bearer)).status;
@@ -151,7 +151,7 @@ test("the OpenAPI document describes the administration and the API between devi
   expect(paths["/device/v3/state"]?.["patch"]?.operationId).toBe("report");
 });
 
-test("the public API refuses in sentences", async () => {
+test("the public API refuses with a message", async () => {
   for (const [path, status, message] of [
     ["/v7/device?$filter=id gt 1", 400, /^Expected eq or ne/],
     ["/v7/device?$select=secret", 400, /^device has no field secret/],
@@ -165,7 +165,7 @@ test("the public API refuses in sentences", async () => {
   }
 });
 
-test("variables and tags through the public API", async () => {
+test("the public API changes variables and tags", async () => {
   const fleet = await newFleet(cloud, "variables");
   const device = await newDevice(cloud, fleet);
   const config = { device: device.id, name: "RESIN_SUPERVISOR_POLL_INTERVAL", value: "900000" };

@@ -12,12 +12,12 @@ import { adminSecret, startCloud } from "./cloud.ts";
 import { connected } from "./devices.ts";
 import { newDevice, newFleet, newToken, newUuid, Registered, registration, type TestFleet } from "./people.ts";
 
-/** Who has changed what, from where, and what came of it. */
+/** The audit log: principal, operation, address and result. */
 const cloud = startCloud();
 
 const read = (query = "") => cloud.get(z.array(AuditEntry), `/admin/v1/audit?limit=500${query}`);
 
-/** What was written while something was done, oldest first; the Worker sends its entries within some seconds. */
+/** The entries that an action causes, oldest first. The Worker sends its entries within some seconds. */
 async function written(act: () => Promise<unknown>, count: number): Promise<readonly AuditEntry[]> {
   const [last] = await read();
   await act();
@@ -27,7 +27,7 @@ async function written(act: () => Promise<unknown>, count: number): Promise<read
   return entries;
 }
 
-/** Whether nothing more comes in the time in which the Worker sends. */
+/** Whether no more entries arrive in the time in which the Worker sends them. */
 async function nothing(act: () => Promise<unknown>): Promise<readonly AuditEntry[]> {
   const marker = newUuid();
   const entries = await written(async () => {
@@ -138,7 +138,7 @@ describe("the administration", () => {
   });
 });
 
-test("what people and devices write through the public API, and registrations; no polls and no reports", async () => {
+test("the log has registrations and changes through the public API, and no polls or reports", async () => {
   const fleet = await newFleet(cloud, "rows");
   const device = await newDevice(cloud, fleet);
   const service = await deriveServiceKey(device.api_key);
@@ -237,18 +237,18 @@ describe("refused keys and tokens", () => {
         method: "POST",
         headers: { authorization: "Bearer x", "cf-connecting-ip": "192.0.2.1" },
       });
-      // Who has none at all has not tried any.
+      // A request without a key does not count as a try.
       await fetch(`${cloud.url()}/admin/v1/fleets`, { headers: { "cf-connecting-ip": "192.0.2.1" } });
     });
     const mine = (await refusals()).filter(({ address }) => address === "192.0.2.1");
     expect(mine.reduce((sum, { count }) => sum + count, 0)).toBe(9);
-    // A minute may end meanwhile.
+    // The minute may end during the test.
     expect(mine.length).toBeLessThanOrEqual(2);
     expect(mine[0]).toMatchObject({ who: "nobody", status: 401, path: null, uuid: null, fleetId: null });
   });
 
-  test("are counted together when they come from too many addresses", async () => {
-    // Of one network, or with one key, only the first 60 in a minute are looked at.
+  test("are counted together if they come from too many addresses", async () => {
+    // Only the first 60 requests of a network or with a key are checked in a minute.
     await nothing(() =>
       Promise.all(Array.from({ length: 150 }, (_, n) => from(`2001:db8:0:${n}::1`, `fl_nonsense.${n}`))),
     );
@@ -267,7 +267,7 @@ describe("refused keys and tokens", () => {
   });
 });
 
-test("nothing secret gets into it, not even where it was put by mistake", async () => {
+test("the log has no secrets, even if they are in a wrong place of a request", async () => {
   const fleet = await newFleet(cloud, "mistakes");
   const device = await newAgentOf(fleet);
   const { token } = await newToken(cloud, { write: true, manage: true, secrets: true });
@@ -289,8 +289,8 @@ test("nothing secret gets into it, not even where it was put by mistake", async 
   for (const secret of secrets) expect(kept.includes(secret)).toBe(false);
 });
 
-describe("who may read it", () => {
-  test("the owner, and tokens with manage, for their own fleets", async () => {
+describe("the audit log can be read", () => {
+  test("by the owner, and by tokens with the permission to manage for their own fleets", async () => {
     const [ours, theirs] = [await newFleet(cloud, "our log"), await newFleet(cloud, "their log")];
     for (const { id } of [ours, theirs]) await cloud.ask("PATCH", `/admin/v1/fleets/${id}`, { release: "latest" });
     const { token } = await newToken(cloud, { fleets: [ours.id], manage: true });
@@ -329,7 +329,7 @@ describe("who may read it", () => {
   });
 });
 
-test("as it is typed", async () => {
+test("the command prints the audit log", async () => {
   const fleet = await newFleet(cloud, "typed log");
   const device = await newDevice(cloud, fleet);
   await newToken(cloud, { name: "\u001b[31mred", fleets: [fleet.id] });
@@ -365,7 +365,7 @@ test("as it is typed", async () => {
   await expect.poll(() => following.stdout(), { timeout: 20_000 }).toMatch(/changeDevice +0000/);
 });
 
-test("is kept for 90 days, and of each kind up to a number of entries, of which the oldest go of those who have most", async () => {
+test("the log is kept for 90 days and up to a number of entries of each kind, and the oldest entries of the largest sources are deleted", async () => {
   const exec = await rows();
   const dayMs = 24 * 60 * 60 * 1000;
   const now = Date.now();
@@ -381,7 +381,7 @@ test("is kept for 90 days, and of each kind up to a number of entries, of which 
   await series(1_002_000, 50_005, "relay", now, "mallory");
   await series(1_060_000, 20_005, "device", now, "device:1");
   expect((await read("&before=1000050")).length).toBe(0);
-  // They are looked through at each 256th.
+  // The clean-up runs at each 256th entry.
   await exec(`UPDATE sqlite_sequence SET seq = ${256 * 5000 - 1} WHERE name = 'audit'`);
   await cloud.ask("POST", "/admin/v1/fleets", { name: "the 256th" });
   const counts = z
@@ -404,6 +404,6 @@ test.each([
   [[1, 100, 100], 11, 5],
   [[], 10, Infinity],
   [[3, 3, 3], 2, 0],
-])("of %j entries, with room for %s, each may have %s", (counts, most, share) => {
+])("with %j entries and a limit of %s, each source may have %s", (counts, most, share) => {
   expect(fairShare(counts, most)).toBe(share);
 });

@@ -9,22 +9,22 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** Undefined when it is no JSON. */
+  /** Undefined if the body is not JSON. */
   readonly json: unknown;
 }
 
 export interface Cloud {
   /** Without a slash at the end. */
   readonly url: () => string;
-  /** `key`: what is sent as bearer; the admin secret if nothing is said. */
+  /** `key` is the bearer token, by default the admin secret. */
   readonly ask: (method: string, path: string, body?: unknown, key?: string | null) => Promise<Answer>;
-  /** As `ask`, for what must succeed: the answer's JSON. */
+  /** Like `ask` for a request that must succeed; returns the answer's JSON. */
   readonly get: <T>(shape: { parse: (value: unknown) => T }, path: string) => Promise<T>;
   readonly make: <T>(shape: { parse: (value: unknown) => T }, path: string, body?: unknown) => Promise<T>;
   readonly worker: ReturnType<typeof createTestHarness>;
 }
 
-/** The Worker as it is deployed, in a real workerd that lives as long as the test file. */
+/** The deployed Worker in a real workerd, which runs until the test file ends. */
 export function startCloud(secret = adminSecret): Cloud {
   const worker = createTestHarness({
     workers: [{ configPath: join(import.meta.dirname, "../../wrangler.toml"), secrets: { ADMIN_SECRET: secret } }],

@@ -9,14 +9,14 @@ import { temporaryFolder } from "../node/temporary-folder.ts";
 const root = join(import.meta.dirname, "../..");
 const run = promisify(execFile);
 
-test("npm run demo: every line that it prints to be tried works, and nothing stays behind", async () => {
+test("every command that npm run demo prints works, and the demo leaves nothing behind", async () => {
   const folder = await temporaryFolder();
   const demo = spawn(process.execPath, ["--import", "tsx", "examples/demo.ts"], {
     cwd: root,
     env: { ...process.env, TMPDIR: folder },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  // Not SIGKILL, which would leave its workerd behind.
+  // Not SIGKILL, because that would leave its workerd running.
   onTestFinished(() => void demo.kill("SIGTERM"));
   const ended = once(demo, "exit");
   let said = "";
@@ -33,7 +33,7 @@ test("npm run demo: every line that it prints to be tried works, and nothing sta
     answers.push(stdout.trim());
   }
   expect(answers).toEqual([
-    // It may still be at downloading.
+    // The device may still be downloading.
     expect.stringMatching(/"supervisor_version":"19.0.5"/),
     "OK",
     expect.stringMatching(/ connected .* true /s),

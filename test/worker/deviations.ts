@@ -1,10 +1,10 @@
 interface Deviation {
-  /** The paths at which the answers differ. */
+  /** The paths where the answers differ. */
   readonly differ: readonly string[];
   readonly why: string;
 }
 
-/** Paths that differ wherever they are. */
+/** Paths that differ in every answer. */
 export const everywhere: readonly { readonly differ: RegExp; readonly why: string }[] = [
   {
     differ: /\.services\.\w+\.(contract|labels\.com\.example\.\w+)$/,

@@ -8,23 +8,23 @@ import type { Fetch } from "../../core/http/fetch.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import { startTunnel, type RunningTunnel, type TunnelOptions } from "../../runtimes/node/cloud/tunnel.ts";
 
-/** The relay in a real workerd, and devices that dial it. */
+/** The relay in a real workerd, and devices that connect to it. */
 
 const ownerSecret = "the-secret-of-the-owner-in-tests";
 
 export interface RelayCloud {
   readonly url: () => string;
-  /** Speaks to a session or the directory without going through the relay. */
+  /** Calls a session or the directory directly, without the relay. */
   readonly tell: (what: object) => Promise<unknown>;
-  /** `POST /supervisor<path>` as the owner, with the answer still to be read. */
+  /** `POST /supervisor<path>` as the owner. The answer is not read yet. */
   readonly relay: (path: string, body: object, init?: RequestInit) => Promise<Response>;
-  /** Ends the life of a device's session as a hibernation does: its socket stays. */
+  /** Evicts a device's session like a hibernation: its socket stays open. */
   readonly hibernate: (device: Known) => Promise<void>;
-  /** As at a deployment: every session's life ends, and so does every socket. */
+  /** Ends every session and every socket, like a deployment. */
   readonly deploy: () => Promise<void>;
 }
 
-/** Lives as long as the test file. */
+/** Runs until the test file ends. */
 export function startRelay(): RelayCloud {
   const worker = createTestHarness({
     workers: [
@@ -73,7 +73,7 @@ export function startRelay(): RelayCloud {
   };
 }
 
-/** A device that the cloud knows. */
+/** A registered device. */
 export interface Known {
   readonly uuid: string;
   readonly deviceId: number;
@@ -83,7 +83,7 @@ export interface Known {
 
 let made = 0;
 
-/** A device of that fleet, which has not dialled yet. */
+/** A device of that fleet, which has not connected yet. */
 export async function newDevice(cloud: RelayCloud, fleetId = 1): Promise<Known> {
   const deviceId = ++made;
   const uuid = deviceId.toString(16).padStart(32, "0");
@@ -97,7 +97,7 @@ export interface Joined extends Known {
   readonly log: MemoryLog;
 }
 
-/** Connects something that answers requests, as that device. */
+/** Connects a request handler as that device. */
 export async function dial(
   cloud: RelayCloud,
   device: Known,

@@ -5,7 +5,7 @@ const at = 1_000_000;
 const attempt = (credential: string, network?: string) => ({ credential, network });
 
 describe("wrong credentials", () => {
-  test("slow their network down after 60 in a minute, for the rest of that minute", () => {
+  test("slow down their network after 60 in a minute, for the rest of that minute", () => {
     const failures = new Failures();
     for (let n = 0; n < 59; n++) failures.add(attempt(`wrong ${n}`, "a"), at);
     expect(failures.waitMs(attempt("another", "a"), at)).toBe(0);
@@ -16,7 +16,7 @@ describe("wrong credentials", () => {
     expect(failures.waitMs(attempt("another", "a"), at + 60_000)).toBe(0);
   });
 
-  test("that are repeated count once, and are slowed down themselves", () => {
+  test("that are repeated count once, and only they are slowed down", () => {
     const failures = new Failures();
     for (let n = 0; n < 1000; n++) failures.add(attempt("the same", "a"), at);
     expect(failures.waitMs(attempt("the same", "a"), at)).toBe(60_000);

@@ -13,7 +13,7 @@ const cloud = startCloud();
 
 const environment = () => ({ FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: adminSecret });
 
-/** What a command prints, in this process: a program for each would take a second to start. */
+/** The output of a command. It runs in this process, because a new process would take a second to start. */
 async function said(...args: readonly string[]): Promise<string> {
   let printed = "";
   expect(await cloudCommand(args, environment(), (text) => void (printed += text))).toBe(0);
@@ -34,7 +34,7 @@ volumes:
   data:
 `;
 
-test("from a compose file to a running release, as it is typed", async () => {
+test("commands turn a compose file into a running release", async () => {
   const file = join(await temporaryFolder(), "docker-compose.yml");
   writeFileSync(file, compose);
   const fleet = await newFleet(cloud, "cli");
@@ -90,7 +90,7 @@ test("from a compose file to a running release, as it is typed", async () => {
   expect(await said("pin", "--fleet", "cli", "latest")).toBe("cli follows its latest release two\n");
 });
 
-test("a release is checked before it is made", async () => {
+test("a release is checked before it is created", async () => {
   const folder = await temporaryFolder();
   const file = join(folder, "compose.yml");
   const answers: Record<string, [number, string]> = {
@@ -130,7 +130,7 @@ test("a release is checked before it is made", async () => {
   expect(await said("release", "checked", file, "--dry-run")).toBe("No changes; nothing was released\n");
 });
 
-test("powers over the host are told when a release is made, and can be forbidden", async () => {
+test("powers over the host are printed when a release is created, and can be forbidden", async () => {
   const file = join(await temporaryFolder(), "docker-compose.yml");
   writeFileSync(file, "services:\n  web: { image: 'web:1', privileged: true, pid: host }\n  db: { image: 'db:1' }\n");
   await newFleet(cloud, "powers");
@@ -149,7 +149,7 @@ test("powers over the host are told when a release is made, and can be forbidden
   );
 });
 
-test("a value that nobody is to see comes from standard input", async () => {
+test("a secret value is read from standard input", async () => {
   const fleet = await newFleet(cloud, "stdin");
   const device = await newDevice(cloud, fleet);
   const program = startProgram(["cloud", "env", "set", "--fleet", "stdin", "TOKEN"], environment(), "a secret\n");
@@ -158,7 +158,7 @@ test("a value that nobody is to see comes from standard input", async () => {
   expect(text).not.toContain("a secret");
 });
 
-test("a log is read, and followed across a deployment", async () => {
+test("a log is read and followed across a deployment", async () => {
   const fleet = await newFleet(cloud, "log reading");
   const { uuid, api_key: key } = await newDevice(cloud, fleet);
   await cloud.make(z.unknown(), `/admin/v1/fleets/${fleet.id}/releases`, {
@@ -196,7 +196,7 @@ test("a log is read, and followed across a deployment", async () => {
     .toMatch(/web: live\n.* web: after the deployment\n$/);
 });
 
-test("a token is made with its permissions, and its revocation says what has ended with it", async () => {
+test("a token is created with its permissions, and its revocation lists what has ended with it", async () => {
   const fleet = await newFleet(cloud, "typed tokens");
   const made = z
     .object({ id: z.string(), token: z.string() })
@@ -217,7 +217,7 @@ test("a token is made with its permissions, and its revocation says what has end
   );
 });
 
-test("a provisioning key says how long it is good, and for how many devices", async () => {
+test("a new provisioning key is printed with its lifetime and number of devices", async () => {
   await cloud.ask("POST", "/admin/v1/fleets", { name: "key words" });
   const printed = (...args: readonly string[]) => said("fleet", "key", "key words", ...args);
   expect(await printed()).toMatch(
@@ -238,7 +238,7 @@ test.each<readonly [readonly string[], RegExp]>([
   [["env", "set", "--fleet", "words", "A", "B"], /^Only one value can come from standard input, but A, B have none/],
   [["env", "set", "--fleet", "words", "1A=x"], /^The cloud refuses \(400\): "1A": The name of a variable/],
   [["env", "rm", "--fleet", "words", "A"], /^The cloud refuses \(404\): There is no such variable/],
-])("%j is refused in words", async (args, message) => {
+])("%j is refused with a message", async (args, message) => {
   await cloud.ask("POST", "/admin/v1/fleets", { name: "words" });
   await expect(said(...args)).rejects.toThrow(message);
 });
@@ -247,7 +247,7 @@ test.each([
   ["services:\n  web:\n    image: [unclosed\n", /docker-compose\.yml: .* at line 4/],
   ["services:\n  web:\n    build: .\n", / cannot be released:\n {2}services\.web\.build: images are not built here/],
   ["- a list\n", /expected a compose file/],
-])("a compose file such as %j is refused in words", async (source, message) => {
+])("a compose file such as %j is refused with a message", async (source, message) => {
   const file = join(await temporaryFolder(), "docker-compose.yml");
   writeFileSync(file, source);
   await cloud.ask("POST", "/admin/v1/fleets", { name: "words" });

@@ -9,8 +9,8 @@ import { exchanges, uuid as recordedUuid, type Exchange } from "../cloud/recorde
 import { ask, follow, found, recordedEvents, recordedFleet, type Said } from "./recorded.ts";
 
 /**
- * What was asked of the public cloud, asked of ours. Every answer that differs is listed in deviations.ts with its reason;
- * one that is not listed fails, and so does one that is listed and not found.
+ * The recorded requests to the public cloud, replayed on ours. deviations.ts lists every different answer with its reason.
+ * An unlisted difference fails, and so does a listed one that is not found.
  */
 
 const cloud = startCloud();
@@ -19,7 +19,7 @@ const keys = { "<device-key>": "1".repeat(64), "<device-key-2>": "2".repeat(64),
 const commits = { first: `11111111${"a".repeat(32)}`, second: `22222222${"b".repeat(32)}` };
 const replaced: Record<string, string> = { ...keys, "start=1795471252949": "start=4000000000000" };
 
-/** What the recording has as the state of the device, which was made of images with labels, variables and contracts. */
+/** The recorded target state of the device, which has images with labels, variables and contracts. */
 const State = z.record(
   z.string(),
   z.object({
@@ -53,7 +53,7 @@ beforeAll(async () => {
   await rename("weathered-stream");
   const variables = { SHARED: "image-env" };
   await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/variables`, { variables });
-  // The recording's fleet was pinned, in effect, to the older of its two releases.
+  // The recorded fleet was effectively pinned to the older of its two releases.
   await release(fleet, commits.second, "fleet state v3 of a given release (user)");
   await release(fleet, commits.first, "v3 state");
   await cloud.ask("GET", `/device/v3/${recordedUuid}/state`, undefined, keys["<device-key>"]);
@@ -68,7 +68,7 @@ const versions = {
 
 const rename = (name: string) => cloud.ask("PATCH", `/admin/v1/devices/${recordedUuid}`, { name });
 
-/** The release that the recording has in this state, as a compose file of its images. */
+/** The recorded state's release, as a compose file of its images. */
 async function release(fleet: TestFleet, commit: string, name: string): Promise<void> {
   const state = State.parse(exchanges("state-get", {}).find((one) => one.name === name)?.response.body);
   const recorded = Object.values(state)[0]?.apps[recordedFleet]?.releases[commit];
@@ -85,7 +85,7 @@ async function release(fleet: TestFleet, commit: string, name: string): Promise<
   expect([made.status, made.text]).toEqual([201, expect.any(String)]);
 }
 
-/** Of the recorded list, which is cut, as its long message is: what ours does not have, in this order. */
+/** The lines of the recorded, shortened list that our list does not have, in this order. */
 function missing(theirs: Said, ours: Said): readonly string[] {
   const rows = Rows.parse(ours.body);
   return Rows.parse(theirs.body).flatMap((row, n) => {
@@ -124,7 +124,7 @@ async function compare(file: string): Promise<Record<string, readonly string[]>>
   return differing;
 }
 
-/** The tag of our state in place of theirs. */
+/** Replaces the recorded entity tag by ours. */
 const withEtag = (exchange: Exchange, etag: string): Exchange => {
   const known = exchange.request.headers["If-None-Match"];
   const bare = etag.replace(/^W\//, "");
@@ -139,21 +139,21 @@ const withEtag = (exchange: Exchange, etag: string): Exchange => {
 const listed = (file: keyof typeof deviations) =>
   Object.fromEntries(Object.entries(deviations[file]).map(([name, { differ }]) => [name, differ]));
 
-describe("the recorded exchanges", () => {
-  test("of the target state", async () => {
+describe("the recorded answers, except for the listed deviations, match ours", () => {
+  test("for the target state", async () => {
     expect(await compare("state-get")).toEqual(listed("state-get"));
   });
 
-  test("of reports, and the stored state after each", async () => {
+  test("for reports, and for the stored state after each", async () => {
     expect(await compare("report-v3")).toEqual(listed("report-v3"));
   });
 
-  test("of logs", async () => {
+  test("for logs", async () => {
     expect(await compare("logs")).toEqual(listed("logs"));
   });
 });
 
-test("the entity tag is made as the public cloud makes it", () => {
+test("the entity tag is computed like the public cloud's", () => {
   const [first] = exchanges("state-get", {});
   const body = JSON.stringify(first?.response.body);
   const sha1 = createHash("sha1").update(body).digest("base64").slice(0, 27);

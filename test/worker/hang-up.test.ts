@@ -6,8 +6,8 @@ import { systemClock } from "../../core/ports/clock.ts";
 import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { connected } from "./devices.ts";
 
-test("who hangs up while he waits for the answer is heard by the device's handler", async () => {
-  // On workerd itself: the harness has a proxy before it, which does not pass a hang-up on before the answer begins.
+test("a client that disconnects before the answer aborts the device's handler", async () => {
+  // Directly on workerd, because the harness's proxy does not pass on a disconnect before the answer begins.
   const cloud = await startWorkerd("test/worker/entry/entry.ts");
   onTestFinished(() => cloud.stop());
   const uuid = "0".repeat(32);
@@ -34,11 +34,11 @@ test("who hangs up while he waits for the answer is heard by the device's handle
   );
   await expect.poll(() => seen.asked, { timeout: 5000 }).toBe(true);
   expect(seen.aborted).toBe(false);
-  // A reset, which is what workerd itself takes notice of while it has nothing to write.
+  // A TCP reset, because workerd notices only that while it has nothing to write.
   socket.resetAndDestroy();
   await expect.poll(() => seen.aborted, { timeout: 5000 }).toBe(true);
 
-  // Nor does anybody escape the audit log by hanging up.
+  // The audit log has the request of the disconnected client too.
   const audit = async () =>
     (await fetch(`${cloud.url}/tell`, { method: "POST", body: JSON.stringify({ to: "audit" }) })).json();
   const entry = { kind: "relay", who: "admin", operation: "reboot", method: "POST", uuid, status: 499 };

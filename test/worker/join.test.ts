@@ -6,17 +6,17 @@ import { startAgent, startProgram, type Ended } from "../node/program.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 
-/** From nothing to a command on a device, by what a user types. */
+/** From nothing to a command on a device, with a user's commands. */
 const cloud = startCloud();
 
 interface Shell {
   readonly folder: string;
   readonly fairlead: (...args: readonly string[]) => Promise<Ended>;
-  /** What is printed by a command that must succeed. */
+  /** Returns the output of a command that must succeed. */
   readonly said: (...args: readonly string[]) => Promise<string>;
 }
 
-/** A user's home, and the commands that are typed there. */
+/** A user's home folder and the commands in it. */
 async function shell(): Promise<Shell> {
   const folder = await temporaryFolder();
   const fairlead: Shell["fairlead"] = (...args) => startProgram(args, { XDG_CONFIG_HOME: folder }).ended;
@@ -34,7 +34,7 @@ async function shell(): Promise<Shell> {
 const json = <T>(shape: z.ZodType<T>, text: string): T => shape.parse(JSON.parse(text));
 const Config = z.looseObject({ uuid: z.string(), apiEndpoint: z.string(), deviceApiKey: z.string() });
 
-test("init, a fleet, a key, join, and a command through the tunnel", async () => {
+test("a user can initialize a cloud, create a fleet and a key, join a device and send it a command", async () => {
   const { folder, fairlead, said } = await shell();
   expect(await said("cloud", "init", cloud.url(), "--token", adminSecret)).toMatch(
     /lets admin read, write, see secrets and manage all fleets/,
@@ -78,7 +78,7 @@ test("init, a fleet, a key, join, and a command through the tunnel", async () =>
   expect([offline.code, offline.stdout]).toEqual([1, '"No online device(s) found"\n']);
 }, 120_000);
 
-test("without a config.json, the state folder gets one, and the uuid stays the one that the agent made", async () => {
+test("without a config.json, join writes one to the state folder and keeps the agent's uuid", async () => {
   const { folder, said } = await shell();
   const token = ["cloud", "init", cloud.url(), "--token", adminSecret];
   await said(...token);
@@ -105,13 +105,13 @@ test.each([
   [["cloud", "init", "http://127.0.0.1:9", "--token", "x"], /^http:\/\/127.0.0.1:9 cannot be reached: /],
   [["join"], /^Expected the cloud's URL/],
   [["join", "http://127.0.0.1:9"], /^Expected --key/],
-])("%j is refused in words", async (args, message) => {
+])("%j is refused with a message", async (args, message) => {
   const { fairlead } = await shell();
   const { code, stderr } = await fairlead(...args);
   expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
 });
 
-test("a wrong token, and a wrong key, are refused in words", async () => {
+test("a wrong token and a wrong key are refused with a message", async () => {
   const { folder, fairlead } = await shell();
   const wrong = await fairlead("cloud", "init", cloud.url(), "--token", "wrong");
   expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringMatching(/^The cloud refuses \(401\): Expected /)]);

@@ -7,7 +7,7 @@ import { startWorkerd } from "../../bench/relay/workerd.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 import { newDevice, newFleet, newToken, newUuid, registration, type Registered } from "./people.ts";
 
-/** What strangers, devices and stolen keys can ask for at most. */
+/** The limits for anonymous clients, devices and stolen keys. */
 
 const cloud = startCloud();
 
@@ -37,11 +37,11 @@ describe("the admin secret", () => {
 
 describe("a credential", () => {
   test("of too many characters is rejected without computing a digest", async () => {
-    // On workerd itself: the harness has a proxy before it, which takes 16 KiB of headers.
+    // Directly on workerd, because the harness's proxy accepts only 16 KiB of headers.
     const bare = await startWorkerd();
     onTestFinished(() => bare.stop());
     const begun = performance.now();
-    // In UTF-8, white space for a pattern at the end, which HTTP does not take off there.
+    // A UTF-8 character at the end that a pattern matches as white space and HTTP does not trim.
     const hostile = `Bearer ${" ".repeat(30_000)}a${" ".repeat(30_000)}\u00c2\u00a0`;
     for (const authorization of [hostile, hostile, hostile, `Bearer ${"a ".repeat(15_000)}`, "a".repeat(30_000)]) {
       const { status } = await fetch(`${bare.url}/actor/v1/whoami`, { headers: { authorization } });
@@ -52,7 +52,7 @@ describe("a credential", () => {
   });
 });
 
-/** Answers of an OData address: never a failure of the cloud. */
+/** The answer to an OData address, which must not be an internal error. */
 const odata = (address: string) => cloud.ask("GET", `/v7/${address}`);
 
 const directory = () => cloud.worker.getWorker().getDurableObjectStorage("Directory", { name: "directory" });
@@ -142,7 +142,7 @@ describe("a query on resources", () => {
     ["device?$select=id&$orderby=toString", "device has no field toString"],
     ["device(hasOwnProperty=1)", "device has no field hasOwnProperty"],
     ["device?$top=1000000000", expect.stringMatching(/^Expected the end/)],
-  ])("%s is refused in words", async (address, sentence) => {
+  ])("%s is refused with a message", async (address, sentence) => {
     const { status, json } = await odata(address);
     expect([status, json]).toEqual([400, sentence]);
   });
@@ -217,7 +217,7 @@ describe("a query on resources", () => {
 });
 
 /**
- * A body that is refused is not read to its end: the client, or the proxy of the test harness (500), may lose its connection
+ * A refused body is not read to its end, so the client or the proxy of the test harness (500) may lose its connection
  * before it has the answer.
  */
 const refusalOf = async (ask: () => Promise<Response>, tries = 20): Promise<{ status: number; sentence: string }> => {
@@ -233,7 +233,7 @@ const refusalOf = async (ask: () => Promise<Response>, tries = 20): Promise<{ st
 };
 
 describe("a body", () => {
-  /** As text, packed if wanted, with or without its length. */
+  /** A body as text, optionally compressed, with or without its length. */
   const send = (path: string, key: string, text: string, { gzip = false, method = "POST", chunked = false } = {}) => {
     const bytes = gzip ? new Uint8Array(gzipSync(text)) : new TextEncoder().encode(text);
     return fetch(cloud.url() + path, {
@@ -250,7 +250,7 @@ describe("a body", () => {
   const large = JSON.stringify({ value: "x".repeat(64 * 1024) });
   const ways = [{}, { chunked: true }, { gzip: true }, { gzip: true, chunked: true }];
 
-  test.each(ways)("of more than 64 KiB is refused by every endpoint of people and devices: %j", async (way) => {
+  test.each(ways)("of more than 64 KiB is refused by every endpoint for users and devices: %j", async (way) => {
     const fleet = await newFleet(cloud, `large bodies ${newUuid()}`);
     const device = await newDevice(cloud, fleet);
     const joining = JSON.stringify({ ...registration(fleet), more: "x".repeat(64 * 1024) });
@@ -340,7 +340,7 @@ describe("the log of a device", () => {
   const messages = async (device: Registered) =>
     (await cloud.get(Lines, `/device/v2/${device.uuid}/logs?count=all`)).map(({ message }) => message);
 
-  test("takes 8 MiB within 10 s, unpacked, and refuses the rest with a sentence", async () => {
+  test("accepts 8 MiB of decompressed data in 10 s and refuses the rest with a message", async () => {
     const device = await someDevice();
     const bomb = gzipSync(line("x".repeat(1000)).repeat(44_000));
     expect(bomb.length).toBeLessThan(300_000);
@@ -353,7 +353,7 @@ describe("the log of a device", () => {
     expect((await messages(device)).length).toBeGreaterThan(3000);
   });
 
-  test("takes the agent's largest requests, one after the other", async () => {
+  test("accepts the agent's largest requests in sequence", async () => {
     const device = await someDevice();
     for (let n = 0; n < 12; n++) {
       const batch = Array.from({ length: 25 }, (_, m) => line(`${n}.${m} ${"x".repeat(10_000)}`)).join("");
@@ -362,7 +362,7 @@ describe("the log of a device", () => {
     expect((await messages(device)).at(-1)).toMatch(/^11\.24 /);
   });
 
-  test("takes no line of more than 1 MiB, in any number of parts", async () => {
+  test("accepts no line of more than 1 MiB, in any number of parts", async () => {
     const device = await someDevice();
     const refused = await refusalOf(() => {
       let parts = 0;
@@ -378,7 +378,7 @@ describe("the log of a device", () => {
     expect((await send(device, line("short"))).status).toBe(201);
   });
 
-  test("takes 8 streams at once", async () => {
+  test("accepts 8 streams at once", async () => {
     const device = await someDevice();
     const open = Array.from({ length: 8 }, () => {
       const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
@@ -442,14 +442,14 @@ describe("the log of a device", () => {
   });
 });
 
-describe("a stranger", () => {
+describe("an anonymous client", () => {
   const quiet = startCloud();
   const made = async (of: typeof cloud) =>
     Promise.all(
       ["Directory", "DeviceSession", "DeviceLogs"].map((one) => of.worker.getWorker().listDurableObjectIds(one)),
     );
   const uuid = "e".repeat(32);
-  /** The status of the answer to a device that dials in; 101 is a connection. */
+  /** The status of the answer to a connecting device; 101 is success. */
   const dial = (of: typeof cloud, to: string, key: string, address = "192.0.2.99") =>
     new Promise<number | undefined>((resolve, reject) => {
       const headers = { connection: "Upgrade", upgrade: "websocket", "cf-connecting-ip": address };
@@ -485,7 +485,7 @@ describe("a stranger", () => {
     ["GET", "/nowhere", [404, JSON.stringify({ error: "There is no GET /nowhere" })]],
   ];
 
-  test("without a credential wakes no object, on any endpoint", async () => {
+  test("without a credential wakes no Durable Object on any endpoint", async () => {
     const malformed = [null, "nonsense", "fl_a.b", `fl_${"a".repeat(100)}.${"b".repeat(43)}`, "x".repeat(5000)];
     for (const [method, path, expected] of routes)
       for (const key of malformed) {
@@ -496,7 +496,7 @@ describe("a stranger", () => {
     expect(await made(quiet)).toEqual([[], [], []]);
   });
 
-  test("with an unknown key wakes no device's object", async () => {
+  test("with an unknown key wakes no device's Durable Object", async () => {
     const before = await made(cloud);
     const { api_key: own } = await newDevice(cloud, await newFleet(cloud, `strangers ${newUuid()}`));
     const [, sessions, logs] = await made(cloud);
@@ -515,7 +515,7 @@ describe("a stranger", () => {
     expect([sessionsAfter, logsAfter]).toEqual([sessions, logs]);
   });
 
-  describe("who tries keys", () => {
+  describe("that tries keys", () => {
     let next = 0;
     const from = (address: string, key: string, path = "/device/v3/tags") =>
       fetch(cloud.url() + path, { headers: { authorization: `Bearer ${key}`, "cf-connecting-ip": address } });
@@ -535,7 +535,7 @@ describe("a stranger", () => {
       ]);
       expect(Number(slowed.headers.get("retry-after"))).toBeGreaterThan(0);
       expect(await dial(cloud, device.uuid, some(), address(1))).toBe(429);
-      // Neither who is elsewhere, nor a token, nor a device that was known before.
+      // This does not slow down other networks, tokens, or devices that were known before.
       expect((await from("2001:db8:0:2::1", some(), state)).status).toBe(401);
       expect((await from(address(1), adminSecret, "/actor/v1/whoami")).status).toBe(200);
       expect((await from(address(1), device.api_key, state)).status).toBe(200);
@@ -551,7 +551,7 @@ describe("a stranger", () => {
   });
 });
 
-describe("what is kept", () => {
+describe("the stored data", () => {
   const someDevice = async () => {
     const fleet = await newFleet(cloud, `kept ${newUuid()}`);
     return { fleet, ...(await newDevice(cloud, fleet)) };
@@ -560,7 +560,7 @@ describe("what is kept", () => {
     Object.fromEntries(Array.from({ length: count }, (_, n) => [`${prefix}${n}`, value]));
   const refusal = ({ status, json }: { status: number; json: unknown }) => [status, json];
 
-  test("of a report: few applications, releases and services, and texts cut short", async () => {
+  test("of a report has limited applications, releases and services, and shortened texts", async () => {
     const { uuid, api_key: key, fleet } = await someDevice();
     const report = (part: object) => cloud.ask("PATCH", "/device/v3/state", { [uuid]: part }, key);
     const apps = (count: number) => Object.fromEntries(Object.keys(texts(count)).map((name) => [name, {}]));
@@ -587,7 +587,7 @@ describe("what is kept", () => {
     expect(json).toEqual({ d: [{ provisioning_state: cut, cpu_id: cut, storage_block_device: cut }] });
   });
 
-  test("of a report on progress: whole numbers, and the latest deleted installs", async () => {
+  test("of a progress report has whole numbers and the latest deleted installs", async () => {
     const { id, uuid, api_key: key, fleet } = await someDevice();
     const commit = "c1";
     const composition = { services: { web: { image: "web:1" } } };
@@ -611,7 +611,7 @@ describe("what is kept", () => {
     expect((await count("download_progress eq 42")).json).toEqual({ d: 1 });
   });
 
-  test("of tags: 100 a device, of 100 and 10,000 characters", async () => {
+  test("of tags has at most 100 for each device, with names of 100 and values of 10,000 characters", async () => {
     const { id, uuid, api_key: key } = await someDevice();
     const tag = (tags: object) => cloud.ask("PATCH", "/device/v3/tags", { [uuid]: tags }, key);
     expect((await tag(texts(100))).status).toBe(200);
@@ -627,7 +627,7 @@ describe("what is kept", () => {
     expect((await tag({ ["k".repeat(101)]: "v" })).status).toBe(400);
   });
 
-  test("of variables: 1,000 of a fleet or a device, 256 KiB together, 32 KiB each", async () => {
+  test("of variables has at most 1,000 for a fleet or device, 256 KiB in total and 32 KiB each", async () => {
     const { id, uuid, fleet } = await someDevice();
     const set = (variables: object) => cloud.ask("POST", `/admin/v1/devices/${uuid}/variables`, { variables });
     const tooMany = /^A fleet or a device has at most 1000 variables, of 262144 bytes together, and would have /;
@@ -659,7 +659,7 @@ describe("what is kept", () => {
     expect((await cloud.ask("POST", ofFleet, { variables: { ["N".repeat(256)]: "v" } })).status).toBe(400);
   });
 
-  test("of fleets, provisioning keys, releases and devices", async () => {
+  test("of fleets, provisioning keys, releases and devices is limited", async () => {
     const { fleet } = await someDevice();
     const storage = await directory();
     const many = (count: number, insert: string) =>
@@ -701,7 +701,7 @@ describe("what is kept", () => {
     ]);
   });
 
-  test("of tokens that descend from one of the owner's: at most 1,000 in all", async () => {
+  test("of tokens has at most 1,000 descendants of one owner's token", async () => {
     const first = await newToken(cloud, { manage: true });
     const make = async (key?: string, more: object = {}) =>
       cloud.ask("POST", "/admin/v1/tokens", { name: "t", fleets: "all", manage: true, ...more }, key);
@@ -725,7 +725,7 @@ describe("what is kept", () => {
         400,
         { error: expect.stringMatching(/^1000 tokens have come of the same token of the owner's as this one/) },
       ]);
-    // Another family has room of its own.
+    // Another owner's token has its own limit.
     const another = await newToken(cloud, { manage: true });
     expect((await make(another.token)).status).toBe(201);
   });

@@ -56,7 +56,7 @@ describe("lines", () => {
     expect(await messages(device)).toEqual(["packed one", "packed two"]);
   });
 
-  test("of a repeated request are stored once, with the new ones in it", async () => {
+  test("of a repeated request are stored once, together with its new lines", async () => {
     const device = await someDevice();
     const [one, two, three] = [line("one"), line("two"), line("three")];
     await send(device, one + two);
@@ -67,7 +67,7 @@ describe("lines", () => {
     expect(await messages(device)).toEqual(["one", "two", "three", "one"]);
   });
 
-  test("that are invalid are counted, and the lines around them stored", async () => {
+  test("that are invalid are counted, and the lines around them are stored", async () => {
     const device = await someDevice();
     const odd = `{"message":5,"timestamp":1}\n`;
     expect((await send(device, line("before") + odd + odd + line("after"))).status).toBe(201);
@@ -78,7 +78,7 @@ describe("lines", () => {
     ]);
   });
 
-  test("are stored up to a number of bytes, and the oldest deleted", async () => {
+  test("are stored up to a number of bytes, and the oldest are deleted", async () => {
     const device = await someDevice();
     const chunk = (n: number) => line(`${n} ${"x".repeat(90_000)}`);
     for (let n = 0; n < 60; n += 5) await send(device, Array.from({ length: 5 }, (_, m) => chunk(n + m)).join(""));
@@ -90,7 +90,7 @@ describe("lines", () => {
   });
 });
 
-/** The lines of a stream, as they come; heartbeats aside. */
+/** The lines of a stream as they arrive, without heartbeats. */
 async function* follow(device: Registered, query: string, signal: AbortSignal, key?: string): AsyncGenerator<string> {
   const { token } = key === undefined ? await newToken(cloud) : { token: key };
   const response = await fetch(`${cloud.url()}/device/v2/${device.uuid}/logs?stream=1${query}`, {
@@ -143,8 +143,8 @@ describe("a follower", () => {
   });
 });
 
-describe("who may", () => {
-  test("read: people with a valid token for the fleet", async () => {
+describe("access to a log:", () => {
+  test("users with a valid token for the fleet can read it", async () => {
     const fleet = await newFleet(cloud, "log readers");
     const device = await newDevice(cloud, fleet);
     await send(device, line("seen"));
@@ -163,7 +163,7 @@ describe("who may", () => {
     expect((await as(token))[0]).toBe(404);
   });
 
-  test("write: the device itself, with its current key; its log is deleted with it", async () => {
+  test("only the device with its current key can write it, and its deletion deletes the log", async () => {
     const device = await someDevice();
     await send(device, line("one"));
     const { json } = await cloud.ask("POST", `/admin/v1/devices/${device.uuid}/key`, {});
@@ -177,7 +177,7 @@ describe("who may", () => {
     expect(await (await rows).exec("SELECT name FROM sqlite_master WHERE name = 'arrivals'")).toEqual([]);
   });
 
-  test("an invalid uuid wakes no object", async () => {
+  test("an invalid uuid wakes no Durable Object", async () => {
     expect((await cloud.ask("GET", "/device/v2/abc/logs")).status).toBe(404);
   });
 });

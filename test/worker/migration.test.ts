@@ -12,14 +12,14 @@ const cloud = startCloud();
 const directory = { name: "directory" };
 const digestOf = (key: string) => createHash("sha256").update(key).digest("hex");
 
-/** As tokens were before they could name secrets and manage. */
+/** Tokens from before the permissions `secrets` and `manage`. */
 function signedBefore(claims: object): string {
   const payload = Buffer.from(JSON.stringify(claims));
   const key = Buffer.from(hkdfSync("sha256", adminSecret, "", "fairlead tokens 1", 32));
   return `fl_${payload.toString("base64url")}.${createHmac("sha256", key).update(payload).digest("base64url")}`;
 }
 
-test("a directory of before is brought up to date, and its devices, keys and tokens go on", async () => {
+test("a directory of an older version is migrated, and its devices, keys and tokens stay valid", async () => {
   const storage = await cloud.worker.getWorker().getDurableObjectStorage("Directory", directory);
   const Names = z.array(z.object({ name: z.string() }));
   const tables =
@@ -37,7 +37,7 @@ test("a directory of before is brought up to date, and its devices, keys and tok
     await storage.exec("INSERT INTO migrations VALUES (?)", n + 1);
   }
   const uuid = newUuid();
-  // As an agent of before made it up.
+  // A key with the format of older agents.
   const deviceKey = "0123456789abcdef".repeat(2);
   const provisioningKey = "f".repeat(64);
   await storage.exec(

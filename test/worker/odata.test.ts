@@ -15,7 +15,7 @@ const address = (url: string): Address => {
 
 const plain = { expand: [], orderBy: [] };
 
-describe("what the public clients ask", () => {
+describe("the queries of public clients:", () => {
   test("one device by its id, by its uuid, and by the beginning of its uuid", () => {
     expect(address("/device(17)?$select=id,uuid")).toEqual({
       resource: "device",
@@ -31,7 +31,7 @@ describe("what the public clients ask", () => {
     });
   });
 
-  test("percent-encoded as well as plain", () => {
+  test("percent-encoded and plain text", () => {
     expect(address("/device(uuid=%27ab%27)?$filter=name%20eq%20%27a%20b%27")).toEqual(
       address("/device(uuid='ab')?$filter=name eq 'a b'"),
     );
@@ -51,7 +51,7 @@ describe("what the public clients ask", () => {
     expect(address("/device_config_variable(device=1,name='RESIN_OVERRIDE_LOCK')").key).toEqual(both);
   });
 
-  test("expansions with options of their own, within each other", () => {
+  test("nested expansions with their own options", () => {
     const { query } = address(
       "/device(1)?$expand=image_install($select=id,status;$filter=status ne 'deleted';" +
         "$expand=installs__image($select=id;$expand=is_a_build_of__service($select=id,service_name)))," +
@@ -127,11 +127,11 @@ test.each([
   ["/1device", /^Expected a name/],
   [`/device?$filter=${"(".repeat(1000)}`, /^\$filter is nested too deeply/],
   [`/device?$expand=${"a($expand=".repeat(1000)}`, /^\$expand is nested too deeply/],
-])("%s is refused in words", (url, message) => {
+])("%s is refused with a message", (url, message) => {
   expect(read(url)).toEqual({ ok: false, message: expect.stringMatching(message) });
 });
 
-test("whatever comes, the answer is a value", () => {
+test("any input is parsed or refused, without an exception", () => {
   const piece = fc.constantFrom(
     ..."$select $expand $filter $orderby $top = ; , ( ) ' '' eq ne and startswith device name 1 -1 null true / $count".split(
       " ",
@@ -157,7 +157,7 @@ test("whatever comes, the answer is a value", () => {
   );
 });
 
-test("what is written is what is read", () => {
+test("a written query is parsed to the same query", () => {
   const name = fc.stringMatching(/^[a-z][a-z_]{0,8}$/);
   const value = fc.oneof(
     fc.string(),

@@ -1,4 +1,4 @@
-// Nothing that the tests' Workers do needs the network.
+// The Workers of the tests need no network.
 Object.assign(process.env, {
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_HIDE_BANNER: "true",

@@ -24,7 +24,7 @@ export const newToken = (cloud: Cloud, given: object = {}) =>
 let made = 0;
 export const newUuid = (): string => (++made).toString(16).padStart(32, "0");
 
-/** A device of a fleet, as an agent registers itself. */
+/** A device of a fleet, registered like an agent registers itself. */
 export async function newDevice(cloud: Cloud, fleet: TestFleet, more: object = {}): Promise<Registered> {
   const { status, json, text } = await cloud.ask("POST", "/device/register", registration(fleet, more), fleet.key);
   if (status !== 201) throw new Error(`Registering answered ${status}: ${text}`);

@@ -3,7 +3,7 @@ import { Fleet } from "../../core/api/admin/index.ts";
 import { startCloud } from "./cloud.ts";
 import { newDevice, newFleet } from "./people.ts";
 
-/** What services may ask to be able to do to their host, by fleet. */
+/** The powers over the host that a fleet's services may ask for. */
 const cloud = startCloud();
 
 const release = (fleetId: number, web: object) =>
@@ -11,7 +11,7 @@ const release = (fleetId: number, web: object) =>
     composition: { services: { web: { image: "web:1", ...web }, db: { image: "db:1" } } },
   });
 
-test("a release says what its services ask for", async () => {
+test("a release lists the powers that its services ask for", async () => {
   const fleet = await newFleet(cloud, "asking");
   expect(fleet.forbidden).toEqual([]);
   const labels = { "io.balena.features.dbus": "1" };
@@ -21,7 +21,7 @@ test("a release says what its services ask for", async () => {
   expect((await release(fleet.id, {})).json).toMatchObject({ powers: {} });
 });
 
-test("a fleet that forbids some takes no release that asks for them, and tells its devices", async () => {
+test("a fleet that forbids powers refuses a release that asks for them, and sends the list to its devices", async () => {
   const fleet = await newFleet(cloud, "forbidding");
   const { uuid, api_key: key } = await newDevice(cloud, fleet);
   const state = async () => (await cloud.ask("GET", `/device/v3/${uuid}/state`, undefined, key)).json;
@@ -37,7 +37,7 @@ test("a fleet that forbids some takes no release that asks for them, and tells i
     { error: "services.web: the fleet forbids privileged, host-pid" },
   ]);
   expect((await release(fleet.id, { network_mode: "host" })).status).toBe(201);
-  // The release that was made before may still be pinned.
+  // An earlier release may still be pinned.
   expect(await state()).toMatchObject({
     [uuid]: { config: { RESIN_SUPERVISOR_FORBIDDEN_POWERS: "privileged,host-pid" } },
   });
@@ -50,7 +50,7 @@ test("a fleet that forbids some takes no release that asks for them, and tells i
   expect(JSON.stringify(await state())).not.toContain("FORBIDDEN");
 });
 
-test("a fleet may forbid from its beginning; what is no power is refused in words", async () => {
+test("a fleet may forbid powers from its creation, and an unknown power is refused with a message", async () => {
   const fleet = await cloud.make(Fleet, "/admin/v1/fleets", { name: "strict", forbidden: ["engine-socket"] });
   expect(fleet.forbidden).toEqual(["engine-socket"]);
   const labels = { "io.resin.features.balena-socket": "1" };

@@ -2,14 +2,14 @@ import { createGzip } from "node:zlib";
 import * as z from "zod";
 import { bodyOf, type Exchange } from "../cloud/recorded.ts";
 
-/** The recorded exchanges with the public cloud, asked of ours. */
+/** The recorded exchanges with the public cloud, replayed on our cloud. */
 
 export const recordedFleet = "e9eb9c68bb8547caa6b002595b443009";
 
-/** An answer, as far as it is compared. */
+/** The compared parts of an answer. */
 export interface Said {
   readonly status: number;
-  /** JSON, a text, or null for an empty one. */
+  /** JSON, a text, or null for an empty body. */
   readonly body: unknown;
 }
 
@@ -20,7 +20,7 @@ export async function ask(url: string, exchange: Exchange): Promise<Said & { rea
   const response = await fetch(url + path.replaceAll(" ", "%20"), {
     method,
     headers: [
-      // Without it, fetch adds `no-cache` of its own to a request with If-None-Match.
+      // Without it, fetch adds `no-cache` to a request with If-None-Match.
       ...("Cache-Control" in headers ? [] : [["cache-control", "max-age=0"] as [string, string]]),
       ...sent.map(([name, value]): [string, string] => [name, String(value)]),
     ],
@@ -39,8 +39,8 @@ function read(text: string): unknown {
 }
 
 /**
- * The events of a log that is followed while a device writes it, over a packed request that stays open: what the reader
- * gets, line by line, and what the writer's request is answered in the end.
+ * The events of a log that is followed while a device writes it in a compressed request that stays open: the reader's
+ * lines, and the final answer to the writer's request.
  */
 export async function follow(url: string, { request, events = [] }: Exchange, writerKey: string): Promise<string[]> {
   const path = /^\/device\/v2\/\w+\//.exec(request.path)?.[0] ?? "";
@@ -79,7 +79,7 @@ export async function follow(url: string, { request, events = [] }: Exchange, wr
   return heard;
 }
 
-/** The same of the recording. */
+/** The same events in the recording. */
 export const recordedEvents = ({ events = [] }: Exchange): string[] =>
   events.flatMap(({ data, status }) => [
     ...(data === undefined ? [] : [`reader: ${messageIn(data)}`]),
@@ -99,7 +99,7 @@ async function* linesOf({ body }: Response): AsyncGenerator<string, void, undefi
   }
 }
 
-/** The paths at which two values differ. */
+/** The paths where two values differ. */
 function differences(a: unknown, b: unknown, path = ""): readonly string[] {
   if (isObject(a) && isObject(b))
     return [...new Set([...Object.keys(a), ...Object.keys(b)])].flatMap((key) =>
@@ -110,11 +110,11 @@ function differences(a: unknown, b: unknown, path = ""): readonly string[] {
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
 
-/** Ids are those of rows; times those of the day. */
+/** Ids depend on rows and times on the day, so they are not compared. */
 const unlike =
   /(^|\.)(id|image_id|imageId|releaseId|createdAt|timestamp|install_date|last_update_status_event|last_connectivity_event)$/;
 
-/** The installs of a device in the order of what they are, since the recording's is by ids, and backwards. */
+/** The installs of a device, sorted by content, because the recording sorts by descending ids. */
 function sorted(body: unknown): unknown {
   const Rows = z.object({ d: z.tuple([z.looseObject({ image_install: z.array(z.looseObject({})) })]) });
   const { data } = Rows.safeParse(body);
@@ -126,7 +126,7 @@ function sorted(body: unknown): unknown {
   return { d: [{ ...device, image_install: installs.map((one) => ({ ...one })) }] };
 }
 
-/** The paths at which two answers differ. */
+/** The paths where two answers differ. */
 export const found = (theirs: Said, ours: Said): readonly string[] => [
   ...differences({ status: theirs.status }, { status: ours.status }),
   ...differences({ body: sorted(theirs.body) }, { body: sorted(ours.body) }).filter((path) => !unlike.test(path)),

@@ -7,16 +7,16 @@ import { deviations } from "./deviations.ts";
 import { newDevice, newFleet, newUuid, Registered, registration } from "./people.ts";
 import { ask, found } from "./recorded.ts";
 
-/** How devices join: with which key, and which one they get. */
+/** The registration of devices: the key that it needs and the key that it gives. */
 const cloud = startCloud();
 
-test("the recorded registrations, with keys as short as they had, but for what is listed", async () => {
+test("the recorded registrations with their short keys get the recorded answers, except for the listed deviations", async () => {
   const [fleet, other] = [await newFleet(cloud, "fleet-one"), await newFleet(cloud, "fleet-two")];
   expect(fleet.id).toBe(1);
   const recorded = exchanges("register", {
     "<provisioning-key>": fleet.key,
     "<provisioning-key-2>": other.key,
-    // As long as those in the recording.
+    // As long as the keys in the recording.
     "<device-key>": "1".repeat(32),
     "<user-jwt>": adminSecret,
   });
@@ -26,7 +26,7 @@ test("the recorded registrations, with keys as short as they had, but for what i
     const theirs = { status: exchange.response.status, body: exchange.response.body ?? null };
     const paths = found(theirs, { status, body });
     if (paths.length > 0) differing[exchange.name] = paths;
-    // For the public cloud that device is not there yet.
+    // The public cloud does not have that device yet.
     const made = Registered.safeParse(body).data;
     if (made && theirs.status !== 201) await cloud.ask("DELETE", `/admin/v1/devices/${made.uuid}`);
   }
@@ -34,7 +34,7 @@ test("the recorded registrations, with keys as short as they had, but for what i
   expect(differing).toEqual(Object.fromEntries(listed));
 });
 
-describe("a key that a device brings along", () => {
+describe("a key that a device proposes", () => {
   test.each([
     ["64 hex digits", "0a".repeat(32), true],
     ["64 hex digits in capitals", "0A".repeat(32), true],
@@ -47,7 +47,7 @@ describe("a key that a device brings along", () => {
     ["a text with other characters", `${"z".repeat(50)} `, false],
     ["one that looks like a token", `fl_${"z".repeat(60)}`, false],
     ["nothing", "", false],
-  ])("is kept if it has room for 256 bits, else replaced: %s", async (_, brought, isKept) => {
+  ])("is accepted if it can have 256 bits, else replaced: %s", async (_, brought, isKept) => {
     const fleet = await newFleet(cloud, `keys ${newUuid()}`);
     const device = await newDevice(cloud, fleet, { api_key: brought });
     expect([device.api_key === brought, /^[0-9a-f]{64}$/.test(device.api_key)]).toEqual([
@@ -71,7 +71,7 @@ describe("a provisioning key", () => {
     [{ lifetimeDays: 1 }, 1],
     [{ lifetimeDays: 36_500 }, 36_500],
     [{ lifetimeDays: "never" }, undefined],
-  ])("with %j is good for %s days", async (given, days) => {
+  ])("with %j is valid for %s days", async (given, days) => {
     const fleet = await newFleet(cloud, `days ${newUuid()}`);
     const { expiresAt } = await cloud.make(Keyed, keysOf(fleet.id), given);
     const left = expiresAt === null ? undefined : Math.round((Date.parse(expiresAt) - Date.now()) / dayMs);
@@ -88,7 +88,7 @@ describe("a provisioning key", () => {
     },
   );
 
-  test("admits its number of devices, also at the same time; refused registrations do not count", async () => {
+  test("registers its number of devices, also at the same time, and refused registrations do not count", async () => {
     const fleet = await newFleet(cloud, "uses");
     const { key, id } = await cloud.make(Keyed, keysOf(fleet.id), { uses: 3 });
     const left = async () =>
@@ -105,7 +105,7 @@ describe("a provisioning key", () => {
     expect((await cloud.ask("GET", "/actor/v1/whoami", undefined, fleet.key)).status).toBe(200);
   });
 
-  test("that is deleted during a registration admits no device", async () => {
+  test("that is deleted during a registration registers no device", async () => {
     const fleet = await newFleet(cloud, "slow registrations");
     const { key, id } = await cloud.make(Keyed, keysOf(fleet.id));
     const { readable, writable } = new TransformStream<string, string>();

@@ -7,7 +7,7 @@ const { relay } = cloud;
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const text = new TextEncoder();
 
-// Of other types the harness compresses what it passes on, and holds it back for that.
+// The harness compresses other types and buffers them for that.
 const lines = { "content-type": "application/x-ndjson" };
 
 const answering =
@@ -102,12 +102,12 @@ describe("one device", () => {
     ["a uuid that is no string", '{"uuid":7}', "uuid: Invalid input: expected string, received number"],
     ["a method that is none", '{"deviceId":1,"method":"brew"}', "Invalid method 'BREW'"],
     ["data that is no object", '{"deviceId":1,"data":[]}', "data: Invalid input: expected record, received array"],
-  ])("named with %s, is told so", async (_, body, message) => {
+  ])("with %s in the request is refused with a message", async (_, body, message) => {
     const response = await relay("/ping", {}, { body });
     expect([response.status, await response.json()]).toEqual([400, message]);
   });
 
-  test("without a filter is refused with a sentence", async () => {
+  test("without a filter is refused with a message", async () => {
     const response = await relay("/", { deviceId: 1 });
     expect([response.status, await response.json()]).toEqual([400, "Supervisor API url must be specified"]);
   });
@@ -311,14 +311,14 @@ describe("a stream", () => {
     );
     const response = await relay("/blob", { uuid: device.uuid, method: "GET" });
     await pause(500);
-    // Windows of ours, and the buffers of two sockets on the way.
+    // Our windows, and the buffers of two sockets.
     expect(made).toBeLessThan(size);
     expect((await response.arrayBuffer()).byteLength).toBe(size);
   });
 });
 
 describe("several devices", () => {
-  test("have an entry each, in their order: one that answers, one offline, one slow, one failing, one too large", async () => {
+  test("each have an entry in order, also if one is offline, slow, failing or too large", async () => {
     const fleetId = 80;
     const good = await joinAgent(cloud, fleetId);
     const off = await newDevice(cloud, fleetId);
@@ -348,7 +348,7 @@ describe("several devices", () => {
     expect((await asText.json())[0].body).toBe('{"status":"success","deviceName":"local"}');
   });
 
-  test("that are too many for one request get none", async () => {
+  test("that are too many for one request get no request", async () => {
     await cloud.tell({ to: "fill", fleetId: 82, devices: 9001 });
     const response = await relay("/v1/reboot", { appId: 82 });
     expect([response.status, await response.json()]).toEqual([
@@ -378,7 +378,7 @@ describe("hibernation", () => {
       await expect.poll(() => asked).toBeGreaterThan(before);
       answer(new Response(word));
       expect(await (await called).text()).toBe(word);
-      // Fails when something still holds the object, such as a timer.
+      // Fails if something still keeps the object in memory, such as a timer.
       await cloud.hibernate(device);
     }
   });
@@ -395,7 +395,7 @@ describe("hibernation", () => {
   });
 });
 
-test("a deployment breaks what is under way; devices dial again, give it up, and answer the next request", async () => {
+test("a deployment breaks open requests, and devices reconnect, abort them and answer the next request", async () => {
   const seen = { asked: 0, aborted: 0 };
   const device = await dial(cloud, await newDevice(cloud), (request) => {
     if (request.url.endsWith("/ping")) return Promise.resolve(new Response("OK"));
@@ -432,7 +432,7 @@ test("a deployment breaks what is under way; devices dial again, give it up, and
 describe("a session", () => {
   const grant = { tokenId: "t1", fleets: [90], write: true, issuedAt: 0 };
 
-  test("relays permitted requests, and reveals to others nothing about the device", async () => {
+  test("relays permitted requests, and reveals nothing about the device to others", async () => {
     const device = await joinAgent(cloud, 90);
     const ask = (who: object, what = { method: "POST", path: "/v1/blink" }) =>
       cloud.tell({ to: "call", uuid: device.uuid, grant: { ...grant, ...who }, ...what });
@@ -456,7 +456,7 @@ describe("a session", () => {
     expect(await ask({ fleets: [91] })).toMatchObject(answered);
   });
 
-  test("knows since when its device is connected", async () => {
+  test("has the time of its device's connection", async () => {
     const before = Date.now();
     const device = await dial(
       cloud,

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { startCloud } from "./cloud.ts";
 import { newDevice, newFleet } from "./people.ts";
 
-/** What a release is checked for before a fleet gets it. */
+/** The checks of a release before a fleet gets it. */
 const cloud = startCloud();
 
 const create = (fleetId: number, services: object, options: object = {}) =>
@@ -21,7 +21,7 @@ test("a release with parts that devices do not support is refused, unless that i
   expect(allowed.json).toMatchObject({ warnings: ['services.web.comand: not supported; did you mean "command"?'] });
 });
 
-test("a dry run says what a release would change, and changes nothing", async () => {
+test("a dry run lists the changes of a release without making them", async () => {
   const fleet = await newFleet(cloud, "careful");
   const { uuid, api_key: key } = await newDevice(cloud, fleet);
   const state = async () => (await cloud.ask("GET", `/device/v3/${uuid}/state`, undefined, key)).json;

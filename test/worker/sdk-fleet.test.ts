@@ -5,7 +5,7 @@ import { Release } from "../../core/api/admin/index.ts";
 import { startCloud } from "./cloud.ts";
 import { newDevice, newFleet, newToken, type Registered, type TestFleet } from "./people.ts";
 
-/** What the published SDK, as it is, asks about a fleet and about what its devices have reported. */
+/** The published SDK's requests about a fleet and its devices' reports. */
 const cloud = startCloud();
 
 let fleet: TestFleet;
@@ -41,7 +41,7 @@ beforeAll(async () => {
   await sdk.auth.loginWithToken((await newToken(cloud, { write: true, fleets: [fleet.id] })).token);
 });
 
-test("the target state of a device, in both versions, and of a fleet", async () => {
+test("the SDK gets the target state of a device, in both versions, and of a fleet", async () => {
   expect(await sdk.models.device.getSupervisorTargetState(device.uuid)).toMatchObject({
     local: { apps: { [fleet.id]: { commit: "one" } } },
   });
@@ -53,7 +53,7 @@ test("the target state of a device, in both versions, and of a fleet", async () 
   });
 });
 
-test("the services of a device, with their release and their progress", async () => {
+test("the SDK gets the services of a device with their release and progress", async () => {
   const found = await sdk.models.device.getWithServiceDetails(device.uuid, {
     $select: ["id", "uuid"],
     $expand: { is_running__release: { $select: ["commit"] }, should_be_running__release: { $select: ["commit"] } },
@@ -72,7 +72,7 @@ test("the services of a device, with their release and their progress", async ()
   });
 });
 
-test("the log of a device: what was, and what comes", async () => {
+test("the SDK gets the existing and new lines of a device's log", async () => {
   expect(await sdk.logs.history(device.uuid)).toMatchObject([{ message: "hello", isSystem: false }]);
   const subscription = await sdk.logs.subscribe(device.uuid, { count: 1 });
   const lines: string[] = [];

@@ -9,7 +9,7 @@ import { startCloud } from "./cloud.ts";
 import { connected } from "./devices.ts";
 import { newDevice, newFleet, newToken, newUuid, type TestFleet } from "./people.ts";
 
-/** The published SDK, as it is, against the Worker and agents in memory behind their tunnels. */
+/** The published SDK against the Worker, with agents in memory behind their tunnels. */
 const cloud = startCloud();
 
 interface Dialled extends MemoryDevice {
@@ -34,10 +34,10 @@ beforeAll(async () => {
 
 const dialled: Dialled[] = [];
 
-/** A stock Debian in development mode, as the agent says it. */
+/** A stock Debian in development mode, as the agent reports it. */
 const debian = { supervisorVersion: "19.0.5", osVersion: "12.0.0", osVariant: "dev" } as const;
 
-/** A device that has joined, runs two services, and is connected. One that goes down stays down: that is of another fleet. */
+/** A connected device with two services. A device that is shut down stays down, so it is in another fleet. */
 async function dial(to = fleet): Promise<Dialled> {
   const uuid = newUuid();
   const { id, api_key: key } = await newDevice(cloud, to, {
@@ -70,7 +70,7 @@ async function dial(to = fleet): Promise<Dialled> {
   return made;
 }
 
-/** When each service's container came into being, and whether it runs. */
+/** Each service's container: its creation time, and whether it runs. */
 async function services({ engine }: MemoryDevice): Promise<Record<string, { id: string; running: boolean }>> {
   const { containers } = await engine.look();
   return Object.fromEntries(
@@ -78,12 +78,12 @@ async function services({ engine }: MemoryDevice): Promise<Record<string, { id: 
   );
 }
 
-test("who am I, and am I logged in", async () => {
+test("whoami and isLoggedIn", async () => {
   expect(await sdk.auth.isLoggedIn()).toBe(true);
   expect(await sdk.auth.whoami()).toMatchObject({ actorType: "user" });
 });
 
-test("a device by its uuid, by its id, and by the beginning of its uuid", async () => {
+test("a device is found by its uuid, its id, and the beginning of its uuid", async () => {
   expect(await sdk.models.device.get(one.uuid, { $select: ["id", "device_name"] })).toMatchObject({ id: one.id });
   expect(await sdk.models.device.get(one.id)).toMatchObject({ uuid: one.uuid, is_online: true });
   await expect(sdk.models.device.get("f".repeat(32))).rejects.toThrow("Device not found");
@@ -100,7 +100,7 @@ test("identify blinks the LED", async () => {
   expect(one.led.blinks).toBe(before + 1);
 });
 
-test("restartApplication makes its containers anew", async () => {
+test("restartApplication creates the containers again", async () => {
   const before = await services(one);
   expect(await sdk.models.device.restartApplication(one.uuid)).toBe("OK");
   await one.settled();
@@ -116,7 +116,7 @@ test("purge", async () => {
   expect((await services(one))["db"]).toMatchObject({ running: true });
 });
 
-test("reboot, and shutdown", async () => {
+test("reboot and shutdown", async () => {
   const down = await newFleet(cloud, "for power");
   const [rebooted, shutDown] = [await dial(down), await dial(down)];
   await sdk.models.device.reboot(rebooted.uuid);
@@ -136,7 +136,7 @@ test("getSupervisorState", async () => {
   });
 });
 
-test("a service is stopped, started and restarted, by its image's id", async () => {
+test("a service is stopped, started and restarted by its image id", async () => {
   const running = async () => (await services(one))["web"]?.running;
   await sdk.models.device.stopService(one.uuid, 1);
   await expect.poll(running).toBe(false);
@@ -149,7 +149,7 @@ test("a service is stopped, started and restarted, by its image's id", async () 
   expect(before).toBeDefined();
 });
 
-test("local mode, and the lock override, as variables", async () => {
+test("local mode and the lock override are set by variables", async () => {
   expect(await sdk.models.device.isInLocalMode(one.uuid)).toBe(false);
   await sdk.models.device.enableLocalMode(one.uuid);
   expect(await sdk.models.device.isInLocalMode(one.uuid)).toBe(true);
@@ -188,7 +188,7 @@ describe("the whole fleet", () => {
   });
 });
 
-describe("with a lock held", () => {
+describe("while a service holds a lock,", () => {
   beforeEach(() => {
     one.folders.lock(fleet.id, "web");
     return () => one.folders.unlock(fleet.id, "web");
@@ -214,7 +214,7 @@ describe("with a lock held", () => {
   });
 });
 
-test("all that the CLI's `balena device` shows is there", async () => {
+test("a device has all fields that `balena device` of the CLI shows", async () => {
   const shown = await sdk.models.device.get(one.uuid, {
     $select: [
       ...(["id", "uuid", "device_name", "overall_status", "is_online", "is_web_accessible", "note"] as const),
@@ -239,19 +239,19 @@ test("all that the CLI's `balena device` shows is there", async () => {
   });
 });
 
-test("with the details of its services, alone and with its application: the deepest that the SDK expands", async () => {
+test("a device has the details of its services, alone and with its application, the SDK's deepest expansion", async () => {
   const detailed = await sdk.models.device.getWithServiceDetails(one.uuid);
   expect(detailed).toMatchObject({ uuid: one.uuid, image_install: [] });
   const application = await sdk.models.application.getWithDeviceServiceDetails(fleet.id);
   expect(application.owns__device.map(({ uuid }) => uuid)).toEqual(expect.arrayContaining([one.uuid, two.uuid]));
 });
 
-test("a device that is not connected is not online, in words that the CLI looks for", async () => {
+test("an unconnected device gives the error text that the CLI expects", async () => {
   const { uuid } = await newDevice(cloud, fleet);
   await expect(sdk.models.device.identify(uuid)).rejects.toThrow("No online device(s) found");
 });
 
-test("without a login the SDK says so", async () => {
+test("without a login the SDK reports that", async () => {
   const stranger = getSdk({ apiUrl: cloud.url(), dataDirectory: false });
   await expect(stranger.models.device.get(one.uuid)).rejects.toMatchObject({ code: "BalenaNotLoggedIn" });
 });

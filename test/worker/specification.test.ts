@@ -9,7 +9,7 @@ import { newDevice, newFleet, newToken, newUuid } from "./people.ts";
 
 const cloud = startCloud();
 
-/** Every example "Remotely via the API proxy" of the specification: its path, its body, and what it says of the answer. */
+/** Every example "Remotely via the API proxy" of the specification: its path, its body and its answer. */
 const examples = (appId: number): readonly [path: string, body: string, status: number, answer: unknown][] => [
   ["/ping", '{"uuid": <uuid>, "method": "GET"}', 200, "OK"],
   ["/v1/blink", '{"uuid": <uuid>}', 200, ""],
@@ -44,7 +44,7 @@ const examples = (appId: number): readonly [path: string, body: string, status: 
   ["/v1/shutdown", '{"uuid": <uuid>}', 202, { Data: "OK", Error: "" }],
 ];
 
-/** As it says: "in any of those you can replace uuid for a deviceId or appId". */
+/** The specification says: "in any of those you can replace uuid for a deviceId or appId". */
 test.each(["uuid", "deviceId", "appId"] as const)("every example works through the proxy, by %s", async (selector) => {
   const fleet = await newFleet(cloud, `of ${selector}`);
   const { token } = await newToken(cloud, { fleets: [fleet.id], write: true, manage: true });

@@ -243,7 +243,7 @@ describe("variables", () => {
     [{ variables: { A: 1 } }, /^variables\.A: /],
     [{ variables: { A: "x" }, service: "db" }, /^There is no service "db" in a release of this fleet, only: web$/],
     [{ variables: { RESIN_A: "x" }, service: "web" }, /^"RESIN_A": configuration is the whole device's/],
-  ])("%j are refused in words", async (body, message) => {
+  ])("%j are refused with a message", async (body, message) => {
     const fleet = await newFleet(cloud, `refused ${newUuid()}`);
     await release(fleet, web("web:1"));
     const { status, json } = await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/variables`, body);
@@ -251,7 +251,7 @@ describe("variables", () => {
   });
 });
 
-test("a report is in the listings: the release that runs, how far an update is, and when it was heard", async () => {
+test("the lists show a report: the running release, the progress of an update, and the time of the report", async () => {
   const fleet = await newFleet(cloud, "reports");
   const device = await newDevice(cloud, fleet);
   await release(fleet, { services: { web: { image: "web:1" }, db: { image: "db:1" } } }, "one");
@@ -279,7 +279,7 @@ test("a report is in the listings: the release that runs, how far an update is, 
   expect(listed).toMatchObject({ commit: "one", devices: 1 });
 });
 
-test("a device that has moved leaves nothing in its old fleet, which can be deleted", async () => {
+test("the old fleet of a moved device can be deleted", async () => {
   const [from, to] = [await newFleet(cloud, "left behind"), await newFleet(cloud, "gone to")];
   const device = await newDevice(cloud, from);
   await release(from, web("web:1"), "old");
@@ -291,13 +291,13 @@ test("a device that has moved leaves nothing in its old fleet, which can be dele
     release: null,
     target: null,
   });
-  // Until it has its new target, it tells of the old one.
+  // Until it has its new target state, it reports the old one.
   expect((await report(device, { status: "Idle", apps })).status).toBe(200);
   expect((await cloud.ask("DELETE", `/admin/v1/fleets/${from.id}`)).status).toBe(204);
   expect(await cloud.get(z.array(Variable), `/admin/v1/devices/${device.uuid}/variables`)).toEqual([]);
 });
 
-test("a device's key for the API is not kept", async () => {
+test("a device's API key is not stored", async () => {
   const fleet = await newFleet(cloud, "api secret");
   const device = await newDevice(cloud, fleet);
   await report(device, { api_secret: "very secret indeed", api_port: 48484, status: "Idle" });
@@ -341,7 +341,7 @@ describe("tags", () => {
 });
 
 describe("a change reaches a device that is connected at once", () => {
-  /** A device that notes what it is asked. */
+  /** A device that records its requests. */
   async function listening(fleet: TestFleet, answer: Fetch = async () => new Response(null, { status: 204 })) {
     const device = await newDevice(cloud, fleet);
     const heard: string[] = [];
@@ -359,7 +359,7 @@ describe("a change reaches a device that is connected at once", () => {
   const nudges = ({ heard }: { heard: readonly string[] }, count: number) =>
     expect.poll(() => heard, { timeout: 5000 }).toEqual(Array.from({ length: count }, () => "POST /v1/update"));
 
-  test("a release, by unpinned devices; a variable and a pin, by the devices that have it", async () => {
+  test("a release reaches unpinned devices, a variable or a pin only the devices that have it", async () => {
     const fleet = await newFleet(cloud, "nudged");
     const [one, other] = [await listening(fleet), await listening(fleet)];
     await release(fleet, web("web:1"), "one");
@@ -379,7 +379,7 @@ describe("a change reaches a device that is connected at once", () => {
     await nudges(one, 3);
   });
 
-  test("a move, with the key of old and the target of the new fleet", async () => {
+  test("a move, with the old key and the target state of the new fleet", async () => {
     const [from, to] = [await newFleet(cloud, "moved from"), await newFleet(cloud, "moved to")];
     await release(to, web("web:1"), "there");
     const device = await listening(from);

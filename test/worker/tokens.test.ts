@@ -18,10 +18,10 @@ import { adminSecret, startCloud, type Answer } from "./cloud.ts";
 import { connected } from "./devices.ts";
 import { newDevice, newFleet, newToken, newUuid, Registered, registration, type TestFleet } from "./people.ts";
 
-/** What each credential may do, and what ends with it. */
+/** What each credential may do, and what its revocation ends. */
 const cloud = startCloud();
 
-/** Connects what answers requests, as that device. */
+/** Connects a request handler as that device. */
 async function dial({ uuid, api_key: key }: Registered, agent: MemoryDevice, fetch = agent.fetch) {
   const tunnel: RunningTunnel = startTunnel({
     ...{ url: cloud.url(), uuid, key, fetch, clock: systemClock, log: agent.log },
@@ -37,7 +37,7 @@ async function newAgent(uuid: string): Promise<MemoryDevice> {
   return agent;
 }
 
-/** A device of the fleet, connected. */
+/** A connected device of the fleet. */
 async function newAgentOf(fleet: TestFleet) {
   const device = await newDevice(cloud, fleet);
   const agent = await newAgent(device.uuid);
@@ -47,8 +47,8 @@ async function newAgentOf(fleet: TestFleet) {
 
 const relay = (path: string, body: object, key: string) => cloud.ask("POST", `/supervisor${path}`, body, key);
 
-describe("GET /v2/cleanup-volumes changes something", () => {
-  test("so a token that may only read may not ask for it, however the path and the method are written", async () => {
+describe("GET /v2/cleanup-volumes is not a read,", () => {
+  test("so it is refused to a read-only token, with any spelling of path and method", async () => {
     const fleet = await newFleet(cloud, "cleaning");
     const { uuid } = await newAgentOf(fleet);
     const { token } = await newToken(cloud, { fleets: [fleet.id] });
@@ -59,14 +59,14 @@ describe("GET /v2/cleanup-volumes changes something", () => {
       for (const path of ["/v2/version", "/v2/version/"])
         expect([method, path, await statuses(method, path)]).toEqual([method, path, 200]);
     }
-    // Those are nothing on the device.
+    // The device does not know these paths.
     for (const path of ["//v2/cleanup-volumes", "/v2/cleanup-volumes//", "/v2/cleanup%2dvolumes"])
       expect([path, await statuses("GET", path)]).toEqual([path, 404]);
     const { token: writer } = await newToken(cloud, { fleets: [fleet.id], write: true });
     expect((await relay("/v2/cleanup-volumes", { uuid, method: "GET" }, writer)).status).toBe(200);
   });
 
-  test("so it may have acted when no answer came", async () => {
+  test("so it may have acted if no answer came", async () => {
     const device = await newDevice(cloud, await newFleet(cloud, "cleaning that hangs"));
     const silent: Fetch = () => new Promise(() => {});
     await dial(device, await newAgent(device.uuid), silent);
@@ -82,7 +82,7 @@ describe("GET /v2/cleanup-volumes changes something", () => {
     expect(await late("/v2/version")).toEqual([504, expect.objectContaining({ mayHaveActed: false })]);
   });
 
-  test("and the Worker finds it for every path for which the device does", async () => {
+  test("and the Worker recognizes it for every path for which the device does", async () => {
     const agent = await newAgent("0".repeat(32));
     const piece = fc.constantFrom(
       "/",
@@ -121,8 +121,8 @@ const Made = z.looseObject({
   token: z.string().optional(),
 });
 
-describe("making keys and tokens", () => {
-  /** Each as that token would make it: a provisioning key, a device key, a token of the fleet. */
+describe("the creation of keys and tokens", () => {
+  /** Creates a provisioning key, a device key and a token of the fleet with that token. */
   const makings = (
     fleet: TestFleet,
     { uuid }: Registered,
@@ -155,7 +155,7 @@ describe("making keys and tokens", () => {
     const [key] = await cloud.get(z.array(Made.partial()), keysOf);
     const end = async (token: string) => (await cloud.ask("DELETE", `${keysOf}/${key?.id}`, undefined, token)).status;
     expect([await end(writer.token), await end(manager.token)]).toEqual([403, 204]);
-    // Who may manage does not by that change anything else.
+    // The permission to manage does not include other changes.
     expect((await cloud.ask("PATCH", `/admin/v1/devices/${device.uuid}`, { name: "x" }, manager.token)).status).toBe(
       403,
     );
@@ -167,7 +167,7 @@ describe("making keys and tokens", () => {
     ["write", { write: true }, /may not write/],
     ["secrets", { secrets: true }, /may not read secrets/],
     ["a longer life", { lifetimeDays: 2 }, /can last no longer than itself, until 20/],
-  ])("gives no more than the maker has: not %s", async (_, more, message) => {
+  ])("cannot give more than its creator has: not %s", async (_, more, message) => {
     const fleet = await newFleet(cloud, `giving ${newUuid()}`);
     const maker = await newToken(cloud, { fleets: [fleet.id], manage: true, lifetimeDays: 1 });
     const answer = await cloud.ask(
@@ -179,7 +179,7 @@ describe("making keys and tokens", () => {
     expect([answer.status, answer.json]).toEqual([403, { error: expect.stringMatching(message) }]);
   });
 
-  test("gives no more than its maker has, and expires with it at the latest", async () => {
+  test("cannot give more than the creator has, and the result expires with the creator's token at the latest", async () => {
     const fleet = await newFleet(cloud, "short lives");
     const device = await newDevice(cloud, fleet);
     const maker = await newToken(cloud, { fleets: [fleet.id], manage: true, lifetimeDays: 1 });
@@ -194,7 +194,7 @@ describe("making keys and tokens", () => {
     }
   });
 
-  test("shows and ends, of the tokens, one's own and those that one has made; others are not there", async () => {
+  test("lets a token list and revoke only itself and the tokens that it has created", async () => {
     const fleet = await newFleet(cloud, "lineages");
     const given = { fleets: [fleet.id], manage: true };
     const [one, other] = [await newToken(cloud, given), await newToken(cloud, given)];
@@ -227,8 +227,8 @@ describe("making keys and tokens", () => {
   });
 });
 
-describe("a token that is revoked takes with it", () => {
-  test("the tokens that it has made, and that these have made, everywhere", async () => {
+describe("the revocation of a token ends", () => {
+  test("the tokens that it has created, and their descendants, everywhere", async () => {
     const fleet = await newFleet(cloud, "recursion");
     const { uuid } = await newAgentOf(fleet);
     const given = { fleets: [fleet.id], write: true, manage: true };
@@ -317,7 +317,7 @@ describe("a token that is revoked takes with it", () => {
 });
 
 describe("the values of variables", () => {
-  /** A fleet with a secret everywhere where one can be; a device of it, and tokens for it. */
+  /** A fleet with a secret in every possible place, a device of it, and tokens for it. */
   async function withSecrets() {
     const fleet = await newFleet(cloud, `secrets ${newUuid()}`);
     const device = await newDevice(cloud, fleet);
@@ -339,7 +339,7 @@ describe("the values of variables", () => {
     `/device/v3/fleet/${fleet.uuid}/state`,
   ];
 
-  test("are in target states for the device, the owner and tokens with secrets; others get the names", async () => {
+  test("are in target states for the device, the owner and tokens with secrets, and others get only the names", async () => {
     const { fleet, device, reader, knower } = await withSecrets();
     for (const path of states(fleet, device)) {
       const whole = await cloud.ask("GET", path);
@@ -371,7 +371,7 @@ describe("the values of variables", () => {
     }
   });
 
-  test("are asked for by the unmodified SDK, which is shown the names", async () => {
+  test("are hidden from the unmodified SDK, which gets the names", async () => {
     const { fleet, device, reader, knower } = await withSecrets();
     const sdk = getSdk({ apiUrl: cloud.url(), dataDirectory: false });
     const environments = async () => [
@@ -386,7 +386,7 @@ describe("the values of variables", () => {
     expect(JSON.stringify(await environments()).match(/"B":"secret of the fleet"/g)?.length).toBe(3);
   });
 
-  test("hidden ones are not applied by an agent with the wrong key", async () => {
+  test("are not applied by an agent if they are hidden because of a wrong key", async () => {
     const { device, reader } = await withSecrets();
     const ask = httpCloud(cloud.url(), "Supervisor/19.0.5 (Linux; Memory 1; prod)");
     const path = `/device/v3/${device.uuid}/state`;
@@ -395,7 +395,7 @@ describe("the values of variables", () => {
     expect([await judge(device.api_key), await judge(reader)]).toEqual(["target", "failed"]);
   });
 
-  test("of the configuration are in the public API for the same, and can neither be filtered nor guessed by others", async () => {
+  test("of the configuration are in the public API for the same principals, and others cannot filter or guess them", async () => {
     const { fleet, device, reader, knower } = await withSecrets();
     const resources = {
       device_config_variable: [`device eq ${device.id}`, "secret of the device's"],
@@ -426,7 +426,7 @@ describe("the values of variables", () => {
         reader,
       );
       expect([counted.json, (await cloud.ask("GET", by, undefined, reader)).json]).toEqual([{ d: 0 }, { d: [] }]);
-      // Nor by whether a change has found it.
+      // A change with a filter on the value does not reveal it either.
       await cloud.ask("DELETE", `/v7/${resource}?$filter=startswith(value,'secret')`, undefined, reader);
       expect(await values(knower)).toEqual([value]);
     }
@@ -437,7 +437,7 @@ describe("the values of variables", () => {
     expect([made.status, made.json]).toEqual([201, expect.objectContaining({ value: "(hidden)" })]);
   });
 
-  test("are to be hidden by the device from callers through the relay who may not read them", async () => {
+  test("are hidden by the device from relayed requests without permission to read them", async () => {
     const { fleet, device, reader, knower } = await withSecrets();
     const heads = await listen(device);
     const hides = async (key: string, target: object) => {
@@ -450,14 +450,14 @@ describe("the values of variables", () => {
       for (const key of [knower, adminSecret]) expect(await hides(key, target)).toEqual([undefined]);
     }
     expect(await hides(device.api_key, { uuid: device.uuid })).toEqual([undefined]);
-    // So that the device is asked as one of several.
+    // A second device, so that the request goes to several.
     await listen(await newDevice(cloud, fleet));
     expect((await relay("/v1/device", { appId: fleet.id, method: "GET" }, reader)).status).toBe(207);
     expect(heads.at(-1)?.hideSecrets).toBe(true);
   });
 });
 
-describe("the key of a device's services, which is derived from its own", () => {
+describe("the key of a device's services, derived from the device's key,", () => {
   async function withService(name: string) {
     const fleet = await newFleet(cloud, name);
     const [device, other] = [await newAgentOf(fleet), await newDevice(cloud, fleet)];
@@ -490,7 +490,7 @@ describe("the key of a device's services, which is derived from its own", () => 
     expect((await ask("GET", `/device/v3/${other.uuid}/state`)).status).toBe(401);
   });
 
-  test("reports for its device, tags and names it, and sets its services' variables", async () => {
+  test("can report for its device, tag and name it, and set its services' variables", async () => {
     const { device, ask } = await withService("service writes");
     const { id, uuid } = device;
     const writes: readonly (readonly [method: string, path: string, body: object | undefined, status: number])[] = [
@@ -514,7 +514,7 @@ describe("the key of a device's services, which is derived from its own", () => 
     expect(json).toEqual({ d: [{ device_name: "roof", note: "by a service", status: "Idle", device_tag }] });
   });
 
-  test("neither configures, pins, moves or deletes its device, nor writes what is the fleet's or another device's", async () => {
+  test("cannot configure, pin, move or delete its device, or write to the fleet or another device", async () => {
     const { fleet, device, other, ask } = await withService("service may not");
     const { id, uuid } = device;
     await cloud.ask("POST", "/v7/device_config_variable", { device: id, name: "RESIN_A", value: "1" });
@@ -536,13 +536,13 @@ describe("the key of a device's services, which is derived from its own", () => 
     ];
     for (const [method, path, body, status] of writes)
       expect([method, path, (await ask(method, path, body)).status]).toEqual([method, path, status]);
-    // Which the device's own key may, as before.
+    // The device's own key may still do this.
     const own = (method: string, path: string, body: object) => cloud.ask(method, path, body, device.api_key);
     expect((await own("POST", "/v7/device_config_variable", config)).status).toBe(201);
     expect((await own("PATCH", `/v7/device(${id})`, { is_pinned_on__release: null })).status).toBe(200);
   });
 
-  test("opens neither the relay, the tunnel nor the log of its device", async () => {
+  test("gives no access to the relay, the tunnel or the log of its device", async () => {
     const { device, key, ask } = await withService("service and the socket");
     const { uuid } = device;
     const apiKey = device.agent.supervisor.keys.global();
@@ -584,7 +584,7 @@ describe("the key of a device's services, which is derived from its own", () => 
     for (const other of [key, adminSecret]) expect((await told(other)).slice(0, 2)).toEqual([200, null]);
   });
 
-  test("of a device of before is known once the device has asked; and ends with the device's own", async () => {
+  test("of an older device is known after the device's first request, and ends with the device's key", async () => {
     const { device, key, ask } = await withService("service of before");
     const { api_key: own, uuid } = device;
     const directory = await cloud.worker.getWorker().getDurableObjectStorage("Directory", { name: "directory" });
@@ -597,7 +597,7 @@ describe("the key of a device's services, which is derived from its own", () => 
     expect(await whoami()).toBe(401);
     const renewed = await deriveServiceKey(z.object({ key: z.string() }).parse(json).key);
     expect((await cloud.ask("GET", "/actor/v1/whoami", undefined, renewed)).status).toBe(200);
-    // Nobody becomes a device by the key of another one's services.
+    // The services' key of one device cannot register another one.
     const fleet = await newFleet(cloud, "impostors");
     const taken = await cloud.ask("POST", "/device/register", registration(fleet, { api_key: renewed }), fleet.key);
     expect([taken.status, taken.text]).toEqual([409, JSON.stringify('"key" must be unique.')]);
@@ -605,7 +605,7 @@ describe("the key of a device's services, which is derived from its own", () => 
   });
 });
 
-describe("the key of a device's API, which POST /v1/regenerate-api-key answers", () => {
+describe("the key of a device's API from POST /v1/regenerate-api-key", () => {
   const path = "/v1/regenerate-api-key";
   const told = async (target: object, key: string) => {
     const { status, text } = await relay(path, target, key);
@@ -625,7 +625,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
   const newManager = (fleet: TestFleet, more: object = {}) =>
     newToken(cloud, { fleets: [fleet.id], manage: true, ...more });
 
-  test("is readable with manage, for any spelling of the path, and by the device itself", async () => {
+  test("is readable with the permission to manage, for any spelling of the path, and by the device itself", async () => {
     const fleet = await newFleet(cloud, "api keys");
     const device = await newAgentOf(fleet);
     const { uuid } = device;
@@ -639,7 +639,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
       expect(await told({ uuid }, key)).toBe(globalKey(device));
   });
 
-  test("ends with the token that was told it, at once where the device is connected", async () => {
+  test("is replaced when the token that received it is revoked, at once if the device is connected", async () => {
     const fleet = await newFleet(cloud, "api keys that end");
     const device = await newAgentOf(fleet);
     const manager = await newManager(fleet);
@@ -650,7 +650,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
     await expect.poll(() => recorded(device)).toBe(0);
   });
 
-  test("ends with the tokens below one that is revoked", async () => {
+  test("is replaced when an ancestor of the token that received it is revoked", async () => {
     const fleet = await newFleet(cloud, "api keys of children");
     const device = await newAgentOf(fleet);
     const manager = await newManager(fleet);
@@ -661,7 +661,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
     await expect.poll(() => globalKey(device)).not.toBe(key);
   });
 
-  test("ends when the device connects, if it was offline, also after its session was evicted; and only once", async () => {
+  test("is replaced once when an offline device connects, also after its session was evicted", async () => {
     const fleet = await newFleet(cloud, "api keys of the absent");
     const device = await newAgentOf(fleet);
     const manager = await newManager(fleet);
@@ -677,7 +677,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
     const after = globalKey(device);
     await cloud.worker.getWorker().evictDurableObject("DeviceSession", { name: device.uuid, webSockets: "close" });
     await dial(device, device.agent);
-    // What the session asks a device for when it connects, it asks before this.
+    // The session sends its other requests to a connecting device before this one.
     expect((await relay("/ping", { uuid: device.uuid, method: "GET" }, adminSecret)).text).toBe("OK");
     expect(globalKey(device)).toBe(after);
   });
@@ -692,7 +692,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
     const first = await dial(device, agent, flaky);
     const key = await told({ uuid: device.uuid }, manager.token);
     fails = true;
-    // Nobody knows a newer key: the first one is still that token's.
+    // No newer key is known, so the first one still belongs to that token.
     expect((await relay(path, { uuid: device.uuid }, adminSecret)).status).toBe(503);
     expect(await revoke(manager.id)).toBe(1);
     await expect.poll(() => recorded(device)).toBe(2);
@@ -716,7 +716,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
     await expect.poll(() => globalKey(device)).not.toBe(key);
   });
 
-  test("ends when the token expires that was told it", async () => {
+  test("is replaced when the token that received it expires", async () => {
     const fleet = await newFleet(cloud, "api keys that expire");
     const device = await newAgentOf(fleet);
     const key = await told({ uuid: device.uuid }, (await newManager(fleet, { lifetimeDays: 2 / 86_400 })).token);
@@ -724,7 +724,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
     await expect.poll(() => globalKey(device), { timeout: 15_000 }).not.toBe(key);
   });
 
-  test("ends with the device's own key, if that was told it", async () => {
+  test("is replaced with the device's own key if that key received it", async () => {
     const device = await newAgentOf(await newFleet(cloud, "api keys of devices"));
     const key = await told({ uuid: device.uuid }, device.api_key);
     const { json } = await cloud.ask("POST", `/admin/v1/devices/${device.uuid}/key`, {});
@@ -734,7 +734,7 @@ describe("the key of a device's API, which POST /v1/regenerate-api-key answers",
   });
 });
 
-test("a device hides the values of variables from those in the relay who may not read them", async () => {
+test("a device hides the values of variables from relayed requests without permission to read them", async () => {
   const fleet = await newFleet(cloud, "hiding agents");
   const { uuid } = await newAgentOf(fleet);
   const services = {
@@ -750,7 +750,7 @@ test("a device hides the values of variables from those in the relay who may not
   expect(await shown(reader.token)).toContain('"A":"(hidden)"');
 });
 
-/** The heads of what a device is asked, as they come over its socket. Each is answered with 200. */
+/** The heads of a device's requests, as they arrive over its socket. Each is answered with 200. */
 async function listen({ uuid, api_key: key }: Registered): Promise<RequestHead[]> {
   const heads: RequestHead[] = [];
   const address = `${cloud.url().replace(/^http/, "ws")}/tunnel/${uuid}`;

@@ -21,13 +21,13 @@ describe("the delay before dialling again", () => {
     expect(redialMs(20, best)).toBe(0);
   });
 
-  test("of who was replaced is at least 15 s, and can become much longer", () => {
+  test("of a replaced agent is at least 15 s and can become much longer", () => {
     expect([1, 2, 20].map((times) => standBackMs(times, best))).toEqual([15_000, 15_000, 15_000]);
     expect([1, 2, 20].map((times) => Math.round(standBackMs(times, worst) / 1000))).toEqual([45, 75, 914]);
   });
 });
 
-test("two agents with one uuid: the newest is asked, and the other one stands back and says why", async () => {
+test("of two agents with one uuid, the newer one gets requests, and the other one backs off and logs why", async () => {
   const known = await newDevice(cloud);
   const slept: number[] = [];
   const clock: Clock = {
@@ -52,7 +52,7 @@ test("two agents with one uuid: the newest is asked, and the other one stands ba
   expect(newer.tunnel.state().is).toBe("connected");
 });
 
-test("an agent says in /v2/device/vpn whether the cloud can reach it", async () => {
+test("/v2/device/vpn shows whether the cloud can reach the agent", async () => {
   const { agent, tunnel } = await joinAgent(cloud);
   const vpn = async () => (await agent.fetch(new Request("http://device/v2/device/vpn"))).json();
   expect(await vpn()).toMatchObject({ vpn: { connected: true } });
@@ -60,7 +60,7 @@ test("an agent says in /v2/device/vpn whether the cloud can reach it", async () 
   await expect.poll(vpn).toMatchObject({ vpn: { connected: false } });
 });
 
-test("a wrong key does not connect, and is told once however often it is tried", async () => {
+test("a wrong key does not connect, and is logged once for any number of tries", async () => {
   const known = await newDevice(cloud);
   const log = new MemoryLog();
   let tries = 0;
@@ -89,7 +89,7 @@ test("a wrong key does not connect, and is told once however often it is tried",
   expect([plain.status, await plain.json()]).toEqual([426, "Expected the WebSocket of a device"]);
 });
 
-test("a cloud that has no tunnels alarms nobody, is told of once, and is asked ever more rarely", async () => {
+test("a cloud without tunnels is logged once without a warning, and is asked less and less often", async () => {
   const balena = createServer((_, response) => response.writeHead(404).end());
   await new Promise<void>((resolve) => balena.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void balena.close());
@@ -127,7 +127,7 @@ test("SUPERVISOR_VPN_CONTROL closes the connection, and opens it again", async (
   expect(await ping(known)).toBe("OK");
 }, 60_000);
 
-test("a storm of 200 devices dialling at once ends with all of them connected, and answering", async () => {
+test("200 devices that connect at once all become connected and answer", async () => {
   const known: Known[] = [];
   for (let n = 0; n < 200; n++) known.push(await newDevice(cloud, 200));
   const joined = await Promise.all(
@@ -155,7 +155,7 @@ describe("hostile frames", () => {
     fc.string(),
   );
 
-  /** A socket to the relay, with a device's key but without its manners. */
+  /** A socket to the relay with a device's key, which may violate the protocol. */
   async function socketOf({ uuid, key }: Known) {
     const init = { headers: { authorization: `Bearer ${key}` } };
     const socket: WebSocket = Reflect.construct(WebSocket, [
@@ -191,7 +191,7 @@ describe("hostile frames", () => {
     expect(await ping(known)).toBe("OK");
   }, 120_000);
 
-  test("as an answer break the call, and say so", async () => {
+  test("as an answer make the call fail with an error", async () => {
     const known = await newDevice(cloud);
     const { socket } = await socketOf(known);
     socket.addEventListener("message", () => socket.send(new Uint8Array([2, 0, 0, 0, 0, 1, 255, 255])));
@@ -200,7 +200,7 @@ describe("hostile frames", () => {
     expect(await response.json()).toMatchObject({ mayHaveActed: true });
   });
 
-  test("from a cloud make the tunnel reconnect, and do not crash the agent", async () => {
+  test("from a cloud make the tunnel reconnect and do not crash the agent", async () => {
     const messages = fc.sample(hostile, 100).map((message) => (typeof message === "string" ? `x${message}` : message));
     const fake = await fakeCloud(messages.map(toWire));
     const log = new MemoryLog();
@@ -220,7 +220,7 @@ describe("hostile frames", () => {
   });
 });
 
-/** One message of a server as it is on the wire: unmasked, in one piece. */
+/** One message of a server on the wire: unmasked and unfragmented. */
 function toWire(message: string | Uint8Array): Buffer {
   const payload = Buffer.from(message);
   const opcode = typeof message === "string" ? 1 : 2;
@@ -228,7 +228,7 @@ function toWire(message: string | Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([0x80 | opcode, ...length]), payload]);
 }
 
-/** Takes WebSockets, and says one of the messages on each; a frame that was right is followed by one that is not. */
+/** Accepts WebSockets and sends one of the messages on each. A valid frame is followed by an invalid one. */
 async function fakeCloud(messages: readonly Buffer[]) {
   let served = 0;
   const wrong = toWire(encodeFrame({ is: "data", id: 1, body: new Uint8Array(0), end: false }).fill(9, 0, 1));

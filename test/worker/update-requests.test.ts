@@ -1,7 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { createUpdateRequester } from "../../runtimes/worker/directory/update-requests.ts";
 
-/** Nudges that last until they are let go. */
+/** Update requests that last until the test ends them. */
 function pendingRequests() {
   const begun: string[] = [];
   const waiting: (() => void)[] = [];
@@ -28,7 +28,7 @@ test("sends 50 at a time, until every device has had its request", async () => {
   expect(begun.toSorted()).toEqual(uuids(120).toSorted());
 });
 
-test("a waiting device gets one request; one added after its request began gets another", async () => {
+test("a waiting device gets one request, and a device that is added after its request began gets another", async () => {
   const { begun, requestUpdates, letGo } = pendingRequests();
   requestUpdates(uuids(51));
   requestUpdates(["device 50", "device 50"]);

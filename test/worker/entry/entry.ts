@@ -9,7 +9,7 @@ import { tunnel } from "../../../runtimes/worker/relay/tunnel.ts";
 
 export { DeviceSession } from "../../../runtimes/worker/relay/device-session.ts";
 
-/** The relay as it is deployed, beside a directory that knows only what tests and benchmarks tell it. */
+/** The deployed relay, with a directory whose content tests and benchmarks set. */
 
 interface Device {
   readonly uuid: string;
@@ -24,7 +24,7 @@ export class Directory extends DurableObject {
     this.#devices.push(device);
   }
 
-  /** By its key, across a deployment. */
+  /** Selects the session by its key, across a deployment. */
   addKey({ uuid, deviceId }: Device, keyDigest: string): void {
     this.ctx.storage.kv.put<Grant>(keyDigest, { ...ownerGrant, tokenId: `device:${deviceId}`, device: uuid });
   }
@@ -80,7 +80,7 @@ interface Bindings {
   readonly DIRECTORY: DurableObjectNamespace<Directory>;
 }
 
-/** What the directory tells a session, and what fan-out asks of it, for tests to say and ask themselves. */
+/** The directory's calls to a session and the fan-out's calls, for use by tests. */
 async function tell(request: Request, { DEVICES, DIRECTORY }: Bindings): Promise<unknown> {
   const told = Told.parse(await request.json());
   if (told.to === "fill") return DIRECTORY.getByName("directory").fill(told.fleetId, told.devices);
