@@ -51,12 +51,12 @@ export const mount: fc.Arbitrary<Mount> = fc.oneof(
   }),
 );
 
-/** Who reads JSON with care leaves this name out, wherever it stands. */
+/** A safe JSON parser drops this name everywhere. */
 function sane(names: fc.Arbitrary<string>): fc.Arbitrary<string> {
   return names.filter((one) => one !== "__proto__");
 }
 
-/** Variables as people have them: any value, also such as look like something else. */
+/** Variables with any value, also values that look like other types. */
 export const variables = fc.dictionary(
   sane(fc.oneof(fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,8}$/), fc.constantFrom("PATH", "HOME", "LANG", "USER"))),
   fc.oneof(
@@ -153,7 +153,7 @@ const settings = fc
   .subarray(Object.keys(settingValues))
   .map((keys) => Object.fromEntries(keys.map((key) => [key, settingValues[key] ?? null])));
 
-/** Any container in its normal form, made of an image that says nothing itself. */
+/** Any container in its normal form, with an image without own settings. */
 export const containerSpec: fc.Arbitrary<ContainerSpec> = fc
   .record({
     image: fc.constant(`sha256:${"a".repeat(64)}`),

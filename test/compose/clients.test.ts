@@ -5,7 +5,7 @@ import type { App, TargetState } from "../../core/model/target.ts";
 import { facts } from "./read.ts";
 import { specifiedBody } from "../support/specification.ts";
 
-/** Bodies as clients send them, and as the specification shows them: taken as they are, without a word. */
+/** Bodies from clients and from the specification, which must be accepted unchanged and without warnings. */
 
 function accept(sent: object): TargetState {
   const parsed = parseLocalTarget(sent, facts, "before");
@@ -31,7 +31,7 @@ const localApp = (services: object, more: object = {}): object => ({
   dependent,
 });
 
-test("balena-cli 25, a composition", () => {
+test("a composition of balena-cli 25 is accepted without warnings", () => {
   const service = (name: string, id: number, more: object) => ({
     labels: {},
     networks: { default: null },
@@ -76,7 +76,7 @@ test("balena-cli 25, a composition", () => {
   expect(Object.keys(app.networks)).toEqual(["default"]);
 });
 
-test("balena-cli 22, a composition", () => {
+test("a composition of balena-cli 22 is accepted without warnings", () => {
   const app = appOf(
     accept(
       localApp(
@@ -105,7 +105,7 @@ test("balena-cli 22, a composition", () => {
   ]);
 });
 
-test("both, a single Dockerfile", () => {
+test("a single Dockerfile of either version is accepted without warnings", () => {
   const features = ["kernel-modules", "firmware", "dbus", "supervisor-api", "balena-api"];
   const app = appOf(
     accept(
@@ -146,8 +146,8 @@ test("both, a single Dockerfile", () => {
   ]);
 });
 
-/** What compose-go makes of a composition is what today's tool sends. */
-test("balena-cli 25, fields as compose-go writes them", () => {
+/** The current balena-cli sends compositions that compose-go has normalized. */
+test("fields of balena-cli 25 in compose-go's form are accepted", () => {
   const app = appOf(
     accept(
       localApp(
@@ -214,7 +214,7 @@ test("balena-cli 25, fields as compose-go writes them", () => {
 });
 
 describe("the specification's example", () => {
-  test("is taken as it is", () => {
+  test("is accepted unchanged", () => {
     const target = accept(specifiedBody);
     expect(target).toMatchObject({ name: "Home", config: specifiedBody.local.config });
     expect(appOf(target)).toMatchObject({ commit: "localcommit", releaseId: 1, name: "localapp" });

@@ -16,11 +16,11 @@ function specOf(fields: object, image: Partial<ImageConfig> = {}, app: object = 
 }
 
 describe("every service", () => {
-  test("is made of its image's id, never of a tag", () => {
+  test("is created from its image's id, never from a tag", () => {
     expect(specOf({ image: "one:latest" }).image).toBe(imageId);
   });
 
-  test("knows where it is by its environment, under today's prefix and that of old", () => {
+  test("has variables about its device and application, with the current and the old prefix", () => {
     const both = (name: string, value: string) => ({ [`BALENA_${name}`]: value, [`RESIN_${name}`]: value });
     expect(specOf({}).environment).toEqual({
       ...both("APP_ID", "1"),
@@ -41,7 +41,7 @@ describe("every service", () => {
     });
   });
 
-  test("has its own variables besides, and they win over the image's", () => {
+  test("has its own variables, which take precedence over the image's", () => {
     const { environment } = specOf(
       { environment: { MODE: "live", EMPTY: "" } },
       { environment: { MODE: "demo", LANG: "C" } },
@@ -49,7 +49,7 @@ describe("every service", () => {
     expect(environment).toMatchObject({ MODE: "live", EMPTY: "", LANG: "C" });
   });
 
-  test("is known by its labels, and they win over the composition's", () => {
+  test("is identified by its labels, which take precedence over the composition's", () => {
     const labels = { a: "1", "io.balena.app-id": "99" };
     expect(specOf({ labels }, { labels: { a: "0", b: "2" } }).labels).toEqual({
       a: "1",
@@ -62,7 +62,7 @@ describe("every service", () => {
     });
   });
 
-  test("shares a folder with the agent, under two names", () => {
+  test("shares a folder with the agent at two paths", () => {
     const source = "/tmp/balena-supervisor/services/1/one";
     expect(serviceFolder("/tmp/balena-supervisor/services", 1, "one")).toBe(source);
     expect(specOf({}).mounts).toEqual([
@@ -71,7 +71,7 @@ describe("every service", () => {
     ]);
   });
 
-  test("has its application's volumes under the engine's names", () => {
+  test("has its application's volumes with their names on the engine", () => {
     expect(specOf({ volumes: ["data:/data:ro"] }).mounts).toContainEqual({
       type: "volume",
       source: "1_data",
@@ -81,12 +81,12 @@ describe("every service", () => {
     });
   });
 
-  test("is on its application's default network, under its own name", () => {
+  test("is on its application's default network with its own name", () => {
     const { networkMode, networks } = specOf({});
     expect([networkMode, networks]).toEqual(["networks", { "1_default": { ...endpoint, aliases: ["one"] } }]);
   });
 
-  test("is on the networks that it names instead, and has its own name on each", () => {
+  test("is on its listed networks instead, with its own name on each", () => {
     const { networks } = specOf({
       networks: { front: { aliases: ["web", "one"], ipv4_address: "172.30.0.5" }, back: null },
     });
@@ -102,7 +102,7 @@ describe("every service", () => {
   });
 });
 
-/** What of image and composition the container gets, as the engine itself would merge them. */
+/** The container's values from image and composition, merged like the engine merges them. */
 describe("command and entrypoint", () => {
   const image = { entrypoint: ["/entry"], command: ["serve"] };
   test.each<[string, object, Partial<ImageConfig>, readonly string[], readonly string[]]>([
@@ -114,7 +114,7 @@ describe("command and entrypoint", () => {
     ["an empty command drops the image's", { command: [] }, image, ["/entry"], []],
     ["null leaves it to the image", { entrypoint: null, command: null }, image, ["/entry"], ["serve"]],
     ["the command of an image without an entrypoint", {}, { command: ["sh"] }, [], ["sh"]],
-    // Nothing at all could not be started; the engine takes the image's command then, and so do we.
+    // A container without both could not be started, so the engine and we use the image's command then.
     ["nothing at all falls back to the image's command", { command: [] }, { command: ["sh"] }, [], ["sh"]],
   ])("%s", (_, fields, config, entrypoint, command) => {
     expect(specOf(fields, config)).toMatchObject({ entrypoint, command });
@@ -137,7 +137,7 @@ describe("healthcheck", () => {
     expect(specOf({ healthcheck }, { healthcheck: ofImage }).healthcheck).toEqual(expected);
   });
 
-  test("none is said to the engine, so that the image's is off", () => {
+  test("NONE is sent to the engine, so that the image's healthcheck is off", () => {
     expect(toCreateOptions(plainSpec).options.Healthcheck).toEqual({ Test: ["NONE"] });
   });
 });
@@ -157,7 +157,7 @@ test.each<[string, object, Partial<ImageConfig>, Partial<ContainerSpec>]>([
   expect(specOf(fields, image)).toMatchObject(expected);
 });
 
-describe("whose namespace", () => {
+describe("a shared namespace:", () => {
   const { app } = read(
     body({
       "1": entry(),
@@ -172,7 +172,7 @@ describe("whose namespace", () => {
     ["two", "service:one"],
     ["three", "service:one"],
     ["four", "container:abc"],
-  ])("the network of %s is %s: a container that is called like a service means the service", (name, mode) => {
+  ])("the network of %s is %s, because a service's name means the service", (name, mode) => {
     const service = app.services.find((one) => one.name === name);
     expect(service && networkModeOf(service, app)).toBe(mode);
   });
@@ -183,12 +183,12 @@ describe("whose namespace", () => {
     [{ networkMode: "container:abc", settings: {} }, []],
     [{ networkMode: "service:one", settings: {} }, ["one"]],
     [{ networkMode: "service:one", settings: { ipc: "service:two", pid: "service:three" } }, ["one", "two", "three"]],
-  ])("%j lives in %j", (spec, services) => {
+  ])("%j uses the namespaces of %j", (spec, services) => {
     expect(namespaceServices(spec)).toEqual(services);
   });
 });
 
-test("what the engine is given, as a whole", () => {
+test("the engine gets the complete container definition", () => {
   const spec = specOf(
     {
       command: "serve --port 80",
@@ -260,7 +260,7 @@ test("what the engine is given, as a whole", () => {
   ]);
 });
 
-test("the bridge to the agent is never a container's first network: that one gives it its way out", () => {
+test("the bridge to the agent is never a container's first network, which gives the default route", () => {
   const { options, join } = toCreateOptions({
     ...plainSpec,
     networks: { supervisor0: endpoint, "1_default": endpoint, zebra: endpoint },
@@ -296,7 +296,7 @@ describe("an inspected container", () => {
   };
   const of = (more: object): Container | undefined => fromInspection(Inspection.parse({ ...inspected, ...more }));
 
-  test("is read with what its labels say", () => {
+  test("is read together with its labels", () => {
     expect(of({})).toMatchObject({
       id,
       name: "one_1_10_c1",
@@ -313,7 +313,7 @@ describe("an inspected container", () => {
     });
   });
 
-  test("of which the engine tells next to nothing is read with defaults", () => {
+  test("with an almost empty inspection is read with defaults", () => {
     expect(of({})?.spec).toEqual({
       image: imageId,
       command: [],
@@ -341,11 +341,11 @@ describe("an inspected container", () => {
     [{ "io.balena.app-id": "7" }],
     [{ "io.balena.app-id": "seven", "io.balena.service-name": "one" }],
     [{ "io.balena.app-id": "7", "io.balena.service-name": "" }],
-  ])("with the labels %j is none of ours", (Labels) => {
+  ])("with the labels %j is not ours", (Labels) => {
     expect(of({ Config: { Labels } })).toBeUndefined();
   });
 
-  test("of an application without a uuid label has its id for a uuid", () => {
+  test("without a uuid label has its application's id as the uuid", () => {
     const Labels = { "io.balena.app-id": "7", "io.balena.service-name": "one" };
     expect(of({ Config: { Labels } })).toMatchObject({ appUuid: "7", serviceId: 0 });
   });
@@ -354,7 +354,7 @@ describe("an inspected container", () => {
     expect(of({ State: { Status } })?.state).toBe(Status);
   });
 
-  test("in a state that nobody knows counts as dead", () => {
+  test("in an unknown state counts as dead", () => {
     expect(of({ State: { Status: "levitating" } })?.state).toBe("dead");
   });
 
@@ -370,17 +370,17 @@ describe("an inspected container", () => {
     expect(of({ State: { Status: "running", Health } })).not.toHaveProperty("health");
   });
 
-  test.each(["0001-01-01T00:00:00Z", "", null, undefined])("that started at %j never did", (StartedAt) => {
+  test.each(["0001-01-01T00:00:00Z", "", null, undefined])("with the start time %j has never started", (StartedAt) => {
     expect(of({ State: { Status: "created", StartedAt } })?.startedAt).toBe(0);
   });
 
-  test("tells when it ended last", () => {
+  test("has the time of its last end", () => {
     expect(of({ State: { Status: "exited", FinishedAt: "2026-01-01T00:00:02Z" } })?.finishedAt).toBe(
       Date.parse("2026-01-01T00:00:02Z"),
     );
   });
 
-  test("tells why it could not be started", () => {
+  test("has the reason of a failed start", () => {
     expect(of({ State: { Status: "created", ExitCode: 128, Error: "no such device" } })).toMatchObject({
       exitCode: 128,
       error: "no such device",
@@ -399,12 +399,12 @@ describe("an inspected container", () => {
     expect(of({ HostConfig })?.spec.restart).toEqual({ name, retries: 2 });
   });
 
-  test("has variables with any value in them", () => {
+  test("has variables with any value", () => {
     const Config = { ...inspected.Config, Env: ["A=1", "B=x=y", "C=", "D=two\nlines", "E"] };
     expect(of({ Config })?.spec.environment).toEqual({ A: "1", B: "x=y", C: "", D: "two\nlines", E: "" });
   });
 
-  test("has aliases but for its own short id", () => {
+  test("has aliases without its own short id", () => {
     const Networks = {
       "1_default": { Aliases: ["two", "one", "0123456789ab"], IPAMConfig: { IPv4Address: "172.30.0.5" } },
     };
@@ -413,14 +413,14 @@ describe("an inspected container", () => {
     });
   });
 
-  test("with an entrypoint that is one text has a list of one", () => {
+  test("with an entrypoint that is a string has a list of one", () => {
     const Config = { ...inspected.Config, Entrypoint: "/entry" };
     expect(of({ Config })?.spec.entrypoint).toEqual(["/entry"]);
   });
 });
 
 describe("an inspected image", () => {
-  test("says what containers of it are like", () => {
+  test("has the defaults of its containers", () => {
     const Config = {
       Cmd: ["serve"],
       Entrypoint: ["/entry"],
@@ -449,7 +449,7 @@ describe("an inspected image", () => {
     [{ Config: null }],
     [{ Config: {} }],
     [{ Config: { Cmd: null, Entrypoint: null, Env: null, Labels: null, Healthcheck: { Test: ["NONE"] } } }],
-  ])("may say nothing: %j", (inspection) => {
+  ])("may have no settings: %j", (inspection) => {
     expect(fromImageInspection(ImageInspection.parse(inspection))).toEqual({ ...plainImage, command: [] });
   });
 });

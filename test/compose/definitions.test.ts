@@ -103,7 +103,7 @@ describe("networks", () => {
     ]);
   });
 
-  test("are known on the engine by their application; labels tell what was asked for from what the engine adds", () => {
+  test("have their application's name on the engine, and labels that separate the definition from the engine's additions", () => {
     expect(toNetworkSpec({ ...plainNetwork, labels: { a: "1" } }, 7).labels).toEqual({
       a: "1",
       "io.balena.supervised": "true",
@@ -118,12 +118,12 @@ describe("networks", () => {
     });
   });
 
-  test("of which a label of the composition looks like ours: ours wins", () => {
+  test("keep our label if the composition has one with its name", () => {
     const { labels } = toNetworkSpec({ ...plainNetwork, labels: { "io.balena.app-id": "8" } }, 7);
     expect(labels["io.balena.app-id"]).toBe("7");
   });
 
-  /** What an engine answers: it fills in addresses where none were given, and writes null for some of what is empty. */
+  /** An engine's answer: it adds missing addresses and returns null for some empty values. */
   const engineNetwork = (name: string, spec: NetworkSpec) => {
     const { Name, CheckDuplicate: _, IPAM, Options, ...rest } = toNetworkOptions(name, spec);
     const given = IPAM.Config.length > 0;
@@ -142,7 +142,7 @@ describe("networks", () => {
     };
   };
 
-  test("come back from the engine as they were made", () => {
+  test("are returned by the engine without differences", () => {
     fc.assert(
       fc.property(networkDefinition, (definition) => {
         const spec = toNetworkSpec(definition, 1);
@@ -152,7 +152,7 @@ describe("networks", () => {
     );
   });
 
-  test("of the engine's own are read as well", () => {
+  test("of the engine itself are read too", () => {
     expect(fromEngineNetwork(EngineNetwork.parse({ Id: "h", Name: "host", IPAM: null, Labels: null }))).toEqual({
       id: "h",
       name: "host",
@@ -160,7 +160,7 @@ describe("networks", () => {
     });
   });
 
-  test("the one on which services reach the API is a bridge with a name and an address of its own", () => {
+  test("for the API use a bridge with a fixed name and address", () => {
     expect(toNetworkOptions("supervisor0", supervisorNetworkSpec)).toMatchObject({
       Name: "supervisor0",
       Driver: "bridge",
@@ -197,7 +197,7 @@ describe("volumes", () => {
     ]);
   });
 
-  test("are known on the engine by their application's uuid", () => {
+  test("have their application's uuid in their name on the engine", () => {
     expect(toVolumeSpec({ ...plainVolume, labels: { a: "1" } }, "u1").labels).toEqual({
       a: "1",
       "io.balena.supervised": "true",

@@ -6,7 +6,7 @@ import type { ContainerSpec } from "../../core/model/container.ts";
 import { containerSpec, settingValues } from "./arbitraries.ts";
 import { endpoint, plainSpec } from "./specs.ts";
 
-test("a container differs in nothing from itself", () => {
+test("a container has no difference from itself", () => {
   fc.assert(
     fc.property(containerSpec, (spec) => {
       expect(differences(spec, JSON.parse(JSON.stringify(spec)))).toEqual([]);
@@ -14,7 +14,7 @@ test("a container differs in nothing from itself", () => {
   );
 });
 
-test("the order of variables, labels, networks and settings does not count", () => {
+test("the order of variables, labels, networks and settings is ignored", () => {
   const backwards = (record: object) => Object.fromEntries(Object.entries(record).reverse());
   fc.assert(
     fc.property(containerSpec, (spec) => {
@@ -30,7 +30,7 @@ test("the order of variables, labels, networks and settings does not count", () 
   );
 });
 
-describe("one change is found, and named in the words of compose", () => {
+describe("a change is found, with compose's name for it:", () => {
   test.each<[string, Partial<ContainerSpec>]>([
     ["image", { image: `sha256:${"b".repeat(64)}` }],
     ["command", { command: ["run", "--now"] }],
@@ -66,7 +66,7 @@ describe("one change is found, and named in the words of compose", () => {
 
   const names = fc.stringMatching(/^[A-Z][A-Z0-9_]{0,20}$/).filter((name) => !/DEVICE_NAME_AT_INIT$/.test(name));
 
-  test.each(["environment", "labels"] as const)("any of the %s that is new, gone or another", (part) => {
+  test.each(["environment", "labels"] as const)("added, removed and changed %s", (part) => {
     fc.assert(
       fc.property(containerSpec, names, fc.string(), fc.string(), (spec, name, before, after) => {
         fc.pre(before !== after);
@@ -82,13 +82,13 @@ describe("one change is found, and named in the words of compose", () => {
     );
   });
 
-  test.each(["constructor", "toString", "valueOf"])("a name that every object knows is nothing special: %s", (name) => {
+  test.each(["constructor", "toString", "valueOf"])("a name that every object inherits: %s", (name) => {
     const named = { ...plainSpec, environment: { [name]: "1" } };
     expect(differences(plainSpec, named)).toEqual([{ field: `environment.${name}`, from: null, to: "1" }]);
     expect(differences(named, plainSpec)).toEqual([{ field: `environment.${name}`, from: "1", to: null }]);
   });
 
-  test("every part of a container is compared", () => {
+  test("in every part of a container", () => {
     const compared = differences(plainSpec, {
       image: "",
       command: [],
@@ -120,7 +120,7 @@ test.each(["BALENA_DEVICE_NAME_AT_INIT", "RESIN_DEVICE_NAME_AT_INIT"])(
   },
 );
 
-test("a setting that says its default is the same as none", () => {
+test("a setting with its default value equals an unset one", () => {
   for (const [setting, { absent }] of Object.entries(everySetting)) {
     const said = { ...plainSpec, settings: { [setting]: absent } };
     expect(differences(plainSpec, said)).toEqual([]);
@@ -128,7 +128,7 @@ test("a setting that says its default is the same as none", () => {
   }
 });
 
-describe("as a sentence", () => {
+describe("the text of a difference", () => {
   test.each<[Difference, string]>([
     [{ field: "environment.WIFI_PSK", from: "a", to: "b" }, "environment.WIFI_PSK differs"],
     [{ field: "environment.WIFI_PSK", from: null, to: "b" }, "environment.WIFI_PSK is new"],
@@ -141,11 +141,11 @@ describe("as a sentence", () => {
     [{ field: "command", from: ["a"], to: ["a", "b"] }, "command differs"],
     [{ field: "entrypoint", from: [], to: ["a"] }, "entrypoint differs"],
     [{ field: "healthcheck", from: null, to: { retries: 3 } }, "healthcheck is new"],
-  ])("%j is %s", (difference, sentence) => {
+  ])("for %j is %s", (difference, sentence) => {
     expect(describeDifference(difference)).toBe(sentence);
   });
 
-  test("it never has a value of a variable, whatever its name", () => {
+  test("never has a variable's value, whatever its name", () => {
     const secret = "correct horse";
     const secretIn = (spec: ContainerSpec): ContainerSpec => ({
       ...spec,

@@ -12,7 +12,7 @@ const tables = page
   ?.split(/\n\n(?=[A-Z])/)
   .map((part) => [...part.matchAll(/^\| `(\w+)`/gm)].map(([, name = ""]) => name));
 
-test("the page of compose fields has each field where the code has it", () => {
+test("the page of compose fields agrees with the code", () => {
   const [, supported = [], byCommand = [], ignored = [], unsupported = []] = tables ?? [];
   expect(supported).toEqual([...serviceFields].sort());
   expect(byCommand).toEqual(["env_file", "profiles"]);

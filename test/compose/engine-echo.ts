@@ -4,19 +4,19 @@ import { Inspection, type toCreateOptions } from "../../core/docker-api/containe
 import type { ImageConfig } from "../../core/model/image.ts";
 
 /**
- * What an engine answers to `GET /containers/:id/json` about a container that was made of these options. Everything in
- * here was seen on Docker 20.10.24, but for what `Manner` says.
+ * An engine's answer to `GET /containers/:id/json` for a container that was created with these options. All behaviour
+ * here was observed on Docker 20.10.24, except for `Manner`.
  */
 
-/** In what the engines that we know differ, and one engine from one moment to the next. */
+/** Differences between the known engines, and between states of one engine. */
 export interface Manner {
-  /** Whether lists and objects in which nothing is are written as null. */
+  /** Whether empty lists and objects are returned as null. */
   readonly emptyIsNull: boolean;
-  /** Whether PATH is written down when nobody has set it. */
+  /** Whether PATH is returned if it was not set. */
   readonly addsPath: boolean;
   /** Whether the container has been started. */
   readonly started: boolean;
-  /** Since API 1.52, a MAC address is only shown where it is in use, and one is chosen where none was asked for. */
+  /** Since API 1.52, a MAC address is only shown where it is in use, and one is chosen if none was requested. */
   readonly choosesMac: boolean;
 }
 
@@ -132,7 +132,7 @@ export function echo(
   return Inspection.parse(JSON.parse(JSON.stringify(emptyIsNull ? withNulls(answer) : answer)));
 }
 
-/** What was asked for comes back as it was, where nothing is said to the contrary above. */
+/** Everything else is returned unchanged. */
 const onlyGiven = ({
   SecurityOpt: _,
   PidsLimit: __,
@@ -146,7 +146,7 @@ const hostnameOf = (mode: string, started: boolean): string =>
 
 const enginePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** What the image sets and the container does not comes after what the container sets. */
+/** Variables that only the image sets come after the container's variables. */
 function environmentOf({ Env }: Created, image: ImageConfig, addsPath: boolean): string[] {
   const named = (list: readonly string[], name: string) => list.some((one) => one.startsWith(`${name}=`));
   const ofImage = Object.entries(image.environment).filter(([name]) => !named(Env, name));
@@ -154,7 +154,7 @@ function environmentOf({ Env }: Created, image: ImageConfig, addsPath: boolean):
   return addsPath && !named(all, "PATH") ? [`PATH=${enginePath}`, ...all] : all;
 }
 
-/** An entrypoint of the container's own drops the image's command. */
+/** An entrypoint of the container replaces the image's command. */
 function commandOf({ Entrypoint, Cmd }: Created, image: ImageConfig) {
   if (Entrypoint?.length) return { Entrypoint, Cmd: Cmd ?? null };
   return { Entrypoint: Entrypoint ?? image.entrypoint, Cmd: Cmd?.length ? Cmd : image.command };

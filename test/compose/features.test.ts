@@ -18,7 +18,7 @@ interface Added {
   readonly settings?: object;
 }
 
-/** Source: the documentation of the labels; the mounts and variables of the original's containers. */
+/** Source: the documentation of the labels, and the mounts and variables of the reference implementation's containers. */
 const documented: readonly (readonly [string, Added])[] = [
   ["dbus", { mounts: ["/run/dbus:/host/run/dbus"] }],
   ["kernel-modules", { mounts: ["/lib/modules:/lib/modules"] }],
@@ -85,13 +85,13 @@ describe("a label's value", () => {
     expect(hasFeature({ "io.balena.features.dbus": value }, "dbus")).toBe(true);
   });
 
-  test.each(["", "0", "false", "off", "yes", "y", "2", " 1"])("%j does not", (value) => {
+  test.each(["", "0", "false", "off", "yes", "y", "2", " 1"])("%j does not ask for the feature", (value) => {
     expect(hasFeature({ "io.balena.features.dbus": value }, "dbus")).toBe(false);
     for (const [name] of documented)
       expect(featuresOf({ [`io.balena.features.${name}`]: value }, facts)).toEqual(nothing);
   });
 
-  test("of a feature that nobody knows adds nothing", () => {
+  test("of an unknown feature adds nothing", () => {
     expect(featuresOf({ "io.balena.features.teleport": "1" }, facts)).toEqual(nothing);
   });
 });
@@ -106,7 +106,7 @@ test("services on the host's network reach the API on this machine, and join no 
   expect(networks).toEqual([]);
 });
 
-test("an engine elsewhere is mounted from where it is", () => {
+test("an engine socket at another path is mounted from that path", () => {
   const { mounts } = featuresOf(
     { "io.balena.features.balena-socket": "1" },
     { ...facts, engineSocket: "/run/balena-engine.sock" },
@@ -138,14 +138,14 @@ describe("in a container", () => {
     },
   );
 
-  test("all of them together get along", () => {
+  test("all features work together", () => {
     const labels = Object.fromEntries(documented.map(([name]) => [`io.balena.features.${name}`, "1"]));
     const spec = specOf({ labels });
     expect(new Set(spec.mounts.map(({ target }) => target)).size).toBe(spec.mounts.length);
     expect(spec.mounts).toHaveLength(2 + documented.flatMap(([, { mounts = [] }]) => mounts).length);
   });
 
-  test("what the composition sets does not hide what a feature gives", () => {
+  test("the composition's values do not replace those of a feature", () => {
     const spec = specOf({
       labels: { "io.balena.features.supervisor-api": "1" },
       environment: { BALENA_SUPERVISOR_API_KEY: "mine", BALENA_APP_ID: "99" },
@@ -153,7 +153,7 @@ describe("in a container", () => {
     expect(spec.environment).toMatchObject({ BALENA_SUPERVISOR_API_KEY: "service-key", BALENA_APP_ID: "1" });
   });
 
-  test("on the host's network, no other network is joined", () => {
+  test("the host's network is the only network", () => {
     const spec = specOf({ labels: { "io.balena.features.supervisor-api": "1" }, network_mode: "host" });
     expect(spec.networks).toEqual({});
     expect(spec.environment["BALENA_SUPERVISOR_HOST"]).toBe("127.0.0.1");

@@ -11,8 +11,8 @@ import { body, deviceFacts, entry, read } from "./read.ts";
 import { imageId, plainImage, plainSpec } from "./specs.ts";
 
 /**
- * A container that was made as it must be is as it must be: else it would be replaced again and again. Whatever the
- * engine makes of what it is asked, comparing must come to rest.
+ * A newly created container must not differ from its definition, or it would be replaced repeatedly. The comparison must
+ * find no difference, however the engine returns the definition.
  */
 
 const manner: fc.Arbitrary<Manner> = fc.record({
@@ -24,7 +24,7 @@ const manner: fc.Arbitrary<Manner> = fc.record({
 
 const plainManner: Manner = { emptyIsNull: false, addsPath: false, started: true, choosesMac: false };
 
-/** In what a container differs from its own wish, right after it was made. */
+/** The differences between a definition and its newly created container. */
 function remaining(wish: ContainerSpec, image: ImageConfig = plainImage, how: Manner = plainManner): Difference[] {
   const made = fromInspection(echo(toCreateOptions(wish), image, how));
   if (!made) throw new Error("The container is not recognised as one of ours");
@@ -38,7 +38,7 @@ function wishOf(fields: object, image: ImageConfig = plainImage): ContainerSpec 
   return toContainerSpec(service, app, deviceFacts, { id: imageId, config: image }, "service-key");
 }
 
-test("any container in its normal form comes back from the engine as it was asked for", () => {
+test("any container in its normal form is returned by the engine without differences", () => {
   fc.assert(
     fc.property(containerSpec, manner, (wish, how) => {
       expect(remaining(wish, plainImage, how)).toEqual([]);
@@ -47,7 +47,7 @@ test("any container in its normal form comes back from the engine as it was aske
   );
 });
 
-/** Whatever a composition may say of a service, in many spellings. */
+/** Any service of a composition, in many spellings. */
 const composition = fc
   .record(
     {
@@ -121,10 +121,10 @@ const composition = fc
     },
     { requiredKeys: [] },
   )
-  // JSON has no undefined, and no -0.
+  // JSON has no undefined and no -0.
   .map((fields): object => JSON.parse(JSON.stringify(fields)));
 
-test("any composition, on any image, comes back from the engine as it was asked for", () => {
+test("any composition with any image is returned by the engine without differences", () => {
   fc.assert(
     fc.property(composition, imageConfig, manner, (fields, image, how) => {
       expect(remaining(wishOf(fields, image), image, how)).toEqual([]);
@@ -133,7 +133,7 @@ test("any composition, on any image, comes back from the engine as it was asked 
   );
 });
 
-describe("where the engine has ways of its own", () => {
+describe("despite the engine's own changes, there is no difference:", () => {
   const node = { ...plainImage, environment: { PATH: "/opt/node/bin:/bin", LANG: "C" }, workingDir: "/srv" };
 
   test.each<[string, object, ImageConfig]>([
@@ -172,7 +172,7 @@ describe("where the engine has ways of its own", () => {
       expect(remaining(wishOf(fields, image), image, { ...plainManner, started })).toEqual([]);
   });
 
-  test("a container in another's network shows the other's name once it runs", () => {
+  test("a running container in another's network has the other's host name", () => {
     const wish: ContainerSpec = {
       ...plainSpec,
       labels: { "io.balena.app-id": "1", "io.balena.service-name": "one" },
@@ -182,7 +182,7 @@ describe("where the engine has ways of its own", () => {
     for (const started of [false, true]) expect(remaining(wish, plainImage, { ...plainManner, started })).toEqual([]);
   });
 
-  test("a PATH of one's own is still compared", () => {
+  test("a PATH of the composition is still compared", () => {
     const wish = wishOf({ environment: { PATH: "/mine" } });
     const made = fromInspection(echo(toCreateOptions(wish), plainImage, plainManner));
     expect(made?.spec.environment["PATH"]).toBe("/mine");
@@ -200,7 +200,7 @@ describe("a MAC address", () => {
     return container.spec;
   };
 
-  test.each(manners)("is what was asked for, whatever is in use: %j", (how) => {
+  test.each(manners)("is compared by the requested value, whatever is in use: %j", (how) => {
     for (const network of [{}, { network_mode: "bridge" }]) {
       const wish = { ...asked, ...network };
       expect(differences(made(wish, how), wishOf(wish))).toEqual([]);
@@ -215,7 +215,7 @@ describe("a MAC address", () => {
     }
   });
 
-  test("is asked for where old and new engines look for it", () => {
+  test("is sent in the fields of old and new engines", () => {
     for (const network_mode of [undefined, "bridge"])
       expect(toCreateOptions(wishOf({ ...asked, ...(network_mode && { network_mode }) })).options).toMatchObject({
         MacAddress: asked.mac_address,
@@ -223,14 +223,14 @@ describe("a MAC address", () => {
       });
   });
 
-  test("of a container without the label, as the reference implementation makes it, is what the engine says", () => {
+  test("of a container without the label, such as the reference implementation's, is the engine's value", () => {
     const { Config, ...rest } = echo(toCreateOptions(wishOf(asked)), plainImage, plainManner);
     const { "io.fairlead.mac-address": _, ...labels } = Config.Labels ?? {};
     const container = fromInspection({ ...rest, Config: { ...Config, Labels: labels } });
     expect(container && differences(container.spec, wishOf(asked))).toEqual([]);
   });
 
-  test("cannot be written into the label by a composition", () => {
+  test("cannot be set in the label by a composition", () => {
     const labels = { "io.fairlead.mac-address": "02:42:ac:11:00:09" };
     expect(wishOf({ labels }).labels).not.toHaveProperty("io.fairlead.mac-address");
     expect(differences(made({ labels }, plainManner), wishOf({ labels }))).toEqual([]);

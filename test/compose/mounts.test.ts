@@ -46,14 +46,14 @@ describe("volumes", () => {
     ["~/conf:/conf", "~/conf"],
     [{ type: "bind", source: "/etc", target: "/host/etc" }, "/etc"],
     [{ type: "bind", source: "/etc", target: "/host/etc", bind: { propagation: "rslave" } }, "/etc"],
-  ])("%j is a folder of the host: left out, with a warning", (written, source) => {
+  ])("%j is a folder of the host, and is omitted with a warning", (written, source) => {
     expect(mountsOf({ volumes: [written] })).toEqual([]);
     expect(warningsAbout({ volumes: [written] })).toEqual([
       `volumes: host folders are not mounted (${source}), left out; use a volume or a feature label`,
     ]);
   });
 
-  test("are sorted by where they are mounted", () => {
+  test("are sorted by their path in the container", () => {
     expect(mountsOf({ volumes: ["b:/b", "c:/c", "a:/a"], tmpfs: "/bb" })).toEqual([
       "volume a on /a",
       "volume b on /b",
@@ -62,11 +62,11 @@ describe("volumes", () => {
     ]);
   });
 
-  test("of which two are on one path: the last one holds", () => {
+  test("on the same path replace each other, so the last one counts", () => {
     expect(mountsOf({ volumes: ["a:/data", "b:/data"] })).toEqual(["volume b on /data"]);
   });
 
-  test("that the application does not define are made with default settings", () => {
+  test("that the application does not define are created with default settings", () => {
     const { app, warnings } = read(
       body({ "1": entry({ volumes: ["a:/a", "b:/b"] }) }, { volumes: { a: { labels: { x: "1" } } } }),
     );
@@ -100,14 +100,14 @@ describe("volumes", () => {
     ]);
   });
 
-  test("without a source are refused, and what was written is shown as it was", () => {
+  test("without a source are refused, and the message shows the original text", () => {
     const [fault, ...others] = faultsIn({ volumes: [{ type: "volume", target: "/data" }] });
     expect(others).toEqual([]);
     expect(fault).toMatch(/^volumes\[0\][^ ]*: expected a /);
     expect(fault).not.toContain("readOnly");
   });
 
-  test("that are no list are refused", () => {
+  test("that are not a list are refused", () => {
     expect(faultsIn({ volumes: "data:/data" })).toEqual(['volumes: expected array, but got "data:/data"']);
   });
 });
@@ -135,14 +135,14 @@ describe("tmpfs", () => {
     ]);
   });
 
-  // An engine answers "invalid mount path: 'run' mount path must be absolute", for ever.
-  test.each(["run", "", "./run", 3])("%j is no absolute path, and refused", (tmpfs) => {
+  // An engine always answers "invalid mount path: 'run' mount path must be absolute".
+  test.each(["run", "", "./run", 3])("%j is refused, because it is not an absolute path", (tmpfs) => {
     expect(faultsIn({ tmpfs: ["/a", tmpfs] })).toHaveLength(1);
   });
 });
 
 describe("the engine's binds", () => {
-  test("are one text for each volume and folder; tmpfs have a field of their own", () => {
+  test("have one string for each volume and folder, and tmpfs mounts have a separate field", () => {
     const { mounts } = configOf({
       volumes: ["data:/data", "logs:/logs:nocopy,ro", { type: "tmpfs", target: "/t", tmpfs: { size: "1m" } }],
       tmpfs: "/run",
@@ -153,7 +153,7 @@ describe("the engine's binds", () => {
     });
   });
 
-  test("are read back as they were written", () => {
+  test("are read back unchanged", () => {
     fc.assert(
       fc.property(fc.array(mount), (some) => {
         const mounts = sortMounts(some);
@@ -162,7 +162,7 @@ describe("the engine's binds", () => {
     );
   });
 
-  test("are read back as the composition means them, in all its spellings", () => {
+  test("are read back correctly for every spelling in a composition", () => {
     const source = fc.constantFrom("data", "logs");
     const target = fc.constantFrom("/a", "/b", "/c", "/d/e");
     const flag = fc.constantFrom(undefined, true, false, "true");
@@ -209,7 +209,7 @@ describe("the engine's binds", () => {
       },
       ["volume 1_data on /data, read-only (nocopy)", "bind /sys on /sys (rslave)", "tmpfs on /t (mode=1777,size=1024)"],
     ],
-  ])("of a container that somebody else made: %j", (host, mounted) => {
+  ])("of another program's container are read: %j", (host, mounted) => {
     expect(fromBinds(host).map(show)).toEqual(mounted);
   });
 });

@@ -8,7 +8,7 @@ import { networkDefinition } from "./arbitraries.ts";
 const asked = (definition: object): NetworkSpec => toNetworkSpec(NetworkDefinition.parse(definition), 1);
 const subnets = (...config: object[]) => ({ ipam: { config } });
 
-/** As the reference implementation and our agents before the label with the definition made it. */
+/** A network of the reference implementation, or of our agents before the label with the definition. */
 const unlabelled = (definition: object): NetworkSpec => withoutLabel(asked(definition));
 
 const withoutLabel = ({ labels, ...spec }: NetworkSpec): NetworkSpec => {
@@ -24,7 +24,7 @@ const withConfig = (spec: NetworkSpec, ...config: NetworkSpec["ipam"]["config"])
 const fields = (current: NetworkSpec, target: NetworkSpec) =>
   networkDifferences(current, target).map(({ field }) => field);
 
-/** What engines were seen to answer, and what may follow from it. */
+/** Observed answers of engines, and possible similar ones. */
 const answers: [string, object, (spec: NetworkSpec) => NetworkSpec][] = [
   [
     "a gateway that the engine chose (Docker 29, and older ones after a restart)",
@@ -76,15 +76,15 @@ const answers: [string, object, (spec: NetworkSpec) => NetworkSpec][] = [
 ];
 
 describe.each(answers)("%s", (_, definition, answer) => {
-  test("make no difference", () => {
+  test("are not a difference", () => {
     expect(fields(answer(asked(definition)), asked(definition))).toEqual([]);
   });
 
-  test("make none either to a network of which nothing tells what was asked for", () => {
+  test("are not a difference for a network without the label either", () => {
     expect(fields(answer(unlabelled(definition)), asked(definition))).toEqual([]);
   });
 
-  test("do not hide that something else is asked for", () => {
+  test("do not hide a changed definition", () => {
     for (const current of [answer(asked(definition)), answer(unlabelled(definition))]) {
       expect(fields(current, asked({ ...definition, internal: true }))).toContain("internal");
       expect(fields(current, asked({ ...definition, labels: { a: "1" } }))).toContain("labels.a");
@@ -111,11 +111,11 @@ test.each<[string, object, (spec: NetworkSpec) => NetworkSpec]>([
     { driver_opts: { "com.docker.network.driver.mtu": 1400 } },
     (spec) => ({ ...spec, driverOptions: { mtu: "1400" } }),
   ],
-])("what an engine %s of what it was asked for makes no difference", (_, definition, answer) => {
+])("a part of the definition that an engine %s is not a difference", (_, definition, answer) => {
   expect(fields(answer(asked(definition)), asked(definition))).toEqual([]);
 });
 
-describe("a definition that has changed makes a difference, whatever the engine answered", () => {
+describe("a changed definition is a difference, whatever the engine answered:", () => {
   const full = {
     driver: "bridge",
     driver_opts: { mtu: 1400 },
@@ -162,7 +162,7 @@ describe("a network of the reference implementation, or of an agent before the l
     ["with options", { driver_opts: { mtu: "1400" }, internal: true }],
     ["with labels", { labels: { a: "1" } }],
     ["of another driver", { driver: "macvlan", driver_opts: { parent: "eth0" } }],
-  ])("stays as it is: %s", (_, given) => {
+  ])("is kept: %s", (_, given) => {
     expect(fields(unlabelled(given), asked(given))).toEqual([]);
   });
 
@@ -181,11 +181,11 @@ describe("a network of the reference implementation, or of an agent before the l
     ["another option", { driver_opts: { mtu: "1400" } }, { driver_opts: { mtu: "1500" } }],
     ["IPv6", {}, { enable_ipv6: true }],
     ["no label any more", { labels: { a: "1" } }, {}],
-  ])("is replaced when it is to have %s", (_, before, after) => {
+  ])("is replaced if the definition has %s", (_, before, after) => {
     expect(fields(unlabelled(before), asked(after))).not.toEqual([]);
   });
 
-  test("has the same labels as one of ours that asks for nothing", () => {
+  test("has the same labels as our network with an empty definition", () => {
     expect(asked({ labels: { a: "1" } }).labels).toEqual({
       a: "1",
       "io.balena.supervised": "true",
@@ -194,7 +194,7 @@ describe("a network of the reference implementation, or of an agent before the l
   });
 });
 
-test("what was asked for is read back from the label as it was, whatever the engine made of it", () => {
+test("the definition is read back unchanged from the label, whatever the engine returns", () => {
   fc.assert(
     fc.property(networkDefinition, (definition) => {
       const spec = toNetworkSpec(definition, 1);
@@ -216,7 +216,7 @@ test.each(["", "{", "[]", '"x"', '{"driver":3}', '{"ipam":{"config":[{"subnet":3
   },
 );
 
-test("a composition cannot give itself the label", () => {
+test("a composition cannot set the label", () => {
   const definition = { labels: { "io.fairlead.network.definition": '{"internal":true}' } };
   expect(asked(definition).labels).not.toHaveProperty("io.fairlead.network.definition");
   expect(fields(asked(definition), asked(definition))).toEqual([]);

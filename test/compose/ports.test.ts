@@ -6,7 +6,7 @@ import type { Port } from "../../core/model/container.ts";
 import { port } from "./arbitraries.ts";
 import { configOf, faultsIn } from "./read.ts";
 
-/** `127.0.0.1:8080 → 80/tcp`; nothing before the arrow: the engine chooses. */
+/** `127.0.0.1:8080 → 80/tcp`. If nothing is before the arrow, the engine chooses. */
 const show = ({ ip, published, target, protocol }: Port) =>
   `${ip && `${ip}:`}${published} → ${target}/${protocol}`.trim();
 
@@ -62,7 +62,7 @@ describe("the long form", () => {
 });
 
 describe("lists", () => {
-  test("are sorted by container port, and say each thing once", () => {
+  test("are sorted by container port and have no duplicates", () => {
     expect(portsOf(["443", "8080-8081:80-81", { target: 80, published: 8080 }, "8080:80", "53/udp", "53"])).toEqual([
       "→ 53/tcp",
       "→ 53/udp",
@@ -87,7 +87,7 @@ describe("lists", () => {
 
 const expected = 'expected a port such as "80", "8080:80", "127.0.0.1:8080-8081:80-81/udp"';
 
-describe("refused, with its place in the list and what was written", () => {
+describe("a port is refused with its place in the list and its original text:", () => {
   test.each<[unknown]>([
     ["abc"],
     [""],
@@ -125,7 +125,7 @@ describe("refused, with its place in the list and what was written", () => {
     expect(faultsIn({ ports: ["80", written] })).toEqual([`ports[1]: ${expected}, but got ${JSON.stringify(written)}`]);
   });
 
-  test("what is no list", () => {
+  test("a value that is not a list", () => {
     expect(faultsIn({ ports: "80" })).toEqual(['ports: expected array, but got "80"']);
   });
 });
@@ -142,7 +142,7 @@ describe("the engine's port bindings", () => {
     });
   });
 
-  test("are read back as they were written", () => {
+  test("are read back unchanged", () => {
     fc.assert(
       fc.property(fc.array(port), (ports) => {
         expect(fromPortBindings(toPortBindings(ports))).toEqual(sortPorts(ports));
@@ -161,7 +161,7 @@ describe("the engine's port bindings", () => {
   });
 });
 
-test("a port is read back from what a person would write for it", () => {
+test("a port is read back from its short form", () => {
   fc.assert(
     fc.property(port, (one) => {
       const ip = one.ip.includes(":") ? `[${one.ip}]` : one.ip;
@@ -171,7 +171,7 @@ test("a port is read back from what a person would write for it", () => {
   );
 });
 
-test("only a single host port is taken for certain; of a range, the engine chooses", () => {
+test("only a single host port is fixed, and from a range the engine chooses", () => {
   const { ports } = configOf({ ports: ["80", "8080:80", "5000-5001:50", "6000-6001:60-61/udp"] });
   expect(fixedHostPorts(ports)).toEqual(["6000/udp", "6001/udp", "8080/tcp"]);
 });

@@ -16,7 +16,7 @@ function asked(fields: object, volumes: object = {}): readonly Power[] {
   return service ? powersOf(service, app) : [];
 }
 
-describe("what a service asks for", () => {
+describe("the powers of a service", () => {
   test.each<[object, readonly Power[]]>([
     [{}, []],
     [{ privileged: true }, ["privileged"]],
@@ -68,7 +68,7 @@ describe("what a service asks for", () => {
     expect(asked(fields)).toEqual(expected);
   });
 
-  test("is listed by service, for those that ask for anything", () => {
+  test("are listed by service, without services that have none", () => {
     const { app } = read(body({ "1": entry(), "2": entry({ serviceName: "two", imageId: 2, privileged: true }) }));
     expect(powersIn(app)).toEqual({ two: ["privileged"] });
   });
@@ -82,7 +82,7 @@ test("every power, and every label that gives a service something, is documented
   for (const name of [...powers, ...labels, "host-binds", "optional"]) expect(documented).toMatch(`| \`${name}\``);
 });
 
-describe("a volume shows of the host", () => {
+describe("the host's files that a volume gives access to", () => {
   const local = (driverOptions: Record<string, string>) => ({ driver: "local", driverOptions, labels: {} });
 
   test.each<[Record<string, string>, string]>([
@@ -98,12 +98,12 @@ describe("a volume shows of the host", () => {
     [{ type: "devtmpfs", device: "udev" }, "udev"],
     [{ type: "cgroup2", device: "none" }, "none"],
     [{ type: "9p", device: "hostshare" }, "hostshare"],
-    // Whatever the type says, these have the kernel take the device for a folder.
+    // With any type, these options make the kernel treat the device as a folder.
     [{ type: "tmpfs", o: "size=1m,bind", device: "/etc" }, "/etc"],
     [{ type: "nfs", o: "addr=10.0.0.1, rbind ", device: "/etc" }, "/etc"],
     [{ type: "NFS", device: ":/export" }, ":/export"],
     [{ o: "bind" }, "options"],
-  ])("%j: %s", (options, part) => {
+  ])("for %j are %s", (options, part) => {
     expect(hostPartOf(local(options))).toBe(part);
   });
 
@@ -114,11 +114,11 @@ describe("a volume shows of the host", () => {
     { type: "nfs", device: ":/export", o: "addr=10.0.0.1,rw" },
     { type: "nfs4", device: "10.0.0.1:/export" },
     { type: "cifs", device: "//10.0.0.1/share", o: "username=a,password=b" },
-  ])("nothing: %j", (options) => {
+  ])("are none for %j", (options) => {
     expect(hostPartOf(local(options))).toBeUndefined();
   });
 
-  test("also by another driver, if an option of it is a path", () => {
+  test("include a path in an option of another driver", () => {
     const plugin = (driverOptions: Record<string, string>) =>
       hostPartOf({ ...local(driverOptions), driver: "persist" });
     expect(plugin({ mountpoint: "/etc" })).toBe("/etc");
@@ -129,8 +129,8 @@ describe("a volume shows of the host", () => {
 const bindEtc = { driver_opts: { type: "none", o: "bind", device: "/etc" } };
 const label = "io.balena.features.host-binds";
 
-describe("a volume that shows a folder of the host", () => {
-  test("is an ordinary one, with a warning", () => {
+describe("a volume that gives access to a folder of the host", () => {
+  test("becomes an ordinary volume with a warning", () => {
     const { app, warnings } = read(body({ "1": entry({ volumes: ["conf:/conf"] }) }, { volumes: { conf: bindEtc } }));
     expect(app.volumes["conf"]).toEqual({ driver: "local", driverOptions: {}, labels: {} });
     expect(warnings).toEqual([
@@ -138,7 +138,7 @@ describe("a volume that shows a folder of the host", () => {
     ]);
   });
 
-  test("is what it says if a service that mounts it has the label; each one that mounts it has the power", () => {
+  test("is created as written if a service that mounts it has the label, and each service that mounts it has the power", () => {
     const { app, warnings } = read(
       body(
         {
@@ -156,7 +156,7 @@ describe("a volume that shows a folder of the host", () => {
     expect(powersIn(app)).toEqual({ one: ["host-binds"], two: ["host-binds"] });
   });
 
-  test("is an ordinary one if only a service that does not mount it has the label", () => {
+  test("becomes an ordinary volume if only a service that does not mount it has the label", () => {
     const { app } = read(
       body(
         {
@@ -184,12 +184,15 @@ describe("folders of the host among a service's own mounts", () => {
     ]);
   });
 
-  test.each(["./conf:/conf", "~/conf:/conf"])("%s has no meaning on a device: left out, with a warning", (volume) => {
-    expect(configOf(fields(volume)).mounts).toEqual([]);
-    expect(warningsAbout(fields(volume))).toEqual([
-      `volumes: expected a folder of the host that begins with "/", but got ${volume.split(":")[0]}, left out`,
-    ]);
-  });
+  test.each(["./conf:/conf", "~/conf:/conf"])(
+    "%s has no meaning on a device and is omitted with a warning",
+    (volume) => {
+      expect(configOf(fields(volume)).mounts).toEqual([]);
+      expect(warningsAbout(fields(volume))).toEqual([
+        `volumes: expected a folder of the host that begins with "/", but got ${volume.split(":")[0]}, left out`,
+      ]);
+    },
+  );
 });
 
 describe("a fleet that forbids powers", () => {
@@ -224,19 +227,19 @@ describe("a fleet that forbids powers", () => {
     ["privileged", "web: the fleet forbids privileged"],
     ["dbus, privileged engine-socket", "web: the fleet forbids privileged, engine-socket"],
     [powers.join(","), "web: the fleet forbids privileged, engine-socket"],
-  ])("%s: has its devices reject a release with a service that asks for them", (forbidden, rejected) => {
+  ])("(%s) makes its devices reject a release with a service that asks for them", (forbidden, rejected) => {
     const { app, warnings } = parsed(forbidden, { privileged: true, ...feature("balena-socket") });
     expect(app).toMatchObject({ rejected });
     expect(warnings).toEqual([`the release is rejected: ${rejected}`]);
   });
 
-  test.each(["", "host-pid", "host-pid,dbus"])("%j: takes the others", (forbidden) => {
+  test.each(["", "host-pid", "host-pid,dbus"])("(%j) accepts the other powers", (forbidden) => {
     const { app, warnings } = parsed(forbidden, { privileged: true, ...feature("balena-socket") });
     expect(app).not.toHaveProperty("rejected");
     expect(warnings).toEqual([]);
   });
 
-  test("in words that a device does not know is told so, and the others hold", () => {
+  test("gets a warning for powers that a device does not know, and the known ones stay forbidden", () => {
     const { app, warnings } = parsed("teleport,privileged", { privileged: true });
     expect(app).toHaveProperty("rejected");
     expect(warnings[0]).toMatch(

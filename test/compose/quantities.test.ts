@@ -34,9 +34,12 @@ test.each([
   expect(parseBytes(text)).toBe(bytes);
 });
 
-test.each(["", "m", "-1", "-1m", "1x", "1mm", "1,5g", "0x10", "1e3", "one", "1m1k"])("%j is no amount", (text) => {
-  expect(parseBytes(text)).toBeUndefined();
-});
+test.each(["", "m", "-1", "-1m", "1x", "1mm", "1,5g", "0x10", "1e3", "one", "1m1k"])(
+  "%j is not a valid amount",
+  (text) => {
+    expect(parseBytes(text)).toBeUndefined();
+  },
+);
 
 test.each([
   ["0", 0],
@@ -58,7 +61,7 @@ test.each([
   expect(parseDuration(text)).toBe(nanoseconds);
 });
 
-test.each(["", "s", "-1s", "1d", "1 s", "1s ", "s1", "1m30", "1e3", "soon"])("%j is no duration", (text) => {
+test.each(["", "s", "-1s", "1d", "1 s", "1s ", "s1", "1m30", "1e3", "soon"])("%j is not a valid duration", (text) => {
   expect(parseDuration(text)).toBeUndefined();
 });
 

@@ -3,7 +3,7 @@ import type { RequirementFacts } from "../../core/compose/requirements.ts";
 import { parseLocalTarget } from "../../core/compose/target-state.ts";
 import type { App, Service, ServiceConfig } from "../../core/model/target.ts";
 
-/** What the tests of this folder read target states with: one service, written the way a composition writes it. */
+/** Functions of this folder's tests for target states with one service in compose's form. */
 
 export const facts: RequirementFacts = {
   supervisorVersion: "19.0.5",
@@ -29,7 +29,7 @@ export const deviceFacts: DeviceFacts = {
   osBuild: "20260101",
 };
 
-/** A service as the developer's tool posts it, with these fields besides. */
+/** A service as balena-cli posts it, with these additional fields. */
 export const entry = (fields: object = {}): object => ({
   serviceName: "one",
   imageId: 1,
@@ -46,13 +46,13 @@ export const body = (services: Readonly<Record<string, object | null>>, app: obj
 
 const parse = (value: unknown) => parseLocalTarget(value, facts, "before");
 
-/** What is wrong with a target state; empty when it is accepted. */
+/** The faults of a target state; empty if it is accepted. */
 export function faultsOf(value: unknown): readonly string[] {
   const parsed = parse(value);
   return parsed.ok ? [] : parsed.faults;
 }
 
-/** The accepted application, and what is said about it. Throws when it is refused. */
+/** The accepted application and its warnings. Throws if it is refused. */
 export function read(value: unknown): { readonly app: App; readonly warnings: readonly string[] } {
   const parsed = parse(value);
   if (!parsed.ok) throw new Error(parsed.faults.join("\n"));
@@ -71,10 +71,10 @@ export const configOf = (fields: object): ServiceConfig => serviceOf(fields).con
 
 const here = /^local\.apps\.1\.(services\.1\.)?/;
 
-/** What is wrong with the fields of one service; paths begin at the field. */
+/** The faults of one service's fields; paths begin at the field. */
 export const faultsIn = (fields: object): readonly string[] =>
   faultsOf(body({ "1": entry(fields) })).map((fault) => fault.replace(here, ""));
 
-/** The same for warnings. */
+/** The warnings of one service's fields. */
 export const warningsAbout = (fields: object): readonly string[] =>
   read(body({ "1": entry(fields) })).warnings.map((warning) => warning.replace(here, ""));

@@ -72,17 +72,17 @@ describe("a device does not meet", () => {
     );
   });
 
-  test("what is no requirement at all", () => {
+  test("a value that is not a requirement", () => {
     expect(unmet([null])).toBe("this device does not meet null");
   });
 });
 
-describe("versions as machines write them", () => {
+describe("a version in a machine's format,", () => {
   test.each<[Partial<RequirementFacts>, object]>([
     [{ osVersion: "balenaOS 2.98.33+rev1" }, { type: "sw.os", version: ">=2.98.33" }],
     [{ osVersion: "Ubuntu 24.04.1 LTS" }, { type: "sw.os", version: ">=24.4" }],
     [{ kernelVersion: "6.1.0-13-amd64" }, { type: "sw.kernel", version: ">=6.1" }],
-    // The vendor's suffix is no pre-release.
+    // The vendor's suffix does not mean a pre-release.
     [{ kernelVersion: "6.1.0-13-amd64" }, { type: "sw.kernel", version: ">=6.1.0" }],
     [{ kernelVersion: "5.10.104-tegra" }, { type: "sw.kernel", version: "5.10.104" }],
     [{ l4tVersion: "32.7.1" }, { type: "sw.l4t", version: ">=32.7" }],
@@ -96,7 +96,7 @@ describe("in a target state", () => {
   const impossible = { type: "sw.container", requires: [{ type: "arch.sw", slug: "z80" }] };
   const why = 'this device does not meet {"type":"arch.sw","slug":"z80"}';
 
-  test("a release that the device cannot run is accepted, and rejected as a release", () => {
+  test("a release that the device cannot run is valid and marked as rejected", () => {
     const { app, warnings } = read(
       body({ "1": entry({ contract: impossible }), "2": entry({ serviceName: "two", imageId: 2 }) }),
     );

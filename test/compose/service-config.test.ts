@@ -39,7 +39,7 @@ describe("command and entrypoint", () => {
     [{}, "{}"],
     [[{}], "[{}]"],
     [[null], "[null]"],
-    // There may be a password among the words.
+    // The words may contain a password.
     [["a", true], '["(hidden)",true]'],
   ])("%j is refused", (command, shown) => {
     const message = `expected a command line or a list of words, but got ${shown}`;
@@ -47,11 +47,14 @@ describe("command and entrypoint", () => {
     expect(faultsIn({ entrypoint: command })).toEqual([`entrypoint: ${message}`]);
   });
 
-  test.each(["sh -c 'oops", 'sh -c "oops', "oops\\"])("%j is no command line: it does not end", (command) => {
-    const faults = faultsIn({ command });
-    expect(faults).toHaveLength(1);
-    expect(faults[0]).toMatch(/^command: expected a command line, but .*but got "/);
-  });
+  test.each(["sh -c 'oops", 'sh -c "oops', "oops\\"])(
+    "%j is refused, because a quote or escape is not closed",
+    (command) => {
+      const faults = faultsIn({ command });
+      expect(faults).toHaveLength(1);
+      expect(faults[0]).toMatch(/^command: expected a command line, but .*but got "/);
+    },
+  );
 });
 
 describe("healthcheck", () => {
@@ -84,7 +87,7 @@ describe("healthcheck", () => {
     expect(configOf({ healthcheck }).healthcheck).toEqual(normal);
   });
 
-  test("nothing said leaves it to the image", () => {
+  test("an unset healthcheck is left to the image", () => {
     expect(configOf({}).healthcheck).toBeUndefined();
     expect(configOf({ healthcheck: null }).healthcheck).toBeUndefined();
   });
@@ -227,7 +230,7 @@ describe("network_mode", () => {
     expect(configOf({ network_mode }).networkMode).toBe(network_mode);
   });
 
-  test.each([[undefined], [null], [""]])("%j is none", (network_mode) => {
+  test.each([[undefined], [null], [""]])("%j means no network mode", (network_mode) => {
     expect(configOf({ network_mode }).networkMode).toBeUndefined();
   });
 
@@ -236,13 +239,13 @@ describe("network_mode", () => {
     [{ ipc: "service:nope" }, "nope"],
     [{ pid: "service:nope" }, "nope"],
     [{ ipc: "service:one" }, "one"],
-  ])("%j names no other service of the application, and is refused", (fields, name) => {
+  ])("%j is refused, because it names no other service of the application", (fields, name) => {
     expect(faultsIn(fields)).toContain(
       `services: one wants to live in service "${name}", which is not another service of this application`,
     );
   });
 
-  test("what is no text is refused", () => {
+  test("a value that is not a string is refused", () => {
     expect(faultsIn({ network_mode: 3 })).toEqual(["network_mode: expected string, but got 3"]);
   });
 });
@@ -281,7 +284,7 @@ describe("networks", () => {
     expect(configOf({ networks }).networks).toEqual(normal);
   });
 
-  test("that the application does not define are made with default settings; `default` without a word", () => {
+  test("that the application does not define are created with default settings, `default` without a warning", () => {
     const { app, warnings } = read(
       body({ "1": entry({ networks: ["front", "back", "default"] }) }, { networks: { front: { internal: true } } }),
     );
@@ -290,7 +293,7 @@ describe("networks", () => {
     expect(warnings).toEqual(['local.apps.1.networks: "back" is used but not defined; made with default settings']);
   });
 
-  test("are not made for a service that lives without them", () => {
+  test("are not created for a service that does not use them", () => {
     expect(read(body({ "1": entry({ network_mode: "host" }) })).app.networks).toEqual({});
   });
 
@@ -304,7 +307,7 @@ describe("networks", () => {
   );
 });
 
-describe("texts", () => {
+describe("strings", () => {
   test.each<[string, unknown, object]>([
     ["user", "node", { user: "node" }],
     ["user", "1000:1000", { user: "1000:1000" }],
@@ -313,13 +316,16 @@ describe("texts", () => {
     ["working_dir", "/app", { workingDir: "/app" }],
     ["hostname", "kitchen", { hostname: "kitchen" }],
     ["stop_signal", "SIGINT", { stopSignal: "SIGINT" }],
-  ])("%s: %j is kept", (field, written, kept) => {
+  ])("%s: %j is normalized", (field, written, kept) => {
     expect(configOf({ [field]: written })).toMatchObject(kept);
   });
 
-  test.each(["user", "working_dir", "hostname", "stop_signal"])("%s: empty or null leaves it to the image", (field) => {
-    for (const written of ["", null]) expect(configOf({ [field]: written })).toEqual(configOf({}));
-  });
+  test.each(["user", "working_dir", "hostname", "stop_signal"])(
+    "%s: an empty value or null is left to the image",
+    (field) => {
+      for (const written of ["", null]) expect(configOf({ [field]: written })).toEqual(configOf({}));
+    },
+  );
 
   test.each<[string, unknown]>([
     ["user", {}],
@@ -329,7 +335,7 @@ describe("texts", () => {
     ["stop_signal", 9],
     ["restart", 3],
     ["restart", {}],
-  ])("%s: %j is refused, with what was expected", (field, written) => {
+  ])("%s: %j is refused with the expected form", (field, written) => {
     const faults = faultsIn({ [field]: written });
     expect(faults).toHaveLength(1);
     expect(faults[0]).toMatch(new RegExp(`^${field}: expected .*, but got `));
@@ -350,7 +356,7 @@ describe("labels", () => {
     expect(configOf({ labels: { [written]: "1" } }).labels).toEqual({ [kept]: "1" });
   });
 
-  test("of which both names are there: today's wins, wherever it stands", () => {
+  test("with the current name take precedence over the old name in any order", () => {
     const today = "io.balena.features.dbus";
     const old = "io.resin.features.dbus";
     expect(configOf({ labels: { [today]: "1", [old]: "0" } }).labels).toEqual({ [today]: "1" });
@@ -395,12 +401,12 @@ test.each([
   "external_links",
   "blkio_config",
   "banana",
-])("%s is not supported: left out, with a warning", (field) => {
+])("%s is not supported and is omitted with a warning", (field) => {
   expect(configOf({ [field]: ["x"] })).toEqual(configOf({}));
   expect(warningsAbout({ [field]: ["x"] })).toEqual([`${field}: not supported, left out`]);
 });
 
-test("what a target state has beside the compose fields is no unknown field", () => {
+test("a target state's fields beside compose's are not unknown fields", () => {
   expect(
     unknownFields({ ...entry(), serviceId: 1, running: true, contract: {}, build: ".", releaseId: 1, appId: 1 }),
   ).toEqual([]);
@@ -411,7 +417,7 @@ describe("environment", () => {
     expect(configOf({ environment: { [name]: "1" } }).environment).toEqual({ [name]: "1" });
   });
 
-  test.each(["", "1A", "A B", "A-B", "A.B", "Ä"])("%j is none", (name) => {
+  test.each(["", "1A", "A B", "A-B", "A.B", "Ä"])("%j is not a valid name", (name) => {
     expect(faultsIn({ environment: { [name]: "hunter2" } })).toEqual([
       `environment.${name}: expected a variable name: a letter or _, then letters, digits and _, but got ${JSON.stringify(name)}`,
     ]);
@@ -421,7 +427,7 @@ describe("environment", () => {
     expect(configOf({ environment: { A: value } }).environment).toEqual({ A: value });
   });
 
-  test.each([[1], [true], [null], [{}], [["x"]]])("%j is none", (value) => {
+  test.each([[1], [true], [null], [{}], [["x"]]])("%j is not a valid value", (value) => {
     expect(faultsIn({ environment: { A: value } })).toEqual(["environment.A: expected a string"]);
   });
 });

@@ -7,7 +7,7 @@ import { settingValues } from "./arbitraries.ts";
 import { configOf, faultsIn } from "./read.ts";
 import { plainSpec } from "./specs.ts";
 
-/** What compose may write, and the form that is compared. Undefined: the default, which is not written down. */
+/** A value in compose and its normal form. Undefined is the default, which is not stored. */
 const accepted: readonly (readonly [string, unknown, Json | undefined])[] = [
   ["cap_add", ["NET_ADMIN"], ["NET_ADMIN"]],
   ["cap_add", ["SYS_TIME", "NET_ADMIN"], ["NET_ADMIN", "SYS_TIME"]],
@@ -44,7 +44,7 @@ const accepted: readonly (readonly [string, unknown, Json | undefined])[] = [
   ["extra_hosts", { a: "10.0.0.1" }, ["a:10.0.0.1"]],
   ["extra_hosts", ["host.docker.internal:host-gateway"], ["host.docker.internal:host-gateway"]],
   ["extra_hosts", ["a:::1"], ["a:::1"]],
-  // The form that compose-go, and with it today's developer's tool, writes.
+  // The form of compose-go and so of the current balena-cli.
   ["extra_hosts", ["a=10.0.0.1"], ["a:10.0.0.1"]],
   ["extra_hosts", ["a=::1"], ["a:::1"]],
   // One name may have several addresses.
@@ -70,7 +70,7 @@ const accepted: readonly (readonly [string, unknown, Json | undefined])[] = [
   ["pids_limit", "100", 100],
   ["pids_limit", 0, undefined],
   ["pids_limit", -1, undefined],
-  // The engine takes every negative number for "unlimited", and forgets it.
+  // The engine reads every negative number as "unlimited" and does not store it.
   ["pids_limit", -5, undefined],
   ["privileged", true, true],
   ["privileged", "true", true],
@@ -104,11 +104,11 @@ const accepted: readonly (readonly [string, unknown, Json | undefined])[] = [
   ["userns_mode", "host", "host"],
 ];
 
-test.each(accepted)("%s: %j is kept as %j", (field, written, kept) => {
+test.each(accepted)("%s: %j is normalized to %j", (field, written, kept) => {
   expect(configOf({ [field]: written }).settings).toEqual(kept === undefined ? {} : { [field]: kept });
 });
 
-test("every row of the settings table is read in a test", () => {
+test("every row of the settings table has a test", () => {
   const read = new Set(accepted.map(([field]) => field));
   expect(Object.keys(settings).filter((field) => !read.has(field))).toEqual([]);
 });
@@ -173,7 +173,7 @@ test.each<[unknown]>([[""], [":/dev/b"], ["/dev/a:/dev/b:r:x"], [{}], [null]])("
   ]);
 });
 
-describe("ulimits are refused with what was expected", () => {
+describe("ulimits are refused with the expected form:", () => {
   test.each<[unknown]>([
     [[]],
     ["nofile=1024"],
@@ -189,7 +189,7 @@ describe("ulimits are refused with what was expected", () => {
 });
 
 describe("on the engine", () => {
-  /** Where each setting is in the body of `POST /containers/create`, and how. */
+  /** The place and form of each setting in the body of `POST /containers/create`. */
   test.each<[keyof typeof engineSettings, "Config" | "HostConfig", string, unknown]>([
     ["cap_add", "HostConfig", "CapAdd", ["NET_ADMIN", "SYS_TIME"]],
     ["cap_drop", "HostConfig", "CapDrop", ["ALL"]],
@@ -255,7 +255,7 @@ describe("on the engine", () => {
     expect(engineSettings[setting]?.fromEngine(value)).toEqual(settingValues[setting]);
   });
 
-  test("what is not set is left to it, but for four defaults of our own", () => {
+  test("unset settings are left to the engine, except for four own defaults", () => {
     const { options } = toCreateOptions(plainSpec);
     expect(
       Object.entries(engineSettings).flatMap(
@@ -298,8 +298,8 @@ describe("on the engine", () => {
     expect(engineSettings[key]?.fromEngine(raw)).toEqual(value);
   });
 
-  // The engine adds it to privileged containers by itself; without them, only the composition can have wanted it.
-  test("security_opt label=disable reaches it when the composition asks for it", () => {
+  // The engine adds it to privileged containers. For other containers, it must come from the composition.
+  test("security_opt label=disable is sent if the composition has it", () => {
     const { settings: wanted } = configOf({ security_opt: ["label=disable"] });
     const { options } = toCreateOptions({ ...plainSpec, settings: wanted });
     expect(options.HostConfig).toHaveProperty("SecurityOpt", ["label=disable"]);

@@ -1,7 +1,7 @@
 import type { NetworkEndpoint, ContainerSpec } from "../../core/model/container.ts";
 import type { ImageConfig } from "../../core/model/image.ts";
 
-/** The plainest container and image, of which tests change one thing. */
+/** A minimal container and image, which tests change in one property. */
 
 export const imageId = `sha256:${"a".repeat(64)}`;
 

@@ -13,8 +13,8 @@ const application = (fields: object = {}): object => ({
   local: { apps: { "1": { name: "fleet", commit: "c1", releaseId: 10, services: { "1": entry() }, ...fields } } },
 });
 
-/** Each was sent to the original, which took it. */
-describe("accepted", () => {
+/** The reference implementation accepted each of these. */
+describe("a target state is accepted with", () => {
   test.each<[string, object]>([
     ["an application without a commit", application({ commit: undefined })],
     ["a commit of no letters", application({ commit: "" })],
@@ -47,13 +47,13 @@ const image = 'expected an image such as "registry/name:tag"';
 const variable = "expected a variable name: a letter or _, then letters, digits and _";
 const all = 'expected an object of applications; to remove all of them send "apps": {}';
 
-describe("refused, with every fault and its place", () => {
+describe("a target state is refused with every fault and its path:", () => {
   test.each<[unknown, readonly string[]]>([
     [undefined, ["expected object, but got nothing"]],
     [null, ["expected object, but got null"]],
     [[], ["expected object, but got []"]],
     ["text", ['expected object, but got "text"']],
-    // The original takes each of the next for "remove everything".
+    // The reference implementation reads each of the next as "remove everything".
     [{}, ["local: expected object, but got nothing"]],
     [{ local: null }, ["local: expected object, but got null"]],
     [{ local: "x" }, ['local: expected object, but got "x"']],
@@ -65,7 +65,7 @@ describe("refused, with every fault and its place", () => {
       { "0123456789abcdef0123456789abcdef": { name: "x", config: {}, apps: {} } },
       ["local: expected object, but got nothing"],
     ],
-    // The next three end the original's process.
+    // The next three crash the reference implementation.
     [{ local: { apps: { "1": null } } }, ["local.apps.1: expected object, but got null"]],
     [{ local: { apps: { abc: {} } } }, [`local.apps.abc: ${digits}, but got "abc"`]],
     [body({ "1": null }), ["local.apps.1.services.1: expected object, but got null"]],
@@ -148,14 +148,14 @@ describe("refused, with every fault and its place", () => {
     expect(fault).toMatch(/^local\.name: .*255 characters, but got "n{78}…$/);
   });
 
-  test("a name and ports of one's own in the network of another", () => {
+  test("a host name and ports of a service in another service's network", () => {
     const two = entry({ serviceName: "two", imageId: 2, network_mode: "service:one", hostname: "x", ports: ["80:80"] });
     const [fault, ...others] = faultsOf(body({ "1": entry(), "2": two }));
     expect(others).toEqual([]);
     expect(fault).toContain("two has network_mode service:one: expected no hostname, ports");
   });
 
-  test("two applications whose containers would have one name", () => {
+  test("two applications whose containers would have the same name", () => {
     const one = { name: "a", commit: "c1", releaseId: 10, services: { "1": entry() } };
     const faults = faultsOf({ local: { apps: { "1": one, "2": one } } });
     expect(faults).toHaveLength(1);
@@ -192,27 +192,27 @@ describe("a message never shows a variable's value", () => {
     ["an entrypoint", { entrypoint: [secret, {}] }],
     ["a healthcheck", { healthcheck: `redis-cli -a ${secret} ping` }],
     ["a healthcheck's command", { healthcheck: { test: [secret, 3] } }],
-  ])("nor what %s may hold", (_, fields) => {
+  ])("or the content of %s", (_, fields) => {
     const faults = faultsOf(body({ "1": entry(fields) }));
     expect(faults).not.toEqual([]);
     expect(faults.join("\n")).not.toContain(secret);
   });
 
-  test("nor the options of a volume's driver", () => {
+  test("or the options of a volume's driver", () => {
     const volumes = { share: { driver_opts: [{ o: `username=a,password=${secret}` }] } };
     const faults = faultsOf(body({ "1": entry() }, { volumes }));
     expect(faults).toHaveLength(1);
     expect(faults[0]).not.toContain(secret);
   });
 
-  test("nor a password in an image's reference", () => {
+  test("or a password in an image's reference", () => {
     const faults = faultsOf(body({ "1": entry({ image: `user:${secret}@registry.example.com/UP PER` }) }));
     expect(faults).toHaveLength(1);
     expect(faults[0]).not.toContain(secret);
   });
 });
 
-test("whatever is sent, it is accepted or refused: nothing is thrown", () => {
+test("any value is accepted or refused, and nothing is thrown", () => {
   const anything = fc.jsonValue({ maxDepth: 4 });
   const service = fc.record(
     {
@@ -249,7 +249,7 @@ test("whatever is sent, it is accepted or refused: nothing is thrown", () => {
 });
 
 describe("the device", () => {
-  test("keeps the name that it had when none is sent", () => {
+  test("keeps its name if none is sent", () => {
     for (const local of [{ apps: {} }, { name: null, apps: {} }]) {
       const parsed = parse({ local });
       expect(parsed.ok && parsed.target.name).toBe("before");
@@ -277,7 +277,7 @@ describe("the device", () => {
 });
 
 describe("an application", () => {
-  test("has its id for a uuid, and its services in the order of their ids", () => {
+  test("has its id as its uuid, and its services in the order of their ids", () => {
     const { app } = read(
       body({ "20": entry({ serviceName: "b", imageId: 2 }), "3": entry({ serviceName: "a", imageId: "7" }) }),
     );
@@ -288,7 +288,7 @@ describe("an application", () => {
     ]);
   });
 
-  test("may stand beside others", () => {
+  test("may be one of several", () => {
     const parsed = parse({
       local: {
         apps: {
@@ -303,13 +303,13 @@ describe("an application", () => {
     ]);
   });
 
-  test("has a network of its own without saying so", () => {
+  test("has a default network without a definition", () => {
     const { app, warnings } = read(body({ "1": entry() }));
     expect(Object.keys(app.networks)).toEqual(["default"]);
     expect(warnings).toEqual([]);
   });
 
-  test("may define a network and a volume that nobody uses", () => {
+  test("may define an unused network and volume", () => {
     const { app } = read(body({ "1": entry() }, { networks: { spare: {} }, volumes: { spare: {} } }));
     expect(Object.keys(app.networks).sort()).toEqual(["default", "spare"]);
     expect(Object.keys(app.volumes)).toEqual(["spare"]);
@@ -319,12 +319,12 @@ describe("an application", () => {
     [undefined, true],
     [true, true],
     [false, false],
-  ])("with `running: %j` has a service that runs: %j", (running, runs) => {
+  ])("with `running: %j` has a service with running %j", (running, runs) => {
     expect(read(body({ "1": entry({ running }) })).app.services[0]?.running).toBe(runs);
   });
 });
 
-test("everything that deserves a word is said at once, with its place", () => {
+test("all warnings are reported together with their paths", () => {
   const { warnings } = read(
     body({
       "1": entry({ restart: "banana", expose: ["80"], depends_on: ["nope"], volumes: ["/etc:/etc", "data:/data"] }),
@@ -342,7 +342,7 @@ test("everything that deserves a word is said at once, with its place", () => {
   ]);
 });
 
-test("what a service waits for: its dependencies, and the services that it lives in", () => {
+test("a service waits for its dependencies and for services whose namespaces it uses", () => {
   const { app } = read(
     body({
       "1": entry({ depends_on: { two: { condition: "service_healthy" } }, network_mode: "container:three" }),
@@ -357,7 +357,7 @@ test("what a service waits for: its dependencies, and the services that it lives
   expect(waits(app, "three")).toEqual(["two"]);
 });
 
-describe("a target state of many parts", () => {
+describe("a large target state", () => {
   const chain = (count: number) =>
     body(
       Object.fromEntries(
@@ -368,7 +368,7 @@ describe("a target state of many parts", () => {
       ),
     );
 
-  test("has at most 1000 services, in whatever order they wait for each other", () => {
+  test("has at most 1000 services, in any order of dependencies", () => {
     expect(read(chain(1000)).app.services.length).toBe(1000);
     expect(faultsOf(chain(1001))).toEqual(["expected at most 1000 services, but got 1001"]);
   });

@@ -50,7 +50,7 @@ const faultsOf = (value: unknown) => {
   return parsed.ok ? [] : parsed.faults;
 };
 
-test("an application has its uuid, its only release and that one's services by name", () => {
+test("an application has its uuid, its only release and the release's services by name", () => {
   const { app, warnings } = read(state({ u7: fleet() }));
   expect(app).toMatchObject({
     appId: 7,
@@ -71,7 +71,7 @@ test("an application has its uuid, its only release and that one's services by n
   expect(warnings).toEqual([]);
 });
 
-test("the device has a name and config variables, by their bare names", () => {
+test("the device has a name, and config variables without their prefixes", () => {
   const config = { RESIN_SUPERVISOR_POLL_INTERVAL: "600000", SUPERVISOR_LOCAL_MODE: "1" };
   const parsed = parse(state({}, { config }));
   expect(parsed.ok && parsed.target).toEqual({
@@ -81,12 +81,12 @@ test("the device has a name and config variables, by their bare names", () => {
   });
 });
 
-test("the host's own application is left out", () => {
+test("the host's own application is omitted", () => {
   const parsed = parse(state({ u7: fleet(), host: fleet({ h1: release() }, { id: 8, is_host: true, class: "app" }) }));
   expect(parsed.ok && parsed.target.apps.map((app) => app.uuid)).toEqual(["u7"]);
 });
 
-test("the original, which the cloud gives to a device that reports one of its versions, is left out", () => {
+test("the reference implementation, which the cloud adds for its versions, is omitted", () => {
   const parsed = parse(state({ u7: fleet(), original: fleet({ s1: release() }, { id: 9, class: "app" }) }));
   expect(parsed.ok && parsed.target.apps.map((app) => app.uuid)).toEqual(["u7"]);
 });
@@ -95,7 +95,7 @@ test("an application without a release has no services", () => {
   expect(read(state({ u7: fleet({}) })).app).toMatchObject({ commit: "", releaseId: 0, services: [] });
 });
 
-test("fields that may be missing are", () => {
+test("optional fields may be missing", () => {
   const bare = { id: 5, image_id: 6, image: "one" };
   const { app } = read({
     [uuid]: { name: "x", apps: { u7: { id: 7, name: "a", releases: { c1: { id: 1, services: { one: bare } } } } } },
@@ -107,7 +107,7 @@ describe("variables and labels", () => {
   const configOf = (fields: object) =>
     read(state({ u7: fleet({ c1: release({ one: service(fields) }) }) })).app.services[0]?.config;
 
-  test("outside the composition win over those inside", () => {
+  test("outside the composition take precedence over those inside", () => {
     expect(
       configOf({
         environment: { A: "outer", B: "outer" },
@@ -127,13 +127,13 @@ describe("variables and labels", () => {
     expect(configOf({ composition: { environment } })?.environment).toEqual({ A: "1", B: "2=3", C: "" });
   });
 
-  test("without a name are dropped, wherever they come from", () => {
+  test("without a name are dropped from any source", () => {
     expect(configOf({ environment: { "": "x", A: "1" } })?.environment).toEqual({ A: "1" });
     expect(configOf({ composition: { environment: { "": "x", A: "1" } } })?.environment).toEqual({ A: "1" });
     expect(configOf({ composition: { environment: ["=x", "A=1"] } })?.environment).toEqual({ A: "1" });
   });
 
-  test("of old get their names of today", () => {
+  test("with old names get the current names", () => {
     expect(configOf({ labels: { "io.resin.features.dbus": "1" } })?.labels).toEqual({ "io.balena.features.dbus": "1" });
     expect(configOf({ composition: { labels: ["io.resin.features.dbus=1"] } })?.labels).toEqual({
       "io.balena.features.dbus": "1",
@@ -141,7 +141,7 @@ describe("variables and labels", () => {
   });
 });
 
-test("a composition is read as in version 2, and its warnings name its place", () => {
+test("a composition is read like in version 2, and its warnings have its path", () => {
   const composition = {
     image: "ignored",
     build: ".",
@@ -187,7 +187,7 @@ test("a composition is read as in version 2, and its warnings name its place", (
   ]);
 });
 
-describe("refused", () => {
+describe("a target state is refused:", () => {
   const path = `${uuid}.apps.u7.releases.c1.services.one`;
 
   test.each<[string, unknown, readonly string[]]>([
@@ -245,7 +245,7 @@ describe("refused", () => {
   });
 });
 
-test("a release that the device cannot run is rejected; an optional service is left out", () => {
+test("a release that the device cannot run is rejected, and an optional service is omitted", () => {
   const contract = { type: "sw.container", requires: [{ type: "arch.sw", slug: "z80" }] };
   const why = 'this device does not meet {"type":"arch.sw","slug":"z80"}';
   expect(read(state({ u7: fleet({ c1: release({ one: service({ contract }) }) }) })).app.rejected).toBe(`one: ${why}`);

@@ -102,7 +102,7 @@ describe("one device", () => {
     ["a uuid that is no string", '{"uuid":7}', "uuid: Invalid input: expected string, received number"],
     ["a method that is none", '{"deviceId":1,"method":"brew"}', "Invalid method 'BREW'"],
     ["data that is no object", '{"deviceId":1,"data":[]}', "data: Invalid input: expected record, received array"],
-  ])("with %s in the request is refused with a message", async (_, body, message) => {
+  ])("cannot be selected by a request with %s", async (_, body, message) => {
     const response = await relay("/ping", {}, { body });
     expect([response.status, await response.json()]).toEqual([400, message]);
   });
