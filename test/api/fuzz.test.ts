@@ -32,7 +32,7 @@ async function hold<T>(property: fc.IAsyncProperty<T>): Promise<void> {
   });
 }
 
-// ── Arbitrary values ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Arbitrary values ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 const word = fc.constantFrom("1", "2", "one", "true", "on", "", "0", "-1", "nope", "__proto__", "constructor", "[]");
 const oddText = fc.oneof(word, fc.string({ maxLength: 12 }), fc.string({ unit: "binary", maxLength: 6 }));
@@ -257,7 +257,7 @@ test("a managed device answers only ping and healthy without a key", async () =>
   await expectAlive(device);
 });
 
-// ── Expensive requests ──────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Expensive requests ───────────────────────────────────────────────────────────────────────────────────────────────
 
 const takers = Object.values(endpoints)
   .filter(({ method }) => method !== "GET")

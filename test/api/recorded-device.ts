@@ -11,7 +11,7 @@ export interface Scene {
   readonly cloud?: { readonly first: Cue; readonly from?: Readonly<Record<string, Cue>> };
   /** The state before the first entry. */
   readonly before?: (device: TestDevice) => Promise<unknown>;
-  /** Entries recorded while the device was busy: directly after the previous entry, or once the device had started to work. */
+  /** Entries recorded while the device was busy: right after the previous entry, or once it had started to work. */
   readonly busy?: Readonly<Record<string, "at once" | "at work">>;
   /** The events while a log is read, and its last line. */
   readonly during?: { readonly act: (device: TestDevice) => Promise<unknown>; readonly until: string };

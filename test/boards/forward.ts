@@ -1,6 +1,6 @@
 import { connect, createServer } from "node:net";
 
-/** Forwards port numbers of the loopback to Unix sockets, which work across network namespaces: `8787=/tmp/cloud.sock …`. */
+/** Forwards ports of the loopback to Unix sockets, which work across network namespaces: `8787=/tmp/cloud.sock …`. */
 for (const pair of process.argv.slice(2)) {
   const [port = "", path = ""] = pair.split("=");
   createServer((near) => {

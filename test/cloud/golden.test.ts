@@ -7,7 +7,7 @@ import { deviations } from "./deviations.ts";
 import { FastClock, member, part, until } from "./fleet.ts";
 import { exchange, uuid, type Exchange } from "./recorded.ts";
 
-/** What our agent sends, compared with what the reference implementation sent. deviations.ts lists each difference with its reason. */
+/** Compares our agent's requests with the reference implementation's. deviations.ts lists each difference and its reason. */
 
 const commit = `11111111${"a".repeat(32)}`;
 const web = `127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54@sha256:${"ab".repeat(32)}`;

@@ -35,7 +35,7 @@ test.each([
 });
 
 test.each(["", "m", "-1", "-1m", "1x", "1mm", "1,5g", "0x10", "1e3", "one", "1m1k"])(
-  "%j is not a valid amount",
+  "%j is an invalid amount",
   (text) => {
     expect(parseBytes(text)).toBeUndefined();
   },
@@ -61,7 +61,7 @@ test.each([
   expect(parseDuration(text)).toBe(nanoseconds);
 });
 
-test.each(["", "s", "-1s", "1d", "1 s", "1s ", "s1", "1m30", "1e3", "soon"])("%j is not a valid duration", (text) => {
+test.each(["", "s", "-1s", "1d", "1 s", "1s ", "s1", "1m30", "1e3", "soon"])("%j is an invalid duration", (text) => {
   expect(parseDuration(text)).toBeUndefined();
 });
 

@@ -227,7 +227,7 @@ describe("with the values of variables hidden", () => {
   ];
 
   test.each(forms)(
-    "the target state has every name and no value if the compose file's environment is %s",
+    "version 3 has every name and no value if the compose file's environment is %s",
     (_, given, said) => {
       const shown = targetState(withEnvironment(given), { hideValues: true });
       expect(shown).toMatchObject({

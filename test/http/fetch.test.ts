@@ -12,7 +12,7 @@ import {
   type Surface,
 } from "../../core/http/route.ts";
 
-/** A surface other than the device's: own principals, context and errors, and each route has a reply to anonymous requests. */
+/** A surface other than the device's: its own principals, context and errors, and a reply to anonymous requests. */
 interface User {
   readonly user: string;
 }

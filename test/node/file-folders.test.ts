@@ -18,7 +18,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { FileFolders, seenByEngine } from "../../runtimes/node/store/file-folders.ts";
 import { isRoot, temporaryFolder } from "./temporary-folder.ts";
 
-/** Tests of the file system only. test/conformance/folders.test.ts tests what every implementation of the port must do. */
+/** Tests of the file system only. test/conformance/folders.test.ts tests every implementation of the port. */
 
 const services = "tmp/balena-supervisor/services";
 
@@ -445,7 +445,7 @@ describe("a service that puts something else into its folder", () => {
     expect((await stat(folder)).mode & 0o7777).toBe(0o1777);
   });
 
-  /** Swaps what is at a path as fast as a shell can, until the test ends. */
+  /** Replaces the file at a path as fast as a shell can, until the test ends. */
   const keepSwapping = (folder: string, script: string) => {
     const child = spawn("sh", ["-c", `cd "$0"; while :; do ${script}; done`, folder], { stdio: "ignore" });
     onTestFinished(() => void child.kill("SIGKILL"));

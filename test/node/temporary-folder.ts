@@ -10,5 +10,5 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** Tests of what only root may do run only as root. */
+/** Tests of root's privileges run only as root. */
 export const isRoot = process.getuid?.() === 0;
