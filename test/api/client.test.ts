@@ -78,7 +78,7 @@ test("a call that does not match its endpoint does not compile", () => {
   const call = createClient({ base: "http://device", fetch });
   // @ts-expect-error the application is missing
   const missing = () => call(endpoints.stop, { body: {} });
-  // @ts-expect-error the application's id is missing
+  // @ts-expect-error the body is missing
   const bodiless = () => call(endpoints.restart);
   // @ts-expect-error an unknown field
   const unknown = () => call(endpoints.restart, { body: { appId: 1, banana: 1 } });

@@ -34,12 +34,9 @@ test.each([
   expect(parseBytes(text)).toBe(bytes);
 });
 
-test.each(["", "m", "-1", "-1m", "1x", "1mm", "1,5g", "0x10", "1e3", "one", "1m1k"])(
-  "%j is an invalid amount",
-  (text) => {
-    expect(parseBytes(text)).toBeUndefined();
-  },
-);
+test.each(["", "m", "-1", "-1m", "1x", "1mm", "1,5g", "0x10", "1e3", "one", "1m1k"])("%j is no amount", (text) => {
+  expect(parseBytes(text)).toBeUndefined();
+});
 
 test.each([
   ["0", 0],

@@ -317,12 +317,9 @@ describe("strings", () => {
     expect(configOf({ [field]: written })).toMatchObject(kept);
   });
 
-  test.each(["user", "working_dir", "hostname", "stop_signal"])(
-    "%s: empty or null means the image's value",
-    (field) => {
-      for (const written of ["", null]) expect(configOf({ [field]: written })).toEqual(configOf({}));
-    },
-  );
+  test.each(["user", "working_dir", "hostname", "stop_signal"])("%s: empty or null means the image's", (field) => {
+    for (const written of ["", null]) expect(configOf({ [field]: written })).toEqual(configOf({}));
+  });
 
   test.each<[string, unknown]>([
     ["user", {}],
