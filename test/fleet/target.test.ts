@@ -226,37 +226,34 @@ describe("with the values of variables hidden", () => {
     ["nothing", undefined, undefined],
   ];
 
-  test.each(forms)(
-    "version 3 has every name and no value if the compose file's environment is %s",
-    (_, given, said) => {
-      const shown = targetState(withEnvironment(given), { hideValues: true });
-      expect(shown).toMatchObject({
-        u: {
-          config: { RESIN_SUPERVISOR_UPDATE_STRATEGY: "(hidden)", RESIN_SUPERVISOR_POLL_INTERVAL: "(hidden)" },
-          apps: {
-            f: {
-              releases: {
-                c: {
-                  services: {
-                    web: {
-                      image: "web:1",
-                      environment: { A: "(hidden)", B: "(hidden)" },
-                      labels: { "io.resin.update.strategy": "(hidden)" },
-                      composition: { labels: { "com.example.kept": "a label" } },
-                    },
+  test.each(forms)("version 3 has only the names if the compose file's environment is %s", (_, given, said) => {
+    const shown = targetState(withEnvironment(given), { hideValues: true });
+    expect(shown).toMatchObject({
+      u: {
+        config: { RESIN_SUPERVISOR_UPDATE_STRATEGY: "(hidden)", RESIN_SUPERVISOR_POLL_INTERVAL: "(hidden)" },
+        apps: {
+          f: {
+            releases: {
+              c: {
+                services: {
+                  web: {
+                    image: "web:1",
+                    environment: { A: "(hidden)", B: "(hidden)" },
+                    labels: { "io.resin.update.strategy": "(hidden)" },
+                    composition: { labels: { "com.example.kept": "a label" } },
                   },
                 },
               },
             },
           },
         },
-      });
-      expect(JSON.stringify(shown)).toContain(JSON.stringify(said) ?? "composition");
-      expect(JSON.stringify(shown)).not.toMatch(/secret/);
-    },
-  );
+      },
+    });
+    expect(JSON.stringify(shown)).toContain(JSON.stringify(said) ?? "composition");
+    expect(JSON.stringify(shown)).not.toMatch(/secret/);
+  });
 
-  test.each(forms)("version 2 has every name and no value if the compose file's environment is %s", (_, given) => {
+  test.each(forms)("version 2 has only the names if the compose file's environment is %s", (_, given) => {
     const shown = targetStateV2(withEnvironment(given), { hideValues: true });
     expect(shown).toMatchObject({
       local: { apps: { 7: { services: { 1: { environment: { A: "(hidden)", B: "(hidden)" } } } } } },
