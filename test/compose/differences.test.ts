@@ -112,7 +112,7 @@ describe("a change is found, with compose's name for it:", () => {
 });
 
 test.each(["BALENA_DEVICE_NAME_AT_INIT", "RESIN_DEVICE_NAME_AT_INIT"])(
-  "that the device has another name now (%s) is no difference",
+  "a new name of the device (%s) is not a difference",
   (name) => {
     const called = (device: string): ContainerSpec => ({ ...plainSpec, environment: { [name]: device } });
     expect(differences(called("kitchen"), called("cellar"))).toEqual([]);

@@ -127,7 +127,7 @@ describe("in a container", () => {
   };
 
   test.each(documented)(
-    "%s arrives under its name of today and of old",
+    "%s arrives with its current and its old name",
     (name, { mounts = [], environment = {}, networks = [] }) => {
       for (const prefix of ["io.balena", "io.resin"]) {
         const spec = specOf({ labels: { [`${prefix}.features.${name}`]: "true" } });

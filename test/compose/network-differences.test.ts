@@ -208,7 +208,7 @@ test("the definition is read back unchanged from the label, whatever the engine 
 });
 
 test.each(["", "{", "[]", '"x"', '{"driver":3}', '{"ipam":{"config":[{"subnet":3}]}}'])(
-  "a label that says nothing (%s) is as good as none",
+  "an invalid label (%s) counts as a missing one",
   (text) => {
     const spec = unlabelled({ internal: true });
     const spoilt = { ...spec, labels: { ...spec.labels, "io.fairlead.network.definition": text } };

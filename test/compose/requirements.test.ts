@@ -124,7 +124,7 @@ describe("in a target state", () => {
   });
 
   test.each([[{}], [{ foo: 1 }], [{ type: "sw.container", slug: "c" }]])(
-    "the contract %j asks for nothing",
+    "the contract %j has no requirements",
     (contract) => {
       const { app, warnings } = read(body({ "1": entry({ contract }) }));
       expect([app.rejected, warnings]).toEqual([undefined, []]);

@@ -135,7 +135,7 @@ describe("restart", () => {
   });
 
   test.each([["banana"], [""], [true], ["always:3"], ["no:1"], ["on-failure:"], ["on-failure:x"], ["on-failure:-1"]])(
-    "%j is taken as always, with a warning",
+    "%j is read as `always`, with a warning",
     (restart) => {
       expect(configOf({ restart }).restart).toEqual({ name: "always", retries: 0 });
       expect(parseRestart(restart)).toBeUndefined();
@@ -178,7 +178,7 @@ describe("depends_on", () => {
   });
 
   test.each([[["nope", "db"]], [{ nope: { required: false }, db: {} }]])(
-    "%j names a service that is not there: left out, with a warning",
+    "%j names an unknown service, and is omitted with a warning",
     (written) => {
       expect(readWith(written)).toEqual({
         dependsOn: [started("db")],

@@ -277,13 +277,10 @@ describe("on the engine", () => {
     ]);
   });
 
-  test.each(Object.keys(engineSettings))(
-    "%s: nothing, and the engine's ways to write nothing, are the default",
-    (key) => {
-      const setting = engineSettings[key];
-      for (const raw of [undefined, null]) expect(setting?.fromEngine(raw)).toEqual(setting?.absent);
-    },
-  );
+  test.each(Object.keys(engineSettings))("%s: undefined and the engine's empty values mean the default", (key) => {
+    const setting = engineSettings[key];
+    for (const raw of [undefined, null]) expect(setting?.fromEngine(raw)).toEqual(setting?.absent);
+  });
 
   test.each<[string, unknown, Json]>([
     ["cap_add", [], []],

@@ -51,7 +51,7 @@ describe.skipIf(noDocker !== undefined)("networks that an engine returns with ot
   });
 
   test.skipIf(restartEngine === undefined)(
-    "of the reference implementation, or an earlier agent, stay too",
+    "of the reference implementation or an earlier agent are kept too",
     async () => {
       const ours = { "io.balena.supervised": "true", "io.balena.app-id": "1" };
       const make = (Name: string, EnableIPv6: boolean, ...Config: Record<string, string>[]) =>
@@ -74,17 +74,14 @@ describe.skipIf(noDocker !== undefined)("networks that an engine returns with ot
     },
   );
 
-  test.skipIf(restartEngine === undefined)(
-    "stay when the engine is started again, and the services on them",
-    async () => {
-      const agent = await agentOnEngine();
-      await agent.accept(wish());
-      const services = await agent.settled();
-      const made = await idsOfNetworks();
-      await restartEngine?.();
-      await agent.accept(wish());
-      expect(await agent.settled()).toEqual(services);
-      expect(await idsOfNetworks()).toEqual(made);
-    },
-  );
+  test.skipIf(restartEngine === undefined)("are kept with their services when the engine restarts", async () => {
+    const agent = await agentOnEngine();
+    await agent.accept(wish());
+    const services = await agent.settled();
+    const made = await idsOfNetworks();
+    await restartEngine?.();
+    await agent.accept(wish());
+    expect(await agent.settled()).toEqual(services);
+    expect(await idsOfNetworks()).toEqual(made);
+  });
 });

@@ -29,7 +29,7 @@ const layers = [
 
 describe("the environment of a service", () => {
   test.each(layers.flatMap((weak, n) => layers.slice(n + 1).map((strong) => [weak, strong] as const)))(
-    "$0.value yields to $1.value, in whichever order they were set",
+    "$0.value is overridden by $1.value, in any order",
     (weak, strong) => {
       expect(environmentOf([weak, strong], "web")).toEqual({ A: strong.value });
       expect(environmentOf([strong, weak], "web")).toEqual({ A: strong.value });

@@ -114,7 +114,7 @@ describe("the board", () => {
   const pi = { "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0" };
 
   test.each(["mnt/boot/config.txt", "boot/firmware/config.txt", "boot/config.txt"])(
-    "that is a Raspberry Pi has it in /%s",
+    "that is a Raspberry Pi has the file /%s",
     async (place) => {
       const root = await host({ ...pi, [place]: raspberryPiOs });
       const found = findBootConfig(root, undefined);

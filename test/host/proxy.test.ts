@@ -131,19 +131,16 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
     ["socks4", 1081],
     ["http-connect", 3128],
     ["http-relay", 3129],
-  ])(
-    "of type %s carries the connections of the host and of containers, but not those to noProxy",
-    async (type, port) => {
-      expect(await agent.patch(path, { network: { proxy: { ...network, type, port } } })).toEqual([200, "OK"]);
-      expect(await agent.get(path)).toEqual({ network: { hostname, proxy: { ...network, type, port } } });
-      const before = seen().length;
-      expect(await ways()).toEqual(allButNoProxy);
-      const carried = seen()
-        .slice(before)
-        .filter(({ user }) => user !== undefined);
-      expect(carried).toEqual(Array(2).fill({ kind: type, user: login, host: "203.0.113.10", port: 8080 }));
-    },
-  );
+  ])("of type %s carries connections of the host and of containers, except those to noProxy", async (type, port) => {
+    expect(await agent.patch(path, { network: { proxy: { ...network, type, port } } })).toEqual([200, "OK"]);
+    expect(await agent.get(path)).toEqual({ network: { hostname, proxy: { ...network, type, port } } });
+    const before = seen().length;
+    expect(await ways()).toEqual(allButNoProxy);
+    const carried = seen()
+      .slice(before)
+      .filter(({ user }) => user !== undefined);
+    expect(carried).toEqual(Array(2).fill({ kind: type, user: login, host: "203.0.113.10", port: 8080 }));
+  });
 
   test("keeps fields that a PATCH does not contain", async () => {
     expect(await agent.patch(path, { network: { proxy: { type: "socks5", port: 1080 } } })).toEqual([200, "OK"]);

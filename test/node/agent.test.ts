@@ -120,7 +120,7 @@ describe("blinking", () => {
   }
 
   test.each(["LED_FILE", "--led-file"])(
-    "writes 1 and 0 to the file of %s, and puts back what was there",
+    "writes 1 and 0 to the file of %s and restores its previous value",
     async (how) => {
       const folder = await temporaryFolder();
       const file = join(folder, "brightness");

@@ -79,7 +79,7 @@ describe("a provisioning key", () => {
   });
 
   test.each([{ lifetimeDays: "long" }, { lifetimeDays: 0 }, { lifetimeDays: 40_000 }, { uses: 0 }, { uses: 1.5 }])(
-    "with %j is refused in words",
+    "with %j is refused with a message",
     async (given) => {
       const fleet = await newFleet(cloud, `words ${newUuid()}`);
       const { status, json } = await cloud.ask("POST", keysOf(fleet.id), given);
