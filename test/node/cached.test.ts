@@ -31,7 +31,7 @@ test("concurrent requests share one load", async () => {
   expect(await Promise.all(asked)).toEqual([1, 1, 1]);
 });
 
-test("a cleared value is loaded again", async () => {
+test("a forgotten value is loaded again", async () => {
   const { cached, loads } = source();
   const first = cached.get();
   loads[0]?.finish();
@@ -42,7 +42,7 @@ test("a cleared value is loaded again", async () => {
   expect(await second).toBe(2);
 });
 
-test("a load that is cleared while it runs answers its callers and is not cached", async () => {
+test("a load that is forgotten while it runs answers its callers and is not cached", async () => {
   const { cached, loads } = source();
   const early = cached.get();
   cached.forget();
@@ -55,7 +55,7 @@ test("a load that is cleared while it runs answers its callers and is not cached
   expect(await late).toBe(2);
 });
 
-test("a request after a clear gets the later load, whichever load ends first", async () => {
+test("a request after forget gets the later load, whichever load ends first", async () => {
   for (const order of [
     [0, 1],
     [1, 0],
@@ -81,7 +81,7 @@ test("a failure is passed to the callers and not cached", async () => {
   expect(await again).toBe(2);
 });
 
-test("a failure of a cleared load does not affect the load after it", async () => {
+test("a failure of a forgotten load does not affect the load after it", async () => {
   const { cached, loads } = source();
   const early = cached.get();
   cached.forget();

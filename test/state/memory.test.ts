@@ -81,7 +81,7 @@ describe("a service that was stopped on request", () => {
   });
 });
 
-describe("the engine's changes to a container's settings", () => {
+describe("the tolerated differences of a container", () => {
   test("are remembered for each container, also after a restart", async () => {
     const store = new MemoryStore();
     const memory = await loaded(store);

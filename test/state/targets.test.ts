@@ -249,7 +249,7 @@ describe("an application that the cloud's target state no longer has", () => {
     expect(await targets.confirmLeft(minutes(30))).toBe(false);
   });
 
-  test("does not count as left if the next answer has it again, and must be confirmed again after its next removal", async () => {
+  test("does not count as left if the next answer has it again, and its next removal must be confirmed again", async () => {
     const targets = await loaded({ managed: true });
     await targets.setCloud(cloud());
     await targets.setCloud(moved());

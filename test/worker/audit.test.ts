@@ -365,7 +365,7 @@ test("the command prints the audit log", async () => {
   await expect.poll(() => following.stdout(), { timeout: 20_000 }).toMatch(/changeDevice +0000/);
 });
 
-test("the log is kept for 90 days and up to a number of entries of each kind, and the oldest entries of the largest sources are deleted", async () => {
+test("entries are kept for 90 days and up to a number of each kind; the largest sources lose their oldest", async () => {
   const exec = await rows();
   const dayMs = 24 * 60 * 60 * 1000;
   const now = Date.now();
