@@ -217,7 +217,7 @@ describe("GET /v1/device", () => {
     );
   });
 
-  test("passes on the engine's word for a service that was stopped", async () => {
+  test("shows the engine's status of a stopped service", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     await device.post("/v1/apps/1/stop");

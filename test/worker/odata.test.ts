@@ -94,7 +94,7 @@ describe("the queries of public clients:", () => {
     });
   });
 
-  test("quotes within a text are doubled; null, booleans and negative numbers are values", () => {
+  test("doubled quotes within a text, and null, booleans and negative numbers", () => {
     expect(address("/device?$filter=note eq 'it''s; (here)'").query.filter).toMatchObject({ value: "it's; (here)" });
     expect(address("/device?$filter=note eq null and id ne -1 and is_online eq true").query.filter).toMatchObject({
       all: [{ value: null }, { value: -1 }, { value: true }],

@@ -90,7 +90,7 @@ test("a device is found by its uuid, its id, and the beginning of its uuid", asy
   expect(await sdk.models.application.get(fleet.id)).toMatchObject({ app_name: "the sdk's" });
 });
 
-test("ping", async () => {
+test("ping reaches the device", async () => {
   await sdk.models.device.ping(one.uuid);
 });
 
@@ -110,7 +110,7 @@ test("restartApplication creates the containers again", async () => {
   expect(after["web"]?.id).not.toBe(before["web"]?.id);
 });
 
-test("purge", async () => {
+test("purge starts the services again", async () => {
   await sdk.models.device.purge(one.uuid);
   await one.settled();
   expect((await services(one))["db"]).toMatchObject({ running: true });
@@ -124,11 +124,11 @@ test("reboot and shutdown", async () => {
   await expect.poll(() => [rebooted, shutDown].map(({ power }) => power.asked)).toEqual([["reboot"], ["shutdown"]]);
 });
 
-test("update", async () => {
+test("update is accepted", async () => {
   await sdk.models.device.update(one.uuid, { force: true });
 });
 
-test("getSupervisorState", async () => {
+test("getSupervisorState gives the device's state", async () => {
   expect(await sdk.models.device.getSupervisorState(one.uuid)).toMatchObject({
     api_port: 48484,
     supervisor_version: "19.0.5",
@@ -164,7 +164,7 @@ test("local mode and the lock override are set by variables", async () => {
   expect(await sdk.models.device.hasLockOverride(one.uuid)).toBe(false);
 });
 
-test("getWithServiceDetails", async () => {
+test("getWithServiceDetails gives the running services", async () => {
   expect(await sdk.models.device.getWithServiceDetails(one.uuid)).toMatchObject({
     uuid: one.uuid,
     current_services_by_app: {},
