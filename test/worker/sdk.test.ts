@@ -164,7 +164,7 @@ test("local mode and the lock override are set by variables", async () => {
   expect(await sdk.models.device.hasLockOverride(one.uuid)).toBe(false);
 });
 
-test("getWithServiceDetails gives the running services", async () => {
+test("getWithServiceDetails gives the device and its services by application", async () => {
   expect(await sdk.models.device.getWithServiceDetails(one.uuid)).toMatchObject({
     uuid: one.uuid,
     current_services_by_app: {},
