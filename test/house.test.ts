@@ -328,6 +328,15 @@ test("no `any`, and nothing that silences the compiler", () => {
 const retired: Readonly<Record<string, string>> = {
   desk: "session",
   asker: "principal",
+  newcomer: "registration",
+  surroundings: "context",
+  patience: "retry policy",
+  setback: "transient error",
+  outcast: "rejected field",
+  culprit: "rejected field",
+  vouched: "accepted field",
+  planRevival: "plan… of what it does",
+  "the original": "the reference implementation",
   inOurWords: "fromEngine…",
   inEngineWords: "toEngine…",
 };
