@@ -336,7 +336,7 @@ function appIdOf(labels: Readonly<Record<string, string>>): number | undefined {
 
 /**
  * Rethrows errors of `act` without the values of the container's variables. An engine quotes what it refuses: "invalid
- * environment variable: TOKEN=…". The original error is not set as `cause`, since a logger would print its values.
+ * environment variable: TOKEN=…". The engine's error is not set as `cause`, since a logger would print its values.
  */
 async function withoutValues<T>(
   spec: Pick<ContainerSpec, "environment"> | undefined,
