@@ -38,17 +38,23 @@ export const restartEngine =
   pidFile === undefined
     ? undefined
     : async (): Promise<void> => {
-        const pid = () => readFileSync(pidFile, "utf8").trim();
+        // The engine removes the file when it ends, and may still answer then.
+        const pid = () => {
+          try {
+            return readFileSync(pidFile, "utf8").trim();
+          } catch {
+            return "";
+          }
+        };
         const before = pid();
         process.kill(Number(before));
         const docker = new Docker();
-        await wait("the engine to come back", async () => {
-          const answers = await docker.ping().then(
+        const answers = () =>
+          docker.ping().then(
             () => true,
             () => false,
           );
-          return answers && pid() !== before;
-        });
+        await wait("the engine to come back", async () => !["", before].includes(pid()) && answers());
       };
 
 /** The reason why tests that restart the engine are skipped; undefined if they run. */
