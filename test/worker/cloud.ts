@@ -50,7 +50,8 @@ export function startCloud(secret = adminSecret): Cloud {
   const good = async (method: string, path: string, body?: unknown): Promise<unknown> => {
     let answer = await ask(method, path, body);
     // The proxy before workerd may reuse a connection that was closed with the refusal of a large body.
-    if (answer.status === 500 && answer.text.includes("Network connection lost")) answer = await ask(method, path, body);
+    if (answer.status === 500 && answer.text.includes("Network connection lost"))
+      answer = await ask(method, path, body);
     const { status, text, json } = answer;
     if (status >= 300) throw new Error(`${method} ${path} answered ${status}: ${text}`);
     return json;
