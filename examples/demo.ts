@@ -5,8 +5,8 @@ import { setTimeout } from "node:timers/promises";
 import { createTestHarness } from "wrangler";
 import * as z from "zod";
 import { startAgent } from "../runtimes/node/agent.ts";
-import { cloudCommand } from "../runtimes/cli/cloud/cloud.ts";
-import { joinCommand } from "../runtimes/cli/join.ts";
+import { plainIo } from "../runtimes/cli/io.ts";
+import { runProgram } from "../runtimes/cli/run.ts";
 import { readSettings, type Settings } from "../runtimes/node/settings.ts";
 
 /**
@@ -48,7 +48,10 @@ const account = { FAIRLEAD_CLOUD_URL: cloudUrl, FAIRLEAD_CLOUD_TOKEN: secret };
 /** What `fairlead cloud …` says, as JSON. */
 async function cloud<T>(shape: z.ZodType<T>, ...args: readonly string[]): Promise<T> {
   let said = "";
-  await cloudCommand([...args, "--json"], account, (text) => (said += text));
+  await runProgram(
+    ["cloud", ...args, "--json"],
+    plainIo(account, (text) => (said += text)),
+  );
   return shape.parse(JSON.parse(said));
 }
 
@@ -56,7 +59,10 @@ const fleet = await cloud(z.object({ id: z.int(), uuid: z.string() }), "fleet", 
 const { key } = await cloud(z.object({ key: z.string() }), "fleet", "key", "demo");
 const { token } = await cloud(z.object({ token: z.string() }), "token", "create", "demo", "--write", "--days", "1");
 
-await joinCommand([cloudUrl, "--key", key, "--state-dir", folder], {}, () => undefined);
+await runProgram(
+  ["join", cloudUrl, "--key", key, "--state-dir", folder],
+  plainIo({}, () => undefined),
+);
 const quiet = { info: () => undefined, warn: (message: string) => void process.stderr.write(`${message}\n`) };
 const settings = demoSettings();
 const agent = await startAgent(settings, quiet);
@@ -98,7 +104,7 @@ Through the cloud, as for a device behind any router:
        -H "Content-Type: application/json" -d '{"uuid": "${uuid}", "method": "GET"}'
   curl -X POST ${cloudUrl}/supervisor/v1/restart -H "Authorization: Bearer $FAIRLEAD_CLOUD_TOKEN" \\
        -H "Content-Type: application/json" -d '{"uuid": "${uuid}", "data": {"appId": ${fleet.id}}}'
-  npx tsx runtimes/cli/cli.ts cloud device
+  npx tsx runtimes/cli/cli.ts cloud devices
   npx tsx runtimes/cli/cli.ts cloud call ${uuid} GET /v2/state/status
 
 On the device:

@@ -18,14 +18,9 @@ import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 import * as z from "zod";
-import {
-  bashCompletion,
-  fishCompletion,
-  manPage,
-  readCommandLine,
-  settingsFile,
-  zshCompletion,
-} from "./command-line.ts";
+import { commands } from "../runtimes/cli/commands.ts";
+import { completionFor } from "../runtimes/cli/completion.ts";
+import { manPage, settingsFile } from "./command-line.ts";
 
 /**
  * `npm run package`: makes what a device installs, in `dist-packages/`: a Debian package and a tarball of the same files
@@ -86,7 +81,7 @@ try {
     cwd: root,
     stdio: "inherit",
   });
-  for (const arch of archs) makePackages(arch, dist);
+  for (const arch of archs) await makePackages(arch, dist);
   const installer = readFileSync(join(root, "install.sh"), "utf8");
   writeFileSync(join(out, "install.sh"), installer.replace(/^releases=.*$/m, `releases="${values.releases}"`), {
     mode: 0o755,
@@ -106,9 +101,9 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 
-function makePackages(arch: string, dist: string): void {
+async function makePackages(arch: string, dist: string): Promise<void> {
   const tree = join(work, arch);
-  layOut(tree, arch, dist);
+  await layOut(tree, arch, dist);
   const level = values.quick ? "-1" : "-9";
   const top = `fairlead-${version}-linux-${arch}`;
   const tar = execFileSync(
@@ -138,7 +133,7 @@ function makePackages(arch: string, dist: string): void {
 }
 
 /** The files as they are installed. */
-function layOut(tree: string, arch: string, dist: string): void {
+async function layOut(tree: string, arch: string, dist: string): Promise<void> {
   const put = (file: string, content: string | Buffer, mode = 0o644) => {
     mkdirSync(dirname(join(tree, file)), { recursive: true });
     writeFileSync(join(tree, file), content);
@@ -160,12 +155,11 @@ function layOut(tree: string, arch: string, dist: string): void {
   put("usr/lib/systemd/system/fairlead.service", readFileSync(join(dist, "systemd/fairlead.service")));
   put("usr/lib/tmpfiles.d/fairlead.conf", readFileSync(join(dist, "systemd/fairlead.conf")));
 
-  const line = readCommandLine(join(dist, "cli.js"));
-  put("etc/fairlead.env", settingsFile(line));
-  put("usr/share/man/man8/fairlead.8.gz", gzip(manPage(line, version, date.toISOString().slice(0, 10))));
-  put("usr/share/bash-completion/completions/fairlead", bashCompletion(line));
-  put("usr/share/zsh/vendor-completions/_fairlead", zshCompletion(line));
-  put("usr/share/fish/vendor_completions.d/fairlead.fish", fishCompletion(line));
+  put("etc/fairlead.env", settingsFile());
+  put("usr/share/man/man8/fairlead.8.gz", gzip(await manPage(version, date.toISOString().slice(0, 10))));
+  put("usr/share/bash-completion/completions/fairlead", await completionFor("bash", commands));
+  put("usr/share/zsh/vendor-completions/_fairlead", await completionFor("zsh", commands));
+  put("usr/share/fish/vendor_completions.d/fairlead.fish", await completionFor("fish", commands));
 
   const when = date.toUTCString().replace(/GMT$/, "+0000");
   put(

@@ -1,38 +1,25 @@
 #!/usr/bin/env node
-import { SettingsError } from "../node/settings-error.ts";
-import type { Print, RunCommand } from "./command.ts";
+import { SettingsError, UsageError } from "../node/settings-error.ts";
+import { processIo } from "./io.ts";
+import { runProgram } from "./run.ts";
 
-const help = `Usage: fairlead <command> [options]
+// The reader of a pipe, such as `head`, may end first.
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit();
+    throw error;
+  });
 
-  agent   keep the containers of this device in their target state, and answer the balena Supervisor API
-  doctor  list the parts of this machine that the agent uses; for missing parts, the effect and the fix
-  join    make this device a member of a fleet
-  cloud   manage fleets, devices, releases and tokens
-
-fairlead <command> --help lists the options of a command.
-`;
-
-/** Only the module of the chosen command is loaded: a board has little memory. */
-const commands: Readonly<Record<string, () => Promise<RunCommand>>> = {
-  agent: async () => (await import("./agent.ts")).agentCommand,
-  doctor: async () => (await import("./doctor.ts")).doctorCommand,
-  join: async () => (await import("./join.ts")).joinCommand,
-  cloud: async () => (await import("./cloud/cloud.ts")).cloudCommand,
-};
-
-const print: Print = (text) => void process.stdout.write(text);
-
-async function main([name = "help", ...args]: readonly string[]): Promise<void> {
-  if (name === "help" || name === "--help") return print(help);
-  if (!Object.hasOwn(commands, name))
-    throw new SettingsError(`There is no command ${JSON.stringify(name)}.\n\n${help}`);
-  const run = await commands[name]?.();
-  process.exitCode = (await run?.(args, process.env, print)) ?? 0;
-}
-
-main(process.argv.slice(2)).catch((error: unknown) => {
-  process.stderr.write(
-    error instanceof SettingsError ? `${error.message}\n` : `${error instanceof Error ? error.stack : String(error)}\n`,
-  );
-  process.exit(1);
-});
+runProgram(process.argv.slice(2), processIo()).then(
+  (status) => {
+    process.exitCode = status;
+  },
+  (error: unknown) => {
+    process.stderr.write(
+      error instanceof SettingsError
+        ? `${error.message}\n`
+        : `${error instanceof Error ? error.stack : String(error)}\n`,
+    );
+    process.exit(error instanceof UsageError ? 2 : 1);
+  },
+);

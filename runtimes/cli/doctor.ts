@@ -9,23 +9,26 @@ import { canReboot } from "../../hardware/logind.ts";
 import { findBalenaConfig, findBus, pieces, type Piece } from "../../hardware/pieces.ts";
 import { findProgram, run } from "../../hardware/run.ts";
 import { machineFacts } from "../../hardware/system.ts";
-import { readSettings, settingsHelp, type Settings } from "../node/settings.ts";
-import type { Environment, Print } from "./command.ts";
+import { readSettings, settingOptions, withServiceEnvironment, type Settings } from "../node/settings.ts";
+import { commonOptions, type Command } from "./command.ts";
+import type { Io } from "./io.ts";
+import { toTable as table } from "./table.ts";
 import { messageOf } from "../../core/model/show.ts";
 
-const help = () => `Usage: fairlead doctor [options]
-
-Lists the parts of this machine that the agent uses; for each missing part, the effect on the agent and the fix. Changes
-nothing.
-
-Options (the same as for fairlead agent) and the equivalent variables:
-${settingsHelp()}
-`;
-
-/** `fairlead doctor …` */
-export async function doctorCommand(args: readonly string[], environment: Environment, print: Print): Promise<void> {
-  print(args.includes("--help") ? help() : toTable(await examine(readSettings(args, environment))));
-}
+/** Resolves with 1 if the agent cannot work at all. */
+export const doctor: Command = {
+  options: { ...settingOptions, ...commonOptions },
+  about: "Changes nothing. The options are those of fairlead agent. The exit status is 1 if there is no engine.",
+  run: async (args, _, { environment, print, ...terminal }) => {
+    const json = args.includes("--json");
+    const own = args.filter((arg) => arg !== "--json");
+    const settings = readSettings(own, withServiceEnvironment(environment));
+    const findings = await examine(settings);
+    print(json ? `${JSON.stringify(findings, undefined, 2)}\n` : toTable(findings, terminal));
+    const lacksEngine = findings.some(({ name, found }) => name === pieces.engine.name && found === undefined);
+    return lacksEngine && settings.engine === "docker" ? 1 : 0;
+  },
+};
 
 /** A piece of the host and where it was found. `why`: the reason why it was not found, if it is known. */
 export interface Finding extends Piece {
@@ -88,18 +91,22 @@ async function find(piece: Piece, search: () => string | undefined | Promise<str
   }
 }
 
-const heads = ["PIECE", "FOUND", "EFFECT", "FIX"];
+const heads = ["piece", "found", "effect", "fix"];
 
-/** The effect and the fix are shown only for missing pieces. */
-export function toTable(findings: readonly Finding[]): string {
+/** The effect and the fix are shown only for missing pieces. Without a terminal's width, nothing is shortened. */
+export function toTable(findings: readonly Finding[], { columns, style }: Pick<Io, "columns" | "style">): string {
   const rows = findings.map(({ name, found, why, effect, fix }) =>
     found === undefined ? [name, why ? `no: ${why}` : "no", effect, fix] : [name, found],
   );
-  const widths = heads.map((_, n) => Math.max(...[heads, ...rows].map((row) => row[n]?.length ?? 0)));
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, n) => cell.padEnd(widths[n] ?? 0))
-      .join("  ")
-      .trimEnd();
-  return [heads, ...rows].map((row) => `${line(row)}\n`).join("");
+  if (columns === undefined) return table(heads, rows, { columns, style });
+  // What is missing is a list in a terminal, since its sentences are long.
+  const missing = findings.filter(({ found }) => found === undefined);
+  return [
+    table(
+      heads.slice(0, 2),
+      rows.map((row) => row.slice(0, 2)),
+      { columns, style },
+    ),
+    ...missing.map(({ name, effect, fix }) => `\n${style("bold", name)}\n  effect  ${effect}\n  fix     ${fix}\n`),
+  ].join("");
 }

@@ -1,34 +1,25 @@
 import { supervisorVersion } from "../../core/model/version.ts";
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { dirname, join as joinPath } from "node:path";
 import * as z from "zod";
 import { ProvisioningActor, Registered, type Registration } from "../../core/api/cloud/register.ts";
 import { userAgent } from "../../core/cloud/user-agent.ts";
 import { registrationAdvice, versionFields } from "../../core/cloud/device-registration.ts";
 import { machineFacts } from "../../hardware/system.ts";
 import { cloudUrl, writeSecretFile } from "./cloud/account.ts";
-import { parseFlags } from "../node/flags.ts";
-import type { Environment, Print } from "./command.ts";
-import { ownConfig, readSettings, SettingsError } from "../node/settings.ts";
+import {
+  isServiceInstalled,
+  ownConfig,
+  readSettings,
+  SettingsError,
+  withServiceEnvironment,
+} from "../node/settings.ts";
+import { UsageError } from "../node/settings-error.ts";
+import { command, type Invocation } from "./command.ts";
 import { SqliteStore } from "../node/store/sqlite-store.ts";
 import { redact } from "../../core/model/secrets.ts";
-import { jsonFault } from "../../core/model/show.ts";
-
-const help = `Usage: fairlead join <url> --key <provisioning key> [options]
-
-Makes this device a member of the key's fleet, and writes the cloud's address and the device's key to config.json: to the
-file given by --config, else to the file in the state folder. Restart the agent afterwards.
-
-  --key          the provisioning key (or FAIRLEAD_PROVISIONING_KEY); to create one: fairlead cloud fleet key <fleet>
-  --fleet        the fleet's id, if the cloud is not a Fairlead cloud
-  --device-type  such as raspberrypi4-64 (default: from config.json, else detected)
-  --dev          a development device: the cloud may switch it to local mode, in which its API needs no key
-                 (developmentMode in config.json; without --dev, this field is not changed)
-  --force        join again, even if the device is already a member of a fleet
-
-The options --config, --state-dir and --host-root are those of fairlead agent.
-`;
+import { jsonFault, messageOf } from "../../core/model/show.ts";
 
 /** The fields of config.json that this command reads. Other fields are kept. */
 const ConfigJson = z.looseObject({
@@ -39,21 +30,50 @@ const ConfigJson = z.looseObject({
   developmentMode: z.boolean().optional(),
 });
 
-/** `fairlead join …`. Throws `SettingsError` for faults that the user can correct. */
-export async function joinCommand(args: readonly string[], environment: Environment, print: Print): Promise<void> {
-  const { values, positionals } = parseFlags(args, options, true);
-  if (values.help) return print(help);
-  const [given, ...more] = positionals;
-  if (given === undefined || more.length > 0) throw new SettingsError(`Expected the cloud's URL.\n\n${help}`);
+const options = {
+  key: {
+    type: "string",
+    hint: "the provisioning key (or FAIRLEAD_PROVISIONING_KEY); to create one: fairlead cloud fleet key <fleet>",
+  },
+  fleet: { type: "string", value: "<id>", hint: "the fleet's id, if the cloud is not a Fairlead cloud" },
+  "device-type": {
+    type: "string",
+    value: "<slug>",
+    hint: "such as raspberrypi4-64 (default: from config.json, else detected)",
+  },
+  dev: {
+    type: "boolean",
+    hint: "a development device: the cloud may switch it to local mode, in which its API needs no key (developmentMode in config.json)",
+  },
+  force: { type: "boolean", hint: "join again, even if the device is already a member of a fleet" },
+  anew: { type: "boolean", hint: "the name of --force until version 0.1" },
+  config: {
+    type: "string",
+    value: "<file>",
+    hint: "the config.json (or FAIRLEAD_CONFIG; default: in the state folder)",
+  },
+  "state-dir": { type: "string", value: "<folder>", hint: "as for fairlead agent" },
+  "host-root": { type: "string", value: "<folder>", hint: "as for fairlead agent" },
+} as const;
+
+export const join = command({
+  options,
+  about: `Writes the cloud's address and the device's key to config.json. Restart the agent afterwards.`,
+  run: joinFleet,
+});
+
+async function joinFleet({ words: [given = ""], options: values, environment, say }: Invocation<typeof options>) {
   const url = cloudUrl(given);
   const key = values.key ?? environment["FAIRLEAD_PROVISIONING_KEY"];
-  if (!key) throw new SettingsError("Expected --key, a provisioning key: fairlead cloud fleet key <fleet> makes one");
+  if (!key) throw new UsageError("Expected --key, a provisioning key: fairlead cloud fleet key <fleet> makes one");
 
   const passed = ["state-dir", "host-root"] as const;
   const flags = passed.flatMap((flag) => (values[flag] === undefined ? [] : [`--${flag}`, values[flag]]));
-  const { stateDir, hostRoot } = readSettings(flags, { ...environment, FAIRLEAD_CONFIG: "" });
-  const file = values.config ?? (environment["FAIRLEAD_CONFIG"] || ownConfig(stateDir));
+  const variables = withServiceEnvironment(environment);
+  const { stateDir, hostRoot } = readSettings(flags, { ...variables, FAIRLEAD_CONFIG: "" });
+  const file = values.config ?? (variables["FAIRLEAD_CONFIG"] || ownConfig(stateDir));
   const config = readConfig(file);
+  mayWrite(file);
   if (config.deviceApiKey && !values.force && !values.anew)
     throw new SettingsError(
       `This device has joined ${config.apiEndpoint ?? "a cloud"} already (${file}). To join again: --force`,
@@ -74,24 +94,40 @@ export async function joinCommand(args: readonly string[], environment: Environm
   const { api_key: deviceApiKey } = registered;
   const joined = { ...config, uuid, apiEndpoint: url, deviceApiKey, ...(values.dev && { developmentMode }) };
   writeSecretFile(file, `${JSON.stringify(joined, undefined, 2)}\n`);
-  print(`Joined ${url} as device ${registered.id}, ${uuid}. Written to ${file}; now (re)start the agent:
-  fairlead agent${values.config === undefined ? "" : ` --config ${file}`}
-`);
+  say(
+    `Joined ${url} as device ${registered.id}, ${uuid}. Written to ${file}. Now restart the agent:\n  ${restartLine(values)}`,
+    { id: registered.id, uuid, url, file },
+  );
 }
 
-const options = {
-  key: { type: "string" },
-  fleet: { type: "string" },
-  "device-type": { type: "string" },
-  dev: { type: "boolean" },
-  force: { type: "boolean" },
-  // The name of --force until version 0.1; old logs and documents still mention it.
-  anew: { type: "boolean" },
-  config: { type: "string" },
-  "state-dir": { type: "string" },
-  "host-root": { type: "string" },
-  help: { type: "boolean" },
-} as const;
+/** The line that (re)starts the agent with the same files. */
+function restartLine(values: {
+  readonly config?: string;
+  readonly "state-dir"?: string;
+  readonly "host-root"?: string;
+}) {
+  const flags = (["config", "state-dir", "host-root"] as const).flatMap((flag) =>
+    values[flag] === undefined ? [] : [` --${flag} ${values[flag]}`],
+  );
+  return flags.length === 0 && isServiceInstalled()
+    ? "sudo systemctl restart fairlead"
+    : `fairlead agent${flags.join("")}`;
+}
+
+/** Throws `SettingsError` if the config cannot be written: before the device is registered, and its key is lost. */
+function mayWrite(file: string): void {
+  let path = file;
+  while (!existsSync(path) && path !== dirname(path)) path = dirname(path);
+  try {
+    accessSync(path, constants.W_OK);
+    // The file is replaced by a new one.
+    accessSync(dirname(path), path === file ? constants.W_OK : constants.X_OK);
+  } catch (error) {
+    throw new SettingsError(
+      `${file} cannot be written: ${messageOf(error)}\nAs root: sudo fairlead join <url> --key <key>. Or elsewhere: --config <file>`,
+    );
+  }
+}
 
 function readConfig(file: string): z.output<typeof ConfigJson> {
   if (!existsSync(file)) return {};
@@ -105,7 +141,7 @@ function readConfig(file: string): z.output<typeof ConfigJson> {
 /** The uuid that an agent on this machine generated. The device keeps it when it joins. */
 async function keptUuid(stateDir: string): Promise<string | undefined> {
   for (const name of ["agent.sqlite", "embedded.sqlite"]) {
-    const file = join(stateDir, name);
+    const file = joinPath(stateDir, name);
     if (!existsSync(file)) continue;
     const store = new SqliteStore(file);
     const uuid = z.string().safeParse(await store.read("uuid")).data;

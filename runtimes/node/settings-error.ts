@@ -3,6 +3,9 @@ import { messageOf } from "../../core/model/show.ts";
 /** An error in the settings or on the machine that the user must fix. Its message is written for the user. */
 export class SettingsError extends Error {}
 
+/** The command line is wrong: an unknown command or option, or an invalid value. The exit status is 2. */
+export class UsageError extends SettingsError {}
+
 /** Runs `attempt`, without which the agent cannot start. Turns its failure into a `SettingsError`. */
 export async function needed<T>(what: string, attempt: () => T | Promise<T>): Promise<T> {
   try {

@@ -1,12 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { parseEnv } from "node:util";
 import * as z from "zod";
 import { parseGpioLine, type GpioLine } from "../../hardware/led-gpio.ts";
 import { parseHost, parseOrigin } from "../../core/http/origin.ts";
 import { jsonFault, messageOf } from "../../core/model/show.ts";
 import { parseFlags } from "./flags.ts";
-import { SettingsError } from "./settings-error.ts";
+import { SettingsError, UsageError } from "./settings-error.ts";
 
 export { SettingsError };
 
@@ -211,7 +212,7 @@ export function readSettings(args: readonly string[], environment: Environment):
     }),
   );
   const parsed = Given.safeParse(given);
-  if (!parsed.success) throw new SettingsError(parsed.error.issues.map((issue) => nameIssue(issue, given)).join("\n"));
+  if (!parsed.success) throw new UsageError(parsed.error.issues.map((issue) => nameIssue(issue, given)).join("\n"));
   const { data } = parsed;
   const stateDir = data["state-dir"] ?? defaultStateDir(environment);
   return {
@@ -233,13 +234,13 @@ export function readSettings(args: readonly string[], environment: Environment):
   };
 }
 
-export const settingsHelp = (): string =>
-  settingRows
-    .map(({ flag, variable, hint, fallback, otherwise }) => {
-      const line = `  --${flag.padEnd(12)} ${variable.padEnd(23)} ${hint}`;
-      return `${line} (default: ${fallback ?? otherwise})`;
-    })
-    .join("\n");
+/** The settings as the options of a command. */
+export const settingOptions = Object.fromEntries(
+  settingRows.map(({ flag, variable, hint, fallback, otherwise }) => [
+    flag,
+    { type: "string" as const, hint: `${hint} (${variable}; default: ${fallback ?? otherwise})` },
+  ]),
+);
 
 function nameIssue({ path, message }: z.core.$ZodIssue, given: Readonly<Record<string, unknown>>): string {
   const row = settingRows.find(({ flag }) => flag === path[0]);
@@ -257,7 +258,7 @@ function readConfig(file: string): ConfigJson {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new SettingsError(messageOf(error));
+    throw new SettingsError(`${file} (--config or FAIRLEAD_CONFIG) cannot be read: ${messageOf(error)}`);
   }
   let json: unknown;
   try {
@@ -274,7 +275,27 @@ function readConfig(file: string): ConfigJson {
   );
 }
 
+const unitFiles = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"].map(
+  (folder) => `${folder}/fairlead.service`,
+);
+
+/** The agent is a service of this machine. */
+export const isServiceInstalled = (): boolean => unitFiles.some((file) => existsSync(file));
+
+/**
+ * The variables of the service's settings file, and those of the environment, which take precedence: so `fairlead join`
+ * and the other commands use the same files and port as the service, also without root's rights.
+ */
+export function withServiceEnvironment(environment: Environment, file = "/etc/fairlead.env"): Environment {
+  try {
+    return { ...parseEnv(readFileSync(file, "utf8")), ...environment };
+  } catch {
+    return environment;
+  }
+}
+
+/** With the service installed, its folder is used by every user: join and agent use the same one. */
 function defaultStateDir(environment: Environment): string {
-  if (process.getuid?.() === 0) return "/var/lib/fairlead";
+  if (process.getuid?.() === 0 || isServiceInstalled()) return "/var/lib/fairlead";
   return join(environment["XDG_STATE_HOME"] || join(homedir(), ".local", "state"), "fairlead");
 }

@@ -1,7 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { cloudCommand } from "../../runtimes/cli/cloud/cloud.ts";
+import { plainIo } from "../../runtimes/cli/io.ts";
+import { runProgram } from "../../runtimes/cli/run.ts";
 import type { Cloud } from "../worker/cloud.ts";
 import { adminSecret } from "../worker/cloud.ts";
 
@@ -22,14 +23,20 @@ export function owner(cloud: Cloud, folder: string) {
   async function type<T>(shape: z.ZodType<T>, ...args: readonly string[]): Promise<T> {
     let said = "";
     const account = { FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: adminSecret };
-    await cloudCommand([...args, "--json"], account, (text) => (said += text));
+    await runProgram(
+      ["cloud", ...args, "--json"],
+      plainIo(account, (text) => (said += text)),
+    );
     return shape.parse(said === "" ? undefined : JSON.parse(said));
   }
   return {
     type,
     say: async (...args: readonly string[]): Promise<void> => {
       const account = { FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: adminSecret };
-      await cloudCommand([...args], account, () => undefined);
+      await runProgram(
+        ["cloud", ...args],
+        plainIo(account, () => undefined),
+      );
     },
     /** Creates a release of the fleet with services of these images. */
     release: async (fleet: string, commit: string, images: Readonly<Record<string, string>>): Promise<void> => {

@@ -4,7 +4,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { joinCommand } from "../../runtimes/cli/join.ts";
+import { plainIo } from "../../runtimes/cli/io.ts";
+import { runProgram } from "../../runtimes/cli/run.ts";
 import { startCloud } from "../support/fake-cloud.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
@@ -28,7 +29,10 @@ async function joined(before: object, ...more: readonly string[]) {
   const file = join(folder, "config.json");
   await writeFile(file, JSON.stringify(before));
   const args = [url, "--key", "provisioning-key", "--fleet", "1", "--config", file, "--host-root", folder];
-  await joinCommand([...args, ...more], {}, () => undefined);
+  await runProgram(
+    ["join", ...args, ...more],
+    plainIo({}, () => undefined),
+  );
   const config: unknown = JSON.parse(await readFile(file, "utf8"));
   return { config, said };
 }
@@ -62,7 +66,10 @@ describe("fairlead join", () => {
   test("prints the cloud's refusal without the key", async () => {
     const { url } = await cloud("provisioning-key is no good");
     const config = join(await temporaryFolder(), "config.json");
-    const command = joinCommand([url, "--key", "provisioning-key", "--fleet", "1", "--config", config], {}, () => {});
+    const command = runProgram(
+      ["join", url, "--key", "provisioning-key", "--fleet", "1", "--config", config],
+      plainIo({}, () => {}),
+    );
     await expect(command).rejects.toThrow("The cloud does not take this device (400): (hidden) is no good");
   });
 
@@ -76,7 +83,13 @@ describe("fairlead join", () => {
       const config = join(folder, "config.json");
       await writeFile(config, JSON.stringify({ deviceType: "generic-amd64", uuid }));
       const args = ["--key", key, "--fleet", fleet, "--config", config, "--host-root", folder];
-      return { cloud, done: joinCommand([cloud.url, ...args], {}, () => undefined) };
+      return {
+        cloud,
+        done: runProgram(
+          ["join", cloud.url, ...args],
+          plainIo({}, () => undefined),
+        ),
+      };
     }
     const debian = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n';
 

@@ -45,7 +45,7 @@ test.each([
   ],
   ["doctor.ts", ["runtimes/node/agent", "runtimes/cli/cloud/", "core/embedded/", "core/supervisor", "dockerode"]],
   ["join.ts", ["runtimes/node/agent", "core/embedded/", "core/supervisor", "dockerode"]],
-  ["cloud/cloud.ts", ["runtimes/node/agent", "runtimes/node/store/", "core/embedded/", "core/supervisor", "dockerode"]],
+  ["cloud/fleet.ts", ["runtimes/node/agent", "runtimes/node/store/", "core/embedded/", "core/supervisor", "dockerode"]],
 ])("%s loads no unneeded files and packages", (file, unneeded) => {
   const loaded = [...loadedWith(`runtimes/cli/${file}`)];
   expect(loaded.filter((one) => unneeded.some((name) => one.startsWith(name)))).toEqual([]);

@@ -54,7 +54,7 @@ test("the program in it runs with the Node in it, and its settings file lists ev
     "agent",
     "--help",
   ]);
-  const variables = [...stdout.matchAll(/^ {2}--\S+ +([A-Z_]+) /gm)].map(([, name]) => name);
+  const variables = [...stdout.matchAll(/^ {2}--\S+ <value> .*\(([A-Z_]+); default: /gm)].map(([, name]) => name);
   expect(variables).toContain("FAIRLEAD_PORT");
   const settings = read("tree/etc/fairlead.env");
   expect([...settings.matchAll(/^#([A-Z_]+)=$/gm)].map(([, name]) => name)).toEqual(variables);
@@ -73,6 +73,9 @@ test("bash completes commands, commands of commands, and options", async () => {
   expect(await complete("cloud", "fleet", "")).toEqual(expect.arrayContaining(["create", "key", "keys", "revoke-key"]));
   expect(await complete("join", "--k")).toEqual(["--key"]);
   expect(await complete("agent", "--po")).toEqual(["--port"]);
+  expect(await complete("cloud", "release", "--dry")).toEqual(["--dry-run"]);
+  expect(await complete("cloud", "token", "--wr")).toEqual([""]);
+  expect(await complete("cloud", "token", "create", "--wr")).toEqual(["--write"]);
 });
 
 test("an architecture without a package is refused, with those that have one", async () => {

@@ -5,7 +5,8 @@ import { createMemoryDevice } from "../../core/embedded/device.ts";
 import { deriveServiceKey } from "../../core/model/service-key.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import { fairShare } from "../../runtimes/worker/directory/fair-share.ts";
-import { cloudCommand } from "../../runtimes/cli/cloud/cloud.ts";
+import { plainIo } from "../../runtimes/cli/io.ts";
+import { runProgram } from "../../runtimes/cli/run.ts";
 import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { startProgram } from "../node/program.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
@@ -334,13 +335,15 @@ test("the command prints the audit log", async () => {
   const device = await newDevice(cloud, fleet);
   await newToken(cloud, { name: "\u001b[31mred", fleets: [fleet.id] });
   const environment = { FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: adminSecret };
+  let columns: number | undefined;
   const said = async (...args: readonly string[]) => {
     let printed = "";
-    expect(await cloudCommand(["audit", ...args], environment, (text) => void (printed += text))).toBe(0);
+    const io = plainIo(environment, (text) => void (printed += text));
+    expect(await runProgram(["cloud", "audit", ...args], { ...io, columns })).toBe(0);
     return printed;
   };
   const lines = (await said("--fleet", "typed log")).split("\n");
-  expect(lines[0]).toMatch(/^time +status +who +did +on +address +about$/);
+  expect(lines[0]).toMatch(/^TIME +STATUS +WHO +DID +ON +ADDRESS +ABOUT$/);
   expect(lines.slice(1, 4).join("\n")).toMatch(
     new RegExp(
       `createFleet +fleet ${fleet.id} [^]*createProvisioningKey +fleet ${fleet.id} .* key \\d+\\n.* 201 +key:\\d+ +register +${device.uuid.slice(0, 12)}`,
@@ -350,11 +353,9 @@ test("the command prints the audit log", async () => {
   await cloud.ask("PATCH", `/admin/v1/fleets/${fleet.id}`, { release: "latest" }, token);
   expect(await said("--fleet", "typed log", "--count", "1")).toMatch(/200 +\?\[31mred +changeFleet/);
   expect(z.array(AuditEntry).parse(JSON.parse(await said("--json", "--count", "600"))).length).toBeGreaterThan(4);
-  await expect(said("--count", "0")).rejects.toThrow('--count: expected a number above 0, but got "0"');
+  await expect(said("--count", "0")).rejects.toThrow('--count: expected a whole number of 1 or more, but got "0"');
 
-  const { columns } = process.stdout;
-  process.stdout.columns = 60;
-  onTestFinished(() => void (process.stdout.columns = columns));
+  columns = 60;
   const narrow = (await said("--fleet", "typed log")).trimEnd().split("\n");
   expect(Math.max(...narrow.map(({ length }) => length))).toBe(60);
   expect(narrow.at(-1)).toMatch(/…$/);

@@ -3,7 +3,8 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
-import { cloudCommand } from "../../runtimes/cli/cloud/cloud.ts";
+import { plainIo } from "../../runtimes/cli/io.ts";
+import { runProgram } from "../../runtimes/cli/run.ts";
 import { startProgram } from "../node/program.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
@@ -16,7 +17,8 @@ const environment = () => ({ FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOK
 /** The output of a command. It runs in this process, because a new process would take a second to start. */
 async function said(...args: readonly string[]): Promise<string> {
   let printed = "";
-  expect(await cloudCommand(args, environment(), (text) => void (printed += text))).toBe(0);
+  const io = plainIo(environment(), (text) => void (printed += text));
+  expect(await runProgram(["cloud", ...args], io)).toBe(0);
   return printed;
 }
 
@@ -52,7 +54,7 @@ test("commands turn a compose file into a running release", async () => {
   expect(await said("env", "set", uuid, "A=1", "B=x=y", "--service", "web")).toBe("Set: A, B\n");
   expect(await said("env", "set", "--fleet", "cli", "C=3", "RESIN_HOST_X=1")).toBe("Set: C, RESIN_HOST_X\n");
   const names = await said("env", "list", uuid);
-  expect(names).toMatch(/^name +kind +service[^]*A +env +web[^]*B +env +web/);
+  expect(names).toMatch(/^NAME +KIND +SERVICE[^]*A +env +web[^]*B +env +web/);
   expect(names).not.toContain("x=y");
   expect(await said("env", "rm", "--fleet", "cli", "C")).toBe("Removed: C\n");
 
@@ -83,7 +85,7 @@ test("commands turn a compose file into a running release", async () => {
   const apps = { [fleet.uuid]: { releases: { one: { update_status: "downloading", services: { web } } } } };
   await cloud.ask("PATCH", "/device/v3/state", { [uuid]: { apps } }, key);
   expect(await said("devices", "--fleet", "cli")).toMatch(
-    /^name +uuid +online +runs +should run +state +heard\n.* no +- +one \(pinned\) +downloading 40 % /,
+    /^NAME +UUID +ONLINE +RUNS +SHOULD RUN +STATE +HEARD\n.* no +- +one \(pinned\) +downloading 40 % /,
   );
   expect(await said("pin", uuid, "latest")).toMatch(/ follows its fleet to two\n$/);
   expect(await said("pin", "--fleet", "cli", "one")).toBe("cli is pinned to one\n");
@@ -206,11 +208,15 @@ test("a token is created with its permissions, and its revocation lists what has
   const whoami = await cloud.ask("GET", "/admin/v1/whoami", undefined, made.token);
   expect(whoami.json).toEqual({ tokenId: made.id, fleets: [fleet.id], write: false, secrets: true, manage: true });
   const as = { FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: made.token };
-  const make = (...args: readonly string[]) => cloudCommand([...args, "--json"], as, () => {});
+  const make = (...args: readonly string[]) =>
+    runProgram(
+      ["cloud", ...args, "--json"],
+      plainIo(as, () => {}),
+    );
   await make("token", "create", "child", "--fleet", "typed tokens");
   await make("fleet", "key", "typed tokens");
   await make("fleet", "key", "typed tokens");
-  expect(await said("token", "revoke", made.id)).toBe(
+  expect(await said("token", "revoke", made.id, "--yes")).toBe(
     "The token is refused from now on\n" +
       "Tokens that it had made, which are revoked, too: 1\n" +
       "Provisioning keys that it had made, which are deleted: 2\n",
@@ -224,11 +230,11 @@ test("a new provisioning key is printed with its lifetime and number of devices"
     /^[0-9a-f]{64}\n\nIt is shown only now\. It is good until 20\d\d-\d\d-\d\d\. On a device:/,
   );
   expect(await printed("--days", "never", "--uses", "1")).toMatch(/It does not expire, for 1 device\. On a device:/);
-  expect(await said("fleet", "keys", "key words")).toMatch(/usesLeft[^]* 1 /);
+  expect(await said("fleet", "keys", "key words")).toMatch(/USESLEFT[^]* 1 /);
   await expect(printed("--days", "soon")).rejects.toThrow(
     '--days: expected a number above 0, or never, but got "soon"',
   );
-  await expect(printed("--uses", "0")).rejects.toThrow('--uses: expected a number above 0, but got "0"');
+  await expect(printed("--uses", "0")).rejects.toThrow('--uses: expected a whole number of 1 or more, but got "0"');
 });
 
 test.each<readonly [readonly string[], RegExp]>([

@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import * as z from "zod";
-import type { Environment } from "../command.ts";
-import { SettingsError } from "../../node/settings-error.ts";
+import type { Environment } from "../io.ts";
+import { SettingsError, UsageError } from "../../node/settings-error.ts";
 
 /** The cloud that the commands use, and the token for it. */
 const Account = z.object({ url: z.string(), token: z.string() });
@@ -43,7 +43,7 @@ export function writeSecretFile(file: string, text: string): void {
 export function cloudUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && /^https?:$/.test(url.protocol)) return url.href.replace(/\/+$/, "");
-  throw new SettingsError(
+  throw new UsageError(
     `Expected the cloud's URL, such as https://fairlead.example.workers.dev, but got ${JSON.stringify(text)}`,
   );
 }

@@ -1,56 +1,54 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as api from "../../../core/api/admin/index.ts";
-import { expectStatus, findFleet, text, type Command, type Context } from "./command.ts";
-import { SettingsError } from "../../node/settings-error.ts";
-
-export const auditCommand: Command = {
-  usage: "audit",
-  hint: "list the last --count changes, of all fleets or of --fleet; with --follow, also new ones",
-  run: printAudit,
-};
+import { command, fleetOption, wholeNumber } from "../command.ts";
+import { cellOf, shortTime } from "../table.ts";
+import { cloudOf, expectStatus, findFleet } from "./client.ts";
 
 const usualCount = 100;
 /** The cloud's limit for one answer. */
 const most = 500;
 const pollMs = 2000;
 
-async function printAudit({ options, call, print }: Context): Promise<void> {
-  const fleet = text(options["fleet"]);
-  const of = fleet === undefined ? {} : { fleetId: (await findFleet(call, fleet)).id };
-  const count = Number(text(options["count"]) ?? usualCount);
-  if (!Number.isInteger(count) || count < 1)
-    throw new SettingsError(`--count: expected a number above 0, but got ${JSON.stringify(options["count"])}`);
-  const ask = async (params: object) => expectStatus(await call(api.audit, { params: { ...of, ...params } }), 200);
+export const audit = command({
+  options: {
+    fleet: { ...fleetOption, hint: "only what was done to this fleet" },
+    count: { type: "string", short: "n", value: "<n>", hint: `how many of the last entries (default: ${usualCount})` },
+    follow: { type: "boolean", short: "f", hint: "keep printing new entries" },
+  },
+  run: async ({ options, environment, print, columns }) => {
+    const count = wholeNumber("count", options.count) ?? usualCount;
+    const call = cloudOf({ environment });
+    const of = options.fleet === undefined ? {} : { fleetId: (await findFleet(call, options.fleet)).id };
+    const ask = async (params: object) => expectStatus(await call(api.audit, { params: { ...of, ...params } }), 200);
 
-  const latest: api.AuditEntry[] = [];
-  for (let page = [...latest]; latest.length < count;) {
-    const before = page.at(-1)?.id;
-    page = await ask({ limit: Math.min(most, count - latest.length), ...(before !== undefined && { before }) });
-    if (page.length === 0) break;
-    latest.push(...page);
-  }
-  const isJson = options["json"] === true;
-  const isFollowed = options["follow"] === true;
-  const entries = latest.toReversed();
-  if (isJson && !isFollowed) return print(`${JSON.stringify(entries, undefined, 2)}\n`);
-  const columns = process.stdout.columns;
-  const line = (entry: api.AuditEntry) => (isJson ? JSON.stringify(entry) : cut(toLine(cellsOf(entry)), columns));
-  if (!isJson) print(`${cut(toLine(heading), columns)}\n`);
-  for (const entry of entries) print(`${line(entry)}\n`);
-  for (let after = entries.at(-1)?.id ?? 0; isFollowed;) {
-    await sleep(pollMs);
-    for (const entry of await ask({ after, limit: most })) {
-      print(`${line(entry)}\n`);
-      after = entry.id;
+    const latest: api.AuditEntry[] = [];
+    for (let page = [...latest]; latest.length < count;) {
+      const before = page.at(-1)?.id;
+      page = await ask({ limit: Math.min(most, count - latest.length), ...(before !== undefined && { before }) });
+      if (page.length === 0) break;
+      latest.push(...page);
     }
-  }
-}
+    const entries = latest.toReversed();
+    if (options.json && !options.follow) return print(`${JSON.stringify(entries, undefined, 2)}\n`);
+    const line = (entry: api.AuditEntry) =>
+      options.json ? JSON.stringify(entry) : cut(toLine(cellsOf(entry)), columns);
+    if (!options.json) print(`${cut(toLine(heading), columns)}\n`);
+    for (const entry of entries) print(`${line(entry)}\n`);
+    for (let after = entries.at(-1)?.id ?? 0; options.follow;) {
+      await sleep(pollMs);
+      for (const entry of await ask({ after, limit: most })) {
+        print(`${line(entry)}\n`);
+        after = entry.id;
+      }
+    }
+  },
+});
 
-const heading = ["time", "status", "who", "did", "on", "address", "about"];
+const heading = ["TIME", "STATUS", "WHO", "DID", "ON", "ADDRESS", "ABOUT"];
 const widths = [19, 6, 20, 22, 12, 15, 0];
 
 const cellsOf = ({ at, status, who, name, operation, count, uuid, fleetId, address, about }: api.AuditEntry) => [
-  at.slice(0, 19).replace("T", " "),
+  shortTime(at),
   String(status),
   name ?? who,
   count > 1 ? `${operation} ×${count}` : operation,
@@ -59,10 +57,9 @@ const cellsOf = ({ at, status, who, name, operation, count, uuid, fleetId, addre
   about ?? "",
 ];
 
-/** A table row. Control characters are replaced, since names may contain terminal commands. */
 const toLine = (cells: readonly string[]): string =>
   cells
-    .map((cell, n) => cell.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?").padEnd(widths[n] ?? 0))
+    .map((cell, n) => cellOf(cell).padEnd(widths[n] ?? 0))
     .join("  ")
     .trimEnd();
 

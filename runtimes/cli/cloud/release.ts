@@ -3,33 +3,44 @@ import { SettingsError } from "../../node/settings-error.ts";
 import { readComposition } from "../compose/composition.ts";
 import { pinImages } from "../compose/pin-images.ts";
 import { askRegistry, dockerCredentials } from "../compose/registry.ts";
-import type { Print } from "../command.ts";
-import { expectStatus, findFleet, text, type Command } from "./command.ts";
+import { command, fleetOption } from "../command.ts";
+import type { Print } from "../io.ts";
+import { shortTime } from "../table.ts";
+import { cloudOf, expectStatus, findDevice, findFleet } from "./client.ts";
 
 const lookUpTimeoutMs = 15_000;
 
-export const releaseCommand: Command = {
-  usage: "release <fleet> <compose file>",
-  hint: "release a compose file: the fleet's devices update to it",
-  run: async ({ words: [fleetName = "", file = ""], options, environment, call, print, show }) => {
-    const profiles = (text(options["profile"]) ?? environment["COMPOSE_PROFILES"] ?? "").split(",").filter(Boolean);
+export const create = command({
+  options: {
+    commit: {
+      type: "string",
+      value: "<name>",
+      hint: "its name, such as the commit of the source (default: generated)",
+    },
+    "dry-run": { type: "boolean", hint: "only check the compose file, and show what the release would change" },
+    profile: { type: "string", value: "<names>", hint: "include the services of these profiles, separated by commas" },
+    "allow-unsupported": { type: "boolean", hint: "leave out what devices do not support" },
+    "keep-tags": { type: "boolean", hint: "do not look up the images' digests in their registries" },
+  },
+  run: async ({ words: [fleetName = "", file = ""], options, environment, print, show }) => {
+    const profiles = (options.profile ?? environment["COMPOSE_PROFILES"] ?? "").split(",").filter(Boolean);
     const read = await readComposition(file, { environment, profiles });
     if (!read.ok) throw new SettingsError(read.faults.join("\n"));
+    const call = cloudOf({ environment });
     const fleet = await findFleet(call, fleetName);
     const { composition, warnings } = options["keep-tags"]
       ? { composition: read.composition, warnings: [] }
       : await lookUpImages(read.composition, fleet.deviceType);
-    const commit = text(options["commit"]);
     const body = {
       composition,
-      ...(commit !== undefined && { commit }),
-      ...(options["allow-unsupported"] === true && { allowUnsupported: true }),
-      ...(options["dry-run"] === true && { dryRun: true }),
+      ...(options.commit !== undefined && { commit: options.commit }),
+      ...(options["allow-unsupported"] && { allowUnsupported: true }),
+      ...(options["dry-run"] && { dryRun: true }),
     };
     const answer = await call(api.createRelease, { params: { fleetId: fleet.id }, body });
     if (answer.status === 400 && "error" in answer.body) throw new SettingsError(refusalOf(file, answer.body.error));
     const made = options["dry-run"] ? expectStatus(answer, 200) : expectStatus(answer, 201);
-    if (options["json"]) return show({ ...made, warnings: [...warnings, ...made.warnings] });
+    if (options.json) return show({ ...made, warnings: [...warnings, ...made.warnings] });
     for (const warning of [...warnings, ...made.warnings]) print(`Warning: ${warning}\n`);
     for (const [service, asked] of Object.entries(made.powers))
       print(`${service} may control the host: ${asked.join(", ")}\n`);
@@ -39,7 +50,46 @@ export const releaseCommand: Command = {
         `Release ${made.commit} of ${made.services.join(", ") || "no services"}${made.target ? "" : "; the fleet is pinned to another"}\n`,
       );
   },
-};
+});
+
+export const list = command({
+  options: {},
+  run: async ({ words: [fleetName = ""], options, environment, show }) => {
+    const call = cloudOf({ environment });
+    const { id, name } = await findFleet(call, fleetName);
+    const all = expectStatus(await call(api.releases, { params: { fleetId: id } }), 200);
+    const rows = all.map(({ commit, services, target, devices, createdAt }) => ({
+      commit,
+      services: services.join(","),
+      target,
+      "runs on": devices,
+      made: shortTime(createdAt),
+    }));
+    show(
+      options.json ? all : rows,
+      `${name} has no release yet. To make one: fairlead cloud release <fleet> <compose file>`,
+    );
+  },
+});
+
+export const pin = command({
+  orFleet: true,
+  options: { fleet: { ...fleetOption, hint: "pin this fleet, instead of a device" } },
+  run: async ({ words, options, environment, say }) => {
+    const [release = "", device = ""] = words.toReversed();
+    const call = cloudOf({ environment });
+    if (options.fleet !== undefined) {
+      const { id, name } = await findFleet(call, options.fleet);
+      const made = expectStatus(await call(api.changeFleet, { params: { fleetId: id }, body: { release } }), 200);
+      const verb = made.tracksLatest ? "follows its latest release" : "is pinned to";
+      return say(`${name} ${verb} ${made.release ?? "(none yet)"}`, made);
+    }
+    const { uuid } = await findDevice(call, device);
+    const changed = expectStatus(await call(api.changeDevice, { params: { uuid }, body: { release } }), 200);
+    const verb = changed.pinned ? "is pinned to" : "follows its fleet to";
+    say(`${changed.name} ${verb} ${changed.target ?? "(none yet)"}`, changed);
+  },
+});
 
 async function lookUpImages(composition: Readonly<Record<string, unknown>>, deviceType: string) {
   const context = { fetch, credentials: dockerCredentials, timeoutMs: lookUpTimeoutMs };

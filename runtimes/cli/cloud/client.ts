@@ -1,0 +1,85 @@
+import * as z from "zod";
+import * as api from "../../../core/api/admin/index.ts";
+import { createClient } from "../../../core/api/client.ts";
+import { SettingsError } from "../../node/settings-error.ts";
+import type { Io } from "../io.ts";
+import { readAccount, type Account } from "./account.ts";
+
+/** The cloud's administration, as the commands of `fairlead cloud` call it. */
+
+export type Call = ReturnType<typeof createClient>;
+
+export const clientOf = ({ url, token }: Account): Call =>
+  createClient({ base: url, headers: { authorization: `Bearer ${token}` }, fetch: (request) => reach(url, request) });
+
+/** Calls the cloud of the environment, or that of `fairlead cloud init`. */
+export const cloudOf = ({ environment }: Pick<Io, "environment">): Call => clientOf(readAccount(environment));
+
+/** Throws `SettingsError` if the cloud cannot be reached: the user can correct the URL or the network. */
+export async function reach(url: string, request: Request): Promise<Response> {
+  try {
+    return await fetch(request);
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
+    throw new SettingsError(`${url} cannot be reached: ${cause}`);
+  }
+}
+
+interface AnyReply {
+  readonly status: number;
+  readonly body?: unknown;
+}
+
+/** The body of an answer with this status. Throws `SettingsError` with the cloud's message for any other status. */
+export function expectStatus<R extends AnyReply, S extends R["status"]>(
+  answer: R,
+  status: S,
+): Extract<R, { status: S }>["body"] {
+  if (isOf(answer, status)) return answer.body;
+  const said = Refusal.safeParse(answer.body).data?.error ?? JSON.stringify(answer.body) ?? "";
+  throw new SettingsError(`The cloud refuses (${answer.status}): ${said}`);
+}
+
+const isOf = <R extends AnyReply, S extends R["status"]>(answer: R, status: S): answer is Extract<R, { status: S }> =>
+  answer.status === status;
+
+const Refusal = z.object({ error: z.string() });
+
+export async function findFleet(call: Call, nameOrId: string): Promise<api.Fleet> {
+  const all = expectStatus(await call(api.fleets), 200);
+  const found = all.find(({ id, name }) => name.toLowerCase() === nameOrId.toLowerCase() || String(id) === nameOrId);
+  if (found) return found;
+  const names = all.map(({ name }) => name).join(", ");
+  throw new SettingsError(`There is no fleet ${JSON.stringify(nameOrId)}, only: ${names || "none yet"}`);
+}
+
+/** The devices of a fleet, or of all fleets. */
+export async function allDevices(call: Call, fleetName?: string): Promise<readonly api.Device[]> {
+  const params = { limit: 500, ...(fleetName !== undefined && { fleetId: (await findFleet(call, fleetName)).id }) };
+  const all: api.Device[] = [];
+  for (let after = 0, page: readonly api.Device[] = []; ; after = page.at(-1)?.id ?? 0) {
+    page = expectStatus(await call(api.devices, { params: { ...params, ...(after > 0 && { after }) } }), 200);
+    all.push(...page);
+    if (page.length < params.limit) return all;
+  }
+}
+
+/** A whole uuid is not looked up: the cloud's answer to the request names it. */
+export const uuidOf = async (call: Call, wanted: string): Promise<string> =>
+  isUuid(wanted) ? wanted : (await findDevice(call, wanted)).uuid;
+
+const isUuid = (text: string): boolean => /^([0-9a-f]{32}|[0-9a-f]{62})$/.test(text);
+
+/** `wanted`: a name, a uuid, or the beginning of a uuid, of at least 4 characters. */
+export async function findDevice(call: Call, wanted: string): Promise<api.Device> {
+  if (isUuid(wanted)) return expectStatus(await call(api.device, { params: { uuid: wanted } }), 200);
+  const all = await allDevices(call);
+  const found = all.filter(({ name, uuid }) => name === wanted || (wanted.length >= 4 && uuid.startsWith(wanted)));
+  const [device] = found;
+  if (device && found.length === 1) return device;
+  throw new SettingsError(
+    device
+      ? `${JSON.stringify(wanted)} may be any of: ${found.map(({ name, uuid }) => `${name} (${uuid})`).join(", ")}`
+      : `There is no device ${JSON.stringify(wanted)}; fairlead cloud devices lists those that there are`,
+  );
+}

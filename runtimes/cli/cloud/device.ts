@@ -1,0 +1,72 @@
+import * as api from "../../../core/api/admin/index.ts";
+import { command, fleetOption, yesOption } from "../command.ts";
+import { ageOf } from "../table.ts";
+import { allDevices, cloudOf, expectStatus, findDevice, findFleet } from "./client.ts";
+
+export const list = command({
+  options: { fleet: { ...fleetOption, hint: "only the devices of this fleet" } },
+  run: async ({ options, environment, show }) => {
+    const devices = await allDevices(cloudOf({ environment }), options.fleet);
+    show(
+      options.json ? devices : devices.map(toRow),
+      "There is no device yet. One joins with a key: fairlead cloud fleet key <fleet>",
+    );
+  },
+});
+
+const toRow = ({ name, uuid, connected, release, target, pinned, updateStatus, progress, heardAt }: api.Device) => ({
+  name,
+  uuid,
+  online: connected,
+  runs: release?.slice(0, 12),
+  "should run": target === null ? "-" : `${target.slice(0, 12)}${pinned ? " (pinned)" : ""}`,
+  state: progress === null ? updateStatus : `${updateStatus ?? "downloading"} ${progress} %`,
+  heard: heardAt === null ? "never" : `${ageOf(heardAt)} ago`,
+});
+
+export const show = command({
+  options: {},
+  run: async ({ words: [wanted = ""], environment, show }) => show(await findDevice(cloudOf({ environment }), wanted)),
+});
+
+export const rename = command({
+  options: {},
+  run: async ({ words: [wanted = "", name = ""], environment, say }) => {
+    const call = cloudOf({ environment });
+    const { uuid, name: before } = await findDevice(call, wanted);
+    const changed = expectStatus(await call(api.changeDevice, { params: { uuid }, body: { name } }), 200);
+    say(`${before} is ${changed.name} now`, changed);
+  },
+});
+
+export const move = command({
+  options: {},
+  run: async ({ words: [wanted = "", fleetName = ""], environment, say }) => {
+    const call = cloudOf({ environment });
+    const [{ uuid, name }, fleet] = [await findDevice(call, wanted), await findFleet(call, fleetName)];
+    const changed = expectStatus(await call(api.changeDevice, { params: { uuid }, body: { fleetId: fleet.id } }), 200);
+    say(`${name} belongs to ${fleet.name} now`, changed);
+  },
+});
+
+export const remove = command({
+  options: { yes: yesOption },
+  run: async ({ words: [wanted = ""], environment, confirm, say }) => {
+    const call = cloudOf({ environment });
+    const { uuid, name } = await findDevice(call, wanted);
+    await confirm(`Delete the device ${name} (${uuid})?`);
+    expectStatus(await call(api.deleteDevice, { params: { uuid } }), 204);
+    say(`The cloud has forgotten ${name}. What runs on it goes on`, { uuid, name });
+  },
+});
+
+export const newKey = command({
+  options: { yes: yesOption },
+  run: async ({ words: [wanted = ""], environment, confirm, say }) => {
+    const call = cloudOf({ environment });
+    const { uuid, name } = await findDevice(call, wanted);
+    await confirm(`Replace the key of ${name} (${uuid})? It is offline until the new one is in its config.json.`);
+    const made = expectStatus(await call(api.replaceDeviceKey, { params: { uuid } }), 200);
+    say(made.key, made);
+  },
+});

@@ -1,0 +1,91 @@
+import * as api from "../../../core/api/admin/index.ts";
+import { UsageError } from "../../node/settings-error.ts";
+import { command, fleetOption, type Invocation, type Options } from "../command.ts";
+import { cloudOf, expectStatus, findDevice, findFleet, type Call } from "./client.ts";
+
+const fleetInstead = { ...fleetOption, hint: "of a fleet, instead of a device" } as const;
+const serviceOption = { type: "string", value: "<service>", hint: "only for this service (default: all)" } as const;
+
+export const list = command({
+  orFleet: true,
+  options: { fleet: fleetInstead },
+  run: async ({ words, options, environment, show }) => {
+    const call = cloudOf({ environment });
+    const owner = await ownerOf(call, words, options.fleet);
+    const variables =
+      owner.is === "fleet"
+        ? await call(api.fleetVariables, { params: owner.params })
+        : await call(api.deviceVariables, { params: owner.params });
+    show(expectStatus(variables, 200), "There are no variables. To set one: fairlead cloud env set");
+  },
+});
+
+export const set = command({
+  orFleet: true,
+  options: { fleet: fleetInstead, service: serviceOption },
+  run: async (invocation) => {
+    const { words, options, environment, say } = invocation;
+    const pairs = options.fleet === undefined ? words.slice(1) : words;
+    const variables = await readVariables(pairs, invocation);
+    const call = cloudOf({ environment });
+    const owner = await ownerOf(call, words, options.fleet);
+    const body = { variables, ...(options.service !== undefined && { service: options.service }) };
+    expectStatus(
+      owner.is === "fleet"
+        ? await call(api.setFleetVariables, { params: owner.params, body })
+        : await call(api.setDeviceVariables, { params: owner.params, body }),
+      204,
+    );
+    const names = Object.keys(variables);
+    say(`Set: ${names.join(", ")}`, { names });
+  },
+});
+
+export const remove = command({
+  orFleet: true,
+  options: { fleet: fleetInstead, service: serviceOption },
+  run: async ({ words, options, environment, say }) => {
+    const call = cloudOf({ environment });
+    const owner = await ownerOf(call, words, options.fleet);
+    const which = { name: words.at(-1) ?? "", ...(options.service !== undefined && { service: options.service }) };
+    expectStatus(
+      owner.is === "fleet"
+        ? await call(api.deleteFleetVariable, { params: { ...owner.params, ...which } })
+        : await call(api.deleteDeviceVariable, { params: { ...owner.params, ...which } }),
+      204,
+    );
+    say(`Removed: ${which.name}`, which);
+  },
+});
+
+/** The device or fleet whose variables a command reads or changes. */
+async function ownerOf(call: Call, [device = ""]: readonly string[], fleet: string | undefined): Promise<Owner> {
+  return fleet === undefined
+    ? { is: "device", params: { uuid: (await findDevice(call, device)).uuid } }
+    : { is: "fleet", params: { fleetId: (await findFleet(call, fleet)).id } };
+}
+
+type Owner =
+  | { readonly is: "device"; readonly params: { readonly uuid: string } }
+  | { readonly is: "fleet"; readonly params: { readonly fleetId: number } };
+
+/**
+ * Parses `NAME=value`. A value that is not given is asked for, or read from standard input, without a line break at its
+ * end: the command line of a program can be read by all users of the machine.
+ */
+async function readVariables(
+  pairs: readonly string[],
+  { isTerminal, ask, readInput }: Pick<Invocation<Options>, "isTerminal" | "ask" | "readInput">,
+): Promise<Record<string, string>> {
+  const unset = pairs.filter((pair) => !pair.includes("="));
+  if (unset.length > 1 && !isTerminal)
+    throw new UsageError(`Only one value can come from standard input, but ${unset.join(", ")} have none`);
+  const variables: Record<string, string> = {};
+  for (const pair of pairs) {
+    const at = pair.indexOf("=");
+    if (at >= 0) variables[pair.slice(0, at)] = pair.slice(at + 1);
+    else if (isTerminal) variables[pair] = await ask(`${pair}: `, { secret: true });
+    else variables[pair] = (await readInput()).replace(/\r?\n$/, "");
+  }
+  return variables;
+}

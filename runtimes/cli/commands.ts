@@ -1,0 +1,155 @@
+import type { Entry } from "./command.ts";
+
+const fleet = () => import("./cloud/fleet.ts");
+const token = () => import("./cloud/token.ts");
+const device = () => import("./cloud/device.ts");
+const release = () => import("./cloud/release.ts");
+const variables = () => import("./cloud/variables.ts");
+
+/** Every command. The module of a command is loaded when the command is chosen: a board has little memory. */
+export const commands: readonly Entry[] = [
+  {
+    usage: "agent",
+    summary: "keep the containers of this device in their target state, and answer the balena Supervisor API",
+    load: async () => (await import("./agent.ts")).agent,
+  },
+  {
+    usage: "doctor",
+    summary: "list the parts of this machine that the agent uses; for missing parts, the effect and the fix",
+    load: async () => (await import("./doctor.ts")).doctor,
+  },
+  {
+    usage: "join <url>",
+    summary: "make this device a member of a fleet",
+    load: async () => (await import("./join.ts")).join,
+  },
+  {
+    usage: "completion <shell>",
+    summary: "print the completion for bash, zsh or fish",
+    load: async () => (await import("./completion.ts")).completion(commands),
+  },
+  {
+    usage: "cloud init <url>",
+    summary: "store the URL of a cloud and a token for it",
+    load: async () => (await import("./cloud/init.ts")).init,
+  },
+  { usage: "cloud fleet", summary: "list the fleets", load: async () => (await fleet()).list },
+  { usage: "cloud fleet create <name>", summary: "create a fleet", load: async () => (await fleet()).create },
+  {
+    usage: "cloud fleet rename <fleet> <name>",
+    summary: "give a fleet another name",
+    load: async () => (await fleet()).rename,
+  },
+  {
+    usage: "cloud fleet delete <fleet>",
+    summary: "delete a fleet that has no devices",
+    load: async () => (await fleet()).remove,
+  },
+  {
+    usage: "cloud fleet key <fleet>",
+    summary: "create a provisioning key, with which devices join the fleet",
+    load: async () => (await fleet()).key,
+  },
+  {
+    usage: "cloud fleet keys <fleet>",
+    summary: "list its provisioning keys, without their secret values",
+    load: async () => (await fleet()).keys,
+  },
+  {
+    usage: "cloud fleet revoke-key <fleet> <key id>",
+    summary: "delete a provisioning key: no device can join with it any more",
+    load: async () => (await fleet()).revokeKey,
+  },
+  {
+    usage: "cloud fleet forbid <fleet> <power>…",
+    summary: "reject releases that ask for these powers, such as privileged (list: docs/security.md)",
+    load: async () => (await fleet()).forbid,
+  },
+  {
+    usage: "cloud fleet allow <fleet> <power>…",
+    summary: "permit these powers again",
+    load: async () => (await fleet()).allow,
+  },
+  {
+    usage: "cloud release <fleet> <compose file>",
+    summary: "release a compose file: the fleet's devices update to it",
+    load: async () => (await release()).create,
+  },
+  {
+    usage: "cloud releases <fleet>",
+    summary: "list its releases, newest first",
+    load: async () => (await release()).list,
+  },
+  {
+    usage: "cloud pin <device> <commit>",
+    summary: "pin a device, or a --fleet, to a release; the commit latest removes the pin",
+    load: async () => (await release()).pin,
+  },
+  {
+    usage: "cloud env list <device>",
+    summary: "list the names of the variables of a device, or of --fleet",
+    load: async () => (await variables()).list,
+  },
+  {
+    usage: "cloud env set <device> <NAME=value>…",
+    summary: "set variables; without =value: the value is asked for, or read from standard input",
+    load: async () => (await variables()).set,
+  },
+  {
+    usage: "cloud env rm <device> <NAME>",
+    summary: "remove a variable",
+    load: async () => (await variables()).remove,
+  },
+  { usage: "cloud devices", summary: "list the devices and their state", load: async () => (await device()).list },
+  { usage: "cloud device show <device>", summary: "show one device", load: async () => (await device()).show },
+  {
+    usage: "cloud device rename <device> <name>",
+    summary: "give a device another name",
+    load: async () => (await device()).rename,
+  },
+  {
+    usage: "cloud device move <device> <fleet>",
+    summary: "move a device to another fleet",
+    load: async () => (await device()).move,
+  },
+  {
+    usage: "cloud device delete <device>",
+    summary: "delete a device: its key becomes invalid, its connection is closed",
+    load: async () => (await device()).remove,
+  },
+  {
+    usage: "cloud device new-key <device>",
+    summary: "create a new key for a device; the old key becomes invalid",
+    load: async () => (await device()).newKey,
+  },
+  {
+    usage: "cloud logs <device>",
+    summary: "print the last lines of a device's log",
+    load: async () => (await import("./cloud/logs.ts")).logs,
+  },
+  {
+    usage: "cloud call <device> <method> <path>",
+    summary: "send a request to a device's API; with --fleet (and no device), to all its devices",
+    load: async () => (await import("./cloud/call.ts")).call,
+  },
+  {
+    usage: "cloud token",
+    summary: "list the tokens, without their secret values",
+    load: async () => (await token()).list,
+  },
+  {
+    usage: "cloud token create <name>",
+    summary: "create a token for --fleet or all fleets; without --write and so on, it may only read",
+    load: async () => (await token()).create,
+  },
+  {
+    usage: "cloud token revoke <id>",
+    summary: "revoke a token, and all keys and tokens that were made with it",
+    load: async () => (await token()).revoke,
+  },
+  {
+    usage: "cloud audit",
+    summary: "list who changed what",
+    load: async () => (await import("./cloud/audit.ts")).audit,
+  },
+];
