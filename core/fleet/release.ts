@@ -65,11 +65,20 @@ const cutShort = (sentences: readonly string[]): readonly string[] =>
     ? sentences
     : [...sentences.slice(0, mostSentences), `… and ${sentences.length - mostSentences} more`];
 
+/** `local`: the composition is for one device that may have images that are in no registry. */
+interface ParseOptions {
+  readonly allowUnsupported?: boolean;
+  readonly local?: boolean;
+}
+
 /**
  * Parses a compose file (read from YAML) with the schemas that the device uses. Each fault begins with its path. A field
  * that devices do not support is a fault, or a warning with `allowUnsupported`.
  */
-export function parseComposition(body: unknown, { allowUnsupported = false } = {}): ParsedComposition {
+export function parseComposition(
+  body: unknown,
+  { allowUnsupported = false, local = false }: ParseOptions = {},
+): ParsedComposition {
   const shape = Shape.safeParse(body);
   if (!shape.success)
     return rejected(
@@ -90,7 +99,7 @@ export function parseComposition(body: unknown, { allowUnsupported = false } = {
     }),
   );
   const faults = Object.entries(given).flatMap(([name, entry]) =>
-    imageFaults(entry).map((one) => `services.${name}.${one}`),
+    imageFaults(entry, local).map((one) => `services.${name}.${one}`),
   );
   const composition = { services, networks, volumes };
   const checked = parseCloudTarget(asTarget(composition), anyDevice, stand);
@@ -106,7 +115,7 @@ export function parseComposition(body: unknown, { allowUnsupported = false } = {
     composition,
     warnings: cutShort([
       ...unsupported,
-      ...Object.entries(services).flatMap(movingImage),
+      ...(local ? [] : Object.entries(services).flatMap(movingImage)),
       ...checked.warnings.map(inTheFile).filter((warning) => !isUnsupportedWarning(warning)),
     ]),
   };
@@ -114,10 +123,12 @@ export function parseComposition(body: unknown, { allowUnsupported = false } = {
 
 const rejected = (faults: readonly string[]): ParsedComposition => ({ ok: false, faults: cutShort(faults) });
 
-function imageFaults({ build, image }: Readonly<Record<string, unknown>>): readonly string[] {
+function imageFaults({ build, image }: Readonly<Record<string, unknown>>, local: boolean): readonly string[] {
   if (build !== undefined)
     return [
-      "build: images are not built here; build and push it to a registry, then name it with image, without build",
+      local
+        ? "build: images are not built here; build it with docker compose build or docker build, then name it with image, without build; or use balena push"
+        : "build: images are not built here; build and push it to a registry, then name it with image, without build",
     ];
   if (typeof image !== "string") return ['image: expected an image such as "registry/name:tag"'];
   return parseImage(image)?.auth
@@ -164,7 +175,14 @@ const asTarget = ({ services, networks, volumes }: Composition): object => ({
 });
 
 /** The device's properties do not matter, since compose files have no requirements (contracts of images have). */
-const anyDevice = { supervisorVersion: "", deviceType: "", arch: "", osSlug: "", osVersion: "", kernelVersion: "" };
+export const anyDevice = {
+  supervisorVersion: "",
+  deviceType: "",
+  arch: "",
+  osSlug: "",
+  osVersion: "",
+  kernelVersion: "",
+};
 
 /** Replaces a path in the target state above by the path in the compose file. */
 const inTheFile = (sentence: string): string =>

@@ -30,6 +30,25 @@ test("variables come from the shell, else from .env beside the file", async () =
   expect(await read(files, { environment: { TAG: "2" } })).toEqual({ services: { web: { image: "web:2-slim" } } });
 });
 
+test("the project's name comes from COMPOSE_PROJECT_NAME, else from the file, else from its folder", async () => {
+  const folder = join(mkdtempSync(join(tmpdir(), "fairlead-compose-")), "_My Board.2");
+  mkdirSync(folder);
+  const projectOf = async (text: string, environment: Record<string, string> = {}) => {
+    writeFileSync(join(folder, "compose.yml"), text);
+    const result = await readComposition(join(folder, "compose.yml"), { environment, profiles: [] });
+    return result.ok ? result.project : result.faults;
+  };
+  try {
+    expect(await projectOf("services: {}\n")).toBe("myboard2");
+    expect(await projectOf("name: weather-$SITE\nservices: {}\n", { SITE: "north" })).toBe("weather-north");
+    expect(await projectOf("name: weather\nservices: {}\n", { COMPOSE_PROJECT_NAME: "other" })).toBe("other");
+    writeFileSync(join(folder, ".env"), "COMPOSE_PROJECT_NAME=fromfile\n");
+    expect(await projectOf("name: weather\nservices: {}\n")).toBe("fromfile");
+  } finally {
+    rmSync(dirname(folder), { recursive: true });
+  }
+});
+
 test("a variable that is nowhere is a fault with its path", async () => {
   expect(await read({ "compose.yml": "services:\n  web: { image: 'web:${TAG}' }\n" })).toEqual([
     "services.web.image: the variable TAG is not set: set it, put it into .env, or write ${TAG:-default}",

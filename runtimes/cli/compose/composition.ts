@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { parseEnv } from "node:util";
 import * as z from "zod";
 import { messageOf } from "../../../core/model/show.ts";
@@ -10,7 +10,12 @@ import { interpolate, interpolateAll } from "./interpolate.ts";
  * machine that has the file. Source: docs.docker.com/reference/compose-file.
  */
 export type ReadComposition =
-  | { readonly ok: true; readonly composition: Readonly<Record<string, unknown>> }
+  | {
+      readonly ok: true;
+      readonly composition: Readonly<Record<string, unknown>>;
+      /** The project's name: `COMPOSE_PROJECT_NAME`, else `name` of the file, else the folder's name. */
+      readonly project: string;
+    }
   | { readonly ok: false; readonly faults: readonly string[] };
 
 export interface CompositionContext {
@@ -86,8 +91,18 @@ export async function readComposition(file: string, context: CompositionContext)
         : Object.keys(merged).length > 0 && { environment: merged }),
     };
   }
-  return faults.length > 0 ? { ok: false, faults } : { ok: true, composition: { ...interpolated, services } };
+  if (faults.length > 0) return { ok: false, faults };
+  const named = variables["COMPOSE_PROJECT_NAME"] || interpolated["name"];
+  const project = typeof named === "string" ? named : projectOf(folder);
+  return { ok: true, composition: { ...interpolated, services }, project };
 }
+
+/** Compose drops the characters that a project's name must not have. Source: compose-go, `NormalizeProjectName`. */
+const projectOf = (folder: string): string =>
+  basename(resolve(folder))
+    .toLowerCase()
+    .replace(/[^a-z0-9_-]/g, "")
+    .replace(/^[_-]+/, "");
 
 const isActive = (own: readonly string[], wanted: readonly string[]): boolean =>
   own.length === 0 || wanted.includes("*") || own.some((profile) => wanted.includes(profile));

@@ -1,0 +1,78 @@
+import { createHash } from "node:crypto";
+import { serviceFields } from "../../../core/compose/service-config.ts";
+import { parseLocalTarget } from "../../../core/compose/target-state.ts";
+import { anyDevice, environmentIn, labelsOf, parseComposition } from "../../../core/fleet/release.ts";
+import type { Power } from "../../../core/model/powers.ts";
+
+/** A compose file in the form of the body of `POST /v2/local/target-state`. */
+export type LocalTarget =
+  | {
+      readonly ok: true;
+      readonly body: { readonly local: LocalState };
+      readonly warnings: readonly string[];
+      /** The powers over the host that services ask for, by service. */
+      readonly powers: Readonly<Record<string, readonly Power[]>>;
+    }
+  | { readonly ok: false; readonly faults: readonly string[] };
+
+interface LocalState {
+  readonly name?: string;
+  readonly config?: Readonly<Record<string, string>>;
+  readonly apps: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Converts a composition that `readComposition` has read. `project` becomes the application's name. `before`: the parts of the
+ * current target state that stay, as `GET /v2/local/target-state` shows them; an application with the project's id is replaced.
+ * Images are not pinned: the device may have images that are in no registry.
+ */
+export function toLocalTarget(
+  composition: Readonly<Record<string, unknown>>,
+  project: string,
+  { before = { apps: {} }, allowUnsupported = false }: { before?: LocalState; allowUnsupported?: boolean } = {},
+): LocalTarget {
+  if (!/^[a-z0-9][a-z0-9_-]{0,254}$/.test(project)) {
+    const expected = "expected a lowercase letter or digit, then at most 254 lowercase letters, digits, _ and -";
+    return { ok: false, faults: [`project name: ${expected}, but got ${JSON.stringify(project)}`] };
+  }
+  const parsed = parseComposition(composition, { allowUnsupported, local: true });
+  if (!parsed.ok) return parsed;
+  const ids = new Map<number, string>();
+  const services = Object.entries(parsed.composition.services).map(([serviceName, entry]) => {
+    let id = idOf(`${project}/${serviceName}`);
+    while (ids.has(id)) id++;
+    ids.set(id, serviceName);
+    const supported = Object.entries(entry).filter(([field]) => serviceFields.includes(field));
+    const [environment, labels] = [environmentIn(entry), labelsOf(entry)];
+    return {
+      ...Object.fromEntries(supported),
+      ...{ environment, labels, serviceName, serviceId: id, imageId: id, running: true },
+    };
+  });
+  // Volumes are named by the application's id, so a project keeps its volumes whatever other projects the device has.
+  const appId = idOf(project);
+  const app = {
+    name: project,
+    commit: localCommit,
+    releaseId: 1,
+    services: Object.fromEntries(services.map((service) => [service.serviceId, service])),
+    networks: parsed.composition.networks,
+    volumes: parsed.composition.volumes,
+  };
+  const body = { local: { ...before, apps: { ...before.apps, [appId]: app } } };
+  // Variables and labels have stricter rules in a local target state than in a release.
+  const checked = parseLocalTarget({ local: { apps: { [appId]: app } } }, anyDevice, "");
+  if (!checked.ok) return { ok: false, faults: checked.faults.map((fault) => inTheFile(fault, ids)) };
+  return { ok: true, body, warnings: parsed.warnings, powers: parsed.powers };
+}
+
+/** The commit that balena-cli sends with a local target state. */
+const localCommit = "10ca12e1ea5e";
+
+/** 31 bits of a hash: an id does not change when others are added, which would replace containers. */
+const idOf = (name: string): number => (createHash("sha256").update(name).digest().readUInt32BE() >>> 1) + 1;
+
+const inTheFile = (fault: string, services: ReadonlyMap<number, string>): string =>
+  fault.replace(/^local\.apps\.\d+\.(services\.)?(\d+(?=[.:[]))?/, (_, prefix = "", id = "") =>
+    id === "" ? prefix : `${prefix}${services.get(Number(id)) ?? id}`,
+  );

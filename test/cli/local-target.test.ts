@@ -1,0 +1,128 @@
+import { expect, test } from "vitest";
+import { parseLocalTarget } from "../../core/compose/target-state.ts";
+import { toLocalTarget } from "../../runtimes/cli/compose/local-target.ts";
+import { facts } from "../compose/read.ts";
+
+type Options = Parameters<typeof toLocalTarget>[2];
+
+const faultsOf = (composition: Readonly<Record<string, unknown>>, project = "weather", options: Options = {}) => {
+  const result = toLocalTarget(composition, project, options);
+  return result.ok ? [] : result.faults;
+};
+
+function targetOf(composition: Readonly<Record<string, unknown>>, project = "weather", options: Options = {}) {
+  const result = toLocalTarget(composition, project, options);
+  if (!result.ok) throw new Error(result.faults.join("\n"));
+  const parsed = parseLocalTarget(result.body, facts, "kitchen");
+  if (!parsed.ok) throw new Error(parsed.faults.join("\n"));
+  return { ...parsed, local: result.body.local, ownWarnings: result.warnings, powers: result.powers };
+}
+
+test("a device accepts the composition as one application with the project's name", () => {
+  const { target, warnings, ownWarnings, powers } = targetOf({
+    services: {
+      web: {
+        image: "nginx",
+        environment: ["MODE=slow", "RATE=5"],
+        labels: ["colour=red"],
+        ports: ["80:8080"],
+        volumes: ["data:/data"],
+        expose: ["8080"],
+        "x-note": "ours",
+        privileged: true,
+        depends_on: { db: { condition: "service_healthy" } },
+      },
+      db: { image: "redis:7", environment: { DEBUG: true, LEVEL: 3, NONE: null } },
+    },
+    networks: { default: null },
+    volumes: { data: null },
+  });
+  expect(warnings).toEqual([]);
+  expect(ownWarnings).toEqual([]);
+  expect(powers).toEqual({ web: ["privileged"] });
+  expect(target).toMatchObject({ name: "kitchen", config: {}, apps: [{ name: "weather" }] });
+  const [app] = target.apps;
+  const byName = Object.fromEntries(app?.services.map((service) => [service.name, service]) ?? []);
+  expect(byName).toMatchObject({
+    web: {
+      image: { name: "nginx:latest" },
+      running: true,
+      dependsOn: [{ service: "db", condition: "service_healthy" }],
+      config: { environment: { MODE: "slow", RATE: "5" }, labels: { colour: "red" }, settings: { privileged: true } },
+    },
+    db: { image: { name: "redis:7" }, config: { environment: { DEBUG: "true", LEVEL: "3" } } },
+  });
+});
+
+test("ids do not change when services are added", () => {
+  const ids = (names: readonly string[]) =>
+    new Map(
+      targetOf({
+        services: Object.fromEntries(names.map((name) => [name, { image: `${name}:1` }])),
+      }).target.apps[0]?.services.map(({ name, serviceId, imageId }) => [name, [serviceId, imageId]]),
+    );
+  const [before, after] = [ids(["web", "db"]), ids(["api", "db", "web"])];
+  expect(after.get("web")).toEqual(before.get("web"));
+  expect(after.get("db")).toEqual(before.get("db"));
+  expect(after.get("api")).not.toEqual(before.get("db"));
+});
+
+test("the name, the config and other projects of the device stay", () => {
+  const one = { services: { web: { image: "one:1" } } };
+  const first = targetOf(one, "one", { before: { name: "porch", config: { SUPERVISOR_DELTA: "1" }, apps: {} } });
+  const second = targetOf(one, "two", { before: first.local });
+  expect(second.target).toMatchObject({ name: "porch", config: { SUPERVISOR_DELTA: "1" } });
+  expect(second.target.apps.map(({ name }) => name).toSorted()).toEqual(["one", "two"]);
+  const changed = targetOf({ services: { web: { image: "one:2" } } }, "one", { before: second.local });
+  const images = changed.target.apps.map(({ name, services }) => [name, services[0]?.image.name]);
+  expect(Object.fromEntries(images)).toEqual({ one: "one:2", two: "one:1" });
+});
+
+test.each<readonly [string, Readonly<Record<string, unknown>>, readonly unknown[]]>([
+  [
+    "something to build",
+    { services: { web: { build: ".", image: "web:1" } } },
+    [
+      "services.web.build: images are not built here; build it with docker compose build or docker build, then name it with image, without build; or use balena push",
+    ],
+  ],
+  ["no image", { services: { web: {} } }, ['services.web.image: expected an image such as "registry/name:tag"']],
+  [
+    "a misspelled field",
+    { services: { web: { image: "web:1", prots: ["80:80"] } } },
+    ['services.web.prots: not supported; did you mean "ports"?'],
+  ],
+  [
+    "a port that is none",
+    { services: { web: { image: "web:1", ports: ["eighty"] } } },
+    [expect.stringMatching(/^services\.web\.ports\[0\]: expected a port .*, but got "eighty"$/)],
+  ],
+  [
+    "a variable whose name an engine's shell cannot use",
+    { services: { web: { image: "web:1", environment: { "a.b": "secret" } } } },
+    [
+      'services.web.environment.a.b: expected a variable name: a letter or _, then letters, digits and _, but got "a.b"',
+    ],
+  ],
+  [
+    "two services on one port",
+    { services: { a: { image: "a:1", ports: ["80:80"] }, b: { image: "b:1", ports: ["80:81"] } } },
+    ["services.b.ports: port 80/tcp of the host is published by a, too"],
+  ],
+])("%s is a fault with its path", (_, composition, faults) => {
+  expect(faultsOf(composition)).toEqual(faults);
+});
+
+test("a part that is not supported is left out if this is allowed", () => {
+  const composition = { services: { web: { image: "web:1", deploy: { replicas: 2 } } } };
+  expect(faultsOf(composition)).toEqual(["services.web.deploy: not supported"]);
+  const { warnings, ownWarnings } = targetOf(composition, "weather", { allowUnsupported: true });
+  expect(ownWarnings).toEqual(["services.web.deploy: not supported"]);
+  expect(warnings).toEqual([]);
+});
+
+test.each(["", "My Project", "-x"])("%j is no project name", (project) => {
+  expect(faultsOf({ services: {} }, project)).toEqual([
+    `project name: expected a lowercase letter or digit, then at most 254 lowercase letters, digits, _ and -, but got ${JSON.stringify(project)}`,
+  ]);
+});
