@@ -2,7 +2,10 @@
  * `fairlead`: the supervisor itself, for any runtime with Web standards. It reaches the world only through the `Ports`
  * that it is given; `fairlead/node` has those of a Linux machine, `fairlead/testing` has all of them in memory.
  */
-export { createSupervisor, type Identity, type Supervisor } from "./supervisor.ts";
+import { createSupervisor as assemble, type Supervisor } from "./supervisor.ts";
+
+export const createSupervisor: (...given: Parameters<typeof assemble>) => Promise<Supervisor> = assemble;
+export type { Identity, Supervisor } from "./supervisor.ts";
 export type { Fetch } from "./http/fetch.ts";
 export { guardOrigin, type OriginRules } from "./http/origin.ts";
 export { everything, type Principal, type Scope } from "./model/scope.ts";

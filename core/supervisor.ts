@@ -14,7 +14,7 @@ import { findApp } from "./model/target.ts";
 import { everything } from "./model/scope.ts";
 import { isMissing, type Missing, type Ports } from "./ports/index.ts";
 import { powerDown } from "./operations/power.ts";
-import { recordCommits, recordObservation, recordRunning } from "./operations/record.ts";
+import { recordCommits, recordObservation } from "./operations/record.ts";
 import { Applier, type Outcome } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { Loop } from "./reconcile/loop.ts";
@@ -43,21 +43,9 @@ export interface Identity extends Omit<DeviceFacts, "name" | "uuid"> {
   readonly developmentMode?: boolean;
 }
 
-/** All parts of a running agent, as the handlers use them. */
+/** A running agent, for the program that contains it. */
 export interface Supervisor {
   readonly identity: Identity & { readonly uuid: string };
-  readonly ports: Ports;
-  readonly documents: Documents;
-  readonly targets: Targets;
-  readonly keys: Keys;
-  readonly memory: Memory;
-  readonly applier: Applier;
-  readonly loop: Loop;
-  readonly events: Events;
-  readonly logs: Logs;
-  readonly tags: Tags;
-  /** Absent: the device uses no cloud. */
-  readonly cloud: CloudSession | undefined;
   /** The result of the last round; before the first one, an empty device. */
   readonly view: () => View;
   /** Answers API requests from every transport. */
@@ -68,12 +56,27 @@ export interface Supervisor {
   readonly stop: () => Promise<void>;
 }
 
+/** A running agent with its parts, for runtimes and tests. Each handler declares which of them it needs. */
+export interface Assembly extends Supervisor {
+  readonly ports: Ports;
+  readonly targets: Targets;
+  readonly keys: Keys;
+  readonly memory: Memory;
+  readonly applier: Applier;
+  readonly loop: Loop;
+  readonly events: Events;
+  readonly logs: Logs;
+  readonly tags: Tags;
+  /** Absent: the device uses no cloud. */
+  readonly cloud: CloudSession | undefined;
+}
+
 /** Creates and connects all parts. Reads stored documents; changes nothing on the engine or the host before `start`. */
 export async function createSupervisor(
   ports: Ports,
   given: Identity,
   cloudSettings: CloudSettings = {},
-): Promise<Supervisor> {
+): Promise<Assembly> {
   const { clock, engine, folders, store, log, system } = ports;
   const events = new Events({ clock, journal: ports.eventJournal });
   events.onEvent(toLog(log));
@@ -153,13 +156,12 @@ export async function createSupervisor(
   const loop = new Loop({
     ...{ clock, engine, observer, applier, downloads, repeats, logs, events, input, onRound },
     record: (observation, target) => recordObservation({ memory, keys }, observation, target),
-    recordRunning: (containers, isBusy) => recordRunning({ memory }, containers, isBusy),
+    recordRunning: (containers, isBusy) => memory.recordRunning(containers, isBusy),
   });
 
-  const supervisor: Supervisor = {
+  const supervisor: Assembly = {
     identity,
     ports,
-    documents,
     targets,
     keys,
     memory,

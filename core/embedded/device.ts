@@ -1,7 +1,7 @@
 import type { Ports } from "../ports/index.ts";
 import { systemClock, type Clock } from "../ports/clock.ts";
 import type { CloudSettings } from "../cloud/cloud-session.ts";
-import { createSupervisor, type Identity, type Supervisor } from "../supervisor.ts";
+import { createSupervisor, type Assembly, type Identity } from "../supervisor.ts";
 import { EmbeddedEngine, type EmbeddedOptions } from "./engine.ts";
 import {
   MemoryEventJournal,
@@ -29,7 +29,7 @@ export interface MemoryDeviceOptions extends Omit<EmbeddedOptions, "clock"> {
 /** A device in memory, with all ports. Tests can inspect what the agent did to each port. */
 export interface MemoryDevice {
   /** The device's API, like port number 48484. */
-  readonly fetch: Supervisor["fetch"];
+  readonly fetch: Assembly["fetch"];
   readonly engine: EmbeddedEngine;
   readonly folders: MemoryFolders;
   readonly power: MemoryPower;
@@ -38,7 +38,7 @@ export interface MemoryDevice {
   readonly firewall: MemoryFirewall;
   readonly led: MemoryLed;
   readonly log: MemoryLog;
-  readonly supervisor: Supervisor;
+  readonly supervisor: Assembly;
   /** Resolves when the target state is reached, or when the remaining steps wait for a lock, an event or a retry. */
   readonly settled: () => Promise<void>;
   readonly stop: () => Promise<void>;

@@ -11,7 +11,7 @@ export interface PowerContext extends LockContext {
   readonly ports: Pick<Ports, "clock" | "locks" | "power">;
   readonly loop: Pick<Loop, "look" | "whilePaused">;
   readonly applier: Pick<Applier, "stop">;
-  readonly memory: Pick<Memory, "seen">;
+  readonly memory: Pick<Memory, "forgetSeen">;
   readonly events: EventSink;
 }
 
@@ -60,10 +60,7 @@ async function stopAndGo(context: PowerContext, power: Power, how: "reboot" | "s
   const { loop, memory, applier, events } = context;
   const { current } = await loop.look();
   const running = current.containers.filter(({ state }) => state === "running" || state === "restarting");
-  // A container that is not in `seen` is started again.
-  const comeBack = () => {
-    for (const { id } of running) memory.seen.delete(id);
-  };
+  const comeBack = () => memory.forgetSeen(...running.map(({ id }) => id));
   try {
     const locked = await withLocks(context, current.containers, { force }, async () => {
       const stops = await Promise.allSettled(running.map(({ id }) => applier.stop(id, current)));

@@ -75,20 +75,6 @@ function keyInside(container: Container | undefined): string | undefined {
   return key && /^[0-9a-f]{32,64}$/.test(key) ? key : undefined;
 }
 
-/**
- * Records which containers run, and forgets those that are gone. A container of an application for which something is being
- * done may be about to stop, and is not recorded.
- */
-export function recordRunning(
-  { memory: { seen } }: { readonly memory: Pick<Memory, "seen"> },
-  containers: readonly Container[],
-  isBusy: (appId: number) => boolean,
-): void {
-  const ids = new Set(containers.map(({ id }) => id));
-  for (const { id, state, appId } of containers) if (state === "running" && !isBusy(appId)) seen.add(id);
-  for (const id of seen) if (!ids.has(id)) seen.delete(id);
-}
-
 /** Records the releases that applications have reached. */
 export const recordCommits = ({ memory }: { readonly memory: Pick<Memory, "setCommits"> }, view: View): Promise<void> =>
   memory.setCommits(reachedCommits(view));

@@ -12,7 +12,7 @@ import { withLocks, type LockContext } from "./locks.ts";
 export interface ServiceContext extends LockContext {
   readonly loop: Pick<Loop, "look" | "exclusively" | "reached">;
   readonly applier: Pick<Applier, "start" | "stop" | "kill">;
-  readonly memory: Pick<Memory, "seen" | "setStopped">;
+  readonly memory: Pick<Memory, "markSeen" | "setStopped">;
   readonly events: EventSink;
 }
 
@@ -62,7 +62,7 @@ export async function controlService(
       if (action === "restart") return applier.kill(id, current, "a restart was asked for", { again: true });
       await applier.stop(id, current);
       // The service stays stopped until the agent restarts.
-      memory.seen.add(id);
+      memory.markSeen(id);
       await memory.setStopped(serviceKey(appId, service), true);
     });
   });

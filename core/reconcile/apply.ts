@@ -20,6 +20,11 @@ export type Outcome = { readonly is: "done" } | { readonly is: "locked"; readonl
 
 const done: Outcome = { is: "done" };
 
+type ApplierPorts = Pick<
+  Ports,
+  "engine" | "folders" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power"
+>;
+
 interface Parts {
   readonly memory: Memory;
   readonly downloads: Downloads;
@@ -36,46 +41,28 @@ interface Parts {
 
 /** Applies steps. Only this class changes the device. Throws when the engine or the machine refuses. */
 export class Applier {
-  readonly #ports: Pick<
-    Ports,
-    "engine" | "folders" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power"
-  >;
-  readonly #memory: Memory;
-  readonly #downloads: Downloads;
-  readonly #events: EventSink;
-  readonly #targetCommit: Parts["targetCommit"];
+  readonly #ports: ApplierPorts;
+  readonly #parts: Parts;
   /** By `serviceKey`: why this run removed the service's container, until the service has a new one. */
   readonly #removed = new Map<string, Cause | undefined>();
-  readonly #credentialsFor: Parts["credentialsFor"];
-  readonly #forgetApplication: Parts["forgetApplication"];
-  readonly #reboot: Parts["reboot"];
 
-  constructor(
-    ports: Pick<Ports, "engine" | "folders" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power">,
-    { memory, downloads, events, targetCommit, credentialsFor, forgetApplication, reboot }: Parts,
-  ) {
+  constructor(ports: ApplierPorts, parts: Parts) {
     this.#ports = ports;
-    this.#memory = memory;
-    this.#downloads = downloads;
-    this.#events = events;
-    this.#targetCommit = targetCommit;
-    this.#credentialsFor = credentialsFor;
-    this.#forgetApplication = forgetApplication;
-    this.#reboot = reboot;
+    this.#parts = parts;
   }
 
   async apply(step: Work, current: CurrentState, force: boolean): Promise<Outcome> {
     const { engine, locks, handover, gateway, firewall, bootConfig } = this.#ports;
-    const emit = (event: Event) => this.#events.emit(event);
+    const emit = (event: Event) => this.#parts.events.emit(event);
     switch (step.action) {
       case "fetch": {
         const { name } = step.image;
         const { appId, service: serviceName, imageId } = step;
         // Recorded before the download starts: if the target changes meanwhile, only an image with a record is removed.
-        await this.#memory.recordImages([{ name, appId, serviceName, imageId, dockerImageId: "" }]);
-        const about = { name, appId, service: serviceName, commit: this.#targetCommit(appId) };
+        await this.#parts.memory.recordImages([{ name, appId, serviceName, imageId, dockerImageId: "" }]);
+        const about = { name, appId, service: serviceName, commit: this.#parts.targetCommit(appId) };
         emit({ kind: "imageDownloading", ...about });
-        this.#downloads.start({ ...step.image, fallback: this.#credentialsFor(name) }, (failure) =>
+        this.#parts.downloads.start({ ...step.image, fallback: this.#parts.credentialsFor(name) }, (failure) =>
           failure === undefined
             ? emit({ kind: "imageDownloaded", ...about })
             : emit({ kind: "imageDownloadFailed", ...about, reason: failure }),
@@ -84,9 +71,9 @@ export class Applier {
       }
       case "removeImage":
         emit({ kind: "imageRemoving", name: step.name });
-        if (await engine.removeImage(step.name)) await this.#memory.forgetImage(step.name);
+        if (await engine.removeImage(step.name)) await this.#parts.memory.forgetImage(step.name);
         else {
-          this.#memory.keptImages.add(step.name);
+          this.#parts.memory.recordKeptImage(step.name);
           emit({ kind: "imageKept", name: step.name });
         }
         return done;
@@ -109,10 +96,10 @@ export class Applier {
         await bootConfig.write(step.settings);
         return done;
       case "refuseConfig": {
-        const known = this.#memory.refusedConfig;
+        const known = this.#parts.memory.refusedConfig;
         for (const sentence of step.refused)
           if (!known.includes(sentence)) emit({ kind: "configRefused", reason: sentence });
-        this.#memory.refusedConfig = step.refused;
+        this.#parts.memory.refusedConfig = step.refused;
         return done;
       }
       case "setFirewall":
@@ -127,14 +114,14 @@ export class Applier {
         await engine.removeVolume(step.name);
         return done;
       case "announceRemoval":
-        for (const volume of step.volumes) this.#memory.announcedVolumes.add(volume);
+        this.#parts.memory.recordAnnounced(step.volumes);
         emit({
           ...{ kind: "volumeRemovalAnnounced", appId: step.appId, name: step.name },
           volumes: step.volumes.map(bare),
         });
         return done;
       case "forgetApplication":
-        await this.#forgetApplication(step.appId);
+        await this.#parts.forgetApplication(step.appId);
         return done;
       case "takeLocks": {
         emit({ kind: "locksTaking", appId: step.appId });
@@ -152,7 +139,7 @@ export class Applier {
       case "stop":
         await this.stop(step.id, current, "target");
         // If the target says `running: true` again, the container must start again.
-        this.#memory.seen.delete(step.id);
+        this.#parts.memory.forgetSeen(step.id);
         return done;
       case "start":
         await this.start(step.id, current, "exit");
@@ -174,7 +161,7 @@ export class Applier {
         await engine.renameContainer(step.id, step.name);
         return done;
       case "reboot": {
-        const outcome = await this.#reboot();
+        const outcome = await this.#parts.reboot();
         if (isMissing(outcome)) throw new Error(outcome.missing);
         return outcome;
       }
@@ -187,44 +174,44 @@ export class Applier {
     const cause = this.#causeOf({ ...options, id }, current);
     if (container && options.again) {
       const siblings = current.containers.filter(({ appId }) => appId === container.appId);
-      this.#memory.interrupted.set(serviceKey(container.appId, container.service), {
+      this.#parts.memory.recordInterrupted(serviceKey(container.appId, container.service), {
         id,
         name: container.name,
         spec: toServiceNamespaces(container.spec, siblings),
       });
     }
     // If the removal fails after the stop, the container must not count as stopped on purpose.
-    this.#memory.seen.delete(id);
+    this.#parts.memory.forgetSeen(id);
     await this.#during("Stopping", id, current, async (about) => {
       const fields = fieldsOf(options.differences);
-      this.#events.emit({ kind: "serviceKilling", ...about, reason: why, cause, fields });
+      this.#parts.events.emit({ kind: "serviceKilling", ...about, reason: why, cause, fields });
       await this.#ports.engine.stopContainer(id);
-      this.#events.emit({ kind: "serviceExited", ...about, cause });
+      this.#parts.events.emit({ kind: "serviceExited", ...about, cause });
       await this.#ports.engine.removeContainer(id);
-      this.#events.emit({ kind: "serviceKilled", ...about, cause });
+      this.#parts.events.emit({ kind: "serviceKilled", ...about, cause });
     });
     if (container && cause !== "target") this.#removed.set(serviceKey(container.appId, container.service), cause);
   }
 
   async stop(id: string, current: CurrentState, cause: Cause = "request"): Promise<void> {
     await this.#during("Stopping", id, current, async (about) => {
-      this.#events.emit({ kind: "serviceStopping", ...about, cause });
+      this.#parts.events.emit({ kind: "serviceStopping", ...about, cause });
       await this.#ports.engine.stopContainer(id);
-      this.#events.emit({ kind: "serviceExited", ...about, cause });
+      this.#parts.events.emit({ kind: "serviceExited", ...about, cause });
     });
   }
 
   async start(id: string, current: CurrentState, cause: Cause = "request"): Promise<void> {
     const container = current.containers.find((one) => one.id === id);
     await this.#during("Starting", id, current, async (about) => {
-      this.#events.emit({ kind: "serviceStarting", ...about, cause });
+      this.#parts.events.emit({ kind: "serviceStarting", ...about, cause });
       // If a boot has emptied `/tmp`, the engine would create the folder itself, writable only for root.
       if (container) await this.#ports.folders.prepare(container.appId, container.service);
       await withoutValues(container?.spec, () => this.#ports.engine.startContainer(id));
-      this.#memory.seen.add(id);
-      this.#events.emit({ kind: "serviceStarted", ...about, cause });
+      this.#parts.memory.markSeen(id);
+      this.#parts.events.emit({ kind: "serviceStarted", ...about, cause });
     });
-    if (container) await this.#memory.setStopped(serviceKey(container.appId, container.service), false);
+    if (container) await this.#parts.memory.setStopped(serviceKey(container.appId, container.service), false);
   }
 
   async #install(step: Extract<Work, { readonly action: "install" }>, current: CurrentState): Promise<void> {
@@ -234,40 +221,40 @@ export class Applier {
     const commit = parseContainerName(name, service)?.commit;
     const cause =
       this.#removed.get(key) ??
-      (commit !== undefined && commit !== this.#memory.commitOf(appId) ? "release" : "missing");
+      (commit !== undefined && commit !== this.#parts.memory.commitOf(appId) ? "release" : "missing");
     const about = { appId, service, commit, image: spec.image, cause };
     try {
-      this.#memory.activity.set(key, "Installing");
-      this.#events.emit({ kind: "serviceInstalling", ...about });
+      this.#parts.memory.setActivity(key, "Installing");
+      this.#parts.events.emit({ kind: "serviceInstalling", ...about });
       await folders.prepare(appId, service);
       // Recorded before the container is created, so that a crash in between cannot lose it.
       if (isTruthy(spec.labels[rebootLabel])) await this.#requireReboot(`service '${service} ${spec.image}'`);
       const wish = toContainerNamespaces(spec, appId, current.containers);
       const id = await withoutValues(wish, () => engine.createContainer(name, wish));
       this.#removed.delete(key);
-      this.#events.emit({ kind: "serviceInstalled", ...about });
+      this.#parts.events.emit({ kind: "serviceInstalled", ...about });
       const compared = this.#compareWithWish(id, wish);
       try {
         if (!step.start) return;
-        this.#memory.activity.set(key, "Starting");
-        this.#events.emit({ kind: "serviceStarting", ...about });
+        this.#parts.memory.setActivity(key, "Starting");
+        this.#parts.events.emit({ kind: "serviceStarting", ...about });
         await withoutValues(wish, () => engine.startContainer(id));
-        this.#memory.seen.add(id);
-        await this.#memory.setStopped(key, false);
-        this.#events.emit({ kind: "serviceStarted", ...about });
+        this.#parts.memory.markSeen(id);
+        await this.#parts.memory.setStopped(key, false);
+        this.#parts.events.emit({ kind: "serviceStarted", ...about });
       } finally {
         await compared;
       }
     } finally {
-      this.#memory.activity.delete(key);
+      this.#parts.memory.setActivity(key, undefined);
     }
   }
 
   async #requireReboot(what: string): Promise<void> {
     const { power } = this.#ports;
-    if (isMissing(power)) return this.#events.emit({ kind: "rebootImpossible", reason: what });
+    if (isMissing(power)) return this.#parts.events.emit({ kind: "rebootImpossible", reason: what });
     await power.requireReboot();
-    this.#events.emit({ kind: "rebootRequired", reason: what });
+    this.#parts.events.emit({ kind: "rebootRequired", reason: what });
   }
 
   /**
@@ -281,21 +268,21 @@ export class Applier {
     if (!made) return;
     const found = differences(made.spec, wish);
     for (const difference of found)
-      this.#events.emit({
+      this.#parts.events.emit({
         ...{ kind: "containerAltered", appId: made.appId, service: made.service },
         ...{ reason: describeDifference(difference), fields: fieldsOf([difference]) },
       });
-    await this.#memory.tolerate(id, found, new Set(containers.map((container) => container.id)));
+    await this.#parts.memory.tolerate(id, found, new Set(containers.map((container) => container.id)));
   }
 
   async #during(word: string, id: string, current: CurrentState, act: (about: About) => Promise<void>): Promise<void> {
     const container = current.containers.find((one) => one.id === id);
     const key = container && serviceKey(container.appId, container.service);
     try {
-      if (key) this.#memory.activity.set(key, word);
+      if (key) this.#parts.memory.setActivity(key, word);
       await act(refer(id, current));
     } finally {
-      if (key) this.#memory.activity.delete(key);
+      if (key) this.#parts.memory.setActivity(key, undefined);
     }
   }
 
@@ -303,7 +290,7 @@ export class Applier {
   #causeOf({ id, again, differences: found }: KillOptions & { readonly id: string }, current: CurrentState) {
     const { appId, commit } = refer(id, current);
     if (again) return "request";
-    const wanted = appId === undefined ? undefined : this.#targetCommit(appId);
+    const wanted = appId === undefined ? undefined : this.#parts.targetCommit(appId);
     if (commit && wanted && commit !== wanted) return "release";
     if (!found) return "target";
     return found.every(({ field }) => field.startsWith("environment.")) ? "variables" : "definition";

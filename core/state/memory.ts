@@ -10,22 +10,28 @@ type Kept = "images" | "commits" | "stopped" | "tolerated";
 
 /** What the agent remembers. The parts named in `Kept` survive a restart of the agent; the others are lost on purpose. */
 export class Memory {
+  readonly #seen = new Set<string>();
+  readonly #activity = new Map<string, string>();
+  readonly #stoppedNow = new Set<string>();
+  readonly #interrupted = new Map<string, InterruptedContainer>();
+  readonly #keptImages = new Set<string>();
+  readonly #announcedVolumes = new Set<string>();
   /** Containers that this run has started or seen running. */
-  readonly seen = new Set<string>();
+  readonly seen: ReadonlySet<string> = this.#seen;
   /** Services that an earlier run had stopped on request. A stop lasts until the agent restarts. */
   stoppedBefore: ReadonlySet<string> = new Set();
   /** The operation in progress on a service, such as "Starting", by `serviceKey`. */
-  readonly activity = new Map<string, string>();
+  readonly activity: ReadonlyMap<string, string> = this.#activity;
   /** Services that this run has stopped on request. */
-  readonly stoppedNow = new Set<string>();
+  readonly stoppedNow: ReadonlySet<string> = this.#stoppedNow;
   /** Containers that a restart or a purge has removed, by `serviceKey`. */
-  readonly interrupted = new Map<string, InterruptedContainer>();
+  readonly interrupted: ReadonlyMap<string, InterruptedContainer> = this.#interrupted;
   /** Images that the engine refused to remove in this run, by name. */
-  readonly keptImages = new Set<string>();
+  readonly keptImages: ReadonlySet<string> = this.#keptImages;
   /** The refusals of config variables that this run has logged last. */
   refusedConfig: readonly string[] = [];
   /** The volumes whose removal this run has announced in the log. */
-  readonly announcedVolumes = new Set<string>();
+  readonly announcedVolumes: ReadonlySet<string> = this.#announcedVolumes;
   #stopped = new Set<string>();
   #images: readonly ImageRecord[] = [];
   #commits: Readonly<Record<string, string>> = {};
@@ -98,17 +104,55 @@ export class Memory {
     await this.#keep("tolerated");
   }
 
+  /** Records that a container runs. If it stops now, it was stopped on purpose. */
+  markSeen(id: string): void {
+    this.#seen.add(id);
+  }
+
+  /** Containers that stop after this are started again. */
+  forgetSeen(...ids: readonly string[]): void {
+    for (const id of ids) this.#seen.delete(id);
+  }
+
+  /**
+   * Records which containers run, and forgets those that are gone. A container of an application for which something is
+   * being done may be about to stop, and is not recorded.
+   */
+  recordRunning(containers: readonly Container[], isBusy: (appId: number) => boolean): void {
+    const ids = new Set(containers.map(({ id }) => id));
+    for (const { id, state, appId } of containers) if (state === "running" && !isBusy(appId)) this.#seen.add(id);
+    for (const id of this.#seen) if (!ids.has(id)) this.#seen.delete(id);
+  }
+
+  /** Undefined: the operation has ended. */
+  setActivity(key: string, word: string | undefined): void {
+    if (word === undefined) this.#activity.delete(key);
+    else this.#activity.set(key, word);
+  }
+
+  recordInterrupted(key: string, container: InterruptedContainer): void {
+    this.#interrupted.set(key, container);
+  }
+
+  recordKeptImage(name: string): void {
+    this.#keptImages.add(name);
+  }
+
+  recordAnnounced(volumes: readonly string[]): void {
+    for (const volume of volumes) this.#announcedVolumes.add(volume);
+  }
+
   /** Forgets removed containers that need not be created again, or have been. */
   forgetInterrupted(mayReturn: ReadonlySet<string>, containers: readonly Container[]): void {
     const back = ([key, { id }]: [string, InterruptedContainer]) =>
       containers.some((one) => serviceKey(one.appId, one.service) === key && one.id !== id);
-    for (const entry of this.interrupted)
-      if (!mayReturn.has(entry[0]) || back(entry)) this.interrupted.delete(entry[0]);
+    for (const entry of this.#interrupted)
+      if (!mayReturn.has(entry[0]) || back(entry)) this.#interrupted.delete(entry[0]);
   }
 
   async setStopped(key: string, stopped: boolean): Promise<void> {
-    if (stopped) this.stoppedNow.add(key);
-    else this.stoppedNow.delete(key);
+    if (stopped) this.#stoppedNow.add(key);
+    else this.#stoppedNow.delete(key);
     if (this.#stopped.has(key) === stopped) return;
     if (stopped) this.#stopped.add(key);
     else this.#stopped.delete(key);

@@ -7,7 +7,7 @@ import { systemClock as clock } from "../../core/ports/clock.ts";
 import type { Engine } from "../../core/ports/engine.ts";
 import type { Gateway } from "../../core/ports/gateway.ts";
 import type { Log } from "../../core/ports/log.ts";
-import { createSupervisor, type Identity, type Supervisor } from "../../core/supervisor.ts";
+import { createSupervisor, type Assembly, type Identity, type Supervisor } from "../../core/supervisor.ts";
 import { hostMetrics } from "../../hardware/metrics.ts";
 import { findStorage } from "../../hardware/pieces.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
@@ -41,6 +41,7 @@ export interface EmbeddedAgent {
 export interface Agent extends EmbeddedAgent {
   /** The address of the API. */
   readonly url: string;
+  readonly supervisor: Assembly;
 }
 
 /**

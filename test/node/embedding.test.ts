@@ -1,5 +1,7 @@
 import { createServer } from "node:http";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, expectTypeOf, onTestFinished, test } from "vitest";
+import type { createSupervisor } from "../../core/index.ts";
+import type { EmbeddedAgent } from "../../runtimes/node/agent.ts";
 import { toNodeListener } from "../../runtimes/node/listener.ts";
 
 test("a server that embeds the API keeps its own Request and Response", async () => {
@@ -15,4 +17,9 @@ test("a server that embeds the API keeps its own Request and Response", async ()
   expect([globalThis.Request, globalThis.Response]).toEqual(before);
   expect(globalThis.Request).toBe(before[0]);
   expect(globalThis.Response).toBe(before[1]);
+});
+
+test("a program that embeds the agent gets only what it may use", () => {
+  expectTypeOf<keyof EmbeddedAgent["supervisor"]>().toEqualTypeOf<"identity" | "view" | "fetch" | "start" | "stop">();
+  expectTypeOf<EmbeddedAgent["supervisor"]>().toEqualTypeOf<Awaited<ReturnType<typeof createSupervisor>>>();
 });

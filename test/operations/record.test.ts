@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { MemoryLog, MemoryStore } from "../../core/embedded/ports.ts";
-import { recordObservation, recordRunning } from "../../core/operations/record.ts";
+import { recordObservation } from "../../core/operations/record.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import { Documents } from "../../core/state/documents.ts";
 import { Keys } from "../../core/state/keys.ts";
@@ -66,10 +66,10 @@ test("the images of a rejected release are not recorded", async () => {
 test("containers that run are remembered until they are gone, except those of a busy application", async () => {
   const { memory } = await agent();
   const [web, db] = [running("web", "web:1"), running("db", "db:1", {}, { appId: 2 })];
-  recordRunning({ memory }, [web, db], (appId) => appId === 2);
+  memory.recordRunning([web, db], (appId) => appId === 2);
   expect([...memory.seen]).toEqual([web.id]);
-  recordRunning({ memory }, [exited("web", "web:1"), db], () => false);
+  memory.recordRunning([exited("web", "web:1"), db], () => false);
   expect([...memory.seen]).toEqual([web.id, db.id]);
-  recordRunning({ memory }, [db], () => false);
+  memory.recordRunning([db], () => false);
   expect([...memory.seen]).toEqual([db.id]);
 });

@@ -21,7 +21,7 @@ import { isSettled } from "../../core/reconcile/plan.ts";
 import { toServiceNamespaces } from "../../core/compose/namespaces.ts";
 import type { Engine } from "../../core/ports/engine.ts";
 import { boundEngine } from "../support/bound-engine.ts";
-import { createSupervisor, type Supervisor } from "../../core/supervisor.ts";
+import { createSupervisor, type Assembly } from "../../core/supervisor.ts";
 import { Chance, SimClock } from "./clock.ts";
 import { Hostile, type Hostility } from "./hostile.ts";
 import { quirky, type Quirk } from "./quirks.ts";
@@ -43,7 +43,7 @@ export class World {
   readonly story: string[] = [];
   /** Promises that were broken. */
   readonly broken: string[] = [];
-  supervisor: Supervisor | undefined;
+  supervisor: Assembly | undefined;
   hostile: Hostile | undefined;
   /** Applications for which somebody has overridden the locks. */
   readonly forced = new Set<number>();

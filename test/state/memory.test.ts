@@ -1,7 +1,8 @@
 import type { ImageRecord } from "../../core/model/image.ts";
-import { describe, expect, test } from "vitest";
+import { describe, expect, expectTypeOf, test } from "vitest";
 import { MemoryLog, MemoryStore } from "../../core/embedded/ports.ts";
 import type { Difference } from "../../core/compose/differences.ts";
+import type { InterruptedContainer } from "../../core/model/container.ts";
 import type { Store } from "../../core/ports/store.ts";
 import { Memory } from "../../core/state/memory.ts";
 import { eventsTo } from "../support/events.ts";
@@ -100,6 +101,14 @@ describe("the tolerated differences of a container", () => {
     await memory.tolerate("c4", [], new Set(["c4"]));
     expect([...memory.tolerated.keys()]).toEqual([]);
   });
+});
+
+test("only functions of the memory change its collections", () => {
+  expectTypeOf<Memory["seen" | "stoppedNow" | "keptImages" | "announcedVolumes"]>().toEqualTypeOf<
+    ReadonlySet<string>
+  >();
+  expectTypeOf<Memory["activity"]>().toEqualTypeOf<ReadonlyMap<string, string>>();
+  expectTypeOf<Memory["interrupted"]>().toEqualTypeOf<ReadonlyMap<string, InterruptedContainer>>();
 });
 
 test("a full disk is logged, and data that could not be stored stays known in memory", async () => {

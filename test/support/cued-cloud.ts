@@ -36,12 +36,12 @@ export async function cuedCloud(uuid: string, key: string): Promise<CuedCloud> {
       known.told = told;
       Object.assign(known.tags, tags);
       for (const image of images) device.engine.addImage(image);
-      const { cloud: conversation, documents, loop } = device.supervisor;
+      const { cloud: conversation, targets, loop } = device.supervisor;
       // On a recorded device, pulls never end. The pull of an added image is cancelled, so that the image is found.
       if (images.length > 0) loop.retry({ force: false, cancel: true });
       conversation?.update({ force: false });
       await expect
-        .poll(() => documents.read("cloud-target"), { timeout: 20_000 })
+        .poll(() => targets.cloudBody(), { timeout: 20_000 })
         .toEqual({ [uuid]: { name: known.name, ...told } });
       await loop.look();
     },

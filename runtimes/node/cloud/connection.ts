@@ -5,7 +5,7 @@ import { systemClock } from "../../../core/ports/clock.ts";
 import type { Ports } from "../../../core/ports/index.ts";
 import type { Log } from "../../../core/ports/log.ts";
 import type { LogRing } from "../../../core/ports/log-ring.ts";
-import type { Supervisor } from "../../../core/supervisor.ts";
+import type { Assembly } from "../../../core/supervisor.ts";
 import type { Settings } from "../settings.ts";
 import { httpCloud } from "./http-cloud.ts";
 import { startTunnel, type RunningTunnel } from "./tunnel.ts";
@@ -13,7 +13,7 @@ import { startTunnel, type RunningTunnel } from "./tunnel.ts";
 export interface CloudConnection {
   readonly ports: Pick<Ports, "cloud" | "tunnel">;
   /** Opens the tunnel once the device has a key. */
-  readonly start: (supervisor: Pick<Supervisor, "cloud" | "fetch" | "identity" | "targets">) => void;
+  readonly start: (supervisor: Pick<Assembly, "cloud" | "fetch" | "identity" | "targets">) => void;
   readonly stop: () => void;
 }
 
