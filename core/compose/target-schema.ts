@@ -5,7 +5,7 @@ import { Text } from "./quantities.ts";
 import type { Contract } from "./requirements.ts";
 import { ComposeFields, Composition, Environment, Labels, SettingFields } from "./service-config.ts";
 
-/** The schemas of the two versions of a target state. */
+/** What a device accepts as a target state, in two versions. `core/api/cloud/state.ts` describes what the cloud sends. */
 
 const Id = z
   .union(

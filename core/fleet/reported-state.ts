@@ -34,8 +34,8 @@ export interface Install {
   readonly progress: number | null;
 }
 
-/** A release of the device's fleet, with its images. */
-export interface KnownRelease {
+/** A release of the device's fleet that a report names, with its images. */
+export interface ReportedRelease {
   readonly id: number;
   readonly commit: string;
   readonly images: readonly { readonly id: number; readonly service: string; readonly location: string }[];
@@ -48,7 +48,7 @@ export interface KnownRelease {
 export function installsAfter(
   before: readonly Install[],
   app: AppReport | undefined,
-  releases: readonly KnownRelease[],
+  releases: readonly ReportedRelease[],
 ): readonly Install[] {
   const named = new Map<number, Install>();
   for (const [commit, { services }] of Object.entries(app?.releases ?? {})) {
@@ -73,7 +73,7 @@ export function installsAfter(
 }
 
 /** Finds an image by name, with or without the digest. If several services have it, `service` decides. */
-function findImage({ images }: KnownRelease, service: string, image: string): number | undefined {
+function findImage({ images }: ReportedRelease, service: string, image: string): number | undefined {
   const wanted = inOneSpelling(image);
   const found = images.filter(
     ({ location }) => inOneSpelling(location) === wanted || inOneSpelling(withoutDigest(location)) === wanted,

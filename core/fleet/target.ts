@@ -36,7 +36,8 @@ interface ReleaseService {
   readonly entry: ServiceEntry;
 }
 
-export interface Wanted {
+/** Everything from which a target state is made. */
+export interface TargetInput {
   /** The uuid of a device; or of a fleet, for the target state that its devices have in common. */
   readonly uuid: string;
   readonly name: string;
@@ -103,7 +104,7 @@ export function configOf(variables: readonly Variable[]): Named {
 }
 
 /** The device, too, rejects forbidden powers: its release may be older than the rule. A variable can only forbid more. */
-function configOfDevice({ variables, fleet: { forbidden } }: Wanted): Named {
+function configOfDevice({ variables, fleet: { forbidden } }: TargetInput): Named {
   const config = configOf(variables);
   if (forbidden.length === 0) return config;
   const {
@@ -132,9 +133,9 @@ function cloudLabels(entry: ServiceEntry, config: Named): Named {
 }
 
 /** Version 3: the answer to `GET /device/v3/:uuid/state`, with its keys in the recorded order. */
-export function targetState(wanted: Wanted, how: Shown = {}): TargetStateV3 {
-  const { uuid, name, fleet, release, variables } = wanted;
-  const config = shown(configOfDevice(wanted), how);
+export function targetState(input: TargetInput, how: Shown = {}): TargetStateV3 {
+  const { uuid, name, fleet, release, variables } = input;
+  const config = shown(configOfDevice(input), how);
   const app = {
     id: fleet.id,
     name: fleet.name,
@@ -178,9 +179,9 @@ function releaseState(
  * Version 2, for older agents and the public SDK. It has one environment and one set of labels per service, so the cloud
  * merges them.
  */
-export function targetStateV2(wanted: Wanted, how: Shown = {}): TargetStateV2 {
-  const { name, fleet, release, variables } = wanted;
-  const config = shown(configOfDevice(wanted), how);
+export function targetStateV2(input: TargetInput, how: Shown = {}): TargetStateV2 {
+  const { name, fleet, release, variables } = input;
+  const config = shown(configOfDevice(input), how);
   const services = Object.fromEntries(
     (release?.services ?? []).map(({ name: serviceName, serviceId, imageId, entry }) => [
       String(serviceId),

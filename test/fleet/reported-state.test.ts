@@ -6,7 +6,7 @@ import {
   installsAfter,
   updateStatusOf,
   type Install,
-  type KnownRelease,
+  type ReportedRelease,
 } from "../../core/fleet/reported-state.ts";
 
 const read = (part: object) => StateReport.parse(part);
@@ -85,7 +85,7 @@ test("an update has the progress of its least advanced release", () => {
 });
 
 const digest = `sha256:${"ab".repeat(32)}`;
-const releases: readonly KnownRelease[] = [
+const releases: readonly ReportedRelease[] = [
   {
     id: 1,
     commit: "one",

@@ -7,7 +7,7 @@ import {
   targetState,
   targetStateV2,
   type Variable,
-  type Wanted,
+  type TargetInput,
 } from "../../core/fleet/target.ts";
 
 const env = (of: Variable["of"], value: string, service?: string, name = "A"): Variable => ({
@@ -105,7 +105,7 @@ describe("the configuration of a device", () => {
   });
 });
 
-const wanted = (given: Partial<Wanted> = {}, labels?: unknown): Wanted => ({
+const input = (given: Partial<TargetInput> = {}, labels?: unknown): TargetInput => ({
   uuid: "u",
   name: "device",
   fleet: { id: 7, uuid: "f", name: "fleet", forbidden: [] },
@@ -129,7 +129,7 @@ const wanted = (given: Partial<Wanted> = {}, labels?: unknown): Wanted => ({
 
 const facts = { supervisorVersion: "1.0.0", deviceType: "", arch: "", osSlug: "", osVersion: "", kernelVersion: "" };
 
-function onDevice(what: Wanted) {
+function onDevice(what: TargetInput) {
   const parsed = parseCloudTarget(targetState(what), facts, what.uuid);
   if (!parsed.ok) throw new Error(parsed.faults.join("\n"));
   return parsed.target.apps[0];
@@ -137,8 +137,8 @@ function onDevice(what: Wanted) {
 
 describe("on the device", () => {
   test("the cloud's variables take precedence over the compose file", () => {
-    expect(onDevice(wanted())?.services[0]?.config.environment).toEqual({ A: "file" });
-    const given = wanted({ variables: [env("fleet", "cloud")] });
+    expect(onDevice(input())?.services[0]?.config.environment).toEqual({ A: "file" });
+    const given = input({ variables: [env("fleet", "cloud")] });
     expect(onDevice(given)?.services[0]?.config.environment).toEqual({ A: "cloud" });
   });
 
@@ -148,13 +148,13 @@ describe("on the device", () => {
     ["the label of old, in a list", ["io.resin.update.strategy=kill-then-download"], "kill-then-download"],
   ])("the update strategy of the configuration applies to a service with %s", (_, labels, expected) => {
     const variables = [config("fleet", "RESIN_SUPERVISOR_UPDATE_STRATEGY", "hand-over")];
-    expect(onDevice(wanted({ variables }, labels))?.services[0]?.strategy).toBe(expected);
+    expect(onDevice(input({ variables }, labels))?.services[0]?.strategy).toBe(expected);
   });
 
   test("a fleet without a release has no release, and one without services no services", () => {
-    expect(onDevice(wanted({ release: undefined }))).toMatchObject({ commit: "", services: [] });
+    expect(onDevice(input({ release: undefined }))).toMatchObject({ commit: "", services: [] });
     const release = { id: 3, commit: "c", services: [], networks: {}, volumes: {} };
-    expect(targetState(wanted({ release }))).toMatchObject({ u: { apps: { f: { releases: { c: { id: 3 } } } } } });
+    expect(targetState(input({ release }))).toMatchObject({ u: { apps: { f: { releases: { c: { id: 3 } } } } } });
   });
 });
 
@@ -164,8 +164,8 @@ describe("the powers that a fleet forbids", () => {
   const name = "SUPERVISOR_FORBIDDEN_POWERS";
 
   test("are rejected by its devices, also in an earlier release", () => {
-    expect(onDevice(wanted({}, labels))).not.toHaveProperty("rejected");
-    expect(onDevice(wanted({ fleet }, labels))).toMatchObject({ rejected: "web: the fleet forbids dbus" });
+    expect(onDevice(input({}, labels))).not.toHaveProperty("rejected");
+    expect(onDevice(input({ fleet }, labels))).toMatchObject({ rejected: "web: the fleet forbids dbus" });
   });
 
   test.each(["RESIN", "BALENA"])("can be extended but not reduced by a device's variable (%s)", (prefix) => {
@@ -175,19 +175,19 @@ describe("the powers that a fleet forbids", () => {
     ] as const) {
       const variables = [config("device", `${prefix}_${name}`, value)];
       for (const state of [targetState, targetStateV2])
-        expect(JSON.stringify(state(wanted({ fleet, variables })))).toContain(`"RESIN_${name}":"${expected}"`);
-      expect(onDevice(wanted({ fleet, variables }, labels))).toHaveProperty("rejected");
+        expect(JSON.stringify(state(input({ fleet, variables })))).toContain(`"RESIN_${name}":"${expected}"`);
+      expect(onDevice(input({ fleet, variables }, labels))).toHaveProperty("rejected");
     }
   });
 
   test("are not in the configuration if the fleet forbids none", () => {
-    expect(JSON.stringify(targetState(wanted()))).not.toContain(name);
+    expect(JSON.stringify(targetState(input()))).not.toContain(name);
   });
 });
 
 test("in version 2, the variables are already merged", () => {
   const variables = [env("device", "cloud"), env("device", "b", undefined, "B")];
-  expect(targetStateV2(wanted({ variables }, ["x=y"]))).toMatchObject({
+  expect(targetStateV2(input({ variables }, ["x=y"]))).toMatchObject({
     local: {
       name: "device",
       apps: {
@@ -215,8 +215,8 @@ describe("with the values of variables hidden", () => {
     env("device", "second secret", "web", "B"),
     config("fleet", "RESIN_SUPERVISOR_UPDATE_STRATEGY", "third secret"),
   ];
-  const withEnvironment = (environment: unknown): Wanted => {
-    const made = wanted({ variables }, { "com.example.kept": "a label" });
+  const withEnvironment = (environment: unknown): TargetInput => {
+    const made = input({ variables }, { "com.example.kept": "a label" });
     const services = made.release?.services.map((one) => ({ ...one, entry: { ...one.entry, environment } })) ?? [];
     return { ...made, ...(made.release && { release: { ...made.release, services } }) };
   };

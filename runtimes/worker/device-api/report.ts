@@ -6,7 +6,7 @@ import {
   updateStatusOf,
   type Fields,
   type Install,
-  type KnownRelease,
+  type ReportedRelease,
 } from "../../../core/fleet/reported-state.ts";
 import { isoTime, type Database } from "../database.ts";
 import { imagesOf, releaseIdOf } from "../directory/releases.ts";
@@ -73,7 +73,7 @@ function applyReport(db: Database, deviceId: number, given: api.StateReport, at:
   );
   if (given.apps === undefined) return;
   const installs = installsOf(db, deviceId);
-  const after = installsAfter(installs, app, knownReleases(db, fleetId, Object.keys(app?.releases ?? {})));
+  const after = installsAfter(installs, app, reportedReleases(db, fleetId, Object.keys(app?.releases ?? {})));
   for (const install of after)
     if (!installs.some((one) => isSame(one, install))) storeInstall(db, deviceId, install, at);
   pruneDeleted(db, deviceId);
@@ -115,7 +115,7 @@ const storeInstall = (
     ...[deviceId, imageId, releaseId, status, progress, at],
   );
 
-const knownReleases = (db: Database, fleetId: number, commits: readonly string[]): readonly KnownRelease[] =>
+const reportedReleases = (db: Database, fleetId: number, commits: readonly string[]): readonly ReportedRelease[] =>
   commits.flatMap((commit) => {
     const id = releaseIdOf(db, fleetId, commit);
     if (id === undefined) return [];

@@ -1,9 +1,9 @@
 import * as api from "../../../core/api/cloud/state.ts";
-import { targetState, targetStateV2, type Shown, type Wanted } from "../../../core/fleet/target.ts";
+import { targetState, targetStateV2, type Shown, type TargetInput } from "../../../core/fleet/target.ts";
 import { coversFleet } from "../auth/grant.ts";
 import { isoTime, type Database } from "../database.ts";
 import { readsSecrets, type Principal } from "../directory/principal.ts";
-import { wantedOfDevice, wantedOfFleet } from "../directory/releases.ts";
+import { targetInputOfDevice, targetInputOfFleet } from "../directory/releases.ts";
 import { emptyError, objectError, type Route } from "../http.ts";
 import { deviceRoute } from "./route.ts";
 
@@ -15,10 +15,10 @@ const mayRead = (principal: Principal, fleetId: number, uuid?: string): boolean 
 const deviceState = (endpoint: typeof api.deviceState | typeof api.deviceStateV2, toState: ToState): Route =>
   deviceRoute(endpoint, {
     answer: async (request, { params: { uuid = "" }, principal: { principal } }, { db, now }) => {
-      const wanted = wantedOfDevice(db, uuid);
-      if (!wanted) return emptyError(304);
-      if (!mayRead(principal, wanted.fleet.id, uuid)) return emptyError(401);
-      const answer = await stateFor(principal, request, wanted, toState);
+      const input = targetInputOfDevice(db, uuid);
+      if (!input) return emptyError(304);
+      if (!mayRead(principal, input.fleet.id, uuid)) return emptyError(401);
+      const answer = await stateOf(principal, request, input, toState);
       if (principal.is !== "device" || principal.key !== "own") return answer;
       recordContact(db, principal.id, now());
       answer.headers.set(api.derivesServiceKeys, "1");
@@ -26,21 +26,21 @@ const deviceState = (endpoint: typeof api.deviceState | typeof api.deviceStateV2
     },
   });
 
-type ToState = (wanted: Wanted, how: Shown) => object;
+type ToState = (input: TargetInput, how: Shown) => object;
 
 /** Without the values of variables, and marked as no target for a device, if the principal may not read secrets. */
-async function stateFor(principal: Principal, request: Request, wanted: Wanted, toState: ToState): Promise<Response> {
+async function stateOf(principal: Principal, request: Request, input: TargetInput, to: ToState): Promise<Response> {
   const hideValues = !readsSecrets(principal);
-  const answer = await tagged(request, toState(wanted, { hideValues }), hideValues ? "-hidden" : "");
+  const answer = await tagged(request, to(input, { hideValues }), hideValues ? "-hidden" : "");
   if (hideValues) answer.headers.set(api.hidesValues, "1");
   return answer;
 }
 
 const fleetState = deviceRoute(api.fleetState, {
   answer: (request, { params: { fleetUuid = "", releaseUuid }, principal: { principal } }, { db }) => {
-    const wanted = wantedOfFleet(db, fleetUuid, releaseUuid || undefined);
-    return wanted && mayRead(principal, wanted.fleet.id)
-      ? stateFor(principal, request, wanted, targetState)
+    const input = targetInputOfFleet(db, fleetUuid, releaseUuid || undefined);
+    return input && mayRead(principal, input.fleet.id)
+      ? stateOf(principal, request, input, targetState)
       : emptyError(401);
   },
 });

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Composition } from "../../../core/fleet/release.ts";
-import type { FleetRelease, Variable, Wanted } from "../../../core/fleet/target.ts";
+import type { FleetRelease, TargetInput, Variable } from "../../../core/fleet/target.ts";
 import { isoTime, type Database } from "../database.ts";
 import type { DirectoryContext } from "./context.ts";
 
@@ -105,7 +105,7 @@ const readVariables = (db: Database, fleetId: number, deviceId: number | null): 
     .map(({ service, ...variable }) => ({ ...variable, ...(service !== null && { service }) }));
 
 /** The input for the target state of a device. */
-export function wantedOfDevice(db: Database, uuid: string): Wanted | undefined {
+export function targetInputOfDevice(db: Database, uuid: string): TargetInput | undefined {
   const row = db.one<{
     id: number;
     name: string;
@@ -132,7 +132,7 @@ export function wantedOfDevice(db: Database, uuid: string): Wanted | undefined {
 }
 
 /** The input for the target state of a fleet's devices, with its target release or another one. Undefined if it has no such release. */
-export function wantedOfFleet(db: Database, uuid: string, commit: string | undefined): Wanted | undefined {
+export function targetInputOfFleet(db: Database, uuid: string, commit: string | undefined): TargetInput | undefined {
   const fleet = db.one<{ id: number; name: string; forbidden: string; releaseId: number | null }>(
     "SELECT id, name, forbidden, release_id AS releaseId FROM fleets WHERE uuid = ?",
     uuid,
