@@ -1,11 +1,10 @@
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { memoryIdentity } from "../../core/embedded/device.ts";
-import type { Metrics } from "../../core/ports/metrics.ts";
 import { startCloud, type Asked, type FakeCloud } from "../support/fake-cloud.ts";
 import { deviations } from "./deviations.ts";
 import { FastClock, member, part, until } from "./fleet.ts";
-import { exchange, uuid, type Exchange } from "./recorded.ts";
+import { exchange, measured, uuid, type Exchange } from "./recorded.ts";
 
 /** Compares our agent's requests with the reference implementation's. deviations.ts lists each difference and its reason. */
 
@@ -14,21 +13,6 @@ const web = `127.0.0.1:5000/v2/4f9ef689f5cf6bb8d5482ff67c68fb54@sha256:${"ab".re
 const nextCommit = `22222222${"b".repeat(32)}`;
 const nextWeb = `127.0.0.1:5000/v2/f9ef1f42d7fc0ff0eb098c32dbc3edbe@sha256:${"ab".repeat(32)}`;
 const db = "127.0.0.1:5000/v2/5f21fffe9215f95f8f119dea0cfd8845";
-
-const metrics: Metrics = {
-  measure: () =>
-    Promise.resolve({
-      memoryUsedMb: 600,
-      memoryTotalMb: 2000,
-      storageUsedMb: 300,
-      storageTotalMb: 14000,
-      storageDevice: "/dev/mmcblk0p6",
-      cpuCelsius: 44,
-      cpuPercent: 12,
-      cpuId: "ABCDEF0123",
-      isUndervolted: false,
-    }),
-};
 
 /** A device's requests from its registration to a running release, and to the next one. */
 async function life(): Promise<FakeCloud> {
@@ -39,7 +23,7 @@ async function life(): Promise<FakeCloud> {
     pullMs: 40_000,
     identity: { ...memoryIdentity, uuid, cloudUrl: cloud.url, osVersion: "balenaOS 6.0.12", osVariant: "dev" },
     cloudSettings: { provisioning: { key, applicationId }, pollIntervalMs: 1000 },
-    ports: { metrics },
+    ports: { metrics: { measure: () => Promise.resolve(measured) } },
   });
   await until("it is registered", () => cloud.devices.has(uuid));
   const release = { id: 1, services: { web: part(1, web), db: part(2, db) } };

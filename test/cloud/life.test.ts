@@ -23,6 +23,13 @@ const other = cloud.addFleet("fleet-two", "df50433f6835487d874dc01737de0738");
 let device: Device;
 const heading = (name = "weathered-stream", fleet = "fleet-one") => `${name} of ${fleet}, online, 12.0.0`;
 
+/** What the cloud shows while all services of a release run. */
+const running = (commit: string, ...services: readonly string[]) => ({
+  release: commit,
+  update: "done",
+  services: Object.fromEntries(services.map((name) => [`${commit} ${name}`, "Running"])),
+});
+
 /** Waits until the cloud shows this to users. */
 async function shows(what: string, expected: object, limitMs = 1_400_000): Promise<void> {
   const from = clock.now();
@@ -76,12 +83,7 @@ test("a stock Debian registers and runs the first release", async () => {
   await world.until("it is registered", () => cloud.devices.has(uuid));
   device = cloud.device(uuid);
   expect(device.fields).toMatchObject({ os_version: "12.0.0", os_variant: "dev", supervisor_version: "19.0.5" });
-  await shows("the first release runs", {
-    device: heading(),
-    release: "c1",
-    update: "done",
-    services: { "c1 db": "Running", "c1 web": "Running" },
-  });
+  await shows("the first release runs", { device: heading(), ...running("c1", "db", "web") });
   await clock.advance(5_000);
   expect(logSince(0)).toEqual(
     expect.arrayContaining([
@@ -119,29 +121,17 @@ test("a second release adds a service and renames another", async () => {
       "c2 web": "Downloading 0%",
     },
   });
-  await shows("the second release runs", {
-    release: "c2",
-    update: "done",
-    services: { "c2 cron": "Running", "c2 database": "Running", "c2 web": "Running" },
-  });
+  await shows("the second release runs", running("c2", "cron", "database", "web"));
 });
 
 test("the device is pinned to the first release and back, repeatedly", async () => {
   for (const n of [1, 2, 3]) {
     device.pinnedOn = cloud.releases.get("c1");
     await ask("POST", "/v1/update", {});
-    await shows(`pinned on the first release, ${n}`, {
-      release: "c1",
-      update: "done",
-      services: { "c1 db": "Running", "c1 web": "Running" },
-    });
+    await shows(`pinned on the first release, ${n}`, running("c1", "db", "web"));
     device.pinnedOn = undefined;
     await ask("POST", "/v1/update", {});
-    await shows(`and back, ${n}`, {
-      release: "c2",
-      update: "done",
-      services: { "c2 cron": "Running", "c2 database": "Running", "c2 web": "Running" },
-    });
+    await shows(`and back, ${n}`, running("c2", "cron", "database", "web"));
   }
 });
 
@@ -173,11 +163,7 @@ test("an update waits for a lock while a report's answer is lost, and is then fo
   await clock.advance(60_000);
   expect(logSince(lines)).toContainEqual(expect.stringMatching(/^! Lockfile exists/));
   await ask("POST", "/v1/update", { force: true });
-  await shows("forced, the third release runs", {
-    release: "c3",
-    update: "done",
-    services: { "c3 database": "Running", "c3 web": "Running" },
-  });
+  await shows("forced, the third release runs", running("c3", "database", "web"));
 });
 
 test("local mode is turned on and off", async () => {
@@ -189,11 +175,7 @@ test("local mode is turned on and off", async () => {
   });
   device.config = {};
   await world.until("it runs again", async () => (await containers())["web"]?.state === "running");
-  await shows("after local mode, the services run", {
-    release: "c3",
-    update: "done",
-    services: { "c3 database": "Running", "c3 web": "Running" },
-  });
+  await shows("after local mode, the services run", running("c3", "database", "web"));
 });
 
 test("a release has an image that the registry does not have", async () => {
@@ -214,11 +196,7 @@ test("a release has an image that the registry does not have", async () => {
   expect(said.filter(isFailure).length * 2).toBeLessThanOrEqual(said.length);
   expect(said.filter((line) => !isFailure(line) && !line.startsWith("Downloading image"))).toEqual([]);
   cloud.lostImages.clear();
-  await shows("once it is there, the fourth release runs", {
-    release: "c4",
-    update: "done",
-    services: { "c4 database": "Running", "c4 web": "Running" },
-  });
+  await shows("once it is there, the fourth release runs", running("c4", "database", "web"));
 });
 
 test("a release has a contract that the device does not meet", async () => {
@@ -248,11 +226,7 @@ test("the cloud is away for three minutes of an update, in the last minute only 
   expect((await containers())["web"]?.name).toMatch(/_c6$/);
   cloud.database = "up";
   const back = world.attempts.length;
-  await shows("after the outage, the sixth release runs", {
-    release: "c6",
-    update: "done",
-    services: { "c6 database": "Running", "c6 web": "Running" },
-  });
+  await shows("after the outage, the sixth release runs", running("c6", "database", "web"));
   const answered = world.attempts.slice(back).filter(({ status }) => status !== undefined && status < 400);
   const report = answered.find(({ what }) => what === "PATCH /device/v3/state");
   expect((report?.at ?? NaN) - (answered[0]?.at ?? NaN)).toBeLessThanOrEqual(5_000);
@@ -270,9 +244,7 @@ test("the agent is killed during an update", async () => {
   await world.boot();
   await shows("after kill -9, the seventh release runs", {
     device: heading("kitchen"),
-    release: "c7",
-    update: "done",
-    services: { "c7 database": "Running", "c7 web": "Running" },
+    ...running("c7", "database", "web"),
   });
   expect(world.attempts.filter(({ what, status }) => what === "POST /device/register" && status === 201)).toHaveLength(
     1,
@@ -285,9 +257,7 @@ test("the device moves to another fleet", async () => {
   cloud.move(device, other);
   await shows("in another fleet, its release runs", {
     device: heading("kitchen", "fleet-two"),
-    release: "c8",
-    update: "done",
-    services: { "c8 camera": "Running" },
+    ...running("c8", "camera"),
   });
   const volumes = async () => (await engine.look()).volumes.map(({ name }) => name);
   expect(await volumes()).toContain(`${cloud.fleet.id}_data`);

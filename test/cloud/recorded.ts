@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as z from "zod";
 import type { CloudAnswer } from "../../core/ports/cloud.ts";
+import type { Measurements } from "../../core/ports/metrics.ts";
 
 /** Recorded exchanges with the public cloud. Placeholders such as <device-key> stand for keys. */
 
@@ -43,6 +44,19 @@ export function exchanges(file: string, replaced: Readonly<Record<string, string
   const ours = Object.entries(replaced).reduce((made, [theirs, our]) => made.replaceAll(theirs, our), text);
   return Recording.parse(JSON.parse(ours)).entries;
 }
+
+/** The values of the recorded metrics. */
+export const measured: Required<Measurements> = {
+  memoryUsedMb: 600,
+  memoryTotalMb: 2000,
+  storageUsedMb: 300,
+  storageTotalMb: 14000,
+  storageDevice: "/dev/mmcblk0p6",
+  cpuCelsius: 44,
+  cpuPercent: 12,
+  cpuId: "ABCDEF0123",
+  isUndervolted: false,
+};
 
 export function exchange(file: string, name: string): Exchange {
   const found = exchanges(file).find((one) => one.name === name);

@@ -9,6 +9,7 @@ import {
   type Value,
 } from "../../core/cloud/report-difference.ts";
 import { metricsReport, statusReport, steadyMetrics } from "../../core/cloud/report-fields.ts";
+import { measured } from "./recorded.ts";
 
 /** Which part of a report is sent, and how refusals are handled. */
 
@@ -24,28 +25,33 @@ describe("the agent sends", () => {
   test.each<[string, Fields, ReportState, Fields | undefined]>([
     ["everything at first", { a: 1, apps: {} }, initialReportState, { a: 1, apps: {} }],
     ["nothing twice", { a: 1, apps: { x: 1 } }, knowing({ a: 1, apps: { x: 1 } }), undefined],
-    ["what has changed", { a: 1, b: 2 }, knowing({ a: 1, b: 1 }), { b: 2 }],
+    ["changed fields", { a: 1, b: 2 }, knowing({ a: 1, b: 1 }), { b: 2 }],
     [
-      "applications whole",
+      "all applications if one has changed",
       { apps: { x: { s: 1 }, y: 2 } },
       knowing({ apps: { x: { s: 0 }, y: 2 } }),
       { apps: { x: { s: 1 }, y: 2 } },
     ],
-    ["nothing of what is not told now", { a: 1 }, knowing({ a: 1, apps: {} }), undefined],
-    ["nothing that was refused", { a: 1, apps: { x: 1 } }, knowing({}, { rejected: { apps: { x: 1 } } }), { a: 1 }],
+    ["no field that the report lacks now", { a: 1 }, knowing({ a: 1, apps: {} }), undefined],
+    ["no field that was refused", { a: 1, apps: { x: 1 } }, knowing({}, { rejected: { apps: { x: 1 } } }), { a: 1 }],
     [
-      "what was refused, once it is another",
+      "a refused field, once it has another value",
       { apps: { x: 2 } },
       knowing({}, { rejected: { apps: { x: 1 } } }),
       { apps: { x: 2 } },
     ],
     [
-      "half of it, if need be, applications last",
+      "as many fields as the limit allows, applications last",
       { apps: {}, a: 1, b: 2, c: 3 },
       knowing({}, { maxFields: 2 }),
       { a: 1, b: 2 },
     ],
-    ["an empty report, to tell a bad field from a bad key", { a: 1 }, knowing({}, { suspect: { apps: {} } }), {}],
+    [
+      "an empty report, to distinguish a bad field from a bad key",
+      { a: 1 },
+      knowing({}, { suspect: { apps: {} } }),
+      {},
+    ],
   ])("%s", (_, current, state, fields) => {
     expect(fieldsToSend(current, state)).toEqual(fields);
   });
@@ -189,18 +195,6 @@ test("a device that the cloud does not know for a while loses no field", () => {
 });
 
 describe("metrics", () => {
-  const measured = {
-    memoryUsedMb: 600,
-    memoryTotalMb: 2000,
-    storageUsedMb: 300,
-    storageTotalMb: 14000,
-    storageDevice: "/dev/mmcblk0p6",
-    cpuCelsius: 44,
-    cpuPercent: 12,
-    cpuId: "ABCDEF0123",
-    isUndervolted: false,
-  };
-
   test("are reported as whole numbers, or as null if unknown", () => {
     expect(metricsReport({ ...measured, cpuCelsius: 41.5 })).toMatchObject({ cpu_temp: 42, memory_usage: 600 });
     expect(metricsReport({ memoryUsedMb: 1, memoryTotalMb: 2, cpuPercent: 3, isUndervolted: true })).toEqual({
@@ -217,18 +211,18 @@ describe("metrics", () => {
   });
 
   test.each([
-    ["a little memory", { memoryUsedMb: 690 }, { memory_usage: 600 }],
-    ["much memory", { memoryUsedMb: 700 }, { memory_usage: 700 }],
-    ["a little heat", { cpuCelsius: 48 }, { cpu_temp: 44 }],
-    ["much heat", { cpuCelsius: 39 }, { cpu_temp: 39 }],
-    ["some work", { cpuPercent: 31 }, { cpu_usage: 12 }],
-    ["much work", { cpuPercent: 32 }, { cpu_usage: 32 }],
-    ["a little storage", { storageUsedMb: 439 }, { storage_usage: 300 }],
-    ["too little power", { isUndervolted: true }, { is_undervolted: true }],
-  ])("%s", (_, change, told) => {
+    ["a small change of memory", { memoryUsedMb: 690 }, { memory_usage: 600 }],
+    ["a large change of memory", { memoryUsedMb: 700 }, { memory_usage: 700 }],
+    ["a small change of temperature", { cpuCelsius: 48 }, { cpu_temp: 44 }],
+    ["a large change of temperature", { cpuCelsius: 39 }, { cpu_temp: 39 }],
+    ["a small change of CPU usage", { cpuPercent: 31 }, { cpu_usage: 12 }],
+    ["a large change of CPU usage", { cpuPercent: 32 }, { cpu_usage: 32 }],
+    ["a small change of storage", { storageUsedMb: 439 }, { storage_usage: 300 }],
+    ["undervoltage", { isUndervolted: true }, { is_undervolted: true }],
+  ])("%s", (_, change, reported) => {
     expect(steadyMetrics(metricsReport({ ...measured, ...change }), metricsReport(measured))).toEqual({
       ...metricsReport(measured),
-      ...told,
+      ...reported,
     });
   });
 });

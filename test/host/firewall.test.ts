@@ -5,9 +5,8 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
   configure,
-  createNamespace,
+  deviceWithBridge,
   noNamespaces,
-  removeNamespace,
   startAgentIn,
   startIn,
   type Agent,
@@ -26,36 +25,12 @@ describe.skipIf(noNamespaces !== undefined)(`a firewall ${noNamespaces ?? ""}`, 
   let neighbour: Namespace;
   let service: Namespace;
   let agent: Agent | undefined;
+  let remove: (() => Promise<void>) | undefined;
 
   beforeAll(async () => {
-    device = await createNamespace();
-    neighbour = await createNamespace();
-    service = await createNamespace();
-    await configure(
-      device,
-      `link add up0 type veth peer name gw0 netns ${neighbour.name}
-       addr add 192.0.2.2/24 dev up0
-       addr add 2001:db8::2/64 dev up0 nodad
-       link set up0 up
-       link add supervisor0 type bridge
-       addr add 10.114.104.1/25 dev supervisor0
-       link set supervisor0 up
-       link add v0 type veth peer name eth0 netns ${service.name}
-       link set v0 master supervisor0
-       link set v0 up`,
-    );
-    await configure(
-      neighbour,
-      `addr add 192.0.2.1/24 dev gw0
-       addr add 2001:db8::1/64 dev gw0 nodad
-       link set gw0 up`,
-    );
-    await configure(
-      service,
-      `addr add 10.114.104.2/25 dev eth0
-       link set eth0 up
-       route add default via 10.114.104.1`,
-    );
+    ({ device, outside: neighbour, inside: service, remove } = await deviceWithBridge("supervisor0", "10.114.104", 25));
+    await configure(device, "addr add 2001:db8::2/64 dev up0 nodad");
+    await configure(neighbour, "addr add 2001:db8::1/64 dev gw0 nodad");
     for (const tables of ["iptables", "ip6tables"]) {
       await device.must(tables, ..."-A INPUT -p tcp --dport 9 -j DROP".split(" "));
       await device.must(tables, "-N", "FOREIGN");
@@ -72,7 +47,7 @@ describe.skipIf(noNamespaces !== undefined)(`a firewall ${noNamespaces ?? ""}`, 
   });
 
   afterAll(async () => {
-    for (const one of [service, device, neighbour]) if (one) await removeNamespace(one);
+    await remove?.();
   });
 
   const start = async (args: readonly string[] = []) => {
@@ -84,7 +59,8 @@ describe.skipIf(noNamespaces !== undefined)(`a firewall ${noNamespaces ?? ""}`, 
       folder,
       args.includes("managed") ? ["--config", config, ...args.slice(1)] : args,
     );
-    await until(async () => (await rules("iptables")).includes("BALENA-FIREWALL"));
+    // The rules of a table are set at once, those of IPv6 after those of IPv4.
+    await until(async () => (await rules("ip6tables")).includes("-A INPUT -j BALENA-FIREWALL"));
     return agent;
   };
 

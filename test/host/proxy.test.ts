@@ -6,9 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import {
   configure,
-  createNamespace,
+  deviceWithBridge,
   noNamespaces,
-  removeNamespace,
   startAgentIn,
   startIn,
   type Agent,
@@ -42,36 +41,15 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
   let container: Namespace;
   let proxies: Background;
   let agent: Agent;
+  let remove: (() => Promise<void>) | undefined;
 
   beforeAll(async () => {
-    device = await createNamespace();
-    beyond = await createNamespace();
-    container = await createNamespace();
-    await configure(
-      device,
-      `link add up0 type veth peer name gw0 netns ${beyond.name}
-       addr add 192.0.2.2/24 dev up0
-       link set up0 up
-       route add default via 192.0.2.1
-       link add br0 type bridge
-       addr add 10.250.0.1/24 dev br0
-       link set br0 up
-       link add v0 type veth peer name eth0 netns ${container.name}
-       link set v0 master br0
-       link set v0 up`,
-    );
+    ({ device, outside: beyond, inside: container, remove } = await deviceWithBridge("br0", "10.250.0", 24));
+    await configure(device, "route add default via 192.0.2.1");
     await configure(
       beyond,
-      `addr add 192.0.2.1/24 dev gw0
-       link set gw0 up
-       addr add 203.0.113.10/32 dev lo
+      `addr add 203.0.113.10/32 dev lo
        addr add 198.51.100.20/32 dev lo`,
-    );
-    await configure(
-      container,
-      `addr add 10.250.0.2/24 dev eth0
-       link set eth0 up
-       route add default via 10.250.0.1`,
     );
     await device.must("sysctl", "-qw", "net.ipv4.ip_forward=1");
     // The NAT rule that an engine sets for its containers.
@@ -84,7 +62,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
   afterAll(async () => {
     await agent?.end();
     await proxies?.end();
-    for (const one of [container, device, beyond]) if (one) await removeNamespace(one);
+    await remove?.();
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -177,13 +155,10 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
   });
 
   test.each([
-    [
-      { ip: "no.such.host.invalid" },
-      /^.*:\nnetwork\.proxy: redsocks does not take it: unable to resolve no\.such\.host/,
-    ],
+    [{ ip: "no.such.host.invalid" }, /^.*:\nnetwork\.proxy: redsocks rejects it: unable to resolve no\.such\.host/],
     [
       { dns: "8.8.8.8:53" },
-      /^.*:\nnetwork\.proxy\.dns: expected nothing, as the installed redsocks cannot forward DNS/,
+      /^.*:\nnetwork\.proxy\.dns: expected no value, since the installed redsocks cannot forward DNS/,
     ],
   ])("that redsocks does not accept, %j, is refused, and the old one stays", async (proxy, message) => {
     const before = await agent.get(path);
@@ -203,7 +178,7 @@ describe.skipIf(noNamespaces !== undefined)(`a transparent proxy ${noNamespaces 
   test("is started again when redsocks dies", async () => {
     const pid = Number(await readFile(join(folder, "state/system-proxy/redsocks.pid"), "utf8"));
     process.kill(pid, "SIGKILL");
-    await agent.said(/Redsocks had ended, and was started again/);
+    await agent.said(/Redsocks ended and was started again/);
     expect(await ways()).toEqual(allButNoProxy);
   });
 

@@ -66,6 +66,38 @@ export async function configure({ name }: Namespace, lines: string): Promise<voi
     await mustRun(run, "ip", ["-n", name, ...line.split(" ")]);
 }
 
+/** A device with a bridge for containers: inside, prefix.2 ── bridge, prefix.1, device, 192.0.2.2 ── outside, 192.0.2.1 */
+export async function deviceWithBridge(bridge: string, prefix: string, bits: number) {
+  const [device, outside, inside] = [await createNamespace(), await createNamespace(), await createNamespace()];
+  await configure(
+    device,
+    `link add up0 type veth peer name gw0 netns ${outside.name}
+     addr add 192.0.2.2/24 dev up0
+     link set up0 up
+     link add ${bridge} type bridge
+     addr add ${prefix}.1/${bits} dev ${bridge}
+     link set ${bridge} up
+     link add v0 type veth peer name eth0 netns ${inside.name}
+     link set v0 master ${bridge}
+     link set v0 up`,
+  );
+  await configure(
+    outside,
+    `addr add 192.0.2.1/24 dev gw0
+     link set gw0 up`,
+  );
+  await configure(
+    inside,
+    `addr add ${prefix}.2/${bits} dev eth0
+     link set eth0 up
+     route add default via ${prefix}.1`,
+  );
+  const remove = async () => {
+    for (const one of [inside, device, outside]) await removeNamespace(one);
+  };
+  return { device, outside, inside, remove };
+}
+
 export interface Background {
   readonly output: () => string;
   readonly said: (pattern: RegExp) => Promise<void>;
