@@ -38,7 +38,7 @@ export const balenaHostname = (configJson: string, hostRoot: string): Hostname =
     // The file holds secret keys, and the message of `JSON.parse` would quote them.
     const config = parseJson(await readFile(configJson, "utf8"));
     if (typeof config !== "object" || config === null || Array.isArray(config))
-      throw new Error(`${configJson} holds no JSON object`);
+      throw new Error(`${configJson} does not contain a JSON object`);
     await replaceFile(configJson, JSON.stringify({ ...config, hostname }, undefined, 2));
   },
 });

@@ -101,8 +101,8 @@ export class OwnRedsocks implements Redirector {
     const said = await this.#try(runningCopy(settings));
     if (said === undefined) return undefined;
     if (settings.dns !== undefined && (await this.#try(runningCopy(withoutDns(settings)))) === undefined)
-      return { to: "dns", reason: `expected nothing, as the installed redsocks cannot forward DNS (${said})` };
-    return { to: "", reason: `redsocks does not take it: ${said}` };
+      return { to: "dns", reason: `expected no value, since the installed redsocks cannot forward DNS (${said})` };
+    return { to: "", reason: `redsocks rejects it: ${said}` };
   }
 
   /** The error that redsocks reports for a configuration. Undefined if it accepts it. */
@@ -219,7 +219,7 @@ export class OwnRedsocks implements Redirector {
         if (signal.aborted || !this.#wanted || (await this.#pid()) !== undefined) return;
         try {
           await this.#on(this.#wanted);
-          this.#log.warn("Redsocks had ended, and was started again");
+          this.#log.warn("Redsocks ended and was started again");
           said = "";
         } catch (error) {
           if (String(error) !== said) this.#log.warn(`The proxy does not work: ${String(error)}`);
@@ -240,7 +240,7 @@ export class OwnRedsocks implements Redirector {
         try {
           return (await lookup(one, { family: 4, all: true })).map(({ address }) => address);
         } catch {
-          this.#log.warn(`noProxy: ${one} has no address, so it is not left out of the proxy`);
+          this.#log.warn(`noProxy: no address was found for ${one}, so its connections use the proxy`);
           return [];
         }
       }),

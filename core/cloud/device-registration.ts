@@ -46,7 +46,7 @@ export function registrationOutcome(answer: CloudAnswer): RegistrationOutcome {
   const parsed = status === 201 ? Registered.safeParse(parseJson(text)).data : undefined;
   if (parsed) return { is: "done", key: parsed.api_key, id: parsed.id };
   // The text is not logged: it may contain a key.
-  if (status === 201) return { is: "failed", why: "it answered 201 with something that is no registration" };
+  if (status === 201) return { is: "failed", why: "it answered 201 without a registration" };
   // Every refusal is retried: the user may add the missing fleet or key in the cloud.
   const { why, retryAfterMs } = transientError(answer);
   const advice = registrationAdvice(answer);
@@ -188,7 +188,7 @@ export class DeviceRegistration {
           return await this.#claim(key, signal);
         case "keyTaken":
           await this.#forgetProposed();
-          return { ok: false, why: "the key that was made up for it is taken" };
+          return { ok: false, why: "another device has the key that was generated" };
         case "failed":
           return { ok: false, ...outcome };
       }

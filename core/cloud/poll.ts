@@ -23,8 +23,7 @@ export type PollOutcome =
 export function pollOutcome(answer: CloudAnswer): PollOutcome {
   const { status, text, header } = answer;
   if (status === 304) return { is: header("etag") === undefined ? "unknown" : "unchanged" };
-  if (status === 401)
-    return { is: "failed", why: `it answered 401, as to a key that is not this device's. ${joinAgain}` };
+  if (status === 401) return { is: "failed", why: `it answered 401, since the key is not this device's. ${joinAgain}` };
   if (status !== 200) return { is: "failed", ...transientError(answer) };
   if (header(hidesValues) !== undefined)
     return {
@@ -34,7 +33,7 @@ export function pollOutcome(answer: CloudAnswer): PollOutcome {
   const body = parseJson(text);
   return typeof body === "object" && body !== null
     ? { is: "target", body, etag: header("etag") }
-    : { is: "failed", why: "it answered 200 with something that is no JSON object" };
+    : { is: "failed", why: "it answered 200 without a JSON object" };
 }
 
 const joinAgain =

@@ -38,9 +38,9 @@ function parseWish(
   state: BootConfigState,
 ): { readonly key: string; readonly values: readonly string[] } | string {
   if (state.is === "absent") return state.why;
-  if (!name.startsWith(state.prefix)) return `this board takes ${state.prefix}… only`;
+  if (!name.startsWith(state.prefix)) return `this board supports only ${state.prefix}…`;
   const key = name.slice(state.prefix.length);
-  if (state.forbidden.includes(key)) return "the operating system takes care of it";
+  if (state.forbidden.includes(key)) return "only the operating system may set it";
   const values = toValues(text);
   if (!/^[\w:]+$/.test(key) || values.some((value) => /\p{Cc}/u.test(value)))
     return "expected a key, and a value on one line";

@@ -114,11 +114,11 @@ function merge(
     return {
       is: "incomplete",
       missing,
-      why: found ? "as that of the host cannot be read" : "as there is no proxy yet",
+      why: found ? "since the host's cannot be read" : "since there is no proxy yet",
     };
   const isMoved = ip !== before?.ip || port !== before.port;
   if (!maySeePassword && isMoved && before?.password !== undefined && patch.password === undefined)
-    return { is: "incomplete", missing: ["password"], why: "as the one that is kept is for another proxy" };
+    return { is: "incomplete", missing: ["password"], why: "since the stored one is for another proxy" };
   const pick = <T>(given: T | null | undefined, kept: T | undefined) =>
     given === undefined ? kept : (given ?? undefined);
   const login = pick(patch.login, before?.login);

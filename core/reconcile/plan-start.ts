@@ -63,7 +63,7 @@ export function planInterrupted(
   const owners = namespaceServices(before.spec);
   const owner = owners.find((name) => !present.some((other) => other.service === name && other.state === "running"));
   const obstacle: Step | undefined = owner
-    ? { action: "wait", reason: `${owner} to run, in which ${service.name} lives` }
+    ? { action: "wait", reason: `${owner} to run, whose namespace ${service.name} uses` }
     : missingResource(before.spec, current, app);
   const { name, spec } = before;
   return [
@@ -102,7 +102,7 @@ function missingPrerequisite(service: Service, app: App, wanted: readonly Wanted
   };
   for (const name of namespaceServicesOf(service, app))
     if (find(name)?.state !== "running")
-      return { action: "wait", reason: `${name} to run, in which ${service.name} lives` };
+      return { action: "wait", reason: `${name} to run, whose namespace ${service.name} uses` };
   for (const { service: name, condition } of service.dependsOn) {
     const container = find(name);
     const reason = container ? unfulfilled(container, condition) : `${name} to start`;

@@ -66,7 +66,7 @@ export function planStops(context: StopContext): Stop[] {
         [...kills.keys()].some((other) => other.service === name && !leaving.includes(other)),
       );
       if (lost && !kills.has(container)) {
-        follow(container, `it lives in ${lost}, which is replaced`);
+        follow(container, `it uses a namespace of ${lost}, which is replaced`);
         found = true;
       }
     }

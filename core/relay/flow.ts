@@ -103,7 +103,7 @@ export class Inflow {
   /** Throws `ProtocolError` for more bytes than there was credit for. */
   push(bytes: Bytes): void {
     this.#allowance -= bytes.length;
-    if (this.#allowance < 0) throw new ProtocolError("More bytes than there was credit for");
+    if (this.#allowance < 0) throw new ProtocolError("More bytes than the credit allows");
     if (this.#is !== "open" || bytes.length === 0) return;
     this.#queue.push(bytes);
     this.#deliver();

@@ -206,18 +206,18 @@ function parseHead<T>(schema: z.ZodType<T>, bytes: Bytes): T {
   try {
     json = JSON.parse(text(bytes));
   } catch (error) {
-    throw new ProtocolError("A head that is no JSON", { cause: error });
+    throw new ProtocolError("A head that is not JSON", { cause: error });
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0] ?? { path: [], message: "" };
-  throw new ProtocolError(`A head that cannot be: ${path.map(String).join(".")}: ${message}`);
+  throw new ProtocolError(`An invalid head: ${path.map(String).join(".")}: ${message}`);
 }
 
 function text(bytes: Bytes): string {
   try {
     return decoder.decode(bytes);
   } catch (error) {
-    throw new ProtocolError("Text that is no UTF-8", { cause: error });
+    throw new ProtocolError("Text that is not UTF-8", { cause: error });
   }
 }

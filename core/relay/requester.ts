@@ -175,7 +175,7 @@ export class Requester {
         call.outflow?.fail(new Error(answered));
         return call.release();
       case "credit":
-        if (!call.outflow) throw new ProtocolError(`Credit on stream ${id}, whose request has left whole`);
+        if (!call.outflow) throw new ProtocolError(`Credit on stream ${id}, whose request is complete`);
         return call.outflow.grant(frame.bytes);
       case "reset":
         return this.#fail(id, { is: "broken", reason: frame.reason }, frame.reason);

@@ -1,12 +1,11 @@
 import type { BootSettings } from "../../core/model/boot-config.ts";
 
 /**
- * config.txt of the Raspberry Pi (raspberrypi.com/documentation/computers/config_txt.html), as text. Ours is a block at
- * the end: there, it overrides what stands before, and nobody else's line is touched. Everything around it stays as it is,
- * to the last character.
+ * The text of a Raspberry Pi's config.txt (raspberrypi.com/documentation/computers/config_txt.html). The agent writes a
+ * block at the end of the file, where it overrides the lines above. All other characters of the file stay unchanged.
  */
 
-/** balena's list: what the operating system needs in order to boot. */
+/** balena's list of the keys that the operating system needs to boot. */
 export const forbiddenKeys = [
   "disable_commandline_tags",
   "cmdline",
@@ -24,7 +23,7 @@ export const forbiddenKeys = [
 const first = "# Below: HOST_CONFIG_ variables of the fleet or device. Changes by hand are lost.";
 const last = "# Above: HOST_CONFIG_ variables.";
 
-/** A file as it is without us, and what we have put into it. */
+/** A file without the agent's block, and the settings in that block. */
 export interface ConfigTxt {
   readonly foreign: string;
   readonly settings: BootSettings;
@@ -39,7 +38,7 @@ export function parseConfigTxt(text: string): ConfigTxt {
   const after = text.slice(end + last.length + 1);
   const settings = parseBlock(text.slice(start + first.length + 1, end));
   if (after === lineWasOpen) return { foreign: before.slice(0, -1), settings };
-  // What somebody has added below our block was meant for every board.
+  // Lines that somebody has added below the block are meant for every board.
   return { foreign: after === "" ? before : `${before}[all]\n${after}`, settings };
 }
 
@@ -54,8 +53,8 @@ export function renderConfigTxt({ foreign, settings }: ConfigTxt): string {
 const lineWasOpen = "# The line before this block had no end.\n";
 
 /**
- * `[all]` ends whatever section stands before, and an empty `dtoverlay` the scope of its last overlay, to which a
- * `dtparam` would belong. Parameters of our own overlays get a line each: long lines are cut off.
+ * `[all]` ends the section above. An empty `dtoverlay` ends the scope of the last overlay above, to which a `dtparam` would
+ * belong. Each parameter of an overlay has a line of its own, since the boot loader cuts off long lines.
  */
 function renderBlock({ dtoverlay = [], dtparam = [], ...others }: BootSettings): string {
   const line = (key: string) => (value: string) => `${key}=${value}\n`;
@@ -78,7 +77,7 @@ function parseBlock(text: string): BootSettings {
     const [key = "", value] = line.split(/=(.*)/s);
     if (value === undefined) continue;
     if (key === "dtoverlay") overlays.push(value);
-    // The first overlay is the empty one, with which our block begins.
+    // The first overlay is the empty one at the beginning of the block.
     else if (key === "dtparam" && overlays.length > 1) overlays.push(`${overlays.pop()},${value}`);
     else (settings[key] ??= []).push(value);
   }

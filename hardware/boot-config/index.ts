@@ -7,21 +7,20 @@ import { boardModel } from "../device-type.ts";
 import { replaceFile } from "../replace-file.ts";
 import { forbiddenKeys, parseConfigTxt, renderConfigTxt } from "./config-txt.ts";
 
-/** Where a Raspberry Pi has it: balenaOS, Raspberry Pi OS since bookworm, and before. */
+/** The paths of config.txt on balenaOS, on Raspberry Pi OS since bookworm, and before. */
 const places = ["mnt/boot/config.txt", "boot/firmware/config.txt", "boot/config.txt"];
 
-/** How this board's boot loader is told what; `file` overrules the search. */
+/** The boot loader's settings on this board. `file` replaces the search for config.txt. */
 export function findBootConfig(hostRoot: string, file: string | undefined): BootConfig | Missing {
   if (file !== undefined) return configTxt(file);
   if (!boardModel(hostRoot).startsWith("Raspberry Pi"))
-    return { missing: "this board has no boot configuration that the agent knows" };
+    return { missing: "the agent supports the boot configuration of a Raspberry Pi only" };
   const found = places.map((place) => join(hostRoot, place)).find((one) => existsSync(one));
   return found === undefined
     ? { missing: `there is no ${places.map((place) => `/${place}`).join(", no ")}` }
     : configTxt(found);
 }
 
-/** The Raspberry Pi's. */
 const configTxt = (file: string): BootConfig => ({
   prefix: "HOST_CONFIG_",
   forbidden: forbiddenKeys,

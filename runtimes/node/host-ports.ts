@@ -61,7 +61,7 @@ export async function findHostPorts(options: HostOptions): Promise<HostPorts> {
       proxy: isMissing(found) ? ((settings.iptables ? undefined : embedded?.proxy) ?? found) : found.proxy,
       bootConfig:
         isEngineEmbedded && settings.bootConfig === undefined
-          ? { missing: "the engine in memory leaves the board alone" }
+          ? { missing: "an agent with the engine in memory does not change the board" }
           : findBootConfig(hostRoot, settings.bootConfig),
       firewall: firewall ?? missing(pieces.iptables),
       journal: journal ? journalctl(journal) : missing(pieces.journal),

@@ -264,7 +264,7 @@ function readConfig(file: string): ConfigJson {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new SettingsError(`${file} is no JSON: ${jsonFault(error)}`);
+    throw new SettingsError(`${file} is not JSON: ${jsonFault(error)}`);
   }
   const parsed = ConfigJson.safeParse(json);
   if (parsed.success) return parsed.data;

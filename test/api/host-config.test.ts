@@ -92,7 +92,7 @@ describe("PATCH /v1/device/host-config", () => {
     ["nothing but an empty noProxy clears the proxy", whole, { noProxy: [] }, undefined],
     ["nothing but an empty noProxy is no proxy", undefined, { noProxy: [] }, undefined],
     ["dns without a proxy does nothing", undefined, { dns: true }, undefined],
-    ["fields that nobody knows are ignored", undefined, { ...proxy, banana: 1 }, proxy],
+    ["unknown fields are ignored", undefined, { ...proxy, banana: 1 }, proxy],
   ])("proxy: %s", async (_, before, patch, after) => {
     const device = await testDevice();
     device.proxy.settings = before;
@@ -114,11 +114,11 @@ describe("PATCH /v1/device/host-config", () => {
     });
 
     test.each([
-      ["replaced by a whole one, which keeps noProxy", proxy, { ...proxy, noProxy: ["1.1.1.1"] }],
+      ["replaced by a complete one, which keeps noProxy", proxy, { ...proxy, noProxy: ["1.1.1.1"] }],
       ["cleared by null", null, undefined],
       ["cleared by {}", {}, undefined],
       ["cleared by nothing but an empty noProxy", { noProxy: [] }, undefined],
-      ["left alone by dns", { dns: true }, { noProxy: ["1.1.1.1"] }],
+      ["not changed by dns", { dns: true }, { noProxy: ["1.1.1.1"] }],
     ])("is %s", async (_, patch, after) => {
       const device = await unreadable({ noProxy: ["1.1.1.1"] });
       expect(seen(await device.patch(path, { network: { proxy: patch } }))).toEqual(ok);
@@ -132,8 +132,8 @@ describe("PATCH /v1/device/host-config", () => {
           400,
           [
             "Could not parse host config input to a valid format:",
-            "network.proxy.type: expected a value, as that of the host cannot be read",
-            "network.proxy.port: expected a value, as that of the host cannot be read",
+            "network.proxy.type: expected a value, since the host's cannot be read",
+            "network.proxy.port: expected a value, since the host's cannot be read",
           ].join("\n"),
         ),
       );
@@ -216,7 +216,7 @@ describe("PATCH /v1/device/host-config", () => {
     ],
     [
       { network: { proxy: { type: "socks5" } } },
-      /network\.proxy\.ip: expected a value, as there is no proxy yet\nnetwork\.proxy\.port: expected a value/,
+      /network\.proxy\.ip: expected a value, since there is no proxy yet\nnetwork\.proxy\.port: expected a value/,
     ],
   ];
   test.each(refusals)("refuses %j and changes nothing", async (body, message) => {

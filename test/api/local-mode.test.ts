@@ -149,12 +149,15 @@ describe("POST /v2/local/target-state", () => {
 
   test.each([
     ["no name, config, volumes and networks", { local: { apps: { "1": { ...app({ one: {} }) } } } }],
-    ["null in their place", { local: { name: null, config: null, apps: { "1": app({}, { volumes: null }) } } }],
+    [
+      "null instead of these fields",
+      { local: { name: null, config: null, apps: { "1": app({}, { volumes: null }) } } },
+    ],
     ["ids as digits", target({ imageId: "7" }, { releaseId: "0" })],
     ["a commit that is a number", target({}, { commit: 5 })],
     ["no commit", target({}, { commit: undefined })],
     ["an application without services", { local: { apps: { "1": app({}) } } }],
-    ["config variables that nobody knows", { local: { config: { FOO: "1" }, apps: {} } }],
+    ["unknown config variables", { local: { config: { FOO: "1" }, apps: {} } }],
     ["labels with dots and dashes", target({ labels: { "io.x-y.z": "1" } })],
     [
       "a contract that this device meets",

@@ -217,7 +217,7 @@ describe("the proxy's password", () => {
       expect(seen(answer)).toEqual(
         text(
           400,
-          "Could not parse host config input to a valid format:\nnetwork.proxy.password: expected a value, as the one that is kept is for another proxy",
+          "Could not parse host config input to a valid format:\nnetwork.proxy.password: expected a value, since the stored one is for another proxy",
         ),
       );
       expect(device.proxy.settings).toEqual(whole);

@@ -53,7 +53,7 @@ describe("an answer to a registration", () => {
   test("that cannot be parsed is not logged, because it may contain a key", () => {
     const text = '{"id":"7","api_key":"0123456789abcdef"}';
     const judged = registrationOutcome({ header: () => undefined, status: 201, text });
-    expect(judged).toEqual({ is: "failed", why: "it answered 201 with something that is no registration" });
+    expect(judged).toEqual({ is: "failed", why: "it answered 201 without a registration" });
   });
 });
 

@@ -43,8 +43,8 @@ const kinds = [
 ] as const;
 
 test.each<[string, (world: Simulated, away: boolean) => void]>([
-  ["does not answer at all", ({ cloud }, away) => cloud.setAway(away)],
-  ["has lost its database, and knows no key", ({ cloud }, away) => void (cloud.database = away ? "down" : "up")],
+  ["does not answer", ({ cloud }, away) => cloud.setAway(away)],
+  ["has lost its database and its keys", ({ cloud }, away) => void (cloud.database = away ? "down" : "up")],
 ])("everything arrives within 5 s of the first answer of a cloud that %s", async (_, setAway) => {
   for (const minutes of [1, 3, 20]) {
     const world = await running();

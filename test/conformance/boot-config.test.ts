@@ -31,17 +31,17 @@ describe.each([
   ["in memory", memory],
   ["in config.txt", configTxt],
 ])("the boot configuration %s", (_, create) => {
-  test("has a prefix, and keys that are not for users", async () => {
+  test("has a prefix, and keys that users cannot set", async () => {
     const config = (await create())();
     expect(config.prefix).toMatch(/^[A-Z_]+_$/);
     expect(config.forbidden).toContain("kernel");
   });
 
-  test("has nothing of ours at first", async () => {
+  test("has no settings of the agent at first", async () => {
     expect(await (await create())().read()).toEqual({});
   });
 
-  test("is read as it was written, also by the next run of the agent", async () => {
+  test("is read exactly as it was written, also by the next run of the agent", async () => {
     const open = await create();
     const config = open();
     await config.write(settings);
@@ -49,7 +49,7 @@ describe.each([
     expect(await open().read()).toEqual(settings);
   });
 
-  test("has nothing left of what was written before", async () => {
+  test("has nothing of the previous settings", async () => {
     const config = (await create())();
     await config.write(settings);
     await config.write({ start_x: ["1"] });

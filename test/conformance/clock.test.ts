@@ -52,14 +52,14 @@ describe.each([
     return { awake, sleep };
   }
 
-  test("goes on, and never back", async () => {
+  test("goes forward and never back", async () => {
     const { clock, pass, shortMs } = create();
     const before = clock.now();
     await pass(shortMs);
     expect(clock.now()).toBeGreaterThanOrEqual(before + shortMs);
   });
 
-  test("wakes sleepers when their time has come, not before, in order", async () => {
+  test("wakes sleepers in order, and none before its time", async () => {
     const { clock, pass, shortMs } = create();
     const { awake, sleep } = sleeper(clock);
     void sleep("second", 2 * shortMs);
@@ -71,7 +71,7 @@ describe.each([
     expect(awake).toEqual(["first", "second"]);
   });
 
-  test("does not wake at once whoever sleeps for longer than timers can", async () => {
+  test("does not wake a sleeper at once if its time is longer than the maximum of timers", async () => {
     const { clock, pass, shortMs } = create();
     const { awake, sleep } = sleeper(clock);
     void sleep("for 100 days", 100 * 86_400_000 * 40);
@@ -79,7 +79,7 @@ describe.each([
     expect(awake).toEqual([]);
   });
 
-  test("lets a sleep of no time end", async () => {
+  test("ends a sleep of 0 ms", async () => {
     const { clock, pass } = create();
     const { awake, sleep } = sleeper(clock);
     void sleep("not at all", 0);
@@ -87,7 +87,7 @@ describe.each([
     expect(awake).toEqual(["not at all"]);
   });
 
-  test("wakes a sleeper at once when the signal fires, or has fired", async () => {
+  test("wakes a sleeper at once if the signal fires or has fired", async () => {
     const { clock } = create();
     const { awake, sleep } = sleeper(clock);
     const end = new AbortController();
@@ -101,7 +101,7 @@ describe.each([
     expect(awake).toEqual(["woken", "too late to sleep"]);
   });
 
-  test("leaves nothing on a signal once a sleep is over", async () => {
+  test("leaves no listener on a signal after a sleep", async () => {
     const { clock, pass, shortMs } = create();
     const { signal } = new AbortController();
     const sleeps = Array.from({ length: 5 }, () => clock.sleep(shortMs, signal));

@@ -54,20 +54,20 @@ describe.each([
     expect(JSON.parse(answer.text)).toHaveProperty(uuid);
   });
 
-  test("gives a refusal as an answer", async () => {
+  test("returns a refusal as an answer", async () => {
     const { ask } = await world();
     expect((await ask(request({ key: "another-key" }), waiting)).status).toBe(401);
     expect((await ask(request({ path: "/no/such/path" }), waiting)).status).toBe(404);
   });
 
-  test("is told the headers, and answers 304 without a text", async () => {
+  test("receives the headers, and answers 304 without a text", async () => {
     const { ask } = await world();
     const etag = (await ask(request(), waiting)).header("etag") ?? "";
     const again = await ask(request({ headers: { "if-none-match": etag } }), waiting);
     expect([again.status, again.text, again.header("etag")]).toEqual([304, "", etag]);
   });
 
-  test.each([10, 100_000])("is told a body of %i characters as it is", async (length) => {
+  test.each([10, 100_000])("receives a body of %i characters unchanged", async (length) => {
     const { ask, cloud } = await world();
     const body = JSON.stringify({ [uuid]: { os_version: "ü".repeat(length) } });
     const headers = { "content-type": "application/json" };
@@ -76,13 +76,13 @@ describe.each([
     expect(cloud.asked.at(-1)).toMatchObject({ method: "PATCH", path: "/device/v3/state", body });
   });
 
-  test("answers as many questions at once as it is asked", async () => {
+  test("answers any number of requests at the same time", async () => {
     const { ask } = await world();
     const answers = await Promise.all(Array.from({ length: 20 }, () => ask(request(), waiting)));
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
   });
 
-  test("rejects when no answer came, though the question may have arrived", async () => {
+  test("rejects if no answer arrives, although the request may have arrived", async () => {
     const { ask, cloud } = await world();
     cloud.answerNext(/state$/, "lost");
     await expect(ask(request(), waiting)).rejects.toThrow(/ does not answer: /);
@@ -90,13 +90,13 @@ describe.each([
     expect((await ask(request(), waiting)).status).toBe(200);
   });
 
-  test("rejects when there is nobody to answer", async () => {
+  test("rejects if no server listens", async () => {
     const { ask, end } = await world();
     await end();
     await expect(ask(request(), waiting)).rejects.toThrow(/ does not answer: .*ECONNREFUSED/);
   });
 
-  test("does not ask when the signal has fired", async () => {
+  test("sends no request if the signal has fired", async () => {
     const { ask, cloud } = await world();
     await expect(ask(request(), AbortSignal.abort())).rejects.toThrow(/ does not answer: /);
     expect(cloud.asked).toEqual([]);

@@ -31,7 +31,7 @@ describe.each([
   ["in memory", memory],
   ["in SQLite", sqlite],
 ])("a journal %s", (_, create) => {
-  test("numbers events from 1 on, and gives them back as they were", async () => {
+  test("numbers events from 1 on, and returns them unchanged", async () => {
     const journal = (await create())();
     const full: EventRecord = {
       ...event("replaced"),
@@ -52,7 +52,7 @@ describe.each([
     });
   });
 
-  test("gives at most as many as asked for, from the next one on", async () => {
+  test("returns at most the requested number of events, from the next one on", async () => {
     const journal = (await create())();
     await journal.append(many(5));
     const { entries } = await journal.read(2, 2);
@@ -60,7 +60,7 @@ describe.each([
     expect(await journal.read(5, 2)).toEqual({ entries: [], gap: false });
   });
 
-  test("goes on with the next number after a restart", async () => {
+  test("continues with the next number after a restart", async () => {
     const open = await create();
     await open().append(many(3));
     const [next] = await open().append([event("after")]);
@@ -68,7 +68,7 @@ describe.each([
     expect((await open().read(2, 10)).entries.map(({ text }) => text)).toEqual(["3", "after"]);
   });
 
-  test("keeps the newest, and says that there is a gap before them", async () => {
+  test("keeps the newest events, and reports a gap before them", async () => {
     const journal = (await create())();
     await journal.append(many(keptEvents));
     expect(await journal.read(0, 1)).toMatchObject({ entries: [{ number: 1 }], gap: false });
@@ -81,7 +81,7 @@ describe.each([
     expect(await journal.read(0, 1)).toMatchObject({ entries: [{ number: keptEvents + 8 }], gap: true });
   });
 
-  test("says that there is a gap when it has not come as far as the reader", async () => {
+  test("reports a gap if its last number is lower than the reader's", async () => {
     const journal = (await create())();
     expect(await journal.read(7, 10)).toEqual({ entries: [], gap: true });
     await journal.append(many(3));
@@ -89,7 +89,7 @@ describe.each([
   });
 });
 
-test("the file in SQLite is made with the first event, for nobody else to read", async () => {
+test("the file in SQLite is created with the first event, and only its owner can read it", async () => {
   const file = join(await temporaryFolder(), "state/events.sqlite");
   const journal = new SqliteEventJournal(file);
   onTestFinished(() => journal.close());

@@ -28,7 +28,7 @@ describe.each([
   ["in memory", memory],
   ["by iptables", iptables],
 ])("the firewall %s", (_, create) => {
-  test("has no policy before one was set", () => {
+  test("has no policy until one is set", () => {
     expect(create().firewall.policy()).toBeUndefined();
   });
 

@@ -71,7 +71,7 @@ describe.each([
     expect((await create()).folders.root).toMatch(/^\//);
   });
 
-  test("may be prepared again and again", async () => {
+  test("can be prepared repeatedly", async () => {
     const { folders, lock, isLocked } = await create();
     await folders.prepare(1, "one");
     await lock(1, "one");
@@ -80,7 +80,7 @@ describe.each([
   });
 
   describe("taking the locks", () => {
-    test("holds those of all services, and services cannot lock meanwhile", async () => {
+    test("takes those of all services, and no service can lock meanwhile", async () => {
       const { folders, lock } = await create();
       expect(await folders.take(1, ["one", "two"], gently)).toEqual(taken);
       expect(folders.held()).toEqual(new Map([[1, ["one", "two"]]]));
@@ -110,7 +110,7 @@ describe.each([
       expect(folders.held()).toEqual(new Map([[1, []]]));
     });
 
-    test("concerns one application at a time", async () => {
+    test("affects one application only", async () => {
       const { folders, lock } = await create();
       await folders.take(1, ["one"], gently);
       await folders.take(2, ["one"], gently);
@@ -129,7 +129,7 @@ describe.each([
       expect(await Promise.all([lock(1, "one"), lock(1, "two")])).toEqual([true, true]);
     });
 
-    test("gives a copy of what is held", async () => {
+    test("returns a copy of the held locks", async () => {
       const { folders } = await create();
       await folders.take(1, ["one"], gently);
       const before = folders.held();
@@ -139,7 +139,7 @@ describe.each([
   });
 
   describe("a service's lock", () => {
-    test("is in the way of all locks of its application, and stays", async () => {
+    test("prevents all locks of its application, and stays", async () => {
       const { folders, lock, isLocked } = await create();
       await lock(1, "two");
       expect(await folders.take(1, ["one", "two", "three"], gently)).toEqual({ taken: false, by: "two" });
@@ -148,19 +148,19 @@ describe.each([
       expect(await Promise.all([lock(1, "one"), lock(1, "three")])).toEqual([true, true]);
     });
 
-    test("is in nobody's way when it is of another service or application", async () => {
+    test("of another service or application prevents nothing", async () => {
       const { folders, lock } = await create();
       await Promise.all([lock(1, "other"), lock(2, "one")]);
       expect(await folders.take(1, ["one"], gently)).toEqual(taken);
     });
 
-    test("is named in the order in which the services were", async () => {
+    test("is named in the given order of the services", async () => {
       const { folders, lock } = await create();
       await Promise.all([lock(1, "one"), lock(1, "two")]);
       expect(await folders.take(1, ["two", "one"], gently)).toEqual({ taken: false, by: "two" });
     });
 
-    test("that comes later leaves the locks that are held as they are", async () => {
+    test("that comes later does not change the held locks", async () => {
       const { folders, lock, isLocked } = await create();
       await folders.take(1, ["one"], gently);
       await lock(1, "two");
@@ -181,7 +181,7 @@ describe.each([
       expect(await lock(1, "one")).toBe(true);
     });
 
-    test("is in the way until the service gives it back", async () => {
+    test("prevents the locks until the service removes it", async () => {
       const { folders, lock, unlock } = await create();
       await lock(1, "one");
       expect(await folders.take(1, ["one"], gently)).toEqual({ taken: false, by: "one" });
@@ -190,7 +190,7 @@ describe.each([
     });
   });
 
-  test("giving back what was never taken changes nothing", async () => {
+  test("releasing locks that are not held changes nothing", async () => {
     const { folders, lock, isLocked } = await create();
     await lock(1, "one");
     await folders.release(1);
@@ -199,14 +199,14 @@ describe.each([
   });
 
   describe("in the next run of the agent", () => {
-    test("nothing is held, though the locks are still there", async () => {
+    test("no lock counts as held, although the files still exist", async () => {
       const { folders, restart, lock } = await create();
       await folders.take(1, ["one"], gently);
       expect(restart().held()).toEqual(new Map());
       expect(await lock(1, "one")).toBe(false);
     });
 
-    test("the locks of the run before are taken over", async () => {
+    test("the locks of the previous run are taken over", async () => {
       const { folders, restart, lock } = await create();
       await folders.take(1, ["one"], gently);
       const later = restart();
@@ -215,7 +215,7 @@ describe.each([
       expect(await lock(1, "one")).toBe(true);
     });
 
-    test("what was left behind is cleared, and the services' locks and signs stay", async () => {
+    test("leftover locks are cleared, and the locks and signals of services stay", async () => {
       const { folders, restart, lock, isLocked, takeOver } = await create();
       await folders.take(1, ["one", "two"], gently);
       await folders.take(2, ["one"], gently);
@@ -228,7 +228,7 @@ describe.each([
       expect(await later.hasTakenOver(3, "two")).toBe(true);
     });
 
-    test("clearing what was left behind leaves what this run holds already", async () => {
+    test("clearing leftover locks keeps the locks of this run", async () => {
       const { folders, restart, lock } = await create();
       await folders.take(1, ["one", "two"], gently);
       const later = restart();
@@ -238,14 +238,14 @@ describe.each([
       expect(await Promise.all([lock(1, "one"), lock(1, "two")])).toEqual([false, true]);
     });
 
-    test("there is nothing to clear where nothing ever was", async () => {
+    test("clearing succeeds without any folder", async () => {
       const { folders } = await create();
       await expect(folders.clearLeftovers()).resolves.toBeUndefined();
     });
   });
 
-  describe("the sign that a service has taken over", () => {
-    test("is that of one service", async () => {
+  describe("the signal that a service has taken over", () => {
+    test("belongs to one service", async () => {
       const { folders, takeOver } = await create();
       await folders.prepare(1, "one");
       expect(await folders.hasTakenOver(1, "one")).toBe(false);
@@ -255,7 +255,7 @@ describe.each([
       expect(await folders.hasTakenOver(2, "one")).toBe(false);
     });
 
-    test("is removed without the service's lock, and where there is none", async () => {
+    test("is removed without the service's lock, and its removal succeeds if there is none", async () => {
       const { folders, lock, isLocked, takeOver } = await create();
       await takeOver(1, "one");
       await lock(1, "one");

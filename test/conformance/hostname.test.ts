@@ -70,7 +70,7 @@ describe.each([
     expect(await (await create()).hostname.read()).not.toBe("");
   });
 
-  test.each(["kitchen", "UPPER", "a.b-c", "0", "a".repeat(64)])("is %s once that was written", async (name) => {
+  test.each(["kitchen", "UPPER", "a.b-c", "0", "a".repeat(64)])("is %s after that is written", async (name) => {
     const { hostname, moment } = await create();
     await hostname.write(name);
     await moment();
@@ -80,14 +80,14 @@ describe.each([
     expect(await hostname.read()).toBe(name);
   });
 
-  test("is the last of several", async () => {
+  test("is the last one of several written names", async () => {
     const { hostname, moment } = await create();
     for (const name of ["one", "two", "three"]) await hostname.write(name);
     await moment();
     expect(await hostname.read()).toBe("three");
   });
 
-  test("outlives the agent", async () => {
+  test("stays after the agent's end", async () => {
     const { hostname, restart, moment } = await create();
     await hostname.write("kitchen");
     await moment();

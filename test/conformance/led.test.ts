@@ -48,7 +48,7 @@ test.each([
   ["of an embedded host", embedded],
   ["of the kernel's class", light],
   ["that is not there, which the log says instead", absent],
-])("the LED %s blinks when it is asked, also twice", async (_, create) => {
+])("the LED %s blinks on request, also on a second request", async (_, create) => {
   const { led, hasBlinked } = await create();
   expect(hasBlinked()).toBe(false);
   led.blink();

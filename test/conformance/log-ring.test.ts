@@ -32,7 +32,7 @@ describe.each([
 ])("a ring %s", (_, open) => {
   const create = async (limitBytes: number) => (await open())(limitBytes);
 
-  test("gives the lines as they came, until they are acknowledged", async () => {
+  test("returns unchanged lines until they are acknowledged", async () => {
     const ring = await create(1000);
     await ring.append(["a", "b"], new Map());
     await ring.append(["c"], new Map());
@@ -43,14 +43,14 @@ describe.each([
     expect(await texts(ring)).toEqual(["c"]);
   });
 
-  test("gives at least one line, and no more bytes than asked for", async () => {
+  test("returns at least one line, and no more bytes than requested", async () => {
     const ring = await create(1000);
     await ring.append(["äää", "b", "c"], new Map());
     expect(await texts(ring, { lines: 10, bytes: 1 })).toEqual(["äää"]);
     expect(await texts(ring, { lines: 10, bytes: 7 })).toEqual(["äää", "b"]);
   });
 
-  test("gives no number twice", async () => {
+  test("uses each number once", async () => {
     const ring = await create(1000);
     await ring.append(["a"], new Map());
     const first = (await ring.read(all)).lines[0]?.number ?? 0;
@@ -65,7 +65,7 @@ describe.each([
     expect(await texts(ring)).toEqual(["c"]);
   });
 
-  test("loses the oldest when there is no room, and counts them until that is acknowledged", async () => {
+  test("drops the oldest lines when it is full, and counts them until the count is acknowledged", async () => {
     const ring = await create(10);
     await ring.append(["12345", "67890"], new Map());
     expect((await ring.read(all)).lost).toBe(0);
@@ -79,7 +79,7 @@ describe.each([
     expect(await ring.read(all)).toEqual({ lost: 3, lines: [] });
   });
 
-  test("knows how far the logs of containers are kept, and forgets those that are gone", async () => {
+  test("stores the position in each container's log, and forgets removed containers", async () => {
     const ring = await create(1000);
     await ring.append(["a"], new Map([["one", { timestamp: 5, count: 2 }]]));
     await ring.append(
@@ -107,7 +107,7 @@ describe.each([
     expect(await ring.read(all)).toEqual({ lines: [], lost: 0 });
   });
 
-  test("never counts fewer than no lost lines", async () => {
+  test("never has a negative count of lost lines", async () => {
     const ring = await create(1);
     await ring.append(["a", "b"], new Map());
     await ring.acknowledge(0, 5);
@@ -116,7 +116,7 @@ describe.each([
     expect((await ring.read(all)).lost).toBe(1);
   });
 
-  test("keeps the lines that are appended at once in the order of the calls", async () => {
+  test("keeps the order of calls that append at the same time", async () => {
     const ring = await create(100_000);
     const lines = Array.from({ length: 50 }, (_, n) => `line ${n}`);
     await Promise.all(lines.map((line) => ring.append([line], new Map())));
@@ -125,7 +125,7 @@ describe.each([
     expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
   });
 
-  test("has all of it in the next run of the agent, within the same limit", async () => {
+  test("has the same content in the next run of the agent, within the same limit", async () => {
     const runs = await open();
     await runs(10).append(["12345", "67890", "a"], new Map([["one", { timestamp: 5, count: 2 }]]));
     const second = runs(10);
@@ -136,7 +136,7 @@ describe.each([
   });
 });
 
-test("the file of a ring in SQLite is for its owner only", async () => {
+test("only the owner can read the file of a ring in SQLite", async () => {
   const file = join(await temporaryFolder(), "state/logs.sqlite");
   const ring = new SqliteLogRing(file);
   onTestFinished(() => ring.close());

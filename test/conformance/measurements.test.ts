@@ -37,7 +37,7 @@ describe.each<[string, () => Promise<Metrics>]>([
     }
   });
 
-  test("leave out what the machine cannot tell", async () => {
+  test("omit values that the machine does not have", async () => {
     expect(Object.values(await (await create()).measure())).not.toContain(undefined);
   });
 });
@@ -47,7 +47,7 @@ describe.each<[string, () => Promise<System>]>([
   ["of this machine", async () => nodeSystem("/", Date.now)],
   ["of a machine whose root is mounted", async () => nodeSystem(join(await temporaryFolder(), "root"), Date.now)],
 ])("the system %s", (_, create) => {
-  test("has addresses at which others reach it, each once", async () => {
+  test("has each address at which others can reach it, once", async () => {
     const addresses = (await create()).addresses();
     for (const address of addresses) {
       expect(isIP(address)).toBeGreaterThan(0);

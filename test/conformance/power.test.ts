@@ -81,7 +81,7 @@ describe.each([
   ["of an embedded host", embedded],
   ["of systemd", systemd],
 ])("the power %s", (_, create) => {
-  test("has no update in progress, and no reboot that is due, at first", async () => {
+  test("has no update in progress and no required reboot at first", async () => {
     const { power, asked } = await create();
     expect([await power.updateInProgress(), await power.rebootRequired()]).toEqual([false, false]);
     expect(asked()).toEqual([]);
@@ -95,7 +95,7 @@ describe.each([
     expect(asked()).toHaveLength(2);
   });
 
-  test("has a reboot that is due from the moment it is required, however often", async () => {
+  test("has a required reboot from the first request on, also after further requests", async () => {
     const { power } = await create();
     for (let n = 0; n < 2; n++) {
       await power.requireReboot();
@@ -103,7 +103,7 @@ describe.each([
     }
   });
 
-  test("has none that is due once the machine has started again, until the next one", async () => {
+  test("has no required reboot after the machine has started again, until the next request", async () => {
     const { power, startAgain } = await create();
     await power.requireReboot();
     const later = await startAgain();
@@ -117,7 +117,7 @@ describe.each([
   ["in memory", memory],
   ["of systemd", systemd],
 ])("the power %s", (_, create) => {
-  test("says why the machine refuses to go down, and what is due stays so", async () => {
+  test("returns why the machine refuses to go down, and the reboot stays required", async () => {
     const { power, asked, refuse } = await create();
     await power.requireReboot();
     refuse("not today");
@@ -126,7 +126,7 @@ describe.each([
     expect(await power.rebootRequired()).toBe(true);
   });
 
-  test("knows of an update in progress", async () => {
+  test("reports an update in progress", async () => {
     const { power, beginUpdate } = await create();
     await beginUpdate();
     expect(await power.updateInProgress()).toBe(true);

@@ -67,20 +67,20 @@ describe.each([
     expect(await restart().read()).toEqual(written);
   });
 
-  test("has nothing left of the settings before", async () => {
+  test("has nothing of the previous settings", async () => {
     const { proxy } = await create();
     await proxy.write(full);
     await proxy.write(settings);
     expect(await proxy.read()).toEqual(settings);
   });
 
-  test("with an empty noProxy has none", async () => {
+  test("with an empty noProxy has no noProxy", async () => {
     const { proxy } = await create();
     await proxy.write({ ...settings, noProxy: [] });
     expect(await proxy.read()).toEqual(settings);
   });
 
-  test("is off once undefined was written, as often as it is", async () => {
+  test("is off after undefined is written once or more often", async () => {
     const { proxy, restart } = await create();
     await proxy.write(full);
     for (let n = 0; n < 2; n++) {
@@ -98,7 +98,7 @@ describe.each([
   test.each<[string, Partial<ProxySettings>]>([
     ["noProxy.1", { noProxy: ["192.0.2.0/24", "two words"] }],
     ["login", { login: "a\u0000b" }],
-  ])("refuses a wrong %s, and stays as it was", async (to, wrong) => {
+  ])("refuses a wrong %s and does not change", async (to, wrong) => {
     const { proxy } = await create();
     await proxy.write(full);
     expect(await proxy.write({ ...settings, ...wrong })).toMatchObject({ is: "refused", to });

@@ -30,7 +30,7 @@ describe.each([
 ])("a store %s", (_, create) => {
   const fresh = async () => (await create())();
 
-  test("has no document that was never written", async () => {
+  test("returns undefined for a document that was never written", async () => {
     expect(await readAll(await fresh(), "nothing", "constructor", "__proto__")).toEqual(Array(3).fill(undefined));
   });
 
@@ -43,7 +43,7 @@ describe.each([
     [false],
     [null],
     ["ünïcode \u0000 'quotes' \"more\" \n"],
-  ])("reads %j as it was written", async (value) => {
+  ])("reads %j exactly as it was written", async (value) => {
     const store = await fresh();
     await store.write({ document: value });
     expect(await store.read("document")).toEqual(value);
@@ -56,7 +56,7 @@ describe.each([
     for (const name of names) expect(await store.read(name)).toBe(`of ${name}`);
   });
 
-  test("replaces the documents that are written again, and no others", async () => {
+  test("replaces only documents that are written again", async () => {
     const store = await fresh();
     await store.write({ a: 1, b: 1 });
     await store.write({ a: 2, c: 2 });
@@ -88,7 +88,7 @@ describe.each([
     expect(await store.read("written")).toEqual({ list: [1] });
   });
 
-  test("keeps the last of several writes that were begun at once", async () => {
+  test("keeps the last of several writes that begin at the same time", async () => {
     const store = await fresh();
     const writes = Array.from({ length: 20 }, (_, n) => store.write({ a: n, [`only ${n}`]: n }));
     await Promise.all(writes);
@@ -113,14 +113,14 @@ describe.each([
     expect(await store.read("a")).toBe("later");
   });
 
-  test("rejects what it cannot write, and does not throw", async () => {
+  test("rejects a value that it cannot write, and does not throw", async () => {
     const store = await fresh();
     let writing: Promise<void> | undefined;
     expect(() => (writing = store.write({ a: 1n }))).not.toThrow();
     await expect(writing).rejects.toThrow();
   });
 
-  test("has everything in the next run of the agent, although nobody closed it", async () => {
+  test("has all documents in the next run of the agent, although it was not closed", async () => {
     const open = await create();
     const store = open();
     await store.write({ a: { n: 1 }, b: 2 });

@@ -21,7 +21,7 @@ const target = (image: string, environment: Record<string, string>, commit: stri
   },
 });
 
-test("events of a replacement say what differs and why, and never a value", async () => {
+test("events of a replacement name the differences and the reason, and never a value", async () => {
   const eventJournal = new MemoryEventJournal();
   const device = await createMemoryDevice({ clock: systemClock, ports: { eventJournal } });
   const apply = async (body: object) => {

@@ -26,7 +26,7 @@ function setUp() {
 }
 
 describe("events", () => {
-  test("the log says them at once; a burst of them is one transaction, and silence is none", async () => {
+  test("are logged at once; a burst of events is one transaction, and no event is none", async () => {
     const { clock, journal, log, events } = setUp();
     await clock.advance(3_600_000);
     expect(journal.appends).toBe(0);
@@ -36,7 +36,7 @@ describe("events", () => {
     expect(journal.appends).toBe(1);
   });
 
-  test("subscribers get them with numbers, and can go on where they stopped", async () => {
+  test("reach subscribers with numbers, from which a subscriber can continue", async () => {
     const { clock, events } = setUp();
     const numbers: number[] = [];
     const unsubscribe = events.subscribe((entries) => numbers.push(...entries.map(({ number }) => number)));
@@ -55,7 +55,7 @@ describe("events", () => {
     expect(numbers).toEqual([1, 2]);
   });
 
-  test("an event that comes while others are being written is written too", async () => {
+  test("an event during a write is written too", async () => {
     const { clock, journal, events } = setUp();
     events.subscribe(([first]) => {
       if (first?.number === 1) events.emit({ kind: "rebooting" });
@@ -65,7 +65,7 @@ describe("events", () => {
     expect((await journal.read(0, 10)).entries.map(({ kind }) => kind)).toEqual(["purged", "rebooting"]);
   });
 
-  test("a full disk is reported once, and what happened meanwhile is written later", async () => {
+  test("a full disk is reported once, and the events of that time are written later", async () => {
     const { clock, journal, log, events } = setUp();
     journal.failing = true;
     events.emit({ kind: "purged" });
@@ -81,7 +81,7 @@ describe("events", () => {
     expect(kinds).toEqual(["purged", "eventsNotSaved", "rebooting", "locksTaking"]);
   });
 
-  test("what waits to be written is written at the end, and nothing after it", async () => {
+  test("pending events are written at the end, and later events are not", async () => {
     const { clock, journal, log, events } = setUp();
     events.emit({ kind: "purged" });
     await events.stop();

@@ -72,7 +72,7 @@ const samples: Readonly<Record<EventKind, Event>> = {
 };
 
 suite("the kinds of events", () => {
-  test("the table in docs/events.md is that of the code", () => {
+  test("the table in docs/events.md equals the code's", () => {
     const rows = Object.entries(samples).map(([kind, event]) => {
       expect(event.kind).toBe(kind);
       const { level, audience } = eventKinds[event.kind];
@@ -84,7 +84,7 @@ suite("the kinds of events", () => {
     expect(Object.keys(eventKinds).sort()).toEqual(Object.keys(samples).sort());
   });
 
-  test("a record says what an event is about, and its sentence", () => {
+  test("a record has the subject of an event, and its sentence", () => {
     expect(toRecord(samples.serviceKilling, 5)).toEqual({
       ...{ kind: "serviceKilling", level: "info", audience: "everyone", at: 5 },
       ...{ appId: 7, service: "web", commit: "abc", cause: "variables", fields: ["environment.MODE"] },
@@ -92,7 +92,7 @@ suite("the kinds of events", () => {
     });
   });
 
-  test("a container whose service is not known goes by its id", () => {
+  test("a container of an unknown service is named by its id", () => {
     expect(describe({ kind: "serviceStopping", container: "0123456789abcdef" })).toBe(
       "Stopping service '0123456789ab'",
     );

@@ -141,7 +141,7 @@ describe("the board", () => {
   test("that is not a Raspberry Pi is not changed, unless a path is given", async () => {
     const root = await host({ "boot/config.txt": "x=1\n", "proc/device-tree/model": "NVIDIA Jetson\0" });
     expect(findBootConfig(root, undefined)).toEqual({
-      missing: "this board has no boot configuration that the agent knows",
+      missing: "the agent supports the boot configuration of a Raspberry Pi only",
     });
     const found = findBootConfig(root, join(root, "boot/config.txt"));
     if (isMissing(found)) throw new Error(found.missing);

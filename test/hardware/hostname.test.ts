@@ -40,7 +40,7 @@ describe("the name of a balenaOS machine", () => {
 
   test("is not logged with a broken config.json, because that contains keys", async () => {
     const { hostname } = await balenaOs('{"deviceApiKey": 0123456789abcdef}');
-    await expect(hostname.write("kitchen")).rejects.toThrow(/config\.json holds no JSON object$/);
+    await expect(hostname.write("kitchen")).rejects.toThrow(/config\.json does not contain a JSON object$/);
   });
 
   test.each(["", "{", "null", "[]", '"x"'])("is not written to a config.json that is %j", async (text) => {

@@ -4,7 +4,7 @@ import { findImage, parseImage } from "../../core/model/image.ts";
 
 const digest = `sha256:${"ab".repeat(32)}`;
 
-describe("an image's reference in its one spelling", () => {
+describe("an image's normalized reference", () => {
   test.each([
     ["alpine", "alpine:latest"],
     ["alpine:latest", "alpine:latest"],
@@ -45,7 +45,7 @@ describe("an image's reference in its one spelling", () => {
     ["user:hunter2@registry.example.com/x:1", "registry.example.com/x:1"],
     ["user:hunter2@registry:5000/x:1", "registry:5000/x:1"],
     [`user:hunter2@registry:5000/x@${digest}`, `registry:5000/x@${digest}`],
-  ])("%s has credentials, which are no part of its name", (written, name) => {
+  ])("%s has credentials, which are not a part of its name", (written, name) => {
     expect(parseImage(written)).toEqual({ name, auth: { username: "user", password: "hunter2" } });
   });
 
@@ -78,11 +78,11 @@ describe("an image's reference in its one spelling", () => {
     "user@registry/x",
     "alpine\n",
     "alpine:1\n",
-  ])("%j is none", (written) => {
+  ])("%j is invalid", (written) => {
     expect(parseImage(written)).toBeUndefined();
   });
 
-  test("read again, is the same", () => {
+  test("does not change when it is parsed again", () => {
     const word = fc.stringMatching(/^[a-z0-9]{1,4}$/);
     const path = fc.array(word, { minLength: 1, maxLength: 3 }).map((words) => words.join("/"));
     const host = fc.constantFrom("", "docker.io/", "registry:5000/", "example.com/");
@@ -105,7 +105,7 @@ describe("an image's reference in its one spelling", () => {
   });
 });
 
-describe("finding it on the engine", () => {
+describe("an image on the engine", () => {
   const images = [
     { id: "sha256:1", tags: ["alpine:3", "alpine:latest"], digests: [`alpine@${digest}`] },
     { id: "sha256:2", tags: [], digests: ["other@sha256:cd"] },
@@ -119,7 +119,7 @@ describe("finding it on the engine", () => {
     ["alpine:4", undefined],
     ["alpine", undefined],
     [`beta@${digest}`, undefined],
-  ])("%s stands for %s", (name, id) => {
+  ])("with the name %s is %s", (name, id) => {
     expect(findImage(images, name)?.id).toBe(id);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { sameJson } from "../../core/model/json.ts";
 
-describe("two values are written down alike", () => {
+describe("two values have equal JSON", () => {
   test.each<[unknown, unknown]>([
     [1, 1],
     ["a", "a"],

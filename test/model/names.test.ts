@@ -9,7 +9,7 @@ import {
 } from "../../core/model/names.ts";
 
 describe("names on the engine", () => {
-  test("carry what they belong to", () => {
+  test("contain the ids of their application or release", () => {
     expect(containerName("one", 2, 3, "c1")).toBe("one_2_3_c1");
     expect(handOverName("one_2_3_c1")).toBe("old_one_2_3_c1");
     expect(networkName("u1", "front")).toBe("u1_front");
@@ -33,7 +33,7 @@ describe("names on the engine", () => {
     ["one", "one_a_b_c1", undefined],
     ["one", "my-one_2_3_c1", undefined],
     ["one", "older_one_2_3_c1", undefined],
-  ])("of the service %s, %s says %j", (service, name, ids) => {
+  ])("of the service %s, %s contains %j", (service, name, ids) => {
     expect(parseContainerName(name, service)).toEqual(ids);
   });
 
@@ -47,12 +47,15 @@ describe("names on the engine", () => {
     expect(isHandingOver({ service, name })).toBe(expected);
   });
 
-  test.each(["one", "my_one", "one_1", "old_one", "a.b-c"])("of %s are read as they were written", (service) => {
-    const name = containerName(service, 22, 333, "10ca12e1ea5e");
-    const ids = { imageId: 22, releaseId: 333, commit: "10ca12e1ea5e" };
-    expect(parseContainerName(name, service)).toEqual(ids);
-    expect(parseContainerName(handOverName(name), service)).toEqual(ids);
-    expect(isHandingOver({ service, name })).toBe(false);
-    expect(isHandingOver({ service, name: handOverName(name) })).toBe(true);
-  });
+  test.each(["one", "my_one", "one_1", "old_one", "a.b-c"])(
+    "of %s are parsed to the values that they were made of",
+    (service) => {
+      const name = containerName(service, 22, 333, "10ca12e1ea5e");
+      const ids = { imageId: 22, releaseId: 333, commit: "10ca12e1ea5e" };
+      expect(parseContainerName(name, service)).toEqual(ids);
+      expect(parseContainerName(handOverName(name), service)).toEqual(ids);
+      expect(isHandingOver({ service, name })).toBe(false);
+      expect(isHandingOver({ service, name: handOverName(name) })).toBe(true);
+    },
+  );
 });

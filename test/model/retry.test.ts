@@ -31,7 +31,7 @@ describe("the delay between two attempts", () => {
     expect(delayMs({ ...policy, jitter }, 1, { random })).toBe(ms);
   });
 
-  test("is never shorter than the other side asks for, whatever the limit and the jitter", () => {
+  test("is never shorter than the other side requests, whatever the limit and the jitter", () => {
     expect(delayMs(policy, 1, { retryAfterMs: 90_000 })).toBe(90_000);
     expect(delayMs({ ...policy, jitter: [1, 1.5] }, 1, { retryAfterMs: 90_000, random: 0.5 })).toBe(112_500);
     expect(delayMs({ ...policy, jitter: [0, 1] }, 1, { retryAfterMs: 90_000, random: 0.5 })).toBe(90_000);
@@ -69,7 +69,7 @@ describe("keepTrying", () => {
     expect(failures).toEqual(["1: away", "2: away", "3: busy"]);
   });
 
-  test("adds jitter by the clock's chance, and waits as long as it is asked to", async () => {
+  test("adds jitter by the clock's random numbers, and waits for the requested time", async () => {
     const { act, slept, options } = failing("away", { why: "busy", retryAfterMs: 10_000 });
     await keepTrying({ ...policy, jitter: [1, 1.5] }, act, options);
     expect(slept).toEqual([1250, 12_500]);
@@ -91,7 +91,7 @@ describe("keepTrying", () => {
     expect(left).toEqual(["busy"]);
   });
 
-  test("hands the delay, the failure and the signal to a pause of the caller's own", async () => {
+  test("passes the delay, the failure and the signal to the caller's own pause", async () => {
     const { act, slept, end, options } = failing({ why: "busy", retryAfterMs: 3000 });
     const paused: unknown[] = [];
     const pause = (...given: unknown[]) => Promise.resolve(void paused.push(given));
@@ -100,7 +100,7 @@ describe("keepTrying", () => {
     expect(slept).toEqual([]);
   });
 
-  test("does not retry what is thrown", async () => {
+  test("does not retry a thrown error", async () => {
     const { options } = failing();
     await expect(keepTrying(policy, () => Promise.reject(new Error("disk full")), options)).rejects.toThrow(
       "disk full",

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { bareName, redact } from "../../core/model/secrets.ts";
 import { jsonFault, show } from "../../core/model/show.ts";
 
-describe("what an engine says of a container", () => {
+describe("an engine's message about a container", () => {
   const environment = {
     TOKEN: "hunter2hunter2",
     PIN: "1234",
@@ -27,7 +27,7 @@ describe("what an engine says of a container", () => {
   test.each([
     "Bind for 0.0.0.0:8080 failed: port is already allocated",
     'Conflict. The container name "/frontend_1_2_c1" is already in use',
-  ])("is readable still: %s", (text) => {
+  ])("stays readable: %s", (text) => {
     expect(redact(text, { environment })).toBe(text);
   });
 });
@@ -44,7 +44,7 @@ test.each([
   expect(redact(text)).toBe(shown);
 });
 
-test("secrets that are told are not shown, however short, unless any sentence has them", () => {
+test("given secrets are not shown, however short they are, unless they occur in any sentence", () => {
   expect(redact("no hunt for 1", { secrets: ["hunt", "1"] })).toBe("no (hidden) for 1");
 });
 
@@ -53,7 +53,7 @@ test("a value within a variable's name is not shown", () => {
   expect(bareName("PASSWORD")).toBe("PASSWORD");
 });
 
-test("of a whole service, its names are shown and its texts are not", () => {
+test("of a whole service, the names are shown and the texts are not", () => {
   const service = {
     image: "app:1",
     environment: { A: "hunter2" },

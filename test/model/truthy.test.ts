@@ -22,7 +22,7 @@ describe("yes", () => {
     [{}],
     [[]],
     [[1]],
-  ])("%j does not", (value) => {
+  ])("%j does not mean yes", (value) => {
     expect(isTruthy(value)).toBe(false);
   });
 });

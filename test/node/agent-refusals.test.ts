@@ -33,7 +33,7 @@ describe("refused with one sentence and exit code 1:", () => {
   test("a config.json that is not valid", async () => {
     const file = join(await temporaryFolder(), "config.json");
     await writeFile(file, "{");
-    expect(await refusal(["agent", "--config", file])).toMatch(/config\.json is no JSON: /);
+    expect(await refusal(["agent", "--config", file])).toMatch(/config\.json is not JSON: /);
   });
 
   test("a missing Docker", async () => {

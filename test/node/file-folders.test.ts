@@ -118,10 +118,10 @@ test("with any umask, all users in the container can use folders and read locks"
 /** Any file type at the lock's path counts as a lock. */
 const inTheWay: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
   ["a file", (path) => writeFile(path, "")],
-  ["a file with something in it", (path) => writeFile(path, "4711\n")],
-  ["a file that nobody may read", (path) => writeFile(path, "", { mode: 0 })],
+  ["a file with content", (path) => writeFile(path, "4711\n")],
+  ["an unreadable file", (path) => writeFile(path, "", { mode: 0 })],
   ["an empty folder", (path) => mkdir(path)],
-  ["a link that leads nowhere", (path) => symlink("/nowhere", path)],
+  ["a broken link", (path) => symlink("/nowhere", path)],
   ["a link to a file", (path) => symlink("/etc/hostname", path)],
   ["a pipe", async (path) => void execFileSync("mkfifo", [path])],
 ];

@@ -179,8 +179,8 @@ describe("config.json", () => {
   });
 
   test.each<[string, RegExp]>([
-    ["{", /^FILE is no JSON: .+/],
-    ["", /^FILE is no JSON: .+/],
+    ["{", /^FILE is not JSON: .+/],
+    ["", /^FILE is not JSON: .+/],
     ['{"uuid":"x"}', /^FILE: uuid: expected 32 or 62 lower case hex digits$/],
     ['{"uuid":"0123456789ABCDEF0123456789ABCDEF"}', /^FILE: uuid: expected 32 or 62 lower case hex digits$/],
     ['{"uuid":1}', /^FILE: uuid: .*expected string.*/],
@@ -216,7 +216,7 @@ test.each([
   const file = join(await temporaryFolder(), "config.json");
   await writeFile(file, text);
   const said = complaint(["--config", file]);
-  expect(said).toContain("config.json is no JSON: ");
+  expect(said).toContain("config.json is not JSON: ");
   expect(said.replace(file, "")).not.toMatch(/hunter|0123|abcd/);
 });
 

@@ -20,7 +20,7 @@ const changed = { "1": app({ one: { environment: { A: "1" } } }) };
 describe.each(["restart", "purge"])("a forced %s", (action) => {
   const path = `/v2/applications/1/${action}`;
 
-  test("is forced, though a look that began before it ends after it", async () => {
+  test("overrides the locks, although an earlier observation ends after it", async () => {
     const { device, engine, loop } = await lateDevice();
     const { promise, resolve } = Promise.withResolvers<void>();
     engine.late = promise;
@@ -33,7 +33,7 @@ describe.each(["restart", "purge"])("a forced %s", (action) => {
     expect((await answer).status).toBe(200);
   });
 
-  test("is forced, though an attempt without force is refused only after it was asked for", async () => {
+  test("overrides the locks, although an earlier attempt without force is refused after it", async () => {
     const { device, folders } = await lateDevice();
     const { promise, resolve } = Promise.withResolvers<void>();
     folders.late = promise;
@@ -48,7 +48,7 @@ describe.each(["restart", "purge"])("a forced %s", (action) => {
 });
 
 describe("a forced update", () => {
-  test("is forced, though a restart without force is refused meanwhile", async () => {
+  test("overrides the locks, although a restart without force is refused meanwhile", async () => {
     const { device, folders } = await lateDevice(200);
     const next = { "1": app({ one: { image: "one:2" } }) };
     await device.post("/v2/local/target-state", { local: { apps: next }, force: true });
@@ -57,7 +57,7 @@ describe("a forced update", () => {
     expect(folders.isLocked(1, "one")).toBe(false);
   });
 
-  test("is forced, though the application is restarted meanwhile and locks again", async () => {
+  test("overrides the locks, although the application is restarted meanwhile and locks again", async () => {
     const { device, folders } = await lateDevice(400);
     folders.unlock(1, "one");
     const next = { "1": app({ one: { image: "one:2" } }) };

@@ -16,7 +16,7 @@ const gated = (state: Partial<GateState>) => {
 };
 
 group("the gate before steps are applied", () => {
-  test("lets all work pass when nothing is in the way", () => {
+  test("passes all steps if nothing prevents them", () => {
     expect(gated({})).toEqual(["fetch image db:2", "start web", "remove image web:1"]);
   });
 
@@ -24,7 +24,7 @@ group("the gate before steps are applied", () => {
     ["another target state has been set", { outdated: true, paused: true }],
     ["the device is about to reboot or shut down", { paused: true, stale: true }],
     ["steps are being applied", { stale: true, failure: "no space" }],
-  ])("is closed for all steps, for the first of its reasons: %s", (why, state) => {
+  ])("is closed for all steps, with the first of its reasons: %s", (why, state) => {
     expect(gated(state)).toEqual(
       ["fetch image db:2", "start web", "remove image web:1"].map((one) => `${one}: ${why}`),
     );
@@ -38,7 +38,7 @@ group("the gate before steps are applied", () => {
     ]);
   });
 
-  test("after a failure, lets only downloads pass, which have a back-off of their own", () => {
+  test("passes only downloads after a failure, since they have their own back-off", () => {
     expect(gated({ failure: "no space" })).toEqual([
       "fetch image db:2",
       "start web: no space",
@@ -59,9 +59,9 @@ group("the gate of the update locks", () => {
   });
 
   test.each([
-    ["when they are held", device([running("web", "web:1"), db], { locks: held("db", "web") })],
+    ["when the locks are held", device([running("web", "web:1"), db], { locks: held("db", "web") })],
     ["when none of the containers runs", device([exited("web", "web:1"), db])],
-  ])("lets stops pass %s", (_, current) => {
+  ])("passes stops %s", (_, current) => {
     expect(withLocks([fetch, kill], 1, current)).toEqual([fetch, kill]);
   });
 

@@ -29,7 +29,7 @@ describe("the scheduler", () => {
     return { clock, rounds, scheduler };
   }
 
-  test("answers all requests of one turn by one round, which is fresh if one of them asks for it", async () => {
+  test("answers all requests of one turn with one round, which is fresh if one of them requires it", async () => {
     const { rounds, scheduler } = scheduled();
     scheduler.request(false);
     scheduler.request(true);
@@ -38,7 +38,7 @@ describe("the scheduler", () => {
     expect(rounds).toEqual(["1 fresh"]);
   });
 
-  test("runs one more round for the requests that come while one runs", async () => {
+  test("runs one more round for requests during a round", async () => {
     const running = Promise.withResolvers<void>();
     const { rounds, scheduler } = scheduled(() => running.promise);
     scheduler.request(false);
@@ -52,7 +52,7 @@ describe("the scheduler", () => {
     expect([rounds, scheduler.isIdle(), scheduler.isRequested()]).toEqual([["1", "2"], true, false]);
   });
 
-  test("answers a burst of events by one round, a moment later", async () => {
+  test("answers a burst of events with one round, a moment later", async () => {
     const { clock, rounds, scheduler } = scheduled();
     void scheduler.requestSoon(false);
     void scheduler.requestSoon(true);
@@ -63,7 +63,7 @@ describe("the scheduler", () => {
     expect([rounds, scheduler.isIdle()]).toEqual([["1 fresh"], true]);
   });
 
-  test("forgets what is due later when a round begins earlier", async () => {
+  test("drops a planned round if another round begins earlier", async () => {
     const { clock, rounds, scheduler } = scheduled();
     void scheduler.requestAfter(1000, () => true);
     scheduler.request(false);
@@ -77,7 +77,7 @@ describe("the scheduler", () => {
     expect(rounds).toEqual(["1", "2 fresh"]);
   });
 
-  test("resolves a caller's wish for a round with one that began after it", async () => {
+  test("resolves a caller's request with a round that began after it", async () => {
     const first = Promise.withResolvers<void>();
     const { rounds, scheduler } = scheduled(() => (rounds.length === 1 ? first.promise : Promise.resolve()));
     scheduler.request(false);
@@ -88,7 +88,7 @@ describe("the scheduler", () => {
     expect(rounds).toEqual(["1", "2 fresh"]);
   });
 
-  test("reports a round that fails, and tells those who wait for it", async () => {
+  test("reports a failed round, also to its waiting callers", async () => {
     const { rounds, scheduler } = scheduled(() => Promise.reject(new Error("no engine")));
     expect(await scheduler.next(false)).toBe(false);
     expect(rounds).toEqual(["1", "Error: no engine"]);
@@ -111,7 +111,7 @@ describe("the retries", () => {
   const locked: Failure = { is: "locked", message: "locked by web" };
   const work: Plan = new Map([[1, [start]]]);
 
-  test("wait twice as long after each failure in a row, each subject for itself", () => {
+  test("wait twice as long after each consecutive failure, separately for each subject", () => {
     const retries = new Retries();
     retries.end(1, failed, 0);
     retries.end(2, locked, 500);
@@ -126,7 +126,7 @@ describe("the retries", () => {
     expect(retries.failureOf(2)).toEqual(locked);
   });
 
-  test("tell a new failure from one that is repeated", () => {
+  test("distinguish a new failure from a repeated one", () => {
     const retries = new Retries();
     expect([retries.end(1, failed, 0), retries.end(1, failed, 0), retries.end(1, locked, 0)]).toEqual([
       true,
@@ -135,7 +135,7 @@ describe("the retries", () => {
     ]);
   });
 
-  test("forget a subject that succeeds, is reset, has no work left or is gone", () => {
+  test("forget a subject that succeeds, is reset, has no steps or is removed", () => {
     const retries = new Retries();
     for (const subject of [1, 2, 3, 4, "device"] as const) retries.end(subject, failed, 0);
     retries.end(1, undefined, 0);
@@ -145,7 +145,7 @@ describe("the retries", () => {
     expect(retries.any()).toBe(true);
   });
 
-  test("ignore how steps end that began before a reset, but not those that begin after it", () => {
+  test("ignore the results of steps that began before a reset, and use those of later steps", () => {
     const retries = new Retries();
     retries.begin(1);
     retries.reset(1, { isBusy: true });
@@ -160,7 +160,7 @@ describe("the retries", () => {
 describe("the waiters", () => {
   const settled: Reached = { is: "settled" };
 
-  test("are answered by a round that began after their question, once their application is decided", async () => {
+  test("are answered by a round that began after their request, once their application is decided", async () => {
     const waiters = new Waiters();
     const answers: string[] = [];
     const wait = (name: string, appId: number, fromRound: number) =>
@@ -188,7 +188,7 @@ describe("the waiters", () => {
 describe("the requests", () => {
   const wanted = target([app({ web: "web:1" })]);
 
-  test("put a temporary target in the place of the application's own", () => {
+  test("replace the application's target by a temporary one", () => {
     const requests = new Requests();
     expect(requests.applyTo(wanted)).toBe(wanted);
     requests.setTemporary(1, { is: "purged", force: false });
@@ -227,13 +227,13 @@ describe("the notices", () => {
   }
   const wait = (reason: string): Step => ({ action: "wait", reason });
 
-  test("say once what an application waits for, and again when it waits for it anew", () => {
+  test("log once what an application waits for, and again for a new wait", () => {
     const { lines, notices } = noticed();
     for (const steps of [[wait("db")], [wait("db")], [wait("db"), start], [], [wait("db")]]) notices.report(1, steps);
     expect(lines).toEqual(["App 1 waits for db", "App 1 waits for db"]);
   });
 
-  test("leave out what the log has already", () => {
+  test("omit waits that are in the log already", () => {
     const { lines, notices } = noticed();
     notices.report(1, [
       { action: "wait", reason: "image", isSaid: true },
@@ -242,7 +242,7 @@ describe("the notices", () => {
     expect(lines).toEqual([]);
   });
 
-  test("say a note once, also when a plan with work in between does not show it", () => {
+  test("log a note once, even if a plan in between does not contain it", () => {
     const { lines, notices } = noticed();
     const note: Step = { action: "keepVolume", appId: 1, name: "1_data", fields: ["driver"] };
     for (const steps of [[note], [note], [start], [note]]) notices.report(1, steps);

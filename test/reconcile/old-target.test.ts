@@ -3,7 +3,7 @@ import { systemClock } from "../../core/ports/clock.ts";
 import { app, testDevice } from "../support/device.ts";
 import { LateEngine, turn } from "./late.ts";
 
-test("nothing is done for a target state that was replaced while the device was looked at", async () => {
+test("no step is applied for a target state that was replaced during the observation", async () => {
   const engine = new LateEngine({ clock: systemClock, pullMs: 3, stopMs: 1 });
   const device = await testDevice({ ports: { engine } });
   const wanted = { "1": app({ one: {} }) };

@@ -29,7 +29,7 @@ describe("a container of the reference implementation", () => {
       expect(sentences(device([{ ...web, name }]), release)).toEqual(["rename web to web_1_10_c1"]);
   });
 
-  test("runs on with the key for the API that it knows", () => {
+  test("runs on with its own key for the API", () => {
     const apiKeys = new Map([["1/web", "f".repeat(32)]]);
     const labelled = networks.map((one) => ({
       ...one,
@@ -38,20 +38,20 @@ describe("a container of the reference implementation", () => {
     expect(sentences(device([knowsKey], { apiKeys, networks: labelled }), wanted)).toEqual([]);
   });
 
-  test("is replaced when its key for the API is a new one", () => {
+  test("is replaced if its key for the API has changed", () => {
     const apiKeys = new Map([["1/web", "e".repeat(32)]]);
     expect(sentences(device([knowsKey], { apiKeys, networks, locks: held("web") }), wanted)).toEqual([
       "kill web (environment.BALENA_SUPERVISOR_API_KEY differs; environment.RESIN_SUPERVISOR_API_KEY differs)",
     ]);
   });
 
-  test("runs on although the device has another name now", () => {
+  test("runs on although the device's name has changed", () => {
     const { environment } = web.spec;
     const renamed = { ...environment, BALENA_DEVICE_NAME_AT_INIT: "before", RESIN_DEVICE_NAME_AT_INIT: "before" };
     expect(sentences(device([withFields(web, { environment: renamed })]), release)).toEqual([]);
   });
 
-  test("runs on in its network, of which nothing tells what was asked for", () => {
+  test("runs on in its network, although the network's definition is not recorded", () => {
     const plain = network("default");
     const { labels } = plain.spec;
     const made: Network = {
@@ -61,7 +61,7 @@ describe("a container of the reference implementation", () => {
     expect(sentences(device([web], { networks: [made] }), release)).toEqual([]);
   });
 
-  test("is replaced when its release is another one", () => {
+  test("is replaced if the release is another one", () => {
     expect(sentences(device([web], { images: ["web:2"], locks: held("web") }), app({ web: "web:2" }))).toEqual([
       'kill web (image: "web:1" → "web:2")',
     ]);
@@ -71,35 +71,35 @@ describe("a container of the reference implementation", () => {
 describe("on a device whose store was lost", () => {
   const lost = { runningSince: times.now, imageRecords: [], seen: new Set<string>(), stoppedBefore: new Set<string>() };
 
-  test("what runs as it must be runs on", () => {
+  test("a running container without a difference runs on", () => {
     expect(sentences(device([web], lost), release)).toEqual([]);
   });
 
-  test("what is stopped starts", () => {
+  test("a stopped container is started", () => {
     expect(sentences(device([exited("web", "web:1")], lost), release)).toEqual(["start web"]);
   });
 
-  test("images of which nobody knows whose they are stay", () => {
+  test("images without a record stay", () => {
     expect(sentences(device([web], { ...lost, images: ["web:0"] }), release)).toEqual([]);
   });
 });
 
-describe("what the engine has made otherwise than it was asked", () => {
+describe("a difference that the engine made at creation", () => {
   const spec = { ...web.spec, user: "root", workingDir: "/app" };
   const user = { field: "user", from: "root", to: "" };
   const workingDir = { field: "working_dir", from: "/app", to: "" };
   const planned = (...tolerated: readonly (typeof user)[]) =>
     sentences(device([{ ...web, spec }], { tolerated: new Map([["web", tolerated]]), locks: held("web") }), release);
 
-  test("is no reason to replace a container", () => {
+  test("is not a reason to replace a container", () => {
     expect(planned(user, workingDir)).toEqual(["release the update locks of app 1"]);
   });
 
-  test("is none that hides another one", () => {
+  test("does not hide another difference", () => {
     expect(planned(user)).toEqual(['kill web (working_dir: "/app" → "")']);
   });
 
-  test("is a reason when the release wants it to be something else since", () => {
+  test("is a reason if a later release changes the field", () => {
     expect(planned(user, { ...workingDir, to: "/srv" })).toEqual(['kill web (working_dir: "/app" → "")']);
   });
 });
@@ -123,7 +123,7 @@ describe("a container that the engine could not remove", () => {
 describe("two containers of one service", () => {
   const other = { ...web, id: "other", name: "web_0" };
 
-  test("the one that is as it must be stays, wherever it stands", () => {
+  test("the one without a difference stays, in any order", () => {
     const outdated = { ...running("web", "web:0"), id: "outdated" };
     for (const containers of [
       [web, outdated],
@@ -134,13 +134,13 @@ describe("two containers of one service", () => {
       ]);
   });
 
-  test("of two that are as they must be, one stays", () => {
+  test("one of two without a difference stays", () => {
     expect(sentences(device([web, other], { locks: held("web") }), release)).toEqual([
       "kill web (no longer in the target state)",
     ]);
   });
 
-  test("both go when neither is as it must be", () => {
+  test("both are removed if both have differences", () => {
     const current = device([web, other], { images: ["web:2"], locks: held("web") });
     expect(sentences(current, app({ web: "web:2" }))).toEqual([
       'kill web (image: "web:1" → "web:2")',

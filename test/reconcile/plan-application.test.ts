@@ -30,7 +30,7 @@ function sentences(services: Record<string, object>, more: Partial<CurrentState>
   return [...plan(current, target).values()].flat().map(sentence);
 }
 
-describe("what a restart has taken down comes back while the image of its successor is on its way", () => {
+describe("a service that a restart has stopped is created again during the download for its successor", () => {
   const stopped = leaving({}, { state: "exited" });
   const { id, name, spec } = stopped;
   const onItsWay = {
@@ -38,11 +38,11 @@ describe("what a restart has taken down comes back while the image of its succes
     interrupted: new Map([["1/web", { id, name, spec }]]),
   };
 
-  test("when it was removed", () => {
+  test("if it was removed", () => {
     expect(sentences({ web: { image: "web:2" } }, onItsWay)).toEqual(["wait for image web:2", "install and start web"]);
   });
 
-  test("but not beside itself, when it could not be removed", () => {
+  test("but not beside its own container, if that could not be removed", () => {
     expect(sentences({ web: { image: "web:2" } }, { ...onItsWay, containers: [stopped] })).toEqual([
       "wait for image web:2",
       "wait for web to take over",
@@ -50,18 +50,18 @@ describe("what a restart has taken down comes back while the image of its succes
   });
 });
 
-describe("a container that is to hand over, when the target state changes once more", () => {
+describe("a container that is to hand over, after another change of the target state", () => {
   const imageConfigs = new Map([[image.id, plainImage]]);
   const locks = new Map([[1, ["web"]]]);
 
-  test("goes at once when its successor needs its port", () => {
+  test("is killed at once if its successor needs its port", () => {
     const containers = [leaving({ ports: ["80:80"] })];
     expect(sentences({ web: { image: "web:1", ports: ["80:8080"] } }, { containers, imageConfigs, locks })).toEqual([
       "kill web (its successor needs its port or address)",
     ]);
   });
 
-  test("stays until its successor has taken over when they do not need the same", () => {
+  test("stays until its successor has taken over, if they share no port", () => {
     const containers = [leaving({ ports: ["80:80"] })];
     expect(sentences({ web: { image: "web:1", ports: ["81:80"] } }, { containers, imageConfigs, locks })).toEqual([
       "install and start web",
@@ -90,7 +90,7 @@ describe("a volume whose definition has changed", () => {
       { volumes: { data: definition } },
     ).filter((one) => one.includes("volume"));
 
-  test("is kept, which is said with what differs, and without passwords", () => {
+  test("is kept, which is logged with the differences and without passwords", () => {
     expect(found(share("password=new"))).toEqual([
       "keep volume 1_data as it is, though its definition has changed (driver_opts.o): to apply it, purge app 1, which deletes the data in its volumes",
     ]);
@@ -100,9 +100,9 @@ describe("a volume whose definition has changed", () => {
   });
 
   test.each([
-    ["it is as it is defined", {}],
-    ["only the labels differ by which we know our volumes", { labels: { a: "1", "io.balena.supervised": "true" } }],
-  ])("says nothing when %s", (_, spec) => {
+    ["it equals its definition", {}],
+    ["only the agent's own labels differ", { labels: { a: "1", "io.balena.supervised": "true" } }],
+  ])("is not logged if %s", (_, spec) => {
     expect(found(share("password=old"), spec)).toEqual([]);
   });
 });
@@ -120,14 +120,14 @@ describe("a service that the target state wants stopped", () => {
     expect(sentences({ web: stopped }, running({}))).toEqual(["stop web"]);
   });
 
-  test("goes on until every image of the release is here", () => {
+  test("runs on until every image of the release is here", () => {
     expect(sentences({ web: stopped, db: { image: "db:1" } }, running({}))).toEqual([
       "wait for image db:1",
       "release the update locks of app 1",
     ]);
   });
 
-  test("is stopped before that when its strategy is to be killed first", () => {
+  test("is stopped before that if its strategy kills first", () => {
     const labels = { "io.balena.update.strategy": "kill-then-download" };
     expect(sentences({ web: { ...stopped, labels }, db: { image: "db:1" } }, running({ labels }))).toEqual([
       "wait for image db:1",

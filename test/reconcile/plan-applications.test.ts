@@ -20,7 +20,7 @@ const web = running("web", "web:1");
 const shop = running("shop", "shop:1", {}, second);
 
 describe("two applications", () => {
-  test("each have steps of their own", () => {
+  test("have separate steps", () => {
     const steps = plan(
       device([web, shop], { networks, images: ["shop:2"] }),
       target([app({ web: "web:2" }), app({ shop: "shop:2" }, second)]),
@@ -53,7 +53,7 @@ describe("two applications", () => {
     ]);
   });
 
-  test("wait for the same image together", () => {
+  test("both wait for the same image", () => {
     const current = device([], { networks, downloads: downloading("web:1") });
     expect(sentences(current, app({ web: "web:1" }), app({ shop: "web:1" }, second))).toEqual([
       "wait for image web:1",
@@ -61,7 +61,7 @@ describe("two applications", () => {
     ]);
   });
 
-  test("keep an image that one of them wants no longer", () => {
+  test("keep an image that only one of them still uses", () => {
     const current = device([running("web", "web:2")], {
       networks,
       images: ["web:1"],
@@ -102,11 +102,11 @@ describe("an application that leaves the target state", () => {
 describe("an application whose release is rejected", () => {
   const rejected = app({ web: "web:2", db: "db:1" }, { rejected: "web: requires more", volumes: { data: {} } });
 
-  test("runs on as it is, and nothing is fetched or made for it", () => {
+  test("runs on unchanged, and nothing is fetched or created for it", () => {
     expect(sentences(device([web], { networks: [network("default"), network("back")] }), rejected)).toEqual([]);
   });
 
-  test("does not hold up the others", () => {
+  test("does not delay the others", () => {
     const current = device([web, shop], { networks, images: ["shop:2"] });
     expect(sentences(current, rejected, app({ shop: "shop:2" }, second))).toEqual([
       "take the update locks of app 2",
@@ -120,7 +120,7 @@ describe("an application whose release is rejected", () => {
   });
 });
 
-describe("as long as nobody has said what should run", () => {
+describe("without a target state", () => {
   const current = device([web, shop], {
     networks,
     locks: held("web"),
@@ -128,7 +128,7 @@ describe("as long as nobody has said what should run", () => {
     images: ["web:0"],
   });
 
-  test("everything stays as it is", () => {
+  test("nothing changes", () => {
     expect(sentencesFor(current, target([], { unset: true }))).toEqual([]);
   });
 

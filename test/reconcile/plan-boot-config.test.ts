@@ -38,21 +38,21 @@ const exampleSettings = {
   gpu_mem: ["16"],
 };
 
-test("what the boot loader has not been told, it is told", () => {
+test("new settings are written to the boot loader", () => {
   expect(sentences(pi(), example)).toEqual([
     "set the boot configuration: disable_splash=1, dtparam=i2c_arm=on, dtparam=spi=on, dtparam=audio=on, gpio=2=op, gpio=3=op, gpu_mem=16",
   ]);
   expect(sentences(pi(exampleSettings), { ...example, HOST_CONFIG_gpu_mem: "32" })).toHaveLength(1);
 });
 
-test("what it has been told already, it is not told again", () => {
+test("written settings are not written again", () => {
   expect(sentences(pi(exampleSettings), example)).toEqual([]);
   expect(sentences(pi(), { SUPERVISOR_DELTA: "1", HOST_FIREWALL_MODE: "on", HOST_DISCOVERABILITY: "true" })).toEqual(
     [],
   );
 });
 
-test("what is wanted no longer, it is told no longer", () => {
+test("settings that are not in the target state any more are removed", () => {
   expect(sentences(pi({ gpu_mem: ["16"] }), {})).toEqual(["set the boot configuration: "]);
 });
 
@@ -72,7 +72,7 @@ const refusals: readonly (readonly [string, BootConfigState, Readonly<Record<str
     "the operating system's",
     pi(),
     { HOST_CONFIG_kernel: "x.img" },
-    "HOST_CONFIG_kernel is not set: the operating system takes care of it",
+    "HOST_CONFIG_kernel is not set: only the operating system may set it",
   ],
   [
     "more than a line",
@@ -96,7 +96,7 @@ const refusals: readonly (readonly [string, BootConfigState, Readonly<Record<str
     "another board's",
     pi(),
     { HOST_EXTLINUX_isolcpus: "2" },
-    "HOST_EXTLINUX_isolcpus is not set: this board takes HOST_CONFIG_… only",
+    "HOST_EXTLINUX_isolcpus is not set: this board supports only HOST_CONFIG_…",
   ],
   [
     "any at all, on a board that has none",

@@ -20,7 +20,7 @@ const wait = (reason: string) => `wait for db to ${reason}, on which web depends
 
 describe("service_started", () => {
   const rows: readonly [string, Container | undefined, string][] = [
-    ["is not there", undefined, wait("start")],
+    ["does not exist", undefined, wait("start")],
     ["was created and never ran", created("db", "db:1"), wait("start")],
     ["runs", running("db", "db:1"), start],
     ["has run and exited", exited("db", "db:1"), start],
@@ -33,7 +33,7 @@ describe("service_started", () => {
 
 describe("service_healthy", () => {
   const rows: readonly [string, Container | undefined, string][] = [
-    ["is not there", undefined, wait("start")],
+    ["does not exist", undefined, wait("start")],
     ["was created and never ran", created("db", "db:1", check), wait("become healthy (now created)")],
     ["starts", { ...running("db", "db:1", check), health: "starting" }, wait("become healthy (now starting)")],
     ["is unhealthy", { ...running("db", "db:1", check), health: "unhealthy" }, wait("become healthy (now unhealthy)")],
@@ -53,7 +53,7 @@ describe("service_healthy", () => {
 describe("service_completed_successfully", () => {
   const completed = exited("db", "db:1", once);
   const rows: readonly [string, Container | undefined, string][] = [
-    ["is not there", undefined, wait("start")],
+    ["does not exist", undefined, wait("start")],
     ["was created and never ran", created("db", "db:1", once), wait("complete successfully")],
     ["runs", running("db", "db:1", once), wait("complete successfully")],
     ["has completed", completed, start],
@@ -96,7 +96,7 @@ describe("services that depend on each other", () => {
     ]);
   });
 
-  test("wait also when their containers are there already", () => {
+  test("wait also if their containers exist already", () => {
     const containers = [created("web", "web:1"), created("cache", "cache:1"), created("db", "db:1")];
     expect(sentences(device(containers), chain)).toEqual([
       "wait for db to start, on which web depends",
@@ -105,7 +105,7 @@ describe("services that depend on each other", () => {
     ]);
   });
 
-  test("are not stopped when the one that they depend on is replaced", () => {
+  test("are not stopped if the service that they depend on is replaced", () => {
     const containers = [running("web", "web:1"), running("cache", "cache:1"), running("db", "db:0")];
     expect(sentences(device(containers, { images: ["db:1"] }), chain)).toEqual([
       "take the update locks of app 1",
@@ -113,17 +113,17 @@ describe("services that depend on each other", () => {
     ]);
   });
 
-  test("wait for one whose image is on its way", () => {
+  test("wait for a service whose image is being downloaded", () => {
     const current = device([created("web", "web:1"), running("db", "db:1")], { downloads: downloading("cache:1") });
     expect(sentences(current, chain)).toEqual(["wait for image cache:1"]);
   });
 
-  test("start once the other one runs, while further images are on their way", () => {
+  test("start once the other one runs, during further downloads", () => {
     const current = device([created("cache", "cache:1"), running("db", "db:1")], { downloads: downloading("web:1") });
     expect(sentences(current, chain)).toEqual(["wait for image web:1", "start cache"]);
   });
 
-  test("wait for one that the target state wants stopped", () => {
+  test("wait for a service that the target state wants stopped", () => {
     const current = device([], { images: ["web:1", "db:1"] });
     const release = app({ web: { image: "web:1", depends_on: ["db"] }, db: { image: "db:1", running: false } });
     expect(sentences(current, release)).toEqual(["wait for db to start, on which web depends", "install db"]);

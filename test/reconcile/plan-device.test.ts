@@ -12,37 +12,37 @@ describe("the network on which services reach the API", () => {
   // Without a key: none is known to these devices.
   const networks = [network("default"), gateway];
 
-  test("is made for a service that asks for the API, which waits for it", () => {
+  test("is created for a service that uses the API, and the service waits for it", () => {
     expect(sentences(device([], { images: ["web:1"], gatewayOpen: false }), asks)).toEqual([
       "create network supervisor0",
       "wait for network supervisor0",
     ]);
   });
 
-  test("is answered on when it is there", () => {
+  test("gets a listener once it exists", () => {
     expect(sentences(device([container], { networks, gatewayOpen: false }), asks)).toEqual([
       "answer the API on 10.114.104.1",
     ]);
   });
 
-  test("is ready when it is answered on", () => {
+  test("is ready once the agent listens on it", () => {
     expect(sentences(device([container], { networks, gatewayOpen: true }), asks)).toEqual([]);
   });
 
-  test("needs no answer of an agent that cannot listen there", () => {
+  test("is ready without a listener if the agent cannot listen on it", () => {
     expect(sentences(device([container], { networks, gatewayOpen: undefined }), asks)).toEqual([]);
   });
 
-  test("is not made when no service asks for the API", () => {
+  test("is not created if no service uses the API", () => {
     expect(sentences(device([running("web", "web:1")], { gatewayOpen: false }), app({ web: "web:1" }))).toEqual([]);
   });
 
-  test("stays when no service asks for it any more", () => {
+  test("stays if no service uses the API any more", () => {
     const current = device([running("web", "web:1")], { networks, gatewayOpen: true });
     expect(sentences(current, app({ web: "web:1" }))).toEqual([]);
   });
 
-  test("is made also on the host's network, whose services reach the API without it", () => {
+  test("is created also for services on the host's network, although they reach the API without it", () => {
     const onHost = { image: "web:1", labels, network_mode: "host" };
     expect(sentences(device([], { images: ["web:1"], networks: [] }), app({ web: onHost }))).toEqual([
       "create network supervisor0",
@@ -51,11 +51,11 @@ describe("the network on which services reach the API", () => {
   });
 });
 
-describe("a reboot that is required", () => {
+describe("a required reboot", () => {
   const web = running("web", "web:1");
   const rebootRequired = true;
 
-  test("comes when there is nothing else to do", () => {
+  test("is planned if there are no other steps", () => {
     expect(sentences(device([web], { rebootRequired }), app({ web: "web:1" }))).toEqual([
       "reboot, for what takes effect only then",
     ]);
@@ -70,18 +70,18 @@ describe("a reboot that is required", () => {
     ]);
   });
 
-  test("waits for what is on its way", () => {
+  test("waits for downloads", () => {
     const current = device([web], { rebootRequired, downloads: downloading("db:1") });
     expect(sentences(current, app({ web: "web:1", db: "db:1" }))).toEqual(["wait for image db:1"]);
   });
 
-  test("is due as long as the machine has not rebooted", () => {
+  test("is planned until the machine has rebooted", () => {
     const current = device([web], { rebootRequired });
     const wanted = target([app({ web: "web:1" })]);
     expect(sentencesFor(inVain(current, wanted), wanted)).toEqual(["reboot, for what takes effect only then"]);
   });
 
-  test("comes before the boot configuration has another effect", () => {
+  test("waits for a change of the boot configuration", () => {
     const bootConfig = { is: "here", prefix: "HOST_CONFIG_", forbidden: [], settings: {} } as const;
     const wanted = target([app({ web: "web:1" })], { config: { HOST_CONFIG_gpu_mem: "16" } });
     expect(sentencesFor(device([web], { rebootRequired, bootConfig }), wanted)).toEqual([
@@ -90,7 +90,7 @@ describe("a reboot that is required", () => {
   });
 });
 
-test("a plan is settled when there is nothing to do, nor to wait for", () => {
+test("a plan without steps and waits is settled", () => {
   expect(isSettled(undefined)).toBe(true);
   expect(isSettled([])).toBe(true);
   expect(isSettled([{ action: "wait", reason: "image web:1" }])).toBe(false);

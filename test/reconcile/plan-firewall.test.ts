@@ -38,23 +38,23 @@ test.each([
   expect(sentences(device("unset"), target(mode, fields))).toEqual([sentence]);
 });
 
-test("what is set already is not set again", () => {
+test("an active policy is not set again", () => {
   expect(sentences(device(open), target(undefined))).toEqual([]);
   expect(sentences(device(closed), target("on"))).toEqual([]);
 });
 
-test("a new mode sets it anew, and so does a service that comes to the host's network", () => {
+test("a new mode, and a service that joins the host's network, set a new policy", () => {
   expect(sentences(device(closed), target("off"))).toEqual([isOpen]);
   expect(sentences(device(open), target("auto", hostNetwork))).toEqual([isClosed]);
 });
 
-test("local mode lets developers in, and its end shuts them out", () => {
+test("local mode opens the API to the LAN, and its end closes it", () => {
   expect(sentences(device(open, true), target(undefined))).toEqual([
     "set the firewall: the host open, the API for developers too",
   ]);
   expect(sentences(device({ ...open, localMode: true }), target(undefined))).toEqual([isOpen]);
 });
 
-test("a machine without a firewall is left alone", () => {
+test("nothing is planned for a machine without a firewall", () => {
   expect(sentences(device({ missing: "There is no iptables here" }), target("on"))).toEqual([]);
 });

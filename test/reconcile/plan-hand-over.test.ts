@@ -38,7 +38,7 @@ describe("a hand-over", () => {
     ]);
   });
 
-  test("that another release meets goes on while the image of that one is fetched", () => {
+  test("goes on during the download for another release", () => {
     const third = app({ web: { image: "web:3", ...handOver } });
     expect(sentences(device([aside(first), second], { locks }), third)).toContain("fetch image web:3");
   });
@@ -62,14 +62,14 @@ describe("a hand-over", () => {
     ]);
   });
 
-  test("when the successor runs, it is asked every 100 ms whether it has taken over, and the locks are kept", () => {
+  test("when the successor runs, its signal is checked every 100 ms, and the locks are kept", () => {
     const current = device([aside(first), second], { ...soon, locks });
     expect([...plan(current, target([release])).values()].flat()).toEqual([
       { action: "wait", reason: "web to take over", recheckMs: 100 },
     ]);
   });
 
-  test("ends when the successor says that it has taken over", () => {
+  test("ends when the successor signals that it has taken over", () => {
     const current = device([aside(first), second], { ...soon, takenOver, locks });
     expect(sentences(current, release)).toEqual(["kill web (its successor has taken over)"]);
   });
@@ -95,11 +95,11 @@ describe("a hand-over", () => {
     ]);
   });
 
-  test("leaves nothing to do at its end but to release the locks", () => {
+  test("ends with the release of the locks", () => {
     expect(sentences(device([second], { locks }), release)).toEqual(["release the update locks of app 1"]);
   });
 
-  test("of one service does not hold up the update of another", () => {
+  test("of one service does not delay the update of another", () => {
     const current = device([aside(first), running("db", "db:1")], {
       images: ["web:2", "db:2"],
       locks: held("db", "web"),
@@ -110,9 +110,9 @@ describe("a hand-over", () => {
   });
 });
 
-describe("the predecessor stays, whatever the time, while its successor", () => {
+describe("the predecessor stays for any time while its successor", () => {
   const rows: readonly [string, Parameters<typeof device>[0]][] = [
-    ["is not there yet", []],
+    ["does not exist yet", []],
     ["was created and did not start", [created("web", "web:2", handOver)]],
     ["has exited", [exited("web", "web:2", handOver)]],
     ["restarts again and again", [{ ...second, state: "restarting" }]],
@@ -130,12 +130,12 @@ test.each(["starting", "healthy"] as const)("a successor that is %s may take ove
   expect(sentences(current, release)).toEqual(["kill web (its successor has taken over)"]);
 });
 
-test("a successor that does not run gives the locks back", () => {
+test("the locks are released if the successor does not run", () => {
   const current = device([aside(first), exited("web", "web:2", handOver)], { seen: new Set(["web"]), locks });
   expect(sentences(current, release)).toEqual(["wait for web to take over", "release the update locks of app 1"]);
 });
 
-describe("there is no hand-over, but a kill,", () => {
+describe("the container is killed without a hand-over", () => {
   /** A composition of two releases of web, before and after. */
   const kills = (before: object, after: object, more: Parameters<typeof device>[1] = {}) => {
     const current = device([running("web", "web:1", { ...handOver, ...before })], {
@@ -182,7 +182,7 @@ describe("there is no hand-over, but a kill,", () => {
     ]);
   });
 
-  test("when another service lives in the namespace of the container", () => {
+  test("when another service uses the namespace of the container", () => {
     const lodger = { image: "job:1", network_mode: "service:web" };
     const current = device([first, running("job", "job:1", { network_mode: "container:web" })], {
       images: ["web:2"],
@@ -190,11 +190,11 @@ describe("there is no hand-over, but a kill,", () => {
     });
     expect(sentences(current, app({ web: { image: "web:2", ...handOver }, job: lodger }))).toEqual([
       'kill web (image: "web:1" → "web:2")',
-      "kill job (it lives in web, which is replaced)",
+      "kill job (it uses a namespace of web, which is replaced)",
     ]);
   });
 
-  test("when a network of the container must go", () => {
+  test("when a network of the container must be removed", () => {
     const fields = { ...handOver, networks: ["back"] };
     const current = device([running("web", "web:1", fields)], {
       images: ["web:2"],
@@ -206,7 +206,7 @@ describe("there is no hand-over, but a kill,", () => {
     ).toEqual(['kill web (image: "web:1" → "web:2")']);
   });
 
-  test("when a volume of the container must go", () => {
+  test("when a volume of the container must be removed", () => {
     const fields = { ...handOver, volumes: ["data:/data"] };
     const ofHost = { driver_opts: { type: "none", o: "bind", device: "/etc" } };
     const current = device([running("web", "web:1", fields)], {
@@ -221,7 +221,7 @@ describe("there is no hand-over, but a kill,", () => {
 });
 
 describe("when the target state changes during a hand-over", () => {
-  test("and the service is withdrawn, both containers go", () => {
+  test("and the service is withdrawn, both containers are removed", () => {
     const current = device([aside(first), second, running("db", "db:1")], { locks: held("db", "web") });
     expect(sentences(current, app({ db: "db:1" }))).toEqual([
       "kill web (no longer in the target state)",
@@ -229,7 +229,7 @@ describe("when the target state changes during a hand-over", () => {
     ]);
   });
 
-  test("and the application is withdrawn, both containers go", () => {
+  test("and the application is withdrawn, both containers are removed", () => {
     expect(sentences(device([aside(first), second], { networks: [], locks }))).toEqual([
       "kill web (no longer in the target state)",
       "kill web (no longer in the target state)",
@@ -249,7 +249,7 @@ describe("when the target state changes during a hand-over", () => {
     ]);
   });
 
-  test("to a third image, the predecessor runs on while that is on its way", () => {
+  test("to a third image, the predecessor runs on during the download", () => {
     const current = device([aside(first), second], { downloads: downloading("web:3"), ...later });
     expect(sentences(current, app({ web: { image: "web:3", ...handOver } }))).toEqual([
       "wait for image web:3",
@@ -257,7 +257,7 @@ describe("when the target state changes during a hand-over", () => {
     ]);
   });
 
-  test("to a third image, only the successor is replaced when that has arrived", () => {
+  test("to a third image, only the successor is replaced after the download", () => {
     const current = device([aside(first), second], { images: ["web:3"], ...later, takenOver, locks });
     expect(sentences(current, app({ web: { image: "web:3", ...handOver } }))).toEqual([
       'kill web (image: "web:2" → "web:3")',
@@ -277,7 +277,7 @@ test("a predecessor that ends by itself is removed without locks", () => {
   expect(sentences(current, release)).toEqual(["kill web (it has ended by itself)"]);
 });
 
-test("a predecessor goes when its network must go", () => {
+test("a predecessor is killed if its network must be removed", () => {
   const fields = { ...handOver, networks: ["back"] };
   const current = device([aside(running("web", "web:1", fields)), running("web", "web:2", fields)], {
     networks: [network("default"), network("back")],

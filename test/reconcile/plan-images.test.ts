@@ -37,24 +37,24 @@ describe("the image of a service", () => {
     expect(sentences(current, app({ web: after }))).toEqual(['kill web (image: "build-a" → "build-b")']);
   });
 
-  test("is another one when its tag has moved", () => {
+  test("is another image after its tag has moved", () => {
     const current = device([running("web", "build-a")], { images: [image("web:1", "build-b")], locks: held("web") });
     expect(sentences(current, app({ web: "web:1" }))).toEqual(['kill web (image: "build-a" → "build-b")']);
   });
 
-  test("is the same under another tag", () => {
+  test("is the same image under another tag", () => {
     const current = device([running("web", "id")], { images: [image("web:1", "id"), image("web:2", "id")] });
     expect(sentences(current, app({ web: "web:2" }))).toEqual([]);
   });
 
-  test("whose tag is gone is fetched, while the container runs on", () => {
+  test("whose tag is removed is fetched while the container runs on", () => {
     const current = device([running("web", "id")], { images: [{ id: "id", tags: [], digests: [] }] });
     expect(sentences(current, app({ web: "web:1" }))).toEqual(["fetch image web:1"]);
   });
 });
 
 describe("a download", () => {
-  test("that is under way is waited for", () => {
+  test("that runs is waited for", () => {
     expect(sentences(device([], { downloads: downloading("web:1") }), app({ web: "web:1" }))).toEqual([
       "wait for image web:1",
     ]);
@@ -67,13 +67,13 @@ describe("a download", () => {
     expect(sentences(current, app({ web: "web:1" }))).toEqual(["wait for another try to fetch web:1 (no space)"]);
   });
 
-  test("that has failed is tried again when its time has come", () => {
+  test("that has failed is tried again after its pause", () => {
     const current = device([], { downloads: failed(times.now) });
     expect(sentences(current, app({ web: "web:1" }))).toEqual(["fetch image web:1"]);
   });
 });
 
-describe("an image that no release wants any more", () => {
+describe("an image that no release uses any more", () => {
   const old = { images: ["web:0"], imageRecords: fetched("web", "web:0", "web:1") };
   const release = app({ web: "web:1" });
 
@@ -81,12 +81,12 @@ describe("an image that no release wants any more", () => {
     expect(sentences(device([web], old), release)).toEqual(["remove image web:0"]);
   });
 
-  test("is removed once, although several services were made of it", () => {
+  test("is removed once, although several services used it", () => {
     const imageRecords = [...fetched("web", "web:0"), ...fetched("db", "web:0")];
     expect(sentences(device([web], { ...old, imageRecords }), release)).toEqual(["remove image web:0"]);
   });
 
-  test("is removed while other images are on their way", () => {
+  test("is removed during other downloads", () => {
     const current = device([web], { ...old, downloads: downloading("db:1") });
     expect(sentences(current, app({ web: "web:1", db: "db:1" }))).toEqual([
       "remove image web:0",
@@ -94,12 +94,12 @@ describe("an image that no release wants any more", () => {
     ]);
   });
 
-  test("stays while a container is made of it", () => {
+  test("stays while a container uses it", () => {
     const current = device([running("web", "web:0")], { images: ["web:1"], imageRecords: fetched("web", "web:0") });
     expect(sentences(current, release)).not.toContain("remove image web:0");
   });
 
-  test("stays while a container is made of it under another name", () => {
+  test("stays while a container uses it under another name", () => {
     const current = device([running("web", "id")], {
       images: [image("web:0", "id"), image("web:1", "id")],
       imageRecords: fetched("web", "web:0", "web:1"),
@@ -111,15 +111,15 @@ describe("an image that no release wants any more", () => {
     expect(sentences(device([web], { ...old, localMode: true }), release)).toEqual([]);
   });
 
-  test("stays when it was not fetched for a service", () => {
+  test("stays if it was not fetched for a service", () => {
     expect(sentences(device([web], { ...old, imageRecords: [] }), release)).toEqual([]);
   });
 
-  test("stays when a container of another program is made of it", () => {
+  test("stays if a container of another program uses it", () => {
     expect(sentences(device([web], { ...old, keptImages: new Set(["web:0"]) }), release)).toEqual([]);
   });
 
-  test("that is gone already is forgotten", () => {
+  test("that is removed already is forgotten", () => {
     expect(sentences(device([web], { ...old, images: [] }), release)).toEqual(["remove image web:0"]);
   });
 });

@@ -66,7 +66,7 @@ test("once another application runs, and the cloud has confirmed it, they are re
   expect(steps()).toEqual(["remove volume 1_data", "remove volume 1_cache"]);
 });
 
-test("it is said before which ones will be removed, also before the cloud has confirmed it", () => {
+test("the removal is announced before it happens, also before the cloud has confirmed it", () => {
   const said = ["announce that volumes of app 1 will be removed: 1_data, 1_cache"];
   expect(steps({ announcedVolumes: new Set() })).toEqual(said);
   expect(steps({ announcedVolumes: new Set() }, { left: [left({ confirmed: false })] })).toEqual(said);
@@ -76,12 +76,12 @@ test("it is said before which ones will be removed, also before the cloud has co
 });
 
 test.each<[string, Partial<CurrentState>, Partial<TargetState>]>([
-  ["the cloud has said it once only", {}, { left: [left({ confirmed: false })] }],
-  ["the cloud had never given it to the device", {}, { left: [] }],
-  ["nobody has said yet what should run", {}, { unset: true }],
-  ["a developer says what runs", { localMode: true }, {}],
+  ["the cloud has not confirmed it", {}, { left: [left({ confirmed: false })] }],
+  ["the application never came from the cloud", {}, { left: [] }],
+  ["there is no target state yet", {}, { unset: true }],
+  ["the device is in local mode", { localMode: true }, {}],
   ["no other application has taken its place", {}, { apps: [] }],
-  ["the other one has nothing to run", {}, { apps: [{ ...settled, services: [] }] }],
+  ["the other one has no services", {}, { apps: [{ ...settled, services: [] }] }],
   ["the other one has no release yet", {}, { apps: [{ ...settled, commit: "", services: [] }] }],
   ["the other one does not run yet", {}, { apps: [{ ...parsedApp(2, { web: {} }), uuid: "u2" }] }],
   ["the other one's release is rejected", {}, { apps: [{ ...settled, rejected: "web: no" }] }],
@@ -114,21 +114,21 @@ test.each<[string, Partial<CurrentState>, Partial<TargetState>]>([
   expect(steps(current, target).filter((step) => step.startsWith("remove volume"))).toEqual([]);
 });
 
-test("they stay as long as its containers are there", () => {
+test("they stay while its containers exist", () => {
   expect(steps({ containers: [container(1)] })).toEqual(["kill web (no longer in the target state)"]);
 });
 
-test("when none is left, the application is forgotten", () => {
+test("the application is forgotten once all volumes are removed", () => {
   expect(steps({ volumes: [] })).toEqual(["forget app 1"]);
   expect(steps({ volumes: [] }, { left: [left({ confirmed: false })] })).toEqual([]);
 });
 
-test("a device that has left nothing plans nothing for it", () => {
+test("a device that has left no application has no such steps", () => {
   const current = { ...unseen(0, facts, false), volumes: [volume("1_data")] };
   expect(plan(current, { name: "n", config: {}, apps: [settled] }).has(1)).toBe(false);
 });
 
-test("a volume that an older agent made, without the application's uuid, counts as its own", () => {
+test("a volume of an older agent, without the application's uuid, belongs to the application", () => {
   const { name, spec } = volume("1_data");
   const volumes = [{ name, spec: { ...spec, labels: { "io.balena.supervised": "true" } } }];
   expect(steps({ volumes })).toEqual(["remove volume 1_data"]);

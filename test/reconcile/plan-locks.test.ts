@@ -7,7 +7,7 @@ const web = running("web", "web:1");
 const db = running("db", "db:1");
 
 describe("the update locks", () => {
-  test("are taken once, for every service of the application, in one order", () => {
+  test("are taken in one step for all services of the application, in a fixed order", () => {
     const steps = plan(device([web, db], { images: ["web:2", "db:2"] }), target([app({ web: "web:2", db: "db:2" })]));
     expect([...steps.values()].flat()).toMatchObject([
       { action: "takeLocks", services: ["db", "web"], stops: [{ service: "web" }, { service: "db" }] },
@@ -61,7 +61,7 @@ describe("the update locks", () => {
     ]);
   });
 
-  test("of another application do not count", () => {
+  test("of another application do not matter", () => {
     const locks = new Map([[2, ["web"]]]);
     expect(sentences(device([web], { locks }), app({}), app({}, { appId: 2 }))).toEqual([
       "take the update locks of app 1",
@@ -83,7 +83,7 @@ describe("the update locks", () => {
     ]);
   });
 
-  test("are released when nothing more must stop", () => {
+  test("are released if no container must stop any more", () => {
     expect(sentences(device([web], { locks: held("web") }), app({ web: "web:1" }))).toEqual([
       "release the update locks of app 1",
     ]);
@@ -98,7 +98,7 @@ describe("the update locks", () => {
     ]);
   });
 
-  test("are released while an image is on its way", () => {
+  test("are released during a download", () => {
     const current = device([web], { downloads: downloading("web:2"), locks: held("web") });
     expect(sentences(current, app({ web: "web:2" }))).toEqual([
       "wait for image web:2",
@@ -106,7 +106,7 @@ describe("the update locks", () => {
     ]);
   });
 
-  test("of an application that is gone are released", () => {
+  test("of a removed application are released", () => {
     expect(sentences(device([], { networks: [], locks: held("web") }))).toEqual(["release the update locks of app 1"]);
   });
 

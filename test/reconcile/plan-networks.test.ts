@@ -20,7 +20,7 @@ const plain = { networks: { back: {} } };
 const onBack = running("web", "web:1", back);
 const web = { image: "web:1", ...back };
 
-describe("a network that is not there", () => {
+describe("a missing network", () => {
   test("is created, and services wait for it", () => {
     expect(sentences(device([], { images: ["web:1"], networks: [] }), app({ web }, plain))).toEqual([
       "create network 1_back",
@@ -28,7 +28,7 @@ describe("a network that is not there", () => {
     ]);
   });
 
-  test("is created while images are on their way", () => {
+  test("is created during downloads", () => {
     expect(sentences(device([], { downloads: downloading("web:1"), networks: [] }), app({ web }, plain))).toEqual([
       "wait for image web:1",
       "create network 1_back",
@@ -43,13 +43,13 @@ describe("a network that is not there", () => {
     ]);
   });
 
-  test("is created although no service is on it", () => {
+  test("is created although no service uses it", () => {
     expect(sentences(device([running("web", "web:1")]), app({ web: "web:1" }, plain))).toEqual([
       "create network 1_back",
     ]);
   });
 
-  test("of another program with that name is not taken for it", () => {
+  test("is created although another program has a network with that name", () => {
     const current = device([], { images: ["web:1"], networks: [foreign(network("back"))] });
     expect(sentences(current, app({ web }, plain))).toContain("create network 1_back");
   });
@@ -58,7 +58,7 @@ describe("a network that is not there", () => {
 describe("a network whose definition has changed", () => {
   const networks = [network("back"), network("default")];
 
-  test("goes after the containers on it, which are killed first under the locks", () => {
+  test("is removed after the containers on it are killed under the locks", () => {
     const current = device([onBack, running("db", "db:1")], { networks });
     expect(sentences(current, app({ web, db: "db:1" }, internal))).toEqual([
       "take the update locks of app 1",
@@ -66,14 +66,14 @@ describe("a network whose definition has changed", () => {
     ]);
   });
 
-  test("goes after containers on it that do not run, without locks", () => {
+  test("is removed without locks after containers on it that do not run", () => {
     const current = device([exited("web", "web:1", back)], { networks });
     expect(sentences(current, app({ web }, internal))).toEqual([
       "kill web (network 1_back goes (internal: false → true))",
     ]);
   });
 
-  test("is removed when nothing is on it any more", () => {
+  test("is removed once no container uses it", () => {
     const current = device([], { images: ["web:1"], networks, locks: held("web") });
     expect(sentences(current, app({ web }, internal))).toEqual([
       "remove network 1_back (internal: false → true)",
@@ -100,7 +100,7 @@ describe("a network whose definition has changed", () => {
     expect(sentences(current, app({ web }, { ...internal, temporary: "stopped" }))).toEqual([]);
   });
 
-  test("takes a container with it that was about to be killed anyway, for its own reason", () => {
+  test("keeps the reason of a container that is killed anyway", () => {
     const current = device([onBack], { networks: [network("back")], images: ["web:2"], locks: held("web") });
     expect(sentences(current, app({ web: { ...web, image: "web:2" } }, internal))).toEqual([
       'kill web (image: "web:1" → "web:2")',
@@ -108,8 +108,8 @@ describe("a network whose definition has changed", () => {
   });
 });
 
-describe("a network that is declared no longer", () => {
-  test("is removed when no service is on it", () => {
+describe("a network that is not declared any more", () => {
+  test("is removed if no service uses it", () => {
     const current = device([running("web", "web:1")], { networks: [network("back"), network("default")] });
     expect(sentences(current, app({ web: "web:1" }))).toEqual([
       "remove network 1_back (no longer in the target state)",
@@ -141,7 +141,7 @@ describe("a network that is declared no longer", () => {
     expect(sentences(device([running("web", "web:1")], { networks }), app({ web: "web:1" }))).toEqual([]);
   });
 
-  test("is removed although images are on their way", () => {
+  test("is removed during downloads", () => {
     const current = device([], { downloads: downloading("web:1"), networks: [network("default"), network("back")] });
     expect(sentences(current, app({ web: "web:1" }))).toEqual([
       "wait for image web:1",
@@ -150,7 +150,7 @@ describe("a network that is declared no longer", () => {
   });
 });
 
-test("a container that hands over leaves a network that must go", () => {
+test("a container that hands over is killed if its network must be removed", () => {
   const handOver = { ...strategy("hand-over"), ...back };
   const current = device([aside(running("web", "web:1", handOver)), created("web", "web:2", handOver)], {
     networks: [network("back")],

@@ -49,13 +49,13 @@ test.each<[string, Record<string, string>, Partial<CurrentState>, string]>([
   expect(sentences(config, { ...current, refusedConfig: [sentence] })).toEqual([]);
 });
 
-test("what this machine does, and what asks for nothing, is not refused", () => {
+test("supported values, and values without an effect, are not refused", () => {
   for (const mode of ["on", "auto", "off", ""]) expect(sentences({ HOST_FIREWALL_MODE: mode }, guarded)).toEqual([]);
   for (const mode of ["off", ""]) expect(sentences({ HOST_FIREWALL_MODE: mode }, bare)).toEqual([]);
   expect(sentences({ HOST_DISCOVERABILITY: "true", SUPERVISOR_PERSISTENT_LOGGING: "false" }, guarded)).toEqual([]);
 });
 
-test("each is one warning, however often the target is set, and a new one does not repeat the old ones", async () => {
+test("each refusal is logged once, however often the target is set, and a new one does not repeat the others", async () => {
   const device = await testDevice({ ports: { firewall: { missing: "There is no iptables here" } } });
   const warnings = () => device.log.lines.filter((line) => line.startsWith("warning: "));
   const run = (config: object) => device.run({}, { local: { name: "device", apps: {}, config } });

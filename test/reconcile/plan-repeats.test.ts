@@ -22,7 +22,7 @@ const web = running("web", "web:1");
 /** The engine reads the user back in another way than it was told. */
 const wanted = target([app({ web: { image: "web:1", user: "app" } })]);
 
-describe("a step that was in vain waits", () => {
+describe("a step that had no effect waits", () => {
   const networks = [network("back"), network("default")];
   const release = target([app({ web: "web:1" })]);
   const ofHost = volume("data", { driver_opts: { type: "none", o: "bind", device: "/etc" } });
@@ -71,38 +71,38 @@ describe("a step that was in vain waits", () => {
     expect(sentencesFor(inVain(current, asked), asked)).toEqual(expect.arrayContaining(expected));
   });
 
-  test("and is done again when its time has come", () => {
+  test("and is repeated after the wait", () => {
     const current = device([web, running("db", "db:1")], { locks: held("db", "web") });
     expect(sentencesFor(inVain(current, release, times.now), release)).toEqual(sentencesFor(current, release));
   });
 
-  test("and tells for how long, and which step it is", () => {
+  test("and the wait names its time and its step", () => {
     const current = inVain(device([web], { networks }), release);
     expect([...plan(current, release).values()].flat()).toMatchObject([
       { action: "wait", recheckMs: 5_000, again: { action: "removeNetwork", name: "1_back" } },
     ]);
   });
 
-  test("but a download does not: it has a back-off of its own", () => {
+  test("but a download does not, since it has its own back-off", () => {
     const missing = target([app({ web: "web:2" })]);
     expect(sentencesFor(inVain(device([web]), missing), missing)).toEqual(["fetch image web:2"]);
   });
 
-  test("and so does not for another reason", () => {
+  test("but not if the step has another reason", () => {
     const current = inVain(device([web], { locks: held("web") }), wanted);
     const other = target([app({ web: { image: "web:1", user: "other" } })]);
     expect(sentencesFor(current, other)).toEqual(['kill web (user: "" → "other")']);
   });
 
-  test("and so does not in another application", () => {
+  test("but not if the step is of another application", () => {
     const current = inVain(device([web], { networks }), release);
     const both = target([app({ web: "web:1" }), app({ shop: "web:1" }, { appId: 2 })]);
     expect(sentencesFor(current, both)).toContain("create network 2_default");
   });
 });
 
-describe("a container that was replaced in vain", () => {
-  test("runs on for now, without locks", () => {
+describe("a container whose replacement had no effect", () => {
+  test("runs on without locks", () => {
     expect(sentencesFor(inVain(device([web]), wanted), wanted)).toEqual([again('kill web (user: "" → "app")')]);
   });
 
@@ -114,18 +114,18 @@ describe("a container that was replaced in vain", () => {
     ]);
   });
 
-  test("is replaced when its time has come", () => {
+  test("is replaced after the wait", () => {
     const current = inVain(device([web], { locks: held("web") }), wanted, times.now);
     expect(sentencesFor(current, wanted)).toEqual(['kill web (user: "" → "app")']);
   });
 
-  test("does not hold up the services that depend on it", () => {
+  test("does not delay the services that depend on it", () => {
     const asked = target([app({ web: { image: "web:1", user: "app" }, db: { image: "db:1", depends_on: ["web"] } })]);
     const current = device([web], { images: ["db:1"] });
     expect(sentencesFor(inVain(current, asked), asked)).toContain("install and start db");
   });
 
-  test("takes nobody with it that lives in its namespace", () => {
+  test("does not stop a service that uses its namespace", () => {
     const asked = target([
       app({ web: { image: "web:1", user: "app" }, probe: { image: "probe:1", pid: "service:web" } }),
     ]);
@@ -139,7 +139,7 @@ describe("a container that was replaced in vain", () => {
     expect(sentencesFor(current, next)).toEqual(["rename web to web_1_10_c2", again('kill web (user: "" → "app")')]);
   });
 
-  test("is not killed again at once when the engine cannot remove it", () => {
+  test("is not killed again at once if the engine cannot remove it", () => {
     const asked = target([app({ web: "web:1" })]);
     expect(sentencesFor(inVain(device([{ ...web, state: "dead" }]), asked), asked)).toEqual([
       again("kill web (the engine could not remove it)"),
@@ -157,7 +157,7 @@ describe("a container that was replaced in vain", () => {
     ]);
   });
 
-  test("goes when its network goes; that is another try", () => {
+  test("is removed with its network, which is a new attempt", () => {
     const current = inVain(device([web], { locks: held("web") }), wanted);
     const other = target([
       app({ web: { image: "web:1", user: "app" } }, { networks: { default: { internal: true } } }),
@@ -176,7 +176,7 @@ describe("a container that was replaced in vain", () => {
   });
 });
 
-describe("a network or volume that was removed in vain", () => {
+describe("a network or volume whose removal had no effect", () => {
   test("lets the containers on it run on", () => {
     const back = { networks: ["back"] };
     const asked = target([app({ web: { image: "web:1", ...back } }, { networks: { back: { internal: true } } })]);
@@ -198,7 +198,7 @@ describe("a network or volume that was removed in vain", () => {
     ]);
   });
 
-  test("does not hold up the start of the others", () => {
+  test("does not delay the start of the others", () => {
     const asked = target([app({ web: "web:1" })]);
     const current = device([], { networks: [network("default"), network("back")], images: ["web:1"] });
     expect(sentencesFor(inVain(current, asked), asked)).toContain("install and start web");

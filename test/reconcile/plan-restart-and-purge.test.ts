@@ -25,7 +25,7 @@ const locks = held("db", "web");
 
 /** What a target holds while an application is restarted or purged: no containers. When it is reached, the real one holds. */
 describe("an application that is restarted", () => {
-  test("is killed under the locks, one that does not run included", () => {
+  test("is killed under the locks, including containers that do not run", () => {
     const current = device([web, exited("db", "db:1")], { volumes: [volume("data")] });
     expect(sentences(current, restarted)).toEqual([
       "take the update locks of app 1",
@@ -34,7 +34,7 @@ describe("an application that is restarted", () => {
     ]);
   });
 
-  test("will have its containers back, so they are remembered", () => {
+  test("has its containers recorded, since they are created again", () => {
     const current = device([web], { volumes: [volume("data")], locks: held("web") });
     expect([...plan(current, target([restarted])).values()].flat()).toMatchObject([{ action: "kill", again: true }]);
   });
@@ -62,12 +62,12 @@ describe("an application that is restarted", () => {
     expect(sentences(current, restarted)).toEqual(["kill web (the application is restarted)"]);
   });
 
-  test("gives the locks back when its containers are gone", () => {
+  test("has its locks released after the containers are removed", () => {
     const current = device([], { volumes: [volume("data")], locks });
     expect(sentences(current, restarted)).toEqual(["release the update locks of app 1"]);
   });
 
-  test("has each container killed once, whatever namespaces it shares", () => {
+  test("has each container killed once, although containers share namespaces", () => {
     const current = device([running("db", "db:1", { pid: "container:web" }), web], {
       volumes: [volume("data")],
       locks,
@@ -78,7 +78,7 @@ describe("an application that is restarted", () => {
     ]);
   });
 
-  test("leaves the other applications alone", () => {
+  test("does not affect other applications", () => {
     const other = running("web", "web:1", {}, { appId: 2 });
     const current = device([web, other], {
       networks: [network("default"), network("default", {}, 2)],
@@ -98,14 +98,14 @@ describe("an application that is restarted", () => {
       return [...plan(current, target([restarted])).values()].flat();
     };
 
-    test("loses both containers, and only the successor comes back", () => {
+    test("loses both containers, and only the successor is created again", () => {
       expect(kills(predecessor, successor)).toEqual([
         expect.objectContaining({ action: "kill", id: "web", again: true }),
         expect.not.objectContaining({ again: true }),
       ]);
     });
 
-    test("has the predecessor back if there is no successor yet", () => {
+    test("has the predecessor created again if there is no successor yet", () => {
       expect(kills(predecessor)).toEqual([expect.objectContaining({ action: "kill", id: "old_web", again: true })]);
     });
   });
@@ -134,11 +134,11 @@ describe("an application that is purged", () => {
     expect(sentences(device([], { volumes }), purged)).toEqual([]);
   });
 
-  test("gets no volumes until it comes back", () => {
+  test("gets no volumes until the purge has ended", () => {
     expect(sentences(device([], { locks }), purged)).toEqual(["release the update locks of app 1"]);
   });
 
-  test("then comes back", () => {
+  test("is then created again", () => {
     const current = device([], { images: ["web:1"], locks: held("web") });
     expect(sentences(current, app({ web: { image: "web:1", volumes: ["data:/data"] } }, data))).toEqual([
       "create volume 1_data",
@@ -148,19 +148,19 @@ describe("an application that is purged", () => {
   });
 });
 
-describe("a service that a restart has interrupted, while the image of its next release is on its way,", () => {
+describe("a service that a restart has interrupted during the download for its next release", () => {
   const before = running("web", "web:1", { volumes: ["data:/data"] });
   const { id, name, spec } = before;
   const interrupted = new Map([["1/web", { id, name, spec }]]);
   const onTheWay = { images: ["web:1"], downloads: downloading("web:2"), volumes: [volume("data")], interrupted };
   const release = app({ web: "web:2" }, data);
 
-  test("comes back as it was", () => {
+  test("is created again unchanged", () => {
     expect(sentences(device([], onTheWay), release)).toEqual(["wait for image web:2", "install and start web"]);
     expect([...plan(device([], onTheWay), target([release])).values()].flat()[1]).toMatchObject({ name, spec });
   });
 
-  test("comes back while other services wait for images too", () => {
+  test("is created again while other services wait for images too", () => {
     expect(sentences(device([], onTheWay), app({ web: "web:2", db: "db:1" }, data))).toEqual([
       "wait for image web:2",
       "fetch image db:1",
@@ -168,12 +168,12 @@ describe("a service that a restart has interrupted, while the image of its next 
     ]);
   });
 
-  test("does not come back when nothing had interrupted it", () => {
+  test("is not created again if nothing has interrupted it", () => {
     const current = device([], { ...onTheWay, interrupted: new Map() });
     expect(sentences(current, release)).toEqual(["wait for image web:2"]);
   });
 
-  test("does not come back when its image is gone", () => {
+  test("is not created again if its image is removed", () => {
     expect(sentences(device([], { ...onTheWay, images: [] }), release)).toEqual(["wait for image web:2"]);
   });
 
@@ -182,18 +182,18 @@ describe("a service that a restart has interrupted, while the image of its next 
     expect(sentences(current, release)).not.toContain("remove image web:1");
   });
 
-  test("does not come back beside its own container", () => {
+  test("is not created again beside its own container", () => {
     const current = device([before], onTheWay);
     expect(sentences(current, release)).toEqual(["wait for image web:2"]);
   });
 
-  test.each(["kill-then-download", "delete-then-download"])("does not come back under %s", (name) => {
+  test.each(["kill-then-download", "delete-then-download"])("is not created again under %s", (name) => {
     expect(sentences(device([], onTheWay), app({ web: { image: "web:2", ...strategy(name) } }, data))).toEqual([
       "wait for image web:2",
     ]);
   });
 
-  test("is made and not started when the target state wants it stopped", () => {
+  test("is created and not started if the target state wants it stopped", () => {
     expect(sentences(device([], onTheWay), app({ web: { image: "web:2", running: false } }, data))).toEqual([
       "wait for image web:2",
       "install web",
@@ -213,13 +213,13 @@ describe("a service that a restart has interrupted, while the image of its next 
     ]);
   });
 
-  test("waits for the service in whose namespace it lives", () => {
+  test("waits for the service whose namespace it uses", () => {
     const inVpn = { ...spec, networks: {}, networkMode: "service:vpn" };
     const lodger = { ...onTheWay, interrupted: new Map([["1/web", { id, name, spec: inVpn }]]) };
     const both = app({ web: { image: "web:2", network_mode: "service:vpn" }, vpn: "vpn:1" }, data);
     expect(sentences(device([exited("vpn", "vpn:1")], { ...lodger, seen: new Set(["vpn"]) }), both)).toEqual([
       "wait for image web:2",
-      "wait for vpn to run, in which web lives",
+      "wait for vpn to run, whose namespace web uses",
     ]);
     expect(sentences(device([running("vpn", "vpn:1")], lodger), both)).toEqual([
       "wait for image web:2",

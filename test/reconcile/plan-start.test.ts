@@ -6,12 +6,12 @@ import { app, created, device, exited, held, running, sentences, times } from ".
 describe("a service with `running: false`", () => {
   const stopped = app({ web: { image: "web:1", running: false } });
 
-  test("is made, but not started", () => {
+  test("is created, but not started", () => {
     expect(sentences(device([], { images: ["web:1"] }), stopped)).toEqual(["install web"]);
     expect(sentences(device([created("web", "web:1")]), stopped)).toEqual([]);
   });
 
-  test("is stopped under the locks when it runs", () => {
+  test("is stopped under the locks if it runs", () => {
     expect(sentences(device([running("web", "web:1")], { locks: held("web") }), stopped)).toEqual(["stop web"]);
   });
 
@@ -21,7 +21,7 @@ describe("a service with `running: false`", () => {
     ]);
   });
 
-  test("is left alone when it has stopped, also after a restart of the agent or the machine", () => {
+  test("stays stopped, also after a restart of the agent or the machine", () => {
     const containers = [exited("web", "web:1")];
     expect(sentences(device(containers), stopped)).toEqual([]);
     expect(sentences(device(containers, { bootedAt: times.now, stoppedBefore: new Set(["1/web"]) }), stopped)).toEqual(
@@ -29,7 +29,7 @@ describe("a service with `running: false`", () => {
     );
   });
 
-  test("starts again when the target state wants it to run", () => {
+  test("is started again if the target state wants it to run", () => {
     expect(sentences(device([exited("web", "web:1")]), app({ web: "web:1" }))).toEqual(["start web"]);
   });
 
@@ -38,13 +38,13 @@ describe("a service with `running: false`", () => {
     expect(sentences(current, stopped)).toEqual(['kill web (image: "web:0" → "web:1")']);
   });
 
-  test("does not hinder the others", () => {
+  test("does not affect the others", () => {
     const current = device([running("web", "web:1")], { images: ["db:1"], locks: held("web") });
     expect(sentences(current, app({ web: { image: "web:1", running: false }, db: "db:1" }))).toEqual(["stop web"]);
   });
 });
 
-test("a container that was made and not started is started", () => {
+test("a container that was created and not started is started", () => {
   expect(sentences(device([created("web", "web:1")], { seen: new Set(["web"]) }), app({ web: "web:1" }))).toEqual([
     "start web",
   ]);
@@ -83,7 +83,7 @@ describe("a container that has exited", () => {
     });
   });
 
-  test.each(["no", "on-failure"])("and restarts %s runs once more after the machine has started again", (restart) => {
+  test.each(["no", "on-failure"])("and restarts %s is started again after the machine has started again", (restart) => {
     expect(planned(restart, 0, { bootedAt: times.started + 1 })).toEqual(start);
     expect(planned(restart, 0, { bootedAt: times.started })).toEqual([]);
   });
@@ -100,7 +100,7 @@ describe("a container that has exited", () => {
     expect(planned("no", 0, { stoppedBefore: key })).toEqual(start);
   });
 
-  describe("on the order of an earlier run of the agent, which was killed meanwhile,", () => {
+  describe("because an earlier run of the agent, which was killed meanwhile, had stopped it", () => {
     /** It ran before this run of the agent began, and stopped after that. */
     const interrupted = (stoppedAfterMs: number, more: Partial<CurrentState> = {}) =>
       planned(
@@ -114,7 +114,7 @@ describe("a container that has exited", () => {
       expect(interrupted(29_999)).toEqual(start);
     });
 
-    test("stays stopped if that was half a minute later: a person did it", () => {
+    test("stays stopped if that was half a minute later, since a person did it", () => {
       expect(interrupted(30_000)).toEqual([]);
     });
 
@@ -123,13 +123,13 @@ describe("a container that has exited", () => {
     });
   });
 
-  test("soon after the start of the agent, which had started it, stays stopped", () => {
+  test("stays stopped if this run of the agent had started it", () => {
     const facts = { startedAt: times.agent, finishedAt: times.agent + 1 };
     expect(planned("always", 143, { seen }, facts)).toEqual([]);
   });
 });
 
-describe("a release that changes nothing of a service", () => {
+describe("a release that does not change a service", () => {
   const next = { commit: "c2", releaseId: 11 };
 
   test("renames its container", () => {
@@ -143,7 +143,7 @@ describe("a release that changes nothing of a service", () => {
     expect(sentences(current, app({ web: "web:1" }, next))).toEqual(["rename web to web_1_11_c2"]);
   });
 
-  test("starts a container first, and renames it then", () => {
+  test("starts a stopped container before it renames it", () => {
     expect(sentences(device([created("web", "web:1")]), app({ web: "web:1" }, next))).toEqual(["start web"]);
   });
 });

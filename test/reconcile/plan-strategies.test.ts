@@ -4,7 +4,7 @@ import { app, device, downloading, fetched, held, running, sentences, strategy }
 const killFirst = strategy("kill-then-download");
 const deleteFirst = strategy("delete-then-download");
 
-test("a device on target has nothing to do", () => {
+test("a device in its target state has no steps", () => {
   expect(sentences(device([running("web", "web:1")]), app({ web: "web:1" }))).toEqual([]);
 });
 
@@ -14,7 +14,7 @@ describe("download-then-kill, the default", () => {
     expect(sentences(current, app({ web: "web:2", db: "db:1" }))).toEqual(["fetch image db:1"]);
   });
 
-  test("an image on its way is waited for", () => {
+  test("the plan waits for a running download", () => {
     const current = device([running("web", "web:1")], { downloads: downloading("web:2") });
     expect(sentences(current, app({ web: "web:2" }))).toEqual(["wait for image web:2"]);
   });
@@ -27,7 +27,7 @@ describe("download-then-kill, the default", () => {
     ]);
   });
 
-  test("a service that is not new runs on", () => {
+  test("an unchanged service runs on", () => {
     const current = device([running("web", "web:1"), running("db", "db:1")], { images: ["web:2"] });
     expect(sentences(current, app({ web: "web:2", db: "db:1" }))).toEqual([
       "take the update locks of app 1",
@@ -151,12 +151,12 @@ describe("delete-then-download", () => {
     expect(sentences(current, wanted)).toEqual(["fetch image web:2"]);
   });
 
-  test("an old image that another service is made of stays", () => {
+  test("an old image that another service uses stays", () => {
     const current = device([running("db", "web:1")], { imageRecords: fetched("web", "web:1") });
     expect(sentences(current, wanted, app({ db: "web:1" }, { appId: 2 }))).toContain("fetch image web:2");
   });
 
-  test("an old image that another service wants stays", () => {
+  test("an old image that is in another service's target stays", () => {
     const current = device([], { images: ["web:1"], imageRecords: fetched("web", "web:1") });
     expect(sentences(current, app({ web: { image: "web:2", ...deleteFirst }, db: "web:1" }))).toEqual([
       "fetch image web:2",
@@ -164,7 +164,7 @@ describe("delete-then-download", () => {
     ]);
   });
 
-  test("an old image that the engine would not remove stays", () => {
+  test("an old image that the engine has refused to remove stays", () => {
     const current = device([], {
       images: ["web:1"],
       imageRecords: fetched("web", "web:1"),
@@ -173,7 +173,7 @@ describe("delete-then-download", () => {
     expect(sentences(current, wanted)).toEqual(["fetch image web:2"]);
   });
 
-  test("the images of other services and applications are not its predecessors", () => {
+  test("images of other services and applications do not count as old images of the service", () => {
     const current = device([], {
       images: ["db:1", "other:1"],
       imageRecords: [

@@ -6,7 +6,7 @@ const declared = { volumes: { data: {} } };
 const web = { image: "web:1", ...data };
 const user = running("web", "web:1", data);
 
-describe("a volume that is not there", () => {
+describe("a missing volume", () => {
   test("is created, and services wait for it", () => {
     expect(sentences(device([], { images: ["web:1"] }), app({ web }, declared))).toEqual([
       "create volume 1_data",
@@ -14,7 +14,7 @@ describe("a volume that is not there", () => {
     ]);
   });
 
-  test("holds up only the services that mount it", () => {
+  test("delays only the services that mount it", () => {
     const current = device([], { images: ["web:1", "db:1"] });
     expect(sentences(current, app({ web, db: "db:1" }, declared))).toEqual([
       "create volume 1_data",
@@ -30,13 +30,13 @@ describe("a volume that is not there", () => {
   });
 });
 
-describe("a volume that is there", () => {
+describe("an existing volume", () => {
   test("is mounted", () => {
     const current = device([], { images: ["web:1"], volumes: [volume("data")] });
     expect(sentences(current, app({ web }, declared))).toEqual(["install and start web"]);
   });
 
-  test("stays when no release declares it any more: there may be data in it", () => {
+  test("stays if no release declares it any more, since it may contain data", () => {
     const current = device([running("web", "web:1")], { volumes: [volume("data")] });
     expect(sentences(current, app({ web: "web:1" }))).toEqual([]);
   });
@@ -45,17 +45,17 @@ describe("a volume that is there", () => {
     expect(sentences(device([], { networks: [], volumes: [volume("data")] }))).toEqual([]);
   });
 
-  test("goes neither with its service", () => {
+  test("stays when its service is removed", () => {
     const current = device([user], { volumes: [volume("data")], locks: held("web") });
     expect(sentences(current, app({}))).toEqual(["kill web (no longer in the target state)"]);
   });
 });
 
-describe("a volume that shows a part of the host, and may no longer", () => {
+describe("a volume that shows a part of the host, which is not allowed any more", () => {
   const ofHost = volume("data", { driver_opts: { type: "none", o: "bind", device: "/etc" } });
   const release = app({ web }, declared);
 
-  test("goes after the containers that mount it, which are killed first under the locks", () => {
+  test("is removed after the containers that mount it are killed under the locks", () => {
     const current = device([user, running("db", "db:1")], { volumes: [ofHost] });
     expect(sentences(current, app({ web, db: "db:1" }, declared))).toEqual([
       "take the update locks of app 1",
@@ -63,7 +63,7 @@ describe("a volume that shows a part of the host, and may no longer", () => {
     ]);
   });
 
-  test("is removed when nothing mounts it any more", () => {
+  test("is removed once no container mounts it", () => {
     const current = device([], { images: ["web:1"], volumes: [ofHost] });
     expect(sentences(current, release)).toEqual(["remove volume 1_data"]);
   });
@@ -79,12 +79,12 @@ describe("a volume that shows a part of the host, and may no longer", () => {
     ]);
   });
 
-  test("of another program is left alone", () => {
+  test("of another program stays", () => {
     const current = device([user], { volumes: [foreign(ofHost)] });
     expect(sentences(current, release)).toEqual([]);
   });
 
-  test("stays where the release asks for it, and may", () => {
+  test("stays if the release uses it and is allowed to", () => {
     const labels = { "io.balena.features.host-binds": "1" };
     const volumes = { data: { driver_opts: { type: "none", o: "bind", device: "/etc" } } };
     const current = device([running("web", "web:1", { ...data, labels })], { volumes: [ofHost] });

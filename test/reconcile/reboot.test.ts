@@ -18,24 +18,24 @@ const current = (more: Partial<CurrentState> = {}): CurrentState => ({
 const target = (...apps: TargetState["apps"]): TargetState => ({ name: "device", config: {}, apps });
 const web = parsedApp(1, { web: { image: "web:1" } });
 
-describe("a reboot that is required", () => {
-  test("comes when there is nothing else to do", () => {
+describe("a required reboot", () => {
+  test("happens if there are no other steps", () => {
     expect(sentences(current(), target())).toEqual(["reboot, for what takes effect only then"]);
   });
 
-  test("waits until everything else is done", () => {
+  test("waits for all other steps", () => {
     expect(sentences(current(), target(web))).not.toContain("reboot, for what takes effect only then");
     expect(sentences(current(), target(web))).toContain("fetch image web:1");
   });
 
-  test("waits for what is on its way", () => {
+  test("waits for downloads", () => {
     const downloads = new Map([["web:1", { is: "running", percent: 50 } as const]]);
     expect(sentences(current({ downloads }), target(web)).filter((one) => /reboot|wait/.test(one))).toEqual([
       "wait for image web:1",
     ]);
   });
 
-  test("is no step when none is", () => {
+  test("is no step if none is required", () => {
     expect(sentences(current({ rebootRequired: false }), target())).toEqual([]);
   });
 });
@@ -56,8 +56,8 @@ const eventually = <T>(what: () => T | Promise<T>) => expect.poll(what, { timeou
 
 const wants = { labels: { "io.balena.update.requires-reboot": "1" } };
 
-describe("a device with a service that wants a reboot", () => {
-  test("has it run, then stops all services and reboots, once", async () => {
+describe("a device with a service that requires a reboot", () => {
+  test("starts it, then stops all services and reboots once", async () => {
     const device = await testDevice();
     await device.post("/v2/local/target-state", { local: { apps: { "1": app({ one: wants, two: {} }) } } });
     await eventually(() => device.power.asked).toEqual(["reboot"]);
@@ -69,7 +69,7 @@ describe("a device with a service that wants a reboot", () => {
     expect(device.power.asked).toEqual(["reboot"]);
   });
 
-  test("does not reboot while another service holds its lock, and says why; then it does", async () => {
+  test("does not reboot while another service holds its lock, logs the reason, and reboots afterwards", async () => {
     const device = await testDevice({ clock: hastyUntilGoingDown });
     await device.run({ "1": app({ one: {} }) });
     device.folders.lock(1, "one");
@@ -83,7 +83,7 @@ describe("a device with a service that wants a reboot", () => {
     await eventually(() => device.power.asked).toEqual(["reboot"]);
   });
 
-  test("tries again when the machine refuses, and the services run meanwhile", async () => {
+  test("tries again if the machine refuses, and the services run meanwhile", async () => {
     const device = await testDevice();
     device.power.refusal = "not today";
     await device.post("/v2/local/target-state", { local: { apps: { "1": app({ one: wants }) } } });
@@ -96,7 +96,7 @@ describe("a device with a service that wants a reboot", () => {
     await eventually(() => device.power.asked).toEqual(["reboot"]);
   });
 
-  test("says so when the agent cannot reboot it, and runs it", async () => {
+  test("logs that the agent cannot reboot it, and starts the service", async () => {
     const device = await testDevice({ ports: { power: { missing: "no logind" } } });
     await device.run({ "1": app({ one: wants }) });
     expect((await device.container("one")).state).toBe("running");
@@ -106,8 +106,8 @@ describe("a device with a service that wants a reboot", () => {
   });
 });
 
-describe("a machine that has agreed to go down", () => {
-  test("is left alone until then", async () => {
+describe("a machine that is going down", () => {
+  test("gets no further steps", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ one: {} }) });
     expect((await device.post("/v1/reboot", {})).status).toBe(202);
@@ -118,7 +118,7 @@ describe("a machine that has agreed to go down", () => {
     ]);
   });
 
-  test("and is still there after minutes has its services back", async () => {
+  test("and still runs after minutes gets its services back", async () => {
     const device = await testDevice({ clock: hasty });
     await device.run({ "1": app({ one: {} }) });
     expect((await device.post("/v1/reboot", {})).status).toBe(202);

@@ -68,7 +68,7 @@ const inTenSeconds = 5;
 /** Those, up to 256 seconds, and then every 5 minutes. */
 const inAnHour = 9 + 12 + 1;
 
-describe("what is done in vain is done ever more seldom, said, and shown:", () => {
+describe("steps without an effect are repeated at growing intervals, logged and shown:", () => {
   const loops: [string, Options, string, Record<string, object>, Record<string, string>, RegExp][] = [
     [
       "a service of which the engine changes a field once it runs",
@@ -152,7 +152,7 @@ describe("what is done in vain is done ever more seldom, said, and shown:", () =
     expect(log.lines.join("\n")).not.toContain("hunter2");
   });
 
-  test("a firewall, or a boot configuration, that reads as something else", async () => {
+  test("a firewall or boot configuration that does not read as it was written", async () => {
     const set: string[] = [];
     const { clock, wish, warnings } = await deviceOn({
       ports: () => ({
@@ -192,7 +192,7 @@ describe("what is done in vain is done ever more seldom, said, and shown:", () =
     expect((await state()).device).toMatchObject({ update_failed: true });
   });
 
-  test("ends when the engine reads it back as it is, and then nothing is left of it", async () => {
+  test("the pause ends when the engine shows the wanted state, and is forgotten then", async () => {
     let lies = true;
     const { clock, wish, count, state } = await deviceOn({
       answer: (found) => (lies ? inSpec({ mem_limit: 64 })(found) : found),
@@ -208,7 +208,7 @@ describe("what is done in vain is done ever more seldom, said, and shown:", () =
     expect(count("create web")).toBe(made);
   });
 
-  test("the others of its application go on meanwhile", async () => {
+  test("the application's other services are updated meanwhile", async () => {
     const { clock, wish, engine, remove } = await deviceOn({
       answer: (state) => ({
         ...state,
@@ -228,11 +228,11 @@ describe("what is done in vain is done ever more seldom, said, and shown:", () =
   });
 });
 
-describe("what is due again for a good reason does not wait:", () => {
+describe("a step that has another cause does not wait:", () => {
   const running = async (engine: EmbeddedEngine) =>
     (await engine.look()).containers.filter(({ state }) => state === "running").map(({ service }) => service);
 
-  test("a container that somebody removes every minute, and one that lives in its network", async () => {
+  test("a container that somebody removes every minute, and one that uses its network", async () => {
     const { clock, wish, engine, remove, warnings } = await deviceOn();
     await wish({
       "1": app({
@@ -252,7 +252,7 @@ describe("what is due again for a good reason does not wait:", () => {
     expect(warnings()).toEqual([]);
   });
 
-  test("a developer's pushes, one after the other", async () => {
+  test("successive pushes of a developer", async () => {
     const { clock, wish, engine, warnings } = await deviceOn();
     for (let n = 0; n < 10; n++) {
       const image = engine.addImage("web:latest", { environment: { N: String(n) } });
@@ -264,7 +264,7 @@ describe("what is due again for a good reason does not wait:", () => {
     expect(warnings()).toEqual([]);
   });
 
-  test("a target state that goes back and forth", async () => {
+  test("a target state that alternates", async () => {
     const { clock, wish, engine, warnings } = await deviceOn();
     for (let n = 0; n < 10; n++) {
       await wish({
@@ -309,7 +309,7 @@ describe("what is due again for a good reason does not wait:", () => {
   });
 });
 
-test("an image that somebody else's container is made of is left in peace, and said once", async () => {
+test("an image that a container of another program uses is kept, and logged once", async () => {
   const { clock, wish, engine, count, log, state } = await deviceOn({
     answer: (found) => ({ ...found, containers: found.containers.filter(({ service }) => service !== "") }),
   });

@@ -101,7 +101,7 @@ describe("a frame", () => {
     ["of no credit", raw(4, 0, 1, new Uint8Array(4)), "1 to 262144"],
     ["of endless credit", raw(4, 0, 1, new Uint8Array([255, 255, 255, 255])), "1 to 262144"],
     ["with an endless reason", raw(5, 0, 1, new Uint8Array(limits.reasonBytes + 1)), "at most 1024"],
-    ["with a head that is no JSON", withHead(1, "{"), "no JSON"],
+    ["with a head that is not JSON", withHead(1, "{"), "not JSON"],
     ["with a method that is none", withHead(1, { method: "BREW", path: "/", headers: [] }), "method"],
     ["with a path to elsewhere", withHead(1, { method: "GET", path: "http://evil/", headers: [] }), "path"],
     ["with a path of two lines", withHead(1, { method: "GET", path: "/\r\nx: y", headers: [] }), "path"],
