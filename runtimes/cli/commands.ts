@@ -1,5 +1,8 @@
 import type { Entry } from "./command.ts";
 
+const status = () => import("./device/status.ts");
+const local = () => import("./device/local.ts");
+const service = () => import("./device/service.ts");
 const fleet = () => import("./cloud/fleet.ts");
 const token = () => import("./cloud/token.ts");
 const device = () => import("./cloud/device.ts");
@@ -22,6 +25,22 @@ export const commands: readonly Entry[] = [
     usage: "join <url>",
     summary: "make this device a member of a fleet",
     load: async () => (await import("./join.ts")).join,
+  },
+  { usage: "status", summary: "show what this device runs, and its cloud", load: async () => (await status()).status },
+  { usage: "ps", summary: "list the services", load: async () => (await status()).ps },
+  {
+    usage: "up [compose file]",
+    summary: "run a compose file on the device: what docker compose up -d is to Docker",
+    load: async () => (await local()).up,
+  },
+  { usage: "down [app]", summary: "remove the containers of an application", load: async () => (await local()).down },
+  { usage: "restart [service]", summary: "restart services", load: async () => (await service()).restart },
+  { usage: "stop [service]", summary: "stop services", load: async () => (await service()).stop },
+  { usage: "start [service]", summary: "start services that were stopped", load: async () => (await service()).start },
+  {
+    usage: "purge [app]",
+    summary: "remove an application's volumes, and start it anew",
+    load: async () => (await service()).purge,
   },
   {
     usage: "completion <shell>",

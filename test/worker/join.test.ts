@@ -70,6 +70,11 @@ test("a user can initialize a cloud, create a fleet and a key, join a device and
   await expect.poll(() => agent.stdout(), { timeout: 20_000 }).toMatch(/Connected to the cloud/);
   expect(await said("cloud", "devices", "--fleet", "cameras")).toMatch(new RegExp(`${written.uuid} +yes `));
   expect(await said("cloud", "call", written.uuid, "GET", "/ping")).toBe("OK\n");
+  const name = written.uuid.slice(0, 7);
+  expect(await said("status", "--device", name)).toMatch(/^device +\S+[^]*cloud +connected\n/);
+  expect(await said("ps", "--device", written.uuid)).toMatch(/^No container/);
+  const restarted = await fairlead("restart", "web", "--device", name);
+  expect([restarted.code, restarted.stderr]).toEqual([1, "The device has no application\n"]);
   const fleet = json(
     z.array(z.object({ statusCode: z.number() })).or(z.object({ api_port: z.number() })),
     await said("cloud", "call", "--fleet", "cameras", "GET", "/v1/device"),

@@ -1,7 +1,7 @@
-import * as z from "zod";
 import * as api from "../../../core/api/admin/index.ts";
 import { createClient } from "../../../core/api/client.ts";
 import { SettingsError } from "../../node/settings-error.ts";
+import { bodyOf, type AnyReply } from "../answer.ts";
 import type { Io } from "../io.ts";
 import { readAccount, type Account } from "./account.ts";
 
@@ -25,25 +25,8 @@ export async function reach(url: string, request: Request): Promise<Response> {
   }
 }
 
-interface AnyReply {
-  readonly status: number;
-  readonly body?: unknown;
-}
-
-/** The body of an answer with this status. Throws `SettingsError` with the cloud's message for any other status. */
-export function expectStatus<R extends AnyReply, S extends R["status"]>(
-  answer: R,
-  status: S,
-): Extract<R, { status: S }>["body"] {
-  if (isOf(answer, status)) return answer.body;
-  const said = Refusal.safeParse(answer.body).data?.error ?? JSON.stringify(answer.body) ?? "";
-  throw new SettingsError(`The cloud refuses (${answer.status}): ${said}`);
-}
-
-const isOf = <R extends AnyReply, S extends R["status"]>(answer: R, status: S): answer is Extract<R, { status: S }> =>
-  answer.status === status;
-
-const Refusal = z.object({ error: z.string() });
+export const expectStatus = <R extends AnyReply, S extends R["status"]>(answer: R, status: S) =>
+  bodyOf(answer, status, "The cloud");
 
 export async function findFleet(call: Call, nameOrId: string): Promise<api.Fleet> {
   const all = expectStatus(await call(api.fleets), 200);

@@ -1,0 +1,130 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { createClient } from "../../../core/api/client.ts";
+import { endpoints } from "../../../core/api/index.ts";
+import { readSettings, withServiceEnvironment } from "../../node/settings.ts";
+import { SettingsError, UsageError } from "../../node/settings-error.ts";
+import { bodyOf, type AnyReply } from "../answer.ts";
+import { readAccount } from "../cloud/account.ts";
+import { cloudOf, reach, uuidOf } from "../cloud/client.ts";
+import type { Io } from "../io.ts";
+
+/** A device's API, as the commands call it: on this device, or through the cloud with `--device`. */
+
+export const deviceOption = {
+  type: "string",
+  short: "d",
+  value: "<device>",
+  hint: "a device of the cloud, by its name or uuid, instead of this one",
+} as const;
+export const appOption = { type: "string", value: "<app>", hint: "the application, by its name or id" } as const;
+export const forceOption = { type: "boolean", hint: "also while an update lock is held" } as const;
+
+export interface Device {
+  readonly call: ReturnType<typeof createClient>;
+  /** One request, whose answer may be a stream. `path` with its query. */
+  readonly fetch: (request: Request) => Promise<Response>;
+  readonly base: string;
+}
+
+interface Choice {
+  readonly device?: string | undefined;
+}
+
+export const deviceOf = ({ device }: Choice, io: Pick<Io, "environment">): Promise<Device> =>
+  device === undefined ? thisDevice(io) : remoteDevice(device, io);
+
+/** The body of an answer with this status. Throws `SettingsError` with the device's message for any other status. */
+export function expectStatus<R extends AnyReply, S extends R["status"]>(answer: R, status: S) {
+  if (answer.status === 401)
+    throw new SettingsError(
+      "The device needs its key. On the device: run the command as root (sudo). In a service: set BALENA_SUPERVISOR_API_KEY",
+    );
+  return bodyOf(answer, status, "The device");
+}
+
+async function thisDevice({ environment }: Pick<Io, "environment">): Promise<Device> {
+  const variables = withServiceEnvironment(environment);
+  const base = environment["BALENA_SUPERVISOR_ADDRESS"] || `http://127.0.0.1:${variables["FAIRLEAD_PORT"] || "48484"}`;
+  const key = environment["BALENA_SUPERVISOR_API_KEY"] || (await storedKey(variables));
+  const send = async (request: Request): Promise<Response> => {
+    if (key !== undefined) request.headers.set("authorization", `Bearer ${key}`);
+    try {
+      return await fetch(request);
+    } catch (error) {
+      if (request.signal.aborted) throw error;
+      const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
+      throw new SettingsError(
+        `No agent answers on ${base} (${cause}). Does it run? systemctl status fairlead. On another port: FAIRLEAD_PORT. Of another device: --device`,
+      );
+    }
+  };
+  return { call: createClient({ base, fetch: send }), fetch: send, base };
+}
+
+/** The key of the agent on this machine. Undefined if there is none, or if only root may read it. */
+async function storedKey(variables: Io["environment"]): Promise<string | undefined> {
+  const { stateDir } = readSettings([], { ...variables, FAIRLEAD_CONFIG: "" });
+  const file = join(stateDir, "agent.sqlite");
+  try {
+    if (!existsSync(file)) return undefined;
+    const { readGlobalKey } = await import("./stored-key.ts");
+    return await readGlobalKey(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Each request is sent to the cloud's proxy, which relays it. */
+async function remoteDevice(wanted: string, io: Pick<Io, "environment">): Promise<Device> {
+  const { url, token } = readAccount(io.environment);
+  const uuid = await uuidOf(cloudOf(io), wanted);
+  const base = "http://device";
+  const send = async (request: Request): Promise<Response> => {
+    const { pathname, search } = new URL(request.url);
+    const text = await request.text();
+    const data: unknown = text === "" ? undefined : JSON.parse(text);
+    return reach(
+      url,
+      new Request(`${url}/supervisor${pathname}${search}`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        body: JSON.stringify({ uuid, method: request.method, ...(data !== undefined && { data }) }),
+        signal: request.signal,
+      }),
+    );
+  };
+  return { call: createClient({ base, fetch: send }), fetch: send, base };
+}
+
+/** A device's applications and their services. */
+export interface Application {
+  readonly name: string;
+  readonly appId: number;
+  readonly services: readonly string[];
+}
+
+export async function applicationsOf({ call }: Pick<Device, "call">): Promise<readonly Application[]> {
+  const state = expectStatus(await call(endpoints.applicationsState), 200);
+  return Object.entries(state).map(([name, { appId, services }]) => ({ name, appId, services: Object.keys(services) }));
+}
+
+/** The application of `--app`, else the only one that has the service. Throws `UsageError` for none, or several. */
+export async function findApplication(
+  device: Pick<Device, "call">,
+  { app, service }: { readonly app?: string | undefined; readonly service?: string | undefined },
+): Promise<Application> {
+  const all = await applicationsOf(device);
+  const named = all.filter(({ name, appId }) => app === undefined || name === app || String(appId) === app);
+  const found = named.filter(({ services }) => service === undefined || services.includes(service));
+  const [only] = found;
+  if (only && found.length === 1) return only;
+  const nameList = (list: readonly Application[]) => list.map(({ name }) => name).join(", ");
+  if (found.length > 1)
+    throw new UsageError(`Which application? --app ${found.map(({ name }) => name).join(", --app ")}`);
+  if (all.length === 0) throw new SettingsError("The device has no application");
+  if (named.length === 0)
+    throw new UsageError(`There is no application ${JSON.stringify(app)}, only: ${nameList(all)}`);
+  const services = named.flatMap((one) => one.services).join(", ");
+  throw new UsageError(`There is no service ${JSON.stringify(service)}, only: ${services || "none"}`);
+}

@@ -1,0 +1,95 @@
+import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { endpoints } from "../../../core/api/index.ts";
+import { SettingsError, UsageError } from "../../node/settings-error.ts";
+import { command, wholeNumber, yesOption } from "../command.ts";
+import { readComposition } from "../compose/composition.ts";
+import { toLocalTarget } from "../compose/local-target.ts";
+import type { Io } from "../io.ts";
+import { applicationsOf, deviceOf, deviceOption, expectStatus, type Device } from "./client.ts";
+
+/** The names under which compose looks for its file, in its order. */
+const usualFiles = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const usualTimeoutS = 600;
+const pollMs = 500;
+
+export const up = command({
+  options: {
+    device: deviceOption,
+    project: { type: "string", short: "p", value: "<name>", hint: "the application's name (default: as compose does)" },
+    profile: { type: "string", value: "<names>", hint: "include the services of these profiles, separated by commas" },
+    "allow-unsupported": { type: "boolean", hint: "leave out what devices do not support" },
+    "no-wait": { type: "boolean", hint: "do not wait until the services run" },
+    timeout: { type: "string", value: "<seconds>", hint: `how long to wait (default: ${usualTimeoutS})` },
+  },
+  about: "The device has to be in local mode. Other applications of the device stay as they are.",
+  run: async ({ words: [given], options, environment, print, say, ...io }) => {
+    const timeoutS = wholeNumber("timeout", options.timeout) ?? usualTimeoutS;
+    const file = given ?? usualFiles.find((name) => existsSync(name));
+    if (file === undefined) throw new UsageError(`Expected a compose file: there is no ${usualFiles.join(", ")} here`);
+    const profiles = (options.profile ?? environment["COMPOSE_PROFILES"] ?? "").split(",").filter(Boolean);
+    const read = await readComposition(file, { environment, profiles });
+    if (!read.ok) throw new SettingsError(read.faults.join("\n"));
+    const device = await deviceOf(options, { environment });
+    const before = expectStatus(await device.call(endpoints.targetState), 200).state.local;
+    const project = options.project ?? read.project;
+    const target = toLocalTarget(read.composition, project, {
+      before,
+      allowUnsupported: options["allow-unsupported"] === true,
+    });
+    if (!target.ok)
+      throw new SettingsError([`${file} cannot run:`, ...target.faults.map((fault) => `  ${fault}`)].join("\n"));
+    const answer = expectStatus(await device.call(endpoints.setTargetState, { body: target.body }), 200);
+    const warnings = [...target.warnings, ...(answer.warnings ?? [])];
+    if (!options.json) for (const warning of warnings) print(`Warning: ${warning}\n`);
+    if (options["no-wait"]) return say(`The device applies ${project}`, { project, warnings });
+    const reached = await waitUntilApplied(device, project, timeoutS, options.json ? () => undefined : print, io);
+    if (options.json) say("", { project, warnings, running: reached });
+    return reached ? 0 : 1;
+  },
+});
+
+/** Prints each change of a service's status. Resolves with false after the timeout. */
+async function waitUntilApplied(
+  { call }: Pick<Device, "call">,
+  project: string,
+  timeoutS: number,
+  print: Io["print"],
+  { style }: Pick<Io, "style">,
+): Promise<boolean> {
+  const printed = new Map<string, string>();
+  for (let waitedMs = 0; waitedMs < timeoutS * 1000; waitedMs += pollMs) {
+    const state = expectStatus(await call(endpoints.applicationsState), 200)[project];
+    for (const [service, { status, downloadProgress }] of Object.entries(state?.services ?? {})) {
+      const now = downloadProgress === null ? status : `${status} ${downloadProgress} %`;
+      if (printed.get(service) !== now) print(`${style("cyan", service)}: ${now}\n`);
+      printed.set(service, now);
+    }
+    const { appState } = expectStatus(await call(endpoints.stateStatus), 200);
+    if (state?.updateStatus === "done" && appState === "applied") return true;
+    await sleep(pollMs);
+  }
+  print(`${project} does not run after ${timeoutS} s. What the device says: fairlead logs, fairlead status\n`);
+  return false;
+}
+
+export const down = command({
+  options: { device: deviceOption, yes: yesOption },
+  about: "Without an application: all of them. The volumes stay. The device has to be in local mode.",
+  run: async ({ words: [app], options, environment, confirm, say }) => {
+    const device = await deviceOf(options, { environment });
+    const local = expectStatus(await device.call(endpoints.targetState), 200).state.local;
+    const running = await applicationsOf(device);
+    const removed = running.filter(({ name, appId }) => app === undefined || name === app || String(appId) === app);
+    if (app !== undefined && removed.length === 0)
+      throw new UsageError(
+        `There is no application ${JSON.stringify(app)}, only: ${running.map(({ name }) => name).join(", ") || "none"}`,
+      );
+    const names = removed.map(({ name }) => name).join(", ") || "no application";
+    if (app === undefined && removed.length > 1) await confirm(`Remove the containers of ${names}?`);
+    const ids = new Set(removed.map(({ appId }) => String(appId)));
+    const apps = Object.fromEntries(Object.entries(local.apps).filter(([id]) => !ids.has(id)));
+    expectStatus(await device.call(endpoints.setTargetState, { body: { local: { ...local, apps } } }), 200);
+    say(`The device removes ${names}; the volumes stay`, { applications: removed });
+  },
+});

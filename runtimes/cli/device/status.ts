@@ -1,0 +1,59 @@
+import { endpoints } from "../../../core/api/index.ts";
+import { command } from "../command.ts";
+import { details, table } from "../table.ts";
+import { deviceOf, deviceOption, expectStatus, type Device } from "./client.ts";
+
+export const status = command({
+  options: { device: deviceOption },
+  run: async ({ options, print, show, ...io }) => {
+    const { call } = await deviceOf(options, io);
+    const [device, { deviceName }, { vpn }] = [
+      expectStatus(await call(endpoints.device), 200),
+      expectStatus(await call(endpoints.deviceName), 200),
+      expectStatus(await call(endpoints.vpn), 200),
+    ];
+    const applications = expectStatus(await call(endpoints.applicationsState), 200);
+    if (options.json) return show({ ...device, deviceName, vpn, applications });
+    const { os_version: os, ip_address: address, api_port: port, supervisor_version: version } = device;
+    const overview = {
+      device: deviceName,
+      system: os,
+      address: `${address} (API: port ${port}, version ${version})`,
+      cloud: vpn.connected ? "connected" : vpn.enabled ? "not connected" : "none",
+    };
+    print(details(overview, io));
+    for (const [name, { commit, updateStatus, services }] of Object.entries(applications)) {
+      print(`\n${io.style("bold", name)}  release ${commit || "none"}, ${updateStatus}\n`);
+      const rows = Object.entries(services).map(([service, { status: state, downloadProgress, image }]) => ({
+        service,
+        status: downloadProgress === null ? state : `${state} ${downloadProgress} %`,
+        image: shortImage(image),
+      }));
+      if (rows.length > 0) print(table(rows, io));
+    }
+  },
+});
+
+/** Digests have 71 characters. */
+const shortImage = (image: string): string => image.replace(/(@?sha256:[0-9a-f]{12})[0-9a-f]{52}/, "$1");
+
+export const ps = command({
+  options: { device: deviceOption },
+  run: async ({ options, show, ...io }) =>
+    show(
+      await containersOf(await deviceOf(options, io)),
+      "No container. To run a compose file: fairlead up docker-compose.yml",
+    ),
+});
+
+async function containersOf({ call }: Pick<Device, "call">) {
+  const applications = expectStatus(await call(endpoints.applicationsState), 200);
+  return Object.entries(applications).flatMap(([application, { services }]) =>
+    Object.entries(services).map(([service, { status: state, image, downloadProgress }]) => ({
+      service,
+      application,
+      status: downloadProgress === null ? state : `${state} ${downloadProgress} %`,
+      image: shortImage(image),
+    })),
+  );
+}

@@ -1,0 +1,123 @@
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { plainIo } from "../../runtimes/cli/io.ts";
+import { runProgram } from "../../runtimes/cli/run.ts";
+import { SettingsError } from "../../runtimes/node/settings-error.ts";
+import { toNodeListener } from "../../runtimes/node/index.ts";
+import { createMemoryDevice } from "../../core/embedded/index.ts";
+
+/** The commands for a device, with an agent on the engine in memory. */
+
+const device = await createMemoryDevice();
+const server = createServer(toNodeListener(device.fetch));
+const folder = join(mkdtempSync(join(tmpdir(), "fairlead-")), "proj");
+let address = "";
+
+beforeAll(async () => {
+  mkdirSync(folder);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const bound = server.address();
+  address = `http://127.0.0.1:${typeof bound === "object" ? bound?.port : ""}`;
+});
+
+afterAll(async () => {
+  server.closeAllConnections();
+  server.close();
+  device.stop();
+  rmSync(join(folder, ".."), { recursive: true });
+});
+
+async function type(...args: readonly string[]) {
+  let printed = "";
+  const io = plainIo({ BALENA_SUPERVISOR_ADDRESS: address }, (text) => (printed += text));
+  const [status, fault] = await runProgram(args, io).then(
+    (code) => [code, undefined],
+    (error: unknown) => [1, error instanceof SettingsError ? error.message : error],
+  );
+  return { printed, status, fault };
+}
+
+const write = (text: string): string => {
+  const file = join(folder, "compose.yaml");
+  writeFileSync(file, text);
+  return file;
+};
+
+test("without applications, the commands say what to do next", async () => {
+  expect((await type("ps")).printed).toBe("No container. To run a compose file: fairlead up docker-compose.yml\n");
+  expect((await type("restart")).fault).toBe("The device has no application");
+});
+
+describe("fairlead up", () => {
+  test("runs a compose file, prints each change, and ends when its services run", async () => {
+    const file = write("services:\n  web:\n    image: web:1\n  db:\n    image: db:1\n");
+    const { printed, status } = await type("up", file);
+    expect(status).toBe(0);
+    expect(printed).toMatch(/^web: .*\n[^]*web: Running\n/m);
+    expect((await type("ps")).printed).toBe(
+      "SERVICE  APPLICATION  STATUS   IMAGE\ndb       proj         Running  db:1\nweb      proj         Running  web:1\n",
+    );
+    expect((await type("status")).printed).toMatch(
+      /^device +\S[^]*\nproj {2}release \S+, done\nSERVICE +STATUS +IMAGE\n/,
+    );
+  });
+
+  test("keeps the other applications of the device", async () => {
+    const file = write("name: other\nservices:\n  job:\n    image: job:1\n");
+    expect((await type("up", file)).status).toBe(0);
+    expect((await type("ps")).printed).toMatch(/job +other[^]*db +proj[^]*web +proj/);
+  });
+
+  test("refuses a compose file with the path of the fault, and changes nothing", async () => {
+    const { fault } = await type("up", write("services:\n  web:\n    image: web:1\n    restrat: always\n"));
+    expect(fault).toMatch(/cannot run:\n {2}services\.web\.restrat: not supported; did you mean "restart"\?$/);
+    expect((await type("ps")).printed).toMatch(/web +proj +Running/);
+  });
+
+  test("says which files it looks for", async () => {
+    expect((await type("up")).fault).toMatch(/^Expected a compose file: there is no compose\.yaml, /);
+  });
+});
+
+describe("services", () => {
+  test("are stopped, started and restarted", async () => {
+    expect((await type("stop", "web")).printed).toBe("Stopped: web\n");
+    expect((await type("ps")).printed).toMatch(/web +proj +exited/);
+    expect((await type("start", "web")).printed).toBe("Started: web\n");
+    expect((await type("restart", "--app", "proj")).printed).toBe("Restarted: db, web\n");
+  });
+
+  test.each([
+    [["restart", "wbe"], 'There is no service "wbe", only: job, db, web'],
+    [["restart"], "Which application? --app other, --app proj"],
+    [["stop", "web", "--app", "x"], 'There is no application "x", only: other, proj'],
+  ])("%j is refused with the names that there are", async (args, fault) => {
+    expect((await type(...args)).fault).toBe(fault);
+  });
+});
+
+test("fairlead purge asks, or needs --yes", async () => {
+  expect((await type("purge", "proj")).fault).toBe(
+    "Remove all volumes of proj, and what is stored in them? To confirm, add --yes",
+  );
+  expect((await type("purge", "proj", "--yes")).printed).toBe("The volumes of proj are empty\n");
+});
+
+test("fairlead down removes one application, or with --yes all", async () => {
+  expect((await type("down", "prj")).fault).toBe('There is no application "prj", only: other, proj');
+  expect((await type("down")).fault).toBe("Remove the containers of other, proj? To confirm, add --yes");
+  expect((await type("down", "other")).printed).toBe("The device removes other; the volumes stay\n");
+  await expect.poll(async () => (await type("ps")).printed).not.toMatch(/job/);
+  expect((await type("down")).printed).toBe("The device removes proj; the volumes stay\n");
+  await expect.poll(async () => (await type("ps")).printed).toMatch(/^No container/);
+});
+
+test("without an agent, the fault names the address and what to check", async () => {
+  const io = plainIo({ BALENA_SUPERVISOR_ADDRESS: "http://127.0.0.1:1" }, () => undefined);
+  await expect(runProgram(["status"], io)).rejects.toThrow(
+    /^No agent answers on http:\/\/127\.0\.0\.1:1 \(.+\)\. Does it run\? systemctl status fairlead/,
+  );
+});
