@@ -9,6 +9,7 @@ import { createDeviceFetch, deviceSurface } from "./http/device.ts";
 import type { Fetch } from "./http/fetch.ts";
 import { Events, toLog } from "./events/events.ts";
 import { Logs } from "./events/logs.ts";
+import { ServiceLogs } from "./events/service-logs.ts";
 import { apiScopeOf } from "./model/config.ts";
 import { findApp } from "./model/target.ts";
 import { everything } from "./model/scope.ts";
@@ -66,6 +67,7 @@ export interface Assembly extends Supervisor {
   readonly loop: Loop;
   readonly events: Events;
   readonly logs: Logs;
+  readonly serviceLogs: ServiceLogs;
   readonly tags: Tags;
   /** Absent: the device uses no cloud. */
   readonly cloud: CloudSession | undefined;
@@ -130,6 +132,7 @@ export async function createSupervisor(
     isLocalMode: () => targets.isLocalMode(),
     keeper: cloud?.shipper,
   });
+  const serviceLogs = new ServiceLogs({ engine, clock });
   const downloads = new Downloads(engine, clock, () => loop.nudge());
   const reboot = async (): Promise<Outcome | Missing> => {
     const outcome = await powerDown(supervisor, "reboot", { force: false, by: "device" });
@@ -151,6 +154,7 @@ export async function createSupervisor(
   const observer = new Observer(ports, { downloads, repeats });
   const onRound = (view: View) => {
     void recordCommits({ memory }, view);
+    serviceLogs.setSources(view.current.containers);
     cloud?.reportSoon();
   };
   const loop = new Loop({
@@ -169,6 +173,7 @@ export async function createSupervisor(
     loop,
     events,
     logs,
+    serviceLogs,
     tags,
     cloud,
     view: () => loop.view ?? loop.blankView(),
@@ -191,6 +196,7 @@ export async function createSupervisor(
     stop: async () => {
       loop.stop();
       logs.stop();
+      serviceLogs.stop();
       await Promise.all([cloud?.stop(), events.stop()]);
     },
   };

@@ -8,7 +8,7 @@ export interface Wire<out T> {
   /** "mixed": text when the body is a string, else JSON. */
   readonly type: "json" | "text" | "mixed" | "empty" | "stream";
   readonly contentType?: string;
-  /** What the body looks like; absent for none, and for a stream. */
+  /** What the body looks like, or each line of a stream; absent for none. */
   readonly schema?: z.ZodType;
 }
 
@@ -29,7 +29,11 @@ export const mixed = <T, const U extends string>({ schema }: Wire<T>, ...allowed
   schema: z.union([...(schema ? [schema] : []), z.enum(allowed)]),
 });
 export const empty: Wire<undefined> = { type: "empty" };
-export const stream = (contentType: string): Wire<ReadableStream<Uint8Array>> => ({ type: "stream", contentType });
+export const stream = (contentType: string, line?: z.ZodType): Wire<ReadableStream<Uint8Array>> => ({
+  type: "stream",
+  contentType,
+  ...(line && { schema: line }),
+});
 
 export type Replies = Readonly<Record<number, Wire<unknown>>>;
 

@@ -5,6 +5,8 @@ import * as host from "./device/host-config.ts";
 import * as journal from "./device/journal.ts";
 import * as keys from "./device/keys.ts";
 import * as local from "./device/local-mode.ts";
+import * as processes from "./device/processes.ts";
+import * as serviceLogs from "./device/service-logs.ts";
 import * as services from "./device/services.ts";
 import * as state from "./device/state.ts";
 
@@ -48,6 +50,10 @@ export const endpoints = {
   setTargetState: local.setTargetState,
   deviceInfo: local.deviceInfo,
   logs: local.logs,
+
+  serviceLogs: serviceLogs.serviceLogs,
+  serviceProcesses: processes.serviceProcesses,
+  applicationStats: processes.applicationStats,
 
   journalLogs: journal.journalLogs,
   regenerateApiKey: keys.regenerateApiKey,

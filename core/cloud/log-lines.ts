@@ -1,6 +1,6 @@
 import type { LogLine } from "../api/cloud/logs.ts";
 import type { ContainerLine } from "../ports/engine.ts";
-import type { KeptLine, LogPosition } from "../ports/log-ring.ts";
+import type { KeptLine } from "../ports/log-ring.ts";
 
 const longestMessage = 10_000;
 
@@ -39,27 +39,3 @@ export const batchBody = (lines: readonly KeptLine[], lost: number, now: number)
   [...(lost > 0 ? [JSON.stringify(lossLine(lost, now))] : []), ...lines.map(({ text }) => text)]
     .map((line) => `${line}\n`)
     .join("");
-
-/**
- * Whether a line is new, when a container's log is read again from `position.timestamp`. The first `position.count` lines
- * of that millisecond are stored already.
- */
-export function afterPosition(position: LogPosition | undefined): (timestamp: number) => boolean {
-  let stored = position?.count ?? 0;
-  return (timestamp) => {
-    if (position === undefined || timestamp > position.timestamp) return true;
-    return timestamp === position.timestamp && stored-- <= 0;
-  };
-}
-
-/** The order of lines of two streams differs from their times by less than this. */
-const disorderMs = 10_000;
-
-/**
- * The position after one more line. It keeps the latest time, since lines of two streams may be slightly out of order. A
- * much older line was written after the clock had been set back.
- */
-export const nextPosition = (before: LogPosition | undefined, timestamp: number): LogPosition =>
-  before === undefined || timestamp > before.timestamp || timestamp < before.timestamp - disorderMs
-    ? { timestamp, count: 1 }
-    : { timestamp: before.timestamp, count: before.count + (timestamp === before.timestamp ? 1 : 0) };

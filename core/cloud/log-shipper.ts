@@ -1,5 +1,6 @@
 import { ndjson, sendLogStream, type LogLine } from "../api/cloud/logs.ts";
 import type { Container } from "../model/container.ts";
+import { afterPosition, nextPosition } from "../model/log-position.ts";
 import type { TransientError } from "../model/retry.ts";
 import { messageOf } from "../model/show.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -9,17 +10,7 @@ import type { LogPosition, LogRing } from "../ports/log-ring.ts";
 import type { Attempt } from "../retry.ts";
 import type { Documents } from "../state/documents.ts";
 import { retry, type DeviceApiClient } from "./device-api-client.ts";
-import {
-  afterPosition,
-  batchBody,
-  batchBytes,
-  batchLines,
-  batchPauseMs,
-  containerLine,
-  lossLine,
-  nextPosition,
-  systemLine,
-} from "./log-lines.ts";
+import { batchBody, batchBytes, batchLines, batchPauseMs, containerLine, lossLine, systemLine } from "./log-lines.ts";
 import { Waker } from "./waker.ts";
 
 interface Parts {

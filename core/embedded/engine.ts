@@ -2,6 +2,7 @@ import { fixedHostPorts } from "../compose/ports.ts";
 import type { Container, ContainerSpec, RestartPolicy } from "../model/container.ts";
 import { findImage, parseImage, type Credentials, type Image, type ImageConfig } from "../model/image.ts";
 import type { Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
+import type { ProcessTable, ResourceUse } from "../model/processes.ts";
 import type { Clock } from "../ports/clock.ts";
 import {
   EngineError,
@@ -9,6 +10,7 @@ import {
   type Engine,
   type EngineEvent,
   type EngineState,
+  type LogOptions,
   type PullRequest,
 } from "../ports/engine.ts";
 import { messageOf } from "../model/show.ts";
@@ -335,9 +337,15 @@ export class EmbeddedEngine implements Engine {
 
   // ── Logs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async *logs(id: string, since: number, signal: AbortSignal): AsyncIterable<ContainerLine> {
+  async *logs(
+    id: string,
+    since: number,
+    signal: AbortSignal,
+    { follow, tail = keptLines }: LogOptions = { follow: true },
+  ): AsyncIterable<ContainerLine> {
     const container = this.#get(id);
-    const queue = container.lines.filter(({ timestamp }) => timestamp >= since);
+    const queue = tail === 0 ? [] : container.lines.filter(({ timestamp }) => timestamp >= since).slice(-tail);
+    if (!follow) return yield* queue;
     let last = container.lines.at(-1);
     while (!signal.aborted) {
       yield* queue.splice(0);
@@ -347,6 +355,20 @@ export class EmbeddedEngine implements Engine {
       queue.push(...container.lines.slice(from));
       last = container.lines.at(-1);
     }
+  }
+
+  // ── Processes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async top(id: string): Promise<ProcessTable> {
+    const { state, spec } = this.#get(id);
+    if (state !== "running") throw new EngineError(`container ${id} is not running`, 409);
+    return { titles: ["PID", "USER", "COMMAND"], processes: [["1", spec.user || "root", spec.command.join(" ")]] };
+  }
+
+  async stats(id: string): Promise<ResourceUse | undefined> {
+    if (this.#get(id).state !== "running") return undefined;
+    const memory = { memoryBytes: 1024 * 1024, memoryLimitBytes: 1024 ** 3 };
+    return { cpuPercent: 1, ...memory, receivedBytes: 0, sentBytes: 0, readBytes: 0, writtenBytes: 0, processes: 1 };
   }
 
   // ── Internal ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -393,6 +415,7 @@ const toContainer = ({ life: _life, lines: _lines, followers: _followers, health
 
 const woken = (followers: Set<() => void>, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
+    if (signal.aborted) return resolve();
     const wake = () => {
       followers.delete(wake);
       signal.removeEventListener("abort", wake);

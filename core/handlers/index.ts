@@ -8,6 +8,8 @@ import * as hostConfig from "./host-config.ts";
 import * as journal from "./journal.ts";
 import * as keys from "./keys.ts";
 import * as localMode from "./local-mode.ts";
+import * as processes from "./processes.ts";
+import * as serviceLogs from "./service-logs.ts";
 import * as services from "./services.ts";
 import * as state from "./state.ts";
 
@@ -21,6 +23,8 @@ const handlers = {
   ...journal,
   ...keys,
   ...localMode,
+  ...processes,
+  ...serviceLogs,
   ...services,
   ...state,
 };

@@ -1,6 +1,7 @@
 import type { Container, ContainerSpec, RestartPolicy } from "../model/container.ts";
 import type { Credentials, Image, ImageConfig, ImageReference } from "../model/image.ts";
 import type { Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
+import type { ProcessTable, ResourceUse } from "../model/processes.ts";
 
 /** The state of the engine: the services' containers, and all images, networks and volumes. */
 export interface EngineState {
@@ -27,6 +28,14 @@ export interface ContainerLine {
   readonly isStdErr: boolean;
   /** Milliseconds since the epoch. */
   readonly timestamp: number;
+}
+
+/** Which lines of a log are read. */
+export interface LogOptions {
+  /** Reads on until the container ends. */
+  readonly follow: boolean;
+  /** Only the last lines, this many at most. Absent: all. */
+  readonly tail?: number | undefined;
 }
 
 /** An image to download. */
@@ -72,8 +81,15 @@ export interface Engine {
   /** Has no effect if it does not exist. Throws while containers use it. */
   removeVolume(name: string): Promise<void>;
 
-  /** The lines of a container from `since` (milliseconds since the epoch), until it ends or the signal fires. */
-  logs(id: string, since: number, signal: AbortSignal): AsyncIterable<ContainerLine>;
+  /**
+   * The lines of a container from `since` (milliseconds since the epoch), until it ends or the signal fires; without `follow`
+   * until now. A slow reader slows the engine's answer.
+   */
+  logs(id: string, since: number, signal: AbortSignal, options?: LogOptions): AsyncIterable<ContainerLine>;
+  /** Throws if the container does not run. */
+  top(id: string): Promise<ProcessTable>;
+  /** Measures for up to two seconds. Undefined if the container does not run. */
+  stats(id: string): Promise<ResourceUse | undefined>;
 }
 
 /** A refusal of the engine, with its message and HTTP status. The status is 0 when the engine cannot be reached. */

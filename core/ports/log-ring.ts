@@ -1,9 +1,6 @@
-/** The position in a container's log up to which lines are stored: the last timestamp, and how many lines have it. */
-export interface LogPosition {
-  /** Milliseconds since the epoch. */
-  readonly timestamp: number;
-  readonly count: number;
-}
+import type { LogPosition } from "../model/log-position.ts";
+
+export type { LogPosition };
 
 /** A stored line. Numbers rise in the order of arrival. A run of the agent uses each number once. */
 export interface KeptLine {

@@ -64,7 +64,13 @@ const bytes = (text: string): Bytes => new TextEncoder().encode(text);
 
 const percent = (text: string): string => encodeURIComponent(text.toWellFormed());
 const query = fc
-  .array(fc.tuple(fc.oneof(fc.constantFrom("service", "serviceName", "apikey"), oddText), oddText), { maxLength: 3 })
+  .array(
+    fc.tuple(
+      fc.oneof(fc.constantFrom("service", "serviceName", "apikey", "follow", "tail", "since", "appId"), oddText),
+      oddText,
+    ),
+    { maxLength: 3 },
+  )
   .chain((pairs) =>
     fc.constantFrom("&", "&&", ";").map((mark) => pairs.map((pair) => pair.map(percent).join("=")).join(mark)),
   );
@@ -89,7 +95,7 @@ const path = fc
       fc.constantFrom("?%", "?%zz=1", "?=", "?a[b]=%E4"),
     ),
   )
-  .map(([pattern, appId, end, search]) => pattern.replace(":appId", () => appId) + end + search);
+  .map(([pattern, appId, end, search]) => pattern.replace(/:\w+/g, () => appId) + end + search);
 
 const formOf = (values: object): string =>
   Object.entries(values)

@@ -12,7 +12,7 @@ const version = json(200, { status: "success", version: "19.0.5" });
 /** Every endpoint, with example values for its parameters. */
 const endpoints = Object.values<Described>(api).map(({ method, path, open }) => ({
   method,
-  path: path.replace(":appId", "1"),
+  path: path.replace(":appId", "1").replace(":service", "one").replace(":sessionId", "s1"),
   open,
 }));
 type Described = Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "open">;

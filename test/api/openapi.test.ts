@@ -12,7 +12,7 @@ const described = Object.entries(document.paths)
 test("exactly the routes are described", () => {
   expect(described).toEqual(
     Object.values(endpoints)
-      .map(({ method, path }) => `${method} ${path.replace(":appId", "{appId}")}`)
+      .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`)
       .sort(),
   );
 });

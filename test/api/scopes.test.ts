@@ -67,6 +67,11 @@ const ofTheApplication: readonly [string, string, object | undefined, number][] 
   ["GET", "/v2/device/name", undefined, 200],
   ["GET", "/v2/device/vpn", undefined, 200],
   ["GET", "/v2/local/device-info", undefined, 200],
+  ["GET", "/v3/logs", undefined, 200],
+  ["GET", "/v3/apps/1/services/web/top", undefined, 200],
+  ["GET", "/v3/apps/2/services/db/top", undefined, 401],
+  ["GET", "/v3/apps/1/stats", undefined, 200],
+  ["GET", "/v3/apps/2/stats", undefined, 401],
   ["POST", "/v1/regenerate-api-key", undefined, 200],
 ];
 
@@ -83,7 +88,8 @@ const send = (
   });
 
 test("every endpoint is in one of the two lists", () => {
-  const pattern = (path: string) => path.replace(/\/(1|2)(?=\/|$)/, "/:appId");
+  const pattern = (path: string) =>
+    path.replace(/\/(1|2)(?=\/|$)/, "/:appId").replace(/services\/\w+/, "services/:service");
   const listed = [...ofTheDevice, ...ofTheApplication].map(([method, path]) => `${method} ${pattern(path)}`);
   const all = Object.values(endpoints).map(({ method, path }) => `${method} ${path}`);
   expect([...new Set(listed)].sort()).toEqual(all.sort());

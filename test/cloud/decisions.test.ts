@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { nextPosition, afterPosition, batchBody, cut } from "../../core/cloud/log-lines.ts";
+import { batchBody, cut } from "../../core/cloud/log-lines.ts";
+import { afterPosition, nextPosition } from "../../core/model/log-position.ts";
 import { jitter, retryAfterMs, transientError, withoutKeys } from "../../core/cloud/device-api-client.ts";
 import { delayMs } from "../../core/model/retry.ts";
 import { intervalMs, pollOutcome, nextPollMs } from "../../core/cloud/poll.ts";

@@ -304,6 +304,37 @@ export function engineSuite(name: string, make: () => Promise<Bench>, restart?: 
       expect(leave.signal.aborted).toBe(true);
     });
 
+    test("a log that is not followed ends now, with the last lines only", async () => {
+      const id = await create();
+      await engine.startContainer(id);
+      const read = async (tail?: number) => {
+        const lines: string[] = [];
+        for await (const { message } of engine.logs(id, 0, waiting, { follow: false, tail })) lines.push(message);
+        return lines;
+      };
+      await expect.poll(() => read()).toEqual([expect.stringMatching(/hello|is running/)]);
+      expect(await read(1)).toHaveLength(1);
+      expect(await read(0)).toEqual([]);
+    });
+
+    test("the processes and the use of a running container are shown, of a stopped one not", async () => {
+      const id = await create();
+      await expect(engine.top(id)).rejects.toBeInstanceOf(EngineError);
+      expect(await engine.stats(id)).toBeUndefined();
+      await engine.startContainer(id);
+      const { titles, processes } = await engine.top(id);
+      expect(titles).toEqual(expect.arrayContaining([expect.stringMatching(/^(CMD|COMMAND)$/)]));
+      expect(processes.length).toBeGreaterThan(0);
+      for (const row of processes) expect(row).toHaveLength(titles.length);
+      const use = await engine.stats(id);
+      expect(use?.memoryBytes).toBeGreaterThan(0);
+      expect(use?.memoryLimitBytes).toBeGreaterThan(use?.memoryBytes ?? 0);
+      expect(use?.processes).toBeGreaterThan(0);
+      await engine.stopContainer(id);
+      await expect(engine.top(id)).rejects.toBeInstanceOf(EngineError);
+      expect(await engine.stats(id)).toBeUndefined();
+    });
+
     describe("what is made is what was asked for, so nothing is ever made twice", () => {
       const fields: Record<string, object> = {
         "nothing at all": {},

@@ -99,7 +99,12 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
         headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
         ...(body && { body: JSON.stringify(body) }),
       });
-      called.add(`${method} ${path.replace(/\?.*/, "").replace(/(apps|applications)\/1/, "$1/:appId")}`);
+      called.add(
+        `${method} ${path
+          .replace(/\?.*/, "")
+          .replace(/(apps|applications)\/1/, "$1/:appId")
+          .replace(/services\/\w+/, "services/:service")}`,
+      );
       if (response.status !== status) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
       return response;
     };
@@ -125,6 +130,11 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     await call("GET", "/v2/device/tags", 200);
     await call("PATCH", "/v2/device/tags", 202, { place: "cellar" });
     await call("GET", "/v2/local/device-info", 200);
+    expect(await (await call("GET", "/v3/logs?service=one", 200)).text()).toContain('"message":"hello from one"');
+    expect(await (await call("GET", "/v3/apps/1/services/one/top", 200)).text()).toContain("/run.sh");
+    expect(await (await call("GET", "/v3/apps/1/stats", 200)).json()).toMatchObject({
+      services: { one: { processes: expect.any(Number), memoryBytes: expect.any(Number) } },
+    });
     const state: unknown = await (await call("GET", "/v2/local/target-state", 200)).json();
     await call("POST", "/v2/local/target-state", 200, Shown.parse(state).state);
     const logs = (await call("GET", "/v2/local/logs", 200)).body?.getReader();

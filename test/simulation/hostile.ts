@@ -111,7 +111,9 @@ export class Hostile {
       removeNetwork: (id) => call("removeNetwork", () => engine.removeNetwork(id)),
       createVolume: (name, spec) => call("createVolume", () => engine.createVolume(name, spec)),
       removeVolume: (name) => call("removeVolume", () => engine.removeVolume(name)),
-      logs: (id, since, signal) => engine.logs(id, since, signal),
+      logs: (id, since, signal, options) => engine.logs(id, since, signal, options),
+      top: (id) => engine.top(id),
+      stats: (id) => engine.stats(id),
     };
   }
 

@@ -18,5 +18,7 @@ export const boundEngine = (engine: Engine): Engine => ({
   removeNetwork: (id) => engine.removeNetwork(id),
   createVolume: (name, spec) => engine.createVolume(name, spec),
   removeVolume: (name) => engine.removeVolume(name),
-  logs: (id, since, signal) => engine.logs(id, since, signal),
+  logs: (id, since, signal, options) => engine.logs(id, since, signal, options),
+  top: (id) => engine.top(id),
+  stats: (id) => engine.stats(id),
 });

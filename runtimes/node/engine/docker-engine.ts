@@ -11,6 +11,8 @@ import {
   toVolumeOptions,
 } from "../../../core/docker-api/network.ts";
 import type { Container, ContainerSpec, RestartPolicy } from "../../../core/model/container.ts";
+import { fromStats, Stats } from "../../../core/docker-api/stats.ts";
+import type { ProcessTable, ResourceUse } from "../../../core/model/processes.ts";
 import { delayMs } from "../../../core/model/retry.ts";
 import { redact } from "../../../core/model/secrets.ts";
 import { messageOf } from "../../../core/model/show.ts";
@@ -23,10 +25,11 @@ import {
   type Engine,
   type EngineEvent,
   type EngineState,
+  type LogOptions,
   type PullRequest,
 } from "../../../core/ports/engine.ts";
 import { Cached } from "./cached.ts";
-import { jsonLines, logLines } from "./docker-streams.ts";
+import { jsonLines, logLines, Readable } from "./docker-streams.ts";
 import { PullProgress } from "./pull-progress.ts";
 import { pullAuth } from "./registry-auth.ts";
 
@@ -50,6 +53,8 @@ const Info = z.looseObject({
   DriverStatus: z.array(z.array(z.string())).nullish(),
   Containerd: z.looseObject({ Address: z.string().nullish() }).nullish(),
 });
+
+const Top = z.looseObject({ Titles: z.array(z.string()), Processes: z.array(z.array(z.string())).nullish() });
 
 const Listed = z.array(z.looseObject({ Id: z.string(), State: z.string(), Names: z.array(z.string()) }));
 type Listed = z.output<typeof Listed>;
@@ -358,23 +363,45 @@ export class DockerEngine implements Engine {
 
   // ── Logs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async *logs(id: string, since: number, signal: AbortSignal): AsyncIterable<ContainerLine> {
+  async *logs(
+    id: string,
+    since: number,
+    signal: AbortSignal,
+    { follow, tail }: LogOptions = { follow: true },
+  ): AsyncIterable<ContainerLine> {
     const container = await this.#inspections.get(id)?.get();
     const tty = container?.spec.settings["tty"] !== false;
-    const options = {
-      follow: true,
-      stdout: true,
-      stderr: true,
-      timestamps: true,
-      since: since / 1000,
-      abortSignal: signal,
-    } as const;
+    const query = { follow, stdout: true, stderr: true, timestamps: true, since: since / 1000, tail: tail ?? "all" };
     try {
-      yield* logLines(await asked(this.#docker.getContainer(id).logs(options)), tty);
+      yield* logLines(await asked(this.#stream(`/containers/${id}/logs?`, query, signal)), tty);
     } catch (error) {
       // 409: the container is being removed, so its log has ended.
       if (!signal.aborted) unless(409)(error);
     }
+  }
+
+  /** An answer as a stream. dockerode's own `logs` collects a log that is not followed in memory. */
+  #stream(path: string, options: object, abortSignal: AbortSignal): Promise<Readable> {
+    const statusCodes = { 200: true, 404: "no such container", 409: "conflict", 500: "server error" };
+    return new Promise((resolve, reject) =>
+      this.#docker.modem.dial(
+        { path, method: "GET", isStream: true, statusCodes, options, abortSignal },
+        (error: unknown, stream) => (stream instanceof Readable ? resolve(stream) : reject(error)),
+      ),
+    );
+  }
+
+  // ── Processes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async top(id: string): Promise<ProcessTable> {
+    const { Titles, Processes } = Top.parse(await asked(this.#docker.getContainer(id).top()));
+    return { titles: Titles, processes: Processes ?? [] };
+  }
+
+  async stats(id: string): Promise<ResourceUse | undefined> {
+    // 404: the container was removed meanwhile.
+    const stats = await asked(this.#docker.getContainer(id).stats({ stream: false })).catch(unless(404));
+    return stats && fromStats(Stats.parse(stats));
   }
 }
 

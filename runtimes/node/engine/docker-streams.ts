@@ -1,5 +1,8 @@
+import { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import type { ContainerLine } from "../../../core/ports/engine.ts";
+
+export { Readable };
 
 type Bytes = AsyncIterable<Buffer | string>;
 
