@@ -74,7 +74,7 @@ test("a user can initialize a cloud, create a fleet and a key, join a device and
   expect(await said("status", "--device", name)).toMatch(/^device +\S+[^]*cloud +connected\n/);
   expect(await said("ps", "--device", written.uuid)).toMatch(/^No container/);
   const restarted = await fairlead("restart", "web", "--device", name);
-  expect([restarted.code, restarted.stderr]).toEqual([1, "The device has no application\n"]);
+  expect([restarted.code, restarted.stderr]).toEqual([2, 'There is no service "web", only: none\n']);
   const fleet = json(
     z.array(z.object({ statusCode: z.number() })).or(z.object({ api_port: z.number() })),
     await said("cloud", "call", "--fleet", "cameras", "GET", "/v1/device"),
