@@ -146,6 +146,22 @@ test("a registry that does not answer is unreachable, with the reason", async ()
   });
 });
 
+test.each(["manifests", "blobs", "token"])(
+  "an answer of more than 4 MiB for %s is not read to its end",
+  async (part) => {
+    const { host } = await registry(({ path, authorization }, self) => {
+      if (path.includes(part)) return { status: 200, body: " ".repeat(5 * 1024 * 1024) };
+      if (part === "token" && authorization === undefined)
+        return { status: 401, headers: { "www-authenticate": `Bearer realm="http://${self}/token"` } };
+      return { status: 200, body: JSON.stringify({ config: { digest: "sha256:c" } }) };
+    });
+    expect(await ask(`${host}/web:1`)).toEqual({
+      is: "unreachable",
+      reason: `${host} answers with more than 4194304 bytes, where a manifest was expected`,
+    });
+  },
+);
+
 describe("the credentials of docker login", () => {
   function folderWith(config: object): string {
     const folder = mkdtempSync(join(tmpdir(), "fairlead-docker-"));

@@ -76,9 +76,9 @@ export async function askRegistry(name: string, context: RegistryContext): Promi
     if (response.status === 401 || response.status === 403)
       return { is: "denied", reason: `${host ?? "Docker Hub"} answers ${response.status}: log in with docker login` };
     if (!response.ok) return { is: "unreachable", reason: `${host ?? "Docker Hub"} answers ${response.status}` };
-    const body = await response.arrayBuffer();
+    const body = await readBytes(response);
     const digest = response.headers.get("docker-content-digest") ?? (await sha256(body));
-    const manifest: unknown = JSON.parse(new TextDecoder().decode(body));
+    const manifest: unknown = parseBytes(body);
     const index = Index.safeParse(manifest);
     if (index.success) {
       // An index also lists attestations, as images for the platform `unknown`.
@@ -87,7 +87,7 @@ export async function askRegistry(name: string, context: RegistryContext): Promi
     }
     const blob = await get(`blobs/${Manifest.parse(manifest).config.digest}`, ["application/json"]);
     if (!blob.ok) return { is: "found", digest, platforms: [] };
-    return { is: "found", digest, platforms: [Platform.parse(await blob.json())] };
+    return { is: "found", digest, platforms: [Platform.parse(parseBytes(await readBytes(blob)))] };
   } catch (error) {
     // The message of fetch has no reason; its cause has.
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
@@ -131,12 +131,32 @@ async function authorize(
     await response.body?.cancel();
     return undefined;
   }
-  const { token, access_token } = Token.parse(await response.json());
+  const { token, access_token } = Token.parse(parseBytes(await readBytes(response)));
   const bearer = token ?? access_token;
   return bearer === undefined ? undefined : `Bearer ${bearer}`;
 }
 
-async function sha256(bytes: ArrayBuffer): Promise<string> {
+/** Source: the OCI distribution specification, "Pushing manifests": registries accept manifests of 4 MB. */
+const longestAnswer = 4 * 1024 * 1024;
+
+/** Throws for an answer that is too large to be a manifest, an image's configuration or a token. */
+async function readBytes({ body, url }: Response): Promise<Buffer<ArrayBuffer>> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of body ?? []) {
+    size += part.length;
+    if (size > longestAnswer)
+      throw new Error(
+        `${new URL(url).host} answers with more than ${longestAnswer} bytes, where a manifest was expected`,
+      );
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+const parseBytes = (bytes: Buffer): unknown => JSON.parse(bytes.toString());
+
+async function sha256(bytes: Buffer<ArrayBuffer>): Promise<string> {
   return `sha256:${Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex")}`;
 }
 
