@@ -78,14 +78,16 @@ const changeDevice = adminRoute(api.changeDevice, async ({ params: { uuid }, bod
   const releaseId =
     release === undefined || release === "latest" ? null : releaseIdOf(db, fleetId ?? before.fleetId, release);
   if (releaseId === undefined) return noRelease;
-  if (name !== undefined) db.run("UPDATE devices SET name = ? WHERE uuid = ?", name, uuid);
+  db.transaction(() => {
+    if (name !== undefined) db.run("UPDATE devices SET name = ? WHERE uuid = ?", name, uuid);
+    if (isMoved) leaveFleet(context, before.id, fleetId);
+    if (release !== undefined) db.run("UPDATE devices SET pinned_release_id = ? WHERE uuid = ?", releaseId, uuid);
+    requestUpdates([uuid]);
+  });
   if (isMoved) {
-    leaveFleet(context, before.id, fleetId);
     note({ about: `to fleet ${fleetId}` });
+    await syncDevices([uuid]);
   }
-  if (release !== undefined) db.run("UPDATE devices SET pinned_release_id = ? WHERE uuid = ?", releaseId, uuid);
-  if (isMoved) await syncDevices([uuid]);
-  requestUpdates([uuid]);
   const changed = findDevice(context, grant, uuid);
   return changed ? reply(200, await withConnection(context, changed)) : noDevice;
 });

@@ -75,16 +75,18 @@ const changeFleet = adminRoute(api.changeFleet, ({ params: { fleetId }, body, gr
   const { db } = context;
   const releaseId = release === undefined || release === "latest" ? null : releaseIdOf(db, fleetId, release);
   if (releaseId === undefined) return noRelease;
-  if (name !== undefined) db.run("UPDATE fleets SET name = ? WHERE id = ?", name, fleetId);
-  if (release !== undefined)
-    db.run(
-      `UPDATE fleets SET tracks_latest = ?1 IS NULL,
-         release_id = ifnull(?1, (SELECT max(id) FROM releases WHERE fleet_id = fleets.id)) WHERE id = ?2`,
-      ...[releaseId, fleetId],
-    );
-  if (forbidden) db.run("UPDATE fleets SET forbidden = ? WHERE id = ?", JSON.stringify(forbidden), fleetId);
-  // The target state contains the name and the forbidden powers.
-  context.requestUpdates(uuidsOfFleet(db, fleetId, name === undefined && !forbidden ? "following" : "all"));
+  db.transaction(() => {
+    if (name !== undefined) db.run("UPDATE fleets SET name = ? WHERE id = ?", name, fleetId);
+    if (release !== undefined)
+      db.run(
+        `UPDATE fleets SET tracks_latest = ?1 IS NULL,
+           release_id = ifnull(?1, (SELECT max(id) FROM releases WHERE fleet_id = fleets.id)) WHERE id = ?2`,
+        ...[releaseId, fleetId],
+      );
+    if (forbidden) db.run("UPDATE fleets SET forbidden = ? WHERE id = ?", JSON.stringify(forbidden), fleetId);
+    // The target state contains the name and the forbidden powers.
+    context.requestUpdates(uuidsOfFleet(db, fleetId, name === undefined && !forbidden ? "following" : "all"));
+  });
   const made = findFleet(context, grant, fleetId);
   return made ? reply(200, made) : noFleet;
 });

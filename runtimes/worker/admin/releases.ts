@@ -65,9 +65,12 @@ const createRelease = adminRoute(api.createRelease, ({ params: { fleetId }, body
     }));
     return reply(200, { ...checked, changes });
   }
-  const id = addRelease(context, fleetId, commit, parsed.composition);
+  const id = context.db.transaction(() => {
+    const added = addRelease(context, fleetId, commit, parsed.composition);
+    context.requestUpdates(uuidsOfFleet(context.db, fleetId, "following"));
+    return added;
+  });
   note({ about: commit });
-  context.requestUpdates(uuidsOfFleet(context.db, fleetId, "following"));
   const made = context.db.one<ReleaseRow>(`SELECT ${releaseColumns} FROM releases WHERE id = ?`, id);
   return made ? reply(201, { ...toRelease(made), ...checked }) : noFleet;
 });

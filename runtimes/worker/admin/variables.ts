@@ -22,10 +22,13 @@ const set = (
   uuids: readonly string[],
   note: AuditNote,
 ) => {
-  const fault = setVariables(context, owner, service, variables);
+  const fault = context.db.transaction(() => {
+    const found = setVariables(context, owner, service, variables);
+    if (found === undefined) context.requestUpdates(uuids);
+    return found;
+  });
   if (fault !== undefined) return reply(400, refused(fault));
   note({ about: Object.keys(variables).join(", ") });
-  context.requestUpdates(uuids);
   return reply(204, undefined);
 };
 interface NewVariables {
@@ -40,11 +43,14 @@ const unset = (
   uuids: readonly string[],
   note: AuditNote,
 ) => {
-  const removed = removeVariable(context.db, owner, service, name);
+  const removed = context.db.transaction(() => {
+    const done = removeVariable(context.db, owner, service, name);
+    if (done === true) context.requestUpdates(uuids);
+    return done;
+  });
   if (typeof removed === "string") return reply(404, refused(removed));
   if (!removed) return noVariable;
   note({ about: name });
-  context.requestUpdates(uuids);
   return reply(204, undefined);
 };
 

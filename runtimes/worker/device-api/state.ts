@@ -48,7 +48,8 @@ const fleetState = deviceRoute(api.fleetState, {
 /** Precise to the minute, which saves a write for most requests. */
 const recordContact = (db: Database, deviceId: number, nowMs: number): void => {
   db.run(
-    "UPDATE devices SET heard_at = ? WHERE id = ? AND ifnull(heard_at < ?, TRUE)",
+    `UPDATE devices SET heard_at = ?, offline_at = NULL
+     WHERE id = ? AND (ifnull(heard_at < ?, TRUE) OR offline_at IS NOT NULL)`,
     ...[isoTime(nowMs), deviceId, isoTime(nowMs - 60_000)],
   );
 };

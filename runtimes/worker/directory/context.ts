@@ -12,6 +12,9 @@ export interface DirectoryContext {
   readonly signToken: (claims: Claims) => Promise<string>;
   /** Sends their current record, or the news that they are deleted, to the objects of these devices; retries later what fails. */
   readonly syncDevices: (uuids: readonly string[]) => Promise<void>;
-  /** Asks these devices to fetch their target state now. Waits for none of them, and does not retry. */
+  /**
+   * Stores that these devices are to be asked to fetch their target state; the alarm asks them at once. Call it in the
+   * transaction of the change.
+   */
   readonly requestUpdates: (uuids: readonly string[]) => void;
 }

@@ -1,17 +1,20 @@
 import type { EnrolledDevice } from "../auth/grant.ts";
 import type { Database } from "../database.ts";
 import type { Env } from "../env.ts";
+import type { Job } from "./schedule.ts";
 
-/** Devices in one call, with two objects each; the others wait for the alarm, since a request may make only so many others. */
+/** Devices in one run, with two objects each; the others wait for the alarm, since a request may send only so many others. */
 const syncedAtOnce = 400;
+const retryMs = 10_000;
 
 /**
  * Sends the records of devices to their sessions and logs, or the news that they are deleted. Until it arrives, an object
  * keeps to the record that it has. The table `untold` lists the devices whose objects have yet to receive theirs.
  */
-export class DeviceSync {
+export class DeviceSync implements Job {
   readonly #db: Database;
   readonly #env: Pick<Env, "DEVICES" | "LOGS">;
+  #retryAt = 0;
 
   constructor(db: Database, env: Pick<Env, "DEVICES" | "LOGS">) {
     this.#db = db;
@@ -22,17 +25,19 @@ export class DeviceSync {
     this.#db.run("INSERT OR IGNORE INTO untold SELECT value FROM json_each(?)", JSON.stringify(uuids));
   }
 
-  get isPending(): boolean {
-    return this.#db.one("SELECT 1 FROM untold") !== undefined;
+  dueAt(): number {
+    return this.#db.one("SELECT 1 FROM untold") === undefined ? Infinity : this.#retryAt;
   }
 
-  /** False if some failed, which stay on the list. */
-  async run(): Promise<boolean> {
-    const pending = this.#db.all<{ uuid: string }>("SELECT uuid FROM untold LIMIT ?", syncedAtOnce);
+  /** Devices whose objects fail stay on the list. */
+  async run(mostSubrequests = 2 * syncedAtOnce): Promise<number> {
+    const most = Math.min(syncedAtOnce, Math.floor(mostSubrequests / 2));
+    const pending = this.#db.all<{ uuid: string }>("SELECT uuid FROM untold LIMIT ?", most);
     const results = await Promise.allSettled(pending.map(({ uuid }) => this.#sync(uuid)));
     const isDone = results.every(({ status }) => status === "fulfilled");
     if (!isDone) console.warn("Some devices' sessions could not be told of a change; it is tried again");
-    return isDone;
+    this.#retryAt = isDone ? 0 : Date.now() + retryMs;
+    return 2 * pending.length;
   }
 
   async #sync(uuid: string): Promise<void> {

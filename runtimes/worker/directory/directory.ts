@@ -17,10 +17,10 @@ import { findDevices } from "./devices.ts";
 import type { DeviceFilters, DeviceIds, DirectoryRpc } from "./directory-rpc.ts";
 import { deviceGrant, identify, isValid } from "./principal.ts";
 import { endApiKeys } from "./revocation.ts";
+import { Schedule, type Job } from "./schedule.ts";
 import { migrations } from "./schema.ts";
-import { createUpdateRequester } from "./update-requests.ts";
+import { UpdateRequests, type UpdateRequestOutcome } from "./update-requests.ts";
 
-const syncRetryMs = 10_000;
 /** A device that does not answer `/v1/update` within this time no longer holds up others. */
 const updateRequestMs = 10_000;
 
@@ -28,19 +28,31 @@ const updateRequestMs = 10_000;
 export class Directory extends DurableObject<Env> implements DirectoryRpc {
   readonly #context: DirectoryContext;
   readonly #sync: DeviceSync;
+  readonly #schedule: Schedule;
   readonly #fetch: Fetch<never>;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     const db = new Database(state.storage, migrations);
+    const now = () => Date.now();
     this.#sync = new DeviceSync(db, env);
+    const updates = new UpdateRequests({
+      db,
+      now,
+      send: (uuid) => this.#requestUpdate(uuid),
+      changed: () => this.#schedule.plan(),
+    });
+    this.#schedule = new Schedule(state.storage, now, [this.#expiry, this.#sync, updates]);
     this.#context = {
       db,
-      now: () => Date.now(),
+      now,
       connectionOf: (uuid) => env.DEVICES.getByName(uuid).status(),
       signToken: (claims) => signToken(claims, env),
       syncDevices: (uuids) => this.#syncDevices(uuids),
-      requestUpdates: createUpdateRequester((uuid) => this.#requestUpdate(uuid)),
+      requestUpdates: (uuids) => {
+        updates.add(uuids);
+        this.#schedule.plan();
+      },
     };
     this.#fetch = createFetch<Sender, DirectoryContext, Route, never>({
       routes: routes.map(audited),
@@ -76,7 +88,7 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
       "INSERT OR IGNORE INTO api_keys (device_id, holder) SELECT id, ? FROM devices WHERE uuid = ?",
       ...[grant.tokenId, uuid],
     );
-    await this.#setAlarm();
+    this.#schedule.plan();
     return true;
   }
 
@@ -87,32 +99,42 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
     );
   }
 
-  override async alarm(): Promise<void> {
-    const { db, now } = this.#context;
-    const expired = db.all<{ id: string }>("SELECT id FROM tokens WHERE expires_at <= ?", now() / 1000);
-    const holders = expired.map(({ id }) => id);
-    await this.#syncDevices(endApiKeys(db, holders));
+  override alarm(): Promise<void> {
+    return this.#schedule.run();
   }
 
-  /** For the next synchronization, or the next expiry of a token that knows the API key of a device. */
-  async #setAlarm(delayMs = 0): Promise<void> {
-    const { db, now } = this.#context;
-    const syncAt = this.#sync.isPending ? now() + delayMs : Infinity;
-    const expiring = db.one<{ at: number | null }>(
-      "SELECT min(expires_at) AS at FROM api_keys JOIN tokens ON tokens.id = holder WHERE NOT ended",
-    );
-    const at = Math.min(syncAt, expiring?.at == null ? Infinity : expiring.at * 1000);
-    if (at !== Infinity) await this.ctx.storage.setAlarm(at);
-  }
+  /** The expiry of tokens that know the API key of a device. */
+  readonly #expiry: Job = {
+    dueAt: () => {
+      const { at } = this.#context.db.one<{ at: number | null }>(
+        "SELECT min(expires_at) AS at FROM api_keys JOIN tokens ON tokens.id = holder WHERE NOT ended",
+      ) ?? { at: null };
+      return at === null ? Infinity : at * 1000;
+    },
+    run: async () => {
+      const { db, now } = this.#context;
+      const expired = db.all<{ id: string }>("SELECT id FROM tokens WHERE expires_at <= ?", now() / 1000);
+      this.#sync.add(
+        endApiKeys(
+          db,
+          expired.map(({ id }) => id),
+        ),
+      );
+      return 0;
+    },
+  };
 
   async #syncDevices(uuids: readonly string[]): Promise<void> {
     this.#sync.add(uuids);
-    await this.#setAlarm((await this.#sync.run()) ? 0 : syncRetryMs);
+    await this.#sync.run();
+    this.#schedule.plan();
   }
 
-  /** `POST /v1/update`. A device that misses it polls later. */
-  async #requestUpdate(uuid: string): Promise<void> {
+  /** `POST /v1/update`. */
+  async #requestUpdate(uuid: string): Promise<UpdateRequestOutcome> {
     const request: PlainRequest = { method: "POST", path: "/v1/update", headers: [], body: noBytes };
-    await this.env.DEVICES.getByName(uuid).call(ownerGrant, request, updateRequestMs);
+    const outcome = await this.env.DEVICES.getByName(uuid).call(ownerGrant, request, updateRequestMs);
+    // The session answers 404 itself when the device is not connected.
+    return outcome.is === "answered" ? "answered" : outcome.status === 404 ? "offline" : "failed";
   }
 }

@@ -159,4 +159,15 @@ export const migrations: readonly string[] = [
   CREATE INDEX audit_by_who ON audit (kind, who, id);
   CREATE UNIQUE INDEX one_refusal ON audit (at, address) WHERE kind = 'refused';
   `,
+  `
+  -- Devices to ask to fetch their target state, and from when on. Times in milliseconds.
+  CREATE TABLE update_requests (
+    device_id INTEGER PRIMARY KEY REFERENCES devices ON DELETE CASCADE,
+    due_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX update_request_by_time ON update_requests (due_at);
+  -- When an update request found no connection. Null again as soon as the device is heard of.
+  ALTER TABLE devices ADD COLUMN offline_at TEXT;
+  `,
 ];

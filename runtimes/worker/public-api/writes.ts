@@ -87,12 +87,14 @@ export function create(
       `INSERT INTO ${what.table} (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")}) RETURNING id`,
       ...Object.values(row),
     );
-    if (what.kind && inserted) expectFewVariables(db, [inserted.id]);
+    if (what.kind && inserted) {
+      expectFewVariables(db, [inserted.id]);
+      context.requestUpdates(devicesOf([inserted.id], db));
+    }
     return inserted;
   });
   if (typeof made === "string") return refusal(400, made);
   if (!made) return refusal(409, "The row could not be made");
-  if (what.kind) context.requestUpdates(devicesOf([made.id], db));
   return { ok: true, id: made.id };
 }
 
@@ -133,11 +135,11 @@ export function changes(
   const { value } = parsed.data;
   const fault = limited(db, () => {
     db.run(`UPDATE ${what.table} SET value = ? WHERE ${among}`, value, JSON.stringify(ids));
-    if (what.kind) expectFewVariables(db, ids);
+    if (!what.kind) return;
+    expectFewVariables(db, ids);
+    requestUpdates(devicesOf(ids, db));
   });
-  if (fault !== undefined) return refusal(400, fault);
-  if (what.kind) requestUpdates(devicesOf(ids, db));
-  return undefined;
+  return fault === undefined ? undefined : refusal(400, fault);
 }
 
 function changeDevices(
@@ -158,9 +160,11 @@ function changeDevices(
     pin == null ? undefined : db.one<{ fleetId: number }>("SELECT fleet_id AS fleetId FROM releases WHERE id = ?", pin);
   if (pin != null && devices.some(({ fleetId }) => fleetId !== fleetOfPin?.fleetId))
     return refusal(400, "A device can be pinned to a release of its own fleet only");
-  for (const [column, value] of Object.entries({ name, note, pinned_release_id: pin }))
-    if (value !== undefined) db.run(`UPDATE devices SET ${column} = ? WHERE ${among}`, value, JSON.stringify(ids));
-  if (name !== undefined || pin !== undefined) requestUpdates(devices.map(({ uuid }) => uuid));
+  db.transaction(() => {
+    for (const [column, value] of Object.entries({ name, note, pinned_release_id: pin }))
+      if (value !== undefined) db.run(`UPDATE devices SET ${column} = ? WHERE ${among}`, value, JSON.stringify(ids));
+    if (name !== undefined || pin !== undefined) requestUpdates(devices.map(({ uuid }) => uuid));
+  });
   return undefined;
 }
 
@@ -174,9 +178,10 @@ export function remove(
   const what = own(writable, resource);
   if (!what) return refusal(400, `A ${resource} cannot be deleted here`);
   if (isForbidden(principal, what)) return forbidden;
-  const devices = what.kind ? devicesOf(ids, db) : [];
-  db.run(`DELETE FROM ${what.table} WHERE ${among}`, JSON.stringify(ids));
-  requestUpdates(devices);
+  db.transaction(() => {
+    if (what.kind) requestUpdates(devicesOf(ids, db));
+    db.run(`DELETE FROM ${what.table} WHERE ${among}`, JSON.stringify(ids));
+  });
   return undefined;
 }
 
