@@ -21,11 +21,20 @@ export const fieldsAfter = (
   ),
 });
 
-/** The update status of the fleet's application: the status of its least advanced release. Undefined: not reported. */
-export function updateStatusOf(app: AppReport | undefined): UpdateStatus | undefined {
-  const reported = Object.values(app?.releases ?? {}).flatMap(({ update_status }) => update_status ?? []);
-  return updateStatuses.find((status) => reported.includes(status));
+/** The update of the fleet's application: that of its least advanced release. Undefined: not reported. */
+export function updateOf(
+  app: AppReport | undefined,
+): { readonly status: UpdateStatus; readonly commit: string } | undefined {
+  const releases = Object.entries(app?.releases ?? {});
+  for (const status of updateStatuses) {
+    // An agent names the release of its target state last.
+    const found = releases.findLast(([, { update_status }]) => update_status === status);
+    if (found) return { status, commit: found[0] };
+  }
+  return undefined;
 }
+
+export const updateStatusOf = (app: AppReport | undefined): UpdateStatus | undefined => updateOf(app)?.status;
 
 export interface Install {
   readonly imageId: number;

@@ -2,7 +2,7 @@ import { audit } from "./audit.ts";
 import { changeDevice, deleteDevice, device, devices, replaceDeviceKey } from "./devices.ts";
 import { changeFleet, createFleet, deleteFleet, fleets } from "./fleets.ts";
 import { createProvisioningKey, deleteProvisioningKey, provisioningKeys } from "./provisioning-keys.ts";
-import { createRelease, releases } from "./releases.ts";
+import { createRelease, releaseProgress, releases } from "./releases.ts";
 import { createToken, revokeToken, tokens, whoami } from "./tokens.ts";
 import {
   deleteDeviceVariable,
@@ -34,6 +34,7 @@ export const endpoints = {
   deleteProvisioningKey,
   createRelease,
   releases,
+  releaseProgress,
   fleetVariables,
   setFleetVariables,
   deleteFleetVariable,

@@ -67,3 +67,63 @@ export const releases = endpoint({
   replies: { 200: json(z.array(Release)), ...refusals },
   invalid,
 });
+
+/** The states of a device that should run a release. */
+export const updateStates = ["failed", "updating", "settling", "waiting", "offline", "done"] as const;
+export type UpdateState = (typeof updateStates)[number];
+
+const longestStayUpSeconds = 3600;
+
+export const ReleaseProgress = z.object({
+  commit: z.string(),
+  devices: z
+    .int()
+    .describe(
+      "Number of devices that should run it: those that follow the fleet, if it is the fleet's target, and those that are pinned to it",
+    ),
+  counts: z
+    .object({
+      done: z.int().describe("They run it, and nothing of them has changed for `stayUp` seconds"),
+      settling: z.int().describe("They run it, but not for so long"),
+      updating: z.int(),
+      waiting: z.int().describe("They have not begun"),
+      failed: z.int(),
+      offline: z
+        .int()
+        .describe("They had no connection when the cloud asked them to update, and were not heard of since"),
+    })
+    .describe("Number of devices by state"),
+  progress: z.int().nullable().describe("Mean percent of the downloads of the updating devices"),
+  first: z
+    .array(
+      z.object({
+        uuid: z.string(),
+        name: z.string(),
+        state: z.enum(updateStates),
+        updateStatus: z
+          .string()
+          .nullable()
+          .describe("Its reported update status; null if it has not reported on this release"),
+        progress: z.int().nullable().describe("Percent of its current download"),
+        reasons: z.array(z.string()).describe("Why it does not get on, or has failed"),
+        heardAt: When.nullable(),
+      }),
+    )
+    .describe("The first `limit` devices; failed ones first, then those that are not done"),
+});
+export type ReleaseProgress = z.output<typeof ReleaseProgress>;
+
+export const releaseProgress = endpoint({
+  method: "GET",
+  path: "/admin/v1/fleets/:fleetId/releases/:commit/progress",
+  summary: "Follow a release: how many devices run it by now, and which do not",
+  params: z.object({
+    fleetId: Id,
+    commit: z.string(),
+    stayUp: z.coerce.number({ error: "expected seconds" }).min(0).max(longestStayUpSeconds).default(15),
+    limit: Id.pipe(z.number().max(500)).default(20),
+  }),
+  body: none,
+  replies: { 200: json(ReleaseProgress), ...refusals },
+  invalid,
+});

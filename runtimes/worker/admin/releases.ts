@@ -8,6 +8,7 @@ import { uuidsOfFleet } from "../directory/devices.ts";
 import { addRelease, compositionOfFleet, releaseIdOf } from "../directory/releases.ts";
 import type { Route } from "../http.ts";
 import { findFleet } from "./fleets.ts";
+import { releaseProgress } from "./release-progress.ts";
 import { adminRoute, noFleet } from "./route.ts";
 
 /** Of a fleet: a token that may write must not fill the database that all fleets share. */
@@ -75,4 +76,4 @@ const createRelease = adminRoute(api.createRelease, ({ params: { fleetId }, body
   return made ? reply(201, { ...toRelease(made), ...checked }) : noFleet;
 });
 
-export const releaseRoutes: readonly Route[] = [createRelease, releases];
+export const releaseRoutes: readonly Route[] = [createRelease, releases, releaseProgress];

@@ -3,7 +3,7 @@ import * as api from "../../../core/api/cloud/report.ts";
 import {
   fieldsAfter,
   installsAfter,
-  updateStatusOf,
+  updateOf,
   type Fields,
   type Install,
   type ReportedRelease,
@@ -55,19 +55,19 @@ function applyReport(db: Database, deviceId: number, given: api.StateReport, at:
   if (!known) return;
   const { fleetId, fleetUuid, report: before, running, ...columns } = known;
   const app = given.apps?.[fleetUuid];
-  const updateStatus = updateStatusOf(app);
+  const update = updateOf(app);
   const { supervisor_version, os_version, os_variant, mac_address, ...rest } = fieldsAfter(
     {
       ...columns,
       ...StoredReport.parse(JSON.parse(before)),
-      ...(updateStatus && { update_status: updateStatus, update_status_at: at }),
+      ...(update && { update_status: update.status, update_status_at: at, update_commit: update.commit }),
     },
     given,
   );
   const reached = app?.release_uuid === undefined ? undefined : releaseIdOf(db, fleetId, app.release_uuid);
   db.run(
     `UPDATE devices SET supervisor_version = ?, os_version = ?, os_variant = ?, mac_address = ?, report = ?,
-       running_release_id = ?, heard_at = ? WHERE id = ?`,
+       running_release_id = ?, heard_at = ?, offline_at = NULL WHERE id = ?`,
     ...[supervisor_version, os_version, os_variant, mac_address].map(toText),
     ...[JSON.stringify(rest), reached ?? running, at, deviceId],
   );
