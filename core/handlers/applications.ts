@@ -6,14 +6,8 @@ import { covers } from "../model/scope.ts";
 import { hidden } from "../model/secrets.ts";
 import { findApp, type App } from "../model/target.ts";
 import { recreateApplication, type RecreateContext } from "../operations/recreate.ts";
-import {
-  type ContainerStatus,
-  containerStatuses,
-  serviceStatuses,
-  stateByImage,
-  updateStatus,
-} from "../reconcile/status.ts";
-import type { Failure } from "../reconcile/view.ts";
+import { containerStatuses, serviceStatuses, stateByImage, updateStatus } from "../reconcile/status.ts";
+import type { Failure, View } from "../reconcile/view.ts";
 import type { StateContext } from "./context.ts";
 
 const refuse = (appId: number, outcome: Failure | { readonly is: "unknown" }) => {
@@ -94,41 +88,37 @@ export function application(
 
 export function applicationsState(
   { scope }: Input<typeof api.applicationsState>,
-  context: StateContext,
+  { view, memory, targets }: StateContext,
 ): Reply<typeof api.applicationsState> {
-  const view = context.view();
-  const { activity } = context.memory;
-  const apps = context.targets.current().apps.filter(({ appId }) => covers(scope, appId));
+  const apps = targets.current().apps.filter(({ appId }) => covers(scope, appId));
+  return reply(200, Object.fromEntries(apps.map((app) => [app.name, stateOf(app, view(), memory.activity)])));
+}
+
+function stateOf(app: App, view: View, activity: ReadonlyMap<string, string>) {
+  const containers = containerStatuses(app.appId, view, activity);
   // Containers of this release whose service the target state no longer has.
-  const others = (app: App, containers: readonly ContainerStatus[]) =>
-    containers
-      .filter(
-        ({ commit, container }) =>
-          commit === app.commit && !app.services.some(({ name }) => name === container.service),
-      )
-      .map(({ container, ...one }) => ({
-        ...one,
-        name: container.service,
-        image: container.spec.image,
-        downloadProgress: null,
-      }));
-  const stateOf = (app: App) => {
-    const containers = containerStatuses(app.appId, view, activity);
-    const services = [...serviceStatuses(app, view, activity, containers), ...others(app, containers)];
-    return {
-      appId: app.appId,
-      appUuid: app.uuid,
-      commit: app.commit,
-      updateStatus: updateStatus(app, view),
-      services: Object.fromEntries(
-        services.map(({ name, status, image, downloadProgress, releaseId }) => [
-          name,
-          { status, image, downloadProgress, releaseId },
-        ]),
-      ),
-    };
+  const others = containers
+    .filter(
+      ({ commit, container }) => commit === app.commit && !app.services.some(({ name }) => name === container.service),
+    )
+    .map(({ container, status, releaseId }) => ({
+      name: container.service,
+      status,
+      image: container.spec.image,
+      downloadProgress: null,
+      releaseId,
+    }));
+  const services = [...serviceStatuses(app, view, activity, containers), ...others].map(
+    ({ name, status, image, downloadProgress, releaseId }) =>
+      [name, { status, image, downloadProgress, releaseId }] as const,
+  );
+  return {
+    appId: app.appId,
+    appUuid: app.uuid,
+    commit: app.commit,
+    updateStatus: updateStatus(app, view),
+    services: Object.fromEntries(services),
   };
-  return reply(200, Object.fromEntries(apps.map((app) => [app.name, stateOf(app)])));
 }
 
 export function applicationState(

@@ -9,15 +9,16 @@ export function parseContainerName(
   name: string,
   service: string,
 ): { imageId: number; releaseId: number; commit: string } | undefined {
-  const prefix = `${isHandingOver({ name, service }) ? "old_" : ""}${service}_`;
-  const match = name.startsWith(prefix) && /^(\d+)_(\d+)(?:_(.*))?$/.exec(name.slice(prefix.length));
+  const start = isHandingOver({ name, service }) ? 4 : 0;
+  const match =
+    name.startsWith(`${service}_`, start) && /^(\d+)_(\d+)(?:_(.*))?$/.exec(name.slice(start + service.length + 1));
   return match ? { imageId: Number(match[1]), releaseId: Number(match[2]), commit: match[3] ?? "" } : undefined;
 }
 
 /** The name of a container that was moved aside for a hand-over. */
 export const handOverName = (name: string): string => `old_${name}`;
 export const isHandingOver = ({ name, service }: { name: string; service: string }): boolean =>
-  name.startsWith(`old_${service}_`);
+  name.startsWith("old_") && name.startsWith(`${service}_`, 4);
 
 export const networkName = (appUuid: string, name: string): string => `${appUuid}_${name}`;
 export const volumeName = (appId: number, name: string): string => `${appId}_${name}`;
