@@ -11,6 +11,7 @@ import { Events, toLog } from "./events/events.ts";
 import { Logs } from "./events/logs.ts";
 import { ServiceLogs } from "./events/service-logs.ts";
 import { apiScopeOf } from "./model/config.ts";
+import type { FileContent } from "./model/service-file.ts";
 import { findApp } from "./model/target.ts";
 import { everything } from "./model/scope.ts";
 import { isMissing, type Missing, type Ports } from "./ports/index.ts";
@@ -79,7 +80,7 @@ export async function createSupervisor(
   given: Identity,
   cloudSettings: CloudSettings = {},
 ): Promise<Assembly> {
-  const { clock, engine, folders, store, log, system } = ports;
+  const { clock, engine, files, folders, store, log, system } = ports;
   const events = new Events({ clock, journal: ports.eventJournal });
   events.onEvent(toLog(log));
   const documents = new Documents(store);
@@ -92,7 +93,8 @@ export async function createSupervisor(
   const facts: RequirementFacts = { ...identity, supervisorVersion, deviceType: identity.type };
 
   const managed = identity.cloudUrl !== "";
-  const targets = new Targets(documents, { facts, uuid: identity.uuid, managed, developmentMode });
+  const identify = isMissing(files) ? () => "unavailable" : (file: FileContent) => files.identify(file);
+  const targets = new Targets(documents, { facts, uuid: identity.uuid, managed, developmentMode, identify });
   const keys = new Keys(documents, clock);
   const memory = new Memory(documents, events);
   const cloud =
@@ -141,9 +143,11 @@ export async function createSupervisor(
   const credentialsFor = (image: string) =>
     deviceCredentials(image, { registry: cloudSettings.registry, uuid, key: cloud?.registration.key() });
   const forgetApplication = (appId: number) => targets.forgetLeft(appId);
+  const contentOf = (id: string) =>
+    targets.current().apps.find(({ files = {} }) => Object.hasOwn(files, id))?.files?.[id];
   const targetCommit = (appId: number) => findApp(targets.current(), appId)?.commit;
   const applier = new Applier(ports, {
-    ...{ memory, downloads, events, targetCommit, credentialsFor, forgetApplication, reboot },
+    ...{ memory, downloads, events, targetCommit, credentialsFor, contentOf, forgetApplication, reboot },
   });
   const input = () => {
     const target = targets.current();

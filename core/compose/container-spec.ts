@@ -16,6 +16,8 @@ export interface DeviceFacts extends Omit<FeatureFacts, "hostNetwork" | "apiKey"
   readonly osVersion: string;
   /** The root of the services' folders, as a path on the engine's host. */
   readonly servicesFolder: string;
+  /** The folder of the services' files, as a path on the engine's host. */
+  readonly filesFolder: string;
 }
 
 /** The host folder that is mounted in a service at /tmp/balena and /tmp/resin. */
@@ -88,6 +90,10 @@ export function toContainerSpec(
         mount.type === "volume" ? { ...mount, source: volumeName(app.appId, mount.source) } : mount,
       ),
       ...features.mounts,
+      ...(config.files ?? []).map(({ id, target }) => ({
+        ...bind(`${device.filesFolder}/${id}`, target),
+        readOnly: true,
+      })),
     ]),
     networkMode,
     networks:

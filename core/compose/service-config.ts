@@ -3,6 +3,7 @@ import * as z from "zod";
 import type { NetworkEndpoint, RestartPolicy } from "../model/container.ts";
 import type { Healthcheck } from "../model/image.ts";
 import type { ServiceConfig } from "../model/target.ts";
+import { FileReferences } from "./files.ts";
 import { Mounts, Tmpfs, sortMounts } from "./mounts.ts";
 import { Ports } from "./ports.ts";
 import { Duration, Flag, Integer, StringMap, Text } from "./quantities.ts";
@@ -135,6 +136,7 @@ const ComposeEnvironment = StringMap.transform((variables) =>
 
 /** The compose fields of a service. Other fields are accepted, and `unknownFields` reports them. */
 export const ComposeFields = {
+  ...FileReferences,
   command: Command.nullish(),
   depends_on: z
     .union(

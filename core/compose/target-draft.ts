@@ -4,6 +4,7 @@ import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
 import type { App, Dependency, Release, Service, UpdateStrategy } from "../model/target.ts";
 import { NetworkDefinition, VolumeDefinition } from "./definitions.ts";
 import { hasFeature } from "./features.ts";
+import { filesOf, type FileDefinitions, type Identify } from "./files.ts";
 import { hostBinds, hostPartOf } from "./powers.ts";
 import { cleanPath } from "./quantities.ts";
 import { unmetRequirement, type Contract, type RequirementFacts } from "./requirements.ts";
@@ -13,8 +14,9 @@ import { showPath, valueAt, type Path } from "./target-paths.ts";
 /** Converts a parsed application to its target on this device. Adds a warning for everything that is left out or changed. */
 
 /** A parsed application, with the paths of its parts for messages. */
-export interface Draft extends Omit<App, "services"> {
+export interface Draft extends Omit<App, "services" | "files"> {
   readonly path: Path;
+  readonly fileDefinitions: FileDefinitions;
   readonly services: readonly DraftService[];
 }
 
@@ -32,8 +34,20 @@ export interface DraftService {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** `names`: the names of all services of the application. */
-export function toService(draft: DraftService, names: ReadonlySet<string>, body: unknown, warnings: string[]): Service {
+interface Context {
+  /** The names of all services of the application. */
+  readonly names: ReadonlySet<string>;
+  readonly fileDefinitions: FileDefinitions;
+  readonly identify: Identify;
+}
+
+/** A service, and the contents of its files by id. */
+export function toService(
+  draft: DraftService,
+  { names, fileDefinitions, identify }: Context,
+  body: unknown,
+  warnings: string[],
+): { readonly service: Service; readonly contents: NonNullable<App["files"]> } {
   const { fields, composePath, name, serviceId, imageId, image, running } = draft;
   const warn = (field: string, message: string) => warnings.push(`${showPath([...composePath, field])}: ${message}`);
 
@@ -43,7 +57,11 @@ export function toService(draft: DraftService, names: ReadonlySet<string>, body:
   if (fields.restart !== undefined && fields.restart !== null && !parseRestart(fields.restart))
     warn("restart", `${JSON.stringify(fields.restart)} is none of ${restartPolicies}; taken as always`);
   const volumes = admitBinds(fields.volumes ?? [], draft.labels, (message) => warn("volumes", message));
-  const config = toServiceConfig({ ...fields, volumes }, fields, draft.environment, draft.labels);
+  const { files, contents } = filesOf(fields, fileDefinitions, identify, warn);
+  const config = {
+    ...toServiceConfig({ ...fields, volumes }, fields, draft.environment, draft.labels),
+    ...(files.length > 0 && { files }),
+  };
 
   const wanted = fields.depends_on ?? [];
   const named = Array.isArray(wanted)
@@ -58,7 +76,7 @@ export function toService(draft: DraftService, names: ReadonlySet<string>, body:
     return known;
   });
 
-  return {
+  const service = {
     name,
     serviceId,
     imageId,
@@ -69,6 +87,7 @@ export function toService(draft: DraftService, names: ReadonlySet<string>, body:
     strategy: strategyOf(config.labels["io.balena.update.strategy"]),
     handoverTimeoutMs: Number(config.labels["io.balena.update.handover-timeout"]) || 60_000,
   };
+  return { service, contents };
 }
 
 /** Host folders are mounted only for a service with the label `host-binds`, and always with a warning. */

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { parseImage, type ImageReference } from "../model/image.ts";
 import { NetworkDefinition, VolumeDefinition } from "./definitions.ts";
+import { FileDefinition } from "./files.ts";
 import { Text } from "./quantities.ts";
 import type { Contract } from "./requirements.ts";
 import { ComposeFields, Composition, Environment, Labels, SettingFields } from "./service-config.ts";
@@ -55,6 +56,8 @@ const ContractInput = z.looseObject({}).transform((contract): Contract => contra
 const definitions = {
   networks: z.record(Name, NetworkDefinition).nullish(),
   volumes: z.record(Name, VolumeDefinition).nullish(),
+  configs: z.record(Name, FileDefinition).nullish(),
+  secrets: z.record(Name, FileDefinition).nullish(),
 };
 
 const ServiceV2 = z.object({

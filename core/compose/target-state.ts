@@ -1,5 +1,6 @@
 import { bareConfig, configWarnings, forbiddenPowersOf } from "../model/config.ts";
 import type { App, TargetState } from "../model/target.ts";
+import type { Identify } from "./files.ts";
 import { maskedPlaces, notShown } from "./masked.ts";
 import { forbiddenOf, powersIn } from "./powers.ts";
 import type { RequirementFacts } from "./requirements.ts";
@@ -24,7 +25,12 @@ export type ParsedTarget =
   | { readonly ok: false; readonly faults: readonly string[] };
 
 /** Reads the body of `POST /v2/local/target-state`. `nameBefore` is used if the body contains no name. */
-export function parseLocalTarget(body: unknown, facts: RequirementFacts, nameBefore: string): ParsedTarget {
+export function parseLocalTarget(
+  body: unknown,
+  facts: RequirementFacts,
+  nameBefore: string,
+  identify: Identify = noIds,
+): ParsedTarget {
   const parsed = TargetV2.safeParse(body, { reportInput: true });
   if (!parsed.success) return { ok: false, faults: parsed.error.issues.map(describeIssue) };
   const { local } = parsed.data;
@@ -37,6 +43,7 @@ export function parseLocalTarget(body: unknown, facts: RequirementFacts, nameBef
     releaseId: app.releaseId,
     networks: app.networks ?? {},
     volumes: app.volumes ?? {},
+    fileDefinitions: { configs: app.configs ?? {}, secrets: app.secrets ?? {} },
     services: Object.entries(app.services ?? {}).map(([serviceId, service]) => ({
       path: ["local", "apps", id, "services", serviceId],
       composePath: ["local", "apps", id, "services", serviceId],
@@ -52,15 +59,24 @@ export function parseLocalTarget(body: unknown, facts: RequirementFacts, nameBef
     })),
   }));
   const path = ["local", "config"];
-  return finish({ name: local.name ?? nameBefore, config: { path, values: local.config ?? {} }, apps }, body, facts);
+  const config = { path, values: local.config ?? {} };
+  return finish({ name: local.name ?? nameBefore, config, apps }, body, facts, identify);
 }
+
+/** For checks of a target state that is not applied. */
+const noIds: Identify = () => "";
 
 /** Faults for hidden values that a client has sent back. They cannot be set. */
 export const maskedFaults = (body: unknown): readonly string[] =>
   maskedPlaces(body).map((path) => `${showPath(path)}: ${notShown}`);
 
 /** Reads the cloud's target state (`GET /device/v3/:uuid/state`). */
-export function parseCloudTarget(body: unknown, facts: RequirementFacts, uuid: string): ParsedTarget {
+export function parseCloudTarget(
+  body: unknown,
+  facts: RequirementFacts,
+  uuid: string,
+  identify: Identify = noIds,
+): ParsedTarget {
   const parsed = TargetV3.safeParse(body, { reportInput: true });
   if (!parsed.success) return { ok: false, faults: parsed.error.issues.map(describeIssue) };
   const device = parsed.data[uuid];
@@ -81,6 +97,7 @@ export function parseCloudTarget(body: unknown, facts: RequirementFacts, uuid: s
         releaseId: release?.id ?? 0,
         networks: release?.networks ?? {},
         volumes: release?.volumes ?? {},
+        fileDefinitions: { configs: release?.configs ?? {}, secrets: release?.secrets ?? {} },
         services: Object.entries(release?.services ?? {}).map(([name, service]) => ({
           path: [...path, "services", name],
           composePath: [...path, "services", name, "composition"],
@@ -97,7 +114,8 @@ export function parseCloudTarget(body: unknown, facts: RequirementFacts, uuid: s
         })),
       };
     });
-  return finish({ name: device.name, config: { path: [uuid, "config"], values: device.config }, apps }, body, facts);
+  const config = { path: [uuid, "config"], values: device.config };
+  return finish({ name: device.name, config, apps }, body, facts, identify);
 }
 
 // The cloud accepts and sends variables without a name. An engine refuses them.
@@ -114,6 +132,7 @@ function finish(
   { name, config: { path: configPath, values }, apps }: DraftTarget,
   body: unknown,
   facts: RequirementFacts,
+  identify: Identify,
 ): ParsedTarget {
   const tooMany = excess(apps);
   if (tooMany.length > 0) return { ok: false, faults: tooMany };
@@ -123,15 +142,21 @@ function finish(
     ([variable, warning]) => `${showPath([...configPath, variable])}: ${warning}`,
   );
   const forbidden = forbiddenPowersOf(config);
-  const finished = apps.map(({ path, services: drafts, ...rest }): App => {
+  const finished = apps.map(({ path, services: drafts, fileDefinitions, ...rest }): App => {
     const { kept, unmet } = meetRequirements(drafts, facts, warnings);
     const names = new Set(drafts.map((draft) => draft.name));
-    const services = kept.map((draft) => toService(draft, names, body, warnings));
+    const made = kept.map((draft) => toService(draft, { names, fileDefinitions, identify }, body, warnings));
+    const services = made.map(({ service }) => service);
+    const files = Object.fromEntries(made.flatMap(({ contents }) => Object.entries(contents)));
     const { networks, volumes } = withUndeclared(rest, services, path, warnings);
     const parts = { services, networks, volumes: withoutHostParts(volumes, services, path, warnings) };
     const rejected = unmet ?? forbiddenOf(powersIn(parts), forbidden)[0];
     if (rejected) warnings.push(`the release is rejected: ${rejected}`);
-    const app: App = { ...rest, ...parts, ...(rejected && { rejected }) };
+    const app: App = {
+      ...{ ...rest, ...parts },
+      ...(Object.keys(files).length > 0 && { files }),
+      ...(rejected && { rejected }),
+    };
     faults.push(
       ...duplicates(drafts),
       ...unknownNamespaces(app, path),

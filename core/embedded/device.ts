@@ -5,6 +5,7 @@ import { createSupervisor, type Assembly, type Identity } from "../supervisor.ts
 import { EmbeddedEngine, type EmbeddedOptions } from "./engine.ts";
 import {
   MemoryEventJournal,
+  MemoryFiles,
   MemoryFirewall,
   MemoryFolders,
   MemoryGateway,
@@ -32,6 +33,7 @@ export interface MemoryDevice {
   readonly fetch: Assembly["fetch"];
   readonly engine: EmbeddedEngine;
   readonly folders: MemoryFolders;
+  readonly files: MemoryFiles;
   readonly power: MemoryPower;
   readonly hostname: MemoryHostname;
   readonly proxy: MemoryProxy;
@@ -60,6 +62,7 @@ export const memoryIdentity: Identity = {
   boardRev: "",
   osBuild: "",
   servicesFolder: "/tmp/balena-supervisor/services",
+  filesFolder: "/var/lib/fairlead/files",
 };
 
 /** Creates and starts a device in memory. */
@@ -72,6 +75,7 @@ export async function createMemoryDevice({
 }: MemoryDeviceOptions = {}): Promise<MemoryDevice> {
   const engine = new EmbeddedEngine({ clock, pullMs: 3, stopMs: 1, ...engineOptions });
   const folders = new MemoryFolders();
+  const files = new MemoryFiles();
   const power = new MemoryPower();
   const hostname = new MemoryHostname();
   const proxy = new MemoryProxy();
@@ -83,6 +87,7 @@ export async function createMemoryDevice({
       clock,
       engine,
       folders,
+      files,
       locks: folders,
       handover: folders,
       store: new MemoryStore(),
@@ -109,6 +114,7 @@ export async function createMemoryDevice({
     fetch: supervisor.fetch,
     engine,
     folders,
+    files,
     power,
     hostname,
     proxy,

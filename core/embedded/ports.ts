@@ -2,6 +2,8 @@ import { serviceKey } from "../model/names.ts";
 import type { BootSettings } from "../model/boot-config.ts";
 import type { BootConfig } from "../ports/boot-config.ts";
 import type { Handover } from "../ports/handover.ts";
+import type { FileContent } from "../model/service-file.ts";
+import type { ServiceFiles } from "../ports/service-files.ts";
 import type { ServiceFolders } from "../ports/service-folders.ts";
 import type { LockResult, UpdateLocks } from "../ports/update-locks.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
@@ -181,6 +183,33 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, Handover {
 
   clearTakeOver(appId: number, service: string): Promise<void> {
     this.#contents.takenOver.delete(serviceKey(appId, service));
+    return Promise.resolve();
+  }
+}
+
+export class MemoryFiles implements ServiceFiles {
+  readonly root = "/var/lib/fairlead/files";
+  readonly contents = new Map<string, FileContent>();
+  readonly #ids = new Map<string, string>();
+
+  identify(file: FileContent): string {
+    const key = JSON.stringify(file);
+    const id = this.#ids.get(key) ?? `file-${this.#ids.size + 1}`;
+    this.#ids.set(key, id);
+    return id;
+  }
+
+  stored(): ReadonlySet<string> {
+    return new Set(this.contents.keys());
+  }
+
+  write(id: string, file: FileContent): Promise<void> {
+    this.contents.set(id, file);
+    return Promise.resolve();
+  }
+
+  remove(id: string): Promise<void> {
+    this.contents.delete(id);
     return Promise.resolve();
   }
 }

@@ -1,9 +1,9 @@
 import { own, sameJson } from "../model/json.ts";
 import { environmentIn, labelsOf, type Composition, type ServiceEntry } from "./release.ts";
 
-/** A difference between two releases in one service, network or volume. */
+/** A difference between two releases in one part. */
 export interface Change {
-  readonly part: "service" | "network" | "volume";
+  readonly part: "service" | "network" | "volume" | "config" | "secret";
   readonly name: string;
   readonly change: "added" | "removed" | "changed";
   /** The names of the changed fields: `image`, `environment.TZ`. Values are left out, since they may be secret. */
@@ -15,6 +15,8 @@ export const changesBetween = (before: Composition, after: Composition): Change[
   ...compare("service", before.services, after.services, serviceFields),
   ...compare("network", before.networks, after.networks, fieldsThatDiffer),
   ...compare("volume", before.volumes, after.volumes, fieldsThatDiffer),
+  ...compare("config", before.configs ?? {}, after.configs ?? {}, fieldsThatDiffer),
+  ...compare("secret", before.secrets ?? {}, after.secrets ?? {}, fieldsThatDiffer),
 ];
 
 function compare<T extends object>(

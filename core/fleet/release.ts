@@ -11,6 +11,9 @@ export interface Composition {
   readonly services: Readonly<Record<string, ServiceEntry>>;
   readonly networks: Readonly<Record<string, Settings>>;
   readonly volumes: Readonly<Record<string, Settings>>;
+  /** With their contents. Absent: none. */
+  readonly configs?: Readonly<Record<string, Settings>> | undefined;
+  readonly secrets?: Readonly<Record<string, Settings>> | undefined;
 }
 
 export type Settings = Readonly<Record<string, unknown>>;
@@ -51,6 +54,8 @@ const Shape = z.looseObject(
     services: z.record(z.string(), z.looseObject({}, anObject("compose fields")), anObject("services")),
     networks: Definitions("networks"),
     volumes: Definitions("volumes"),
+    configs: Definitions("configs"),
+    secrets: Definitions("secrets"),
   },
   { error: "expected a compose file: an object with services, networks and volumes" },
 );
@@ -91,7 +96,7 @@ export function parseComposition(
   const count = Object.keys(shape.data.services).length;
   if (count > mostServices) return rejected([`services: expected at most ${mostServices} services, but got ${count}`]);
 
-  const { services: given, networks, volumes, ...others } = shape.data;
+  const { services: given, networks, volumes, configs, secrets, ...others } = shape.data;
   const services = Object.fromEntries(
     Object.entries(given).flatMap(([name, entry]) => {
       const { image } = entry;
@@ -101,7 +106,11 @@ export function parseComposition(
   const faults = Object.entries(given).flatMap(([name, entry]) =>
     imageFaults(entry, local).map((one) => `services.${name}.${one}`),
   );
-  const composition = { services, networks, volumes };
+  const composition = {
+    ...{ services, networks, volumes },
+    ...(Object.keys(configs).length > 0 && { configs }),
+    ...(Object.keys(secrets).length > 0 && { secrets }),
+  };
   const checked = parseCloudTarget(asTarget(composition), anyDevice, stand);
   const unsupported = unsupportedParts(composition, others);
   if (!allowUnsupported) faults.push(...unsupported);
@@ -149,7 +158,7 @@ const movingImage = ([name, { image }]: [string, ServiceEntry]): readonly string
 const stand = "release";
 
 /** The target state of a device that runs this composition. */
-const asTarget = ({ services, networks, volumes }: Composition): object => ({
+const asTarget = ({ services, ...definitions }: Composition): object => ({
   [stand]: {
     name: stand,
     apps: {
@@ -159,8 +168,7 @@ const asTarget = ({ services, networks, volumes }: Composition): object => ({
         releases: {
           [stand]: {
             id: 1,
-            networks,
-            volumes,
+            ...definitions,
             services: Object.fromEntries(
               Object.entries(services).map(([name, composition], n) => [
                 name,

@@ -27,6 +27,8 @@ export interface FleetRelease {
   readonly services: readonly ReleaseService[];
   readonly networks: Readonly<Record<string, Settings>>;
   readonly volumes: Readonly<Record<string, Settings>>;
+  readonly configs?: Readonly<Record<string, Settings>> | undefined;
+  readonly secrets?: Readonly<Record<string, Settings>> | undefined;
 }
 
 interface ReleaseService {
@@ -82,6 +84,18 @@ function shownEntry(entry: ServiceEntry, { hideValues }: Shown): ServiceEntry {
       : shown(environmentIn(entry), { hideValues }),
   };
 }
+
+/** The configs and secrets of a release. Only our own agent reads them. */
+const filesIn = ({ configs = {}, secrets = {} }: Pick<FleetRelease, "configs" | "secrets">, how: Shown) =>
+  Object.fromEntries(
+    Object.entries({ configs, secrets }).flatMap(([kind, files]) => {
+      const shownFiles = Object.entries(files).map(([name, file]) => [
+        name,
+        how.hideValues ? Object.fromEntries(Object.keys(file).map((field) => [field, hidden])) : file,
+      ]);
+      return shownFiles.length > 0 ? [[kind, Object.fromEntries(shownFiles)]] : [];
+    }),
+  );
 
 const shortestPollMs = 600_000;
 
@@ -149,7 +163,7 @@ export function targetState(input: TargetInput, how: Shown = {}): TargetStateV3 
 type ReleaseV3 = NonNullable<TargetStateV3[string]["apps"][string]["releases"]>[string];
 
 function releaseState(
-  { id, services, networks, volumes }: FleetRelease,
+  { id, services, networks, volumes, ...files }: FleetRelease,
   variables: readonly Variable[],
   config: Named,
   how: Shown,
@@ -172,6 +186,7 @@ function releaseState(
     ),
     ...(Object.keys(networks).length > 0 && { networks }),
     ...(Object.keys(volumes).length > 0 && { volumes }),
+    ...filesIn(files, how),
   };
 }
 
@@ -201,6 +216,7 @@ export function targetStateV2(input: TargetInput, how: Shown = {}): TargetStateV
     services,
     networks: release?.networks ?? {},
     volumes: release?.volumes ?? {},
+    ...filesIn(release ?? {}, how),
   };
   return { local: { name, config, apps: { [fleet.id]: app } }, dependent: { apps: {}, devices: {} } };
 }

@@ -1,3 +1,4 @@
+import { fileFaults, fileFields } from "../compose/files.ts";
 import { networkFields, volumeFields } from "../compose/definitions.ts";
 import {
   healthcheckFields,
@@ -14,17 +15,31 @@ interface Parts {
   readonly services: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly networks: Readonly<Record<string, object>>;
   readonly volumes: Readonly<Record<string, object>>;
+  readonly configs?: Readonly<Record<string, object>> | undefined;
+  readonly secrets?: Readonly<Record<string, object>> | undefined;
 }
 
 /**
  * The parts that a device ignores or changes. Each sentence begins with the path. In a target state these are warnings,
  * since compose may have newer fields. In a release they are faults, unless its author allows unsupported parts.
  */
-export const unsupportedParts = ({ services, networks, volumes }: Parts, others: object): readonly string[] => [
-  ...unknown("", others, ["version", "name"], ["services", "networks", "volumes"]),
+export const unsupportedParts = (
+  { services, networks, volumes, configs = {}, secrets = {} }: Parts,
+  others: object,
+): readonly string[] => [
+  ...unknown("", others, ["version", "name"], ["services", "networks", "volumes", "configs", "secrets"]),
   ...Object.entries(services).flatMap(([name, entry]) => ofService(`services.${name}.`, entry, Object.keys(services))),
   ...Object.entries(networks).flatMap(([name, network]) => unknown(`networks.${name}.`, network, networkFields)),
   ...Object.entries(volumes).flatMap(([name, volume]) => unknown(`volumes.${name}.`, volume, volumeFields)),
+  ...Object.entries({ configs, secrets }).flatMap(([kind, files]) =>
+    Object.entries(files).flatMap(([name, file]) => [
+      ...unknown(`${kind}.${name}.`, file, fileFields),
+      ...(fileFields.some((field) => field in file)
+        ? []
+        : [`${kind}.${name}: expected a content; a file and a variable are read where the compose file is`]),
+    ]),
+  ),
+  ...Object.entries(services).flatMap(([name, entry]) => fileFaults(name, entry, { configs, secrets })),
 ];
 
 /** Fields `x-…` are allowed: compose reserves them for extensions. */
@@ -61,7 +76,7 @@ const isObject = (value: unknown): value is object => typeof value === "object" 
 
 /** Whether a warning of a target state repeats one of `unsupportedParts`. */
 export const isUnsupportedWarning = (warning: string): boolean =>
-  /: not supported, left out$|^services\.[^:]+\.restart: .*; taken as always$|^services\.[^:]+\.depends_on: there is no service .*, left out$/.test(
+  /: not supported, left out$|^services\.[^:]+\.restart: .*; taken as always$|^services\.[^:]+\.depends_on: there is no service .*, left out$|^services\.[^:]+\.(configs|secrets): there is no .*, left out$/.test(
     warning,
   );
 

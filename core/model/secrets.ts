@@ -2,10 +2,14 @@
 export const hidden = "(hidden)";
 
 /**
- * Fields of a composition that may contain secrets, in variables, labels or the words of a command. Their values are never
+ * Fields of a composition that may contain secrets, in variables, labels, files or the words of a command. Their values are never
  * logged, independent of the variables' names.
  */
-const secretFields = new Set(["environment", "labels", "command", "entrypoint", "healthcheck", "driver_opts"]);
+const secretFields = new Set([
+  ...["environment", "labels", "command", "entrypoint", "healthcheck", "driver_opts"],
+  // Of configs and secrets.
+  ...["content", "base64"],
+]);
 
 export const isSecretField = (name: string): boolean => secretFields.has(name);
 

@@ -2,6 +2,7 @@ import type { NetworkEndpoint, Mount, Port, RestartPolicy } from "./container.ts
 import type { Healthcheck, ImageReference } from "./image.ts";
 import type { Json } from "./json.ts";
 import type { NetworkSpec, VolumeSpec } from "./network.ts";
+import type { FileContent, ServiceFile } from "./service-file.ts";
 
 /** The accepted target state. Its form does not depend on the version in which it was sent. */
 export interface TargetState {
@@ -32,6 +33,8 @@ export interface Release {
   readonly services: readonly Service[];
   readonly networks: Readonly<Record<string, NetworkSpec>>;
   readonly volumes: Readonly<Record<string, VolumeSpec>>;
+  /** The contents of the services' files, by id. */
+  readonly files?: Readonly<Record<string, FileContent>>;
 }
 
 /** An application and its target release. */
@@ -74,6 +77,7 @@ export interface ServiceConfig {
   readonly ports: readonly Port[];
   /** Volumes have the composition's names. */
   readonly mounts: readonly Mount[];
+  readonly files?: readonly ServiceFile[];
   readonly networkMode?: string;
   /** By the composition's names. */
   readonly networks: Readonly<Record<string, NetworkEndpoint>>;

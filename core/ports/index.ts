@@ -14,6 +14,7 @@ import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Power } from "./power.ts";
 import type { Proxy } from "./proxy.ts";
+import type { ServiceFiles } from "./service-files.ts";
 import type { ServiceFolders } from "./service-folders.ts";
 import type { Store } from "./store.ts";
 import type { System } from "./system.ts";
@@ -38,6 +39,7 @@ export interface Ports {
   readonly clock: Clock;
   readonly engine: Engine;
   readonly folders: ServiceFolders;
+  readonly files: ServiceFiles | Missing;
   readonly locks: UpdateLocks;
   readonly handover: Handover;
   readonly store: Store;

@@ -4,6 +4,7 @@ import type { EventSink } from "../events/events.ts";
 import type { Cause, Event } from "../model/event.ts";
 import type { ContainerSpec } from "../model/container.ts";
 import type { Credentials } from "../model/image.ts";
+import type { FileContent } from "../model/service-file.ts";
 import { bareName, redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
 import { isTruthy } from "../model/truthy.ts";
@@ -22,7 +23,7 @@ const done: Outcome = { is: "done" };
 
 type ApplierPorts = Pick<
   Ports,
-  "engine" | "folders" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power"
+  "engine" | "folders" | "files" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power"
 >;
 
 interface Parts {
@@ -33,6 +34,8 @@ interface Parts {
   readonly targetCommit: (appId: number) => string | undefined;
   /** The device's credentials for the image's registry, if it has any. */
   readonly credentialsFor: (image: string) => Credentials | undefined;
+  /** The content of a file that the target state has. */
+  readonly contentOf: (id: string) => FileContent | undefined;
   /** Called for an application that the device has left, when all its objects have been removed. */
   readonly forgetApplication: (appId: number) => Promise<void>;
   /** Stops the services and reboots, as the API does. */
@@ -52,7 +55,7 @@ export class Applier {
   }
 
   async apply(step: Work, current: CurrentState, force: boolean): Promise<Outcome> {
-    const { engine, locks, handover, gateway, firewall, bootConfig } = this.#ports;
+    const { engine, files, locks, handover, gateway, firewall, bootConfig } = this.#ports;
     const emit = (event: Event) => this.#parts.events.emit(event);
     switch (step.action) {
       case "fetch": {
@@ -104,6 +107,10 @@ export class Applier {
       }
       case "setFirewall":
         if (!isMissing(firewall)) await firewall.set(step.policy);
+        return done;
+      case "removeFile":
+        // The target may have changed since the plan.
+        if (!isMissing(files) && !this.#parts.contentOf(step.id)) await files.remove(step.id);
         return done;
       case "createVolume":
         emit({ kind: "volumeCreating", name: bare(step.name), appId: appIdOf(step.spec.labels) });
@@ -227,6 +234,7 @@ export class Applier {
       this.#parts.memory.setActivity(key, "Installing");
       this.#parts.events.emit({ kind: "serviceInstalling", ...about });
       await folders.prepare(appId, service);
+      await this.#writeFiles(spec);
       // Recorded before the container is created, so that a crash in between cannot lose it.
       if (isTruthy(spec.labels[rebootLabel])) await this.#requireReboot(`service '${service} ${spec.image}'`);
       const wish = toContainerNamespaces(spec, appId, current.containers);
@@ -247,6 +255,18 @@ export class Applier {
       }
     } finally {
       this.#parts.memory.setActivity(key, undefined);
+    }
+  }
+
+  /** Writes the configs and secrets that the container will mount. */
+  async #writeFiles({ mounts }: ContainerSpec): Promise<void> {
+    const { files } = this.#ports;
+    for (const { source } of mounts) {
+      const id = source.slice(source.lastIndexOf("/") + 1);
+      const content = this.#parts.contentOf(id);
+      if (!content) continue;
+      if (isMissing(files)) throw new Error(files.missing);
+      await files.write(id, content);
     }
   }
 

@@ -48,6 +48,8 @@ export interface CurrentState extends EngineState {
   readonly bootConfig: BootConfigState;
   /** The refusals of config variables that this run has logged last. */
   readonly refusedConfig: readonly string[];
+  /** The ids of the stored files of services. */
+  readonly files: ReadonlySet<string>;
   /** The volumes whose removal this run has announced in the log. */
   readonly announcedVolumes: ReadonlySet<string>;
   /** Whether services can reach the API on their network; undefined when this machine has no such network. */
@@ -113,6 +115,7 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   firewall: { missing: "the machine has not been observed yet" },
   bootConfig: { is: "absent", why: "the machine has not been observed yet" },
   refusedConfig: [],
+  files: new Set(),
   announcedVolumes: new Set(),
   gatewayOpen: undefined,
 });

@@ -9,7 +9,7 @@ import type { Repeats } from "./repeats.ts";
 
 type ObserverPorts = Pick<
   Ports,
-  "engine" | "locks" | "handover" | "clock" | "system" | "gateway" | "power" | "firewall" | "bootConfig"
+  "engine" | "files" | "locks" | "handover" | "clock" | "system" | "gateway" | "power" | "firewall" | "bootConfig"
 >;
 
 interface Parts {
@@ -31,7 +31,7 @@ export class Observer {
   }
 
   async observe(target: TargetState, { fresh }: { readonly fresh: boolean }): Promise<Observation> {
-    const { engine, locks, handover, clock, system, gateway, power, firewall, bootConfig } = this.#ports;
+    const { engine, files, locks, handover, clock, system, gateway, power, firewall, bootConfig } = this.#ports;
     // Read before the engine's state. Otherwise an image whose download ends in between would be fetched again.
     const downloads = this.#parts.downloads.state();
     const state = await engine.look({ fresh });
@@ -50,6 +50,7 @@ export class Observer {
       bootedAt: system.bootedAt(),
       imageConfigs,
       downloads,
+      files: new Set(isMissing(files) ? [] : files.stored()),
       locks: locks.held(),
       takenOver: new Set(takenOver.flat()),
       runningSince: this.#runningSince,

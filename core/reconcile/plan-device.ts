@@ -21,6 +21,16 @@ export function planGateway(current: CurrentState, target: TargetState): Step[] 
 export const planReboot = ({ rebootRequired }: CurrentState, rest: readonly Step[]): Step[] =>
   rebootRequired && rest.every(isNote) ? [{ action: "reboot" }] : [];
 
+/** Removes files of services that neither the target nor a container uses. */
+export function planUnusedFiles(current: CurrentState, { apps }: TargetState): Step[] {
+  const mounts = [...current.containers, ...current.interrupted.values()].flatMap(({ spec }) => spec.mounts);
+  const used = new Set([
+    ...apps.flatMap(({ files = {} }) => Object.keys(files)),
+    ...mounts.map(({ source }) => source.slice(source.lastIndexOf("/") + 1)),
+  ]);
+  return [...current.files].filter((id) => !used.has(id)).map((id) => ({ action: "removeFile", id }));
+}
+
 /** Removes unused images that were fetched for services. Other images on the engine belong to other programs. */
 export function planUnusedImages(
   current: CurrentState,

@@ -6,7 +6,7 @@ import { planFirewall } from "./plan-firewall.ts";
 import { planLeft } from "./plan-left.ts";
 import { planRefusals } from "./plan-refusals.ts";
 import { withoutVain } from "./plan-repeats.ts";
-import { planGateway, planReboot, planUnusedImages } from "./plan-device.ts";
+import { planGateway, planReboot, planUnusedFiles, planUnusedImages } from "./plan-device.ts";
 import { isNote, type Step } from "./step.ts";
 
 /** Steps by subject. A subject is an application (by id) or the device as a whole. Applications are independent. */
@@ -57,6 +57,7 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       ...planFirewall(current, target),
       ...planGateway(current, target),
       ...planUnusedImages(current, target, wantedImages),
+      ...planUnusedFiles(current, target),
     ],
     "device",
     current,

@@ -34,6 +34,8 @@ export type Step =
   | { readonly action: "refuseConfig"; readonly refused: readonly string[] }
   /** Due: this run of the agent has not set the firewall yet, or the policy has changed. */
   | { readonly action: "setFirewall"; readonly policy: FirewallPolicy }
+  /** Due: neither the target nor a container uses the file. */
+  | { readonly action: "removeFile"; readonly id: string }
   | { readonly action: "createVolume"; readonly name: string; readonly spec: VolumeSpec }
   /** Due: the device has left an application, and the removal of its volumes has not been announced in the log. */
   | {
@@ -141,6 +143,8 @@ export function describe(step: Step): string {
       return `refuse of the config: ${step.refused.join("; ")}`;
     case "setFirewall":
       return `set the firewall: the host ${step.policy.closed ? "closed" : "open"}, the API for ${step.policy.localMode ? "developers too" : "services only"}`;
+    case "removeFile":
+      return `remove file ${step.id}, which no service uses`;
     case "createVolume":
       return `create volume ${step.name}`;
     case "announceRemoval":
@@ -195,6 +199,8 @@ export function aimOf(step: Work): string | undefined {
       return `${step.action} ${JSON.stringify(step.volumes)}`;
     case "forgetApplication":
       return `${step.action} ${step.appId}`;
+    case "removeFile":
+      return `${step.action} ${step.id}`;
     case "openGateway":
       return `${step.action} ${step.address}`;
     case "setBootConfig":

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { maskedFaults, parseCloudTarget, parseLocalTarget, type ParsedTarget } from "../compose/target-state.ts";
+import type { Identify } from "../compose/files.ts";
 import type { RequirementFacts } from "../compose/requirements.ts";
 import { fullConfig, isOn } from "../model/config.ts";
 import { sameJson } from "../model/json.ts";
@@ -32,6 +33,7 @@ export class Targets {
   #left: readonly LeftApplication[] = [];
   readonly #documents: Documents;
   readonly #facts: RequirementFacts;
+  readonly #identify: Identify | undefined;
   readonly #uuid: string;
   readonly #developmentMode: boolean;
   readonly managed: boolean;
@@ -43,11 +45,13 @@ export class Targets {
       uuid,
       managed,
       developmentMode = false,
-    }: { facts: RequirementFacts; uuid: string; managed: boolean; developmentMode?: boolean },
+      identify,
+    }: { facts: RequirementFacts; uuid: string; managed: boolean; developmentMode?: boolean; identify?: Identify },
   ) {
     this.#developmentMode = developmentMode;
     this.#documents = documents;
     this.#facts = facts;
+    this.#identify = identify;
     this.#uuid = uuid;
     this.managed = managed;
   }
@@ -59,7 +63,7 @@ export class Targets {
       this.#documents.read("device-name"),
       this.#documents.read("left-applications"),
     ]);
-    const parsedLocal = local && parseLocalTarget(local, this.#facts, name ?? nothing.name);
+    const parsedLocal = local && parseLocalTarget(local, this.#facts, name ?? nothing.name, this.#identify);
     if (local && parsedLocal?.ok) this.#local = { body: LocalBody.parse(local), target: parsedLocal.target };
     const parsedCloud = cloud && this.#parseCloud(cloud);
     this.#left = left ?? [];
@@ -98,7 +102,7 @@ export class Targets {
   async setLocal(body: unknown): Promise<ParsedTarget> {
     const faults = maskedFaults(body);
     if (faults.length > 0) return { ok: false, faults };
-    const parsed = parseLocalTarget(body, this.#facts, this.current().name);
+    const parsed = parseLocalTarget(body, this.#facts, this.current().name, this.#identify);
     if (!parsed.ok) return parsed;
     const kept = LocalBody.parse(body);
     await this.#documents.write({ "local-target": kept, "device-name": parsed.target.name });
@@ -145,7 +149,7 @@ export class Targets {
 
   /** Local mode opens the API without keys, so a cloud may switch it on only if the device's config.json allows it. */
   #parseCloud(body: object): ParsedTarget {
-    const parsed = parseCloudTarget(body, this.#facts, this.#uuid);
+    const parsed = parseCloudTarget(body, this.#facts, this.#uuid, this.#identify);
     if (!parsed.ok || this.#developmentMode || !isOn(parsed.target.config, "SUPERVISOR_LOCAL_MODE")) return parsed;
     const { SUPERVISOR_LOCAL_MODE: _, ...config } = parsed.target.config;
     return { ...parsed, target: { ...parsed.target, config }, warnings: [...parsed.warnings, localModeRefused] };

@@ -5,6 +5,8 @@ import type { Fetch } from "../../core/http/fetch.ts";
 import { guardOrigin } from "../../core/http/origin.ts";
 import { systemClock as clock } from "../../core/ports/clock.ts";
 import type { Engine } from "../../core/ports/engine.ts";
+import { isMissing, type Missing } from "../../core/ports/index.ts";
+import type { ServiceFiles } from "../../core/ports/service-files.ts";
 import type { Gateway } from "../../core/ports/gateway.ts";
 import type { Log } from "../../core/ports/log.ts";
 import { createSupervisor, type Assembly, type Identity, type Supervisor } from "../../core/supervisor.ts";
@@ -19,6 +21,7 @@ import { consoleLog } from "./log.ts";
 import { needed } from "./settings-error.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { FileFolders, seenByEngine } from "./store/file-folders.ts";
+import { StoredFiles, filesFolderOf } from "./store/stored-files.ts";
 import { SqliteEventJournal } from "./store/sqlite-event-journal.ts";
 import { SqliteLogRing } from "./store/sqlite-log-ring.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
@@ -96,6 +99,7 @@ async function assembleIn(
   const eventJournal = new SqliteEventJournal(file.replace(/\.sqlite$/, "-events.sqlite"));
   const engineRoot = await needed(`use ${hostRoot} as the host's root`, () => seenByEngine(hostRoot));
   const folders = await chooseFolders(hostRoot, engineRoot);
+  const files = await chooseFiles(settings, engineRoot, isEngineEmbedded);
   const facts = machineFacts(hostRoot);
   const osVariant = settings.config.developmentMode ? "dev" : facts.osVariant;
   const agentName = userAgent({ ...facts, osVariant, supervisorVersion });
@@ -110,12 +114,17 @@ async function assembleIn(
   const apiPort = () => listener.port;
   const host = await findHostPorts({ settings, isEngineEmbedded, osSlug: facts.osSlug, apiPort, log });
 
-  const identity = identityOf(settings, facts, { apiPort: listener.port, servicesFolder: folders.root });
+  const identity = identityOf(settings, facts, {
+    apiPort: listener.port,
+    servicesFolder: folders.root,
+    filesFolder: isMissing(files) ? "" : files.root,
+  });
   const supervisor = await createSupervisor(
     {
       clock,
       engine,
       folders,
+      files,
       locks: folders,
       handover: folders,
       store,
@@ -164,6 +173,23 @@ async function chooseFolders(hostRoot: string, engineRoot: string) {
   return new MemoryFolders();
 }
 
+async function chooseFiles(
+  { stateDir, hostRoot, dockerHost = "" }: Settings,
+  engineRoot: string,
+  isEngineEmbedded: boolean,
+): Promise<ServiceFiles | Missing> {
+  if (isEngineEmbedded) {
+    const { MemoryFiles } = await import("../../core/embedded/ports.ts");
+    return new MemoryFiles();
+  }
+  if (/^(tcp|https?):/.test(dockerHost))
+    return { missing: "configs and secrets are files of this machine, and the engine is on another one" };
+  const root = filesFolderOf(stateDir, hostRoot, engineRoot);
+  return root === undefined
+    ? { missing: `configs and secrets are files in the state folder ${stateDir}, which must be under ${hostRoot}` }
+    : new StoredFiles(join(stateDir, "files"), root);
+}
+
 function gatewayOf(listener: Listener): Gateway {
   let opened = false;
   return {
@@ -178,7 +204,7 @@ function gatewayOf(listener: Listener): Gateway {
 function identityOf(
   { config, dockerHost }: Settings,
   facts: ReturnType<typeof machineFacts>,
-  { apiPort, servicesFolder }: Pick<Identity, "apiPort" | "servicesFolder">,
+  { apiPort, servicesFolder, filesFolder }: Pick<Identity, "apiPort" | "servicesFolder" | "filesFolder">,
 ): Identity {
   return {
     ...facts,
@@ -193,5 +219,6 @@ function identityOf(
     boardRev: "",
     osBuild: "",
     servicesFolder,
+    filesFolder,
   };
 }

@@ -1,12 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { readComposition } from "../../runtimes/cli/compose/composition.ts";
 
 /** Reads `compose.yml` of these files. */
 async function read(
-  files: Readonly<Record<string, string>>,
+  files: Readonly<Record<string, string | Buffer>>,
   { environment = {}, profiles = [] }: { environment?: Record<string, string>; profiles?: string[] } = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-compose-"));
@@ -134,4 +134,44 @@ test("what is no compose file is said, with its name", async () => {
   expect(await read({ "compose.yml": "services: { web: 3 }" })).toEqual([
     expect.stringMatching(/^services\.web: .*expected object/),
   ]);
+});
+
+describe("configs and secrets", () => {
+  const services = "services:\n  web: { image: a, configs: [conf], secrets: [psk, { source: key, mode: 0440 }] }\n";
+
+  test("are read where the command runs, and only those that services use", async () => {
+    const definitions =
+      "configs:\n  conf: { content: 'site=${SITE}' }\n  spare: { file: none.conf }\n" +
+      "secrets:\n  psk: { environment: PSK }\n  key: { file: ./more/key.bin }\n";
+    const files = { "compose.yml": services + definitions, ".env": "PSK=hunter2\n", "more/key.bin": "k$EY\n" };
+    expect(await read(files, { environment: { SITE: "north" } })).toEqual({
+      services: { web: { image: "a", configs: ["conf"], secrets: ["psk", { source: "key", mode: 0o440 }] } },
+      configs: { conf: { content: "site=north" } },
+      secrets: { psk: { content: "hunter2" }, key: { content: "k$EY\n" } },
+    });
+  });
+
+  test("that are not text are sent as base64", async () => {
+    const files = {
+      "compose.yml": "services: { web: { image: a, secrets: [key] } }\nsecrets: { key: { file: key } }\n",
+      key: Buffer.from([0, 255]),
+    };
+    expect(await read(files)).toMatchObject({ secrets: { key: { base64: "AP8=" } } });
+  });
+
+  test.each<readonly [string, RegExp]>([
+    ["{ file: none.txt }", /^secrets\.psk\.file: none\.txt cannot be read: ENOENT/],
+    ["{ file: . }", /^secrets\.psk\.file: expected a file, but /],
+    ["{ file: large }", /^secrets\.psk\.file: expected at most 512000 bytes, but large has 512001$/],
+    ["{ environment: NONE }", /^secrets\.psk\.environment: the variable NONE is not set/],
+    ["{ external: true }", /^secrets\.psk\.external: not supported$/],
+    ["{ flie: a }", /^secrets\.psk\.flie: not supported; did you mean "file"\?$/],
+    ["{}", /^secrets\.psk: expected one of file, content or environment$/],
+    ["{ file: large, content: a }", /^secrets\.psk: expected one of file, content or environment$/],
+    ["{ file: 5 }", /^secrets\.psk\.file: expected a string$/],
+    ["5", /^secrets\.psk: expected an object with file, content or environment$/],
+  ])("%s is a fault with its path", async (definition, fault) => {
+    const compose = `services: { web: { image: a, secrets: [psk] } }\nsecrets: { psk: ${definition} }\n`;
+    expect(await read({ "compose.yml": compose, large: "x".repeat(512_001) })).toEqual([expect.stringMatching(fault)]);
+  });
 });

@@ -21,6 +21,7 @@ export const deviceFacts: DeviceFacts = {
   arch: "aarch64",
   osVersion: "Debian GNU/Linux 12 (bookworm)",
   servicesFolder: "/tmp/balena-supervisor/services",
+  filesFolder: "/var/lib/fairlead/files",
   apiPort: 48484,
   cloudUrl: "https://api.example.com",
   cloudKey: "cloud-key",

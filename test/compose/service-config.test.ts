@@ -384,8 +384,6 @@ describe("labels", () => {
 
 test.each([
   "expose",
-  "secrets",
-  "configs",
   "deploy",
   "env_file",
   "logging",

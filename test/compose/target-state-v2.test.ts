@@ -336,7 +336,7 @@ test("all warnings are reported together with their paths", () => {
     'local.apps.1.services.1.restart: "banana" is none of no, always, on-failure[:N], unless-stopped; taken as always',
     "local.apps.1.services.1.volumes: host folders are not mounted (/etc), left out; use a volume or a feature label",
     'local.apps.1.services.1.depends_on: there is no service "nope" in this application, left out',
-    "local.apps.1.services.2.secrets: not supported, left out",
+    'local.apps.1.services.2.secrets: there is no secret "x" with a content, left out',
     'local.apps.1.networks: "front" is used but not defined; made with default settings',
     'local.apps.1.volumes: "data" is used but not defined; made with default settings',
   ]);

@@ -94,8 +94,18 @@ export const target = (
     releaseId = 1,
     config = {},
     networks = {},
+    configs = {},
+    secrets = {},
     ...more
-  }: { commit?: string; releaseId?: number; config?: object; networks?: object; force?: boolean } = {},
+  }: {
+    commit?: string;
+    releaseId?: number;
+    config?: object;
+    networks?: object;
+    configs?: object;
+    secrets?: object;
+    force?: boolean;
+  } = {},
 ): object => ({
   local: {
     name: "kitchen",
@@ -105,7 +115,7 @@ export const target = (
         name: "fleet",
         commit,
         releaseId,
-        networks,
+        ...{ networks, configs, secrets },
         services: Object.fromEntries(
           Object.entries(services).map(([serviceName, wish], index) => [
             String(index + 1),

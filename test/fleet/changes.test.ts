@@ -44,3 +44,12 @@ test("a service may have the name of an object's method", () => {
     { part: "service", name: "constructor", change: "added", fields: [] },
   ]);
 });
+
+test("configs and secrets that have changed are listed without their contents", () => {
+  const before = release({}, { secrets: { psk: { content: "hunter2" } } });
+  const after = release({}, { secrets: { psk: { content: "hunter3" } }, configs: { conf: { content: "a" } } });
+  expect(changesBetween(before, after)).toEqual([
+    { part: "config", name: "conf", change: "added", fields: [] },
+    { part: "secret", name: "psk", change: "changed", fields: ["content"] },
+  ]);
+});

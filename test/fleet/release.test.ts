@@ -74,14 +74,14 @@ test("unsupported parts are warnings if that is allowed", () => {
   const composition = {
     name: "mine",
     "x-note": "mine too",
-    secrets: {},
+    models: {},
     volumes: { data: null },
     services: { web: { image: "web", env_file: ".env", volumes: ["data:/data", "other:/other", "/host:/host"] } },
   };
-  expect(faultsOf(composition)).toEqual(["secrets: not supported", "services.web.env_file: not supported"]);
+  expect(faultsOf(composition)).toEqual(["models: not supported", "services.web.env_file: not supported"]);
   const parsed = parseComposition(composition, { allowUnsupported: true });
   expect(parsed.ok && parsed.warnings).toEqual([
-    "secrets: not supported",
+    "models: not supported",
     "services.web.env_file: not supported",
     expect.stringMatching(/^services\.web\.image: web may become another image/),
     expect.stringMatching(/^services\.web\.volumes: host folders are not mounted/),
@@ -129,5 +129,52 @@ describe("a release of many services", () => {
     expect(parsed.ok && [parsed.warnings.length, parsed.warnings.at(-1)]).toEqual([101, "… and 400 more"]);
     const ports = Array.from({ length: 500 }, () => "eighty");
     expect(faultsOf(one({ image: "web:1", ports })).at(-1)).toBe("… and 400 more");
+  });
+});
+
+describe("configs and secrets", () => {
+  const release = (references: object, definitions: object) => ({
+    ...one({ image: "web:1", ...references }),
+    ...definitions,
+  });
+
+  test("stay in the composition", () => {
+    const body = release(
+      { configs: ["conf"], secrets: [{ source: "psk" }] },
+      {
+        configs: { conf: { content: "a" } },
+        secrets: { psk: { base64: "AP8=" } },
+      },
+    );
+    expect(parseComposition(body)).toMatchObject({ ok: true, warnings: [], composition: body });
+  });
+
+  test.each<readonly [object, object, readonly string[]]>([
+    [
+      { secrets: ["ps"] },
+      { secrets: { psk: { content: "hunter2" } } },
+      ['services.web.secrets[0]: there is no secret "ps"; did you mean "psk"?'],
+    ],
+    [
+      { configs: [{ source: "c", taget: "/c" }] },
+      { configs: { c: { content: "" } } },
+      ['services.web.configs[0].taget: not supported; did you mean "target"?'],
+    ],
+    [
+      { secrets: ["psk"] },
+      { secrets: { psk: { file: "psk.txt" } } },
+      [
+        "secrets.psk.file: not supported",
+        "secrets.psk: expected a content; a file and a variable are read where the compose file is",
+      ],
+    ],
+  ])("%j with %j is a fault", (references, definitions, faults) => {
+    expect(faultsOf(release(references, definitions))).toEqual(faults);
+  });
+
+  test("that were not shown cannot be set", () => {
+    expect(faultsOf(release({ secrets: ["psk"] }, { secrets: { psk: { content: "(hidden)" } } }))).toEqual([
+      expect.stringMatching(/^secrets\.psk\.content: expected a value, but got \(hidden\)/),
+    ]);
   });
 });

@@ -261,3 +261,25 @@ describe("with the values of variables hidden", () => {
     expect(JSON.stringify(shown)).not.toMatch(/secret/);
   });
 });
+
+describe("configs and secrets", () => {
+  const made = input();
+  const files = { configs: { conf: { content: "listen 80" } }, secrets: { psk: { base64: "aHVudGVyMg==" } } };
+  const given: TargetInput = { ...made, ...(made.release && { release: { ...made.release, ...files } }) };
+
+  test("are in both versions of the target state", () => {
+    expect(targetState(given)).toMatchObject({ u: { apps: { f: { releases: { c: files } } } } });
+    expect(targetStateV2(given)).toMatchObject({ local: { apps: { 7: files } } });
+  });
+
+  test("have no content where values are hidden", () => {
+    const hidden = { configs: { conf: { content: "(hidden)" } }, secrets: { psk: { base64: "(hidden)" } } };
+    const how = { hideValues: true };
+    expect(targetState(given, how)).toMatchObject({ u: { apps: { f: { releases: { c: hidden } } } } });
+    expect(targetStateV2(given, how)).toMatchObject({ local: { apps: { 7: hidden } } });
+  });
+
+  test("are absent from a release without them, as other agents know it", () => {
+    expect(JSON.stringify([targetState(made), targetStateV2(made)])).not.toMatch(/configs|secrets/);
+  });
+});

@@ -10,7 +10,7 @@ const web = (fields: object) => ({ services: { web: { image: "web:1", ...fields 
 describe("a release lists what devices do not support:", () => {
   test.each([
     ["a field of the file", { ...web({}), servces: {} }, ['servces: not supported; did you mean "services"?']],
-    ["a field that is like none", { ...web({}), secrets: {} }, ["secrets: not supported"]],
+    ["a field that is like none", { ...web({}), models: {} }, ["models: not supported"]],
     ["a field of a service", web({ comand: "x" }), ['services.web.comand: not supported; did you mean "command"?']],
     ["two letters swapped", web({ prots: ["80"] }), ['services.web.prots: not supported; did you mean "ports"?']],
     ["a platform", web({ platform: "linux/arm64" }), ["services.web.platform: not supported"]],

@@ -23,6 +23,8 @@ interface AppFields extends Partial<Pick<App, "temporary" | "rejected">> {
   readonly releaseId?: number;
   readonly networks?: object;
   readonly volumes?: object;
+  readonly configs?: object;
+  readonly secrets?: object;
 }
 
 /** An application of the target state: its services as a composition writes them, or only their images. */
@@ -36,7 +38,12 @@ export function app(services: Readonly<Record<string, string | object>>, release
     },
   ]);
   const body = { name: "fleet", commit: "c1", releaseId: 10 * appId, ...fields, services: Object.fromEntries(entries) };
-  const parsed = parseLocalTarget({ local: { apps: { [appId]: body } } }, requirements, "device");
+  const parsed = parseLocalTarget(
+    { local: { apps: { [appId]: body } } },
+    requirements,
+    "device",
+    ({ content }) => `file-${content}`,
+  );
   const [first] = parsed.ok ? parsed.target.apps : [];
   if (!parsed.ok || !first) throw new Error(parsed.ok ? "no application" : parsed.faults.join("\n"));
   // In the order in which they are written here.

@@ -51,6 +51,39 @@ describe("the network on which services reach the API", () => {
   });
 });
 
+describe("the files of configs and secrets", () => {
+  const wish = (content: string) =>
+    app({ web: { image: "web:1", secrets: ["psk"] } }, { secrets: { psk: { content } } });
+  const having = (content: string) => running("web", "web:1", { secrets: ["psk"] }, { secrets: { psk: { content } } });
+
+  test("stay while the target or a container uses them, and others are removed", () => {
+    const files = new Set(["file-old", "file-new", "file-other"]);
+    expect(sentences(device([having("new")], { files }), wish("new"))).toEqual([
+      "remove file file-old, which no service uses",
+      "remove file file-other, which no service uses",
+    ]);
+  });
+
+  test("of a container that is about to be replaced stay until then", () => {
+    const sentence = sentences(device([having("old")], { files: new Set(["file-old"]) }), wish("new"));
+    expect(sentence.filter((one) => one.startsWith("remove file"))).toEqual([]);
+    expect(sentence[0]).toBe("take the update locks of app 1");
+  });
+
+  test("of an interrupted container stay", () => {
+    const { id, name, spec } = having("old");
+    const interrupted = new Map([["1/web", { id, name, spec }]]);
+    const current = device([], { files: new Set(["file-old"]), interrupted, images: ["web:1"] });
+    expect(sentences(current, wish("new"))).toEqual(["install and start web"]);
+  });
+
+  test("are removed with their last service", () => {
+    expect(sentences(device([], { files: new Set(["file-old"]) }), app({}))).toContain(
+      "remove file file-old, which no service uses",
+    );
+  });
+});
+
 describe("a required reboot", () => {
   const web = running("web", "web:1");
   const rebootRequired = true;

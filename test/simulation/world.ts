@@ -4,6 +4,7 @@ import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
 import {
   MemoryEventJournal,
+  MemoryFiles,
   MemoryFirewall,
   MemoryFolders,
   MemoryGateway,
@@ -58,6 +59,7 @@ export class World {
   readonly leftAlone = new Set<string>();
   readonly #store = new MemoryStore();
   readonly #eventJournal = new MemoryEventJournal();
+  readonly #files = new MemoryFiles();
   /** Names of images that the agent has fetched. */
   readonly fetched = new Set<string>();
   readonly #startedAt: number;
@@ -93,6 +95,7 @@ export class World {
       ...hostile.folders(this.folders),
       store: hostile.store(this.#store),
       eventJournal: this.#eventJournal,
+      files: this.#files,
       log: this.log,
       system: { ...memorySystem, bootedAt: () => this.#startedAt },
       metrics: memoryMetrics,

@@ -8,7 +8,7 @@ import { runProgram } from "../../runtimes/cli/run.ts";
 import { startProgram } from "../node/program.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
-import { newDevice, newFleet } from "./people.ts";
+import { newDevice, newFleet, newToken } from "./people.ts";
 
 const cloud = startCloud();
 
@@ -90,6 +90,40 @@ test("commands turn a compose file into a running release", async () => {
   expect(await said("pin", uuid, "latest")).toMatch(/ follows its fleet to two\n$/);
   expect(await said("pin", "--fleet", "cli", "one")).toBe("cli is pinned to one\n");
   expect(await said("pin", "--fleet", "cli", "latest")).toBe("cli follows its latest release two\n");
+});
+
+test("a release carries configs and secrets, which only principals that may read secrets see", async () => {
+  const folder = await temporaryFolder();
+  const file = join(folder, "compose.yml");
+  writeFileSync(
+    file,
+    "services: { web: { image: 'registry.example/web:1', configs: [conf], secrets: [psk] } }\n" +
+      "configs: { conf: { content: listen 80 } }\nsecrets: { psk: { file: psk.txt } }\n",
+  );
+  const fleet = await newFleet(cloud, "files");
+  const { uuid, api_key: key } = await newDevice(cloud, fleet);
+  await expect(said("release", "files", file, "--keep-tags")).rejects.toThrow(/^secrets\.psk\.file: .* cannot be read/);
+  writeFileSync(join(folder, "psk.txt"), "hunter2");
+  expect(await said("release", "files", file, "--keep-tags", "--commit", "one")).toBe("Release one of web\n");
+
+  const path = `/device/v3/${uuid}/state`;
+  expect((await cloud.ask("GET", path, undefined, key)).json).toMatchObject({
+    [uuid]: {
+      apps: {
+        [fleet.uuid]: {
+          releases: { one: { configs: { conf: { content: "listen 80" } }, secrets: { psk: { content: "hunter2" } } } },
+        },
+      },
+    },
+  });
+  const { token } = await newToken(cloud, { fleets: [fleet.id], write: true });
+  for (const shown of [path, `/device/v2/${uuid}/state`, "/v7/release", `/admin/v1/fleets/${fleet.id}/releases`]) {
+    const { status, text } = await cloud.ask("GET", shown, undefined, token);
+    expect([shown, status, /hunter2|listen 80/.test(text)]).toEqual([shown, 200, false]);
+  }
+
+  writeFileSync(join(folder, "psk.txt"), "hunter3");
+  expect(await said("release", "files", file, "--keep-tags", "--dry-run")).toMatch(/^changed +secret psk: content\n/);
 });
 
 test("a release is checked before it is created", async () => {

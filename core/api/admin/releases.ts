@@ -16,7 +16,7 @@ const CheckedRelease = z.object({
 });
 
 export const Change = z.object({
-  part: z.enum(["service", "network", "volume"]),
+  part: z.enum(["service", "network", "volume", "config", "secret"]),
   name: z.string(),
   change: z.enum(["added", "removed", "changed"]),
   fields: z.array(z.string()).describe("Of what has changed, such as image and environment.TZ; without values"),

@@ -4,6 +4,9 @@ import { Refused } from "./refused.ts";
 
 const Named = z.record(z.string(), z.string());
 const Definitions = z.record(z.string(), z.looseObject({}));
+const Files = z
+  .record(z.string(), z.looseObject({ content: z.string().optional(), base64: z.string().optional() }))
+  .describe("With their contents; only Fairlead's cloud sends them");
 const Compose = z.looseObject({});
 
 const Service = z.object({
@@ -29,6 +32,8 @@ const App = z.object({
         services: z.record(z.string(), Service).optional().describe("By name"),
         networks: Definitions.optional(),
         volumes: Definitions.optional(),
+        configs: Files.optional(),
+        secrets: Files.optional(),
       }),
     )
     .optional()
@@ -69,6 +74,8 @@ export const TargetStateV2 = z.object({
             .describe("By service id"),
           networks: Definitions,
           volumes: Definitions,
+          configs: Files.optional(),
+          secrets: Files.optional(),
         }),
       )
       .describe("By id"),

@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { parseEnv } from "node:util";
 import * as z from "zod";
 import { messageOf } from "../../../core/model/show.ts";
+import { readFiles } from "./files.ts";
 import { interpolate, interpolateAll } from "./interpolate.ts";
 
 /**
@@ -53,10 +54,18 @@ export async function readComposition(file: string, context: CompositionContext)
   const folder = dirname(file);
   const source = await textOf(file);
   if (source.text === undefined) return { ok: false, faults: [source.fault] };
-  const { parseDocument } = await import("yaml");
+  const { parseDocument, visit } = await import("yaml");
   const document = parseDocument(source.text, { merge: true });
   if (document.errors.length > 0)
     return { ok: false, faults: document.errors.map(({ message }) => `${file}: ${message}`) };
+
+  visit(document, {
+    Scalar: (_, node) => {
+      // Docker Compose reads YAML 1.1, in which a number with a zero in front is octal, such as a file's mode.
+      if (typeof node.value === "number" && /^0[0-7]+$/.test(node.source ?? ""))
+        node.value = Number.parseInt(node.source ?? "", 8);
+    },
+  });
 
   const dotenv = await textOf(join(folder, ".env"));
   const variables = { ...(dotenv.text === undefined ? {} : parseEnv(dotenv.text)), ...context.environment };
@@ -91,10 +100,13 @@ export async function readComposition(file: string, context: CompositionContext)
         : Object.keys(merged).length > 0 && { environment: merged }),
     };
   }
+  const { configs: _, secrets: __, ...rest } = interpolated;
+  const files = await readFiles(interpolated, interpolated.services ?? {}, folder, variables);
+  faults.push(...files.faults);
   if (faults.length > 0) return { ok: false, faults };
   const named = variables["COMPOSE_PROJECT_NAME"] || interpolated["name"];
   const project = typeof named === "string" ? named : projectOf(folder);
-  return { ok: true, composition: { ...interpolated, services }, project };
+  return { ok: true, composition: { ...rest, ...files.definitions, services }, project };
 }
 
 /** Compose drops the characters that a project's name must not have. Source: compose-go, `NormalizeProjectName`. */

@@ -51,13 +51,13 @@ export function toLocalTarget(
   });
   // Volumes are named by the application's id, so a project keeps its volumes whatever other projects the device has.
   const appId = idOf(project);
+  const { services: _, ...definitions } = parsed.composition;
   const app = {
     name: project,
     commit: localCommit,
     releaseId: 1,
     services: Object.fromEntries(services.map((service) => [service.serviceId, service])),
-    networks: parsed.composition.networks,
-    volumes: parsed.composition.volumes,
+    ...definitions,
   };
   const body = { local: { ...before, apps: { ...before.apps, [appId]: app } } };
   // Variables and labels have stricter rules in a local target state than in a release.

@@ -47,6 +47,8 @@ const StoredComposition = z.object({
   services: z.record(z.string(), z.looseObject({ image: z.string() })),
   networks: z.record(z.string(), z.looseObject({})),
   volumes: z.record(z.string(), z.looseObject({})),
+  configs: z.record(z.string(), z.looseObject({})).optional(),
+  secrets: z.record(z.string(), z.looseObject({})).optional(),
 });
 
 interface ImageRow extends Record<string, SqlStorageValue> {
