@@ -16,7 +16,7 @@ import { findApp } from "./model/target.ts";
 import { everything } from "./model/scope.ts";
 import { isMissing, type Missing, type Ports } from "./ports/index.ts";
 import { powerDown } from "./operations/power.ts";
-import { recordCommits, recordObservation } from "./operations/record.ts";
+import { recordObservation } from "./operations/record.ts";
 import { Applier, type Outcome } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { Loop } from "./reconcile/loop.ts";
@@ -24,6 +24,7 @@ import { Memory } from "./state/memory.ts";
 import { supervisorVersion } from "./model/version.ts";
 import { Observer } from "./reconcile/observe.ts";
 import { Repeats } from "./reconcile/repeats.ts";
+import { reachedCommits } from "./reconcile/status.ts";
 import { Tags } from "./cloud/tags.ts";
 import { Documents } from "./state/documents.ts";
 import { Keys } from "./state/keys.ts";
@@ -157,7 +158,7 @@ export async function createSupervisor(
   const repeats = new Repeats(clock);
   const observer = new Observer(ports, { downloads, repeats });
   const onRound = (view: View) => {
-    void recordCommits({ memory }, view);
+    void memory.setCommits(reachedCommits(view));
     serviceLogs.setSources(view.current.containers);
     cloud?.reportSoon();
   };

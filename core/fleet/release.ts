@@ -4,6 +4,7 @@ import { StringMap } from "../compose/quantities.ts";
 import { forbiddenOf, powersIn } from "../compose/powers.ts";
 import { parseImage } from "../model/image.ts";
 import type { Power } from "../model/powers.ts";
+import { firstOf } from "../model/show.ts";
 import { isUnsupportedWarning, portConflicts, unsupportedParts } from "./unsupported.ts";
 
 /** The content of a release: a valid compose file, with fields that devices support. */
@@ -63,12 +64,7 @@ const Shape = z.looseObject(
 const largestBytes = 512 * 1024;
 const mostServices = 100;
 
-const mostSentences = 100;
-/** The first sentences, and the number of the others. */
-const cutShort = (sentences: readonly string[]): readonly string[] =>
-  sentences.length <= mostSentences
-    ? sentences
-    : [...sentences.slice(0, mostSentences), `… and ${sentences.length - mostSentences} more`];
+const cutShort = (sentences: readonly string[]): readonly string[] => firstOf(sentences, "… ");
 
 /** `local`: the composition is for one device that may have images that are in no registry. */
 interface ParseOptions {

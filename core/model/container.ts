@@ -1,17 +1,10 @@
-import type { Healthcheck } from "./image.ts";
+import type { Healthcheck, ImageConfig } from "./image.ts";
 import type { Json } from "./json.ts";
 
 /** The normal form of a container's definition, wanted or observed. Two containers are compared by it. */
-export interface ContainerSpec {
+export interface ContainerSpec extends ImageConfig {
   /** The engine's image id. */
   readonly image: string;
-  readonly command: readonly string[];
-  readonly entrypoint: readonly string[];
-  readonly environment: Readonly<Record<string, string>>;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly user: string;
-  readonly workingDir: string;
-  readonly stopSignal: string;
   /** Empty: the engine names the host after the container. */
   readonly hostname: string;
   /** null: no healthcheck, even if the image has one. */

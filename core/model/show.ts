@@ -20,6 +20,13 @@ function hidePassword(word: string): string {
   return from >= 0 && from + 1 < to ? `${word.slice(0, from)}:${hidden}${word.slice(to)}` : word;
 }
 
+const mostSentences = 100;
+/** The first of many sentences, and after `before` the number of the others. */
+export const firstOf = (sentences: readonly string[], before = ""): readonly string[] =>
+  sentences.length > mostSentences
+    ? [...sentences.slice(0, mostSentences), `${before}and ${sentences.length - mostSentences} more`]
+    : sentences;
+
 /** The message of an error. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

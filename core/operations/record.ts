@@ -4,8 +4,6 @@ import { findImage } from "../model/image.ts";
 import { serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
 import type { Observation, Remembered } from "../reconcile/current.ts";
-import { reachedCommits } from "../reconcile/status.ts";
-import type { View } from "../reconcile/view.ts";
 import type { Keys } from "../state/keys.ts";
 import type { Memory } from "../state/memory.ts";
 
@@ -74,7 +72,3 @@ function keyInside(container: Container | undefined): string | undefined {
   const key = container?.spec.environment["BALENA_SUPERVISOR_API_KEY"];
   return key && /^[0-9a-f]{32,64}$/.test(key) ? key : undefined;
 }
-
-/** Records the releases that applications have reached. */
-export const recordCommits = ({ memory }: { readonly memory: Pick<Memory, "setCommits"> }, view: View): Promise<void> =>
-  memory.setCommits(reachedCommits(view));

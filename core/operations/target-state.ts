@@ -1,5 +1,6 @@
 import type { ParsedTarget } from "../compose/target-state.ts";
 import type { EventSink } from "../events/events.ts";
+import { firstOf } from "../model/show.ts";
 import type { Loop } from "../reconcile/loop.ts";
 import type { Targets } from "../state/targets.ts";
 
@@ -37,10 +38,3 @@ export async function setLocalTarget(
   loop.retry({ force });
   return { ...parsed, warnings };
 }
-
-/** A target state may have thousands of faults. */
-const firstOf = (sentences: readonly string[]): readonly string[] =>
-  sentences.length > mostSentences
-    ? [...sentences.slice(0, mostSentences), `and ${sentences.length - mostSentences} more`]
-    : sentences;
-const mostSentences = 100;

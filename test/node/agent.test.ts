@@ -10,6 +10,19 @@ import { wait } from "../support/wait.ts";
 /** The real program: start, end and blinking. */
 
 describe("a start", () => {
+  test("with a broken journal of events logs one sentence, and the agent goes on", async () => {
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, "state"));
+    await writeFile(join(folder, "state", "embedded-events.sqlite"), "This is no database.".repeat(100));
+    const agent = await startAgent(folder);
+    await agent.post("/v2/local/target-state", target([service("one", 1)]));
+    expect(await settled(agent)).toEqual(["one Running"]);
+    await wait("the sentence", async () => agent.stderr() !== "");
+    agent.kill("SIGTERM");
+    const { code, stderr } = await agent.ended;
+    expect([code, stderr]).toEqual([0, "Events cannot be written down: file is not a database\n"]);
+  });
+
   test("logs its address, its engine, whether a key is needed, and a first request to try", async () => {
     const agent = await startAgent(await temporaryFolder());
     expect(agent.stdout()).toMatch(
