@@ -1,3 +1,4 @@
+import { issueMessage } from "../model/issue.ts";
 import type * as z from "zod";
 import { bareName, isSecretField, withoutTexts } from "../model/secrets.ts";
 import { show } from "../model/show.ts";
@@ -28,9 +29,9 @@ const isSecret = (path: readonly PropertyKey[]): boolean => path.some((key) => i
 export function describeIssue(issue: z.core.$ZodIssue): string {
   const { path } = issue;
   const where = path.length > 0 ? `${showPath(path)}: ` : "";
-  const inner = issue.code === "invalid_key" ? issue.issues[0]?.message : undefined;
-  const message = (inner ?? issue.message).replace(/^Invalid input: /, "").split(", received ", 1)[0];
-  if (inner !== undefined) return `${where}${message}, but got ${shorten(show(bareName(String(path.at(-1)))))}`;
+  const message = issueMessage(issue);
+  if (issue.code === "invalid_key")
+    return `${where}${message}, but got ${shorten(show(bareName(String(path.at(-1)))))}`;
   if (path.includes("environment")) return where + message;
   const got = isSecret(path) ? withoutTexts(issue.input) : issue.input;
   return `${where}${message}, but got ${shorten(show(got))}`;

@@ -1,3 +1,4 @@
+import { issueMessage } from "../model/issue.ts";
 import * as z from "zod";
 import { maskedFaults, parseCloudTarget } from "../compose/target-state.ts";
 import { StringMap } from "../compose/quantities.ts";
@@ -83,7 +84,9 @@ export function parseComposition(
   const shape = Shape.safeParse(body);
   if (!shape.success)
     return rejected(
-      shape.error.issues.map(({ path, message }) => (path.length > 0 ? `${path.join(".")}: ${message}` : message)),
+      shape.error.issues.map((issue) =>
+        issue.path.length > 0 ? `${issue.path.join(".")}: ${issueMessage(issue)}` : issueMessage(issue),
+      ),
     );
   const masked = maskedFaults(body);
   if (masked.length > 0) return rejected(masked);

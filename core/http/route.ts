@@ -1,3 +1,4 @@
+import { issueMessage } from "../model/issue.ts";
 import type * as z from "zod";
 import {
   none,
@@ -106,7 +107,7 @@ const withoutBody = { ok: true, value: {}, contentType: "" } as const;
 
 const toFault = (issue: z.core.$ZodIssue): Fault => ({
   path: issue.path.map(String).join("."),
-  message: (issue.code === "invalid_key" && issue.issues[0]?.message) || issue.message,
+  message: issueMessage(issue),
 });
 
 /** A handler for each endpoint of a list, by name: one that is missing does not compile. */

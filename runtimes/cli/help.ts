@@ -17,7 +17,7 @@ const cloudHelp = (): string => `Usage: fairlead cloud <command> [options]
 
 ${listOf(commands.filter(ofCloud))}
 
-A <fleet> is given by its name or id; a <device> by its name, its uuid or the beginning of its uuid.
+A <fleet> is given by its name or id; a <device> by its name, its uuid, or the beginning of one.
 fairlead cloud <command> --help lists the arguments and options of a command.
 
 The commands use the cloud of fairlead cloud init, or that of FAIRLEAD_CLOUD_URL and FAIRLEAD_CLOUD_TOKEN.

@@ -1,3 +1,4 @@
+import { messageOf } from "../../core/model/show.ts";
 import { supervisorVersion } from "../../core/model/version.ts";
 import { join } from "node:path";
 import { userAgent } from "../../core/cloud/user-agent.ts";
@@ -110,7 +111,7 @@ async function assembleIn(
   let fetch: Fetch = async (request) => (await assembled.promise)(request);
   const listener = new Listener((request) => fetch(request), settings.port, toListener);
   for (const address of addresses)
-    await needed(`answer on ${address}, port ${settings.port}`, () => listener.listen(address));
+    await needed(`answer on ${address}, port ${settings.port}`, () => listener.listen(address).catch(explainListen));
   const apiPort = () => listener.port;
   const host = await findHostPorts({ settings, isEngineEmbedded, osSlug: facts.osSlug, apiPort, log });
 
@@ -221,4 +222,18 @@ function identityOf(
     servicesFolder,
     filesFolder,
   };
+}
+
+/** Rethrows the system's error with what to do about it. */
+function explainListen(error: unknown): never {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const advice =
+    code === "EADDRINUSE"
+      ? "another program listens there, such as another agent or balena-supervisor; stop it, or choose another port with --port (FAIRLEAD_PORT)"
+      : code === "EADDRNOTAVAIL"
+        ? "this machine does not have this address; see --listen (FAIRLEAD_LISTEN)"
+        : code === "EACCES"
+          ? "ports below 1024 need root; choose another one with --port (FAIRLEAD_PORT)"
+          : undefined;
+  throw advice === undefined ? error : new Error(`${messageOf(error)}: ${advice}`);
 }

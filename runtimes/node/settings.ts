@@ -1,3 +1,4 @@
+import { issueMessage } from "../../core/model/issue.ts";
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
@@ -270,7 +271,7 @@ function readConfig(file: string): ConfigJson {
   if (parsed.success) return parsed.data;
   throw new SettingsError(
     parsed.error.issues
-      .map(({ path, message }) => [file, ...(path.length > 0 ? [path.join(".")] : []), message].join(": "))
+      .map((issue) => [file, ...(issue.path.length > 0 ? [issue.path.join(".")] : []), issueMessage(issue)].join(": "))
       .join("\n"),
   );
 }

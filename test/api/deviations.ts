@@ -290,8 +290,8 @@ export const deviations: Deviations = {
   },
 
   "unmanaged-target-state-invalid": {
-    "no body": refused("local: expected object, but got nothing", removesAll),
-    "empty object": refused("local: expected object, but got nothing", removesAll),
+    "no body": refused("local: expected an object, but got nothing", removesAll),
+    "empty object": refused("local: expected an object, but got nothing", removesAll),
     "GET target-state after {} ": targetState(
       {
         name: "my-device",
@@ -302,27 +302,25 @@ export const deviations: Deviations = {
     ),
     "apps after {}": appsState("base", "the old target state stands"),
     "containers after {} (an empty body is a valid, empty target!)": stillThere("one_1_1_base"),
-    "null local": refused("local: expected object, but got null", removesAll),
+    "null local": refused("local: expected an object, but got null", removesAll),
     "containers after null local": stillThere("one_1_1_base"),
-    "local string": refused('local: expected object, but got "x"', removesAll),
-    "local array": refused("local: expected object, but got []", removesAll),
+    "local string": refused('local: expected an object, but got "x"', removesAll),
+    "local array": refused("local: expected an object, but got []", removesAll),
     "apps missing": refused(
       'local.apps: expected an object of applications; to remove all of them send "apps": {}, but got nothing',
       removesAll,
     ),
     "containers after apps missing": stillThere("one_1_1_base"),
-    "name number": elsewhere("local.name: expected string, but got 5"),
-    "name too long": elsewhere(
-      `local.name: Too big: expected string to have <=255 characters, but got "${"n".repeat(78)}…`,
-    ),
+    "name number": elsewhere("local.name: expected a string, but got 5"),
+    "name too long": elsewhere(`local.name: expected at most 255 characters, but got "${"n".repeat(78)}…`),
     "name with newline": elsewhere('local.name: expected a name without line breaks, but got "a\\nb"'),
-    "config number value": elsewhere("local.config.SUPERVISOR_POLL_INTERVAL: expected string, but got 600000"),
-    "config bool value": elsewhere("local.config.SUPERVISOR_DELTA: expected string, but got true"),
-    "config null value": elsewhere("local.config.SUPERVISOR_DELTA: expected string, but got null"),
+    "config number value": elsewhere("local.config.SUPERVISOR_POLL_INTERVAL: expected a string, but got 600000"),
+    "config bool value": elsewhere("local.config.SUPERVISOR_DELTA: expected a string, but got true"),
+    "config null value": elsewhere("local.config.SUPERVISOR_DELTA: expected a string, but got null"),
     "config bad key": elsewhere(
       'local.config.bad key: expected a config variable name: a letter, then letters, digits, _ and :, but got "bad key"',
     ),
-    "config array": elsewhere("local.config: expected record, but got []"),
+    "config array": elsewhere("local.config: expected an object, but got []"),
     "apps null": refused(
       'local.apps: expected an object of applications; to remove all of them send "apps": {}, but got null',
       removesAll,
@@ -334,31 +332,31 @@ export const deviations: Deviations = {
     "apps string": elsewhere(
       'local.apps: expected an object of applications; to remove all of them send "apps": {}, but got "x"',
     ),
-    "app null": refused("local.apps.1: expected object, but got null", dies),
-    "app string": elsewhere('local.apps.1: expected object, but got "x"'),
+    "app null": refused("local.apps.1: expected an object, but got null", dies),
+    "app string": elsewhere('local.apps.1: expected an object, but got "x"'),
     "app id non-numeric": refused('local.apps.abc: expected an id (digits) as key, but got "abc"', dies),
     "app id negative": elsewhere('local.apps.-1: expected an id (digits) as key, but got "-1"'),
-    "app name missing": elsewhere("local.apps.1.name: expected string, but got nothing"),
+    "app name missing": elsewhere("local.apps.1.name: expected a string, but got nothing"),
     "releaseId missing": elsewhere("local.apps.1.releaseId: expected a whole number of 0 or more, but got nothing"),
     "releaseId abc": elsewhere('local.apps.1.releaseId: expected a whole number of 0 or more, but got "abc"'),
-    "service null": refused("local.apps.1.services.1: expected object, but got null", dies),
+    "service null": refused("local.apps.1.services.1: expected an object, but got null", dies),
     "service key non-numeric": elsewhere('local.apps.1.services.abc: expected an id (digits) as key, but got "abc"'),
-    "volumes array": elsewhere("local.apps.1.volumes: expected record, but got []"),
+    "volumes array": elsewhere("local.apps.1.volumes: expected an object, but got []"),
     "volume bad name": elsewhere(
       'local.apps.1.volumes.bad name!: expected a name: a letter or digit, then letters, digits, _, . and -, but got "bad name!"',
     ),
-    "volume null": elsewhere("local.apps.1.volumes.v: expected object, but got null"),
-    "network null": elsewhere("local.apps.1.networks.n: expected object, but got null"),
+    "volume null": elsewhere("local.apps.1.volumes.v: expected an object, but got null"),
+    "network null": elsewhere("local.apps.1.networks.n: expected an object, but got null"),
     "network bad name": elsewhere(
       'local.apps.1.networks.bad name!: expected a name: a letter or digit, then letters, digits, _, . and -, but got "bad name!"',
     ),
-    "service image missing": elsewhere("local.apps.1.services.1.image: expected string, but got nothing"),
+    "service image missing": elsewhere("local.apps.1.services.1.image: expected a string, but got nothing"),
     "service image empty": elsewhere(
       'local.apps.1.services.1.image: expected an image such as "registry/name:tag", but got ""',
     ),
-    "service image number": elsewhere("local.apps.1.services.1.image: expected string, but got 5"),
+    "service image number": elsewhere("local.apps.1.services.1.image: expected a string, but got 5"),
     "service serviceName missing": refused(
-      "local.apps.1.services.1.serviceName: expected string, but got nothing",
+      "local.apps.1.services.1.serviceName: expected a string, but got nothing",
       "the original makes a service called undefined",
     ),
     "serviceName bad chars": elsewhere(
@@ -371,8 +369,8 @@ export const deviations: Deviations = {
       "local.apps.1.services.1.imageId: expected a whole number of 0 or more, but got nothing",
     ),
     "imageId abc": elsewhere('local.apps.1.services.1.imageId: expected a whole number of 0 or more, but got "abc"'),
-    "environment missing": elsewhere("local.apps.1.services.1.environment: expected record"),
-    "environment null": elsewhere("local.apps.1.services.1.environment: expected record"),
+    "environment missing": elsewhere("local.apps.1.services.1.environment: expected an object"),
+    "environment null": elsewhere("local.apps.1.services.1.environment: expected an object"),
     "env value number": elsewhere("local.apps.1.services.1.environment.A: expected a string"),
     "env value null": elsewhere("local.apps.1.services.1.environment.A: expected a string"),
     "env value bool": elsewhere("local.apps.1.services.1.environment.A: expected a string"),
@@ -388,17 +386,17 @@ export const deviations: Deviations = {
     "env key empty": elsewhere(
       'local.apps.1.services.1.environment.: expected a variable name: a letter or _, then letters, digits and _, but got ""',
     ),
-    "labels missing": elsewhere("local.apps.1.services.1.labels: expected record, but got nothing"),
+    "labels missing": elsewhere("local.apps.1.services.1.labels: expected an object, but got nothing"),
     "label value number": elsewhere("local.apps.1.services.1.labels.a: expected a string, but got 1"),
     "label value bool": elsewhere("local.apps.1.services.1.labels.a: expected a string, but got true"),
     "label key with space": elsewhere(
       'local.apps.1.services.1.labels.a b: expected a label name without spaces and quotes, but got "a b"',
     ),
-    "running string": elsewhere('local.apps.1.services.1.running: expected boolean, but got "yes"'),
+    "running string": elsewhere('local.apps.1.services.1.running: expected true or false, but got "yes"'),
     "contract unmet": warned(
       'the release is rejected: one: this device does not meet {"type":"sw.supervisor","version":">=99.0.0"}',
     ),
-    "contract null": elsewhere("local.apps.1.services.1.contract: expected object, but got null"),
+    "contract null": elsewhere("local.apps.1.services.1.contract: expected an object, but got null"),
     "state while image is missing": {
       body: {
         status: "success",
@@ -485,7 +483,7 @@ export const deviations: Deviations = {
     "host bind mount": warned(
       "local.apps.1.services.1.volumes: host folders are not mounted (/etc), left out; use a volume or a feature label",
     ),
-    "v3 style body (uuid keyed)": refused("local: expected object, but got nothing", removesAll),
+    "v3 style body (uuid keyed)": refused("local: expected an object, but got nothing", removesAll),
     "array body": {
       status: 400,
       body: failed(expect.stringMatching(/^Invalid target state\.\nexpected a JSON object .*(?<!application\/json)$/)),

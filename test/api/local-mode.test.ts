@@ -181,27 +181,27 @@ describe("POST /v2/local/target-state", () => {
     ],
     [target({ imageId: -1 }), ["local.apps.1.services.1.imageId: expected a whole number of 0 or more, but got -1"]],
     [target({ labels: { a: 1 } }), ["local.apps.1.services.1.labels.a: expected a string, but got 1"]],
-    [target({ running: "yes" }), ['local.apps.1.services.1.running: expected boolean, but got "yes"']],
+    [target({ running: "yes" }), ['local.apps.1.services.1.running: expected true or false, but got "yes"']],
     [target({}, { releaseId: "abc" }), ['local.apps.1.releaseId: expected a whole number of 0 or more, but got "abc"']],
     [
       target({}, { volumes: { "a b": {} } }),
       ['local.apps.1.volumes.a b: expected a name: a letter or digit, then letters, digits, _, . and -, but got "a b"'],
     ],
     [{ local: { apps: { abc: app({}) } } }, ['local.apps.abc: expected an id (digits) as key, but got "abc"']],
-    [{ local: { apps: { "1": null } } }, ["local.apps.1: expected object, but got null"]],
+    [{ local: { apps: { "1": null } } }, ["local.apps.1: expected an object, but got null"]],
     [
       { local: { apps: { "1": { ...app({}), services: { "1": null } } } } },
-      ["local.apps.1.services.1: expected object, but got null"],
+      ["local.apps.1.services.1: expected an object, but got null"],
     ],
-    [{ local: null }, ["local: expected object, but got null"]],
-    [{}, ["local: expected object, but got nothing"]],
+    [{ local: null }, ["local: expected an object, but got null"]],
+    [{}, ["local: expected an object, but got nothing"]],
     [
       { local: {} },
       ['local.apps: expected an object of applications; to remove all of them send "apps": {}, but got nothing'],
     ],
     [
       { local: { name: 5, config: { A: true }, apps: {} } },
-      ["local.name: expected string, but got 5", "local.config.A: expected string, but got true"],
+      ["local.name: expected a string, but got 5", "local.config.A: expected a string, but got true"],
     ],
     [
       { local: { apps: { "1": { ...app({}), services: { "1": service("one", 1), "2": service("one", 2) } } } } },
@@ -255,6 +255,11 @@ describe("POST /v2/local/target-state", () => {
     const headers = { "content-type": "text/plain" };
     expect(seen(await device.send("POST", path, { headers, body: JSON.stringify(example) }))).toEqual(
       refused(`${must}, but got text/plain`),
+    );
+    // What curl sends without a header.
+    const form = { "content-type": "application/x-www-form-urlencoded" };
+    expect(seen(await device.send("POST", path, { headers: form, body: JSON.stringify(example) }))).toEqual(
+      refused(`${must}, but got application/x-www-form-urlencoded`),
     );
     const list = await device.post(path, []);
     expect(list.text).toContain("expected a JSON object");

@@ -132,7 +132,7 @@ test("what is no compose file is said, with its name", async () => {
     "compose.yml: expected a compose file: an object with services, networks and volumes",
   ]);
   expect(await read({ "compose.yml": "services: { web: 3 }" })).toEqual([
-    expect.stringMatching(/^services\.web: .*expected object/),
+    expect.stringMatching(/^services\.web: .*expected an object/),
   ]);
 });
 

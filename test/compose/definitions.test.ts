@@ -85,18 +85,18 @@ describe("networks", () => {
   });
 
   test.each<[unknown, string]>([
-    [null, ": expected object, but got null"],
-    ["x", ': expected object, but got "x"'],
-    [{ driver: 3 }, ".driver: expected string, but got 3"],
+    [null, ": expected an object, but got null"],
+    ["x", ': expected an object, but got "x"'],
+    [{ driver: 3 }, ".driver: expected a string, but got 3"],
     [{ driver_opts: "a=1" }, '.driver_opts: expected an object, or a list of "name=value", but got "(hidden)"'],
     [{ internal: "maybe" }, '.internal: expected true or false, but got "maybe"'],
     [{ enable_ipv6: 2 }, ".enable_ipv6: expected true or false, but got 2"],
     [{ config_only: {} }, ".config_only: expected true or false, but got {}"],
     [{ labels: 3 }, '.labels: expected an object, or a list of "name=value", but got 3'],
-    [{ ipam: [] }, ".ipam: expected object, but got []"],
-    [{ ipam: { config: {} } }, ".ipam.config: expected array, but got {}"],
-    [{ ipam: { config: [{ subnet: 3 }] } }, ".ipam.config[0].subnet: expected string, but got 3"],
-    [{ ipam: { driver: 3 } }, ".ipam.driver: expected string, but got 3"],
+    [{ ipam: [] }, ".ipam: expected an object, but got []"],
+    [{ ipam: { config: {} } }, ".ipam.config: expected a list, but got {}"],
+    [{ ipam: { config: [{ subnet: 3 }] } }, ".ipam.config[0].subnet: expected a string, but got 3"],
+    [{ ipam: { driver: 3 } }, ".ipam.driver: expected a string, but got 3"],
   ])("%j is refused: %s", (definition, fault) => {
     expect(faultsOf(body({ "1": entry() }, { networks: { front: definition } }))).toEqual([
       `local.apps.1.networks.front${fault}`,
@@ -187,8 +187,8 @@ describe("volumes", () => {
   });
 
   test.each<[unknown, string]>([
-    [null, ": expected object, but got null"],
-    [{ driver: 3 }, ".driver: expected string, but got 3"],
+    [null, ": expected an object, but got null"],
+    [{ driver: 3 }, ".driver: expected a string, but got 3"],
     [{ driver_opts: 3 }, '.driver_opts: expected an object, or a list of "name=value", but got 3'],
     [{ labels: "a" }, '.labels: expected an object, or a list of "name=value", but got "(hidden)"'],
   ])("%j is refused: %s", (definition, fault) => {

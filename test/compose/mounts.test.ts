@@ -108,7 +108,7 @@ describe("volumes", () => {
   });
 
   test("that are not a list are refused", () => {
-    expect(faultsIn({ volumes: "data:/data" })).toEqual(['volumes: expected array, but got "data:/data"']);
+    expect(faultsIn({ volumes: "data:/data" })).toEqual(['volumes: expected a list, but got "data:/data"']);
   });
 });
 

@@ -126,7 +126,7 @@ describe("a port is refused with its place in the list and its original text:", 
   });
 
   test("a value that is not a list", () => {
-    expect(faultsIn({ ports: "80" })).toEqual(['ports: expected array, but got "80"']);
+    expect(faultsIn({ ports: "80" })).toEqual(['ports: expected a list, but got "80"']);
   });
 });
 

@@ -92,8 +92,8 @@ describe("healthcheck", () => {
   const duration = 'expected a duration such as "1m30s" or a number of seconds';
 
   test.each<[unknown, string]>([
-    ["curl", "healthcheck: expected object"],
-    [[], "healthcheck: expected object"],
+    ["curl", "healthcheck: expected an object"],
+    [[], "healthcheck: expected an object"],
     [{ test: 3 }, 'healthcheck.test: expected a command, or ["CMD", …], ["CMD-SHELL", …], ["NONE"]'],
     [{ test: [3] }, 'healthcheck.test: expected a command, or ["CMD", …], ["CMD-SHELL", …], ["NONE"]'],
     [{ interval: "soon" }, `healthcheck.interval: ${duration}`],
@@ -243,7 +243,7 @@ describe("network_mode", () => {
   });
 
   test("a value that is not a string is refused", () => {
-    expect(faultsIn({ network_mode: 3 })).toEqual(["network_mode: expected string, but got 3"]);
+    expect(faultsIn({ network_mode: 3 })).toEqual(["network_mode: expected a string, but got 3"]);
   });
 });
 

@@ -134,7 +134,7 @@ test.each<[string, unknown, string]>([
   ["cpus", "two", "expected a number"],
   ["cpuset", true, text],
   ["device_cgroup_rules", {}, list],
-  ["devices", "/dev/a", "expected array"],
+  ["devices", "/dev/a", "expected a list"],
   ["dns", {}, list],
   ["dns_opt", {}, list],
   ["dns_search", {}, list],

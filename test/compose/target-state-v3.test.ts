@@ -191,14 +191,14 @@ describe("a target state is refused:", () => {
   const path = `${uuid}.apps.u7.releases.c1.services.one`;
 
   test.each<[string, unknown, readonly string[]]>([
-    ["nothing", null, ["expected record, but got null"]],
+    ["nothing", null, ["expected an object, but got null"]],
     [
       "the state of another device",
       { other: { name: "x", apps: {} } },
       [`expected the state of device ${uuid}, which is not in it`],
     ],
-    ["a device without a name", { [uuid]: { apps: {} } }, [`${uuid}.name: expected string, but got nothing`]],
-    ["a device without applications", { [uuid]: { name: "x" } }, [`${uuid}.apps: expected record, but got nothing`]],
+    ["a device without a name", { [uuid]: { apps: {} } }, [`${uuid}.name: expected a string, but got nothing`]],
+    ["a device without applications", { [uuid]: { name: "x" } }, [`${uuid}.apps: expected an object, but got nothing`]],
     [
       "an application without an id",
       state({ u7: fleet(undefined, { id: undefined }) }),
@@ -207,7 +207,7 @@ describe("a target state is refused:", () => {
     [
       "a service without an image",
       state({ u7: fleet({ c1: release({ one: service({ image: undefined }) }) }) }),
-      [`${path}.image: expected string, but got nothing`],
+      [`${path}.image: expected a string, but got nothing`],
     ],
     [
       "a service with a bad name",

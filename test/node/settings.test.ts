@@ -183,14 +183,14 @@ describe("config.json", () => {
     ["", /^FILE is not JSON: .+/],
     ['{"uuid":"x"}', /^FILE: uuid: expected 32 or 62 lower case hex digits$/],
     ['{"uuid":"0123456789ABCDEF0123456789ABCDEF"}', /^FILE: uuid: expected 32 or 62 lower case hex digits$/],
-    ['{"uuid":1}', /^FILE: uuid: .*expected string.*/],
-    ['{"deviceType":3}', /^FILE: deviceType: .*expected string.*/],
+    ['{"uuid":1}', /^FILE: uuid: .*expected a string.*/],
+    ['{"deviceType":3}', /^FILE: deviceType: .*expected a string.*/],
     ['{"uuid":1,"apiEndpoint":2}', /^FILE: uuid: .*\nFILE: apiEndpoint: .*/],
     ['{"apiEndpoint":"api.example.com"}', /^FILE: apiEndpoint: expected the address of a cloud, such as https:.*$/],
     ['{"applicationId":"five"}', /^FILE: applicationId: expected a whole number of 0 or more$/],
     ['{"appUpdatePollInterval":1.5}', /^FILE: appUpdatePollInterval: expected a whole number of 0 or more$/],
-    ["[]", /^FILE: .*expected object.*/],
-    ["null", /^FILE: .*expected object.*/],
+    ["[]", /^FILE: .*expected an object.*/],
+    ["null", /^FILE: .*expected an object.*/],
   ])("that is %s is refused", async (text, message) => {
     const file = await configured(text);
     const said = complaint(["--config", file]).replaceAll(file, "FILE");

@@ -28,7 +28,8 @@ export const setTargetState = endpoint({
   path: "/v2/local/target-state",
   summary: "Set the target state; it is applied after the answer",
   params: none,
-  body: z.looseObject({}),
+  // `curl -d '{…}'` without a Content-Type sends a form, whose only field is the JSON.
+  body: z.looseObject({}).refine((body) => !Object.keys(body).some((key) => key.trimStart().startsWith("{"))),
   bodyLimitBytes: 10 * 1024 * 1024,
   replies: {
     200: json(z.object({ status: success, message: z.literal("OK"), warnings: z.array(z.string()).optional() })),

@@ -53,11 +53,15 @@ export const uuidOf = async (call: Call, wanted: string): Promise<string> =>
 
 const isUuid = (text: string): boolean => /^([0-9a-f]{32}|[0-9a-f]{62})$/.test(text);
 
-/** `wanted`: a name, a uuid, or the beginning of a uuid, of at least 4 characters. */
+/** `wanted`: a name, a uuid, or the beginning of one, of at least 3 characters. A whole name takes precedence. */
 export async function findDevice(call: Call, wanted: string): Promise<api.Device> {
   if (isUuid(wanted)) return expectStatus(await call(api.device, { params: { uuid: wanted } }), 200);
   const all = await allDevices(call);
-  const found = all.filter(({ name, uuid }) => name === wanted || (wanted.length >= 4 && uuid.startsWith(wanted)));
+  const named = all.filter(({ name }) => name === wanted);
+  const begun = all.filter(
+    ({ name, uuid }) => wanted.length >= 3 && [name, uuid].some((one) => one.startsWith(wanted)),
+  );
+  const found = named.length > 0 ? named : begun;
   const [device] = found;
   if (device && found.length === 1) return device;
   throw new SettingsError(

@@ -1,3 +1,4 @@
+import { issueMessage } from "../../../core/model/issue.ts";
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseEnv } from "node:util";
@@ -72,7 +73,7 @@ export async function readComposition(file: string, context: CompositionContext)
   const parsed = File.safeParse(document.toJS({ maxAliasCount: 100 }));
   if (!parsed.success) {
     const faults = parsed.error.issues.map(
-      ({ path, message }) => `${path.length > 0 ? path.join(".") : file}: ${message}`,
+      (issue) => `${issue.path.length > 0 ? issue.path.join(".") : file}: ${issueMessage(issue)}`,
     );
     return { ok: false, faults };
   }

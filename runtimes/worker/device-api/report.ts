@@ -1,3 +1,4 @@
+import { issueMessage } from "../../../core/model/issue.ts";
 import * as z from "zod";
 import * as api from "../../../core/api/cloud/report.ts";
 import {
@@ -25,7 +26,7 @@ const report = deviceRoute(api.report, {
     if (!parsed.success)
       return objectError(
         400,
-        parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("\n"),
+        parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issueMessage(issue)}`).join("\n"),
       );
     db.transaction(() => applyReport(db, own.id, parsed.data, isoTime(now())));
     return emptyError(200);

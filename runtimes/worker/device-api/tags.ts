@@ -1,3 +1,4 @@
+import { issueMessage } from "../../../core/model/issue.ts";
 import * as api from "../../../core/api/cloud/tags.ts";
 import { tagsFault } from "../directory/tags.ts";
 import { emptyError, sentenceError, type Route } from "../http.ts";
@@ -15,7 +16,7 @@ const setTags = deviceRoute(api.setTags, {
         400,
         parsed.error.issues
           .map((issue) =>
-            issue.code === "invalid_key" ? issue.issues[0]?.message : `${issue.path.join(".")}: ${issue.message}`,
+            issue.code === "invalid_key" ? issueMessage(issue) : `${issue.path.join(".")}: ${issueMessage(issue)}`,
           )
           .join("; "),
       );

@@ -1,3 +1,4 @@
+import { issueMessage } from "../../../core/model/issue.ts";
 import { ProxiedRequest } from "../../../core/api/cloud/proxy.ts";
 import { readBody } from "../../../core/http/body.ts";
 import { parseJson } from "../../../core/model/json.ts";
@@ -74,8 +75,10 @@ function parse(json: unknown): ProxiedRequest | string {
   const parsed = ProxiedRequest.safeParse(json);
   if (!parsed.success)
     return parsed.error.issues
-      .map(({ path, message }) =>
-        /^Invalid method|if specified$/.test(message) ? message : `${path.join(".") || "body"}: ${message}`,
+      .map((issue) =>
+        /^Invalid method|if specified$/.test(issue.message)
+          ? issue.message
+          : `${issue.path.join(".") || "body"}: ${issueMessage(issue)}`,
       )
       .join("; ");
   const { uuid, deviceId, appId } = parsed.data;
