@@ -43,7 +43,7 @@ const Mode = z.union(
   { error: 'expected a mode such as 0440 or "0440"' },
 );
 
-interface FileReference extends Omit<FileContent, "content" | "encoding"> {
+export interface FileReference extends Omit<FileContent, "content" | "encoding"> {
   readonly source: string;
   readonly target: string;
 }
