@@ -345,11 +345,14 @@ describe.skipIf(noHost ?? noDocker)("under the unit", () => {
   });
 });
 
-/** The Dockerfile's command with another path of the engine's socket. */
+/** The Dockerfile's command with another path of the engine's socket, and a state of its own. */
 function documentedRun(): string {
   const [command = ""] =
     /docker run (?:.*\\\n)*.* fairlead$/m.exec(readFileSync(join(root, "Dockerfile"), "utf8")) ?? [];
-  return command.replace(/\\\n# +/g, "").replace("-v /var/run/docker.sock", "-v /run/dbus/docker.sock");
+  return command
+    .replace(/\\\n# +/g, "")
+    .replace("-v /var/run/docker.sock", "-v /run/dbus/docker.sock")
+    .replace(/ fairlead$/, " -e FAIRLEAD_STATE_DIR=/host/root/state fairlead");
 }
 
 describe.skipIf(noHost ?? noDocker)("in a container that runs as the Dockerfile says,", () => {
