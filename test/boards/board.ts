@@ -9,6 +9,8 @@ import { createLink, type Link } from "./link.ts";
 /** A simulated device: its own network with a connection to its cloud only, an engine and an agent. */
 export interface Board {
   readonly docker: Docker;
+  /** The name of its network namespace. */
+  readonly namespace: string;
   /** The connection to the cloud. */
   readonly link: Link;
   /** Starts the program with this config.json and waits until it answers. */
@@ -59,6 +61,7 @@ export async function createBoard(folder: string, ports: readonly [number, ...nu
 
   return {
     docker,
+    namespace: namespace.name,
     link,
     startAgent: async (config) => {
       const file = join(folder, "config.json");
