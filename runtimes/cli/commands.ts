@@ -95,6 +95,11 @@ export const commands: readonly Entry[] = [
     load: async () => (await release()).create,
   },
   {
+    usage: "cloud wait <fleet> [commit]",
+    summary: "wait until the fleet's devices run its release, and show how far they are",
+    load: async () => (await import("./cloud/wait.ts")).wait,
+  },
+  {
     usage: "cloud releases <fleet>",
     summary: "list its releases, newest first",
     load: async () => (await release()).list,

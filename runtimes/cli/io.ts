@@ -11,6 +11,11 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export type Print = (text: string) => void;
 export type Format = Parameters<typeof styleText>[0];
 
+export interface Screen {
+  readonly columns: number;
+  readonly rows: number;
+}
+
 export interface Io {
   readonly environment: Environment;
   readonly print: Print;
@@ -20,6 +25,8 @@ export interface Io {
   readonly isTerminal: boolean;
   /** The width of the terminal; undefined if standard output is none. */
   readonly columns: number | undefined;
+  /** The size of the terminal now; undefined if standard output is none. */
+  readonly screen: () => Screen | undefined;
   /** Colours a text, if standard output is a terminal with colours (NO_COLOR and FORCE_COLOR count). */
   readonly style: (format: Format, text: string) => string;
   /** Reads one line; "" at the end of the input. `secret`: the terminal does not show what is typed. */
@@ -34,6 +41,7 @@ export const processIo = (): Io => ({
   warn: (text) => void process.stderr.write(text),
   isTerminal: process.stdin.isTTY === true,
   columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+  screen: () => (process.stdout.isTTY ? { columns: process.stdout.columns, rows: process.stdout.rows } : undefined),
   style: (format, text) => styleText(format, text, { stream: process.stdout }),
   ask: (question, { secret = false } = {}) => (secret && process.stdin.isTTY ? askSecret(question) : askLine(question)),
   readInput: () => textOf(process.stdin),
@@ -46,6 +54,7 @@ export const plainIo = (environment: Environment, print: Print): Io => ({
   warn: print,
   isTerminal: false,
   columns: undefined,
+  screen: () => undefined,
   style: (_, text) => text,
   ask: async () => "",
   readInput: async () => "",

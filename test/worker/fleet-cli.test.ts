@@ -126,6 +126,60 @@ test("a release carries configs and secrets, which only principals that may read
   expect(await said("release", "files", file, "--keep-tags", "--dry-run")).toMatch(/^changed +secret psk: content\n/);
 });
 
+test("release --wait and wait end when the devices run the release, when one rejects it, and at the timeout", async () => {
+  const file = join(await temporaryFolder(), "docker-compose.yml");
+  writeFileSync(file, "services:\n  web:\n    image: registry.example/web:1\n");
+  const fleet = await newFleet(cloud, "awaited");
+  const device = await newDevice(cloud, fleet);
+  const report = (commit: string, update_status: string) => {
+    const app = {
+      ...(update_status === "done" && { release_uuid: commit }),
+      releases: { [commit]: { update_status } },
+    };
+    const body = { [device.uuid]: { apps: { [fleet.uuid]: app } } };
+    return cloud.ask("PATCH", "/device/v3/state", body, device.api_key);
+  };
+  const run = async (...args: readonly string[]) => {
+    let printed = "";
+    const io = plainIo(environment(), (text) => void (printed += text));
+    return { status: await runProgram(["cloud", ...args, "--stay-up", "0"], io), printed };
+  };
+  const released = (commit: string) =>
+    expect.poll(async () => (await said("releases", "awaited")).includes(commit), { timeout: 10_000 }).toBe(true);
+
+  const done = run("release", "awaited", file, "--keep-tags", "--commit", "one", "--wait", "--offline", "wait");
+  await released("one");
+  await report("one", "done");
+  const { status, printed } = await done;
+  expect(status).toBe(0);
+  expect(printed).toMatch(/^Release one of web\n[^]*: done\n1 device: 1 done\nRelease one runs on 1 of 1 devices\n$/);
+  expect((await run("wait", "awaited")).status).toBe(0);
+
+  await said("release", "awaited", file, "--keep-tags", "--commit", "two");
+  const { status: late, printed: unfinished } = await run("wait", "awaited", "--offline", "wait", "--timeout", "0.01");
+  expect(late).toBe(1);
+  expect(unfinished).toMatch(/\nRelease two is not done after 0.01 minutes: 1 device: 1 offline\n$/);
+  expect(await run("wait", "awaited")).toMatchObject({
+    status: 0,
+    printed: expect.stringMatching(
+      /\nOffline, they update when they connect: .+\nRelease two runs on 0 of 1 devices\n$/,
+    ),
+  });
+  await report("two", "rejected");
+  const failed = await run("wait", "awaited", "two", "--json");
+  expect(failed.status).toBe(1);
+  expect(failed.printed).toMatch(/: failed: The device reports that the update was rejected\n[^]*"failed": 1/);
+  await report("two", "downloading");
+
+  const interrupted = startProgram(["cloud", "wait", "awaited"], environment());
+  await expect.poll(interrupted.stdout, { timeout: 20_000 }).toMatch(/1 device: 1 updating/);
+  interrupted.kill("SIGINT");
+  expect(await interrupted.ended).toMatchObject({
+    code: 130,
+    stdout: expect.stringMatching(/\nThe release goes on\. To see it again: fairlead cloud wait "awaited" two\n$/),
+  });
+}, 60_000);
+
 test("a release is checked before it is created", async () => {
   const folder = await temporaryFolder();
   const file = join(folder, "compose.yml");

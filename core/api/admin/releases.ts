@@ -72,7 +72,8 @@ export const releases = endpoint({
 export const updateStates = ["failed", "updating", "settling", "waiting", "offline", "done"] as const;
 export type UpdateState = (typeof updateStates)[number];
 
-const longestStayUpSeconds = 3600;
+/** Seconds. */
+export const longestStayUp = 3600;
 
 export const ReleaseProgress = z.object({
   commit: z.string(),
@@ -120,7 +121,7 @@ export const releaseProgress = endpoint({
   params: z.object({
     fleetId: Id,
     commit: z.string(),
-    stayUp: z.coerce.number({ error: "expected seconds" }).min(0).max(longestStayUpSeconds).default(15),
+    stayUp: z.coerce.number({ error: "expected seconds" }).min(0).max(longestStayUp).default(15),
     limit: Id.pipe(z.number().max(500)).default(20),
   }),
   body: none,

@@ -1,5 +1,5 @@
 import * as api from "../../../core/api/admin/index.ts";
-import { SettingsError } from "../../node/settings-error.ts";
+import { SettingsError, UsageError } from "../../node/settings-error.ts";
 import { readComposition } from "../compose/composition.ts";
 import { pinImages } from "../compose/pin-images.ts";
 import { askRegistry, dockerCredentials } from "../compose/registry.ts";
@@ -7,6 +7,7 @@ import { command, fleetOption } from "../command.ts";
 import type { Print } from "../io.ts";
 import { shortTime } from "../table.ts";
 import { cloudOf, expectStatus, findDevice, findFleet } from "./client.ts";
+import { waitForRelease, waitOptions, waitSettings } from "./wait.ts";
 
 const lookUpTimeoutMs = 15_000;
 
@@ -21,8 +22,14 @@ export const create = command({
     profile: { type: "string", value: "<names>", hint: "include the services of these profiles, separated by commas" },
     "allow-unsupported": { type: "boolean", hint: "leave out what devices do not support" },
     "keep-tags": { type: "boolean", hint: "do not look up the images' digests in their registries" },
+    wait: { type: "boolean", hint: "wait until the fleet's devices run it, like fairlead cloud wait" },
+    ...waitOptions,
   },
-  run: async ({ words: [fleetName = "", file = ""], options, environment, print, show }) => {
+  run: async (invocation) => {
+    const { words, options, environment, print, warn, show } = invocation;
+    const [fleetName = "", file = ""] = words;
+    if (options.wait && options["dry-run"]) throw new UsageError("--wait: nothing is released with --dry-run");
+    const settings = waitSettings(options);
     const profiles = (options.profile ?? environment["COMPOSE_PROFILES"] ?? "").split(",").filter(Boolean);
     const read = await readComposition(file, { environment, profiles });
     if (!read.ok) throw new SettingsError(read.faults.join("\n"));
@@ -40,15 +47,16 @@ export const create = command({
     const answer = await call(api.createRelease, { params: { fleetId: fleet.id }, body });
     if (answer.status === 400 && "error" in answer.body) throw new SettingsError(refusalOf(file, answer.body.error));
     const made = options["dry-run"] ? expectStatus(answer, 200) : expectStatus(answer, 201);
-    if (options.json) return show({ ...made, warnings: [...warnings, ...made.warnings] });
-    for (const warning of [...warnings, ...made.warnings]) print(`Warning: ${warning}\n`);
+    if (options.json && !options.wait) return show({ ...made, warnings: [...warnings, ...made.warnings] });
+    const tell = options.json ? warn : print;
+    for (const warning of [...warnings, ...made.warnings]) tell(`Warning: ${warning}\n`);
     for (const [service, asked] of Object.entries(made.powers))
-      print(`${service} may control the host: ${asked.join(", ")}\n`);
-    if ("changes" in made) printChanges(made.changes, print);
-    else
-      print(
-        `Release ${made.commit} of ${made.services.join(", ") || "no services"}${made.target ? "" : "; the fleet is pinned to another"}\n`,
-      );
+      tell(`${service} may control the host: ${asked.join(", ")}\n`);
+    if ("changes" in made) return printChanges(made.changes, print);
+    tell(
+      `Release ${made.commit} of ${made.services.join(", ") || "no services"}${made.target ? "" : "; the fleet is pinned to another"}\n`,
+    );
+    return options.wait ? waitForRelease(invocation, call, fleet, made.commit, settings) : undefined;
   },
 });
 
