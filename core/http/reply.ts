@@ -23,14 +23,16 @@ export function toResponse(replies: Replies, { status, body }: AnyReply, request
     case "text":
       return sized(String(body), status, plain, request);
     case "mixed":
-      return typeof body === "string"
-        ? sized(body, status, plain, request)
-        : sized(JSON.stringify(body), status, jsonType, request);
+      return typeof body === "string" ? sized(body, status, plain, request) : toJson(body, status, request);
     case "json":
     case undefined:
-      return sized(JSON.stringify(body), status, jsonType, request);
+      return toJson(body, status, request);
   }
 }
+
+/** The body of a JSON reply may be optional: some refusals of the device ↔ cloud API have none. */
+const toJson = (body: unknown, status: number, request: Request): Response =>
+  body === undefined ? new Response(null, { status }) : sized(JSON.stringify(body), status, jsonType, request);
 
 /** With an entity tag; 304 if the client has this body already. */
 export function sized(body: string, status: number, contentType: string, request: Request): Response {

@@ -1,7 +1,8 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
 import * as z from "zod";
-import { empty, endpoint, json, none, type Method } from "../../core/api/endpoint.ts";
+import { empty, endpoint, json, mixed, none, type Method } from "../../core/api/endpoint.ts";
 import { createFetch } from "../../core/http/fetch.ts";
+import { toResponse } from "../../core/http/reply.ts";
 import {
   createRoutes,
   type BodiesOf,
@@ -161,3 +162,11 @@ test("a list of endpoints does not compile if a handler is missing or a reply is
   expectTypeOf<Pick<Complete, "list"> & { save: () => { status: 200 } }>().not.toExtend<Complete>();
   expectTypeOf<Pick<Complete, "list"> & { save: () => { status: 204 } }>().toExtend<Complete>();
 });
+
+test.each([json(z.string().optional()), mixed(json(z.string().optional()), "taken")])(
+  "a JSON reply whose body is optional can have none",
+  async (wire) => {
+    const response = toResponse({ 400: wire }, { status: 400 }, new Request("http://device/"));
+    expect([response.status, response.headers.get("content-type"), await response.text()]).toEqual([400, null, ""]);
+  },
+);
