@@ -29,4 +29,4 @@ const Refusal = z.union([
   z.object({ Error: z.string() }).transform(({ Error }) => Error),
 ]);
 
-const messageIn = (body: unknown): string => Refusal.safeParse(body).data ?? JSON.stringify(body) ?? "";
+export const messageIn = (body: unknown): string => Refusal.safeParse(body).data ?? JSON.stringify(body) ?? "";

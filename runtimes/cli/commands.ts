@@ -34,6 +34,16 @@ export const commands: readonly Entry[] = [
     load: async () => (await local()).up,
   },
   { usage: "down [app]", summary: "remove the containers of an application", load: async () => (await local()).down },
+  {
+    usage: "logs [service]",
+    summary: "print what services write",
+    load: async () => (await import("./device/logs.ts")).logs,
+  },
+  {
+    usage: "top [service]",
+    summary: "show what services use, or the processes of one",
+    load: async () => (await import("./device/top.ts")).top,
+  },
   { usage: "restart [service]", summary: "restart services", load: async () => (await service()).restart },
   { usage: "stop [service]", summary: "stop services", load: async () => (await service()).stop },
   { usage: "start [service]", summary: "start services that were stopped", load: async () => (await service()).start },

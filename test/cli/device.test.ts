@@ -11,7 +11,7 @@ import { createMemoryDevice } from "../../core/embedded/index.ts";
 
 /** The commands for a device, with an agent on the engine in memory. */
 
-const device = await createMemoryDevice();
+const device = await createMemoryDevice({ program: () => ({ lines: ["hello"] }) });
 const server = createServer(toNodeListener(device.fetch));
 const folder = join(mkdtempSync(join(tmpdir(), "fairlead-")), "proj");
 let address = "";
@@ -97,6 +97,24 @@ describe("services", () => {
   ])("%j is refused with the names that there are", async (args, fault) => {
     expect((await type(...args)).fault).toBe(fault);
   });
+});
+
+test("fairlead logs prints what services write, of all or one", async () => {
+  expect((await type("logs")).printed).toMatch(/^20\S+Z \w+: hello\n/);
+  const lines = (await type("logs", "web", "--tail", "1", "--json")).printed.trim().split("\n");
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    expect.objectContaining({ service: "web", message: "hello" }),
+  ]);
+  expect((await type("logs", "--tail", "x")).fault).toBe('--tail: expected a number of lines, or all, but got "x"');
+  expect((await type("logs", "wbe")).fault).toMatch(/^There is no service "wbe"/);
+  expect((await type("logs", "web", "--since", "yesterday")).fault).toMatch(/refuses \(400\): .*expected a time/);
+});
+
+test("fairlead top prints what services use, and the processes of one", async () => {
+  expect((await type("top", "--app", "proj")).printed).toMatch(
+    /^SERVICE +APPLICATION +CPU +MEMORY +NETWORK +DISK +PROCESSES\ndb +proj +[\d.]+ % /,
+  );
+  expect((await type("top", "web")).printed).toMatch(/PID.*\n/);
 });
 
 test("fairlead purge asks, or needs --yes", async () => {

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { SettingsError } from "../../node/settings-error.ts";
 import { command, wholeNumber, type Invocation } from "../command.ts";
 import { readAccount } from "./account.ts";
+import { linesOf } from "../ndjson.ts";
 import { cloudOf, findDevice, reach } from "./client.ts";
 
 const LogLine = z.object({
@@ -61,7 +62,7 @@ async function printLogs({
   for (;;) {
     let known = last.lines;
     const response = await expectOk(await ask(`${path}?stream=1&${query}`));
-    for await (const line of linesOf(response)) {
+    for await (const line of linesOf(response, LogLine)) {
       if (line.createdAt === last.createdAt && known > 0) {
         known--;
         continue;
@@ -88,19 +89,4 @@ const Services = z.object({ d: z.array(z.object({ id: z.number(), service_name: 
 async function expectOk(response: Response): Promise<Response> {
   if (response.ok) return response;
   throw new SettingsError(`The cloud refuses (${response.status}): ${await response.text()}`);
-}
-
-/** The lines of a stream until it ends or breaks. */
-async function* linesOf({ body }: Response): AsyncGenerator<LogLine> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  try {
-    for await (const chunk of body ?? []) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) if (line !== "") yield LogLine.parse(JSON.parse(line));
-    }
-  } catch (error) {
-    if (error instanceof z.ZodError || error instanceof SyntaxError) throw error;
-  }
 }
