@@ -22,7 +22,7 @@ interface WishedService {
   readonly composition: Readonly<Record<string, unknown>>;
 }
 
-/** What no log line may have; it is in the variables of every service. */
+/** What no log line may have; it is in the variables and the secret of every service. */
 export const secret = "correct horse";
 
 const strategies = ["download-then-kill", "kill-then-download", "delete-then-download", "hand-over"] as const;
@@ -78,6 +78,7 @@ function anyService(
       ...(chance.happens(0.2) && { "io.balena.features.supervisor-api": "1" }),
     },
     composition: {
+      secrets: [name],
       ...(name === "job" && { restart: "no" }),
       ...(chance.happens(0.3) && { healthcheck: { test: ["CMD", "true"] } }),
       ...(dependencies.length > 0 && {
@@ -116,6 +117,7 @@ export const toLocalBody = ({ commit, apps }: Wish): object => ({
           releaseId: appId,
           networks,
           volumes,
+          secrets: secretsOf(services),
           services: Object.fromEntries(
             services.map((service) => [
               String(serviceId(service)),
@@ -136,6 +138,12 @@ export const toLocalBody = ({ commit, apps }: Wish): object => ({
   },
 });
 
+/** A secret for each service. It changes with the environment of another one, too. */
+const secretsOf = (services: readonly WishedService[]): object =>
+  Object.fromEntries(
+    services.map(({ name }, n) => [name, { content: JSON.stringify(services.slice(n).map((one) => one.environment)) }]),
+  );
+
 export const toCloudBody = ({ commit, apps }: Wish, uuid: string): object => ({
   [uuid]: {
     name: "device",
@@ -153,6 +161,7 @@ export const toCloudBody = ({ commit, apps }: Wish, uuid: string): object => ({
               id: appId,
               networks,
               volumes,
+              secrets: secretsOf(services),
               services: Object.fromEntries(
                 services.map((service) => [
                   service.name,

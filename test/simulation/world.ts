@@ -366,12 +366,19 @@ export class World {
     );
     for (const { name } of networks)
       if (name !== "supervisor0" && !wanted.has(name)) found.push(`network ${name} is left over`);
+    const mounted = new Set(containers.flatMap(({ spec }) => spec.mounts.map(({ source }) => source)));
+    const used = new Set(this.target.apps.flatMap(({ files = {} }) => Object.keys(files)));
+    for (const id of this.#files.stored())
+      if (!used.has(id) && !mounted.has(`${this.#files.root}/${id}`)) found.push(`file ${id} is left over`);
+    for (const id of used)
+      if (mounted.has(`${this.#files.root}/${id}`) && !this.#files.stored().has(id))
+        found.push(`file ${id} is missing`);
     for (const appId of this.folders.held().keys()) found.push(`the locks of ${appId} are still held`);
     if (this.managed && found.length === 0) {
-      const used = new Set(this.target.apps.flatMap((app) => app.services.map(({ image }) => image.name)));
+      const usedImages = new Set(this.target.apps.flatMap((app) => app.services.map(({ image }) => image.name)));
       for (const { id, tags } of images)
         for (const tag of containers.some(({ spec }) => spec.image === id) ? [] : tags)
-          if (this.fetched.has(tag) && !used.has(tag)) found.push(`image ${tag} is left over`);
+          if (this.fetched.has(tag) && !usedImages.has(tag)) found.push(`image ${tag} is left over`);
     }
     return found;
   }
