@@ -37,3 +37,8 @@ test.each(pages)("%s names files, pages and scripts that exist", (page) => {
   });
   expect(broken).toEqual([]);
 });
+
+test("every page of docs/ is linked from README.md", () => {
+  const linked = all(textOf("README.md"), /\]\((docs\/[^)#]+)/g);
+  expect(pages.filter((page) => page.startsWith("docs/") && !linked.includes(page))).toEqual([]);
+});

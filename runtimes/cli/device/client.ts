@@ -65,9 +65,9 @@ async function thisDevice({ environment }: Pick<Io, "environment">): Promise<Dev
 /** The key of the agent on this machine. Undefined if there is none, or if only root may read it. */
 async function storedKey(variables: Io["environment"]): Promise<string | undefined> {
   const { stateDir } = readSettings([], { ...variables, FAIRLEAD_CONFIG: "" });
-  const file = join(stateDir, "agent.sqlite");
+  const file = ["agent.sqlite", "embedded.sqlite"].map((name) => join(stateDir, name)).find((one) => existsSync(one));
   try {
-    if (!existsSync(file)) return undefined;
+    if (file === undefined) return undefined;
     const { readGlobalKey } = await import("./stored-key.ts");
     return await readGlobalKey(file);
   } catch {
