@@ -15,6 +15,7 @@ import type { FileContent } from "./model/service-file.ts";
 import { findApp } from "./model/target.ts";
 import { everything } from "./model/scope.ts";
 import { isMissing, type Missing, type Ports } from "./ports/index.ts";
+import { ExecSessions } from "./operations/exec-sessions.ts";
 import { powerDown } from "./operations/power.ts";
 import { recordObservation } from "./operations/record.ts";
 import { Applier, type Outcome } from "./reconcile/apply.ts";
@@ -44,6 +45,8 @@ export interface Identity extends Omit<DeviceFacts, "name" | "uuid"> {
   readonly osVariant: "dev" | "prod";
   /** The device is for development: its cloud may switch it to local mode. */
   readonly developmentMode?: boolean;
+  /** False: callers run no programs in containers. */
+  readonly exec?: boolean;
 }
 
 /** A running agent, for the program that contains it. */
@@ -70,6 +73,7 @@ export interface Assembly extends Supervisor {
   readonly events: Events;
   readonly logs: Logs;
   readonly serviceLogs: ServiceLogs;
+  readonly exec: ExecSessions;
   readonly tags: Tags;
   /** Absent: the device uses no cloud. */
   readonly cloud: CloudSession | undefined;
@@ -136,6 +140,7 @@ export async function createSupervisor(
     keeper: cloud?.shipper,
   });
   const serviceLogs = new ServiceLogs({ engine, clock });
+  const exec = new ExecSessions({ engine, clock, events });
   const downloads = new Downloads(engine, clock, () => loop.nudge());
   const reboot = async (): Promise<Outcome | Missing> => {
     const outcome = await powerDown(supervisor, "reboot", { force: false, by: "device" });
@@ -179,6 +184,7 @@ export async function createSupervisor(
     events,
     logs,
     serviceLogs,
+    exec,
     tags,
     cloud,
     view: () => loop.view ?? loop.blankView(),
@@ -202,6 +208,7 @@ export async function createSupervisor(
       loop.stop();
       logs.stop();
       serviceLogs.stop();
+      await exec.stop();
       await Promise.all([cloud?.stop(), events.stop()]);
     },
   };

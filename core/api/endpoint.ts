@@ -87,6 +87,11 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   readonly writes?: true;
   /** It creates or revokes credentials. */
   readonly manages?: true;
+  /**
+   * It opens a shell in a container, or concerns an open one, and is not for keys of applications. `refused`: the reply to
+   * these, and to a request of the cloud for somebody who may not.
+   */
+  readonly shell?: { readonly is: "opened" | "used"; readonly refused: () => ReplyOf<R> };
   /** Path parameters and those of the query. */
   readonly params: z.ZodType<P, SentP>;
   readonly body: z.ZodType<B, SentB>;

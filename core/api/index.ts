@@ -1,5 +1,6 @@
 import * as applications from "./device/applications.ts";
 import * as device from "./device/device.ts";
+import * as exec from "./device/exec.ts";
 import * as health from "./device/health.ts";
 import * as host from "./device/host-config.ts";
 import * as journal from "./device/journal.ts";
@@ -54,6 +55,12 @@ export const endpoints = {
   serviceLogs: serviceLogs.serviceLogs,
   serviceProcesses: processes.serviceProcesses,
   applicationStats: processes.applicationStats,
+
+  startExec: exec.startExec,
+  execOutput: exec.execOutput,
+  execInput: exec.execInput,
+  resizeExec: exec.resizeExec,
+  endExec: exec.endExec,
 
   journalLogs: journal.journalLogs,
   regenerateApiKey: keys.regenerateApiKey,

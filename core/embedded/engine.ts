@@ -8,12 +8,15 @@ import {
   EngineError,
   type ContainerLine,
   type Engine,
+  type Exec,
+  type ExecRequest,
   type EngineEvent,
   type EngineState,
   type LogOptions,
   type PullRequest,
 } from "../ports/engine.ts";
 import { messageOf } from "../model/show.ts";
+import { startProgram } from "./program.ts";
 
 /** The visible behaviour of a container's program. */
 export interface Program {
@@ -363,6 +366,13 @@ export class EmbeddedEngine implements Engine {
     const { state, spec } = this.#get(id);
     if (state !== "running") throw new EngineError(`container ${id} is not running`, 409);
     return { titles: ["PID", "USER", "COMMAND"], processes: [["1", spec.user || "root", spec.command.join(" ")]] };
+  }
+
+  async exec(id: string, request: ExecRequest): Promise<Exec> {
+    await this.#tick();
+    const { state, life } = this.#get(id);
+    if (state !== "running") throw new EngineError(`Container ${id} is not running`, 409);
+    return startProgram(request, life.signal);
   }
 
   async stats(id: string): Promise<ResourceUse | undefined> {

@@ -3,6 +3,7 @@ import { createRoutes, type BodiesOf, type ParamsOf, type RepliesOf, type Route,
 import type { Principal } from "../model/scope.ts";
 import * as applications from "./applications.ts";
 import * as device from "./device.ts";
+import * as exec from "./exec.ts";
 import * as health from "./health.ts";
 import * as hostConfig from "./host-config.ts";
 import * as journal from "./journal.ts";
@@ -18,6 +19,7 @@ type Api = typeof endpoints;
 const handlers = {
   ...applications,
   ...device,
+  ...exec,
   ...health,
   ...hostConfig,
   ...journal,

@@ -27,7 +27,9 @@ export const createDeviceFetch = <Context>({ routes, context, scopeOf, cloudKey 
       // Through the tunnel the cloud sends no key, and replaces its own when it asks for a new one.
       const key = keyOf(request) ?? (known && cloudKey());
       const scope = known?.scope ?? scopeOf(key) ?? (route?.open ? everything : undefined);
-      return scope ? { scope, key } : toResponse(common, { status: 401, body: "Unauthorized" }, request);
+      return scope
+        ? { scope, key, name: known?.name }
+        : toResponse(common, { status: 401, body: "Unauthorized" }, request);
     },
     notFound,
     error,
@@ -35,8 +37,12 @@ export const createDeviceFetch = <Context>({ routes, context, scopeOf, cloudKey 
 
 /** Rules that all endpoints of the device's API share. */
 export const deviceSurface = (events: EventSink): Surface<Principal, unknown> => ({
-  refuse: ({ device, replies }, { scope }, _, request) =>
-    device && !scope.device ? toResponse(replies, device.refused(), request) : undefined,
+  refuse: ({ device, shell, replies }, { scope }, _, request) =>
+    device && !scope.device
+      ? toResponse(replies, device.refused(), request)
+      : shell && !scope.shell
+        ? toResponse(replies, shell.refused(), request)
+        : undefined,
   covers: ({ scope }, appId) => covers(scope, appId),
   error,
   failed: ({ method, path }, message) => events.emit({ kind: "requestFailed", method, path, reason: message }),

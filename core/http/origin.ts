@@ -1,9 +1,11 @@
 import { common, failed } from "../api/fields.ts";
+import { execInput, startExec } from "../api/device/exec.ts";
 import { setHostConfig } from "../api/device/host-config.ts";
 import { setTargetState } from "../api/device/local-mode.ts";
 import { mediaTypeOf } from "./body.ts";
 import type { Fetch } from "./fetch.ts";
 import { toResponse } from "./reply.ts";
+import { createRouter } from "./router.ts";
 
 export interface OriginRules {
   /** Whether requests need no key, as it may change at any time. Then the host of a request must be a local one. */
@@ -85,12 +87,11 @@ const isLocal = (host: string): boolean =>
 const isForeign = (site: string | null): boolean => site !== null && site !== "none" && site !== "same-origin";
 
 /** Old browsers do not send the origin of a form, but no form sends JSON. */
-const jsonOnly = new Set([setTargetState, setHostConfig].map(({ method, path }) => `${method} ${path}`));
+const jsonOnly = createRouter([setTargetState, setHostConfig, startExec, execInput], { ignoreCase: true });
 
 function refuseForm(request: Request, origin: string | null, site: string | null): Response | undefined {
-  const { method, headers } = request;
-  const path = new URL(request.url).pathname.toLowerCase().replace(/\/$/, "");
-  if (!jsonOnly.has(`${method} ${path}`)) return undefined;
+  const { headers } = request;
+  if (!jsonOnly.find(request)) return undefined;
   const isBrowser =
     origin !== null ||
     site !== null ||

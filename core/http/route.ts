@@ -32,6 +32,7 @@ interface Asked<Principal> {
 /** What is known of an endpoint before its input is. */
 interface EndpointHead extends Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "replies" | "manages"> {
   readonly device?: { readonly refused: () => AnyReply };
+  readonly shell?: { readonly refused: () => AnyReply };
 }
 
 /** What the endpoints of one HTTP surface have in common. */

@@ -100,6 +100,16 @@ export type Event = About &
     | ({ readonly kind: "reportFieldRefused"; readonly field: string } & Reason)
     | ({ readonly kind: "nameRefused" } & Named & Reason)
     | { readonly kind: "tagsRefused"; readonly names: readonly string[] }
+    | {
+        readonly kind: "execStarted";
+        readonly appId: number;
+        readonly service: string;
+        /** The program, without arguments. */
+        readonly command: string;
+        /** The principal. */
+        readonly by: string;
+      }
+    | ({ readonly kind: "execEnded"; readonly service: string; readonly command: string; readonly by: string } & Reason)
     | ({ readonly kind: "requestFailed"; readonly method: string; readonly path: string } & Reason)
   );
 
@@ -177,6 +187,8 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   serviceLogUnreadable: deviceWarning,
   memoryNotSaved: deviceWarning,
   eventsNotSaved: deviceWarning,
+  execStarted: info,
+  execEnded: info,
   requestFailed: deviceWarning,
 };
 
@@ -301,6 +313,10 @@ export function describe(event: Event): string {
       return `What the agent remembers cannot be written down: ${event.reason}`;
     case "eventsNotSaved":
       return `Events cannot be written down: ${event.reason}`;
+    case "execStarted":
+      return `${event.by} has started '${event.command}' in service '${event.service}'`;
+    case "execEnded":
+      return `'${event.command}' in service '${event.service}', started by ${event.by}, has ended: ${event.reason}`;
     case "requestFailed":
       return `${event.method} ${event.path} failed: ${event.reason}`;
   }

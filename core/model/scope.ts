@@ -5,6 +5,8 @@ export interface Scope {
   readonly device: boolean;
   /** Which values that may be secret are shown: all, those of its own applications, or none. */
   readonly secrets: "all" | "own" | "none";
+  /** Whether it may run programs in containers. */
+  readonly shell: boolean;
 }
 
 /** The sender of a request, identified by its credential or its transport. */
@@ -12,8 +14,10 @@ export interface Principal {
   readonly scope: Scope;
   /** The key that was sent. */
   readonly key?: string | undefined;
+  /** The transport's name for it, such as a token's id. */
+  readonly name?: string | undefined;
 }
 
-export const everything: Scope = { apps: "all", device: true, secrets: "all" };
+export const everything: Scope = { apps: "all", device: true, secrets: "all", shell: true };
 
 export const covers = ({ apps }: Scope, appId: number): boolean => apps === "all" || apps.includes(appId);

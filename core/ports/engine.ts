@@ -38,6 +38,45 @@ export interface LogOptions {
   readonly tail?: number | undefined;
 }
 
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** A program to run in a running container, beside the container's own. */
+export interface ExecRequest {
+  readonly command: readonly string[];
+  /** In addition to the container's variables. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Absent: those of the container. */
+  readonly user?: string | undefined;
+  readonly workingDir?: string | undefined;
+  /** Absent: the program has no terminal. */
+  readonly terminal?: TerminalSize | undefined;
+}
+
+/** A piece of a program's output. With a terminal, standard error is a part of standard output. */
+export interface ExecOutput {
+  readonly isStdErr: boolean;
+  readonly bytes: Uint8Array;
+}
+
+/** A program that was started in a container. */
+export interface Exec {
+  /** What it writes, until it has ended. To be read once. While it is not read on, the program has to wait. */
+  readonly output: AsyncIterable<ExecOutput>;
+  /** Resolves when the engine has taken the bytes. Has no effect once the program has ended. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** The program reads an end of file; at a terminal, as of Ctrl-D. */
+  endInput(): Promise<void>;
+  /** Only with a terminal. */
+  resize(size: TerminalSize): Promise<void>;
+  /** After the end of `output`. Undefined: it is not known, since the container was removed or the engine is down. */
+  exitCode(): Promise<number | undefined>;
+  /** Ends `output`, and the program and its children with SIGHUP. Has no effect once the program has ended. */
+  hangUp(): Promise<void>;
+}
+
 /** An image to download. */
 export interface PullRequest extends ImageReference {
   /** Credentials for the registry, if neither the reference nor the engine's configuration has any. */
@@ -88,6 +127,11 @@ export interface Engine {
   logs(id: string, since: number, signal: AbortSignal, options?: LogOptions): AsyncIterable<ContainerLine>;
   /** Throws if the container does not run. */
   top(id: string): Promise<ProcessTable>;
+  /**
+   * Starts a program. A program that is not there writes the engine's sentence and ends with 126 or 127. Throws if the
+   * container does not run.
+   */
+  exec(id: string, request: ExecRequest): Promise<Exec>;
   /** Measures for up to two seconds. Undefined if the container does not run. */
   stats(id: string): Promise<ResourceUse | undefined>;
 }

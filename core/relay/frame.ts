@@ -28,6 +28,8 @@ export const RequestHead = z.object({
   headers: Headers,
   /** The request's grant does not cover secrets: the device leaves out passwords and values of variables. */
   hideSecrets: z.literal(true).optional(),
+  /** The request's grant covers shells: who holds it, for the device's events. */
+  shell: z.string().max(100).optional(),
 });
 export type RequestHead = z.output<typeof RequestHead>;
 

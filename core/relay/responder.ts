@@ -1,5 +1,5 @@
 import type { Fetch } from "../http/fetch.ts";
-import { everything } from "../model/scope.ts";
+import { everything, type Principal } from "../model/scope.ts";
 import { Inflow, Outflow, readGathered, type Piece, type Read } from "./flow.ts";
 import {
   decodeFrame,
@@ -10,6 +10,7 @@ import {
   unbundle,
   type Bytes,
   type Frame,
+  type RequestHead,
   type ResponseHead,
 } from "./frame.ts";
 import { Outbox, type OutboxOptions } from "./outbox.ts";
@@ -20,7 +21,7 @@ export interface ResponderOptions extends OutboxOptions {
 }
 
 interface Serving {
-  readonly hideSecrets: boolean;
+  readonly principal: Principal;
   /** This reference keeps the request: Node ends its signal when the request is garbage collected. */
   readonly request: Request;
   /** Cancels the device's work for the request. */
@@ -32,7 +33,7 @@ interface Serving {
 
 /**
  * The device's end of one socket. The cloud has authorized the requests. They have the global scope, without secrets if the
- * request's head excludes them.
+ * request's head excludes them, and with shells if it includes them.
  */
 export class Responder {
   readonly #streams = new Map<number, Serving>();
@@ -93,8 +94,7 @@ export class Responder {
     inflow?.push(body);
     const abort = new AbortController();
     const request = toRequest(head, inflow?.stream ?? body, abort.signal);
-    const { hideSecrets = false } = head;
-    const serving: Serving = { hideSecrets, request, abort, outflow: new Outflow(), inflow };
+    const serving: Serving = { principal: principalOf(head), request, abort, outflow: new Outflow(), inflow };
     this.#streams.set(id, serving);
     void this.#serve(id, serving).catch((error: unknown) => {
       if (this.#streams.get(id) !== serving) return;
@@ -107,9 +107,7 @@ export class Responder {
   async #serve(id: number, serving: Serving): Promise<void> {
     const { fetch, tick } = this.#options;
     const { signal } = serving.abort;
-    const response = await fetch(serving.request, {
-      scope: serving.hideSecrets ? { ...everything, secrets: "none" } : everything,
-    });
+    const response = await fetch(serving.request, serving.principal);
     if (signal.aborted) return response.body?.cancel();
     const head: ResponseHead = {
       status: response.status,
@@ -171,6 +169,11 @@ export class Responder {
     this.#outbox.push(encodeFrame(frame));
   }
 }
+
+const principalOf = ({ hideSecrets, shell }: RequestHead): Principal => ({
+  scope: { ...everything, secrets: hideSecrets ? "none" : "all", shell: shell !== undefined },
+  ...(shell !== undefined && { name: shell }),
+});
 
 /** Headers that belong to the connection, not to the message. */
 const ofTheConnection = new Set([

@@ -82,6 +82,7 @@ const ofApplication = (appId: number, reach: "device" | "application"): Scope =>
   apps: [appId],
   device: reach === "device",
   secrets: "own",
+  shell: false,
 });
 
 const isGlobal = ({ appId }: Key): boolean => appId === undefined;

@@ -203,7 +203,7 @@ function gatewayOf(listener: Listener): Gateway {
 }
 
 function identityOf(
-  { config, dockerHost }: Settings,
+  { config, dockerHost, exec }: Settings,
   facts: ReturnType<typeof machineFacts>,
   { apiPort, servicesFolder, filesFolder }: Pick<Identity, "apiPort" | "servicesFolder" | "filesFolder">,
 ): Identity {
@@ -216,6 +216,7 @@ function identityOf(
     cloudUrl: config.apiEndpoint ?? "",
     cloudKey: config.deviceApiKey ?? "",
     developmentMode: config.developmentMode ?? false,
+    exec,
     engineSocket: /^unix:\/\/(.+)$/.exec(dockerHost ?? "")?.[1] ?? "/var/run/docker.sock",
     boardRev: "",
     osBuild: "",

@@ -39,6 +39,11 @@ const table = {
     hint: "further names that a Host header may have in local mode, comma separated",
     otherwise: "only addresses and local names",
   },
+  exec: {
+    variable: "FAIRLEAD_EXEC",
+    hint: "on, or off: no caller, also of the cloud, runs programs in containers (fairlead exec)",
+    fallback: "on",
+  },
   engine: {
     variable: "FAIRLEAD_ENGINE",
     hint: "docker, or embedded: engine and host in memory; no container runs",
@@ -124,6 +129,7 @@ const Given = z.object({
   "allow-origin": listOf(parseOrigin, "expected origins such as http://panel.lan:8080: without a path, and no *"),
   "allow-host": listOf(parseHost, "expected host names such as device.example.com: without a port, and no *"),
   engine: z.enum(["docker", "embedded", "auto"], { error: "expected docker or embedded" }),
+  exec: z.enum(["on", "off"], { error: "expected on or off" }),
   "state-dir": z.string().optional(),
   // The engine mounts folders under it, and does not know the agent's working directory.
   "host-root": z.string().transform((path) => resolve(path)),
@@ -185,6 +191,8 @@ export interface Settings {
   readonly allowHosts: readonly string[];
   /** auto: Docker if it answers, otherwise embedded. Used by `npm start`. */
   readonly engine: "docker" | "embedded" | "auto";
+  /** Whether callers may run programs in containers. */
+  readonly exec: boolean;
   readonly stateDir: string;
   readonly hostRoot: string;
   readonly config: ConfigJson;
@@ -222,6 +230,7 @@ export function readSettings(args: readonly string[], environment: Environment):
     allowOrigins: data["allow-origin"],
     allowHosts: data["allow-host"],
     engine: data.engine,
+    exec: data.exec === "on",
     stateDir,
     hostRoot: data["host-root"],
     config: data.config === undefined ? readOwnConfig(stateDir) : readConfig(data.config),

@@ -40,6 +40,16 @@ const ofTheDevice: readonly [string, string, object | undefined, Seen][] = [
   ["GET", "/v2/local/logs", undefined, failedUnauthorized],
 ];
 
+const onlyShell = failed(401, "Only the device's global key, or a token with the permission shell, runs programs");
+/** Endpoints that no key of an application can use, also not for its own services. */
+const ofTheShell: readonly [string, string, object | undefined][] = [
+  ["POST", "/v3/apps/1/services/web/exec", {}],
+  ["GET", "/v3/exec/s1/output", undefined],
+  ["POST", "/v3/exec/s1/input", {}],
+  ["POST", "/v3/exec/s1/resize", {}],
+  ["DELETE", "/v3/exec/s1", undefined],
+];
+
 /** Endpoints that concern the key's own application or reveal nothing about others. */
 const ofTheApplication: readonly [string, string, object | undefined, number][] = [
   ["GET", "/ping", undefined, 200],
@@ -87,10 +97,15 @@ const send = (
     ...(body && { body: JSON.stringify(body) }),
   });
 
-test("every endpoint is in one of the two lists", () => {
+test("every endpoint is in one of the three lists", () => {
   const pattern = (path: string) =>
-    path.replace(/\/(1|2)(?=\/|$)/, "/:appId").replace(/services\/\w+/, "services/:service");
-  const listed = [...ofTheDevice, ...ofTheApplication].map(([method, path]) => `${method} ${pattern(path)}`);
+    path
+      .replace(/\/(1|2)(?=\/|$)/, "/:appId")
+      .replace(/services\/\w+/, "services/:service")
+      .replace(/exec\/\w+/, "exec/:sessionId");
+  const listed = [...ofTheDevice, ...ofTheShell, ...ofTheApplication].map(
+    ([method, path]) => `${method} ${pattern(path)}`,
+  );
   const all = Object.values(endpoints).map(({ method, path }) => `${method} ${path}`);
   expect([...new Set(listed)].sort()).toEqual(all.sort());
 });
@@ -125,6 +140,14 @@ describe("with SUPERVISOR_API_SCOPE=application, the key of an application", () 
     const device = await deviceWith({ [name]: " Application" });
     const answer = await device.post("/v1/reboot", {}, await device.keyOf(1, "web"));
     expect(seen(answer)).toEqual(powerUnauthorized);
+  });
+});
+
+describe.each(["device", "application"])("with SUPERVISOR_API_SCOPE=%s, the key of an application", (scope) => {
+  test.each(ofTheShell)("is refused by %s %s", async (method, path, body) => {
+    const device = await deviceWith({ SUPERVISOR_API_SCOPE: scope });
+    expect(seen(await send(device, method, path, body, await device.keyOf(1, "web")))).toEqual(onlyShell);
+    expect((await send(device, method, path, body, device.globalKey())).status).not.toBe(401);
   });
 });
 

@@ -5,7 +5,7 @@ import { networkDifferences } from "../../core/compose/network-differences.ts";
 import type { Container, ContainerSpec } from "../../core/model/container.ts";
 import { findImage, type ImageConfig } from "../../core/model/image.ts";
 import { networkName, volumeName } from "../../core/model/names.ts";
-import { EngineError, type Engine, type EngineEvent } from "../../core/ports/engine.ts";
+import { EngineError, type Engine, type EngineEvent, type Exec, type ExecRequest } from "../../core/ports/engine.ts";
 import { parsedApp, specOf } from "../support/specs.ts";
 
 /** What the suite needs beside an engine. */
@@ -333,6 +333,94 @@ export function engineSuite(name: string, make: () => Promise<Bench>, restart?: 
       await engine.stopContainer(id);
       await expect(engine.top(id)).rejects.toBeInstanceOf(EngineError);
       expect(await engine.stats(id)).toBeUndefined();
+    });
+
+    describe("a program in a container", () => {
+      const run = async (request: Partial<ExecRequest> & Pick<ExecRequest, "command">) => {
+        const id = await create();
+        await engine.startContainer(id);
+        return { id, exec: await engine.exec(id, { environment: {}, ...request }) };
+      };
+      const outputOf = async ({ output }: Exec) => {
+        const text = { stdout: "", stderr: "" };
+        for await (const { isStdErr, bytes } of output)
+          text[isStdErr ? "stderr" : "stdout"] += Buffer.from(bytes).toString("latin1");
+        return text;
+      };
+      const bytes = (text: string) => Buffer.from(text, "latin1");
+      const terminal = { columns: 93, rows: 31 };
+
+      test("writes to two streams, and ends with a code", async () => {
+        const { exec } = await run({ command: ["/bin/sh", "-c", "echo out; echo err >&2; exit 3"] });
+        expect(await outputOf(exec)).toEqual({ stdout: "out\n", stderr: "err\n" });
+        expect(await exec.exitCode()).toBe(3);
+      });
+
+      test("reads its input to the end, byte by byte the same", async () => {
+        const { exec } = await run({ command: ["cat"] });
+        const all = String.fromCharCode(...Array.from({ length: 256 }, (_, n) => n));
+        await exec.write(bytes(all));
+        await exec.write(bytes("\r\n\x00end"));
+        await exec.endInput();
+        expect(await outputOf(exec)).toEqual({ stdout: `${all}\r\n\x00end`, stderr: "" });
+        expect(await exec.exitCode()).toBe(0);
+        await exec.write(bytes("too late"));
+        await exec.endInput();
+      });
+
+      test("has a terminal of the size that was asked for, and of a later one", async () => {
+        const { exec } = await run({ command: ["/bin/sh"], terminal });
+        const text = outputOf(exec);
+        const stty = `${bench.real ? "/bin/busybox " : ""}stty size\r`;
+        await exec.write(bytes(stty));
+        await new Promise((resolve) => setTimeout(resolve, bench.real ? 500 : 0));
+        await exec.resize({ columns: 41, rows: 17 });
+        await exec.write(bytes(stty));
+        await exec.write(bytes("exit 5\r"));
+        const { stdout, stderr } = await text;
+        expect([stdout, stderr]).toEqual([expect.stringMatching(/31 93\r\n[^]*17 41\r\n/), ""]);
+        expect(await exec.exitCode()).toBe(5);
+      });
+
+      test("at a terminal, the end of the input is that of Ctrl-D", async () => {
+        const { exec } = await run({ command: ["/bin/sh"], terminal });
+        await exec.endInput();
+        await outputOf(exec);
+        expect(await exec.exitCode()).toBe(0);
+      });
+
+      test("that is not there ends with 127, and says so", async () => {
+        const { exec } = await run({ command: ["/never/there"] });
+        const { stdout, stderr } = await outputOf(exec);
+        expect(stdout + stderr).toMatch(/never\/there/);
+        expect([126, 127]).toContain(await exec.exitCode());
+      });
+
+      test.each([[terminal], [undefined]])("ends when it is hung up (terminal: %j)", async (size) => {
+        const { id, exec } = await run({ command: ["sleep", "1000"], terminal: size });
+        const text = outputOf(exec);
+        await exec.hangUp();
+        await text;
+        const isOver = async () => !(await engine.top(id)).processes.some((row) => row.at(-1) === "sleep 1000");
+        await expect.poll(isOver, { timeout: 5000 }).toBe(true);
+        await exec.hangUp();
+      });
+
+      test("ends with its container", async () => {
+        const { id, exec } = await run({ command: ["sleep", "1000"] });
+        const text = outputOf(exec);
+        await engine.stopContainer(id);
+        await text;
+        await engine.removeContainer(id);
+        await exec.exitCode();
+        await exec.hangUp();
+      });
+
+      test("is not started in a container that does not run", async () => {
+        const id = await create();
+        const request = { command: ["cat"], environment: {} };
+        await expect(engine.exec(id, request)).rejects.toBeInstanceOf(EngineError);
+      });
     });
 
     describe("what is made is what was asked for, so nothing is ever made twice", () => {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { format, resolveConfig } from "prettier";
 import { expect, test } from "vitest";
-import type * as z from "zod";
+import * as z from "zod";
 import { endpoints as adminEndpoints } from "../../core/api/admin/index.ts";
 import { fillPath } from "../../core/api/client.ts";
 import { endpoints as cloudEndpoints } from "../../core/api/cloud/index.ts";
@@ -15,7 +15,7 @@ import { notesOf, shapeOf } from "./shape.ts";
 type Described = Pick<
   Endpoint<unknown, unknown, Replies>,
   "method" | "path" | "summary" | "open" | "writes" | "manages" | "params" | "body" | "replies" | "bodyLimitBytes"
-> & { readonly scope?: unknown; readonly device?: unknown };
+> & { readonly scope?: unknown; readonly device?: unknown; readonly shell?: unknown };
 
 interface Sample {
   readonly params?: Readonly<Record<string, string>>;
@@ -62,6 +62,11 @@ const samples: Readonly<Record<string, Sample>> = {
   serviceLogs: { params: { service: "web", tail: "10" } },
   serviceProcesses: { params: { appId: "1", service: "web" } },
   applicationStats: { params: { appId: "1" } },
+  startExec: { params: { appId: "1", service: "web" }, body: { command: ["cat", "/etc/hostname"] } },
+  execOutput: { params: { sessionId: "8a41" } },
+  execInput: { params: { sessionId: "8a41" }, body: { data: "aGVsbG8K", sequence: 1 } },
+  resizeExec: { params: { sessionId: "8a41" }, body: { columns: 120, rows: 40 } },
+  endExec: { params: { sessionId: "8a41" } },
   journalLogs: { body: { count: 1 } },
   regenerateApiKey: { keyed: true },
 } satisfies Partial<Record<keyof typeof endpoints, Sample>>;
@@ -89,6 +94,11 @@ const steady = (text: string): string =>
 
 async function answerOf(name: string, { method, path, replies }: Described, sample: Sample): Promise<string> {
   const device = await sampleDevice();
+  if (sample.params?.["sessionId"] !== undefined) {
+    const exec = name === "execOutput" ? { command: ["echo", "hello"] } : { tty: true };
+    const { json } = await device.post("/v3/apps/1/services/web/exec", exec);
+    sample = { ...sample, params: { sessionId: z.object({ id: z.string() }).parse(json).id } };
+  }
   if (name === "logs") return steady(`200\n${await firstLogLine(device)}`);
   const answer = await device.send(method, urlOf(path, sample, device.supervisor.keys.global()), {
     ...(sample.body !== undefined && {
@@ -166,19 +176,21 @@ function formOf(schema: z.ZodType, io: "input" | "output", more = ""): string {
   return `\`${shapeOf(schema, io)}\`${more}${notes.join("")}`;
 }
 
-const whoOf = ({ open, manages, device, scope }: Described): string =>
+const whoOf = ({ open, manages, device, scope, shell }: Described): string =>
   open
     ? "everybody, without a key"
-    : manages
-      ? "every key"
-      : device
-        ? "the global key; the key of a service, unless `SUPERVISOR_API_SCOPE=application`"
-        : scope
-          ? "the global key; the key of a service, for its own application"
-          : "every key; with that of a service, it is about the service's own application";
+    : shell
+      ? "the global key"
+      : manages
+        ? "every key"
+        : device
+          ? "the global key; the key of a service, unless `SUPERVISOR_API_SCOPE=application`"
+          : scope
+            ? "the global key; the key of a service, for its own application"
+            : "every key; with that of a service, it is about the service's own application";
 
-const throughCloud = ({ method, writes, manages }: Described): string =>
-  manages ? "`--manage`" : method === "GET" && !writes ? "every token" : "`--write`";
+const throughCloud = ({ method, writes, manages, shell }: Described): string =>
+  shell ? "`--shell`" : manages ? "`--manage`" : method === "GET" && !writes ? "every token" : "`--write`";
 
 async function deviceSection(name: string, endpoint: Described): Promise<string> {
   const sample = samples[name] ?? {};
@@ -208,7 +220,7 @@ const principals: Readonly<Record<string, string>> = {
   sendLogs: "the device's key",
   readLogs: "every token",
   supervisorProxy:
-    "every token for requests that only read, else `--write` or `--manage` as above; the device's key, for itself",
+    "every token for requests that only read, else `--write`, `--manage` or `--shell` as above; the device's key, for itself",
 } satisfies Record<keyof typeof cloudEndpoints, string>;
 
 const composition = { services: { web: { image: "nginx:1", ports: ["80:80"] } } };

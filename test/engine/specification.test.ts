@@ -103,7 +103,8 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
         `${method} ${path
           .replace(/\?.*/, "")
           .replace(/(apps|applications)\/1/, "$1/:appId")
-          .replace(/services\/\w+/, "services/:service")}`,
+          .replace(/services\/\w+/, "services/:service")
+          .replace(/exec\/\w+/, "exec/:sessionId")}`,
       );
       if (response.status !== status) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
       return response;
@@ -135,6 +136,14 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     expect(await (await call("GET", "/v3/apps/1/stats", 200)).json()).toMatchObject({
       services: { one: { processes: expect.any(Number), memoryBytes: expect.any(Number) } },
     });
+    const shell = await (await call("POST", "/v3/apps/1/services/one/exec", 201, { tty: true })).json();
+    const exec = `/v3/exec/${z.object({ id: z.string() }).parse(shell).id}`;
+    await call("POST", `${exec}/resize`, 204, { columns: 100, rows: 30 });
+    await call("POST", `${exec}/input`, 204, { data: Buffer.from("echo $BALENA_SERVICE_NAME\r").toString("base64") });
+    await call("POST", `${exec}/input`, 204, { data: Buffer.from("exit 4\r").toString("base64") });
+    expect(await (await call("GET", `${exec}/output`, 200)).text()).toContain('{"exitCode":4}');
+    const second = await (await call("POST", "/v3/apps/1/services/one/exec", 201, {})).json();
+    await call("DELETE", `/v3/exec/${z.object({ id: z.string() }).parse(second).id}`, 204);
     const state: unknown = await (await call("GET", "/v2/local/target-state", 200)).json();
     await call("POST", "/v2/local/target-state", 200, Shown.parse(state).state);
     const logs = (await call("GET", "/v2/local/logs", 200)).body?.getReader();

@@ -68,6 +68,8 @@ const samples: Readonly<Record<EventKind, Event>> = {
   serviceLogUnreadable: { kind: "serviceLogUnreadable", service: "web", reason },
   memoryNotSaved: { kind: "memoryNotSaved", reason },
   eventsNotSaved: { kind: "eventsNotSaved", reason },
+  execStarted: { kind: "execStarted", appId: 7, service: "web", command: "/bin/sh", by: "Token 1a2b" },
+  execEnded: { kind: "execEnded", service: "web", command: "/bin/sh", by: "Token 1a2b", reason: "exit code 0" },
   requestFailed: { kind: "requestFailed", method: "GET", path: "/ping", reason },
 };
 

@@ -24,6 +24,7 @@ test("by default, the agent listens on port 48484 and needs Docker", () => {
     allowOrigins: [],
     allowHosts: [],
     engine: "docker",
+    exec: true,
     stateDir: expect.stringMatching(/fairlead$/),
     hostRoot: "/",
     config: {},

@@ -43,7 +43,7 @@ describe("a request", () => {
   test("is answered by the device's own fetch, with the global scope and no key", async () => {
     const device = await testDevice();
     const { requester } = wireTo((request, given) => {
-      expect(given).toEqual({ scope: everything });
+      expect(given).toEqual({ scope: { ...everything, shell: false } });
       return device.fetch(request, given);
     });
     const outcome = await requester.call({ head: headOf("GET", "/v2/device/name"), body: nothing });
@@ -55,7 +55,14 @@ describe("a request", () => {
     const { requester } = wireTo((_, given) => Promise.resolve(Response.json(given)));
     const head = { ...headOf("GET", "/"), hideSecrets: true } as const;
     const outcome = await requester.call({ head, body: nothing });
-    expect(JSON.parse(await textOf(outcome))).toEqual({ scope: { ...everything, secrets: "none" } });
+    expect(JSON.parse(await textOf(outcome))).toEqual({ scope: { ...everything, secrets: "none", shell: false } });
+  });
+
+  test("with access to shells is answered with it, and names who has it", async () => {
+    const { requester } = wireTo(async (_, given) => Response.json(given));
+    const head = { ...headOf("GET", "/"), shell: "Token 1a2b" };
+    const outcome = await requester.call({ head, body: nothing });
+    expect(JSON.parse(await textOf(outcome))).toEqual({ scope: everything, name: "Token 1a2b" });
   });
 
   test("with a small answer is one frame each way", async () => {

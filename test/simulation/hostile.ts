@@ -113,6 +113,7 @@ export class Hostile {
       removeVolume: (name) => call("removeVolume", () => engine.removeVolume(name)),
       logs: (id, since, signal, options) => engine.logs(id, since, signal, options),
       top: (id) => engine.top(id),
+      exec: (id, request) => engine.exec(id, request),
       stats: (id) => engine.stats(id),
     };
   }

@@ -12,7 +12,7 @@ async function loaded(store: Store = new MemoryStore(), clock = new HandClock())
   return keys;
 }
 
-const ofApp = (appId: number): Scope => ({ apps: [appId], device: true, secrets: "own" });
+const ofApp = (appId: number): Scope => ({ apps: [appId], device: true, secrets: "own", shell: false });
 
 describe("the global key", () => {
   test("is created at the first start, with 256 bits as hexadecimal digits", async () => {

@@ -20,5 +20,6 @@ export const boundEngine = (engine: Engine): Engine => ({
   removeVolume: (name) => engine.removeVolume(name),
   logs: (id, since, signal, options) => engine.logs(id, since, signal, options),
   top: (id) => engine.top(id),
+  exec: (id, request) => engine.exec(id, request),
   stats: (id) => engine.stats(id),
 });

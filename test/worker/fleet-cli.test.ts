@@ -294,7 +294,14 @@ test("a token is created with its permissions, and its revocation lists what has
       JSON.parse(await said("token", "create", "t", "--fleet", "typed tokens", "--secrets", "--manage", "--json")),
     );
   const whoami = await cloud.ask("GET", "/admin/v1/whoami", undefined, made.token);
-  expect(whoami.json).toEqual({ tokenId: made.id, fleets: [fleet.id], write: false, secrets: true, manage: true });
+  expect(whoami.json).toEqual({
+    tokenId: made.id,
+    fleets: [fleet.id],
+    write: false,
+    secrets: true,
+    manage: true,
+    shell: false,
+  });
   const as = { FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: made.token };
   const make = (...args: readonly string[]) =>
     runProgram(

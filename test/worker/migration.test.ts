@@ -59,7 +59,7 @@ test("a directory of an older version is migrated, and its devices, keys and tok
     const status = async (method: string, path: string, key: string, body?: object) =>
       (await cloud.ask(method, path, body, key)).status;
     expect((await cloud.ask("GET", "/admin/v1/whoami", undefined, token)).json).toEqual({
-      ...{ tokenId: "old", fleets: [1], write: true, secrets: false, manage: false },
+      ...{ tokenId: "old", fleets: [1], write: true, secrets: false, manage: false, shell: false },
     });
     expect(await status("PATCH", "/admin/v1/fleets/1", token, { name: `old ${opened}` })).toBe(200);
     expect(await status("POST", "/admin/v1/fleets/1/provisioning-keys", token, {})).toBe(403);
@@ -73,7 +73,9 @@ test("a directory of an older version is migrated, and its devices, keys and tok
     const listed = await cloud.get(z.array(ProvisioningKey), "/admin/v1/fleets/1/provisioning-keys");
     expect(listed).toMatchObject([{ id: 1, expiresAt: null, usesLeft: null, madeBy: null }]);
     const tokens = await cloud.get(z.array(Token), "/admin/v1/tokens");
-    expect(tokens).toMatchObject([{ id: "old", write: true, secrets: false, manage: false, madeBy: null }]);
+    expect(tokens).toMatchObject([
+      { id: "old", write: true, secrets: false, manage: false, shell: false, madeBy: null },
+    ]);
     const audit = await cloud.get(z.array(AuditEntry), "/admin/v1/audit?fleetId=1");
     expect(audit[0]).toMatchObject({ operation: "register", fleetId: 1 });
   }

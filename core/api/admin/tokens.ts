@@ -6,6 +6,7 @@ const Permissions = {
   write: z.boolean().describe("May change things, not only read"),
   secrets: z.boolean().describe("May read the values of variables, and passwords"),
   manage: z.boolean().describe("May create and revoke keys and tokens"),
+  shell: z.boolean().describe("May run programs in the containers of devices"),
 };
 
 export const Token = z.object({
@@ -58,6 +59,7 @@ export const createToken = endpoint({
     write: z.boolean().default(false),
     secrets: z.boolean().default(false),
     manage: z.boolean().default(false),
+    shell: z.boolean().default(false),
     lifetimeDays: LifetimeDays.describe("Absent: the lifetime of the token that makes it"),
   }),
   replies: { 201: json(Token.extend({ token: z.string() })), ...refusals },

@@ -22,12 +22,18 @@ export const init = command({
   },
 });
 
-function permissionsOf({ write, secrets, manage }: Pick<api.Token, "write" | "secrets" | "manage">): string {
+function permissionsOf({
+  write,
+  secrets,
+  manage,
+  shell,
+}: Pick<api.Token, "write" | "secrets" | "manage" | "shell">): string {
   const given = [
     "read",
     ...(write ? ["write"] : []),
     ...(secrets ? ["see secrets"] : []),
     ...(manage ? ["manage"] : []),
+    ...(shell ? ["open shells"] : []),
   ];
   return given.length === 1 ? "read" : `${given.slice(0, -1).join(", ")} and ${given.at(-1)}`;
 }

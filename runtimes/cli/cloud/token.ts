@@ -18,15 +18,16 @@ export const create = command({
     write: { type: "boolean", hint: "it may make changes" },
     secrets: { type: "boolean", hint: "it may read the values of variables, and passwords" },
     manage: { type: "boolean", hint: "it may create and revoke keys and tokens" },
+    shell: { type: "boolean", hint: "it may run programs in the containers of devices" },
     days: { ...daysOption, hint: "days until it expires, or never (default: never)" },
   },
   run: async ({ words: [name = ""], options, environment, say }) => {
-    const { write = false, secrets = false, manage = false } = options;
+    const { write = false, secrets = false, manage = false, shell = false } = options;
     const call = cloudOf({ environment });
     const names = options.fleet?.split(",");
     const ids = names && (await Promise.all(names.map(async (one) => (await findFleet(call, one)).id)));
     const fleets: number[] | "all" = ids ?? "all";
-    const body = { name, fleets, write, secrets, manage, ...lifetimeOf(options.days) };
+    const body = { name, fleets, write, secrets, manage, shell, ...lifetimeOf(options.days) };
     const made = expectStatus(await call(api.createToken, { body }), 201);
     say(`${made.token}\n\nIt is shown only now. Its id, by which it is revoked, is ${made.id}`, made);
   },

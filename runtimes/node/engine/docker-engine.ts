@@ -23,12 +23,16 @@ import {
   EngineError,
   type ContainerLine,
   type Engine,
+  type Exec,
+  type ExecRequest,
+  type TerminalSize,
   type EngineEvent,
   type EngineState,
   type LogOptions,
   type PullRequest,
 } from "../../../core/ports/engine.ts";
 import { Cached } from "./cached.ts";
+import { DockerExec } from "./docker-exec.ts";
 import { jsonLines, logLines, Readable } from "./docker-streams.ts";
 import { PullProgress } from "./pull-progress.ts";
 import { pullAuth } from "./registry-auth.ts";
@@ -396,6 +400,44 @@ export class DockerEngine implements Engine {
   async top(id: string): Promise<ProcessTable> {
     const { Titles, Processes } = Top.parse(await asked(this.#docker.getContainer(id).top()));
     return { titles: Titles, processes: Processes ?? [] };
+  }
+
+  async exec(id: string, { command, environment, user, workingDir, terminal }: ExecRequest): Promise<Exec> {
+    const mark = `FAIRLEAD_EXEC=${this.#clock.token(16)}`;
+    const hasTerminal = terminal !== undefined;
+    const exec = await this.#createExec(id, {
+      ...{ AttachStdin: true, AttachStdout: true, AttachStderr: true, Tty: hasTerminal, Cmd: [...command] },
+      Env: [...Object.entries(environment).map(([name, value]) => `${name}=${value}`), mark],
+      // Docker takes its usual keys, Ctrl-P and Ctrl-Q, from the program. Nobody types these.
+      DetachKeys: "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^",
+      ...(user !== undefined && { User: user }),
+      ...(workingDir !== undefined && { WorkingDir: workingDir }),
+      ...(terminal && { ConsoleSize: [terminal.rows, terminal.columns] }),
+    });
+    const stream = await asked(exec.start({ hijack: true, stdin: true, Tty: hasTerminal }));
+    const resize = async ({ rows, columns }: TerminalSize) => void (await asked(exec.resize({ h: rows, w: columns })));
+    // Docker does not read ConsoleSize before version 23. A program that has ended already has no terminal.
+    if (terminal) await resize(terminal).catch(() => {});
+    return new DockerExec({
+      ...{ stream, hasTerminal, clock: this.#clock, resize },
+      inspect: () => asked(exec.inspect()).catch(unless(404)),
+      hangUp: () => this.#hangUp(id, mark, user),
+    });
+  }
+
+  /** Docker has no call that ends a program: another one finds it by its environment, and needs a shell in the container. */
+  async #hangUp(id: string, mark: string, user: string | undefined): Promise<void> {
+    const script = `for p in /proc/[0-9]*; do case "$(cat $p/environ 2>/dev/null)" in *${mark}*) kill -HUP "\${p#/proc/}";; esac; done`;
+    const exec = await this.#createExec(id, {
+      Cmd: ["/bin/sh", "-c", script],
+      // Only this user, or one with more capabilities, can read the environment.
+      ...(user !== undefined && { User: user }),
+    });
+    await asked(exec.start({ Detach: true }));
+  }
+
+  #createExec(id: string, options: Docker.ExecCreateOptions): Promise<Docker.Exec> {
+    return asked(this.#docker.getContainer(id).exec(options));
   }
 
   async stats(id: string): Promise<ResourceUse | undefined> {

@@ -47,7 +47,7 @@ interface Frame {
   readonly bytes: Buffer;
 }
 
-async function* frames(stream: Bytes): AsyncIterable<Frame> {
+export async function* frames(stream: Bytes): AsyncIterable<Frame> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
     rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, Buffer.from(chunk)]);

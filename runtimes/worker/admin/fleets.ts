@@ -11,8 +11,8 @@ import { releaseIdOf } from "../directory/releases.ts";
 import type { Route } from "../http.ts";
 import { adminRoute, noFleet, noRelease } from "./route.ts";
 
-const whoami = adminRoute(api.whoami, ({ grant: { tokenId, fleets, write, secrets, manage } }) =>
-  reply(200, { tokenId, fleets: fleets === "all" ? fleets : [...fleets], write, secrets, manage }),
+const whoami = adminRoute(api.whoami, ({ grant: { tokenId, fleets, write, secrets, manage, shell } }) =>
+  reply(200, { tokenId, fleets: fleets === "all" ? fleets : [...fleets], write, secrets, manage, shell }),
 );
 
 interface FleetRow extends Record<string, SqlStorageValue> {

@@ -1,12 +1,10 @@
 import { refused } from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
-import type { Grant } from "../auth/grant.ts";
+import { isOwner, type Grant } from "../auth/grant.ts";
 import { isoTime } from "../database.ts";
 import type { DirectoryContext } from "../directory/context.ts";
 
 /** Rules for creating keys and tokens: a credential gives no more than its maker has, and is revoked with it. */
-
-export const isOwner = ({ tokenId }: Grant): boolean => tokenId === "admin";
 
 /** For the column `made_by`: null for the owner, whose secret is never revoked. */
 export const makerOf = (grant: Grant): string | null => (isOwner(grant) ? null : grant.tokenId);

@@ -2,14 +2,14 @@ import * as api from "../../../core/api/admin/index.ts";
 import { refused } from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
 import { newKey } from "../auth/credential.ts";
-import { coversFleet, type Grant } from "../auth/grant.ts";
+import { coversFleet, isOwner, type Grant } from "../auth/grant.ts";
 import { isoTime } from "../database.ts";
 import type { AuditTarget } from "../directory/audit-entry.ts";
 import type { DirectoryContext } from "../directory/context.ts";
 import { isValid } from "../directory/principal.ts";
 import { endToken, lineage } from "../directory/revocation.ts";
 import type { Route } from "../http.ts";
-import { dayMs, expiryOf, isOwner, makerOf, revoked } from "./issue.ts";
+import { dayMs, expiryOf, makerOf, revoked } from "./issue.ts";
 import { adminRoute } from "./route.ts";
 
 interface TokenRow extends Record<string, SqlStorageValue> {
@@ -19,19 +19,21 @@ interface TokenRow extends Record<string, SqlStorageValue> {
   readonly write: number;
   readonly secrets: number;
   readonly manage: number;
+  readonly shell: number;
   readonly made_by: string | null;
   readonly issued_at: number;
   readonly expires_at: number | null;
   readonly revoked_at: number | null;
 }
 
-const toToken = ({ id, name, fleets, write, secrets, manage, made_by: madeBy, ...at }: TokenRow): api.Token => ({
+const toToken = ({ id, name, fleets, write, secrets, manage, shell, made_by: madeBy, ...at }: TokenRow): api.Token => ({
   id,
   name,
   fleets: api.Token.shape.fleets.parse(JSON.parse(fleets)),
   write: write === 1,
   secrets: secrets === 1,
   manage: manage === 1,
+  shell: shell === 1,
   madeBy,
   issuedAt: isoTime(at.issued_at * 1000),
   expiresAt: at.expires_at === null ? null : isoTime(at.expires_at * 1000),
@@ -82,6 +84,7 @@ const createToken = adminRoute(api.createToken, async ({ body, grant, note }, co
     write: Number(permissions.write),
     secrets: Number(permissions.secrets),
     manage: Number(permissions.manage),
+    shell: Number(permissions.shell),
     made_by: makerOf(grant),
     issued_at: iat,
     expires_at: exp ?? null,
@@ -120,13 +123,14 @@ const familySize = ({ db, now }: DirectoryContext, { tokenId }: Grant): number =
 /** What a grant lacks of what a token would give. */
 function beyondOf(
   grant: Grant,
-  { fleets, write, secrets, manage }: Pick<api.Token, "fleets" | "write" | "secrets" | "manage">,
+  { fleets, write, secrets, manage, shell }: Pick<api.Token, "fleets" | "write" | "secrets" | "manage" | "shell">,
 ): string | undefined {
   if (fleets === "all" ? grant.fleets !== "all" : !fleets.every((id) => coversFleet(grant, id)))
     return `is for certain fleets: ${grant.fleets}`;
   if (write && !grant.write) return "may not write";
   if (secrets && !grant.secrets) return "may not read secrets";
   if (manage && !grant.manage) return "may not manage";
+  if (shell && !grant.shell) return "may not open shells";
   return undefined;
 }
 

@@ -12,6 +12,8 @@ export const Grant = z
     secrets: z.boolean().default(false),
     /** Create and revoke keys and tokens. */
     manage: z.boolean().default(false),
+    /** Run programs in the containers of devices. */
+    shell: z.boolean().default(false),
     /** Seconds since the epoch when the token was issued. */
     issuedAt: z.number(),
     /** Set for a device's own key: the grant covers only the device with this uuid. */
@@ -30,8 +32,11 @@ export const ownerGrant: Grant = {
   write: true,
   secrets: true,
   manage: true,
+  shell: true,
   issuedAt: 0,
 };
+
+export const isOwner = ({ tokenId }: Pick<Grant, "tokenId">): boolean => tokenId === ownerGrant.tokenId;
 
 /** What the Worker learns from a request's credential before the directory has looked anything up. */
 export const Authentication = z.discriminatedUnion("is", [

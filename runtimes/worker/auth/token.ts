@@ -18,6 +18,7 @@ const Claims = z.object({
   write: z.boolean(),
   secrets: z.boolean().default(false),
   manage: z.boolean().default(false),
+  shell: z.boolean().default(false),
   iat: z.int(),
   exp: z.int().optional(),
 });
@@ -48,8 +49,8 @@ export async function verifyCredential(
   if (key.startsWith(tokenPrefix)) {
     const claims = await verifyToken(key, env);
     if (!claims || (claims.exp !== undefined && claims.exp * 1000 <= nowMs)) return undefined;
-    const { id: tokenId, fleets, write, secrets, manage, iat: issuedAt } = claims;
-    return { tokenId, fleets, write, secrets, manage, issuedAt };
+    const { id: tokenId, fleets, write, secrets, manage, shell, iat: issuedAt } = claims;
+    return { tokenId, fleets, write, secrets, manage, shell, issuedAt };
   }
   if (from === "query") return undefined;
   return sameDigest(await digestOf(key), await digestOf(env.ADMIN_SECRET)) ? ownerGrant : undefined;

@@ -61,7 +61,7 @@ export const isValid = ({ tokenId }: Grant, db: Database): boolean =>
 /** A device's grant covers only the device. */
 export const deviceGrant = ({ id, uuid, fleetId }: Extract<Principal, { is: "device" }>): Grant => ({
   ...{ tokenId: `device:${id}`, fleets: [fleetId], issuedAt: 0, device: uuid },
-  ...{ write: true, secrets: true, manage: true },
+  ...{ write: true, secrets: true, manage: true, shell: false },
 });
 
 /** Whether the principal may read the values of variables. A device may read its own. */

@@ -170,4 +170,5 @@ export const migrations: readonly string[] = [
   -- When an update request found no connection. Null again as soon as the device is heard of.
   ALTER TABLE devices ADD COLUMN offline_at TEXT;
   `,
+  "ALTER TABLE tokens ADD COLUMN shell INTEGER NOT NULL DEFAULT 0",
 ];

@@ -47,19 +47,25 @@ export interface RelayedRequest {
   readonly context: Context;
 }
 
-/** Records the answer in the audit log, unless the request only reads; also if the client disconnects before it. */
+/**
+ * Records the answer in the audit log, also if the client disconnects before it, unless the request only reads. What is typed
+ * into an open shell is not recorded, only that it was opened, or refused.
+ */
 export function audited(
   answer: Promise<Response>,
   target: AuditTarget,
   { grant, head, request, env, context }: RelayedRequest,
 ): Promise<Response> {
-  const { reads, name = "unknown", path } = operationOf(head);
-  if (reads) return answer;
+  const { reads, shell, service, name = "unknown", path } = operationOf(head);
+  if (reads && !shell) return answer;
   const record = (status: number) => {
+    if (shell === "used" && status !== forbidden) return;
     queueOf(env).items.push({
       ...{ kind: grant.device === undefined ? "relay" : "device", at: Date.now() },
       ...{ who: grant.tokenId, address: addressOf(request) },
       ...{ operation: name, method: head.method, path: path && `/supervisor${path}`, ...target, status },
+      // Only a name that the device knows: another may be a secret that was pasted there.
+      ...(shell && status === 201 && service !== undefined && { about: `service ${decodeURIComponent(service)}` }),
     });
     // At once: the device does not learn of the disconnection before the end of `waitUntil`.
     if (status === clientClosed) return send(queueOf(env), env);
@@ -74,6 +80,7 @@ export function audited(
   return answer;
 }
 
+const forbidden = 403;
 /** The status that nginx logs for it. */
 const clientClosed = 499;
 

@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import { limits, noBytes, type RequestHead } from "../../../core/relay/frame.ts";
 import type { Outgoing, Requester } from "../../../core/relay/requester.ts";
 import { digestOf, keyInHeader, sameDigest } from "../auth/credential.ts";
-import { coversDevice, type EnrolledDevice, type Grant } from "../auth/grant.ts";
+import { coversDevice, isOwner, type EnrolledDevice, type Grant } from "../auth/grant.ts";
 import { directoryOf, type Env } from "../env.ts";
 import { ApiKeyRotation } from "./api-key-rotation.ts";
 import { deviceOffline, lateAnswer, readWhole, timedOut, toCallFailure, toFailure, wrongKey } from "./call-failure.ts";
@@ -144,10 +144,14 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
     const operation = operationOf(head);
     const connection = this.#mayCall(grant) ? this.#connection.live() : undefined;
     if (!connection) return deviceOffline;
-    if (operation.manages ? !grant.manage : !grant.write && !operation.reads)
-      return { is: "failed", status: 403, error: "Forbidden", mayHaveActed: false };
+    if (operation.shell && !grant.shell) return { ...forbidden, error: noShell };
+    if (operation.manages ? !grant.manage : !operation.shell && !operation.reads && !grant.write) return forbidden;
     // The answer of an operation on credentials is a key, which `manage` allows.
-    const sent: RequestHead = grant.secrets || operation.manages ? head : { ...head, hideSecrets: true };
+    const sent: RequestHead = {
+      ...head,
+      ...(!grant.secrets && !operation.manages && { hideSecrets: true }),
+      ...(operation.shell && { shell: isOwner(grant) ? "The owner" : `Token ${grant.tokenId}` }),
+    };
     const call = (requester: Requester) =>
       requester.call({ head: sent, body, allowed: () => this.#mayCall(grant) }, signal);
     const outcome = await (operation.manages
@@ -195,5 +199,9 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
     this.#connection.review();
   }
 }
+
+const forbidden = { is: "failed", status: 403, error: "Forbidden", mayHaveActed: false } as const;
+const noShell =
+  'Forbidden: this token does not have the permission "shell". To make one that has: fairlead cloud token create --shell';
 
 const hasNoBody = (status: number): boolean => status === 204 || status === 205 || status === 304;

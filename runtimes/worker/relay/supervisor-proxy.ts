@@ -10,6 +10,7 @@ import { offline } from "./call-failure.ts";
 import { callHeader, type SessionCall } from "./device-session-rpc.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
 import { parseProxyRequest, type ParsedProxyRequest } from "./proxy-request.ts";
+import { operationOf } from "./operation.ts";
 import { isUuid } from "./tunnel.ts";
 
 type Filters = ParsedProxyRequest["filters"];
@@ -48,6 +49,9 @@ export async function supervisorProxy(
       400,
       `App ${filters.appId} has more than the ${mostDevices} devices that one request can reach: ask each by uuid`,
     );
+
+  if (targets.length > 1 && operationOf(head).shell)
+    return refuse(400, `A shell is opened on one device, but this request selects ${targets.length}: name one by uuid`);
 
   const waitMs = waitMsOf(request);
   const timeoutMs = waitMs ?? longestMs;
