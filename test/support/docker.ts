@@ -73,6 +73,7 @@ while :; do sleep 1 & wait $!; done
 `;
 
 const commands = [
+  ...["tar", "gzip", "cp", "chown", "stat"],
   "sh",
   "sleep",
   "echo",
