@@ -21,6 +21,7 @@ import { recordObservation } from "./operations/record.ts";
 import { Applier, type Outcome } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { Loop } from "./reconcile/loop.ts";
+import { Problems } from "./reconcile/problems.ts";
 import { Memory } from "./state/memory.ts";
 import { supervisorVersion } from "./model/version.ts";
 import { Observer } from "./reconcile/observe.ts";
@@ -70,6 +71,7 @@ export interface Assembly extends Supervisor {
   readonly memory: Memory;
   readonly applier: Applier;
   readonly loop: Loop;
+  readonly problems: Problems;
   readonly events: Events;
   readonly logs: Logs;
   readonly serviceLogs: ServiceLogs;
@@ -162,10 +164,13 @@ export async function createSupervisor(
   };
   const repeats = new Repeats(clock);
   const observer = new Observer(ports, { downloads, repeats });
+  const problems = new Problems(events);
   const onRound = (view: View) => {
     void memory.setCommits(reachedCommits(view));
     serviceLogs.setSources(view.current.containers);
+    const recheckMs = problems.note(view, (subject) => loop.failuresOf(subject));
     cloud?.reportSoon();
+    return recheckMs;
   };
   const loop = new Loop({
     ...{ clock, engine, observer, applier, downloads, repeats, logs, events, input, onRound },
@@ -181,6 +186,7 @@ export async function createSupervisor(
     memory,
     applier,
     loop,
+    problems,
     events,
     logs,
     serviceLogs,

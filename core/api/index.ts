@@ -8,6 +8,7 @@ import * as keys from "./device/keys.ts";
 import * as local from "./device/local-mode.ts";
 import * as processes from "./device/processes.ts";
 import * as serviceLogs from "./device/service-logs.ts";
+import * as problems from "./device/problems.ts";
 import * as services from "./device/services.ts";
 import * as state from "./device/state.ts";
 
@@ -43,6 +44,7 @@ export const endpoints = {
   restartService: services.restartService,
   containerId: services.containerId,
 
+  problems: problems.problems,
   stateStatus: state.stateStatus,
   version: state.version,
   cleanupVolumes: state.cleanupVolumes,

@@ -30,10 +30,12 @@ export const EngineConfig = z.looseObject({
 });
 
 /** The fields used from the engine's answer to `GET /images/:name/json`. */
-export const ImageInspection = z.looseObject({ Config: EngineConfig.nullish() });
+export const ImageInspection = z.looseObject({ Config: EngineConfig.nullish(), Architecture: Text });
 
-export const fromImageInspection = ({ Config }: z.output<typeof ImageInspection>): ImageConfig =>
-  fromEngineConfig(Config ?? {});
+export const fromImageInspection = ({ Config, Architecture }: z.output<typeof ImageInspection>): ImageConfig => ({
+  ...fromEngineConfig(Config ?? {}),
+  ...(Architecture && { architecture: Architecture }),
+});
 
 export const fromEngineConfig = (config: z.output<typeof EngineConfig>): ImageConfig => ({
   command: config.Cmd ?? [],

@@ -78,6 +78,7 @@ export const Inspection = z.looseObject({
   Name: z.string(),
   Created: z.string(),
   Image: z.string(),
+  RestartCount: z.number().nullish(),
   State: z.looseObject({
     Status: z.string(),
     ExitCode: z.number().nullish(),
@@ -102,7 +103,7 @@ const healths = ["starting", "healthy", "unhealthy"] as const;
 
 /** Converts an inspected container to the model; undefined if it has no labels of a service. */
 export function fromInspection(inspection: Inspection): Container | undefined {
-  const { Id, Name, Created, State, Config } = inspection;
+  const { Id, Name, Created, State, Config, RestartCount } = inspection;
   const labels = Config.Labels ?? {};
   const appId = Number(labels["io.balena.app-id"]);
   const service = labels["io.balena.service-name"];
@@ -122,6 +123,7 @@ export function fromInspection(inspection: Inspection): Container | undefined {
     createdAt: Created,
     startedAt: toMs(State.StartedAt),
     finishedAt: toMs(State.FinishedAt),
+    restarts: RestartCount ?? 0,
     spec: fromInspectedSpec(inspection),
   };
 }

@@ -37,6 +37,8 @@ export interface EmbeddedOptions {
   /** The duration of a download, and the time that a container needs to stop. */
   readonly pullMs?: number;
   readonly stopMs?: number;
+  /** The engine restarts a program that has ended, by its restart policy, after this time. By default, it never does. */
+  readonly restartMs?: number;
 }
 
 const plainImage: ImageConfig = {
@@ -52,7 +54,7 @@ const plainImage: ImageConfig = {
 
 interface Held extends Omit<
   Container,
-  "state" | "exitCode" | "startedAt" | "finishedAt" | "name" | "spec" | "health" | "error"
+  "state" | "exitCode" | "startedAt" | "finishedAt" | "restarts" | "name" | "spec" | "health" | "error"
 > {
   name: string;
   spec: ContainerSpec;
@@ -61,6 +63,7 @@ interface Held extends Omit<
   exitCode: number;
   startedAt: number;
   finishedAt: number;
+  restarts: number;
   error: string;
   /** Cancels the pending actions of the program. */
   life: AbortController;
@@ -81,11 +84,11 @@ export class EmbeddedEngine implements Engine {
   readonly #networks = new Map<string, Network>();
   readonly #volumes = new Map<string, Volume>();
   readonly #listeners = new Set<(event: EngineEvent) => void>();
-  readonly #options: Required<EmbeddedOptions>;
+  readonly #options: Required<Omit<EmbeddedOptions, "restartMs">> & Pick<EmbeddedOptions, "restartMs">;
   #count = 0;
 
-  constructor({ clock, registry = () => ({}), program = () => ({}), pullMs = 200, stopMs = 20 }: EmbeddedOptions) {
-    this.#options = { clock, registry, program, pullMs, stopMs };
+  constructor(options: EmbeddedOptions) {
+    this.#options = { registry: () => ({}), program: () => ({}), pullMs: 200, stopMs: 20, ...options };
   }
 
   look(): Promise<EngineState> {
@@ -199,6 +202,7 @@ export class EmbeddedEngine implements Engine {
       createdAt: new Date(this.#options.clock.now()).toISOString(),
       startedAt: 0,
       finishedAt: 0,
+      restarts: 0,
       spec,
       life: new AbortController(),
       lines: [],
@@ -218,6 +222,12 @@ export class EmbeddedEngine implements Engine {
       container.error = messageOf(error);
       throw error;
     }
+    container.restarts = 0;
+    this.#run(container);
+  }
+
+  #run(container: Held): void {
+    const { id } = container;
     container.state = "running";
     container.startedAt = this.#options.clock.now();
     container.exitCode = 0;
@@ -257,11 +267,31 @@ export class EmbeddedEngine implements Engine {
     }
     if (!exit) return;
     await clock.sleep(exit.afterMs, signal);
-    if (!signal.aborted) this.#end(container, exit.code);
+    if (signal.aborted) return;
+    this.#end(container, exit.code);
+    await this.#restart(container, exit.code);
+  }
+
+  /** What a real engine does by the restart policy of a container. */
+  async #restart(container: Held, code: number): Promise<void> {
+    const { clock, restartMs } = this.#options;
+    const { name, retries } = container.spec.restart;
+    const isDue =
+      name === "always" ||
+      name === "unless-stopped" ||
+      (name === "on-failure" && code !== 0 && (retries === 0 || container.restarts < retries));
+    if (restartMs === undefined || !isDue) return;
+    container.state = "restarting";
+    container.restarts++;
+    container.life = new AbortController();
+    const { signal } = container.life;
+    await clock.sleep(restartMs, signal);
+    if (!signal.aborted && this.#containers.has(container.id)) this.#run(container);
   }
 
   async stopContainer(id: string): Promise<void> {
     const container = this.#containers.get(id);
+    if (container?.state === "restarting") return this.#end(container, container.exitCode);
     if (container?.state !== "running") return;
     await this.#options.clock.sleep(this.#options.stopMs);
     if (container.state === "running") this.#end(container, 143);

@@ -11,6 +11,7 @@ import * as keys from "./keys.ts";
 import * as localMode from "./local-mode.ts";
 import * as processes from "./processes.ts";
 import * as serviceLogs from "./service-logs.ts";
+import * as problems from "./problems.ts";
 import * as services from "./services.ts";
 import * as state from "./state.ts";
 
@@ -27,6 +28,7 @@ const handlers = {
   ...localMode,
   ...processes,
   ...serviceLogs,
+  ...problems,
   ...services,
   ...state,
 };

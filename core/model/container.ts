@@ -2,7 +2,7 @@ import type { Healthcheck, ImageConfig } from "./image.ts";
 import type { Json } from "./json.ts";
 
 /** The normal form of a container's definition, wanted or observed. Two containers are compared by it. */
-export interface ContainerSpec extends ImageConfig {
+export interface ContainerSpec extends Omit<ImageConfig, "architecture"> {
   /** The engine's image id. */
   readonly image: string;
   /** Empty: the engine names the host after the container. */
@@ -72,6 +72,8 @@ export interface Container {
   readonly startedAt: number;
   /** When it ended last, in milliseconds since the epoch; 0 when it never ended. */
   readonly finishedAt: number;
+  /** How often the engine has restarted it because it had ended, since its last start on request. */
+  readonly restarts: number;
   readonly spec: ContainerSpec;
 }
 

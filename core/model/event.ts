@@ -1,3 +1,6 @@
+import { showDuration } from "./duration.ts";
+import { problemNames, type ProblemKind } from "./problem.ts";
+
 export const causes = [
   /** The target state names another release. */
   "release",
@@ -99,6 +102,8 @@ export type Event = About &
     | { readonly kind: "registered" | "registrationImpossible" }
     | ({ readonly kind: "reportFieldRefused"; readonly field: string } & Reason)
     | ({ readonly kind: "nameRefused" } & Named & Reason)
+    | ({ readonly kind: "problemFound"; readonly problem: ProblemKind } & Reason)
+    | { readonly kind: "problemEnded"; readonly problem: ProblemKind; readonly lastedMs: number }
     | { readonly kind: "tagsRefused"; readonly names: readonly string[] }
     | {
         readonly kind: "execStarted";
@@ -185,6 +190,8 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   logsNotKept: deviceWarning,
   logLinesRefused: deviceWarning,
   serviceLogUnreadable: deviceWarning,
+  problemFound: deviceWarning,
+  problemEnded: deviceInfo,
   memoryNotSaved: deviceWarning,
   eventsNotSaved: deviceWarning,
   execStarted: info,
@@ -309,6 +316,10 @@ export function describe(event: Event): string {
       return `The cloud does not take ${event.count} log lines`;
     case "serviceLogUnreadable":
       return `The log of ${event.service} cannot be followed: ${event.reason}`;
+    case "problemFound":
+      return `Problem (${problemNames[event.problem]}): ${event.reason}`;
+    case "problemEnded":
+      return `The problem (${problemNames[event.problem]}) is over after ${showDuration(event.lastedMs)}`;
     case "memoryNotSaved":
       return `What the agent remembers cannot be written down: ${event.reason}`;
     case "eventsNotSaved":

@@ -18,6 +18,8 @@ export interface ImageConfig {
   readonly workingDir: string;
   readonly stopSignal: string;
   readonly healthcheck: Healthcheck | null;
+  /** Go's name, such as amd64 or arm64; absent if it is not known. */
+  readonly architecture?: string;
 }
 
 /** Durations in nanoseconds, as the engine keeps them; 0 is the engine's default. */

@@ -17,7 +17,10 @@ import { toContainerNamespaces, toServiceNamespaces } from "../compose/namespace
 import type { Work } from "./step.ts";
 
 /** The result of a step. An update lock of a service is not an error. */
-export type Outcome = { readonly is: "done" } | { readonly is: "locked"; readonly message: string };
+export type Outcome =
+  | { readonly is: "done" }
+  /** `service`: the service that holds its lock, if it is known. */
+  | { readonly is: "locked"; readonly message: string; readonly service?: string };
 
 const done: Outcome = { is: "done" };
 
@@ -134,7 +137,7 @@ export class Applier {
         emit({ kind: "locksTaking", appId: step.appId });
         const { appId } = step;
         const lock = await locks.take(appId, step.services, { force });
-        return lock.taken ? done : { is: "locked", message: lockedMessage(appId, lock.by) };
+        return lock.taken ? done : { is: "locked", message: lockedMessage(appId, lock.by), service: lock.by };
       }
       case "releaseLocks":
         emit({ kind: "locksReleasing", appId: step.appId });

@@ -15,6 +15,8 @@ export interface CurrentState extends EngineState {
   readonly localMode: boolean;
   /** By image id, for those images of the target that are on the engine. */
   readonly imageConfigs: ReadonlyMap<string, ImageConfig>;
+  /** By container id: the last line of a run that has failed. */
+  readonly lastLines: ReadonlyMap<string, string>;
   /** By image name: downloads that run or have failed. */
   readonly downloads: ReadonlyMap<string, Download>;
   /** The images that were fetched or used for services. The agent removes only these. */
@@ -75,7 +77,8 @@ export type Remembered = Pick<
 export type Observation = Omit<CurrentState, keyof Remembered | "device" | "localMode">;
 
 export type Download =
-  | { readonly is: "running"; readonly percent: number }
+  /** `lastFailure`: why the last attempt failed, if there was one. */
+  | { readonly is: "running"; readonly percent: number; readonly lastFailure?: string | undefined }
   | { readonly is: "failed"; readonly reason: string; readonly retryAt: number };
 
 /** The key of a step: its application (by id) or the device, and its purpose (`aimOf`). */
@@ -98,6 +101,7 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   device,
   localMode,
   imageConfigs: new Map(),
+  lastLines: new Map(),
   downloads: new Map(),
   imageRecords: [],
   keptImages: new Set(),

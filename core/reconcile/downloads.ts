@@ -44,7 +44,10 @@ export class Downloads {
     if (before?.download.is === "running") return;
     if (this.#wasInVain(image.name, ended)) return;
     const entry: Entry = {
-      download: { is: "running", percent: 0 },
+      download: {
+        ...{ is: "running", percent: 0 },
+        lastFailure: before?.download.is === "failed" ? before.download.reason : undefined,
+      },
       failures: before?.failures ?? 0,
       abort: new AbortController(),
     };
@@ -123,7 +126,7 @@ export class Downloads {
 
   #progress(entry: Entry, percent: number): void {
     if (entry.download.is !== "running" || percent <= entry.download.percent) return;
-    entry.download = { is: "running", percent };
+    entry.download = { ...entry.download, percent };
     this.#moved();
   }
 

@@ -45,8 +45,8 @@ interface Parts {
   readonly logs: Pick<Logs, "setSources">;
   readonly events: EventSink;
   readonly input: () => RoundInput;
-  /** Called after each round. */
-  readonly onRound?: (view: View) => void;
+  /** Called after each round. Returns the time after which another round is needed at the latest. */
+  readonly onRound?: (view: View) => number | undefined;
 }
 
 /**
@@ -144,6 +144,10 @@ export class Loop {
 
   failureOf(subject: Subject): Failure | undefined {
     return this.#retries.failureOf(subject);
+  }
+
+  failuresOf(subject: Subject): readonly Failure[] {
+    return this.#retries.failuresOf(subject);
   }
 
   /** Whether a step or a download has failed, or a step was in vain. */
@@ -265,7 +269,8 @@ export class Loop {
     this.#scheduleRecheck(decided, current.now);
     this.#engineFailures = 0;
     this.#failingSince = undefined;
-    this.#parts.onRound?.(this.view);
+    const recheckMs = this.#parts.onRound?.(this.view);
+    if (recheckMs !== undefined) this.#requestAfter(recheckMs);
   }
 
   #applyPlan(decided: Plan, current: CurrentState, outdated: boolean): void {
@@ -300,12 +305,15 @@ export class Loop {
           if (!failure) repeats.done(subject, step);
           return failure;
         } catch (error) {
-          return { is: "failed", message: `Failed to ${describe(step)}: ${messageOf(error)}` };
+          const reason = messageOf(error);
+          const service = "service" in step ? step.service : undefined;
+          return { is: "failed", message: `Failed to ${describe(step)}: ${reason}`, service, reason };
         }
       }),
     );
-    const failure = results.find((result) => result !== undefined);
-    if (this.#retries.end(subject, failure, clock.now()) && failure)
+    const failures = results.filter((result) => result !== undefined);
+    const [failure] = failures;
+    if (this.#retries.end(subject, failures, clock.now()) && failure)
       events.emit({
         ...{ kind: failure.is === "locked" ? "locked" : "stepFailed", appId: appIdOf(subject) },
         reason: failure.message,

@@ -24,10 +24,11 @@ export class Notices {
   }
 
   #reportWaits(subject: Subject, steps: readonly Step[]): void {
-    const waits = steps
-      // The log already has a warning about a step that was in vain.
-      .flatMap((step) => (step.action === "wait" && !step.again && !step.isSaid ? [step.reason] : []))
-      .join(", ");
+    // The log already has a warning about a step that was in vain. Two services may wait for the same image.
+    const reasons = steps.flatMap((step) =>
+      step.action === "wait" && !step.again && !step.isSaid ? [step.reason] : [],
+    );
+    const waits = [...new Set(reasons)].join(", ");
     if (waits === (this.#waits.get(subject) ?? "")) return;
     this.#waits.set(subject, waits);
     if (waits) this.#events.emit({ kind: "waiting", subject, appId: appIdOf(subject), reason: waits });

@@ -1,7 +1,10 @@
 import type { BootConfigState } from "../model/boot-config.ts";
+import type { Container } from "../model/container.ts";
 import { findImage, type ImageConfig } from "../model/image.ts";
+import { lastLineOf, tailLines } from "../model/last-line.ts";
 import { isHandingOver, serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
+import type { ContainerLine } from "../ports/engine.ts";
 import { isMissing, type Ports } from "../ports/index.ts";
 import type { Observation } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
@@ -20,6 +23,8 @@ interface Parts {
 /** Reads the state of the device and changes nothing. Called once in each round. */
 export class Observer {
   readonly #configs = new Map<string, ImageConfig>();
+  /** By container id: the last line of the run that ended at this time. */
+  #lines: ReadonlyMap<string, { readonly finishedAt: number; readonly line: string | undefined }> = new Map();
   readonly #ports: ObserverPorts;
   readonly #runningSince: number;
   readonly #parts: Parts;
@@ -36,23 +41,26 @@ export class Observer {
     const downloads = this.#parts.downloads.state();
     const state = await engine.look({ fresh });
     const wanted = target.apps.flatMap((app) => app.services.map(({ image }) => findImage(state.images, image.name)));
-    const imageConfigs = await this.#configsOf(new Set(wanted.flatMap((image) => (image ? [image.id] : []))));
-    const takenOver = await Promise.all(
-      state.containers
-        .filter(isHandingOver)
-        .map(async ({ appId, service }) =>
-          (await handover.hasTakenOver(appId, service)) ? [serviceKey(appId, service)] : [],
-        ),
-    );
+    const takenOver = state.containers
+      .filter(isHandingOver)
+      .map(async ({ appId, service }) =>
+        (await handover.hasTakenOver(appId, service)) ? [serviceKey(appId, service)] : [],
+      );
+    const [imageConfigs, lastLines, ...successors] = await Promise.all([
+      this.#configsOf(new Set(wanted.flatMap((image) => (image ? [image.id] : [])))),
+      this.#lastLinesOf(state.containers),
+      ...takenOver,
+    ]);
     return {
       ...state,
       now: clock.now(),
       bootedAt: system.bootedAt(),
       imageConfigs,
+      lastLines,
       downloads,
       files: new Set(isMissing(files) ? [] : files.stored()),
       locks: locks.held(),
-      takenOver: new Set(takenOver.flat()),
+      takenOver: new Set(successors.flat()),
       runningSince: this.#runningSince,
       repeats: this.#parts.repeats.retryAt(),
       rebootRequired: !isMissing(power) && (await power.rebootRequired()),
@@ -60,6 +68,33 @@ export class Observer {
       bootConfig: await stateOf(bootConfig),
       gatewayOpen: isMissing(gateway) ? undefined : gateway.isOpen(),
     };
+  }
+
+  /** Read once for each run that has failed. A log that cannot be read has no last line. */
+  async #lastLinesOf(containers: readonly Container[]): Promise<ReadonlyMap<string, string>> {
+    const { clock } = this.#ports;
+    const failed = containers.filter((one) => hasJustFailed(one, clock.now()));
+    const read = failed.map(async ({ id, finishedAt }) => {
+      const known = this.#lines.get(id);
+      if (known?.finishedAt === finishedAt) return [id, known] as const;
+      const line = await this.#lastLineOf(id, finishedAt).catch(() => undefined);
+      return [id, { finishedAt, line }] as const;
+    });
+    this.#lines = new Map(await Promise.all(read));
+    return new Map([...this.#lines].flatMap(([id, { line }]) => (line === undefined ? [] : [[id, line]])));
+  }
+
+  async #lastLineOf(id: string, endedAt: number): Promise<string | undefined> {
+    const { engine, clock } = this.#ports;
+    const end = new AbortController();
+    void clock.sleep(logLimitMs, end.signal).then(() => end.abort());
+    const lines: ContainerLine[] = [];
+    try {
+      for await (const line of engine.logs(id, 0, end.signal, { follow: false, tail: tailLines })) lines.push(line);
+    } finally {
+      end.abort();
+    }
+    return lastLineOf(lines, endedAt);
   }
 
   /** An image's configuration never changes, so each is read once. */
@@ -70,6 +105,19 @@ export class Observer {
     return new Map(this.#configs);
   }
 }
+
+/** A log that is not read within this time does not delay the round any longer. */
+const logLimitMs = 3000;
+
+/** The problems of a container that has run since for this long are over. */
+const recentMs = 1_200_000;
+
+/** Whether a container has ended in a way that is probably a problem. The engine has restarted it since, or it has not. */
+const hasJustFailed = ({ state, restarts, exitCode, finishedAt, spec }: Container, now: number): boolean =>
+  finishedAt > 0 &&
+  (state === "restarting" ||
+    (state === "exited" && exitCode !== 0 && (spec.restart.name === "no" || spec.restart.name === "on-failure")) ||
+    (state === "running" && restarts > 0 && now - finishedAt < recentMs));
 
 /** An unreadable boot partition must not stop the reconciliation of containers. */
 async function stateOf(bootConfig: Ports["bootConfig"]): Promise<BootConfigState> {

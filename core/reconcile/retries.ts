@@ -5,7 +5,8 @@ import { isWork } from "./step.ts";
 import type { Failure } from "./view.ts";
 
 interface Entry {
-  readonly failure: Failure;
+  /** At least one; the first is the one that callers get. */
+  readonly failures: readonly Failure[];
   readonly times: number;
   readonly retryAt: number;
 }
@@ -17,7 +18,12 @@ export class Retries {
   readonly #superseded = new Set<Subject>();
 
   failureOf(subject: Subject): Failure | undefined {
-    return this.#entries.get(subject)?.failure;
+    return this.failuresOf(subject)[0];
+  }
+
+  /** Of each step that has failed. */
+  failuresOf(subject: Subject): readonly Failure[] {
+    return this.#entries.get(subject)?.failures ?? [];
   }
 
   any(): boolean {
@@ -31,7 +37,7 @@ export class Retries {
   /** The failure whose back-off a subject waits for; undefined when it need not wait. */
   waiting(subject: Subject, now: number): Failure | undefined {
     const entry = this.#entries.get(subject);
-    return entry && entry.retryAt > now ? entry.failure : undefined;
+    return entry && entry.retryAt > now ? entry.failures[0] : undefined;
   }
 
   /** The remaining back-off of each failed subject in milliseconds; 0 or less: it is due. */
@@ -44,18 +50,19 @@ export class Retries {
     this.#superseded.delete(subject);
   }
 
-  /** Called when they have ended. Returns whether the failure differs from the last one. */
-  end(subject: Subject, failure: Failure | undefined, now: number): boolean {
+  /** Called when they have ended, with the failures of those that failed. Returns whether the first differs from the last one. */
+  end(subject: Subject, failures: readonly Failure[], now: number): boolean {
     if (this.#superseded.has(subject)) return false;
     const before = this.#entries.get(subject);
+    const [failure] = failures;
     if (!failure) {
       this.#entries.delete(subject);
       return false;
     }
     const times = (before?.times ?? 0) + 1;
     const policy = failure.is === "locked" ? lockRetry : failureRetry;
-    this.#entries.set(subject, { failure, times, retryAt: now + delayMs(policy, times) });
-    return before?.failure.message !== failure.message;
+    this.#entries.set(subject, { failures, times, retryAt: now + delayMs(policy, times) });
+    return before?.failures[0]?.message !== failure.message;
   }
 
   /** Forgets the subject's failure, and ignores a failure of steps in progress. */

@@ -15,6 +15,10 @@ export interface View {
 export interface Failure {
   readonly is: "locked" | "failed";
   readonly message: string;
+  /** The service of the step that failed, or the service that holds its update lock. */
+  readonly service?: string | undefined;
+  /** What the engine or the machine said, without the step. */
+  readonly reason?: string | undefined;
 }
 
 /** How an attempt to reach a state ended. */

@@ -310,6 +310,7 @@ describe("an inspected container", () => {
       createdAt: "2026-01-01T00:00:00.123456789Z",
       startedAt: Date.parse("2026-01-01T00:00:01.5Z"),
       finishedAt: 0,
+      restarts: 0,
     });
   });
 

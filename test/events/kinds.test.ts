@@ -66,6 +66,8 @@ const samples: Readonly<Record<EventKind, Event>> = {
   logsNotKept: { kind: "logsNotKept", reason },
   logLinesRefused: { kind: "logLinesRefused", count: 3 },
   serviceLogUnreadable: { kind: "serviceLogUnreadable", service: "web", reason },
+  problemFound: { kind: "problemFound", appId: 7, service: "web", problem: "crashLoop", reason },
+  problemEnded: { kind: "problemEnded", appId: 7, service: "web", problem: "crashLoop", lastedMs: 180_000 },
   memoryNotSaved: { kind: "memoryNotSaved", reason },
   eventsNotSaved: { kind: "eventsNotSaved", reason },
   execStarted: { kind: "execStarted", appId: 7, service: "web", command: "/bin/sh", by: "Token 1a2b" },

@@ -85,6 +85,7 @@ export function running(service: string, image: string, fields: object = {}, rel
     createdAt: "2026-01-01T00:00:00.000Z",
     startedAt: times.started,
     finishedAt: 0,
+    restarts: 0,
     spec: toContainerSpec(first, made, facts, { id: image, config: plainImage }, ""),
   };
 }

@@ -113,9 +113,9 @@ describe("the retries", () => {
 
   test("wait twice as long after each consecutive failure, separately for each subject", () => {
     const retries = new Retries();
-    retries.end(1, failed, 0);
-    retries.end(2, locked, 500);
-    retries.end(1, failed, 1000);
+    retries.end(1, [failed], 0);
+    retries.end(2, [locked], 500);
+    retries.end(1, [failed], 1000);
     expect(retries.delays(2000, nobody)).toEqual([1000, -500]);
     expect(retries.delays(2000, (subject) => subject === 1)).toEqual([-500]);
     expect([retries.waiting(1, 2999), retries.waiting(1, 3000), retries.waiting(2, 2000)]).toEqual([
@@ -128,7 +128,7 @@ describe("the retries", () => {
 
   test("distinguish a new failure from a repeated one", () => {
     const retries = new Retries();
-    expect([retries.end(1, failed, 0), retries.end(1, failed, 0), retries.end(1, locked, 0)]).toEqual([
+    expect([retries.end(1, [failed], 0), retries.end(1, [failed], 0), retries.end(1, [locked], 0)]).toEqual([
       true,
       false,
       true,
@@ -137,8 +137,8 @@ describe("the retries", () => {
 
   test("forget a subject that succeeds, is reset, has no steps or is removed", () => {
     const retries = new Retries();
-    for (const subject of [1, 2, 3, 4, "device"] as const) retries.end(subject, failed, 0);
-    retries.end(1, undefined, 0);
+    for (const subject of [1, 2, 3, 4, "device"] as const) retries.end(subject, [failed], 0);
+    retries.end(1, [], 0);
     retries.reset(2, { isBusy: false });
     retries.retain(new Map([...work, [3, []], ["device", []]]), (subject) => subject === "device");
     expect(retries.subjects()).toEqual(["device"]);
@@ -149,10 +149,10 @@ describe("the retries", () => {
     const retries = new Retries();
     retries.begin(1);
     retries.reset(1, { isBusy: true });
-    retries.end(1, failed, 0);
+    retries.end(1, [failed], 0);
     expect(retries.any()).toBe(false);
     retries.begin(1);
-    retries.end(1, failed, 0);
+    retries.end(1, [failed], 0);
     expect(retries.failureOf(1)).toEqual(failed);
   });
 });

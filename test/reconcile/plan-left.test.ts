@@ -37,7 +37,7 @@ const container = (appId: number, more: Partial<Container> = {}): Container => (
     serviceId: 1,
     state: "exited",
   },
-  ...{ exitCode: 0, error: "", createdAt: "", startedAt: 1, finishedAt: 1, spec: plainSpec },
+  ...{ exitCode: 0, error: "", createdAt: "", startedAt: 1, finishedAt: 1, restarts: 0, spec: plainSpec },
   ...more,
 });
 

@@ -102,7 +102,7 @@ describe("a failure", () => {
     for (const seconds of [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]) {
       start("a");
       await turn();
-      expect(state()["a"]).toEqual({ is: "running", percent: 0 });
+      expect(state()["a"]).toMatchObject({ is: "running", percent: 0 });
       engine.of("a").fail("manifest unknown");
       await turn();
       expect(state()["a"]).toEqual({
@@ -143,7 +143,7 @@ describe("a failure", () => {
     start("a");
     await turn();
     engine.of("a").progress(5);
-    expect(state()["a"]).toEqual({ is: "running", percent: 5 });
+    expect(state()["a"]).toEqual({ is: "running", percent: 5, lastFailure: "no" });
   });
 });
 

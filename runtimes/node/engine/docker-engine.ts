@@ -473,9 +473,9 @@ async function asked<T>(call: Promise<T>): Promise<T> {
     return await call;
   } catch (error) {
     const { data } = Refusal.safeParse(error);
-    throw new EngineError(data?.json?.message ?? data?.message ?? String(error), data?.statusCode ?? 0, {
-      cause: error,
-    });
+    const message = data?.json?.message ?? data?.message ?? String(error);
+    // For a stream, dockerode puts the status before the engine's own sentence.
+    throw new EngineError(message.replace(/^\(HTTP code \d+\) [^-]* - /, ""), data?.statusCode ?? 0, { cause: error });
   }
 }
 
