@@ -206,6 +206,7 @@ export async function createSupervisor(
           loop.view?.target === targets.current()
             ? appsReport({ view: loop.view, activity: memory.activity, ...options })
             : undefined,
+        problems: () => problems.list(),
         containers: () => loop.view?.current.containers ?? [],
         changed: (force) => loop.retry({ force }),
       });

@@ -12,7 +12,7 @@ import { LogShipper } from "./log-shipper.ts";
 import { Poll } from "./poll.ts";
 import { OlderReleases } from "./release-images.ts";
 import type { DeviceStatus } from "./report-fields.ts";
-import { Reporter, type ReadApps } from "./reporter.ts";
+import { Reporter, type ReadApps, type ReadProblems } from "./reporter.ts";
 import { Tags } from "./tags.ts";
 import { messageOf } from "../model/show.ts";
 
@@ -45,6 +45,7 @@ interface Parts {
 /** The functions of the agent that the session calls. */
 export interface SessionContext {
   readonly apps: ReadApps;
+  readonly problems: ReadProblems;
   readonly containers: () => readonly Container[];
   /** Called when there is a new target state. */
   readonly changed: (force: boolean) => void;
@@ -85,16 +86,28 @@ export class CloudSession {
     await Promise.all([this.registration.load(), this.shipper.load(), this.#releases.load()]);
   }
 
-  start({ apps, containers, changed }: SessionContext): void {
+  start({ apps, problems, containers, changed }: SessionContext): void {
     const { ports, events, targets, settings, device, status, documents } = this.#parts;
     const { clock, metrics } = ports;
     const client = this.#client;
     const { uuid } = device();
     const olderImages = () => this.#releases.images();
-    const reporter = new Reporter({ clock, client, events, targets, metrics, uuid, status, apps, olderImages });
+    const reporter = new Reporter({
+      clock,
+      client,
+      events,
+      targets,
+      metrics,
+      uuid,
+      status,
+      apps,
+      problems,
+      olderImages,
+    });
     const poll = new Poll({
       ...{ clock, client, events, targets, uuid, givenIntervalMs: settings.pollIntervalMs },
       useDerivedKeys: () => this.registration.useDerivedKeys(),
+      takesProblems: (takes) => reporter.setTakesProblems(takes),
       accepted: (body) => this.#releases.follow(body, containers()),
       changed: (force) => {
         reporter.forgetRejections();

@@ -1,5 +1,5 @@
 import { emitChanges, type EventSink } from "../events/events.ts";
-import { derivesServiceKeys, deviceState, hidesValues } from "../api/cloud/state.ts";
+import { derivesServiceKeys, deviceState, hidesValues, takesProblems } from "../api/cloud/state.ts";
 import { isOn, numberOf } from "../model/config.ts";
 import { parseJson } from "../model/json.ts";
 import type { TransientError } from "../model/retry.ts";
@@ -66,6 +66,8 @@ interface Parts {
   readonly givenIntervalMs: number | undefined;
   /** Called if the cloud accepts derived keys for services. Resolves with whether this is new. */
   readonly useDerivedKeys: () => Promise<boolean>;
+  /** Called with each answer for a known device: whether the cloud accepts problems in reports. */
+  readonly takesProblems: (takes: boolean) => void;
   /** Called with an accepted target state. */
   readonly accepted: (body: object) => Promise<void>;
   /** Called if the target state or the key of services has changed; `force` overrides the update locks for this change. */
@@ -129,6 +131,7 @@ export class Poll {
       const polled = pollOutcome(answer);
       if (signal.aborted) return done;
       const isKnown = polled.is === "target" || polled.is === "unchanged";
+      if (isKnown) this.#parts.takesProblems(answer.header(takesProblems) !== undefined);
       // This comes before the target state is set, since its containers are created with these keys.
       const isNewKey = isKnown && answer.header(derivesServiceKeys) !== undefined && (await useDerivedKeys());
       switch (polled.is) {

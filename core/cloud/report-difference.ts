@@ -2,7 +2,7 @@ import { sameJson } from "../model/json.ts";
 
 /** Decides which fields of a report are sent, and which field a rejection is about. */
 
-export type Value = string | number | boolean | null | undefined | { readonly [key: string]: Value };
+export type Value = string | number | boolean | null | undefined | readonly Value[] | { readonly [key: string]: Value };
 
 export type Fields = Readonly<Record<string, Value>>;
 

@@ -1,4 +1,5 @@
 import { report, type AppReport } from "../api/cloud/report.ts";
+import type { ReportedProblem } from "../api/problem.ts";
 import { isOn } from "../model/config.ts";
 import { sameJson } from "../model/json.ts";
 import { messageOf } from "../model/show.ts";
@@ -25,6 +26,9 @@ export type ReadApps = (options: {
   readonly targetOnly: boolean;
 }) => Apps | undefined;
 
+/** What is wrong now, as it is reported. */
+export type ReadProblems = () => readonly ReportedProblem[];
+
 interface Parts {
   readonly clock: Clock;
   readonly client: DeviceApiClient;
@@ -34,6 +38,7 @@ interface Parts {
   readonly uuid: string;
   readonly status: () => DeviceStatus;
   readonly apps: ReadApps;
+  readonly problems: ReadProblems;
   /** The images of releases before the target's. */
   readonly olderImages: () => ReleaseImages;
 }
@@ -64,6 +69,7 @@ export class Reporter {
   readonly #rows = new ImageRows();
   /** The cloud has rejected a report that names older releases than the target's. */
   #targetOnly = false;
+  #takesProblems = false;
   #metrics: Fields = {};
   #measuredAt = -Infinity;
 
@@ -82,6 +88,13 @@ export class Reporter {
   forgetRejections(): void {
     this.#state = { ...this.#state, rejected: {} };
     this.#targetOnly = false;
+  }
+
+  /** Called with each answer of the cloud: whether it accepts problems. Others refuse a report with an unknown field. */
+  setTakesProblems(takes: boolean): void {
+    if (takes === this.#takesProblems) return;
+    this.#takesProblems = takes;
+    this.soon();
   }
 
   async run(key: string, signal: AbortSignal): Promise<void> {
@@ -112,7 +125,14 @@ export class Reporter {
   #current(): Fields {
     const apps = this.#apps({ targetOnly: this.#targetOnly });
     const status = statusReport(this.#parts.status());
-    return { ...status, ...this.#metrics, ...(apps && { apps: this.#rows.toSend(apps) }) };
+    // In local mode, the problems are those of applications that are not the cloud's.
+    const problems = apps && this.#takesProblems ? this.#parts.problems() : undefined;
+    return {
+      ...status,
+      ...this.#metrics,
+      ...(problems && { problems }),
+      ...(apps && { apps: this.#rows.toSend(apps) }),
+    };
   }
 
   #apps({ targetOnly }: { targetOnly: boolean }): Apps | undefined {

@@ -8,12 +8,12 @@ type Value = string | number | boolean | null;
 export type Fields = Readonly<Record<string, Value>>;
 
 /**
- * A device's fields after a report. Fields that the report does not name do not change. The port and key of its API are not
- * stored, since requests to the device go through its tunnel.
+ * A device's fields after a report. Fields that the report does not name do not change. Its problems
+ * are stored apart. The port and key of its API are not stored, since requests to the device go through its tunnel.
  */
 export const fieldsAfter = (
   before: Fields,
-  { apps: _, api_port: _port, api_secret: _secret, ...given }: StateReport,
+  { apps: _, problems: _problems, api_port: _port, api_secret: _secret, ...given }: StateReport,
 ): Fields => ({
   ...before,
   ...Object.fromEntries(

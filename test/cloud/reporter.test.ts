@@ -7,6 +7,7 @@ import { Reporter } from "../../core/cloud/reporter.ts";
 import type { CloudAnswer } from "../../core/ports/cloud.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
 import { Documents } from "../../core/state/documents.ts";
+import type { ReportedProblem } from "../../core/api/problem.ts";
 import { Targets } from "../../core/state/targets.ts";
 import { HandClock, turn } from "../state/world.ts";
 
@@ -38,13 +39,16 @@ function world(config: Record<string, string> = {}) {
   const facts = { ...memoryIdentity, supervisorVersion: "19.0.5", deviceType: "generic-amd64" };
   const targets = new Targets(new Documents(new MemoryStore()), { facts, uuid: "u", managed: true });
   let measured = 0;
+  const apps = Object.keys(config).length > 0 ? {} : undefined;
+  const problems: ReportedProblem[] = [];
   const reporter = new Reporter({
     clock,
     events: eventsTo(log),
     targets,
     uuid: "u",
     status: () => status,
-    apps: () => undefined,
+    apps: () => apps,
+    problems: () => [...problems],
     olderImages: () => ({}),
     metrics: { measure: () => Promise.resolve({ ...machine, measured: ++measured }) },
     client: new DeviceApiClient(clock, ({ body = "{}" }) => {
@@ -66,7 +70,20 @@ function world(config: Record<string, string> = {}) {
     await turn();
   };
   const since = (n: number) => sent.slice(n).map(({ at }) => at - (sent[0]?.at ?? 0));
-  return { clock, log, sent, answers, machine, status, reporter, pass, start, since, measured: () => measured };
+  return {
+    clock,
+    log,
+    sent,
+    answers,
+    machine,
+    status,
+    problems,
+    reporter,
+    pass,
+    start,
+    since,
+    measured: () => measured,
+  };
 }
 
 describe("reports", () => {
@@ -99,6 +116,35 @@ describe("reports", () => {
     expect(sent[1]?.fields).toEqual({ memory_usage: 300 });
     expect(since(1)[0]).toBeGreaterThan(3_600_000);
     expect(measured()).toBeLessThan(20);
+  });
+
+  test("name problems to a cloud that takes them, when they change", async () => {
+    const { start, sent, problems, reporter, pass } = world({ A: "b" });
+    const problem = {
+      appId: 1,
+      app: "a",
+      service: "web",
+      kind: "crashLoop",
+      message: "m",
+      since: "2026-01-01T00:00:00.000Z",
+    };
+    problems.push(problem);
+    await start();
+    await pass(20_000);
+    reporter.soon();
+    await pass(20_000);
+    expect(sent.filter(({ fields }) => "problems" in fields)).toEqual([]);
+    reporter.setTakesProblems(true);
+    await pass(20_000);
+    reporter.soon();
+    await pass(20_000);
+    problems.pop();
+    reporter.soon();
+    await pass(20_000);
+    expect(sent.flatMap(({ fields }) => ("problems" in fields ? [fields] : []))).toEqual([
+      { problems: [problem] },
+      { problems: [] },
+    ]);
   });
 
   test("that are due for another reason include the current metrics", async () => {

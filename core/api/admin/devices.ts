@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { empty, endpoint, json, none } from "../endpoint.ts";
+import { ReportedProblem } from "../problem.ts";
 import { Id, invalid, Name, Pin, refusals, When } from "./fields.ts";
 
 export const Device = z.object({
@@ -15,7 +16,17 @@ export const Device = z.object({
   release: z.string().nullable().describe("The commit that it reports to run"),
   target: z.string().nullable().describe("The commit that it should run"),
   pinned: z.boolean().describe("It is pinned to that commit; false: it follows its fleet"),
-  updateStatus: z.string().nullable().describe("Its reported update status: downloading, done, …"),
+  updateStatus: z
+    .string()
+    .nullable()
+    .describe(
+      'Its reported update status: downloading, done, …; "failing" instead of done if it has problems with its services',
+    ),
+  problems: z
+    .array(ReportedProblem)
+    .describe(
+      "What is wrong on it, as it has reported last; the most recent state that is known of a device that is offline",
+    ),
   progress: z.int().nullable().describe("Percent of the current download"),
   heardAt: When.nullable().describe("Its last request or report, to the minute"),
   createdAt: When,

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { empty, endpoint, none, reply, sentences } from "../endpoint.ts";
+import { ReportedProblems } from "../problem.ts";
 import { Refused } from "./refused.ts";
 
 const cutTo = (length: number) => z.string().transform((text) => text.slice(0, length));
@@ -91,6 +92,9 @@ export const StateReport = z.object({
   storage_total: Metric.optional(),
   cpu_temp: Metric.optional(),
   cpu_usage: Metric.optional(),
+  problems: ReportedProblems.optional().describe(
+    "What is wrong now. Only for a cloud whose target state has the header fairlead-problems: others refuse the report",
+  ),
   apps: limitedRecord(most.apps, "applications", AppReport)
     .optional()
     .describe("By uuid. If it is there, every service that it does not name counts as deleted"),

@@ -87,6 +87,9 @@ export type TargetStateV2 = z.output<typeof TargetStateV2>;
 /** A header of the target state; with any value, the cloud accepts derived keys of services. */
 export const derivesServiceKeys = "fairlead-service-keys";
 
+/** A header of the target state, also of a 304; with any value, the cloud accepts `problems` in state reports. */
+export const takesProblems = "fairlead-problems";
+
 /** A header of a target state in which the values of variables are hidden: no device may apply it. */
 export const hidesValues = "fairlead-hidden-values";
 

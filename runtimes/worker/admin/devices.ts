@@ -1,5 +1,6 @@
 import * as api from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
+import { ReportedProblems } from "../../../core/api/problem.ts";
 import type { Grant } from "../auth/grant.ts";
 import { isoTime } from "../database.ts";
 import type { DirectoryContext } from "../directory/context.ts";
@@ -22,6 +23,8 @@ export interface DeviceRow extends Record<string, SqlStorageValue> {
   readonly target: string | null;
   readonly pinned: number;
   readonly updateStatus: string | null;
+  /** As JSON. */
+  readonly problems: string;
   readonly progress: number | null;
   readonly heardAt: string | null;
 }
@@ -31,7 +34,7 @@ const commitOf = (id: string): string => `(SELECT release_uuid FROM releases WHE
 const deviceColumns = `id, uuid, name, fleet_id AS fleetId, device_type AS deviceType, created_at AS createdAt,
   supervisor_version AS supervisorVersion, os_version AS osVersion, heard_at AS heardAt,
   ${commitOf("running_release_id")} AS release, ${commitOf(targetOfDevice)} AS target,
-  pinned_release_id IS NOT NULL AS pinned, report ->> '$.update_status' AS updateStatus, ${progressOfDevice} AS progress`;
+  problems, pinned_release_id IS NOT NULL AS pinned, report ->> '$.update_status' AS updateStatus, ${progressOfDevice} AS progress`;
 
 const devices = adminRoute(api.devices, async ({ params: { fleetId, after = 0, limit }, grant }, context) => {
   if (fleetId !== undefined && !findFleet(context, grant, fleetId)) return noFleet;
@@ -54,8 +57,12 @@ export const findDevice = ({ db }: Pick<DirectoryContext, "db">, grant: Grant, u
 
 async function withConnection({ connectionOf }: DirectoryContext, row: DeviceRow): Promise<api.Device> {
   const { connected, since } = await connectionOf(row.uuid);
+  const problems = ReportedProblems.parse(JSON.parse(row.problems));
+  const isFailing = row.updateStatus === "done" && problems.some(({ service }) => service !== undefined);
   return {
     ...row,
+    problems,
+    ...(isFailing && { updateStatus: "failing" }),
     pinned: row.pinned === 1,
     connected,
     connectedSince: connected && since !== undefined ? isoTime(since) : null,
@@ -96,7 +103,7 @@ const changeDevice = adminRoute(api.changeDevice, async ({ params: { uuid }, bod
 function leaveFleet({ db }: Pick<DirectoryContext, "db">, deviceId: number, fleetId: number): void {
   db.transaction(() => {
     db.run(
-      "UPDATE devices SET fleet_id = ?, pinned_release_id = NULL, running_release_id = NULL WHERE id = ?",
+      "UPDATE devices SET fleet_id = ?, pinned_release_id = NULL, running_release_id = NULL, problems = '[]' WHERE id = ?",
       ...[fleetId, deviceId],
     );
     db.run("DELETE FROM installs WHERE device_id = ?", deviceId);

@@ -68,9 +68,9 @@ function applyReport(db: Database, deviceId: number, given: api.StateReport, at:
   const reached = app?.release_uuid === undefined ? undefined : releaseIdOf(db, fleetId, app.release_uuid);
   db.run(
     `UPDATE devices SET supervisor_version = ?, os_version = ?, os_variant = ?, mac_address = ?, report = ?,
-       running_release_id = ?, heard_at = ?, offline_at = NULL WHERE id = ?`,
+       running_release_id = ?, problems = ifnull(?, problems), heard_at = ?, offline_at = NULL WHERE id = ?`,
     ...[supervisor_version, os_version, os_variant, mac_address].map(toText),
-    ...[JSON.stringify(rest), reached ?? running, at, deviceId],
+    ...[JSON.stringify(rest), reached ?? running, given.problems ? JSON.stringify(given.problems) : null, at, deviceId],
   );
   if (given.apps === undefined) return;
   const installs = installsOf(db, deviceId);

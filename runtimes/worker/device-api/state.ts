@@ -22,6 +22,7 @@ const deviceState = (endpoint: typeof api.deviceState | typeof api.deviceStateV2
       if (principal.is !== "device" || principal.key !== "own") return answer;
       recordContact(db, principal.id, now());
       answer.headers.set(api.derivesServiceKeys, "1");
+      answer.headers.set(api.takesProblems, "1");
       return answer;
     },
   });

@@ -171,4 +171,6 @@ export const migrations: readonly string[] = [
   ALTER TABLE devices ADD COLUMN offline_at TEXT;
   `,
   "ALTER TABLE tokens ADD COLUMN shell INTEGER NOT NULL DEFAULT 0",
+  // What is wrong on the device, as it has reported last: a list in JSON.
+  "ALTER TABLE devices ADD COLUMN problems TEXT NOT NULL DEFAULT '[]'",
 ];
