@@ -16,6 +16,6 @@ export function lastLineOf(lines: readonly Line[], endedAt: number): string | un
   const written = lines.filter(({ message }) => message.trim() !== "").toSorted((a, b) => a.timestamp - b.timestamp);
   const before = written.filter(({ timestamp }) => timestamp <= endedAt + delayMs);
   // An engine reads the two streams independently, so that the order of their last lines is not known. The error counts.
-  const error = before.findLast(({ isStdErr, timestamp }) => isStdErr && timestamp >= endedAt - 1000);
+  const error = before.findLast(({ isStdErr, timestamp }) => isStdErr && timestamp >= endedAt - 200);
   return (error ?? before.at(-1) ?? written.at(-1))?.message;
 }
