@@ -40,6 +40,11 @@ export const commands: readonly Entry[] = [
     load: async () => (await import("./device/logs.ts")).logs,
   },
   {
+    usage: "exec <service> [command]…",
+    summary: "run a command in a service",
+    load: async () => (await import("./device/exec.ts")).exec,
+  },
+  {
     usage: "top [service]",
     summary: "show what services use, or the processes of one",
     load: async () => (await import("./device/top.ts")).top,
@@ -160,6 +165,11 @@ export const commands: readonly Entry[] = [
     usage: "cloud logs <device>",
     summary: "print the last lines of a device's log",
     load: async () => (await import("./cloud/logs.ts")).logs,
+  },
+  {
+    usage: "cloud ssh <device> [service]",
+    summary: "open a shell in a service",
+    load: async () => (await import("./device/exec.ts")).ssh,
   },
   {
     usage: "cloud call <device> <method> <path>",

@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startProgram } from "../node/program.ts";
 import { plainIo } from "../../runtimes/cli/io.ts";
 import { runProgram } from "../../runtimes/cli/run.ts";
 import { SettingsError } from "../../runtimes/node/settings-error.ts";
@@ -115,6 +116,18 @@ test("fairlead top prints what services use, and the processes of one", async ()
     /^SERVICE +APPLICATION +CPU +MEMORY +NETWORK +DISK +PROCESSES\ndb +proj +[\d.]+ % /,
   );
   expect((await type("top", "web")).printed).toMatch(/PID.*\n/);
+});
+
+test("fairlead exec passes input, output and the exit status on", async () => {
+  const environment = { BALENA_SUPERVISOR_ADDRESS: address };
+  const shell = startProgram(["exec", "web"], environment, "echo hello\nexit 3\n");
+  expect(await shell.ended).toMatchObject({ code: 3, stdout: expect.stringContaining("hello") });
+});
+
+test("fairlead exec refuses a service that there is not, and the options of the command are its own", async () => {
+  expect((await type("exec", "wbe", "ls", "--help")).fault).toMatch(/^There is no service "wbe"/);
+  expect((await type("exec")).fault).toBe("Expected: fairlead exec <service> [command]…, but got no argument");
+  expect((await type("exec", "--help")).printed).toMatch(/^Usage: fairlead exec <service>/);
 });
 
 test("fairlead purge asks, or needs --yes", async () => {
