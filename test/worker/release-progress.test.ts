@@ -78,6 +78,31 @@ test("the devices that should run a release are counted by state, and the failed
   ]);
 });
 
+test("a problem is the reason of a device, and says at which stage of the update it has failed", async () => {
+  const fleet = await newFleet(cloud, "with problems");
+  const device = await newDevice(cloud, fleet);
+  await release(fleet, "one");
+  const stateWith = async (running: string | undefined, status: string, kind?: string) => {
+    const problem = { kind, message: `It is ${kind}`, service: "web", since: "2026-01-01T00:00:00Z" };
+    await report(fleet, device, running, { one: status });
+    const body = { [device.uuid]: { problems: kind === undefined ? [] : [problem] } };
+    expect((await cloud.ask("PATCH", "/device/v3/state", body, device.api_key)).status).toBe(200);
+    const [one] = (await progress(fleet, "one")).first;
+    return [one?.state, one?.reasons];
+  };
+  expect(await stateWith(undefined, "downloading", "imageUnavailable")).toEqual([
+    "updating",
+    ["web: It is imageUnavailable"],
+  ]);
+  expect(await stateWith(undefined, "downloading", "imageNotFound")).toEqual(["failed", ["web: It is imageNotFound"]]);
+  // The crash loop is one of the release before.
+  expect(await stateWith(undefined, "downloading", "crashLoop")).toEqual(["updating", ["web: It is crashLoop"]]);
+  expect(await stateWith(undefined, "downloaded", "locked")).toEqual(["updating", ["web: It is locked"]]);
+  expect(await stateWith(undefined, "applying changes", "portTaken")).toEqual(["failed", ["web: It is portTaken"]]);
+  expect(await stateWith("one", "done", "crashLoop")).toEqual(["failed", ["web: It is crashLoop"]]);
+  expect(await stateWith("one", "done")).toEqual(["done", []]);
+});
+
 test("a device that has just reported is settling until the time of stayUp has passed", async () => {
   const fleet = await newFleet(cloud, "settling");
   const device = await newDevice(cloud, fleet);

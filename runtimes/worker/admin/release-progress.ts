@@ -1,9 +1,24 @@
 import * as api from "../../../core/api/admin/index.ts";
+import type { UpdateStatus } from "../../../core/api/cloud/report.ts";
 import { reply } from "../../../core/api/endpoint.ts";
+import { ReportedProblems } from "../../../core/api/problem.ts";
+import type { ProblemKind } from "../../../core/model/problem.ts";
 import { isoTime } from "../database.ts";
 import { releaseIdOf, targetOfDevice } from "../directory/releases.ts";
 import { findFleet } from "./fleets.ts";
 import { adminRoute, noFleet, noRelease } from "./route.ts";
+
+const inList = (kinds: readonly ProblemKind[]): string => `IN (${kinds.map((kind) => `'${kind}'`).join(", ")})`;
+
+/**
+ * SQL: the problems with which a release has failed on a device, by the reported update status. Until a device has the images,
+ * its services are those of the release before. A registry that does not answer and an update lock make a device wait.
+ */
+const failing: readonly (readonly [UpdateStatus, string])[] = [
+  ["downloading", inList(["imageNotFound", "registryRefused", "diskFull"])],
+  ["applying changes", inList(["refused", "portTaken", "wrongArchitecture", "diskFull"])],
+  ["done", "NOT IN ('locked', 'imageUnavailable')"],
+];
 
 /**
  * SQL: the devices that should run a release, with their states. Values: the release's id, its commit, its fleet, and the time
@@ -12,16 +27,20 @@ import { adminRoute, noFleet, noRelease } from "./route.ts";
 const wanted = `WITH wanted AS (
   SELECT id, uuid, name, heard_at AS heardAt, report ->> '$.update_status' AS reported, running_release_id = ?1 AS runs,
     report ->> '$.update_commit' = ?2 AS isOfRelease, report ->> '$.update_status_at' <= ?4 AS isSteady,
-    offline_at IS NOT NULL AS isOffline
+    offline_at IS NOT NULL AS isOffline, problems
   FROM devices WHERE fleet_id = ?3 AND ${targetOfDevice} = ?1
+), judged AS (
+  SELECT *, EXISTS (SELECT 1 FROM json_each(problems) WHERE CASE reported
+${failing.map(([status, kinds]) => `    WHEN '${status}' THEN value ->> '$.kind' ${kinds}`).join("\n")} END) AS isFailing
+  FROM wanted
 ), stated AS (
   SELECT *, iif(runs OR isOfRelease, reported, NULL) AS updateStatus, CASE
-    WHEN runs AND reported = 'done' THEN iif(isSteady, 'done', 'settling')
+    WHEN runs AND reported = 'done' AND NOT isFailing THEN iif(isSteady, 'done', 'settling')
     WHEN isOffline THEN 'offline'
-    WHEN isOfRelease AND reported IN ('rejected', 'aborted') THEN 'failed'
+    WHEN isOfRelease AND reported IN ('rejected', 'aborted') OR (runs OR isOfRelease) AND isFailing THEN 'failed'
     WHEN isOfRelease OR (runs AND reported IS NOT NULL) THEN 'updating'
     ELSE 'waiting' END AS state
-  FROM wanted
+  FROM judged
 )`;
 
 /** SQL: percent of what a device has to download for the release; null when it downloads nothing. */
@@ -44,6 +63,8 @@ interface DeviceRow extends Record<string, SqlStorageValue> {
   readonly updateStatus: string | null;
   readonly progress: number | null;
   readonly heardAt: string | null;
+  /** As JSON. */
+  readonly problems: string;
 }
 
 export const releaseProgress = adminRoute(
@@ -62,7 +83,7 @@ export const releaseProgress = adminRoute(
     );
     const countOf = (state: api.UpdateState) => rows.find((row) => row.state === state)?.n ?? 0;
     const first = db.all<DeviceRow>(
-      `${wanted} SELECT uuid, name, state, updateStatus, heardAt, ${progress} AS progress
+      `${wanted} SELECT uuid, name, state, updateStatus, heardAt, problems, ${progress} AS progress
        FROM stated ORDER BY ${order}, id LIMIT ?5`,
       ...[...values, limit],
     );
@@ -74,10 +95,19 @@ export const releaseProgress = adminRoute(
         ...{ waiting: countOf("waiting"), failed: countOf("failed"), offline: countOf("offline") },
       },
       progress: rows.find(({ state }) => state === "updating")?.progress ?? null,
-      first: first.map((row) => ({ ...row, reasons: reasonsOf(row) })),
+      first: first.map(({ problems, ...row }) => ({ ...row, reasons: reasonsOf({ ...row, problems }) })),
     });
   },
 );
 
-const reasonsOf = ({ state, updateStatus }: DeviceRow): string[] =>
-  state === "failed" ? [`The device reports that the update was ${updateStatus}`] : [];
+/** Of a device that is done or offline, the problems are not why it does not get on. */
+function reasonsOf({ state, updateStatus, problems }: DeviceRow): string[] {
+  if (state === "done" || state === "offline") return [];
+  const reasons = ReportedProblems.parse(JSON.parse(problems)).map(({ service, message }) =>
+    service === undefined ? message : `${service}: ${message}`,
+  );
+  // An older agent reports no problems.
+  return state === "failed" && reasons.length === 0
+    ? [`The device reports that the update was ${updateStatus}`]
+    : reasons;
+}
