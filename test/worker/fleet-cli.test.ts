@@ -85,8 +85,14 @@ test("commands turn a compose file into a running release", async () => {
   const apps = { [fleet.uuid]: { releases: { one: { update_status: "downloading", services: { web } } } } };
   await cloud.ask("PATCH", "/device/v3/state", { [uuid]: { apps } }, key);
   expect(await said("devices", "--fleet", "cli")).toMatch(
-    /^NAME +UUID +ONLINE +RUNS +SHOULD RUN +STATE +HEARD\n.* no +- +one \(pinned\) +downloading 40 % /,
+    /^NAME +UUID +ONLINE +PROBLEM +RUNS +SHOULD RUN +STATE +HEARD\n.* no +- +- +one \(pinned\) +downloading 40 % /,
   );
+  const since = new Date(Date.now() - 300_000).toISOString();
+  const problem = { service: "web", kind: "crashLoop", message: "exited 3 times with 1: \u001b[2Jno such file", since };
+  await cloud.ask("PATCH", "/device/v3/state", { [uuid]: { problems: [problem, problem] } }, key);
+  expect(await said("devices", "--fleet", "cli")).toContain(" web: exited 3 times with 1: ");
+  expect(await said("devices", "--fleet", "cli")).toMatch(/no such file \(5 min, \+1\) +- +one/);
+  expect(await said("devices", "--fleet", "cli")).not.toContain("\u001b");
   expect(await said("pin", uuid, "latest")).toMatch(/ follows its fleet to two\n$/);
   expect(await said("pin", "--fleet", "cli", "one")).toBe("cli is pinned to one\n");
   expect(await said("pin", "--fleet", "cli", "latest")).toBe("cli follows its latest release two\n");

@@ -5,24 +5,39 @@ import { allDevices, cloudOf, expectStatus, findDevice, findFleet } from "./clie
 
 export const list = command({
   options: { fleet: { ...fleetOption, hint: "only the devices of this fleet" } },
-  run: async ({ options, environment, show }) => {
+  run: async ({ options, environment, show, columns }) => {
     const devices = await allDevices(cloudOf({ environment }), options.fleet);
     show(
-      options.json ? devices : devices.map(toRow),
+      options.json ? devices : devices.map((device) => toRow(device, columns === undefined ? Infinity : shortUuid)),
       "There is no device yet. One joins with a key: fairlead cloud fleet key <fleet>",
     );
   },
 });
 
-const toRow = ({ name, uuid, connected, release, target, pinned, updateStatus, progress, heardAt }: api.Device) => ({
+/** The beginning of a uuid, for a terminal. */
+const shortUuid = 12;
+
+const toRow = (
+  { name, uuid, connected, release, target, pinned, updateStatus, progress, problems, heardAt }: api.Device,
+  uuidLength: number,
+) => ({
   name,
-  uuid,
+  uuid: uuid.slice(0, uuidLength),
   online: connected,
+  problem: problemOf(problems),
   runs: release?.slice(0, 12),
   "should run": target === null ? "-" : `${target.slice(0, 12)}${pinned ? " (pinned)" : ""}`,
   state: progress === null ? updateStatus : `${updateStatus ?? "downloading"} ${progress} %`,
   heard: heardAt === null ? "never" : `${ageOf(heardAt)} ago`,
 });
+
+/** The first problem, its age, and how many others there are. */
+function problemOf([first, ...others]: api.Device["problems"]): string {
+  if (!first) return "-";
+  const { service, message, since } = first;
+  const more = others.length > 0 ? `, +${others.length}` : "";
+  return `${service === undefined ? "" : `${service}: `}${message} (${ageOf(since)}${more})`;
+}
 
 export const show = command({
   options: {},

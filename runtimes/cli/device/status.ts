@@ -1,6 +1,6 @@
 import { endpoints } from "../../../core/api/index.ts";
 import { command } from "../command.ts";
-import { details, table } from "../table.ts";
+import { ageOf, cellOf, details, table } from "../table.ts";
 import { deviceOf, deviceOption, expectStatus, type Device } from "./client.ts";
 
 export const status = command({
@@ -13,7 +13,8 @@ export const status = command({
       expectStatus(await call(endpoints.vpn), 200),
     ];
     const applications = expectStatus(await call(endpoints.applicationsState), 200);
-    if (options.json) return show({ ...device, deviceName, vpn, applications });
+    const { problems } = expectStatus(await call(endpoints.problems), 200);
+    if (options.json) return show({ ...device, deviceName, vpn, applications, problems });
     const { os_version: os, ip_address: address, api_port: port, supervisor_version: version } = device;
     const overview = {
       device: deviceName,
@@ -31,6 +32,10 @@ export const status = command({
       }));
       if (rows.length > 0) print(table(rows, io));
     }
+    if (problems.length === 0) return;
+    print(`\n${io.style("red", "Problems")}\n`);
+    for (const { service, message, since } of problems)
+      print(`  ${service === undefined ? "" : `${cellOf(service)}: `}${cellOf(message)} (${ageOf(since)})\n`);
   },
 });
 
