@@ -106,6 +106,23 @@ const ourFiles = async () =>
     .filter((path) => path && !path.endsWith("fairlead.service.d"))
     .sort();
 
+/** Programs that this machine lacks, for the documented commands. */
+async function addPrograms() {
+  const scripts = {
+    sudo: 'exec "$@"',
+    // This curl serves the releases from the folders and passes requests on to the agent.
+    curl: `for url; do [ "$before" != -o ] || out=$url; before=$url; done
+      case $url in
+        ${releases}/latest/download/*) cat ${first}/\${url##*/} ;;
+        ${releases}/download/v0.2.0/*) cat ${second}/\${url##*/} ;;
+        http://127.0.0.1*) /usr/lib/fairlead/node -e "fetch('$url').then((r) => r.text()).then(console.log)" ;;
+        *) exit 22 ;;
+      esac >\${out:-/dev/stdout}`,
+  };
+  for (const [name, script] of Object.entries(scripts))
+    writeFileSync(join(await host.root(), "usr/local/bin", name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+}
+
 describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
   test("install.sh refuses an unsuitable machine and installs nothing", async () => {
     const from = `--from ${first}`;
@@ -272,21 +289,27 @@ describe.skipIf(noHost ?? noDocker)("a machine with systemd and Docker", () => {
     await answers();
   });
 
+  test("the commands of docs/backup.md save the state and restore it after its loss", async () => {
+    await addPrograms();
+    const text = readFileSync(join(root, "docs/backup.md"), "utf8");
+    const lines = [...text.matchAll(/^ {4,}(sudo (?:systemctl|tar) .+)$/gm)].map(([, line]) => line ?? "");
+    expect(lines).toHaveLength(5);
+    const config = () => shell("cat /var/lib/fairlead/config.json");
+    const before = await config();
+    for (const line of lines.slice(0, 3)) await shell(`cd /root; ${line}`);
+    await answers();
+    await shell("systemctl stop fairlead; rm -r /var/lib/fairlead /etc/fairlead.env");
+    for (const line of lines.slice(3)) await shell(`cd /root; ${line}`);
+    await answers();
+    expect(await config()).toBe(before);
+    await shell("rm /root/board.tar.gz");
+  });
+
   test("the commands of docs/install.md work in their order", async () => {
-    const scripts = {
-      sudo: 'exec "$@"',
-      // This curl serves the releases from the folders and passes requests on to the agent.
-      curl: `for url; do [ "$before" != -o ] || out=$url; before=$url; done
-        case $url in
-          ${releases}/latest/download/*) cat ${first}/\${url##*/} ;;
-          ${releases}/download/v0.2.0/*) cat ${second}/\${url##*/} ;;
-          http://127.0.0.1*) /usr/lib/fairlead/node -e "fetch('$url').then((r) => r.text()).then(console.log)" ;;
-          *) exit 22 ;;
-        esac >\${out:-/dev/stdout}`,
-    };
-    for (const [name, script] of Object.entries(scripts))
-      writeFileSync(join(await host.root(), "usr/local/bin", name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-    const text = readFileSync(join(root, "docs/install.md"), "utf8").replaceAll("<releases>", releases);
+    await addPrograms();
+    // test/engine/image.test.ts runs the container.
+    const [page = ""] = readFileSync(join(root, "docs/install.md"), "utf8").split("## In a container");
+    const text = page.replaceAll("<releases>", releases);
     const lines = [...text.matchAll(/^ {4}(.+)$/gm)].map(([, line]) => line ?? "");
     expect(lines.length).toBeGreaterThan(7);
     let said = "";
