@@ -11,7 +11,7 @@ import { docker } from "./on-the-engine.ts";
 
 const pageOf = (name: string) => readFileSync(join(import.meta.dirname, "../../docs", name), "utf8");
 const linesOf = (name: string) =>
-  [...pageOf(name).matchAll(/^ {4,}(docker (?:run|volume) .*)$/gm)].map(([, line]) => line ?? "");
+  [...pageOf(name).matchAll(/^ {4,}(docker (?:run|volume|ps) .*)$/gm)].map(([, line]) => line ?? "");
 
 const shell = async (script: string, cwd: string) =>
   (await promisify(execFile)("sh", ["-ec", script], { cwd })).stdout.trim();
