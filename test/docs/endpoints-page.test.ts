@@ -300,16 +300,20 @@ that a token needs: [security.md](security.md#tokens). A fleet or device that th
 \`/openapi.json\` of the cloud describes the same for programs. For balena's SDK, the cloud also answers a part of balena's public API
 (\`/v7/…\`).`;
 
-test("docs/endpoints.md has every endpoint, with what the code declares and what a device in memory answers", async () => {
-  const device = [];
-  for (const [name, endpoint] of entriesOf(endpoints)) device.push(await deviceSection(name, endpoint));
-  const between = entriesOf(cloudEndpoints).map(([name, endpoint]) =>
-    cloudSection(name, endpoint, principals[name] ?? ""),
-  );
-  const admin = entriesOf(adminEndpoints).map(([name, endpoint]) =>
-    cloudSection(name, endpoint, throughCloud(endpoint)),
-  );
-  const page = `${intro}
+// A device is started for each endpoint.
+test(
+  "docs/endpoints.md has every endpoint, with what the code declares and what a device in memory answers",
+  { timeout: 120_000 },
+  async () => {
+    const device = [];
+    for (const [name, endpoint] of entriesOf(endpoints)) device.push(await deviceSection(name, endpoint));
+    const between = entriesOf(cloudEndpoints).map(([name, endpoint]) =>
+      cloudSection(name, endpoint, principals[name] ?? ""),
+    );
+    const admin = entriesOf(adminEndpoints).map(([name, endpoint]) =>
+      cloudSection(name, endpoint, throughCloud(endpoint)),
+    );
+    const page = `${intro}
 
 ## The device: port 48484
 
@@ -329,7 +333,8 @@ ${adminIntro}
 
 ${admin.join("\n\n")}
 `;
-  const file = join(import.meta.dirname, "../../docs/endpoints.md");
-  const style = await resolveConfig(file);
-  await expect(await format(page, { ...style, parser: "markdown" })).toMatchFileSnapshot(file);
-});
+    const file = join(import.meta.dirname, "../../docs/endpoints.md");
+    const style = await resolveConfig(file);
+    await expect(await format(page, { ...style, parser: "markdown" })).toMatchFileSnapshot(file);
+  },
+);
