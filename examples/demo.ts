@@ -63,7 +63,8 @@ await runProgram(
   ["join", cloudUrl, "--key", key, "--state-dir", folder],
   plainIo({}, () => undefined),
 );
-const quiet = { info: () => undefined, warn: (message: string) => void process.stderr.write(`${message}\n`) };
+const complain = (message: string) => void process.stderr.write(`${message}\n`);
+const quiet = { info: () => undefined, warn: complain, error: complain };
 const settings = demoSettings();
 const agent = await startAgent(settings, quiet);
 const { identity, keys } = agent.supervisor;

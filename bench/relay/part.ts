@@ -30,7 +30,7 @@ const Role = z.discriminatedUnion("is", [
 ]);
 export type Role = z.input<typeof Role>;
 
-const silent = { info: () => {}, warn: () => {} };
+const silent = { info: () => {}, warn: () => {}, error: () => {} };
 const encoder = new TextEncoder();
 
 /** The agent's own answers, and two bodies that are large. */

@@ -324,6 +324,9 @@ export class MemoryLog implements Log {
   info(message: string): void {
     this.lines.push(message);
   }
+  error(message: string): void {
+    this.lines.push(`error: ${message}`);
+  }
   warn(message: string): void {
     this.lines.push(`warning: ${message}`);
   }

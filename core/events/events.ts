@@ -7,6 +7,8 @@ import type { Log } from "../ports/log.ts";
 /** For code that only emits events. */
 export type EventSink = Pick<Events, "emit">;
 
+type EventReader = (record: EventRecord, event: Event) => void;
+
 /** Events within this time are written in one transaction. */
 const lingerMs = 1000;
 
@@ -14,7 +16,7 @@ const lingerMs = 1000;
 export class Events {
   readonly #clock: Pick<Clock, "now" | "sleep">;
   readonly #journal: EventJournal;
-  readonly #readers = new Set<(event: EventRecord) => void>();
+  readonly #readers = new Set<EventReader>();
   readonly #subscribers = new Set<(entries: readonly JournalEntry[]) => void>();
   readonly #end = new AbortController();
   #unsaved: readonly EventRecord[] = [];
@@ -29,14 +31,14 @@ export class Events {
 
   emit(event: Event): void {
     const record = toRecord(event, this.#clock.now());
-    for (const read of this.#readers) read(record);
+    for (const read of this.#readers) read(record, event);
     if (this.#end.signal.aborted) return;
     this.#unsaved = [...this.#unsaved, record].slice(-keptEvents);
     if (!this.#lingering) void this.#saveSoon();
   }
 
   /** Calls `read` with each event at once. */
-  onEvent(read: (event: EventRecord) => void): () => void {
+  onEvent(read: EventReader): () => void {
     this.#readers.add(read);
     return () => void this.#readers.delete(read);
   }
@@ -100,6 +102,6 @@ export function emitChanges(events: EventSink): (event: Event | undefined) => vo
 
 /** The machine's log as a reader of events. */
 export const toLog =
-  (log: Log) =>
-  ({ level, text }: EventRecord): void =>
-    log[level](text);
+  (log: Log): EventReader =>
+  ({ level, text }, event) =>
+    log[level](text, event);

@@ -75,7 +75,7 @@ export class Logs {
     this.#clock = clock;
     this.#events = events;
     events.onEvent(({ audience, level, text }) => {
-      if (audience === "everyone") this.#say(text, level === "warn");
+      if (audience === "everyone") this.#say(text, level !== "info");
     });
     this.#isLocalMode = isLocalMode;
     this.#keeper = keeper;

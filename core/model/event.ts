@@ -99,7 +99,7 @@ export type Event = About &
       } & Reason)
     | { readonly kind: "logLinesRefused"; readonly count: number }
     | ({ readonly kind: "serviceLogUnreadable"; readonly service: string } & Reason)
-    | { readonly kind: "registered" | "registrationImpossible" }
+    | { readonly kind: "registered" | "registrationImpossible" | "engineReachable" }
     | ({ readonly kind: "reportFieldRefused"; readonly field: string } & Reason)
     | ({ readonly kind: "nameRefused" } & Named & Reason)
     | ({ readonly kind: "problemFound"; readonly problem: ProblemKind } & Reason)
@@ -120,21 +120,31 @@ export type Event = About &
 
 export type EventKind = Event["kind"];
 
+/**
+ * `error`: the agent cannot do what it must: reach the target state, keep its data or answer a request. `warn`: it goes on,
+ * with less or with a delay.
+ */
+export const eventLevels = ["error", "warn", "info"] as const;
+
+export type EventLevel = (typeof eventLevels)[number];
+
 interface Kind {
-  readonly level: "info" | "warn";
+  readonly level: EventLevel;
   /** `device`: only the machine's log. `everyone`: also the application's logs, in local mode or in the cloud. */
   readonly audience: "everyone" | "device";
 }
 
 const info: Kind = { level: "info", audience: "everyone" };
 const warning: Kind = { level: "warn", audience: "everyone" };
+const failure: Kind = { level: "error", audience: "everyone" };
 const deviceInfo: Kind = { level: "info", audience: "device" };
 const deviceWarning: Kind = { level: "warn", audience: "device" };
+const deviceFailure: Kind = { level: "error", audience: "device" };
 
 export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   imageDownloading: info,
   imageDownloaded: info,
-  imageDownloadFailed: warning,
+  imageDownloadFailed: failure,
   imageRemoving: info,
   imageKept: warning,
   networkCreating: info,
@@ -164,20 +174,21 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   rebootImpossible: warning,
   rebooting: info,
   shuttingDown: info,
-  rebootFailed: warning,
-  shutdownFailed: warning,
+  rebootFailed: failure,
+  shutdownFailed: failure,
   waiting: info,
   volumeChangeIgnored: warning,
   locked: warning,
-  stepFailed: warning,
+  stepFailed: failure,
   stepRepeated: warning,
-  engineUnreachable: warning,
+  engineUnreachable: failure,
+  engineReachable: deviceInfo,
   targetWarning: warning,
-  targetRefused: warning,
+  targetRefused: failure,
   targetUnreachable: warning,
   deviceUnknown: warning,
   registered: deviceInfo,
-  registrationImpossible: deviceWarning,
+  registrationImpossible: deviceFailure,
   registrationFailed: deviceWarning,
   cloudInterrupted: deviceWarning,
   metricsFailed: deviceWarning,
@@ -187,16 +198,16 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   tagsDelayed: deviceWarning,
   tagsRefused: deviceWarning,
   logsDelayed: deviceWarning,
-  logsNotKept: deviceWarning,
+  logsNotKept: deviceFailure,
   logLinesRefused: deviceWarning,
   serviceLogUnreadable: deviceWarning,
   problemFound: deviceWarning,
   problemEnded: deviceInfo,
-  memoryNotSaved: deviceWarning,
-  eventsNotSaved: deviceWarning,
+  memoryNotSaved: deviceFailure,
+  eventsNotSaved: deviceFailure,
   execStarted: info,
   execEnded: info,
-  requestFailed: deviceWarning,
+  requestFailed: deviceFailure,
 };
 
 /** The sentence of an event, for every log. */
@@ -286,6 +297,8 @@ export function describe(event: Event): string {
       return `Done, and due again: ${event.reason}. It is tried again after 1, 2, 4 seconds and so on, up to 5 minutes`;
     case "engineUnreachable":
       return `The engine cannot be looked at: ${event.reason}`;
+    case "engineReachable":
+      return "The engine answers again";
     case "targetWarning":
       return `Target state: ${event.reason}`;
     case "targetRefused":
@@ -339,7 +352,7 @@ const labelOf = (event: OfService): string =>
 /** A stored event. It includes its text, so that it stays readable when the kinds of events change. */
 export interface EventRecord extends About {
   readonly kind: string;
-  readonly level: Kind["level"];
+  readonly level: EventLevel;
   readonly audience: Kind["audience"];
   readonly text: string;
   /** Milliseconds since the epoch. */

@@ -27,6 +27,9 @@ export const firstOf = (sentences: readonly string[], before = ""): readonly str
     ? [...sentences.slice(0, mostSentences), `${before}and ${sentences.length - mostSentences} more`]
     : sentences;
 
+/** A sentence with the first 12 digits of each digest and container id, which have 64. */
+export const shortenIds = (text: string): string => text.replace(/\b([0-9a-f]{12})[0-9a-f]{52}\b/g, "$1");
+
 /** The message of an error. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

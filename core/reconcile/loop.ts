@@ -268,6 +268,7 @@ export class Loop {
       this.#unsettled = this.#busy.size > 0 || [...decided.values()].some((steps) => !isSettled(steps));
     this.#scheduleRecheck(decided, current.now);
     this.#engineFailures = 0;
+    if (this.#failingSince !== undefined) events.emit({ kind: "engineReachable" });
     this.#failingSince = undefined;
     const recheckMs = this.#parts.onRound?.(this.view);
     if (recheckMs !== undefined) this.#requestAfter(recheckMs);

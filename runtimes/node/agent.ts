@@ -2,6 +2,7 @@ import { messageOf } from "../../core/model/show.ts";
 import { supervisorVersion } from "../../core/model/version.ts";
 import { join } from "node:path";
 import { userAgent } from "../../core/cloud/user-agent.ts";
+import { FailureLog } from "../../core/events/failure-log.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 import { guardOrigin } from "../../core/http/origin.ts";
 import { systemClock as clock } from "../../core/ports/clock.ts";
@@ -18,7 +19,7 @@ import { cloudConnection, cloudSettingsOf, noCloud } from "./cloud/connection.ts
 import { chooseEngine, type ChosenEngine } from "./engine/choose-engine.ts";
 import { findHostPorts, type HostPorts } from "./host-ports.ts";
 import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
-import { consoleLog } from "./log.ts";
+import { createConsoleLog } from "./log.ts";
 import { needed } from "./settings-error.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { FileFolders, seenByEngine } from "./store/file-folders.ts";
@@ -63,8 +64,14 @@ export async function startAgent(settings: Settings, log: Log): Promise<Agent> {
  * Starts the agent inside a program that has its own server. Missing settings have the defaults of `fairlead agent`. The
  * agent listens on one address only: on Docker, on the gateway of the network through which services call it.
  */
-export async function embedAgent(settings: Partial<Settings> = {}, log: Log = consoleLog): Promise<EmbeddedAgent> {
-  const { listener: _, ...agent } = await assemble({ ...readSettings([], {}), ...settings }, log, toNodeListener, []);
+export async function embedAgent(given: Partial<Settings> = {}, log?: Log): Promise<EmbeddedAgent> {
+  const settings = { ...readSettings([], {}), ...given };
+  const { listener: _, ...agent } = await assemble(
+    settings,
+    log ?? createConsoleLog(settings.logFormat),
+    toNodeListener,
+    [],
+  );
   return agent;
 }
 
@@ -84,10 +91,11 @@ async function assemble(settings: Settings, log: Log, toListener: typeof toNodeL
 /** Creates the adapters, listens, and starts the supervisor. */
 async function assembleIn(
   settings: Settings,
-  log: Log,
+  given: Log,
   toListener: typeof toNodeListener,
   addresses: readonly string[],
 ) {
+  const log = new FailureLog(given, clock);
   const { hostRoot, stateDir, allowOrigins, allowHosts } = settings;
   const chosen = await chooseEngine(settings);
   const { engine } = chosen;
@@ -155,6 +163,7 @@ async function assembleIn(
     store.close();
     ring?.close();
     eventJournal.close();
+    log.stop();
   };
   return {
     fetch: supervisor.fetch,

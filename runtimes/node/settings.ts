@@ -44,6 +44,11 @@ const table = {
     hint: "on, or off: no caller, also of the cloud, runs programs in containers (fairlead exec)",
     fallback: "on",
   },
+  "log-format": {
+    variable: "FAIRLEAD_LOG_FORMAT",
+    hint: "text, or json: each line of the log is a JSON object",
+    fallback: "text",
+  },
   engine: {
     variable: "FAIRLEAD_ENGINE",
     hint: "docker, or embedded: engine and host in memory; no container runs",
@@ -130,6 +135,7 @@ const Given = z.object({
   "allow-host": listOf(parseHost, "expected host names such as device.example.com: without a port, and no *"),
   engine: z.enum(["docker", "embedded", "auto"], { error: "expected docker or embedded" }),
   exec: z.enum(["on", "off"], { error: "expected on or off" }),
+  "log-format": z.enum(["text", "json"], { error: "expected text or json" }),
   "state-dir": z.string().optional(),
   // The engine mounts folders under it, and does not know the agent's working directory.
   "host-root": z.string().transform((path) => resolve(path)),
@@ -193,6 +199,7 @@ export interface Settings {
   readonly engine: "docker" | "embedded" | "auto";
   /** Whether callers may run programs in containers. */
   readonly exec: boolean;
+  readonly logFormat: "text" | "json";
   readonly stateDir: string;
   readonly hostRoot: string;
   readonly config: ConfigJson;
@@ -231,6 +238,7 @@ export function readSettings(args: readonly string[], environment: Environment):
     allowHosts: data["allow-host"],
     engine: data.engine,
     exec: data.exec === "on",
+    logFormat: data["log-format"],
     stateDir,
     hostRoot: data["host-root"],
     config: data.config === undefined ? readOwnConfig(stateDir) : readConfig(data.config),

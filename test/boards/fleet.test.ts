@@ -61,7 +61,11 @@ describe.skipIf((noDocker ?? noNamespaces) !== undefined)(
       writeFileSync(join(folder, "3.json"), JSON.stringify(config(uuids.three)));
       const settings = ["--engine", "embedded", "--port", "0", "--config", join(folder, "3.json")];
       const places = ["--state-dir", join(folder, "3"), "--host-root", join(folder, "3")];
-      three = await startAgent(readSettings([...settings, ...places], {}), { info: () => {}, warn: () => {} });
+      three = await startAgent(readSettings([...settings, ...places], {}), {
+        info: () => {},
+        warn: () => {},
+        error: () => {},
+      });
     }, 180_000);
 
     afterAll(async () => {

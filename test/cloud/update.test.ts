@@ -90,7 +90,7 @@ test("an update that cannot be downloaded is pending and failed, and the cloud s
   device.supervisor.cloud?.update({ force: false });
   await until("it has failed", async () => (await summaryOf(device)).update_failed);
   expect(await summaryOf(device)).toMatchObject({ update_pending: true, update_downloaded: false });
-  const tries = () => device.log.lines.filter((line) => line.startsWith("warning: Failed to download image")).length;
+  const tries = () => device.log.lines.filter((line) => line.startsWith("error: Failed to download image")).length;
   await until("it has been tried five times", () => tries() >= 5);
   await until("the cloud knows", () => known.updateStatus === "downloading");
   expect(known.running).toBe("c1");

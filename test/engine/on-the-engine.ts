@@ -71,7 +71,8 @@ export async function agentOnEngine(args: readonly string[] = [], folder?: strin
   const hostRoot = folder ?? (await temporaryFolder());
   const state = ["--port", "0", "--state-dir", join(hostRoot, "state"), "--host-root", hostRoot, "--iptables", "no"];
   const said: string[] = [];
-  const log = { info: (line: string) => void said.push(line), warn: (line: string) => void said.push(line) };
+  const say = (line: string) => void said.push(line);
+  const log = { info: say, warn: say, error: say };
   onTestFinished(() => sweep(docker));
   const agent = await startAgent(readSettings([...state, ...args], {}), log);
   let ended: Promise<void> | undefined;

@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
+import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { createMemoryDevice, MemoryEventJournal } from "../../core/embedded/index.ts";
 import { systemClock } from "../../core/ports/clock.ts";
+import type { EngineState } from "../../core/ports/engine.ts";
+import { Chance, SimClock } from "../simulation/clock.ts";
 
 const target = (image: string, environment: Record<string, string>, commit: string) => ({
   local: {
@@ -47,5 +50,31 @@ test("events of a replacement name the differences and the reason, and never a v
     { ...web, kind: "serviceKilling", commit: "one", cause: "release", fields: ["image"] },
     { ...web, kind: "serviceInstalling", commit: "two", cause: "release" },
   ]);
-  expect(device.log.lines).toEqual(entries.map(({ level, text }) => (level === "warn" ? `warning: ${text}` : text)));
+  expect(device.log.lines).toEqual(entries.map(({ level, text }) => (level === "info" ? text : `${level}: ${text}`)));
+});
+
+/** An engine that does not answer while it is down. */
+class RestartedEngine extends EmbeddedEngine {
+  isDown = false;
+
+  override async look(): Promise<EngineState> {
+    if (this.isDown) throw new Error("connection refused");
+    return super.look();
+  }
+}
+
+test("an engine that does not answer is logged once, and once that it answers again", async () => {
+  const clock = new SimClock(new Chance(1));
+  const engine = new RestartedEngine({ clock });
+  const device = await createMemoryDevice({ clock, ports: { engine } });
+  await clock.advance(60_000);
+  expect(device.log.lines).toEqual([]);
+  engine.isDown = true;
+  await device.fetch(new Request("http://device/v1/update", { method: "POST" }), undefined);
+  await clock.advance(600_000);
+  expect(device.log.lines).toEqual(["error: The engine cannot be looked at: connection refused"]);
+  engine.isDown = false;
+  await clock.advance(3_600_000);
+  expect(device.log.lines.slice(1)).toEqual(["The engine answers again"]);
+  await device.stop();
 });

@@ -72,8 +72,8 @@ describe("events", () => {
     await clock.advance(60_000);
     events.emit({ kind: "rebooting" });
     await clock.advance(60_000);
-    const warning = "warning: Events cannot be written down: the disk is full";
-    expect(log.lines).toEqual(["Purged data", warning, "Rebooting"]);
+    const complaint = "error: Events cannot be written down: the disk is full";
+    expect(log.lines).toEqual(["Purged data", complaint, "Rebooting"]);
     journal.failing = false;
     events.emit({ kind: "locksTaking" });
     await clock.advance(60_000);

@@ -48,6 +48,7 @@ const samples: Readonly<Record<EventKind, Event>> = {
   stepFailed: { kind: "stepFailed", reason },
   stepRepeated: { kind: "stepRepeated", reason: "kill web" },
   engineUnreachable: { kind: "engineUnreachable", reason },
+  engineReachable: { kind: "engineReachable" },
   targetWarning: { kind: "targetWarning", reason },
   targetRefused: { kind: "targetRefused", reason },
   targetUnreachable: { kind: "targetUnreachable", reason },

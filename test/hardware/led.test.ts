@@ -41,6 +41,7 @@ class QuickClock implements Clock {
 class Lines implements Log {
   readonly warnings: string[] = [];
   info(): void {}
+  error(): void {}
   warn(message: string): void {
     this.warnings.push(message);
   }

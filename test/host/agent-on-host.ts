@@ -27,7 +27,8 @@ export async function startAgentOn(
   { stateDir, args = [] }: { stateDir?: string; args?: readonly string[] } = {},
 ): Promise<AgentOnHost> {
   const said: string[] = [];
-  const log = { info: (line: string) => void said.push(line), warn: (line: string) => void said.push(line) };
+  const say = (line: string) => void said.push(line);
+  const log = { info: say, warn: say, error: say };
   const settings = readSettings(
     [
       ...["--engine", "embedded", "--port", "0", "--state-dir", stateDir ?? (await temporaryFolder())],

@@ -20,7 +20,10 @@ describe("a start", () => {
     await wait("the sentence", async () => agent.stderr() !== "");
     agent.kill("SIGTERM");
     const { code, stderr } = await agent.ended;
-    expect([code, stderr]).toEqual([0, "Events cannot be written down: file is not a database\n"]);
+    expect([code, stderr]).toEqual([
+      0,
+      expect.stringMatching(/^\S+Z error Events cannot be written down: file is not a database\n$/),
+    ]);
   });
 
   test("logs its address, its engine, whether a key is needed, and a first request to try", async () => {
@@ -158,6 +161,6 @@ describe("blinking", () => {
     agent.kill("SIGTERM");
     const { code, stderr } = await agent.ended;
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^The LED does not blink: .*ENOENT/);
+    expect(stderr).toMatch(/^\S+Z warn The LED does not blink: .*ENOENT/);
   });
 });

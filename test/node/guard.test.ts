@@ -11,7 +11,7 @@ import { temporaryFolder } from "./temporary-folder.ts";
 
 /** Which requests the agent's addresses accept and which they refuse, as bytes on real sockets. */
 
-const silent = { info: () => {}, warn: () => {} };
+const silent = { info: () => {}, warn: () => {}, error: () => {} };
 
 interface Running extends Agent {
   readonly port: number;

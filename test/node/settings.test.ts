@@ -25,6 +25,7 @@ test("by default, the agent listens on port 48484 and needs Docker", () => {
     allowHosts: [],
     engine: "docker",
     exec: true,
+    logFormat: "text",
     stateDir: expect.stringMatching(/fairlead$/),
     hostRoot: "/",
     config: {},
@@ -49,6 +50,7 @@ const table = [
   ["engine", "FAIRLEAD_ENGINE", "embedded", { engine: "embedded" }],
   ["engine", "FAIRLEAD_ENGINE", "docker", { engine: "docker" }],
   ["engine", "FAIRLEAD_ENGINE", "auto", { engine: "auto" }],
+  ["log-format", "FAIRLEAD_LOG_FORMAT", "json", { logFormat: "json" }],
   ["state-dir", "FAIRLEAD_STATE_DIR", "/var/lib/x", { stateDir: "/var/lib/x" }],
   ["host-root", "FAIRLEAD_HOST_ROOT", "/mnt/root", { hostRoot: "/mnt/root" }],
   ["led-file", "LED_FILE", "/sys/class/leds/ACT/brightness", { ledFile: "/sys/class/leds/ACT/brightness" }],
@@ -65,7 +67,8 @@ describe.each(table)("--%s and %s: %j", (flag, variable, value, expected) => {
   });
 
   test("the flag takes precedence", () => {
-    const other = { port: "1", engine: "auto", "allow-origin": "http://other" }[flag as string] ?? "other";
+    const other =
+      { port: "1", engine: "auto", "log-format": "text", "allow-origin": "http://other" }[flag as string] ?? "other";
     expect(given([`--${flag}`, value], { [variable]: other })).toMatchObject(expected);
   });
 

@@ -233,6 +233,12 @@ describe("the notices", () => {
     expect(lines).toEqual(["App 1 waits for db", "App 1 waits for db"]);
   });
 
+  test("log a reason once, even if two services wait for the same image", () => {
+    const { lines, notices } = noticed();
+    notices.report(1, [wait("image alpine:3"), wait("image redis:7"), wait("image alpine:3")]);
+    expect(lines).toEqual(["App 1 waits for image alpine:3, image redis:7"]);
+  });
+
   test("omit waits that are in the log already", () => {
     const { lines, notices } = noticed();
     notices.report(1, [

@@ -88,7 +88,7 @@ describe("a device with a service that requires a reboot", () => {
     device.power.refusal = "not today";
     await device.post("/v2/local/target-state", { local: { apps: { "1": app({ one: wants }) } } });
     await eventually(() => device.log.lines).toContain(
-      "warning: Failed to reboot, for what takes effect only then: not today",
+      "error: Failed to reboot, for what takes effect only then: not today",
     );
     await eventually(async () => (await device.container("one")).state).toBe("running");
     device.power.refusal = undefined;
@@ -123,6 +123,6 @@ describe("a machine that is going down", () => {
     await device.run({ "1": app({ one: {} }) });
     expect((await device.post("/v1/reboot", {})).status).toBe(202);
     await eventually(async () => (await device.container("one")).state).toBe("running");
-    expect(device.log.lines).toContain("warning: The machine did not reboot: the services come back");
+    expect(device.log.lines).toContain("error: The machine did not reboot: the services come back");
   });
 });

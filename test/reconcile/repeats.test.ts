@@ -187,7 +187,7 @@ describe("steps without an effect are repeated at growing intervals, logged and 
     expect(count("pull")).toBeGreaterThan(2);
     expect(count("pull")).toBeLessThanOrEqual(inTenSeconds + 1);
     expect(log.lines).toContain(
-      "warning: Failed to download image 'web:latest' due to 'it was downloaded, and the engine has no image of this name'",
+      "error: Failed to download image 'web:latest' due to 'it was downloaded, and the engine has no image of this name'",
     );
     expect((await state()).device).toMatchObject({ update_failed: true });
   });

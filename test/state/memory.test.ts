@@ -122,7 +122,7 @@ test("a full disk is logged, and data that could not be stored stays known in me
   expect(memory.images).toHaveLength(1);
   expect(memory.tolerated.size).toBe(1);
   expect(log.lines).toHaveLength(3);
-  for (const line of log.lines) expect(line).toMatch(/^warning: .*the disk is full/);
+  for (const line of log.lines) expect(line).toMatch(/^error: .*the disk is full/);
 });
 
 test("stored data in an old format is ignored", async () => {

@@ -1,4 +1,5 @@
 import { endpoints } from "../../../core/api/index.ts";
+import { shortenIds } from "../../../core/model/show.ts";
 import { command } from "../command.ts";
 import { ageOf, cellOf, details, table } from "../table.ts";
 import { deviceOf, deviceOption, expectStatus, type Device } from "./client.ts";
@@ -28,7 +29,7 @@ export const status = command({
       const rows = Object.entries(services).map(([service, { status: state, downloadProgress, image }]) => ({
         service,
         status: downloadProgress === null ? state : `${state} ${downloadProgress} %`,
-        image: shortImage(image),
+        image: shortenIds(image),
       }));
       if (rows.length > 0) print(table(rows, io));
     }
@@ -38,9 +39,6 @@ export const status = command({
       print(`  ${service === undefined ? "" : `${cellOf(service)}: `}${cellOf(message)} (${ageOf(since)})\n`);
   },
 });
-
-/** Digests have 71 characters. */
-const shortImage = (image: string): string => image.replace(/(@?sha256:[0-9a-f]{12})[0-9a-f]{52}/, "$1");
 
 export const ps = command({
   options: { device: deviceOption },
@@ -58,7 +56,7 @@ async function containersOf({ call }: Pick<Device, "call">) {
       service,
       application,
       status: downloadProgress === null ? state : `${state} ${downloadProgress} %`,
-      image: shortImage(image),
+      image: shortenIds(image),
     })),
   );
 }

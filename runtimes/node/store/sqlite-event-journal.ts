@@ -2,13 +2,13 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
-import { causes, type EventRecord } from "../../../core/model/event.ts";
+import { causes, eventLevels, type EventRecord } from "../../../core/model/event.ts";
 import { keptEvents, type EventJournal, type JournalEntry } from "../../../core/ports/event-journal.ts";
 
 /** A stored event. Another version of the agent may have written it. */
 const Stored = z.object({
   kind: z.string(),
-  level: z.enum(["info", "warn"]),
+  level: z.enum(eventLevels),
   audience: z.enum(["everyone", "device"]),
   text: z.string(),
   at: z.number(),
