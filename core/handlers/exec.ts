@@ -22,7 +22,7 @@ export async function startExec(
     return container.is === "stopped" ? reply(409, failed(container.message)) : reply(404, failed(container.message));
   const { command = defaultShell, tty, columns, rows, environment, user, workdir: workingDir } = body;
   const terminal = tty ? { columns, rows } : undefined;
-  const by = name ?? (context.targets.isLocalMode() ? "A request in local mode" : "A holder of the global key");
+  const by = name ?? (context.targets.isLocalMode() ? "a request in local mode" : "a holder of the global key");
   const session = await context.exec.open(container, { command, environment, user, workingDir, terminal }, by);
   return session
     ? reply(201, { id: session.id, expiresAt: new Date(session.expiresAt).toISOString() })

@@ -338,7 +338,7 @@ export function describe(event: Event): string {
     case "eventsNotSaved":
       return `Events cannot be written down: ${event.reason}`;
     case "execStarted":
-      return `${event.by} has started '${event.command}' in service '${event.service}'`;
+      return `'${event.command}' in service '${event.service}' is started by ${event.by}`;
     case "execEnded":
       return `'${event.command}' in service '${event.service}', started by ${event.by}, has ended: ${event.reason}`;
     case "requestFailed":

@@ -145,7 +145,7 @@ test("a session that nobody reads for 30 s ends; one that is read does not", asy
   await output.leave();
   await expect.poll(() => read.type("")).toBe(404);
   expect(device.log.lines).toContain(
-    "'/bin/sh' in service 'web', started by A request in local mode, has ended: nobody has read its output for 30 s",
+    "'/bin/sh' in service 'web', started by a request in local mode, has ended: nobody has read its output for 30 s",
   );
 });
 
@@ -210,7 +210,7 @@ test("each session is an event, with the program's name and without its argument
       kind: "execStarted",
       appId: 1,
       service: "web",
-      text: "A request in local mode has started 'echo' in service 'web'",
+      text: "'echo' in service 'web' is started by a request in local mode",
     },
     { kind: "execEnded", service: "web", text: expect.stringContaining("has ended: exit code 0") },
   ]);
@@ -226,11 +226,11 @@ test("a request of the cloud needs its word that shells are allowed, and is an e
       body: JSON.stringify({ command: ["echo"] }),
     });
   expect((await device.fetch(request(), { scope: { ...everything, shell: false } })).status).toBe(401);
-  expect((await device.fetch(request(), { scope: everything, name: "Token 1a2b" })).status).toBe(201);
-  expect(device.log.lines).toContain("Token 1a2b has started 'echo' in service 'web'");
+  expect((await device.fetch(request(), { scope: everything, name: "token 1a2b" })).status).toBe(201);
+  expect(device.log.lines).toContain("'echo' in service 'web' is started by token 1a2b");
   const withKey = await openExec(sender(device, device.globalKey()), { command: ["echo"] });
   expect(withKey.id).toMatch(/^[0-9a-f]{32}$/);
-  expect(device.log.lines).toContain("A holder of the global key has started 'echo' in service 'web'");
+  expect(device.log.lines).toContain("'echo' in service 'web' is started by a holder of the global key");
 });
 
 test("with --exec off, no program is run", async () => {

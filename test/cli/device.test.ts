@@ -12,7 +12,11 @@ import { createMemoryDevice } from "../../core/embedded/index.ts";
 
 /** The commands for a device, with an agent on the engine in memory. */
 
-const device = await createMemoryDevice({ program: () => ({ lines: ["hello"] }) });
+const device = await createMemoryDevice({
+  restartMs: 10,
+  program: ({ service }) =>
+    service === "bad" ? { lines: ["no database"], exit: { code: 3, afterMs: 10 } } : { lines: ["hello"] },
+});
 const server = createServer(toNodeListener(device.fetch));
 const folder = join(mkdtempSync(join(tmpdir(), "fairlead-")), "proj");
 let address = "";
@@ -76,6 +80,15 @@ describe("fairlead up", () => {
     const { fault } = await type("up", write("services:\n  web:\n    image: web:1\n    restrat: always\n"));
     expect(fault).toMatch(/cannot run:\n {2}services\.web\.restrat: not supported; did you mean "restart"\?$/);
     expect((await type("ps")).printed).toMatch(/web +proj +Running/);
+  });
+
+  test("ends with 1 if a service does not stay up, and prints why", async () => {
+    const file = write("name: failing\nservices:\n  bad:\n    image: bad:1\n    restart: always\n");
+    const { printed, status } = await type("up", file);
+    expect(status).toBe(1);
+    expect(printed).toMatch(/^bad: .*exit code 3: no database$/m);
+    expect((await type("down", "failing")).status).toBe(0);
+    await expect.poll(async () => (await type("ps")).printed).not.toMatch(/bad/);
   });
 
   test("says which files it looks for", async () => {

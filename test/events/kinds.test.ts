@@ -71,8 +71,8 @@ const samples: Readonly<Record<EventKind, Event>> = {
   problemEnded: { kind: "problemEnded", appId: 7, service: "web", problem: "crashLoop", lastedMs: 180_000 },
   memoryNotSaved: { kind: "memoryNotSaved", reason },
   eventsNotSaved: { kind: "eventsNotSaved", reason },
-  execStarted: { kind: "execStarted", appId: 7, service: "web", command: "/bin/sh", by: "Token 1a2b" },
-  execEnded: { kind: "execEnded", service: "web", command: "/bin/sh", by: "Token 1a2b", reason: "exit code 0" },
+  execStarted: { kind: "execStarted", appId: 7, service: "web", command: "/bin/sh", by: "token 1a2b" },
+  execEnded: { kind: "execEnded", service: "web", command: "/bin/sh", by: "token 1a2b", reason: "exit code 0" },
   requestFailed: { kind: "requestFailed", method: "GET", path: "/ping", reason },
 };
 

@@ -54,7 +54,7 @@ test("a shell is typed through the relay with the permission shell, and audited 
   await session.type("stty size\rexit 7\r", { sequence: 11 });
   expect(await output.toEnd()).toEqual({ exitCode: 7 });
   expect(output.text.stdout).toContain("17 41\r\n");
-  expect(agent.log.lines).toContain(`Token ${id} has started '/bin/sh' in service 'web'`);
+  expect(agent.log.lines).toContain(`'/bin/sh' in service 'web' is started by token ${id}`);
 
   const entries = async () => {
     const all = await cloud.get(z.array(AuditEntry), "/admin/v1/audit?limit=500");

@@ -43,7 +43,8 @@ export async function runExec(
   { appId, service, command, tty, environment = {}, user, workdir }: ExecOptions,
   { stdin, stdout, stderr }: ExecStreams = process,
 ): Promise<number> {
-  const size = () => ({ columns: stdout.columns ?? 80, rows: stdout.rows ?? 24 });
+  // A pseudo-terminal without a size has 0 columns.
+  const size = () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 });
   const body = {
     ...{ tty, ...size(), environment },
     ...(command && { command: [...command] }),

@@ -6,6 +6,7 @@ import { command, wholeNumber, yesOption } from "../command.ts";
 import { readComposition } from "../compose/composition.ts";
 import { toLocalTarget } from "../compose/local-target.ts";
 import type { Io } from "../io.ts";
+import { cellOf } from "../table.ts";
 import { applicationsOf, deviceOf, deviceOption, expectStatus, type Device } from "./client.ts";
 
 /** The names under which compose looks for its file, in its order. */
@@ -49,7 +50,10 @@ export const up = command({
   },
 });
 
-/** Prints each change of a service's status. Resolves with false after the timeout. */
+/** How long services have to run without a problem. */
+const stayUpMs = 3000;
+
+/** Prints each change of a service's status, and each problem. Resolves with false after the timeout, or with problems at the end. */
 async function waitUntilApplied(
   { call }: Pick<Device, "call">,
   project: string,
@@ -58,15 +62,31 @@ async function waitUntilApplied(
   { style }: Pick<Io, "style">,
 ): Promise<boolean> {
   const printed = new Map<string, string>();
+  const printOnce = (subject: string, text: string, shown = text) => {
+    if (printed.get(subject) !== text) print(`${shown}\n`);
+    printed.set(subject, text);
+  };
+  /** Prints each problem once, and returns whether there are any. */
+  const isFailing = async (appId: number | undefined): Promise<boolean> => {
+    const { problems } = expectStatus(await call(endpoints.problems), 200);
+    const own = problems.filter((problem) => problem.appId === appId);
+    for (const { service = project, kind, message } of own)
+      printOnce(`${service} ${kind}`, kind, `${style("red", `${service}:`)} ${cellOf(message)}`);
+    return own.length > 0;
+  };
   for (let waitedMs = 0; waitedMs < timeoutS * 1000; waitedMs += pollMs) {
     const state = expectStatus(await call(endpoints.applicationsState), 200)[project];
     for (const [service, { status, downloadProgress }] of Object.entries(state?.services ?? {})) {
       const now = downloadProgress === null ? status : `${status} ${downloadProgress} %`;
-      if (printed.get(service) !== now) print(`${style("cyan", service)}: ${now}\n`);
-      printed.set(service, now);
+      printOnce(service, now, `${style("cyan", `${service}:`)} ${now}`);
     }
     const { appState } = expectStatus(await call(endpoints.stateStatus), 200);
-    if (state?.updateStatus === "done" && appState === "applied") return true;
+    const failing = await isFailing(state?.appId);
+    if (state?.updateStatus === "done" && appState === "applied") {
+      if (failing) return false;
+      await sleep(stayUpMs);
+      return !(await isFailing(state.appId));
+    }
     await sleep(pollMs);
   }
   print(`${project} does not run after ${timeoutS} s. What the device says: fairlead logs, fairlead status\n`);

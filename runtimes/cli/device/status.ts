@@ -20,7 +20,7 @@ export const status = command({
     const overview = {
       device: deviceName,
       system: os,
-      address: `${address} (API: port ${port}, version ${version})`,
+      address: `${address || "none"} (API: port ${port}, version ${version})`,
       cloud: vpn.connected ? "connected" : vpn.enabled ? "not connected" : "none",
     };
     print(details(overview, io));

@@ -150,7 +150,7 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
     const sent: RequestHead = {
       ...head,
       ...(!grant.secrets && !operation.manages && { hideSecrets: true }),
-      ...(operation.shell && { shell: isOwner(grant) ? "The owner" : `Token ${grant.tokenId}` }),
+      ...(operation.shell && { shell: isOwner(grant) ? "the owner" : `token ${grant.tokenId}` }),
     };
     const call = (requester: Requester) =>
       requester.call({ head: sent, body, allowed: () => this.#mayCall(grant) }, signal);
