@@ -30,6 +30,7 @@ import { reachedCommits } from "./reconcile/status.ts";
 import { Tags } from "./cloud/tags.ts";
 import { Documents } from "./state/documents.ts";
 import { Keys } from "./state/keys.ts";
+import { Leases } from "./state/leases.ts";
 import { Targets } from "./state/targets.ts";
 
 /** Facts about the device that do not change while the agent runs. */
@@ -69,6 +70,7 @@ export interface Assembly extends Supervisor {
   readonly targets: Targets;
   readonly keys: Keys;
   readonly memory: Memory;
+  readonly leases: Leases;
   readonly applier: Applier;
   readonly loop: Loop;
   readonly problems: Problems;
@@ -83,14 +85,19 @@ export interface Assembly extends Supervisor {
 
 /** Creates and connects all parts. Reads stored documents; changes nothing on the engine or the host before `start`. */
 export async function createSupervisor(
-  ports: Ports,
+  adapters: Ports,
   given: Identity,
   cloudSettings: CloudSettings = {},
 ): Promise<Assembly> {
-  const { clock, engine, files, folders, store, log, system } = ports;
-  const events = new Events({ clock, journal: ports.eventJournal });
+  const { clock, engine, files, folders, store, log, system } = adapters;
+  const events = new Events({ clock, journal: adapters.eventJournal });
   events.onEvent(toLog(log));
   const documents = new Documents(store);
+  const leases = new Leases({
+    ...{ documents, clock, events, locks: adapters.locks, files: adapters.leaseFiles },
+    onEnd: (appId) => loop.unlocked(appId),
+  });
+  const ports = { ...adapters, locks: leases };
   const { developmentMode = false } = given;
   const identity = {
     ...given,
@@ -132,7 +139,7 @@ export async function createSupervisor(
       : undefined;
   const { uuid } = identity;
   const tags = cloud?.tags ?? new Tags({ clock, documents, events, uuid, client: undefined, key: () => undefined });
-  await Promise.all([targets.load(), keys.load(), memory.load(), cloud?.load()]);
+  await Promise.all([targets.load(), keys.load(), memory.load(), leases.load(), cloud?.load()]);
 
   const logs = new Logs({
     engine,
@@ -184,6 +191,7 @@ export async function createSupervisor(
     targets,
     keys,
     memory,
+    leases,
     applier,
     loop,
     problems,
@@ -199,6 +207,7 @@ export async function createSupervisor(
       void folders
         .clearLeftovers()
         .catch((error: unknown) => events.emit({ kind: "locksNotCleared", reason: String(error) }))
+        .then(() => leases.start())
         .then(() => loop.start());
       cloud?.start({
         // Before the first observation under a new target nothing is known of its applications; they are not absent.
@@ -216,7 +225,7 @@ export async function createSupervisor(
       logs.stop();
       serviceLogs.stop();
       await exec.stop();
-      await Promise.all([cloud?.stop(), events.stop()]);
+      await Promise.all([cloud?.stop(), leases.stop(), events.stop()]);
     },
   };
   const fetch = createDeviceFetch({

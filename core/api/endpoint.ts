@@ -73,7 +73,7 @@ export interface InputOf<P, B> {
 /** No parameters, or no body: then the body of a request is not read. */
 export const none = z.object({});
 
-export type Method = "GET" | "POST" | "PATCH" | "DELETE";
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** One HTTP endpoint as a value: its input, the scope that it needs, and every reply. */
 export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unknown> {

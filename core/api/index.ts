@@ -6,6 +6,7 @@ import * as host from "./device/host-config.ts";
 import * as journal from "./device/journal.ts";
 import * as keys from "./device/keys.ts";
 import * as local from "./device/local-mode.ts";
+import * as locks from "./device/locks.ts";
 import * as processes from "./device/processes.ts";
 import * as serviceLogs from "./device/service-logs.ts";
 import * as problems from "./device/problems.ts";
@@ -63,6 +64,10 @@ export const endpoints = {
   execInput: exec.execInput,
   resizeExec: exec.resizeExec,
   endExec: exec.endExec,
+  locks: locks.locks,
+  takeLock: locks.takeLock,
+  renewLock: locks.renewLock,
+  releaseLock: locks.releaseLock,
 
   journalLogs: journal.journalLogs,
   regenerateApiKey: keys.regenerateApiKey,

@@ -89,6 +89,7 @@ export async function createMemoryDevice({
       folders,
       files,
       locks: folders,
+      leaseFiles: folders,
       handover: folders,
       store: new MemoryStore(),
       eventJournal: new MemoryEventJournal(),

@@ -5,6 +5,7 @@ import type { Handover } from "../ports/handover.ts";
 import type { FileContent } from "../model/service-file.ts";
 import type { ServiceFiles } from "../ports/service-files.ts";
 import type { ServiceFolders } from "../ports/service-folders.ts";
+import type { LeaseFiles } from "../ports/lease-files.ts";
 import type { LockResult, UpdateLocks } from "../ports/update-locks.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
 import type { Firewall } from "../ports/firewall.ts";
@@ -110,15 +111,23 @@ const sizeOf = (lines: readonly KeptLine[]): number =>
 interface FolderContents {
   readonly userLocks: Set<string>;
   readonly agentLocks: Set<string>;
+  readonly leaseLocks: Set<string>;
   readonly takenOver: Set<string>;
 }
 
-export class MemoryFolders implements ServiceFolders, UpdateLocks, Handover {
+export class MemoryFolders implements ServiceFolders, UpdateLocks, LeaseFiles, Handover {
   readonly root = "/tmp/balena-supervisor/services";
   readonly #contents: FolderContents;
   readonly #held = new Map<number, readonly string[]>();
 
-  constructor(contents: FolderContents = { userLocks: new Set(), agentLocks: new Set(), takenOver: new Set() }) {
+  constructor(
+    contents: FolderContents = {
+      userLocks: new Set(),
+      agentLocks: new Set(),
+      leaseLocks: new Set(),
+      takenOver: new Set(),
+    },
+  ) {
     this.#contents = contents;
   }
 
@@ -130,7 +139,7 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, Handover {
   /** Takes a service's update lock for the service. False: the agent holds it. */
   lock(appId: number, service: string): boolean {
     const key = serviceKey(appId, service);
-    if (this.#contents.agentLocks.has(key)) return false;
+    if (this.#contents.agentLocks.has(key) || this.#contents.leaseLocks.has(key)) return false;
     this.#contents.userLocks.add(key);
     return true;
   }
@@ -139,6 +148,10 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, Handover {
   }
   isLocked(appId: number, service: string): boolean {
     return this.#contents.userLocks.has(serviceKey(appId, service));
+  }
+  /** Whether the service's folder has the lock file of a lease. */
+  isLeased(appId: number, service: string): boolean {
+    return this.#contents.leaseLocks.has(serviceKey(appId, service));
   }
   /** Signals for a service that it has taken over from its predecessor. */
   takeOver(appId: number, service: string): void {
@@ -155,6 +168,7 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, Handover {
     if (inTheWay !== undefined && !force) return Promise.resolve({ taken: false, by: inTheWay });
     for (const service of services) {
       this.unlock(appId, service);
+      this.#contents.leaseLocks.delete(serviceKey(appId, service));
       this.#contents.agentLocks.add(serviceKey(appId, service));
     }
     this.#held.set(appId, [...new Set([...held, ...services])]);
@@ -175,6 +189,23 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, Handover {
     const held = new Set([...this.#held].flatMap(([appId, services]) => services.map((one) => serviceKey(appId, one))));
     for (const key of this.#contents.agentLocks) if (!held.has(key)) this.#contents.agentLocks.delete(key);
     return Promise.resolve();
+  }
+
+  putLease(appId: number, service: string): Promise<void> {
+    const key = serviceKey(appId, service);
+    const { userLocks, agentLocks, leaseLocks } = this.#contents;
+    if (!userLocks.has(key) && !agentLocks.has(key)) leaseLocks.add(key);
+    return Promise.resolve();
+  }
+
+  removeLease(appId: number, service: string): Promise<void> {
+    this.#contents.leaseLocks.delete(serviceKey(appId, service));
+    return Promise.resolve();
+  }
+
+  lockedServices() {
+    const keys = [...this.#contents.userLocks].map((key) => key.split("/"));
+    return Promise.resolve(keys.map(([appId, ...service]) => ({ appId: Number(appId), service: service.join("/") })));
   }
 
   hasTakenOver(appId: number, service: string): Promise<boolean> {

@@ -9,6 +9,7 @@ import * as hostConfig from "./host-config.ts";
 import * as journal from "./journal.ts";
 import * as keys from "./keys.ts";
 import * as localMode from "./local-mode.ts";
+import * as locks from "./locks.ts";
 import * as processes from "./processes.ts";
 import * as serviceLogs from "./service-logs.ts";
 import * as problems from "./problems.ts";
@@ -26,6 +27,7 @@ const handlers = {
   ...journal,
   ...keys,
   ...localMode,
+  ...locks,
   ...processes,
   ...serviceLogs,
   ...problems,

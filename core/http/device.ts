@@ -28,7 +28,7 @@ export const createDeviceFetch = <Context>({ routes, context, scopeOf, cloudKey 
       const key = keyOf(request) ?? (known && cloudKey());
       const scope = known?.scope ?? scopeOf(key) ?? (route?.open ? everything : undefined);
       return scope
-        ? { scope, key, name: known?.name }
+        ? { scope, key, name: known?.name, isRelayed: known !== undefined }
         : toResponse(common, { status: 401, body: "Unauthorized" }, request);
     },
     notFound,

@@ -111,7 +111,7 @@ function preflight({ headers }: Request): Response {
   return new Response(null, {
     status: 204,
     headers: {
-      "access-control-allow-methods": "GET, POST, PATCH, DELETE",
+      "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
       "access-control-allow-headers": "Authorization, Content-Type",
       "access-control-max-age": "600",
       ...(isPrivate && { "access-control-allow-private-network": "true" }),

@@ -67,6 +67,8 @@ export type Event = About &
     /** `reason`: the difference. */
     | ({ readonly kind: "containerAltered"; readonly service: string } & Reason)
     | { readonly kind: "locksTaking" | "locksReleasing" }
+    /** By force. `owner`, `reason`: of the lease; `service`: absent for all services. */
+    | ({ readonly kind: "leaseBroken"; readonly appId: number; readonly owner: string } & Reason)
     | { readonly kind: "purging"; readonly appId: number }
     | { readonly kind: "purged" }
     | ({ readonly kind: "volumeRemovalAnnounced"; readonly appId: number; readonly volumes: readonly string[] } & Named)
@@ -87,6 +89,7 @@ export type Event = About &
           | "targetUnreachable"
           | "deviceUnknown"
           | "locksNotCleared"
+          | "leaseWithoutFile"
           | "memoryNotSaved"
           | "eventsNotSaved"
           | "logsNotKept"
@@ -166,6 +169,8 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   locksTaking: info,
   locksReleasing: info,
   locksNotCleared: deviceWarning,
+  leaseBroken: warning,
+  leaseWithoutFile: deviceWarning,
   purging: info,
   purged: info,
   bootConfigApplying: info,
@@ -261,6 +266,10 @@ export function describe(event: Event): string {
       return "Releasing update locks";
     case "locksNotCleared":
       return `Old update locks cannot be removed: ${event.reason}`;
+    case "leaseBroken":
+      return `The lease of ${event.owner} for ${event.service === undefined ? "all services" : `service '${event.service}'`} was ended by force: ${event.reason}`;
+    case "leaseWithoutFile":
+      return `A lease has no lock file in the folder of its service: ${event.reason}`;
     case "purging":
       return `Purging data for app ${event.appId}`;
     case "purged":

@@ -34,5 +34,5 @@ export const supervisorNetwork = {
 export const serviceKey = (appId: number, service: string): string => `${appId}/${service}`;
 
 /** The reference implementation's message, as recorded. Clients show it to users. */
-export const lockedMessage = (appId: number, service: string): string =>
-  `Lockfile exists for { appId: ${appId}, service: ${service} }`;
+export const lockedMessage = (appId: number, { by, why }: { readonly by: string; readonly why?: string }): string =>
+  `Lockfile exists for { appId: ${appId}, service: ${by} }${why === undefined ? "" : `: ${why}`}`;

@@ -16,6 +16,8 @@ export interface Principal {
   readonly key?: string | undefined;
   /** The transport's name for it, such as a token's id. */
   readonly name?: string | undefined;
+  /** The cloud relays the request. */
+  readonly isRelayed?: boolean;
 }
 
 export const everything: Scope = { apps: "all", device: true, secrets: "all", shell: true };

@@ -29,7 +29,7 @@ export async function withLocks<T>(
     for (const appId of appIds) {
       const services = containers.filter((one) => one.appId === appId).map(({ service }) => service);
       const lock = await locks.take(appId, [...new Set(services)].sort(), { force: override });
-      if (!lock.taken) return { is: "locked", message: lockedMessage(appId, lock.by) };
+      if (!lock.taken) return { is: "locked", message: lockedMessage(appId, lock) };
       // The loop releases what it holds itself.
       if (!heldBefore.has(appId)) taken.push(appId);
     }

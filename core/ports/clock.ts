@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Milliseconds since some moment. Unlike `now`, it does not jump when the time of the machine is set. */
+  monotonic(): number;
   /** Resolves after this time, or at once when the signal fires. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** 0 ≤ x < 1 */
@@ -13,6 +15,7 @@ export interface Clock {
 /** The real clock. All supported runtimes have these globals. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted) return resolve();

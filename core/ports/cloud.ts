@@ -1,6 +1,6 @@
 /** A request to the cloud. The path is relative to its endpoint. */
 export interface CloudRequest {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Such as "/device/register", with the query. */
   readonly path: string;
   readonly key: string;

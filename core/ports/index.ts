@@ -8,6 +8,7 @@ import type { Gateway } from "./gateway.ts";
 import type { Handover } from "./handover.ts";
 import type { Hostname, ReadableHostname } from "./hostname.ts";
 import type { Journal } from "./journal.ts";
+import type { LeaseFiles } from "./lease-files.ts";
 import type { Led } from "./led.ts";
 import type { LogRing } from "./log-ring.ts";
 import type { Log } from "./log.ts";
@@ -41,6 +42,7 @@ export interface Ports {
   readonly folders: ServiceFolders;
   readonly files: ServiceFiles | Missing;
   readonly locks: UpdateLocks;
+  readonly leaseFiles: LeaseFiles;
   readonly handover: Handover;
   readonly store: Store;
   readonly eventJournal: EventJournal;

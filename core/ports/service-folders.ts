@@ -9,7 +9,7 @@ export interface ServiceFolders {
   prepare(appId: number, service: string): Promise<void>;
   /**
    * Removes the locks of an earlier run of the agent. Also makes folders writable that the engine created when it started
-   * containers itself. Users' locks and the locks of this run stay.
+   * containers itself. Users' locks, locks of leases and the locks of this run stay.
    */
   clearLeftovers(): Promise<void>;
 }

@@ -19,8 +19,8 @@ import type { Work } from "./step.ts";
 /** The result of a step. An update lock of a service is not an error. */
 export type Outcome =
   | { readonly is: "done" }
-  /** `service`: the service that holds its lock, if it is known. */
-  | { readonly is: "locked"; readonly message: string; readonly service?: string };
+  /** `service`: the service that holds its lock, if it is known; `reason`: the lease, in words. */
+  | { readonly is: "locked"; readonly message: string; readonly service?: string; readonly reason?: string };
 
 const done: Outcome = { is: "done" };
 
@@ -137,7 +137,9 @@ export class Applier {
         emit({ kind: "locksTaking", appId: step.appId });
         const { appId } = step;
         const lock = await locks.take(appId, step.services, { force });
-        return lock.taken ? done : { is: "locked", message: lockedMessage(appId, lock.by), service: lock.by };
+        if (lock.taken) return done;
+        const { by: service, why: reason } = lock;
+        return { is: "locked", message: lockedMessage(appId, lock), service, ...(reason !== undefined && { reason }) };
       }
       case "releaseLocks":
         emit({ kind: "locksReleasing", appId: step.appId });

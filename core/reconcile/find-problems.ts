@@ -112,20 +112,20 @@ function hasFailed({ state, exitCode, appId, service, spec }: Container, { curre
   return state === "exited" && exitCode !== 0 && !isStopped && (name === "no" || name === "on-failure");
 }
 
-function ofFailure({ is, message, service, reason = message }: Failure, about: About, view: View): Finding {
+function ofFailure({ is, message, service, reason }: Failure, about: About, view: View): Finding {
   const of = { ...about, ...(service !== undefined && { service }) };
   if (is === "locked")
     return {
       ...of,
       kind: "locked",
       message:
-        service === undefined
-          ? toMessage(message)
+        service === undefined || reason !== undefined
+          ? toMessage(reason === undefined ? message : `The update waits: ${reason}`)
           : `The update waits: service ${service} holds its update lock (updates.lock or resin-updates.lock in /tmp/balena)`,
     };
   const wanted = findApp(view.target, about.appId ?? 0)?.services.find(({ name }) => name === service);
   const ports = wanted ? fixedHostPorts(wanted.config.ports) : [];
-  const found = refusalOf(reason, { appId: about.appId, service, ports }, view);
+  const found = refusalOf(reason ?? message, { appId: about.appId, service, ports }, view);
   return { ...of, kind: found.kind, message: toMessage(found.kind === "refused" ? message : found.message) };
 }
 

@@ -128,6 +128,13 @@ export class Loop {
     this.trigger();
   }
 
+  /** A lease of the application has ended: what waits for a lock is tried at once. */
+  unlocked(appId: number): void {
+    for (const subject of [appId, "device"] as const)
+      if (this.#retries.failureOf(subject)?.is === "locked") this.#resetRetries(subject);
+    this.nudge();
+  }
+
   /** Whether a round has found no step and no wait since the last change. */
   isSettled(): boolean {
     return !this.#unsettled && this.#busy.size === 0;

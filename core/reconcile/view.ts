@@ -17,7 +17,7 @@ export interface Failure {
   readonly message: string;
   /** The service of the step that failed, or the service that holds its update lock. */
   readonly service?: string | undefined;
-  /** What the engine or the machine said, without the step. */
+  /** What the engine or the machine said, without the step; of a lock: the lease, in words. */
   readonly reason?: string | undefined;
 }
 

@@ -1,6 +1,7 @@
 import type { ImageRecord } from "../model/image.ts";
 import * as z from "zod";
 import type { Difference } from "../compose/differences.ts";
+import type { Lease } from "../model/lease.ts";
 import type { LeftApp } from "../model/target.ts";
 import type { Store } from "../ports/store.ts";
 import { oneByOne } from "./one-by-one.ts";
@@ -31,6 +32,7 @@ export interface DocumentShapes {
   readonly "cloud-device": CloudDevice;
   /** The address of a cloud that accepts service keys derived from the device key. */
   readonly "deriving-cloud": string;
+  readonly leases: readonly StoredLease[];
   /** The time from which log lines are kept for the cloud, in milliseconds since the epoch. */
   readonly "logs-since": number;
 }
@@ -39,6 +41,12 @@ export interface DocumentShapes {
 export interface LeftApplication extends LeftApp {
   /** When the cloud first confirmed a target state without it, in milliseconds since the epoch. */
   readonly missingSince?: number | undefined;
+}
+
+interface StoredLease extends Lease {
+  /** The services whose folders have a lock file for it. */
+  readonly services: readonly string[];
+  readonly remainingMs: number;
 }
 
 /** The device's registration with a cloud. */
@@ -90,6 +98,17 @@ const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N
   tolerated: z.record(z.string(), z.array(z.object({ field: z.string(), from: z.json(), to: z.json() }))),
   tags: z.record(z.string(), z.string()),
   "unsent-tags": z.array(z.string()),
+  leases: z.array(
+    z.object({
+      id: z.string(),
+      appId: z.number(),
+      service: z.string().optional(),
+      owner: z.string(),
+      reason: z.string(),
+      services: z.array(z.string()),
+      remainingMs: z.number(),
+    }),
+  ),
   "logs-since": z.number(),
   "deriving-cloud": z.string(),
   "cloud-device": z.object({

@@ -56,9 +56,13 @@ export class Keys {
    * scope of applications' keys, which show only the secrets of their own application.
    */
   scopeOf(key: string, reach: "device" | "application" = "device"): Scope | undefined {
-    let found: Key | undefined;
-    for (const one of this.#keys) if (equalInConstantTime(one.key, key)) found = one;
+    const found = this.#find(key);
     return found && (found.appId === undefined ? everything : ofApplication(found.appId, reach));
+  }
+
+  /** Whose key it is: the global one has no `service`. Undefined for an unknown key. */
+  ownerOf(key: string): { readonly service?: string | undefined } | undefined {
+    return this.#find(key);
   }
 
   /** Replaces a key and returns the new one; undefined for an unknown key. The old key becomes invalid. */
@@ -67,6 +71,12 @@ export class Keys {
     const key = this.#clock.token(keyBytes);
     await this.#change((keys) => keys.map((one) => (one.key === old ? { ...one, key } : one)));
     return this.scopeOf(key) && key;
+  }
+
+  #find(key: string): Key | undefined {
+    let found: Key | undefined;
+    for (const one of this.#keys) if (equalInConstantTime(one.key, key)) found = one;
+    return found;
   }
 
   #change(make: (keys: readonly Key[]) => readonly Key[]): Promise<void> {

@@ -135,6 +135,7 @@ async function assembleIn(
       folders,
       files,
       locks: folders,
+      leaseFiles: folders,
       handover: folders,
       store,
       eventJournal,

@@ -216,6 +216,7 @@ const began = Date.now();
 const hasty: Clock = {
   ...systemClock,
   now: () => began + (Date.now() - began) * 20,
+  monotonic: () => systemClock.monotonic() * 20,
   sleep: (ms, signal) => systemClock.sleep(ms / 20, signal),
 };
 const options: MemoryDeviceOptions = {

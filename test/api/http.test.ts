@@ -12,7 +12,7 @@ const version = json(200, { status: "success", version: "19.0.5" });
 /** Every endpoint, with example values for its parameters. */
 const endpoints = Object.values<Described>(api).map(({ method, path, open }) => ({
   method,
-  path: path.replace(":appId", "1").replace(":service", "one").replace(":sessionId", "s1"),
+  path: path.replace(":appId", "1").replace(":service", "one").replace(":sessionId", "s1").replace(":id", "lease"),
   open,
 }));
 type Described = Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "open">;
@@ -418,6 +418,8 @@ describe("bodies", () => {
     "POST /v3/apps/1/services/one/exec",
     "POST /v3/exec/s1/input",
     "POST /v3/exec/s1/resize",
+    "POST /v3/locks",
+    "PUT /v3/locks/lease",
   ].map((line) => line.split(" "));
 
   test("all endpoints read their body, except those of GET and DELETE, blink and regenerate-api-key", () => {

@@ -83,6 +83,11 @@ const ofTheApplication: readonly [string, string, object | undefined, number][] 
   ["GET", "/v3/apps/2/services/db/top", undefined, 401],
   ["GET", "/v3/apps/1/stats", undefined, 200],
   ["GET", "/v3/apps/2/stats", undefined, 401],
+  ["GET", "/v3/locks", undefined, 200],
+  ["POST", "/v3/locks", { appId: 1, reason: "x", ttl: 1 }, 201],
+  ["POST", "/v3/locks", { appId: 2, reason: "x", ttl: 1 }, 401],
+  ["PUT", "/v3/locks/unknown", { ttl: 1 }, 404],
+  ["DELETE", "/v3/locks/unknown", undefined, 404],
   ["POST", "/v1/regenerate-api-key", undefined, 200],
 ];
 
@@ -103,7 +108,8 @@ test("every endpoint is in one of the three lists", () => {
     path
       .replace(/\/(1|2)(?=\/|$)/, "/:appId")
       .replace(/services\/\w+/, "services/:service")
-      .replace(/exec\/\w+/, "exec/:sessionId");
+      .replace(/exec\/\w+/, "exec/:sessionId")
+      .replace("/unknown", "/:id");
   const listed = [...ofTheDevice, ...ofTheShell, ...ofTheApplication].map(
     ([method, path]) => `${method} ${pattern(path)}`,
   );

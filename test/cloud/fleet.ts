@@ -21,6 +21,9 @@ export class FastClock implements Clock {
   now(): number {
     return this.#from + (Date.now() - this.#from) * speed;
   }
+  monotonic(): number {
+    return systemClock.monotonic() * speed;
+  }
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return systemClock.sleep(ms / speed, signal);
   }

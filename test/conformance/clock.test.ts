@@ -59,6 +59,13 @@ describe.each([
     expect(clock.now()).toBeGreaterThanOrEqual(before + shortMs);
   });
 
+  test("measures a time by its monotonic part, too", async () => {
+    const { clock, pass, shortMs } = create();
+    const before = clock.monotonic();
+    await pass(shortMs);
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(before + shortMs);
+  });
+
   test("wakes sleepers in order, and none before its time", async () => {
     const { clock, pass, shortMs } = create();
     const { awake, sleep } = sleeper(clock);

@@ -3,14 +3,15 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { MemoryFolders } from "../../core/embedded/ports.ts";
 import type { Handover } from "../../core/ports/handover.ts";
+import type { LeaseFiles } from "../../core/ports/lease-files.ts";
 import type { ServiceFolders } from "../../core/ports/service-folders.ts";
 import type { UpdateLocks } from "../../core/ports/update-locks.ts";
 import { FileFolders } from "../../runtimes/node/store/file-folders.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
-/** The promises of these three ports. What only files can show: test/node/file-folders.test.ts. */
+/** The promises of these four ports. What only files can show: test/node/file-folders.test.ts. */
 
-type Folders = ServiceFolders & UpdateLocks & Handover;
+type Folders = ServiceFolders & UpdateLocks & LeaseFiles & Handover;
 
 interface Bench {
   readonly folders: Folders;
@@ -242,6 +243,61 @@ describe.each([
       const { folders } = await create();
       await expect(folders.clearLeftovers()).resolves.toBeUndefined();
     });
+  });
+
+  describe("the lock file of a lease", () => {
+    test("keeps services from locking until it is removed, and survives the end of the agent", async () => {
+      const { folders, restart, lock } = await create();
+      await folders.putLease(1, "one");
+      await folders.putLease(1, "one");
+      const later = restart();
+      await later.clearLeftovers();
+      expect(await Promise.all([lock(1, "one"), lock(1, "two")])).toEqual([false, true]);
+      await later.removeLease(1, "one");
+      expect(await lock(1, "one")).toBe(true);
+    });
+
+    test("does not replace the lock of a service, and is not removed for it", async () => {
+      const { folders, lock, isLocked } = await create();
+      await lock(1, "one");
+      await folders.putLease(1, "one");
+      await folders.removeLease(1, "one");
+      expect(await isLocked(1, "one")).toBe(true);
+    });
+
+    test("does not replace the lock of the agent", async () => {
+      const { folders, lock } = await create();
+      await folders.take(1, ["one"], gently);
+      await folders.putLease(1, "one");
+      await folders.removeLease(1, "one");
+      expect(await lock(1, "one")).toBe(false);
+      await folders.release(1);
+      expect(await lock(1, "one")).toBe(true);
+    });
+
+    test("gives way to the agent's lock, since whoever takes that has looked at the leases", async () => {
+      const { folders, lock } = await create();
+      await folders.putLease(1, "one");
+      expect(await folders.take(1, ["one"], gently)).toEqual(taken);
+      await folders.release(1);
+      expect(await lock(1, "one")).toBe(true);
+    });
+
+    test("can be removed without being there", async () => {
+      await expect((await create()).folders.removeLease(1, "one")).resolves.toBeUndefined();
+    });
+  });
+
+  test("the services with locks of their own are listed, without the agent's locks and leases", async () => {
+    const { folders, lock } = await create();
+    expect(await folders.lockedServices()).toEqual([]);
+    await folders.take(2, ["one"], gently);
+    await folders.putLease(3, "one");
+    await Promise.all([lock(1, "one"), lock(3, "two")]);
+    expect((await folders.lockedServices()).toSorted((a, b) => a.appId - b.appId)).toEqual([
+      { appId: 1, service: "one" },
+      { appId: 3, service: "two" },
+    ]);
   });
 
   describe("the signal that a service has taken over", () => {

@@ -24,6 +24,9 @@ interface Sample {
   readonly keyed?: true;
 }
 
+/** Stands for the id of a lease that exists. */
+const leaseId = "8a41…";
+
 /** A request to each endpoint that has an input. */
 const samples: Readonly<Record<string, Sample>> = {
   update: { body: { force: true } },
@@ -67,6 +70,9 @@ const samples: Readonly<Record<string, Sample>> = {
   execInput: { params: { sessionId: "8a41" }, body: { data: "aGVsbG8K", sequence: 1 } },
   resizeExec: { params: { sessionId: "8a41" }, body: { columns: 120, rows: 40 } },
   endExec: { params: { sessionId: "8a41" } },
+  takeLock: { body: { appId: 1, service: "web", reason: "firmware upload", ttl: 1800 } },
+  renewLock: { params: { id: leaseId }, body: { ttl: 1800 } },
+  releaseLock: { params: { id: leaseId } },
   journalLogs: { body: { count: 1 } },
   regenerateApiKey: { keyed: true },
 } satisfies Partial<Record<keyof typeof endpoints, Sample>>;
@@ -100,7 +106,12 @@ async function answerOf(name: string, { method, path, replies }: Described, samp
     sample = { ...sample, params: { sessionId: z.object({ id: z.string() }).parse(json).id } };
   }
   if (name === "logs") return steady(`200\n${await firstLogLine(device)}`);
-  const answer = await device.send(method, urlOf(path, sample, device.supervisor.keys.global()), {
+  const lease = { appId: 1, service: "web", services: ["web"], owner: "web", reason: "firmware upload", ttlMs: 1e6 };
+  const leased =
+    path.startsWith("/v3/locks") && method !== "POST" ? await device.supervisor.leases.create(lease) : undefined;
+  const id = leased?.is === "leased" ? leased.lease.id : "";
+  const url = urlOf(path, sample, device.supervisor.keys.global()).replace(encodeURIComponent(leaseId), id);
+  const answer = await device.send(method, url, {
     ...(sample.body !== undefined && {
       headers: { "content-type": "application/json" },
       body: JSON.stringify(sample.body),
@@ -202,7 +213,7 @@ async function deviceSection(name: string, endpoint: Described): Promise<string>
       ...inputsOf(endpoint),
       ...repliesOf(endpoint),
     ].join("\n"),
-    code(`$ ${toCurl(endpoint, sample, onDevice)}\n${await answerOf(name, endpoint, sample)}`),
+    code(`$ ${decodeURIComponent(toCurl(endpoint, sample, onDevice))}\n${await answerOf(name, endpoint, sample)}`),
   ].join("\n\n");
 }
 

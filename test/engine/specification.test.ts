@@ -9,6 +9,7 @@ import { makeImage, noDocker } from "../support/docker.ts";
 import { agentOnEngine, docker, environmentOf, inspect, names, target } from "./on-the-engine.ts";
 import { specifiedBody } from "../support/specification.ts";
 
+const Leased = z.object({ id: z.string() });
 const Shown = z.object({ status: z.literal("success"), state: z.looseObject({ local: z.looseObject({}) }) });
 
 describe.skipIf(noDocker !== undefined)("the specification's example", () => {
@@ -104,7 +105,8 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
           .replace(/\?.*/, "")
           .replace(/(apps|applications)\/1/, "$1/:appId")
           .replace(/services\/\w+/, "services/:service")
-          .replace(/exec\/\w+/, "exec/:sessionId")}`,
+          .replace(/exec\/\w+/, "exec/:sessionId")
+          .replace(/locks\/\w+/, "locks/:id")}`,
       );
       if (response.status !== status) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
       return response;
@@ -144,6 +146,13 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     expect(await (await call("GET", `${exec}/output`, 200)).text()).toContain('{"exitCode":4}');
     const second = await (await call("POST", "/v3/apps/1/services/one/exec", 201, {})).json();
     await call("DELETE", `/v3/exec/${z.object({ id: z.string() }).parse(second).id}`, 204);
+    const lease = { appId: 1, service: "one", reason: "firmware upload", ttl: 60 };
+    const { id: leaseId } = Leased.parse(await (await call("POST", "/v3/locks", 201, lease)).json());
+    expect(await (await call("GET", "/v3/locks", 200)).json()).toMatchObject({
+      locks: [{ id: leaseId, appId: 1, service: "one", owner: "device key", held: "lease" }],
+    });
+    await call("PUT", `/v3/locks/${leaseId}`, 200, { ttl: 120 });
+    await call("DELETE", `/v3/locks/${leaseId}`, 204);
     const state: unknown = await (await call("GET", "/v2/local/target-state", 200)).json();
     await call("POST", "/v2/local/target-state", 200, Shown.parse(state).state);
     const logs = (await call("GET", "/v2/local/logs", 200)).body?.getReader();

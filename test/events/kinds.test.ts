@@ -33,6 +33,8 @@ const samples: Readonly<Record<EventKind, Event>> = {
   locksTaking: { kind: "locksTaking", appId: 7 },
   locksReleasing: { kind: "locksReleasing", appId: 7 },
   locksNotCleared: { kind: "locksNotCleared", reason },
+  leaseBroken: { kind: "leaseBroken", appId: 7, service: "web", owner: "web", reason: "firmware upload" },
+  leaseWithoutFile: { kind: "leaseWithoutFile", reason },
   purging: { kind: "purging", appId: 7 },
   purged: { kind: "purged", appId: 7 },
   bootConfigApplying: { kind: "bootConfigApplying" },

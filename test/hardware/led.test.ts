@@ -24,6 +24,10 @@ class QuickClock implements Clock {
     return this.#now;
   }
 
+  monotonic(): number {
+    return this.#now;
+  }
+
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     await this.#onSleep(this.#now - this.#start);
     if (!signal?.aborted) this.#now += ms;

@@ -229,7 +229,7 @@ describe("a page whose origin is allowed", () => {
   const preflight = { "access-control-request-method": "PATCH", "access-control-request-headers": "authorization" };
   const allowed = {
     "access-control-allow-origin": origin,
-    "access-control-allow-methods": "GET, POST, PATCH, DELETE",
+    "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
     "access-control-allow-headers": "Authorization, Content-Type",
     "access-control-max-age": "600",
     vary: "Origin",

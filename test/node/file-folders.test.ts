@@ -105,6 +105,49 @@ describe("taking the locks", () => {
   });
 });
 
+describe("the lock file of a lease", () => {
+  const text = "fairlead lease\n";
+
+  test("belongs to the agent's user, can be read by everybody, and has a text of its own", async () => {
+    const { folders, pathOf, filesOf, root } = await world();
+    await folders.putLease(1, "one");
+    expect(await filesOf(1, "one")).toEqual(["updates.lock"]);
+    expect(await readFile(pathOf(1, "one", "updates.lock"), "utf8")).toBe(text);
+    const { uid, mode } = await stat(pathOf(1, "one", "updates.lock"));
+    expect([uid, mode & 0o777]).toEqual([process.getuid?.(), 0o444]);
+    expect(await readdir(join(root, services))).toEqual(["1"]);
+  });
+
+  test("is kept when leftover locks are cleared", async () => {
+    const { folders, restarted, filesOf } = await world();
+    await folders.putLease(1, "one");
+    await folders.take(1, ["two"], { force: false });
+    await restarted().clearLeftovers();
+    expect([await filesOf(1, "one"), await filesOf(1, "two")]).toEqual([["updates.lock"], []]);
+  });
+
+  test.each([
+    ["a longer file", (path: string) => writeFile(path, `${text}more`)],
+    ["an empty folder", (path: string) => mkdir(path)],
+    [
+      "a link to a file with the text",
+      async (path: string) => {
+        await writeFile(`${path}.target`, text);
+        await symlink(`${path}.target`, path);
+      },
+    ],
+  ])("is not removed if it has become %s", async (_, put) => {
+    const { folders, pathOf } = await world();
+    await folders.putLease(1, "one");
+    const path = pathOf(1, "one", "updates.lock");
+    await rm(path);
+    await put(path);
+    await folders.removeLease(1, "one");
+    expect(await exists(path)).toBe(true);
+    expect(await folders.lockedServices()).toEqual([{ appId: 1, service: "one" }]);
+  });
+});
+
 /** The systemd unit sets a umask that makes files private to their owner. */
 test("with any umask, all users in the container can use folders and read locks", async () => {
   const before = process.umask(0o077);

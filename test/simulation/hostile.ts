@@ -68,6 +68,7 @@ export class Hostile {
     const clock = this.#clock;
     return {
       now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
       random: () => clock.random(),
       token: (bytes) => clock.token(bytes),
       sleep: async (ms, signal) => {
@@ -118,7 +119,7 @@ export class Hostile {
     };
   }
 
-  folders(folders: MemoryFolders): Pick<Ports, "folders" | "locks" | "handover"> {
+  folders(folders: MemoryFolders): Pick<Ports, "folders" | "locks" | "leaseFiles" | "handover"> {
     return {
       folders: {
         root: folders.root,
@@ -129,6 +130,11 @@ export class Hostile {
         take: (appId, services, options) => this.call("take", () => folders.take(appId, services, options)),
         release: (appId) => this.call("release", () => folders.release(appId)),
         held: () => folders.held(),
+      },
+      leaseFiles: {
+        putLease: (appId, service) => this.call("putLease", () => folders.putLease(appId, service)),
+        removeLease: (appId, service) => this.call("removeLease", () => folders.removeLease(appId, service)),
+        lockedServices: () => this.call("lockedServices", () => folders.lockedServices()),
       },
       handover: {
         hasTakenOver: (appId, service) => this.call("hasTakenOver", () => folders.hasTakenOver(appId, service)),

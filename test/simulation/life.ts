@@ -20,6 +20,9 @@ const deeds: readonly ((world: World, chance: Chance) => Promise<unknown> | unkn
     world.tell("unlock all");
     world.unlockAll();
   },
+  (world, chance) =>
+    world.takeLease(chance.pick([1, 2]), chance.pick([undefined, "a", "b", "c"]), 1 + chance.below(60)),
+  (world, chance) => world.renewOrEndLease(chance.happens(0.5) ? 1 + chance.below(60) : undefined),
   async (world, chance) => {
     const container = await anyContainer(world, chance);
     if (!container) return;
@@ -82,7 +85,7 @@ function recreate(world: World, appId: number, kind: "stopped" | "purged", force
   world.deed();
   world.disturbed.add(appId);
   if (kind === "purged") world.purging.add(appId);
-  if (force) world.forced.add(appId);
+  if (force) world.force(appId);
   world.recreations.push(appId);
   const { supervisor } = world;
   void supervisor.loop.recreate(appId, kind, { force }).then((reached) => {
@@ -102,7 +105,7 @@ function reboot(world: World, chance: Chance): void {
   world.tell(`reboot${force ? " forced" : ""}`);
   for (const { appId } of world.target.apps) {
     world.disturbed.add(appId);
-    if (force) world.forced.add(appId);
+    if (force) world.force(appId);
   }
   powerDown(supervisor, "reboot", { force }).catch((error: unknown) => world.tell(String(error)));
 }

@@ -28,6 +28,13 @@ import { Hostile, type Hostility } from "./hostile.ts";
 import { quirky, type Quirk } from "./quirks.ts";
 import { toCloudBody, toLocalBody, type Wish } from "./wishes.ts";
 
+/** A lease, as its owner knows it. */
+interface Given {
+  readonly appId: number;
+  /** Until then it holds, unless somebody forces. After a crash of the agent it may hold longer. */
+  readonly until: number;
+}
+
 const missing = { missing: "not in a simulation" };
 const uuid = memoryIdentity.uuid ?? "";
 
@@ -48,6 +55,8 @@ export class World {
   hostile: Hostile | undefined;
   /** Applications for which somebody has overridden the locks. */
   readonly forced = new Set<number>();
+  /** The same, since the agent started: something of it may still be under way. */
+  readonly forcedInThisRun = new Set<number>();
   /** Applications whose update somebody has forced, until it is reached: no lock holds it up. */
   readonly forcedUpdates = new Set<number>();
   /** Restarts and purges under way, by application: they have a force of their own. */
@@ -57,6 +66,8 @@ export class World {
   readonly purging = new Set<number>();
   /** Containers that people have stopped, and that stay so. */
   readonly leftAlone = new Set<string>();
+  /** Leases that somebody was given, by id. */
+  readonly leases = new Map<string, Given>();
   readonly #store = new MemoryStore();
   readonly #eventJournal = new MemoryEventJournal();
   readonly #files = new MemoryFiles();
@@ -155,6 +166,7 @@ export class World {
     if (this.hostile) this.hostile.dead = true;
     this.supervisor?.stop();
     this.forcedUpdates.clear();
+    this.forcedInThisRun.clear();
     this.recreations.length = 0;
     this.disturbed.clear();
     this.purging.clear();
@@ -191,7 +203,7 @@ export class World {
     if (!supervisor) return;
     const before = new Set([...this.forced]);
     this.tell(`target ${JSON.stringify(wish)}${force ? " forced" : ""}`);
-    if (force) for (const { appId } of [...wish.apps, ...this.target.apps]) this.forced.add(appId);
+    if (force) for (const { appId } of [...wish.apps, ...this.target.apps]) this.force(appId);
     try {
       const parsed = this.managed
         ? await supervisor.targets.setCloud(toCloudBody(wish, uuid))
@@ -207,11 +219,18 @@ export class World {
     this.retry({ force });
   }
 
+  force(appId: number): void {
+    this.forced.add(appId);
+    this.forcedInThisRun.add(appId);
+    // Its leases end with it, sooner or later.
+    for (const [id, lease] of this.leases) if (lease.appId === appId) this.leases.delete(id);
+  }
+
   /** Somebody wants what is wanted to be tried again at once. */
   retry(options: { force: boolean; cancel?: boolean }): void {
     for (const { appId } of this.target.apps)
       if (options.force) {
-        this.forced.add(appId);
+        this.force(appId);
         this.forcedUpdates.add(appId);
       } else this.forcedUpdates.delete(appId);
     this.supervisor?.loop.retry(options);
@@ -232,6 +251,9 @@ export class World {
           const locked = state.containers.filter(
             (one) => one.appId === appId && this.folders.isLocked(appId, one.service),
           );
+          const lease = [...this.leases.values()].find((one) => one.appId === appId && one.until > this.clock.now());
+          if (lease && !this.forcedInThisRun.has(appId))
+            breaks(`Respects leases: ${appId}/${service} stops under a lease`);
           if (locked.length > 0 && !this.forced.has(appId))
             breaks(`Respects locks: ${appId}/${service} stops under the lock of ${locked[0]?.service}`);
           const app = this.target.apps.find((one) => one.appId === appId);
@@ -374,6 +396,7 @@ export class World {
       if (mounted.has(`${this.#files.root}/${id}`) && !this.#files.stored().has(id))
         found.push(`file ${id} is missing`);
     for (const appId of this.folders.held().keys()) found.push(`the locks of ${appId} are still held`);
+    for (const { appId } of supervisor.leases.list()) found.push(`a lease of ${appId} has not ended`);
     if (this.managed && found.length === 0) {
       const usedImages = new Set(this.target.apps.flatMap((app) => app.services.map(({ image }) => image.name)));
       for (const { id, tags } of images)
@@ -381,6 +404,41 @@ export class World {
           if (this.fetched.has(tag) && !usedImages.has(tag)) found.push(`image ${tag} is left over`);
     }
     return found;
+  }
+
+  /** A service takes a lease. It knows of the lease only when it has the answer. */
+  async takeLease(appId: number, service: string | undefined, seconds: number): Promise<void> {
+    const { supervisor } = this;
+    const ttlMs = seconds * 1000;
+    const services = service === undefined ? ["a", "b", "c"] : [service];
+    const wanted = { appId, service, services, owner: service ?? "cloud", reason: "a test", ttlMs };
+    const taken = await supervisor?.leases
+      .create(wanted)
+      .catch((error: unknown) => this.tell(`no lease: ${String(error)}`));
+    if (taken?.is !== "leased" || supervisor !== this.supervisor) return;
+    this.tell(`lease of ${appId}/${service ?? "all"} for ${seconds} s`);
+    this.leases.set(taken.lease.id, { appId, until: taken.lease.expiresAt });
+  }
+
+  /** Undefined: the lease is released. */
+  async renewOrEndLease(seconds: number | undefined): Promise<void> {
+    const [id = "", given] = [...this.leases].at(-1) ?? [];
+    const { supervisor } = this;
+    if (!given || !supervisor) return;
+    if (seconds === undefined) {
+      this.tell(`release a lease of ${given.appId}`);
+      this.leases.delete(id);
+      await supervisor.leases.end(id);
+      return;
+    }
+    // Between the two it may have the old end or the new one.
+    this.leases.delete(id);
+    const renewed = await supervisor.leases
+      .renew(id, seconds * 1000)
+      .catch((error: unknown) => this.tell(`not renewed: ${String(error)}`));
+    if (!renewed || supervisor !== this.supervisor) return;
+    this.tell(`renewed a lease of ${given.appId} for ${seconds} s`);
+    this.leases.set(id, { ...given, until: renewed.expiresAt });
   }
 
   /** People let go of their locks. */

@@ -7,6 +7,7 @@ import type { ImageReference } from "../../core/model/image.ts";
 /** A clock that only a test moves. Its random numbers are a counter, so that tokens differ and are predictable. */
 export class HandClock implements Clock {
   #now: number;
+  #jumpedMs = 0;
   #tokens = 0;
   readonly #sleepers = new Set<{ readonly until: number; readonly wake: () => void }>();
 
@@ -15,7 +16,14 @@ export class HandClock implements Clock {
   }
 
   now(): number {
+    return this.#now + this.#jumpedMs;
+  }
+  monotonic(): number {
     return this.#now;
+  }
+  /** The time of the machine is set. */
+  jump(ms: number): void {
+    this.#jumpedMs += ms;
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {

@@ -3,6 +3,7 @@ import { constants, type Dirent } from "node:fs";
 import { link, lstat, open, rmdir, stat, unlink, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Handover } from "../../../core/ports/handover.ts";
+import type { LeaseFiles } from "../../../core/ports/lease-files.ts";
 import type { ServiceFolders } from "../../../core/ports/service-folders.ts";
 import type { LockResult, UpdateLocks } from "../../../core/ports/update-locks.ts";
 import { codeOf, inHostTmp, unless, UntrustedFolderError, type OpenFolder } from "../../../hardware/host-tmp.ts";
@@ -11,6 +12,7 @@ import { codeOf, inHostTmp, unless, UntrustedFolderError, type OpenFolder } from
 const names = ["balena-supervisor", "services"];
 /** The current and the old name of a lock. Either one blocks an update. The agent creates both. */
 const lockNames = ["updates.lock", "resin-updates.lock"];
+const leaseName = "updates.lock";
 const takeOverNames = ["handover-complete", "resin-kill-me"];
 
 /** Prefix of a lock file that has not been linked into a service's folder yet. */
@@ -20,6 +22,8 @@ const draftPrefix = ".lock-";
 const lockUid = 65534;
 /** The content of the agent's own locks. It identifies them where the agent may not change a file's owner. */
 const lockText = "fairlead\n";
+/** The content of a lock file that stands for a lease. It differs, so that `clearLeftovers` keeps it. */
+const leaseText = "fairlead lease\n";
 
 /**
  * The services' folders on disk. For the use of lock files, see docs/update-locks.md.
@@ -27,7 +31,7 @@ const lockText = "fairlead\n";
  * A service can be root in its container. It can create links, pipes and devices in its folder, under any name and at any
  * time. So the agent follows no link there, opens only regular files, and removes no folder that is not empty.
  */
-export class FileFolders implements ServiceFolders, UpdateLocks, Handover {
+export class FileFolders implements ServiceFolders, UpdateLocks, LeaseFiles, Handover {
   readonly root: string;
   readonly #hostRoot: string;
   readonly #held = new Map<number, readonly string[]>();
@@ -82,23 +86,34 @@ export class FileFolders implements ServiceFolders, UpdateLocks, Handover {
   async clearLeftovers(): Promise<void> {
     await unlessUntrusted(
       inHostTmp(this.#hostRoot, names, { make: false }, async (services) => {
-        const found = await services.entries();
-        for (const { name } of found) if (name.startsWith(draftPrefix)) await remove(services.at(name));
-        for (const appId of folders(found))
-          await unlessUntrusted(
-            services.within(appId, { make: false }, async (app) => {
-              for (const service of folders(await app.entries()))
-                await unlessUntrusted(
-                  app.within(service, { make: false, writers: "service" }, async (folder) => {
-                    // At boot, the engine can start containers before the agent. It then creates their folders for root only.
-                    await openToEverybody(folder).catch(unless("EPERM"));
-                    if (!this.#held.get(Number(appId))?.includes(service)) await removeOurLocks(folder);
-                  }),
-                );
-            }),
-          );
+        for (const { name } of await services.entries())
+          if (name.startsWith(draftPrefix)) await remove(services.at(name));
       }),
     );
+    await this.#eachFolder(async (folder, appId, service) => {
+      // At boot, the engine can start containers before the agent. It then creates their folders for root only.
+      await openToEverybody(folder).catch(unless("EPERM"));
+      if (!this.#held.get(appId)?.includes(service)) await removeOurLocks(folder);
+    });
+  }
+
+  async putLease(appId: number, service: string): Promise<void> {
+    await this.#prepare(appId, service, (folder, drafts) => create(folder.at(leaseName), drafts, leaseText));
+  }
+
+  async removeLease(appId: number, service: string): Promise<void> {
+    await this.#ifThere(appId, service, async (folder) => {
+      if ((await ownerOf(folder.at(leaseName))) === "lease") await remove(folder.at(leaseName));
+    });
+  }
+
+  async lockedServices() {
+    const locked: { appId: number; service: string }[] = [];
+    await this.#eachFolder(async (folder, appId, service) => {
+      const owners = await Promise.all(lockNames.map((name) => ownerOf(folder.at(name))));
+      if (owners.includes("service")) locked.push({ appId, service });
+    });
+    return locked;
   }
 
   async hasTakenOver(appId: number, service: string): Promise<boolean> {
@@ -131,6 +146,25 @@ export class FileFolders implements ServiceFolders, UpdateLocks, Handover {
     );
   }
 
+  /** Calls `act` with the folder of each service that has one. Skips folders that are not trusted. */
+  async #eachFolder(act: (folder: OpenFolder, appId: number, service: string) => Promise<void>): Promise<void> {
+    await unlessUntrusted(
+      inHostTmp(this.#hostRoot, names, { make: false }, async (services) => {
+        for (const appId of folders(await services.entries()))
+          await unlessUntrusted(
+            services.within(appId, { make: false }, async (app) => {
+              for (const service of folders(await app.entries()))
+                await unlessUntrusted(
+                  app.within(service, { make: false, writers: "service" }, (folder) =>
+                    act(folder, Number(appId), service),
+                  ),
+                );
+            }),
+          );
+      }),
+    );
+  }
+
   /** Calls `act` with a service's folder. Undefined if it does not exist or is not trusted. */
   async #ifThere<T>(appId: number, service: string, act: (folder: OpenFolder) => Promise<T>): Promise<T | undefined> {
     return unlessUntrusted(
@@ -154,24 +188,26 @@ export async function seenByEngine(hostRoot: string): Promise<string> {
 const openToEverybody = (folder: OpenFolder): Promise<void> => folder.chmod(0o1777);
 
 async function takeOne(path: string, drafts: OpenFolder, force: boolean): Promise<boolean> {
-  if ((await create(path, drafts)) || (await isOurs(path))) return true;
-  if (!force) return false;
+  if (await create(path, drafts, lockText)) return true;
+  const owner = await ownerOf(path);
+  if (owner === "agent") return true;
+  if (owner === "service" && !force) return false;
   // A folder that is not empty is never removed.
   await remove(path).catch(unless("ENOTEMPTY"));
-  return create(path, drafts);
+  return create(path, drafts, lockText);
 }
 
 /**
  * Creates a lock by linking a finished file, which is atomic, so the lock always has the agent's mark. If the agent ended
  * between creating a lock in place and marking it, the lock would look like a user's and never be removed.
  */
-async function create(path: string, drafts: OpenFolder): Promise<boolean> {
+async function create(path: string, drafts: OpenFolder, text: string): Promise<boolean> {
   const draft = drafts.at(draftPrefix + randomUUID());
   const file = await open(draft, "wx");
   try {
     await file.chmod(0o444);
-    await file.write(lockText);
-    await file.chown(lockUid, lockUid).catch(unless("EPERM"));
+    await file.write(text);
+    if (text === lockText) await file.chown(lockUid, lockUid).catch(unless("EPERM"));
   } finally {
     await file.close();
   }
@@ -190,29 +226,33 @@ async function create(path: string, drafts: OpenFolder): Promise<boolean> {
 const exists = (path: string): Promise<boolean> => lstat(path).then(() => true, unlessGone(false));
 
 async function removeOurLocks(folder: OpenFolder): Promise<void> {
-  for (const name of lockNames) if (await isOurs(folder.at(name))) await remove(folder.at(name));
+  for (const name of lockNames) if ((await ownerOf(folder.at(name))) === "agent") await remove(folder.at(name));
 }
 
 /** O_PATH of open(2), for which Node has no constant. It opens any kind of file without side effects. */
 const pathOnly = 0x200000;
 
-async function isOurs(path: string): Promise<boolean> {
+/** Whose lock a path is. Undefined: there is none. */
+async function ownerOf(path: string): Promise<"agent" | "lease" | "service" | undefined> {
   const found = await open(path, pathOnly | constants.O_NOFOLLOW).catch(unlessGone(undefined));
-  if (!found) return false;
+  if (!found) return undefined;
   try {
     const stats = await found.stat();
-    if (!stats.isFile()) return false;
-    return stats.uid === lockUid || (stats.size === lockText.length && (await beginningOf(found)) === lockText);
+    if (!stats.isFile()) return "service";
+    const { uid, size } = stats;
+    if (uid === lockUid) return "agent";
+    const text = size === lockText.length || size === leaseText.length ? await beginningOf(found, size) : "";
+    return text === lockText ? "agent" : text === leaseText ? "lease" : "service";
   } finally {
     await found.close();
   }
 }
 
-/** Reads at most as many bytes as `lockText` has, because a service may have made the file longer. */
-async function beginningOf({ fd }: FileHandle): Promise<string> {
+/** Reads at most this many bytes, because a service may have made the file longer. */
+async function beginningOf({ fd }: FileHandle, length: number): Promise<string> {
   const file = await open(`/proc/self/fd/${fd}`);
   try {
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(lockText.length) });
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(length) });
     return buffer.toString("utf8", 0, bytesRead);
   } finally {
     await file.close();
