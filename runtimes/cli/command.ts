@@ -34,6 +34,8 @@ type Values<O extends Options> = ReturnType<
 export interface Invocation<O extends Options> extends Io {
   /** The arguments that are no options. */
   readonly words: readonly string[];
+  /** The last ones of them, which follow `passThroughAfter`. */
+  readonly passedOn: readonly string[];
   readonly options: Values<O & typeof commonOptions>;
   /** Prints objects as a table, one object as a list of its fields; with `--json` as JSON. `empty`: the text instead of an empty table. */
   readonly show: (what: object | readonly object[], empty?: string) => void;
@@ -49,16 +51,18 @@ interface Definition<O extends Options> {
   readonly about?: string;
   /** With `--fleet`, the first argument is omitted. */
   readonly orFleet?: true;
-  /** The arguments after this many are passed on as they are, options included: those of `exec <service> <command>…`. */
-  readonly passThroughAfter?: number;
+  /** The arguments after this many, or after `--`, are passed on as they are, options included: those of `exec <service> <command>…`. */
+  readonly passThroughAfter?: PassThroughAfter;
   /** Resolves with the exit status; undefined means 0. Throws `SettingsError` for faults that the user can correct. */
   readonly run: (invocation: Invocation<O>) => Promise<number | void>;
 }
 
+type PassThroughAfter = number | "--";
+
 export interface Command {
   readonly options: Options;
   readonly about?: string;
-  readonly passThroughAfter?: number;
+  readonly passThroughAfter?: PassThroughAfter;
   /** `args`: the arguments after the command's own words. */
   readonly run: (args: readonly string[], usage: string, io: Io) => Promise<number | void>;
 }
@@ -85,6 +89,7 @@ export const command = <const O extends Options>({ options, about, ...definition
     return definition.run({
       ...io,
       words,
+      passedOn: rest,
       options: values,
       show: (what, empty = "None") => {
         if (given["json"]) json(what);
@@ -126,23 +131,35 @@ export const verbsOf = (usage: string): readonly string[] => {
   return end < 0 ? words : words.slice(0, end);
 };
 
-/** Splits the arguments behind `count` words. `--` is left out. */
+/** Splits the arguments behind `after` words, or at `--`. `--` is left out. */
 export function splitAt(
   args: readonly string[],
   options: Options,
-  count: number | undefined,
+  after: PassThroughAfter | undefined,
 ): readonly [own: readonly string[], rest: readonly string[]] {
-  if (count === undefined) return [args, []];
+  if (after === undefined) return [args, []];
+  if (after === "--") {
+    const at = args.indexOf("--");
+    return at < 0 ? [args, []] : [args.slice(0, at), args.slice(at + 1)];
+  }
   let words = 0;
   for (let n = 0; n < args.length; n++) {
     const arg = args[n] ?? "";
-    if (words === count) return [args.slice(0, n), args.slice(arg === "--" ? n + 1 : n)];
-    const option = Object.entries(options).find(([name, { short }]) => arg === `--${name}` || arg === `-${short}`)?.[1];
-    if (option?.type === "string") n++;
+    if (words === after) return [args.slice(0, n), args.slice(arg === "--" ? n + 1 : n)];
+    if (takesValue(arg, options)) n++;
     else if (!arg.startsWith("-")) words++;
   }
   return [args, []];
 }
+
+/** The first argument that is neither an option nor the value of one. */
+export const firstWord = (args: readonly string[], options: Options): string | undefined =>
+  args.find((arg, n) => !arg.startsWith("-") && !takesValue(args[n - 1] ?? "", options));
+
+const takesValue = (arg: string, options: Options): boolean =>
+  Object.entries(options).some(
+    ([name, { short, type }]) => type === "string" && (arg === `--${name}` || arg === `-${short}`),
+  );
 
 /** Parses an option's value as a whole number of at least `min`. */
 export function wholeNumber(flag: string, given: string | undefined, min = 1): number | undefined {

@@ -3,6 +3,7 @@ import type { Entry } from "./command.ts";
 const status = () => import("./device/status.ts");
 const local = () => import("./device/local.ts");
 const service = () => import("./device/service.ts");
+const lock = () => import("./device/lock.ts");
 const fleet = () => import("./cloud/fleet.ts");
 const token = () => import("./cloud/token.ts");
 const device = () => import("./cloud/device.ts");
@@ -56,6 +57,19 @@ export const commands: readonly Entry[] = [
     usage: "purge [app]",
     summary: "remove an application's volumes, and start it anew",
     load: async () => (await service()).purge,
+  },
+  { usage: "lock", summary: "list who holds up updates, and why", load: async () => (await lock()).list },
+  {
+    usage: "lock take [service]",
+    summary: "take a lease: no update until it ends",
+    load: async () => (await lock()).take,
+  },
+  { usage: "lock renew <id>", summary: "renew a lease", load: async () => (await lock()).renew },
+  { usage: "lock release <id>", summary: "release a lease", load: async () => (await lock()).release },
+  {
+    usage: "lock run [service] -- <command>…",
+    summary: "run a command under a lease: no update until it ends",
+    load: async () => (await import("./device/lock-run.ts")).run,
   },
   {
     usage: "completion <shell>",

@@ -1,7 +1,7 @@
 import { didYouMean } from "../../core/model/nearest.ts";
 import { bareName } from "../../core/model/secrets.ts";
 import { UsageError } from "../node/settings-error.ts";
-import { splitAt, verbsOf, type Entry } from "./command.ts";
+import { firstWord, splitAt, verbsOf, type Entry } from "./command.ts";
 import { commands } from "./commands.ts";
 import { commandHelp, groupHelp } from "./help.ts";
 import type { Io } from "./io.ts";
@@ -24,7 +24,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   // The help of `exec web ls --help` is that of ls.
   if (splitAt(own, command.options, command.passThroughAfter)[0].some(isHelp))
     return (io.print(isGroup ? groupHelp(verbs) : commandHelp(entry, command)), 0);
-  const word = own.find((arg) => !arg.startsWith("-"));
+  const word = firstWord(own, command.options);
   if (isGroup && word !== undefined) throw new UsageError(noCommand(word, verbs));
   return (await command.run(own, entry.usage, io)) ?? 0;
 }

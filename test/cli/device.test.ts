@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -141,6 +142,92 @@ test("fairlead exec refuses a service that there is not, and the options of the 
   expect((await type("exec", "wbe", "ls", "--help")).fault).toMatch(/^There is no service "wbe"/);
   expect((await type("exec")).fault).toBe("Expected: fairlead exec <service> [command]…, but got no argument");
   expect((await type("exec", "--help")).printed).toMatch(/^Usage: fairlead exec <service>/);
+});
+
+describe("fairlead lock", () => {
+  const why = ["--app", "proj", "--reason", "firmware upload"];
+
+  test("takes, lists, renews and releases a lease", async () => {
+    expect((await type("lock")).printed).toBe("No update lock is held\n");
+    const { printed } = await type("lock", "take", "web", ...why, "--for", "2h");
+    expect(printed).toMatch(/^[0-9a-f]{32}\n$/);
+    const id = printed.trim();
+    expect((await type("lock", "--app", "proj")).printed).toMatch(
+      new RegExp(`^ID .*\n${id} +\\d+ +web +caller without a key +lease +\\S+Z +firmware upload\n$`),
+    );
+    expect((await type("lock", "--app", "other")).printed).toBe("No update lock is held\n");
+    expect(JSON.parse((await type("lock", "--json")).printed)).toMatchObject([{ id, held: "lease" }]);
+    expect((await type("restart", "web")).fault).toMatch(/^The device refuses \(423\): .*firmware upload, until/);
+    expect((await type("lock", "renew", id, "--for", "90s")).printed).toMatch(/^Renewed until \S+Z\n$/);
+    expect((await type("lock", "release", id)).printed).toBe("Released\n");
+    expect((await type("lock", "release", id)).fault).toMatch(/^The device refuses \(404\): There is no such lease/);
+    expect((await type("lock", "renew", id, "--for", "1m")).fault).toMatch(/^The device refuses \(404\)/);
+  });
+
+  test.each([
+    [["take", "web"], "Expected --reason <text>: what must not be interrupted; whoever wants to update reads it"],
+    [["take", "wbe", ...why], 'There is no service "wbe", only: db, web'],
+    [
+      ["take", "web", ...why, "--for", "soon"],
+      '--for: expected a time such as 45s, 30m or 2h, at most 24h, but got "soon"',
+    ],
+    [
+      ["take", "web", ...why, "--for", "25h"],
+      '--for: expected a time such as 45s, 30m or 2h, at most 24h, but got "25h"',
+    ],
+    [["renew", "x"], "Expected --for <time>: such as 45s, 30m or 2h, at most 24h"],
+    [
+      ["run", "web", ...why, "make"],
+      "Expected: fairlead lock run [service] --reason <text> -- <command>…, with one service or none",
+    ],
+    [
+      ["run", "web", ...why, "--"],
+      "Expected: fairlead lock run [service] --reason <text> -- <command>…, with one service or none",
+    ],
+  ])("%j is refused with what was expected, and takes no lease", async (args, fault) => {
+    expect((await type("lock", ...args)).fault).toBe(fault);
+    expect((await type("lock")).printed).toBe("No update lock is held\n");
+  });
+
+  /** The program itself: it gets signals, and its command writes to its output. */
+  function start(...args: readonly string[]) {
+    const program = join(import.meta.dirname, "../../runtimes/cli/cli.ts");
+    const child = spawn(process.execPath, [program, "lock", "run", ...args], {
+      env: { ...process.env, BALENA_SUPERVISOR_ADDRESS: address },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)));
+    const ended = new Promise<number | null>((resolve) => child.on("close", (code) => resolve(code)));
+    return { child, ended, output: () => output };
+  }
+
+  test("runs a command under a lease, and ends with its exit status", { timeout: 60_000 }, async () => {
+    const list = `fetch(${JSON.stringify(address)} + "/v3/locks").then((a) => a.text()).then((t) => { console.log(t); process.exit(7) })`;
+    const { ended, output } = start("web", ...why, "--", process.execPath, "-e", list);
+    expect([await ended, JSON.parse(output())]).toMatchObject([
+      7,
+      { locks: [{ service: "web", reason: "firmware upload" }] },
+    ]);
+    expect((await type("lock")).printed).toBe("No update lock is held\n");
+    const missing = start(...why, "--", "/no/such/command");
+    expect([await missing.ended, missing.output()]).toEqual([
+      ...[127, "Cannot run /no/such/command: there is no such command\n"],
+    ]);
+    expect((await type("lock")).printed).toBe("No update lock is held\n");
+  });
+
+  test.each([
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+  ] as const)("on %s, ends the command and releases the lease", { timeout: 60_000 }, async (signal, status) => {
+    const { child, ended, output } = start("web", ...why, "--", "sh", "-c", "echo begun; exec sleep 100");
+    await expect.poll(output, { timeout: 30_000 }).toBe("begun\n");
+    expect((await type("lock")).printed).toContain("firmware upload");
+    child.kill(signal);
+    expect(await ended).toBe(status);
+    expect((await type("lock")).printed).toBe("No update lock is held\n");
+  });
 });
 
 test("fairlead purge asks, or needs --yes", async () => {
