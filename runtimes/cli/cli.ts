@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { SettingsError, UsageError } from "../node/settings-error.ts";
+import { statusOf } from "../node/settings-error.ts";
 import { processIo } from "./io.ts";
 import { runProgram } from "./run.ts";
 
@@ -15,11 +15,9 @@ runProgram(process.argv.slice(2), processIo()).then(
     process.exitCode = status;
   },
   (error: unknown) => {
-    process.stderr.write(
-      error instanceof SettingsError
-        ? `${error.message}\n`
-        : `${error instanceof Error ? error.stack : String(error)}\n`,
-    );
-    process.exit(error instanceof UsageError ? 2 : 1);
+    const status = error instanceof Error ? statusOf(error) : undefined;
+    const message = error instanceof Error ? (status === undefined ? error.stack : error.message) : String(error);
+    process.stderr.write(`${message}\n`);
+    process.exit(status ?? 1);
   },
 );
