@@ -1,6 +1,6 @@
 import { supervisorVersion } from "../../core/model/version.ts";
 import { randomBytes } from "node:crypto";
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join as joinPath } from "node:path";
 import * as z from "zod";
 import { ProvisioningActor, Registered, type Registration } from "../../core/api/cloud/register.ts";
@@ -120,6 +120,7 @@ function mayWrite(file: string): void {
   while (!existsSync(path) && path !== dirname(path)) path = dirname(path);
   try {
     accessSync(path, constants.W_OK);
+    if (path !== file && !statSync(path).isDirectory()) throw new Error(`${path} is no folder`);
     // The file is replaced by a new one.
     accessSync(dirname(path), path === file ? constants.W_OK : constants.X_OK);
   } catch (error) {

@@ -63,6 +63,21 @@ describe("fairlead join", () => {
     expect((await joined(member, flag)).config).toMatchObject({ deviceApiKey: "k" });
   });
 
+  test("is not registered if its config cannot be written", async () => {
+    const { url, said } = await cloud();
+    const file = join(await temporaryFolder(), "file");
+    await writeFile(file, "");
+    const config = join(file, "config.json");
+    const command = runProgram(
+      ["join", url, "--key", "provisioning-key", "--fleet", "1", "--config", config],
+      plainIo({}, () => {}),
+    );
+    await expect(command).rejects.toThrow(
+      `${config} cannot be written: ${file} is no folder\nAs root: sudo fairlead join <url> --key <key>.`,
+    );
+    expect(said).toEqual([]);
+  });
+
   test("prints the cloud's refusal without the key", async () => {
     const { url } = await cloud("provisioning-key is no good");
     const config = join(await temporaryFolder(), "config.json");

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { SettingsError, readSettings, settingOptions } from "../../runtimes/node/settings.ts";
+import { SettingsError, readSettings, settingOptions, withServiceEnvironment } from "../../runtimes/node/settings.ts";
 import { isRoot, temporaryFolder } from "./temporary-folder.ts";
 
 const given = (args: readonly string[], environment: Record<string, string> = {}) => readSettings(args, environment);
@@ -230,4 +230,14 @@ test("config.json says whether the device is a development device", async () => 
   expect(given(["--config", file]).config).toEqual({ developmentMode: true });
   await writeFile(file, '{"developmentMode": "yes"}');
   expect(complaint(["--config", file])).toBe(`${file}: developmentMode: expected true or false`);
+});
+
+test("the commands use the variables of the service's settings file, unless the environment has them", async () => {
+  const file = join(await temporaryFolder(), "fairlead.env");
+  await writeFile(file, "# FAIRLEAD_PORT=1\nFAIRLEAD_PORT=8080\nFAIRLEAD_ENGINE='docker'\n");
+  expect(withServiceEnvironment({ FAIRLEAD_ENGINE: "embedded" }, file)).toEqual({
+    FAIRLEAD_PORT: "8080",
+    FAIRLEAD_ENGINE: "embedded",
+  });
+  expect(withServiceEnvironment({ A: "1" }, `${file}.none`)).toEqual({ A: "1" });
 });
