@@ -103,10 +103,8 @@ function reboot(world: World, chance: Chance): void {
   if (!supervisor) return;
   world.power.refusal = chance.happens(0.7) ? "the machine refuses" : undefined;
   world.tell(`reboot${force ? " forced" : ""}`);
-  for (const { appId } of world.target.apps) {
-    world.disturbed.add(appId);
-    if (force) world.force(appId);
-  }
+  for (const { appId } of world.target.apps) world.disturbed.add(appId);
+  if (force) world.forceAll();
   powerDown(supervisor, "reboot", { force }).catch((error: unknown) => world.tell(String(error)));
 }
 

@@ -226,13 +226,17 @@ export class World {
     for (const [id, lease] of this.leases) if (lease.appId === appId) this.leases.delete(id);
   }
 
+  /** Also the applications that have left the target, and whose containers wait for a lease. */
+  forceAll(): void {
+    for (const { appId } of [...this.target.apps, ...this.leases.values()]) this.force(appId);
+  }
+
   /** Somebody wants what is wanted to be tried again at once. */
   retry(options: { force: boolean; cancel?: boolean }): void {
+    if (options.force) this.forceAll();
     for (const { appId } of this.target.apps)
-      if (options.force) {
-        this.force(appId);
-        this.forcedUpdates.add(appId);
-      } else this.forcedUpdates.delete(appId);
+      if (options.force) this.forcedUpdates.add(appId);
+      else this.forcedUpdates.delete(appId);
     this.supervisor?.loop.retry(options);
   }
 
