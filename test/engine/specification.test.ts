@@ -148,8 +148,9 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     await call("DELETE", `/v3/exec/${z.object({ id: z.string() }).parse(second).id}`, 204);
     const lease = { appId: 1, service: "one", reason: "firmware upload", ttl: 60 };
     const { id: leaseId } = Leased.parse(await (await call("POST", "/v3/locks", 201, lease)).json());
+    // The key of the service names its owner.
     expect(await (await call("GET", "/v3/locks", 200)).json()).toMatchObject({
-      locks: [{ id: leaseId, appId: 1, service: "one", owner: "device key", held: "lease" }],
+      locks: [{ id: leaseId, appId: 1, service: "one", owner: "one", held: "lease" }],
     });
     await call("PUT", `/v3/locks/${leaseId}`, 200, { ttl: 120 });
     await call("DELETE", `/v3/locks/${leaseId}`, 204);

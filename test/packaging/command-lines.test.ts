@@ -152,6 +152,12 @@ async function filled(text: string): Promise<string> {
     const { output } = await type("fairlead cloud fleet key cameras --json");
     typed = typed.replace("<provisioning key>", Made.parse(JSON.parse(output)).key);
   }
+  // A lease's id, and a program that exists.
+  if (/^fairlead lock (renew|release) <id>/.test(typed)) {
+    const { output } = await type('fairlead lock take web --reason "a test" --json');
+    typed = typed.replace("<id>", z.object({ id: z.string() }).parse(JSON.parse(output)).id);
+  }
+  typed = typed.replace("-- /usr/local/bin/backup --all", "-- true");
   if (typed.includes("<id>")) {
     const { output } = await type("fairlead cloud token create reader --json");
     typed = typed.replace("<id>", z.object({ id: z.string() }).parse(JSON.parse(output)).id);
@@ -172,6 +178,9 @@ test("each of them works as it is typed", { timeout: 300_000 }, async () => {
   // install.sh has started the service before the first line.
   await type("fairlead agent");
   for (const { file, text } of lines) {
+    // After its start, the agent on the engine in memory has to download the images again.
+    if (/^fairlead (logs|lock) /.test(text))
+      await wait("a service to run", async () => / Running /.test((await type("fairlead ps")).output));
     const typed = await filled(text);
     const { code, output } = await type(typed);
     commit = /^Release (\S+) of/m.exec(output)?.[1] ?? commit;
