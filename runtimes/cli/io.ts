@@ -40,7 +40,8 @@ export const processIo = (): Io => ({
   print: (text) => void process.stdout.write(text),
   warn: (text) => void process.stderr.write(text),
   isTerminal: process.stdin.isTTY === true,
-  columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+  // A terminal without a size has 0 columns.
+  columns: (process.stdout.isTTY && process.stdout.columns) || undefined,
   screen: () => (process.stdout.isTTY ? { columns: process.stdout.columns, rows: process.stdout.rows } : undefined),
   style: (format, text) => styleText(format, text, { stream: process.stdout }),
   ask: (question, { secret = false } = {}) => (secret && process.stdin.isTTY ? askSecret(question) : askLine(question)),

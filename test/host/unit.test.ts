@@ -363,12 +363,14 @@ describe.skipIf(noHost ?? noDocker)("in a container that runs as the Dockerfile 
     await shell(`
       systemctl disable --now fairlead
       export DOCKER_HOST=${settings["DOCKER_HOST"]}
-      tar -C / --one-file-system -c . | docker import - machine
+      tar -C / --one-file-system --exclude=./etc/fairlead.env -c . | docker import - machine
       cd /root/context && cp -r /usr/local/lib/node_modules/fairlead dist
       docker build --quiet --build-arg NODE_IMAGE=machine --tag fairlead .
       ${documentedRun()}
     `);
-    await answers();
+    await answers().catch(async (error: unknown) => {
+      throw new Error(`${String(error)}: ${await inContainer("logs --tail 5 fairlead 2>&1")}`);
+    });
     const table = await inContainer("exec fairlead /opt/fairlead/cli.js doctor");
     for (const found of [
       /^engine +Docker \d/m,
@@ -384,6 +386,10 @@ describe.skipIf(noHost ?? noDocker)("in a container that runs as the Dockerfile 
     expect(/^CapBnd:\t(\w+)$/m.exec(status)?.[1]).toBe("00000000000430eb");
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
     await want({});
+    // The container of the agent under the unit is replaced first.
+    await wait("the target state to be reached", async () =>
+      (await ask("GET", "/v2/state/status")).text.includes('"appState":"applied"'),
+    );
     await wait("the service to run", async () => (await running()).length === 1);
   });
 
