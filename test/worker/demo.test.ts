@@ -36,7 +36,7 @@ test("every command that npm run demo prints works, and the demo leaves nothing 
     // The device may still be downloading.
     expect.stringMatching(/"supervisor_version":"19.0.5"/),
     "OK",
-    expect.stringMatching(/ connected .* true /s),
+    expect.stringMatching(/ ONLINE .* yes /s),
     expect.stringMatching(/"serviceName":"web"/),
     expect.stringMatching(/"commit":"c1","status":"Idle"/),
   ]);

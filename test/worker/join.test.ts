@@ -37,7 +37,7 @@ const Config = z.looseObject({ uuid: z.string(), apiEndpoint: z.string(), device
 test("a user can initialize a cloud, create a fleet and a key, join a device and send it a command", async () => {
   const { folder, fairlead, said } = await shell();
   expect(await said("cloud", "init", cloud.url(), "--token", adminSecret)).toMatch(
-    /lets admin read, write, see secrets and manage all fleets/,
+    /^admin may read, write, see secrets, manage and open shells in all fleets of http/,
   );
   const kept = join(folder, "fairlead", "cloud.json");
   expect(statSync(kept).mode & 0o777).toBe(0o600);
