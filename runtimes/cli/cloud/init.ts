@@ -18,7 +18,10 @@ export const init = command({
     const account = { url, token: token.trim() };
     const who = expectStatus(await clientOf(account)(api.whoami), 200);
     const file = keepAccount(account, environment);
-    say(`${who.tokenId} may ${permissionsOf(who)} in ${fleetsOf(who.fleets)} of ${url}. Kept in ${file}`, { url, ...who });
+    say(`${who.tokenId} may ${permissionsOf(who)} in ${fleetsOf(who.fleets)} of ${url}. Kept in ${file}`, {
+      url,
+      ...who,
+    });
   },
 });
 
