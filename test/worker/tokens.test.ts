@@ -443,7 +443,8 @@ describe("the values of variables", () => {
     const hides = async (key: string, target: object) => {
       heads.length = 0;
       expect((await relay("/v1/device", { ...target, method: "GET" }, key)).status).toBe(200);
-      return heads.map(({ hideSecrets }) => hideSecrets);
+      // The directory's alarm asks the device for an update meanwhile, since its variables have changed.
+      return heads.filter(({ path }) => path === "/v1/device").map(({ hideSecrets }) => hideSecrets);
     };
     for (const target of [{ uuid: device.uuid }, { deviceId: device.id }, { appId: fleet.id }]) {
       expect(await hides(reader, target)).toEqual([true]);
@@ -453,7 +454,7 @@ describe("the values of variables", () => {
     // A second device, so that the request goes to several.
     await listen(await newDevice(cloud, fleet));
     expect((await relay("/v1/device", { appId: fleet.id, method: "GET" }, reader)).status).toBe(207);
-    expect(heads.at(-1)?.hideSecrets).toBe(true);
+    expect(heads.findLast(({ path }) => path === "/v1/device")?.hideSecrets).toBe(true);
   });
 });
 
