@@ -6,7 +6,7 @@
 #   test/engine.sh [--here] [--debian FOLDER] [flag of dockerd …] -- command …
 #
 # --debian: a folder with another Debian, whose engine it is to be, as made by
-#   debootstrap --variant=minbase --include=docker.io,iptables sid FOLDER
+#   debootstrap --variant=minbase --include=docker.io,iptables,procps sid FOLDER
 set -euo pipefail
 
 case $1 in

@@ -169,7 +169,10 @@ const words: readonly (readonly [ProblemKind, RegExp])[] = [
   ["diskFull", /no space left on device|disk quota exceeded/i],
   ["portTaken", /port is already allocated|address already in use|ports are not available/i],
   ["wrongArchitecture", /exec format error|no matching manifest for|does not match the (?:specified|detected) /i],
-  ["imageNotFound", /manifest unknown|manifest for \S+ not found|name unknown|repository \S+ not found|no such image/i],
+  [
+    "imageNotFound",
+    /manifest unknown|manifest for \S+ not found|resolve reference \S+ \S+: not found|name unknown|repository \S+ not found|no such image/i,
+  ],
   ["registryRefused", /unauthorized|denied|authentication required|no basic auth|toomanyrequests|rate limit/i],
 ];
 
