@@ -1,7 +1,7 @@
 import * as z from "zod";
 
 /** The lines of a stream of JSON objects, until it ends or breaks. Throws for a line of another shape. */
-export async function* linesOf<T>({ body }: Response, schema: z.ZodType<T>): AsyncGenerator<T> {
+export async function* linesOf<T>(body: ReadableStream<Uint8Array> | null, schema: z.ZodType<T>): AsyncGenerator<T> {
   const decoder = new TextDecoder();
   let rest = "";
   try {

@@ -1,3 +1,4 @@
+import { showDuration } from "../../core/model/duration.ts";
 import type { Io } from "./io.ts";
 
 /** Tables and lists for a terminal of any width, and for pipes. */
@@ -88,11 +89,5 @@ export const cellOf = (value: unknown): string =>
 /** In UTC, without fractions of a second. */
 export const shortTime = (iso: string): string => iso.slice(0, 19).replace("T", " ");
 
-/** How long ago: 12 s, 5 min, 3 h, 2 d. */
-export function ageOf(iso: string, now = Date.now()): string {
-  const seconds = Math.max(0, Math.round((now - Date.parse(iso)) / 1000));
-  if (seconds < 90) return `${seconds} s`;
-  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 36 * 3600) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} d`;
-}
+/** How long ago: "40 s", "3 min", "5 h", "2 days". */
+export const ageOf = (iso: string): string => showDuration(Date.now() - Date.parse(iso));

@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { SqliteStore } from "../../runtimes/node/store/sqlite-store.ts";
 import { startProgram } from "../node/program.ts";
 import { plainIo } from "../../runtimes/cli/io.ts";
 import { runProgram } from "../../runtimes/cli/run.ts";
@@ -244,6 +245,37 @@ test("fairlead down removes one application, or with --yes all", async () => {
   await expect.poll(async () => (await type("ps")).printed).not.toMatch(/job/);
   expect((await type("down")).printed).toBe("The device removes proj; the volumes stay\n");
   await expect.poll(async () => (await type("ps")).printed).toMatch(/^No container/);
+});
+
+test("the key of this machine's agent is not sent to another address", async () => {
+  const state = mkdtempSync(join(tmpdir(), "fairlead-"));
+  const store = new SqliteStore(join(state, "agent.sqlite"));
+  await store.write({ keys: [{ key: "the key of this machine" }] });
+  store.close();
+  const sent: unknown[] = [];
+  const other = createServer(({ headers }, response) => {
+    sent.push(headers.authorization);
+    response.writeHead(401, { "content-type": "text/plain" }).end("Unauthorized");
+  });
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const bound = other.address();
+  const port = typeof bound === "object" ? String(bound?.port) : "";
+  const ask = (environment: Record<string, string>) =>
+    expect(
+      runProgram(
+        ["ps"],
+        plainIo({ FAIRLEAD_STATE_DIR: state, ...environment }, () => undefined),
+      ),
+    ).rejects.toThrow("The device needs its key");
+  try {
+    await ask({ FAIRLEAD_PORT: port });
+    await ask({ BALENA_SUPERVISOR_ADDRESS: `http://127.0.0.1:${port}` });
+    expect(sent).toEqual(["Bearer the key of this machine", undefined]);
+  } finally {
+    other.closeAllConnections();
+    other.close();
+    rmSync(state, { recursive: true });
+  }
 });
 
 test("without an agent, the fault names the address and what to check", async () => {

@@ -62,7 +62,7 @@ async function printLogs({
   for (;;) {
     let known = last.lines;
     const response = await expectOk(await ask(`${path}?stream=1&${query}`));
-    for await (const line of linesOf(response, LogLine)) {
+    for await (const line of linesOf(response.body, LogLine)) {
       if (line.createdAt === last.createdAt && known > 0) {
         known--;
         continue;

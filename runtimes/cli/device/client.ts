@@ -45,8 +45,10 @@ export function expectStatus<R extends AnyReply, S extends R["status"]>(answer: 
 
 async function thisDevice({ environment }: Pick<Io, "environment">): Promise<Device> {
   const variables = withServiceEnvironment(environment);
-  const base = environment["BALENA_SUPERVISOR_ADDRESS"] || `http://127.0.0.1:${variables["FAIRLEAD_PORT"] || "48484"}`;
-  const key = environment["BALENA_SUPERVISOR_API_KEY"] || (await storedKey(variables));
+  const given = environment["BALENA_SUPERVISOR_ADDRESS"];
+  const base = given || `http://127.0.0.1:${variables["FAIRLEAD_PORT"] || "48484"}`;
+  // This machine's key is not sent to another address.
+  const key = environment["BALENA_SUPERVISOR_API_KEY"] || (given ? undefined : await storedKey(variables));
   const send = async (request: Request): Promise<Response> => {
     if (key !== undefined) request.headers.set("authorization", `Bearer ${key}`);
     try {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ExecFrame } from "../../../core/api/device/exec.ts";
 import { endpoints } from "../../../core/api/index.ts";
 import { SettingsError } from "../../node/settings-error.ts";
+import { linesOf } from "../ndjson.ts";
 import { expectStatus, type Device } from "./client.ts";
 
 export interface ExecOptions {
@@ -107,18 +108,8 @@ async function sendInput(call: Call, sessionId: string, stdin: Readable): Promis
 async function* framesOf(call: Call, sessionId: string): AsyncIterable<ExecFrame> {
   for (let lost = 0; lost <= reconnections; lost++) {
     if (lost > 0) await sleep(retryMs);
-    const decoder = new TextDecoder();
-    let rest = "";
-    try {
-      const output = expectStatus(await call(endpoints.execOutput, { params: { sessionId } }), 200);
-      for await (const chunk of output) {
-        const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines) yield ExecFrame.parse(JSON.parse(line));
-      }
-    } catch (error) {
-      if (error instanceof SettingsError) throw error;
-    }
+    const answer = await call(endpoints.execOutput, { params: { sessionId } }).catch(() => undefined);
+    if (answer) yield* linesOf(expectStatus(answer, 200), ExecFrame);
   }
 }
 

@@ -48,8 +48,8 @@ export const logs = command({
     for (let query: object = first; ; query = { ...first, tail: "all", since: String((latest + 1) / 1000) }) {
       const response = await ask(query);
       if (!response.ok)
-        throw new SettingsError(`The device refuses (${response.status}): ${await messageOf(response)}`);
-      for await (const line of linesOf(response, LogLine)) show(line);
+        throw new SettingsError(`The device refuses (${response.status}): ${await refusalIn(response)}`);
+      for await (const line of linesOf(response.body, LogLine)) show(line);
       if (!options.follow) return;
       // A cloud ends a stream after a time. The next one continues after the last line.
       if (latest === 0) latest = Date.now();
@@ -58,7 +58,7 @@ export const logs = command({
   },
 });
 
-async function messageOf(response: Response): Promise<string> {
+async function refusalIn(response: Response): Promise<string> {
   const text = await response.text();
   try {
     return messageIn(JSON.parse(text));
