@@ -19,6 +19,7 @@ const endOfTransmission = Uint8Array.of(4);
 /** How often, and after which pauses, it is asked for the exit code: the engine may know it a moment after the output ends. */
 const inspections = 20;
 const inspectionPauseMs = 50;
+const hangUpPausesMs = [50, 100, 200, 400];
 
 /** A program that Docker has started with `exec`. */
 export class DockerExec implements Exec {
@@ -66,9 +67,16 @@ export class DockerExec implements Exec {
     return undefined;
   }
 
+  /** Repeated while the program runs: one that has just been started is not found by its environment yet. */
   async hangUp(): Promise<void> {
-    if (!this.#isOver) await this.#parts.hangUp().catch(() => {});
-    this.#parts.stream.destroy();
+    const { clock, hangUp, inspect, stream } = this.#parts;
+    for (const pauseMs of hangUpPausesMs) {
+      if (this.#isOver) break;
+      await hangUp().catch(() => {});
+      await clock.sleep(pauseMs);
+      if ((await inspect().catch(() => undefined))?.Running !== true) break;
+    }
+    stream.destroy();
   }
 
   async *#read(): AsyncIterable<ExecOutput> {
