@@ -3,6 +3,7 @@ import type { Healthcheck, ImageReference } from "./image.ts";
 import type { Json } from "./json.ts";
 import type { NetworkSpec, VolumeSpec } from "./network.ts";
 import type { FileContent, ServiceFile } from "./service-file.ts";
+import type { Gates, UpdateRules } from "./update.ts";
 
 /** The accepted target state. Its form does not depend on the version in which it was sent. */
 export interface TargetState {
@@ -44,6 +45,8 @@ export interface App extends Release {
   readonly name: string;
   /** Why the release is not applied: an unmet requirement of its contracts, or a forbidden power. */
   readonly rejected?: string;
+  /** Absent: the defaults. */
+  readonly update?: UpdateRules;
   /** Set only during a restart or a purge: the target has no containers and, for "purged", no volumes. */
   readonly temporary?: "stopped" | "purged";
 }
@@ -59,6 +62,8 @@ export interface Service {
   readonly dependsOn: readonly Dependency[];
   readonly strategy: UpdateStrategy;
   readonly handoverTimeoutMs: number;
+  /** Absent: the release asks for no gate. A healthcheck is a gate without a word here. */
+  readonly gates?: Gates;
 }
 
 /** The normalized fields of a service in a composition. Fields that are not set are absent. */

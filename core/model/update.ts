@@ -1,0 +1,65 @@
+/** What a service must show before an update counts as successful. Absent fields ask for nothing. */
+export interface Gates {
+  /** The service must stay up, and healthy, for this long. Absent: 10 s for a service with a gate, else 0. */
+  readonly monitorMs?: number;
+  /** `http://<address of the container>:<port><path>` must answer with 200–399. */
+  readonly http?: { readonly port: number; readonly path: string };
+  /** The service must confirm the update itself. */
+  readonly confirm?: true;
+  /** The cloud must be reached again, if it was reached before. */
+  readonly cloud?: true;
+}
+
+/** How an application's updates are applied and judged. */
+export interface UpdateRules {
+  readonly failureAction: "rollback" | "pause" | "continue";
+  /** The time from the first stop until every gate must be open. Lengthened for slow healthchecks. */
+  readonly deadlineMs: number;
+  /** All must be met before the update begins. Empty: it begins at once. */
+  readonly apply: readonly ApplyCondition[];
+  /** After this time `apply` no longer holds the update up. Absent: never. */
+  readonly applyByMs?: number;
+  readonly onDiskShort: "wait" | "delete-then-download";
+}
+
+export type ApplyCondition =
+  /** The machine has booted since the images were complete. */
+  | { readonly is: "reboot" }
+  /** A person has consented through the API. */
+  | { readonly is: "consent" }
+  /** Nobody has held an update lock or a lease for this long. */
+  | { readonly is: "idle"; readonly forMs: number }
+  | { readonly is: "window"; readonly windows: readonly Window[] };
+
+/** A time of the week at which updates may begin. */
+export interface Window {
+  /** 0 is Sunday. Empty: every day. The window belongs to the day on which it opens. */
+  readonly days: readonly number[];
+  /** Minutes since midnight, 0–1439. If `to` is not after `from`, the window closes on the next day. */
+  readonly from: number;
+  readonly to: number;
+  /** An IANA time zone; absent: that of the device. */
+  readonly zone?: string;
+}
+
+/** Why an update failed. It is shown to people and reported, so it has no value of an environment. */
+export interface UpdateFailure {
+  /** Absent: it is not one service's. */
+  readonly service?: string | undefined;
+  readonly gate?: GateKind | undefined;
+  /** A sentence. */
+  readonly message: string;
+  /** The last lines of the service's log. */
+  readonly lines?: readonly string[] | undefined;
+}
+
+export type GateKind = "started" | "healthy" | "http" | "stay-up" | "one-shot" | "confirm" | "cloud";
+
+/** One gate of a service during an update. */
+export interface GateState {
+  readonly service: string;
+  readonly gate: GateKind;
+  readonly is: "open" | "closed" | "failed";
+  /** Why it is not open, in words. */
+  readonly detail?: string;
+}
