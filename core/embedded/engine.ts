@@ -157,6 +157,15 @@ export class EmbeddedEngine implements Engine {
     this.addImage(name, config);
   }
 
+  async tagImage(id: string, name: string): Promise<void> {
+    await this.#tick();
+    const image = this.#images.get(id);
+    if (!image) throw noSuch("image", id);
+    if (image.tags.includes(name)) return;
+    this.#untag(name);
+    this.#images.set(id, { ...image, tags: [...image.tags, name] });
+  }
+
   removeImage(name: string): Promise<boolean> {
     const image = findImage([...this.#images.values()], name);
     const inUse = [...this.#containers.values()].some(({ spec }) => spec.image === image?.id);

@@ -98,6 +98,8 @@ export interface Engine {
   imageConfig(id: string): Promise<ImageConfig>;
   /** Downloads an image from its registry. `onProgress` gets rising whole percentages. */
   pull(image: PullRequest, onProgress: (percent: number) => void, signal: AbortSignal): Promise<void>;
+  /** Gives an image another name. An image that has this name already loses it. */
+  tagImage(id: string, name: string): Promise<void>;
   /** Removes a name of an image; with the last name, the image. False: not removed, since a container uses it. */
   removeImage(name: string): Promise<boolean>;
 

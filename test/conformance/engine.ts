@@ -250,6 +250,28 @@ export function engineSuite(name: string, make: () => Promise<Bench>, restart?: 
       );
     });
 
+    test("an image gets another name, also one that another image has, and stays while it has one", async () => {
+      const called = async (name: string) => findImage((await engine.look({ fresh: false })).images, name)?.id;
+      await bench.addImage("conformance:other");
+      expect(await called("conformance:other")).not.toBe(image.id);
+      const names = ["registry.example:5000/kept/web:1", "conformance:other"];
+      for (const name of names) {
+        await engine.tagImage(image.id, name);
+        await engine.tagImage(image.id, name);
+        expect(await called(name)).toBe(image.id);
+      }
+      expect(findImage((await look()).images, "conformance:1")?.tags.toSorted()).toEqual(
+        ["conformance:1", ...names].toSorted(),
+      );
+      await expect(engine.tagImage(`sha256:${"0".repeat(64)}`, "conformance:2")).rejects.toMatchObject({ status: 404 });
+
+      await engine.removeImage("conformance:1");
+      expect(await called(names[0] ?? "")).toBe(image.id);
+      await engine.tagImage(image.id, "conformance:1");
+      for (const name of names) await engine.removeImage(name);
+      expect(await called("conformance:1")).toBe(image.id);
+    });
+
     test("an image in use stays", async () => {
       await bench.addImage("conformance:used");
       const used = findImage((await look()).images, "conformance:used")?.id ?? "";

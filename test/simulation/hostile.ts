@@ -91,6 +91,7 @@ export class Hostile {
       onEvent: (listener) => engine.onEvent((event) => void (this.dead || listener(event))),
       imageConfig: (id) => call("imageConfig", () => engine.imageConfig(id)),
       pull: (image, onProgress, signal) => call("pull", () => engine.pull(image, onProgress, signal)),
+      tagImage: (id, name) => call("tagImage", () => engine.tagImage(id, name)),
       removeImage: (name) => call("removeImage", () => engine.removeImage(name)),
       createContainer: (name, spec) =>
         call(

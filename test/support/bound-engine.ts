@@ -7,6 +7,7 @@ export const boundEngine = (engine: Engine): Engine => ({
   onEvent: (listener) => engine.onEvent(listener),
   imageConfig: (id) => engine.imageConfig(id),
   pull: (image, onProgress, signal) => engine.pull(image, onProgress, signal),
+  tagImage: (id, name) => engine.tagImage(id, name),
   removeImage: (name) => engine.removeImage(name),
   createContainer: (name, spec) => engine.createContainer(name, spec),
   startContainer: (id) => engine.startContainer(id),

@@ -264,6 +264,11 @@ export class DockerEngine implements Engine {
     this.#images.forget();
   }
 
+  async tagImage(id: string, name: string): Promise<void> {
+    const [, repo = name, tag = "latest"] = /^(.+?)(?::([^:/]+))?$/.exec(name) ?? [];
+    await asked(this.#docker.getImage(id).tag({ repo, tag })).finally(() => this.#images.forget());
+  }
+
   async removeImage(name: string): Promise<boolean> {
     try {
       await asked(this.#docker.getImage(name).remove()).catch(unless(404));
