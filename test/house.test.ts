@@ -34,10 +34,13 @@ const rules: readonly Rule[] = [
     because: "the engine's JSON is translated without an engine",
   },
   {
-    from: ["core/reconcile/plan", "core/reconcile/gate.ts", "core/reconcile/step.ts", "core/reconcile/backoff.ts"],
+    from: [
+      ...["core/reconcile/plan", "core/reconcile/gate.ts", "core/reconcile/judge-gates.ts", "core/reconcile/step.ts"],
+      "core/reconcile/backoff.ts",
+    ],
     may: [
-      ...[...pure, "core/reconcile/plan", "core/reconcile/gate.ts", "core/reconcile/step.ts"],
-      "core/reconcile/current.ts",
+      ...[...pure, "core/reconcile/plan", "core/reconcile/gate.ts", "core/reconcile/judge-gates.ts"],
+      ...["core/reconcile/step.ts", "core/reconcile/current.ts"],
     ],
     because: "deciding cannot even name a port, so it can do nothing but decide",
   },

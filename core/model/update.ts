@@ -60,6 +60,37 @@ export interface GateState {
   readonly service: string;
   readonly gate: GateKind;
   readonly is: "open" | "closed" | "failed";
-  /** Why it is not open, in words. */
+  /** Why it is not open, as a part of a sentence: "unhealthy for 12 s". */
   readonly detail?: string;
+  /** It opens after this time if nothing changes. No event of the engine announces this. */
+  readonly opensInMs?: number;
+}
+
+/** What was watched of a container since its application's watch began. Durations are those of a clock that never jumps. */
+export interface WatchedContainer {
+  /** How long this run has been up. 0: it is not up, or it was first seen a moment ago. */
+  readonly upForMs: number;
+  /** How long it has been healthy without a break. Absent: it is not healthy. */
+  readonly healthyForMs?: number;
+  readonly unhealthyForMs?: number;
+  /** How often it has ended by itself and the engine has restarted it. */
+  readonly exits: number;
+  /** The last exit code. Absent: none was seen. */
+  readonly code?: number;
+  /** How long it has answered its http gate well without a break. Absent: it does not, or is not asked. */
+  readonly httpOkForMs?: number;
+  /** The last answer, as a part of a sentence: "answers 503". */
+  readonly httpDetail?: string;
+}
+
+/** By container id. */
+export type WatchFacts = ReadonlyMap<string, WatchedContainer>;
+
+/** What the http gate of a container has seen last. */
+export interface HttpAnswer {
+  readonly ok: boolean;
+  /** As a part of a sentence: "answers 503". */
+  readonly detail: string;
+  /** Since when `ok` has been as it is, on the clock that never jumps. */
+  readonly sinceMs: number;
 }
