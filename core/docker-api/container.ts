@@ -67,6 +67,8 @@ const Words = z.array(z.string()).nullish();
 const EngineEndpoint = z
   .looseObject({
     Aliases: Words,
+    IPAddress: Text,
+    GlobalIPv6Address: Text,
     IPAMConfig: z.looseObject({ IPv4Address: Text, IPv6Address: Text, LinkLocalIPs: Words }).nullish(),
   })
   .nullish();
@@ -103,7 +105,7 @@ const healths = ["starting", "healthy", "unhealthy"] as const;
 
 /** Converts an inspected container to the model; undefined if it has no labels of a service. */
 export function fromInspection(inspection: Inspection): Container | undefined {
-  const { Id, Name, Created, State, Config, RestartCount } = inspection;
+  const { Id, Name, Created, State, Config, NetworkSettings, RestartCount } = inspection;
   const labels = Config.Labels ?? {};
   const appId = Number(labels["io.balena.app-id"]);
   const service = labels["io.balena.service-name"];
@@ -124,6 +126,12 @@ export function fromInspection(inspection: Inspection): Container | undefined {
     startedAt: toMs(State.StartedAt),
     finishedAt: toMs(State.FinishedAt),
     restarts: RestartCount ?? 0,
+    addresses: Object.fromEntries(
+      Object.entries(NetworkSettings?.Networks ?? {}).flatMap(([name, endpoint]) => {
+        const address = endpoint?.IPAddress || endpoint?.GlobalIPv6Address;
+        return address ? [[name, address]] : [];
+      }),
+    ),
     spec: fromInspectedSpec(inspection),
   };
 }

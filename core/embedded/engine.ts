@@ -54,7 +54,7 @@ const plainImage: ImageConfig = {
 
 interface Held extends Omit<
   Container,
-  "state" | "exitCode" | "startedAt" | "finishedAt" | "restarts" | "name" | "spec" | "health" | "error"
+  "state" | "exitCode" | "startedAt" | "finishedAt" | "restarts" | "addresses" | "name" | "spec" | "health" | "error"
 > {
   name: string;
   spec: ContainerSpec;
@@ -459,8 +459,17 @@ const noSuch = (what: string, name: string) => new EngineError(`No such ${what}:
 
 const toContainer = ({ life: _life, lines: _lines, followers: _followers, health, ...container }: Held): Container => ({
   ...container,
+  addresses: container.state === "running" ? addressesOf(container) : {},
   ...(health && { health }),
 });
+
+/** One address for each container, of a range that no real network has, unless its definition names another. */
+function addressesOf({ id, spec }: Pick<Held, "id" | "spec">): Container["addresses"] {
+  const number = Number.parseInt(id.slice(0, 12), 16);
+  const own = `198.19.${(number >> 8) & 255}.${number & 255}`;
+  if (spec.networkMode === "bridge") return { bridge: own };
+  return Object.fromEntries(Object.entries(spec.networks).map(([name, { ipv4 }]) => [name, ipv4 || own]));
+}
 
 const woken = (followers: Set<() => void>, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

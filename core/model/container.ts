@@ -74,6 +74,8 @@ export interface Container {
   readonly finishedAt: number;
   /** How often the engine has restarted it because it had ended, since its last start on request. */
   readonly restarts: number;
+  /** By the engine's name of the network, the address that the container has on it now. Empty: it does not run. */
+  readonly addresses: Readonly<Record<string, string>>;
   readonly spec: ContainerSpec;
 }
 

@@ -76,7 +76,7 @@ function appsOf({ releases, known, target, containers, here = [], downloads = {}
     const full = containerName(name, 1, 1, commit);
     return {
       ...{ id: `c${n}`, appId: 1, appUuid: cloudFleet.uuid, service: name, serviceId: 1, exitCode: 0, error: "" },
-      ...{ createdAt: "", startedAt: 1, finishedAt: 0, restarts: 0 },
+      ...{ createdAt: "", startedAt: 1, finishedAt: 0, restarts: 0, addresses: {} },
       name: state === "handing over" ? handOverName(full) : full,
       state: state === "handing over" ? "running" : state,
       spec: { ...plainSpec, image: idOf(releases[commit]?.[name] ?? "unknown") },

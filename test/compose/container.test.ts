@@ -311,7 +311,20 @@ describe("an inspected container", () => {
       startedAt: Date.parse("2026-01-01T00:00:01.5Z"),
       finishedAt: 0,
       restarts: 0,
+      addresses: {},
     });
+  });
+
+  test("has the addresses that it was given, which are no part of its definition", () => {
+    const Networks = {
+      "1_default": { IPAddress: "172.18.0.2", GlobalIPv6Address: "fd00::2" },
+      "1_six": { IPAddress: "", GlobalIPv6Address: "fd01::2" },
+      "1_off": { IPAddress: "", GlobalIPv6Address: "" },
+    };
+    const bare = { "1_default": {}, "1_six": {}, "1_off": {} };
+    const found = of({ NetworkSettings: { Networks } });
+    expect(found?.addresses).toEqual({ "1_default": "172.18.0.2", "1_six": "fd01::2" });
+    expect(found?.spec).toEqual(of({ NetworkSettings: { Networks: bare } })?.spec);
   });
 
   test("with an almost empty inspection is read with defaults", () => {

@@ -217,6 +217,30 @@ export function engineSuite(name: string, make: () => Promise<Bench>, restart?: 
       await engine.removeVolume(full);
     });
 
+    test("a container has an address on each of its networks while it runs", async () => {
+      const definitions = { a: {}, b: { ipam: { config: [{ subnet: "198.18.8.0/24" }] } } };
+      for (const [one, definition] of Object.entries(parsedApp(appId, {}, { networks: definitions }).networks))
+        await engine.createNetwork(networkName(String(appId), one), toNetworkSpec(definition, appId));
+      const wanted = specOf({ networks: { a: {}, b: { ipv4_address: "198.18.8.77" } } }, { appId, image });
+      const id = await engine.createContainer("web_1_1_c", wanted);
+      expect((await find(id))?.addresses).toEqual({});
+      await engine.startContainer(id);
+      const [a, b] = ["a", "b"].map((one) => networkName(String(appId), one));
+      expect((await find(id))?.addresses).toEqual({
+        [`${a}`]: expect.stringMatching(/^[\d.]+$/),
+        [`${b}`]: "198.18.8.77",
+      });
+      await engine.stopContainer(id);
+      expect((await find(id))?.addresses).toEqual({});
+
+      const bridged = await create({ network_mode: "bridge" }, "web_1_2_c");
+      await engine.startContainer(bridged);
+      expect((await find(bridged))?.addresses).toEqual({ bridge: expect.stringMatching(/^[\d.]+$/) });
+      const hosted = await create({ network_mode: "host" }, "web_1_3_c");
+      await engine.startContainer(hosted);
+      expect((await find(hosted))?.addresses).toEqual({});
+    });
+
     test("a container lives in the network of another", async () => {
       const owner = await create();
       const guest = await engine.createContainer("guest_2_1_c", { ...spec(), networkMode: `container:${owner}` });

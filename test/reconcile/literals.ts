@@ -86,6 +86,7 @@ export function running(service: string, image: string, fields: object = {}, rel
     startedAt: times.started,
     finishedAt: 0,
     restarts: 0,
+    addresses: {},
     spec: toContainerSpec(first, made, facts, { id: image, config: plainImage }, ""),
   };
 }

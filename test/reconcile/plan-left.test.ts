@@ -37,7 +37,16 @@ const container = (appId: number, more: Partial<Container> = {}): Container => (
     serviceId: 1,
     state: "exited",
   },
-  ...{ exitCode: 0, error: "", createdAt: "", startedAt: 1, finishedAt: 1, restarts: 0, spec: plainSpec },
+  ...{
+    exitCode: 0,
+    error: "",
+    createdAt: "",
+    startedAt: 1,
+    finishedAt: 1,
+    restarts: 0,
+    addresses: {},
+    spec: plainSpec,
+  },
   ...more,
 });
 
