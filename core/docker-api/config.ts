@@ -30,11 +30,20 @@ export const EngineConfig = z.looseObject({
 });
 
 /** The fields used from the engine's answer to `GET /images/:name/json`. */
-export const ImageInspection = z.looseObject({ Config: EngineConfig.nullish(), Architecture: Text });
+export const ImageInspection = z.looseObject({
+  Config: EngineConfig.nullish(),
+  Architecture: Text,
+  RootFS: z.looseObject({ Layers: Words }).nullish(),
+});
 
-export const fromImageInspection = ({ Config, Architecture }: z.output<typeof ImageInspection>): ImageConfig => ({
+export const fromImageInspection = ({
+  Config,
+  Architecture,
+  RootFS,
+}: z.output<typeof ImageInspection>): ImageConfig => ({
   ...fromEngineConfig(Config ?? {}),
   ...(Architecture && { architecture: Architecture }),
+  ...(RootFS?.Layers && { layers: RootFS.Layers }),
 });
 
 export const fromEngineConfig = (config: z.output<typeof EngineConfig>): ImageConfig => ({

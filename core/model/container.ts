@@ -2,7 +2,7 @@ import type { Healthcheck, ImageConfig } from "./image.ts";
 import type { Json } from "./json.ts";
 
 /** The normal form of a container's definition, wanted or observed. Two containers are compared by it. */
-export interface ContainerSpec extends Omit<ImageConfig, "architecture"> {
+export interface ContainerSpec extends Omit<ImageConfig, "architecture" | "layers"> {
   /** The engine's image id. */
   readonly image: string;
   /** Empty: the engine names the host after the container. */

@@ -6,6 +6,8 @@ export interface Image {
   readonly tags: readonly string[];
   /** `name@sha256:…`, known for images that came from a registry. */
   readonly digests: readonly string[];
+  /** Its bytes on the disk, with the layers that it shares with other images. Absent: not known. */
+  readonly bytes?: number;
 }
 
 /** An image's defaults for its containers. */
@@ -20,7 +22,24 @@ export interface ImageConfig {
   readonly healthcheck: Healthcheck | null;
   /** Go's name, such as amd64 or arm64; absent if it is not known. */
   readonly architecture?: string;
+  /** The `diffId` of each layer, the lowest first; absent if they are not known. */
+  readonly layers?: readonly string[];
 }
+
+/** A layer of an image in a registry. */
+export interface Layer {
+  /** Of the unpacked layer. The engine has a layer already if an image has it with the same layers below. */
+  readonly diffId: string;
+  /** As it is downloaded, compressed. */
+  readonly bytes: number;
+}
+
+/** What a registry says about an image. */
+export type Manifest =
+  | { readonly is: "known"; readonly layers: readonly Layer[]; readonly architecture?: string }
+  /** The registry has it only for other architectures. */
+  | { readonly is: "foreign"; readonly architectures: readonly string[] }
+  | { readonly is: "unknown"; readonly reason: string };
 
 /** Durations in nanoseconds, as the engine keeps them; 0 is the engine's default. */
 export interface Healthcheck {

@@ -3,7 +3,8 @@ import { createServer, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { askRegistry, dockerCredentials, type RegistryCredentials } from "../../runtimes/cli/compose/registry.ts";
+import type { Credentials } from "../../core/model/image.ts";
+import { askRegistry, dockerCredentials } from "../../runtimes/cli/compose/registry.ts";
 
 const index = JSON.stringify({
   manifests: [
@@ -43,7 +44,7 @@ async function registry(answer: (asked: Asked, host: string) => Answer) {
   return { host, asked };
 }
 
-const ask = (name: string, known?: RegistryCredentials) =>
+const ask = (name: string, known?: Credentials) =>
   askRegistry(name, { fetch, credentials: async () => known, timeoutMs: 5000 });
 
 const found = { status: 200, body: index, headers: { "docker-content-digest": digest } };

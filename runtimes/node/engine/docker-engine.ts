@@ -466,10 +466,11 @@ function toStorage({ DockerRootDir, DriverStatus, Containerd }: z.output<typeof 
   return isContainerd && !isOwn ? [DockerRootDir, "/var/lib/containerd"] : [DockerRootDir];
 }
 
-const toImage = ({ Id, RepoTags, RepoDigests }: Docker.ImageInfo): Image => ({
+const toImage = ({ Id, RepoTags, RepoDigests, Size }: Docker.ImageInfo): Image => ({
   id: Id,
   tags: (RepoTags ?? []).filter((tag) => tag !== "<none>:<none>"),
   digests: RepoDigests ?? [],
+  bytes: Size,
 });
 
 /** Returns the engine's response. Turns an error response into an `EngineError`. */
