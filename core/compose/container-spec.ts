@@ -6,6 +6,7 @@ import { bothPrefixes, featuresOf, type FeatureFacts } from "./features.ts";
 import { sortMounts } from "./mounts.ts";
 import { networkModeOf } from "./namespaces.ts";
 import { cleanPath } from "./quantities.ts";
+import { withoutUpdateWords } from "./update-words.ts";
 
 /** Facts about the device that containers get in their environment. */
 export interface DeviceFacts extends Omit<FeatureFacts, "hostNetwork" | "apiKey"> {
@@ -69,7 +70,7 @@ export function toContainerSpec(
       ...features.environment,
     },
     labels: {
-      ...withoutMac({ ...image.config.labels, ...config.labels }),
+      ...comparedLabels({ ...image.config.labels, ...config.labels }),
       "io.balena.supervised": "true",
       "io.balena.app-id": String(app.appId),
       "io.balena.app-uuid": app.uuid,
@@ -142,7 +143,11 @@ export const toWorkingDir = (path: string): string => path && cleanPath(path);
  */
 export const macLabel = "io.fairlead.mac-address";
 
-export function withoutMac(labels: ContainerSpec["labels"]): ContainerSpec["labels"] {
+/**
+ * The labels of a container that are compared. The words of the update are not put on a container, and those that it has, for
+ * example from its image, are ignored.
+ */
+export function comparedLabels(labels: ContainerSpec["labels"]): ContainerSpec["labels"] {
   const { [macLabel]: _, ...rest } = labels;
-  return rest;
+  return withoutUpdateWords(rest);
 }

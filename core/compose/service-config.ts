@@ -8,6 +8,7 @@ import { Mounts, Tmpfs, sortMounts } from "./mounts.ts";
 import { Ports } from "./ports.ts";
 import { Duration, Flag, Integer, StringMap, Text } from "./quantities.ts";
 import { notDefault, settings } from "./settings.ts";
+import { Deploy } from "./update-words.ts";
 
 const Command = z
   .union([z.string(), z.array(z.union([z.string(), z.number()]).transform(String))], {
@@ -34,6 +35,7 @@ const HealthcheckFields = {
   start_period: Duration.nullish(),
   // The reference implementation reads only this spelling, so compositions may use it.
   startPeriod: Duration.nullish(),
+  start_interval: Duration.nullish(),
   retries: Integer.nullish(),
   disable: Flag.nullish(),
 };
@@ -42,7 +44,16 @@ export const healthcheckFields: readonly string[] = Object.keys(HealthcheckField
 const HealthcheckInput = z
   .looseObject(HealthcheckFields)
   .transform(
-    ({ test, interval, timeout, start_period, startPeriod, retries, disable }): Partial<Healthcheck> | "none" => {
+    ({
+      test,
+      interval,
+      timeout,
+      start_period,
+      startPeriod,
+      start_interval,
+      retries,
+      disable,
+    }): Partial<Healthcheck> | "none" => {
       const words = typeof test === "string" ? ["CMD-SHELL", test] : test;
       if (disable || words?.[0] === "NONE") return "none";
       const start = start_period ?? startPeriod;
@@ -52,6 +63,7 @@ const HealthcheckInput = z
         ...(timeout && { timeout }),
         ...(start && { startPeriod: start }),
         ...(retries && { retries }),
+        ...(start_interval && { startInterval: start_interval }),
       };
     },
   );
@@ -155,6 +167,7 @@ export const ComposeFields = {
       { error: "expected a list of services, or an object with a condition for each" },
     )
     .nullish(),
+  deploy: Deploy.nullish(),
   entrypoint: Command.nullish(),
   healthcheck: HealthcheckInput.nullish(),
   hostname: z.string().nullish(),
@@ -200,8 +213,9 @@ export const serviceFields: readonly string[] = [
 ];
 const known = new Set([...serviceFields, ...elsewhere]);
 
-/** The fields of a service's entry that have no effect. */
-export const unknownFields = (entry: object): string[] => Object.keys(entry).filter((key) => !known.has(key));
+/** The fields of a service's entry that have no effect. Compose reserves `x-…` for extensions: they may be anything. */
+export const unknownFields = (entry: object): string[] =>
+  Object.keys(entry).filter((key) => !known.has(key) && !key.startsWith("x-"));
 
 export type Fields = { readonly [K in keyof typeof ComposeFields]?: z.output<(typeof ComposeFields)[K]> };
 

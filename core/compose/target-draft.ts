@@ -10,6 +10,7 @@ import { cleanPath } from "./quantities.ts";
 import { unmetRequirement, type Contract, type RequirementFacts } from "./requirements.ts";
 import { parseRestart, restartPolicies, toServiceConfig, unknownFields, type Fields } from "./service-config.ts";
 import { showPath, valueAt, type Path } from "./target-paths.ts";
+import { deployFieldsWithoutEffect, strategyOfOrder, whyUnused, type ServiceWords } from "./update-words.ts";
 
 /** Converts a parsed application to its target on this device. Adds a warning for everything that is left out or changed. */
 
@@ -54,6 +55,9 @@ export function toService(
   const raw = valueAt(body, composePath);
   if (typeof raw === "object" && raw !== null)
     for (const field of unknownFields(raw)) warn(field, "not supported, left out");
+  const { unused, unknown } = deployFieldsWithoutEffect(fields.deploy);
+  for (const field of unused) warn(`deploy.${field}`, whyUnused);
+  for (const { field } of unknown) warn(`deploy.${field}`, "not supported, left out");
   if (fields.restart !== undefined && fields.restart !== null && !parseRestart(fields.restart))
     warn("restart", `${JSON.stringify(fields.restart)} is none of ${restartPolicies}; taken as always`);
   const volumes = admitBinds(fields.volumes ?? [], draft.labels, (message) => warn("volumes", message));
@@ -84,11 +88,23 @@ export function toService(
     running,
     config,
     dependsOn,
-    strategy: strategyOf(config.labels["io.balena.update.strategy"]),
+    strategy: strategyOf(config.labels["io.balena.update.strategy"] ?? strategyOfOrder(fields.deploy)),
     handoverTimeoutMs: Number(config.labels["io.balena.update.handover-timeout"]) || 60_000,
   };
   return { service, contents };
 }
+
+/** The words about updates of a service, and the paths where they are written. */
+export const wordsOf = ({ labels, fields, path, composePath }: DraftService, body: unknown): ServiceWords => ({
+  labels,
+  deploy: fields.deploy,
+  composePath: showPath(composePath),
+  pathOf: (label) => {
+    // The cloud sends labels beside the composition, too. Those have priority.
+    const outer = valueAt(body, [...path, "labels", label]) !== undefined;
+    return showPath([...(outer ? path : composePath), "labels", label]);
+  },
+});
 
 /** Host folders are mounted only for a service with the label `host-binds`, and always with a warning. */
 const admitBinds = (
@@ -143,6 +159,22 @@ export function withoutHostParts(
     }),
   );
 }
+
+/** A volume is copied while no container has it, so a service that mounts a volume with a snapshot is not handed over. */
+export const withoutTwoWriters = (
+  services: readonly Service[],
+  volumes: Release["volumes"],
+  path: Path,
+  warnings: string[],
+): readonly Service[] =>
+  services.map((service) => {
+    const mounted = service.config.mounts.find(({ type, source }) => type === "volume" && volumes[source]?.snapshot);
+    if (service.strategy !== "hand-over" || !mounted) return service;
+    warnings.push(
+      `${showPath([...path, "services"])}: ${service.name} is stopped before its update, since its volume ${mounted.source} has a snapshot; hand-over is left out`,
+    );
+    return { ...service, strategy: "download-then-kill" };
+  });
 
 const strategies = ["download-then-kill", "kill-then-download", "delete-then-download", "hand-over"] as const;
 const strategyOf = (label: string | undefined): UpdateStrategy =>

@@ -12,9 +12,18 @@ import {
   sameNames,
   unknownNamespaces,
 } from "./target-checks.ts";
-import { meetRequirements, toService, withUndeclared, withoutHostParts, type Draft } from "./target-draft.ts";
+import {
+  meetRequirements,
+  toService,
+  withUndeclared,
+  withoutHostParts,
+  withoutTwoWriters,
+  wordsOf,
+  type Draft,
+} from "./target-draft.ts";
 import { describeIssue, showPath, type Path } from "./target-paths.ts";
 import { TargetV2, TargetV3 } from "./target-schema.ts";
+import { gatesOf, rulesOf, unknownWords, updateVariableWarnings, withSnapshots } from "./update-words.ts";
 
 /**
  * Parses a target state, or returns all faults with their paths. The local mode endpoints use version 2 (the
@@ -138,7 +147,7 @@ function finish(
   if (tooMany.length > 0) return { ok: false, faults: tooMany };
   const config = bareConfig(values);
   const faults: string[] = [];
-  const warnings = Object.entries(configWarnings(config)).map(
+  const warnings = Object.entries({ ...configWarnings(config), ...updateVariableWarnings(config) }).map(
     ([variable, warning]) => `${showPath([...configPath, variable])}: ${warning}`,
   );
   const forbidden = forbiddenPowersOf(config);
@@ -146,15 +155,24 @@ function finish(
     const { kept, unmet } = meetRequirements(drafts, facts, warnings);
     const names = new Set(drafts.map((draft) => draft.name));
     const made = kept.map((draft) => toService(draft, { names, fileDefinitions, identify }, body, warnings));
-    const services = made.map(({ service }) => service);
+    const words = kept.map((draft) => wordsOf(draft, body));
+    warnings.push(...words.flatMap(unknownWords));
+    const update = rulesOf(words, config, faults, warnings);
+    const services = made.map(({ service }, n) => {
+      const gates = words[n] && gatesOf(words[n], config, faults);
+      return gates ? { ...service, gates } : service;
+    });
     const files = Object.fromEntries(made.flatMap(({ contents }) => Object.entries(contents)));
     const { networks, volumes } = withUndeclared(rest, services, path, warnings);
-    const parts = { services, networks, volumes: withoutHostParts(volumes, services, path, warnings) };
+    const pathOf = (volume: string) => showPath([...path, "volumes", volume]);
+    const kinds = withSnapshots(withoutHostParts(volumes, services, path, warnings), config, pathOf, faults);
+    const parts = { services: withoutTwoWriters(services, kinds, path, warnings), networks, volumes: kinds };
     const rejected = unmet ?? forbiddenOf(powersIn(parts), forbidden)[0];
     if (rejected) warnings.push(`the release is rejected: ${rejected}`);
     const app: App = {
       ...{ ...rest, ...parts },
       ...(Object.keys(files).length > 0 && { files }),
+      ...(update && { update }),
       ...(rejected && { rejected }),
     };
     faults.push(

@@ -14,6 +14,7 @@ const EngineHealthcheck = z
     Timeout: z.number().nullish(),
     StartPeriod: z.number().nullish(),
     Retries: z.number().nullish(),
+    StartInterval: z.number().nullish(),
   })
   .nullish();
 
@@ -65,6 +66,8 @@ export const toEngineHealthcheck = (check: Healthcheck | null) =>
         Timeout: check.timeout,
         StartPeriod: check.startPeriod,
         Retries: check.retries,
+        // An engine before API 1.44 leaves it out of the container. The difference is then tolerated.
+        ...(check.startInterval && { StartInterval: check.startInterval }),
       }
     : { Test: ["NONE"] };
 
@@ -76,5 +79,6 @@ const fromEngineHealthcheck = (check: z.output<typeof EngineHealthcheck>): Healt
         timeout: check.Timeout ?? 0,
         startPeriod: check.StartPeriod ?? 0,
         retries: check.Retries ?? 0,
+        ...(check.StartInterval && { startInterval: check.StartInterval }),
       }
     : null;

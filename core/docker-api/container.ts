@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { macLabel, toWorkingDir, withoutMac } from "../compose/container-spec.ts";
+import { comparedLabels, macLabel, toWorkingDir } from "../compose/container-spec.ts";
 import type { Container, ContainerSpec, NetworkEndpoint, RestartPolicy } from "../model/container.ts";
 import { own } from "../model/json.ts";
 import { EngineConfig, fromEngineConfig, toEngineHealthcheck } from "./config.ts";
@@ -147,7 +147,7 @@ function fromInspectedSpec({ Id, Image, Config, HostConfig, NetworkSettings }: I
   return {
     image: Image,
     ...config,
-    labels: withoutMac(config.labels),
+    labels: comparedLabels(config.labels),
     workingDir: toWorkingDir(config.workingDir),
     stopSignal: config.stopSignal || "SIGTERM",
     // In another container's network namespace, the engine shows that container's hostname.

@@ -7,6 +7,7 @@ import {
   serviceFields,
   unknownFields,
 } from "../compose/service-config.ts";
+import { deployFieldsWithoutEffect } from "../compose/update-words.ts";
 import { didYouMean } from "../model/nearest.ts";
 import type { Port } from "../model/container.ts";
 import type { Service } from "../model/target.ts";
@@ -52,14 +53,17 @@ const unknown = (path: string, part: object, known: readonly string[], beside: r
 export const withoutEffect: readonly string[] = ["attach", "develop", "expose"];
 
 function ofService(path: string, entry: Readonly<Record<string, unknown>>, names: readonly string[]): string[] {
-  const { restart, depends_on, healthcheck } = entry;
+  const { restart, depends_on, deploy, healthcheck } = entry;
   const wanted = Array.isArray(depends_on)
     ? depends_on.map(String)
     : Object.keys(isObject(depends_on) ? depends_on : {});
   return [
     ...unknownFields(entry)
-      .filter((field) => !field.startsWith("x-") && !withoutEffect.includes(field))
+      .filter((field) => !withoutEffect.includes(field))
       .map((field) => `${path}${field}: not supported${didYouMean(field, serviceFields)}`),
+    ...deployFieldsWithoutEffect(deploy).unknown.map(
+      ({ field, meant }) => `${path}deploy.${field}: not supported${meant}`,
+    ),
     ...(isObject(healthcheck) ? unknown(`${path}healthcheck.`, healthcheck, healthcheckFields) : []),
     ...(restart !== undefined && restart !== null && !parseRestart(restart)
       ? [`${path}restart: expected one of ${restartPolicies}, but got ${JSON.stringify(restart)}`]

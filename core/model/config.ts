@@ -38,7 +38,9 @@ export const bareConfig = (config: Config): Record<string, string> =>
 /** Every variable with its value or its default. */
 export const fullConfig = (config: Config): Record<string, string> => ({ ...defaults, ...config });
 
-export const isOn = (config: Config, name: ConfigName): boolean => isTruthy(config[name] ?? defaults[name]);
+/** `SUPERVISOR_SAFE_UPDATES` is a Fairlead variable: updates in local mode are judged, too. Off by default. */
+export const isOn = (config: Config, name: ConfigName | "SUPERVISOR_SAFE_UPDATES"): boolean =>
+  isTruthy(config[name] ?? (name === "SUPERVISOR_SAFE_UPDATES" ? "off" : defaults[name]));
 
 /** The possible scopes of an application's key: the whole device, as in the specification, or only the application. */
 const apiScopes = ["device", "application"] as const;

@@ -48,6 +48,8 @@ export interface Healthcheck {
   readonly timeout: number;
   readonly startPeriod: number;
   readonly retries: number;
+  /** Absent: the engine's default. Engines before API 1.44 do not have it. */
+  readonly startInterval?: number;
 }
 
 /** Credentials for a registry. */

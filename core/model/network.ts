@@ -33,6 +33,8 @@ export interface VolumeSpec {
   readonly driver: string;
   readonly driverOptions: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
+  /** Its contents are copied before an update, and restored if the update fails. Only of a target. */
+  readonly snapshot?: true;
 }
 
 /** A volume on the engine. */

@@ -22,6 +22,14 @@ export interface UpdateRules {
   readonly onDiskShort: "wait" | "delete-then-download";
 }
 
+/** The rules of an application without a word about updates. */
+export const defaultRules: UpdateRules = {
+  failureAction: "rollback",
+  deadlineMs: 5 * 60_000,
+  apply: [],
+  onDiskShort: "wait",
+};
+
 export type ApplyCondition =
   /** The machine has booted since the images were complete. */
   | { readonly is: "reboot" }

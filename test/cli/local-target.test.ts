@@ -115,9 +115,9 @@ test.each<readonly [string, Readonly<Record<string, unknown>>, readonly unknown[
 
 test("a part that is not supported is left out if this is allowed", () => {
   const composition = { services: { web: { image: "web:1", deploy: { replicas: 2 } } } };
-  expect(faultsOf(composition)).toEqual(["services.web.deploy: not supported"]);
+  expect(faultsOf(composition)).toEqual(["services.web.deploy.replicas: not supported"]);
   const { warnings, ownWarnings } = targetOf(composition, "weather", { allowUnsupported: true });
-  expect(ownWarnings).toEqual(["services.web.deploy: not supported"]);
+  expect(ownWarnings).toEqual(["services.web.deploy.replicas: not supported"]);
   expect(warnings).toEqual([]);
 });
 

@@ -77,26 +77,37 @@ export const labels = fc.dictionary(sane(fc.stringMatching(/^[!#-&(-_a-~]{1,12}$
   noNullPrototype: true,
 });
 
+/** Words of the update, which are in the labels of some images and of containers of older agents. */
+const updateLabels = fc.dictionary(
+  fc.constantFrom("io.balena.update.window", "io.balena.update.monitor", "io.balena.update.snapshot"),
+  fc.string(),
+  { noNullPrototype: true },
+);
+
 const words = fc.array(fc.string({ minLength: 1 }), { maxLength: 3 });
 
 const nanoseconds = fc.integer({ min: 0, max: 1e12 });
 
-const healthcheck: fc.Arbitrary<Healthcheck> = fc.record({
-  test: fc.oneof(
-    words.map((command) => ["CMD", ...command]),
-    fc.string({ minLength: 1 }).map((command) => ["CMD-SHELL", command]),
-  ),
-  interval: nanoseconds,
-  timeout: nanoseconds,
-  startPeriod: nanoseconds,
-  retries: fc.integer({ min: 0, max: 9 }),
-});
+const healthcheck: fc.Arbitrary<Healthcheck> = fc.record(
+  {
+    test: fc.oneof(
+      words.map((command) => ["CMD", ...command]),
+      fc.string({ minLength: 1 }).map((command) => ["CMD-SHELL", command]),
+    ),
+    interval: nanoseconds,
+    timeout: nanoseconds,
+    startPeriod: nanoseconds,
+    retries: fc.integer({ min: 0, max: 9 }),
+    startInterval: fc.integer({ min: 1, max: 1e12 }),
+  },
+  { requiredKeys: ["test", "interval", "timeout", "startPeriod", "retries"] },
+);
 
 export const imageConfig: fc.Arbitrary<ImageConfig> = fc.record({
   command: words,
   entrypoint: words,
   environment: variables,
-  labels,
+  labels: fc.tuple(labels, updateLabels).map(([others, ours]) => ({ ...others, ...ours })),
   user: fc.constantFrom("", "node", "1000:1000"),
   workingDir: fc.oneof(fc.constantFrom("", "/"), path),
   stopSignal: fc.constantFrom("", "SIGINT"),

@@ -44,6 +44,7 @@ const Created = z.looseObject({
       Timeout: z.number().default(0),
       StartPeriod: z.number().default(0),
       Retries: z.number().default(0),
+      StartInterval: z.number().default(0),
     })
     .optional(),
   HostConfig: z.looseObject({
@@ -168,6 +169,8 @@ function healthcheckOf({ Healthcheck: own }: Created, { healthcheck: image }: Im
     Timeout: own?.Timeout || image.timeout,
     StartPeriod: own?.StartPeriod || image.startPeriod,
     Retries: own?.Retries || image.retries,
+    // Since API 1.44. Source: `merge` in the engine's daemon/commit.go.
+    StartInterval: own?.StartInterval || (image.startInterval ?? 0),
   };
 }
 

@@ -59,6 +59,7 @@ const composition = fc
         fc
           .subarray(["supervisor-api", "dbus", "balena-socket", "gpu", "balena-api"])
           .map((features) => Object.fromEntries(features.map((feature) => [`io.balena.features.${feature}`, "1"]))),
+        fc.constant({ "io.balena.update.monitor": "30s", "io.balena.update.strategy": "hand-over" }),
       ),
       hostname: fc.constantFrom("kitchen", ""),
       user: fc.constantFrom("node", 1000, 0, ""),
@@ -74,7 +75,10 @@ const composition = fc
         { test: ["CMD", "true"], interval: "1m", retries: 0 },
         { interval: "5s", timeout: 0 },
         { start_period: "1s", retries: 3 },
+        { test: ["CMD", "true"], start_period: "30s", start_interval: "1s" },
+        { start_interval: "2s" },
       ),
+      deploy: fc.constantFrom(null, { update_config: { monitor: "30s", order: "start-first" }, replicas: 2 }),
       ports: fc.subarray(["80", "8080:80", "127.0.0.1::53/udp", "9000-9002:9000-9002", "7000-7005:70"]),
       volumes: fc.subarray([
         "data:/data",

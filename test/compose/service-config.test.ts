@@ -79,7 +79,8 @@ describe("healthcheck", () => {
     [{ test: null, interval: null, retries: null, disable: null }, {}],
     [{ test: [] }, {}],
     [{}, {}],
-    [{ test: ["CMD", "a"], start_interval: "1s" }, { test: ["CMD", "a"] }],
+    [{ start_interval: "1s" }, { startInterval: second }],
+    [{ start_interval: 0 }, {}],
   ])("%j is %j", (healthcheck, normal) => {
     expect(configOf({ healthcheck }).healthcheck).toEqual(normal);
   });
@@ -99,6 +100,7 @@ describe("healthcheck", () => {
     [{ interval: "soon" }, `healthcheck.interval: ${duration}`],
     [{ interval: -1 }, `healthcheck.interval: ${duration}`],
     [{ timeout: "1d" }, `healthcheck.timeout: ${duration}`],
+    [{ start_interval: "often" }, `healthcheck.start_interval: ${duration}`],
     [{ start_period: {} }, `healthcheck.start_period: ${duration}`],
     [{ startPeriod: "x" }, `healthcheck.startPeriod: ${duration}`],
     [{ retries: "some" }, "healthcheck.retries: expected a whole number"],
@@ -384,7 +386,6 @@ describe("labels", () => {
 
 test.each([
   "expose",
-  "deploy",
   "env_file",
   "logging",
   "links",

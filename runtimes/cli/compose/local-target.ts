@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { serviceFields } from "../../../core/compose/service-config.ts";
 import { parseLocalTarget } from "../../../core/compose/target-state.ts";
+import { usedDeploy } from "../../../core/compose/update-words.ts";
 import { anyDevice, environmentIn, labelsOf, parseComposition } from "../../../core/fleet/release.ts";
 import type { Power } from "../../../core/model/powers.ts";
 
@@ -42,7 +43,9 @@ export function toLocalTarget(
     let id = idOf(`${project}/${serviceName}`);
     while (ids.has(id)) id++;
     ids.set(id, serviceName);
-    const supported = Object.entries(entry).filter(([field]) => serviceFields.includes(field));
+    const supported = Object.entries(entry)
+      .filter(([field]) => serviceFields.includes(field))
+      .map(([field, value]): [string, unknown] => [field, field === "deploy" ? usedDeploy(value) : value]);
     const [environment, labels] = [environmentIn(entry), labelsOf(entry)];
     return {
       ...Object.fromEntries(supported),
