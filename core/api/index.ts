@@ -7,6 +7,7 @@ import * as journal from "./device/journal.ts";
 import * as keys from "./device/keys.ts";
 import * as local from "./device/local-mode.ts";
 import * as locks from "./device/locks.ts";
+import * as plan from "./device/plan.ts";
 import * as processes from "./device/processes.ts";
 import * as serviceLogs from "./device/service-logs.ts";
 import * as problems from "./device/problems.ts";
@@ -64,6 +65,9 @@ export const endpoints = {
   execInput: exec.execInput,
   resizeExec: exec.resizeExec,
   endExec: exec.endExec,
+  plan: plan.plan,
+  planTarget: plan.planTarget,
+
   locks: locks.locks,
   takeLock: locks.takeLock,
   renewLock: locks.renewLock,

@@ -1,7 +1,7 @@
 import type { ContainerSpec } from "../model/container.ts";
 import { own, sameJson, type Json } from "../model/json.ts";
 import { bareName, isSecretField } from "../model/secrets.ts";
-import { show } from "../model/show.ts";
+import { shortenIds, show } from "../model/show.ts";
 import { comparable, settingDefaults } from "./settings.ts";
 
 /** A field in which a container differs from its target. */
@@ -49,9 +49,25 @@ export const entries = (prefix: string, from: Entries, to: Entries, absent: Entr
     return differ(prefix + key, valueIn(from), valueIn(to));
   });
 
+/** A difference for people: values that may be secrets are left out, long ones are shortened. */
+export interface ShownDifference {
+  readonly field: string;
+  readonly from?: string;
+  readonly to?: string;
+}
+
+const longestShown = 100;
+const side = (value: Json): string => (value === null ? "nothing" : show(value));
+const isSecret = (field: string): boolean => isSecretField(field.replace(/\..*$/s, ""));
+
+export function showDifference({ field, from, to }: Difference): ShownDifference {
+  if (isSecret(field)) return { field: bareName(field) };
+  const short = (text: string) => (text.length > longestShown ? `${text.slice(0, longestShown - 1)}…` : text);
+  return { field, from: short(shortenIds(side(from))), to: short(shortenIds(side(to))) };
+}
+
 /** "mem_limit: 0 → 1024". For fields that may contain secrets, without values: "environment.MODE differs". */
 export function describeDifference({ field, from, to }: Difference): string {
-  const side = (value: Json) => (value === null ? "nothing" : show(value));
-  if (!isSecretField(field.replace(/\..*$/s, ""))) return `${field}: ${side(from)} → ${side(to)}`;
+  if (!isSecret(field)) return `${field}: ${side(from)} → ${side(to)}`;
   return `${bareName(field)} ${from === null ? "is new" : to === null ? "is gone" : "differs"}`;
 }

@@ -10,6 +10,7 @@ import * as journal from "./journal.ts";
 import * as keys from "./keys.ts";
 import * as localMode from "./local-mode.ts";
 import * as locks from "./locks.ts";
+import * as plan from "./plan.ts";
 import * as processes from "./processes.ts";
 import * as serviceLogs from "./service-logs.ts";
 import * as problems from "./problems.ts";
@@ -28,6 +29,7 @@ const handlers = {
   ...keys,
   ...localMode,
   ...locks,
+  ...plan,
   ...processes,
   ...serviceLogs,
   ...problems,

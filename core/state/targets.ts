@@ -98,11 +98,16 @@ export class Targets {
     return this.#bare.target;
   }
 
-  /** Accepts a developer's target state, or returns its faults and keeps the old one. */
-  async setLocal(body: unknown): Promise<ParsedTarget> {
+  /** Parses a developer's target state, and keeps the old one. */
+  parseLocal(body: unknown): ParsedTarget {
     const faults = maskedFaults(body);
     if (faults.length > 0) return { ok: false, faults };
-    const parsed = parseLocalTarget(body, this.#facts, this.current().name, this.#identify);
+    return parseLocalTarget(body, this.#facts, this.current().name, this.#identify);
+  }
+
+  /** Accepts a developer's target state, or returns its faults and keeps the old one. */
+  async setLocal(body: unknown): Promise<ParsedTarget> {
+    const parsed = this.parseLocal(body);
     if (!parsed.ok) return parsed;
     const kept = LocalBody.parse(body);
     await this.#documents.write({ "local-target": kept, "device-name": parsed.target.name });

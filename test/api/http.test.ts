@@ -418,6 +418,7 @@ describe("bodies", () => {
     "POST /v3/apps/1/services/one/exec",
     "POST /v3/exec/s1/input",
     "POST /v3/exec/s1/resize",
+    "POST /v3/apps/1/plan",
     "POST /v3/locks",
     "PUT /v3/locks/lease",
   ].map((line) => line.split(" "));
@@ -505,7 +506,7 @@ describe("bodies", () => {
 
   test.each(readers)("of %s %s may have 10 MB only if it is a target state", async (method = "", path = "") => {
     const device = await testDevice();
-    const expected = path === "/v2/local/target-state" ? 10 * 1024 * 1024 : limit;
+    const expected = ["/v2/local/target-state", "/v3/apps/1/plan"].includes(path) ? 10 * 1024 * 1024 : limit;
     const headers = { ...jsonType, "content-encoding": "gzip" };
     const send = (bytes: number) => device.send(method, path, { headers, body: gzipSync(ofSize(bytes)) });
     expect((await send(expected)).status).not.toBe(413);

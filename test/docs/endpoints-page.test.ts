@@ -27,6 +27,21 @@ interface Sample {
 /** Stands for the id of a lease that exists. */
 const leaseId = "8a41…";
 
+const sampleTarget = {
+  local: {
+    name: "kitchen",
+    config: {},
+    apps: {
+      "1": {
+        name: "shop",
+        commit: "c1",
+        releaseId: 1,
+        services: { "1": { serviceName: "web", imageId: 1, image: "nginx:1", environment: {}, labels: {} } },
+      },
+    },
+  },
+};
+
 /** A request to each endpoint that has an input. */
 const samples: Readonly<Record<string, Sample>> = {
   update: { body: { force: true } },
@@ -46,22 +61,9 @@ const samples: Readonly<Record<string, Sample>> = {
   stopService: { params: { appId: "1" }, body: { serviceName: "web" } },
   restartService: { params: { appId: "1" }, body: { serviceName: "web" } },
   containerId: { params: { service: "web" } },
-  setTargetState: {
-    body: {
-      local: {
-        name: "kitchen",
-        config: {},
-        apps: {
-          "1": {
-            name: "shop",
-            commit: "c1",
-            releaseId: 1,
-            services: { "1": { serviceName: "web", imageId: 1, image: "nginx:1", environment: {}, labels: {} } },
-          },
-        },
-      },
-    },
-  },
+  setTargetState: { body: sampleTarget },
+  plan: { params: { appId: "1" } },
+  planTarget: { params: { appId: "1" }, body: sampleTarget },
   serviceLogs: { params: { service: "web", tail: "10" } },
   serviceProcesses: { params: { appId: "1", service: "web" } },
   applicationStats: { params: { appId: "1" } },

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { endpoint, json, none, reply, stream } from "../endpoint.ts";
+import { endpoint, json, none, reply, stream, type Invalid } from "../endpoint.ts";
 import { Failed, deviceOnly, failed, success } from "../fields.ts";
 
 export const targetState = endpoint({
@@ -23,25 +23,30 @@ export const targetState = endpoint({
   device: deviceOnly,
 });
 
+/** A target state as a body: its form is parsed by the handler, which names every fault. */
+export const targetBody = {
+  // `curl -d '{…}'` without a Content-Type sends a form, whose only field is the JSON.
+  body: z.looseObject({}).refine((body) => !Object.keys(body).some((key) => key.trimStart().startsWith("{"))),
+  bodyLimitBytes: 10 * 1024 * 1024,
+  invalid: ({ contentType }: Invalid) => {
+    const got = contentType === "application/json" ? "a list" : contentType;
+    const must = 'a JSON object { "local": { "apps": { … } } } with Content-Type application/json';
+    return reply(400, failed(`Invalid target state.\nexpected ${must}, but got ${got}`));
+  },
+};
+
 export const setTargetState = endpoint({
+  ...targetBody,
   method: "POST",
   path: "/v2/local/target-state",
   summary: "Set the target state; it is applied after the answer",
   params: none,
-  // `curl -d '{…}'` without a Content-Type sends a form, whose only field is the JSON.
-  body: z.looseObject({}).refine((body) => !Object.keys(body).some((key) => key.trimStart().startsWith("{"))),
-  bodyLimitBytes: 10 * 1024 * 1024,
   replies: {
     200: json(z.object({ status: success, message: z.literal("OK"), warnings: z.array(z.string()).optional() })),
     400: Failed,
     401: Failed,
   },
   device: deviceOnly,
-  invalid: ({ contentType }) => {
-    const got = contentType === "application/json" ? "a list" : contentType;
-    const must = 'a JSON object { "local": { "apps": { … } } } with Content-Type application/json';
-    return reply(400, failed(`Invalid target state.\nexpected ${must}, but got ${got}`));
-  },
 });
 
 export const deviceInfo = endpoint({

@@ -1,0 +1,36 @@
+import { reply, type Input, type Reply } from "../api/endpoint.ts";
+import type * as api from "../api/device/plan.ts";
+import { failed } from "../api/fields.ts";
+import { firstOf } from "../model/show.ts";
+import type { TargetState } from "../model/target.ts";
+import { previewTarget, type PreviewContext } from "../operations/preview.ts";
+import type { Targets } from "../state/targets.ts";
+
+export const plan = (
+  { params: { appId } }: Input<typeof api.plan>,
+  context: PreviewContext,
+): Promise<Reply<typeof api.plan>> => answer(appId, context.targets.current(), context);
+
+export async function planTarget(
+  { params: { appId }, body }: Input<typeof api.planTarget>,
+  context: PreviewContext & { readonly targets: Pick<Targets, "parseLocal"> },
+): Promise<Reply<typeof api.planTarget>> {
+  const parsed = context.targets.parseLocal(body);
+  if (!parsed.ok) return reply(400, failed(`Invalid target state.\n${firstOf(parsed.faults).join("\n")}`));
+  return answer(appId, parsed.target, context);
+}
+
+async function answer(appId: number, target: TargetState, context: PreviewContext): Promise<Reply<typeof api.plan>> {
+  const preview = await previewTarget(context, appId, target);
+  if (!preview) return reply(404, failed(`This device has no application ${appId}`));
+  const { services, networks, volumes, waitsFor } = preview;
+  return reply(200, {
+    services: services.map(({ download, ...service }) => ({
+      ...service,
+      downloadBytes: download === undefined ? 0 : null,
+    })),
+    networks: [...networks],
+    volumes: [...volumes],
+    waitsFor: [...waitsFor],
+  });
+}
