@@ -105,6 +105,7 @@ export async function createMemoryDevice({
       led,
       tunnel: { missing: "This device has no cloud" },
       journal: { missing: "There is no journal in memory" },
+      probe: engine.probe,
       ...ports,
     },
     { ...memoryIdentity, ...identity },

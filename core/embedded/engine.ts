@@ -15,6 +15,7 @@ import {
   type LogOptions,
   type PullRequest,
 } from "../ports/engine.ts";
+import type { Probe } from "../ports/probe.ts";
 import { messageOf } from "../model/show.ts";
 import { startProgram } from "./program.ts";
 
@@ -26,6 +27,8 @@ export interface Program {
   readonly healthy?: boolean;
   /** The program ends with this code after `afterMs`. */
   readonly exit?: { readonly code: number; readonly afterMs: number };
+  /** The status of its answer to a request on this port; undefined: it does not listen. By default, 200. */
+  readonly status?: (port: number, path: string) => number | undefined;
 }
 
 export interface EmbeddedOptions {
@@ -67,6 +70,7 @@ interface Held extends Omit<
   error: string;
   /** Cancels the pending actions of the program. */
   life: AbortController;
+  program: Program;
   readonly lines: ContainerLine[];
   readonly followers: Set<() => void>;
 }
@@ -214,6 +218,7 @@ export class EmbeddedEngine implements Engine {
       restarts: 0,
       spec,
       life: new AbortController(),
+      program: {},
       lines: [],
       followers: new Set(),
     });
@@ -264,11 +269,12 @@ export class EmbeddedEngine implements Engine {
   async #live(container: Held): Promise<void> {
     const { clock, program } = this.#options;
     const { signal } = container.life;
+    container.program = program(toContainer(container));
     const {
       lines = [`${container.service} is running (embedded engine: nothing really runs)`],
       healthy = true,
       exit,
-    } = program(toContainer(container));
+    } = container.program;
     for (const line of lines) this.write(container.id, line);
     if (container.health === "starting") {
       await clock.sleep(10, signal);
@@ -420,6 +426,25 @@ export class EmbeddedEngine implements Engine {
     return { cpuPercent: 1, ...memory, receivedBytes: 0, sentBytes: 0, readBytes: 0, writtenBytes: 0, processes: 1 };
   }
 
+  // ── HTTP ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Reaches the programs of running containers, and nothing else. */
+  readonly probe: Probe = {
+    get: (url) => {
+      const { hostname, port, pathname, search } = new URL(url);
+      const isAt = (one: Held) =>
+        one.state === "running" &&
+        (hostname === "127.0.0.1"
+          ? one.spec.networkMode === "host"
+          : Object.values(addressesOf(one)).includes(hostname));
+      const found = [...this.#containers.values()].find(isAt);
+      if (!found) return Promise.resolve({ error: "cannot be reached" });
+      const { status = () => 200 } = found.program;
+      const answered = status(Number(port || 80), pathname + search);
+      return Promise.resolve(answered === undefined ? { error: "refuses the connection" } : { status: answered });
+    },
+  };
+
   // ── Internal ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #get(id: string): Held {
@@ -457,11 +482,20 @@ export class EmbeddedEngine implements Engine {
 
 const noSuch = (what: string, name: string) => new EngineError(`No such ${what}: ${name}`, 404);
 
-const toContainer = ({ life: _life, lines: _lines, followers: _followers, health, ...container }: Held): Container => ({
-  ...container,
-  addresses: container.state === "running" ? addressesOf(container) : {},
-  ...(health && { health }),
-});
+const toContainer = ({
+  life: _life,
+  program: _program,
+  lines: _lines,
+  followers: _followers,
+  ...held
+}: Held): Container => {
+  const { health, ...container } = held;
+  return {
+    ...container,
+    addresses: container.state === "running" ? addressesOf(container) : {},
+    ...(health && { health }),
+  };
+};
 
 /** One address for each container, of a range that no real network has, unless its definition names another. */
 function addressesOf({ id, spec }: Pick<Held, "id" | "spec">): Container["addresses"] {

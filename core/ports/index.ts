@@ -14,6 +14,7 @@ import type { LogRing } from "./log-ring.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Power } from "./power.ts";
+import type { Probe } from "./probe.ts";
 import type { Proxy } from "./proxy.ts";
 import type { ServiceFiles } from "./service-files.ts";
 import type { ServiceFolders } from "./service-folders.ts";
@@ -58,6 +59,8 @@ export interface Ports {
   readonly firewall: Firewall | Missing;
   readonly bootConfig: BootConfig | Missing;
   readonly journal: Journal | Missing;
+  /** Reaches the services' containers by their addresses. */
+  readonly probe: Probe | Missing;
   readonly led: Led | Missing;
   readonly tunnel: Tunnel | Missing;
 }

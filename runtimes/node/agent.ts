@@ -142,6 +142,7 @@ async function assembleIn(
       log,
       system: nodeSystem(hostRoot, () => clock.now()),
       metrics: hostMetrics(hostRoot, async () => findStorage(hostRoot, await chosen.storage().catch(() => []))),
+      probe: chosen.probe,
       gateway: isEngineEmbedded ? { missing: "The embedded engine has no networks" } : gatewayOf(listener),
       ...host.ports,
       ...connection.ports,

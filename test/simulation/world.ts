@@ -117,6 +117,7 @@ export class World {
       firewall: new MemoryFirewall(),
       bootConfig: missing,
       journal: missing,
+      probe: this.engine.probe,
       led: missing,
       tunnel: missing,
     };
