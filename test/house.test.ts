@@ -36,7 +36,7 @@ const rules: readonly Rule[] = [
   {
     from: [
       ...["core/reconcile/plan", "core/reconcile/gate.ts", "core/reconcile/judge-gates.ts", "core/reconcile/step.ts"],
-      "core/reconcile/backoff.ts",
+      ...["core/reconcile/backoff.ts", "core/reconcile/update-policy.ts"],
     ],
     may: [
       ...[...pure, "core/reconcile/plan", "core/reconcile/gate.ts", "core/reconcile/judge-gates.ts"],
