@@ -2,6 +2,7 @@ import * as applications from "./device/applications.ts";
 import * as device from "./device/device.ts";
 import * as exec from "./device/exec.ts";
 import * as health from "./device/health.ts";
+import * as history from "./device/history.ts";
 import * as host from "./device/host-config.ts";
 import * as journal from "./device/journal.ts";
 import * as keys from "./device/keys.ts";
@@ -67,6 +68,7 @@ export const endpoints = {
   endExec: exec.endExec,
   plan: plan.plan,
   planTarget: plan.planTarget,
+  history: history.history,
 
   locks: locks.locks,
   takeLock: locks.takeLock,

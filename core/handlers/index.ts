@@ -5,6 +5,7 @@ import * as applications from "./applications.ts";
 import * as device from "./device.ts";
 import * as exec from "./exec.ts";
 import * as health from "./health.ts";
+import * as history from "./history.ts";
 import * as hostConfig from "./host-config.ts";
 import * as journal from "./journal.ts";
 import * as keys from "./keys.ts";
@@ -24,6 +25,7 @@ const handlers = {
   ...device,
   ...exec,
   ...health,
+  ...history,
   ...hostConfig,
   ...journal,
   ...keys,

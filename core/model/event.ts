@@ -69,6 +69,8 @@ export type Event = About &
     | { readonly kind: "locksTaking" | "locksReleasing" }
     /** By force. `owner`, `reason`: of the lease; `service`: absent for all services. */
     | ({ readonly kind: "leaseBroken"; readonly appId: number; readonly owner: string } & Reason)
+    /** By force: a service's own lock file was removed. */
+    | { readonly kind: "lockBroken"; readonly appId: number; readonly service: string }
     | { readonly kind: "purging"; readonly appId: number }
     | { readonly kind: "purged" }
     | ({ readonly kind: "volumeRemovalAnnounced"; readonly appId: number; readonly volumes: readonly string[] } & Named)
@@ -170,6 +172,7 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   locksReleasing: info,
   locksNotCleared: deviceWarning,
   leaseBroken: warning,
+  lockBroken: warning,
   leaseWithoutFile: deviceWarning,
   purging: info,
   purged: info,
@@ -268,6 +271,8 @@ export function describe(event: Event): string {
       return `Old update locks cannot be removed: ${event.reason}`;
     case "leaseBroken":
       return `The lease of ${event.owner} for ${event.service === undefined ? "all services" : `service '${event.service}'`} was ended by force: ${event.reason}`;
+    case "lockBroken":
+      return `The update lock of service '${event.service}' was overridden by force`;
     case "leaseWithoutFile":
       return `A lease has no lock file in the folder of its service: ${event.reason}`;
     case "purging":
@@ -364,6 +369,8 @@ export interface EventRecord extends About {
   readonly level: EventLevel;
   readonly audience: Kind["audience"];
   readonly text: string;
+  /** The part of the text that says why, if the event has one. */
+  readonly reason?: string | undefined;
   /** Milliseconds since the epoch. */
   readonly at: number;
 }
@@ -377,5 +384,6 @@ export function toRecord(event: Event, at: number): EventRecord {
     ...(commit !== undefined && { commit }),
     ...(cause !== undefined && { cause }),
     ...(fields !== undefined && { fields }),
+    ...("reason" in event && { reason: event.reason }),
   };
 }

@@ -135,7 +135,9 @@ export class Leases implements UpdateLocks {
         const by = last.service ?? services[0] ?? "";
         return { taken: false, by, why: describeLease(last, this.#listed(last).expiresAt) };
       }
+      const broken = options.force ? await this.#lockFilesOf(appId, services) : [];
       const result = await locks.take(appId, services, options);
+      if (result.taken) for (const service of broken) events.emit({ kind: "lockBroken", appId, service });
       // Taking the locks may have removed lock files of leases before it was refused.
       if (!result.taken) await this.#putFiles(leases);
       else if (leases.length > 0) {
@@ -153,6 +155,11 @@ export class Leases implements UpdateLocks {
 
   held(): ReadonlyMap<number, readonly string[]> {
     return this.#parts.locks.held();
+  }
+
+  async #lockFilesOf(appId: number, services: readonly string[]): Promise<readonly string[]> {
+    const locked = await this.#parts.files.lockedServices().catch(() => []);
+    return locked.flatMap((one) => (one.appId === appId && services.includes(one.service) ? [one.service] : []));
   }
 
   #hasTime({ endsAt }: Held): boolean {

@@ -63,6 +63,7 @@ const samples: Readonly<Record<string, Sample>> = {
   containerId: { params: { service: "web" } },
   setTargetState: { body: sampleTarget },
   plan: { params: { appId: "1" } },
+  history: { params: { appId: "1", limit: "1" } },
   planTarget: { params: { appId: "1" }, body: sampleTarget },
   serviceLogs: { params: { service: "web", tail: "10" } },
   serviceProcesses: { params: { appId: "1", service: "web" } },

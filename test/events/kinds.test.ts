@@ -34,6 +34,7 @@ const samples: Readonly<Record<EventKind, Event>> = {
   locksReleasing: { kind: "locksReleasing", appId: 7 },
   locksNotCleared: { kind: "locksNotCleared", reason },
   leaseBroken: { kind: "leaseBroken", appId: 7, service: "web", owner: "web", reason: "firmware upload" },
+  lockBroken: { kind: "lockBroken", appId: 7, service: "web" },
   leaseWithoutFile: { kind: "leaseWithoutFile", reason },
   purging: { kind: "purging", appId: 7 },
   purged: { kind: "purged", appId: 7 },
@@ -95,7 +96,7 @@ suite("the kinds of events", () => {
     expect(toRecord(samples.serviceKilling, 5)).toEqual({
       ...{ kind: "serviceKilling", level: "info", audience: "everyone", at: 5 },
       ...{ appId: 7, service: "web", commit: "abc", cause: "variables", fields: ["environment.MODE"] },
-      text: "Killing service 'web img:2': the reason",
+      ...{ text: "Killing service 'web img:2': the reason", reason: "the reason" },
     });
   });
 

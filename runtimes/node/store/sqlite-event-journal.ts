@@ -17,6 +17,7 @@ const Stored = z.object({
   commit: z.string().optional(),
   cause: z.enum(causes).optional().catch(undefined),
   fields: z.array(z.string()).optional(),
+  reason: z.string().optional(),
 });
 
 /** Stores events in a SQLite file, which is opened at the first access. It is as durable as the log ring. */

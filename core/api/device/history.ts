@@ -1,0 +1,43 @@
+import * as z from "zod";
+import { causes } from "../../model/event.ts";
+import { endpoint, json, none, reply } from "../endpoint.ts";
+import { AppIdV2, Failed, failed } from "../fields.ts";
+
+const what = z
+  .enum(["replaced", "handedOver", "created", "removed", "stopped", "started", "purged", "lockOverridden"])
+  .describe("Of the service's container; `purged`: the application's volumes");
+
+export const history = endpoint({
+  method: "GET",
+  path: "/v3/apps/:appId/history",
+  summary:
+    "What happened to the application, newest first: replaced containers, and what people did; as far as the journal of the last 1,000 events goes",
+  params: z.object({
+    appId: AppIdV2,
+    limit: z.coerce.number().int().min(1).max(1000).default(50).describe("At most so many entries"),
+  }),
+  body: none,
+  replies: {
+    200: json(
+      z.object({
+        history: z.array(
+          z.object({
+            at: z.iso.datetime(),
+            what,
+            service: z.string().optional(),
+            why: z.string(),
+            differences: z.array(z.string()).describe("The names of the fields that differed"),
+            by: z.enum([...causes, "force"]).optional(),
+            release: z.string().optional().describe("The commit. Of a replaced container: the new one's"),
+          }),
+        ),
+      }),
+    ),
+    400: Failed,
+    401: Failed,
+  },
+  scope: {
+    apps: ({ params }) => [params.appId],
+    refused: () => reply(401, failed("Unauthorized")),
+  },
+});
