@@ -27,6 +27,11 @@ export interface CurrentState extends EngineState {
   readonly locks: ReadonlyMap<number, readonly string[]>;
   /** Services that have signalled in a hand-over that they have taken over, as `serviceKey`. */
   readonly takenOver: ReadonlySet<string>;
+  /**
+   * Services of a release that is being tried, as `serviceKey`: they have gates, and not all of them are open. A predecessor
+   * that was moved aside stays. Absent: there is none.
+   */
+  readonly unproven?: ReadonlySet<string>;
   /** Containers that this run of the agent has started or seen running. If one stops, it was stopped on purpose. */
   readonly seen: ReadonlySet<string>;
   /** When this run of the agent began. */
@@ -74,7 +79,7 @@ export type Remembered = Pick<
 >;
 
 /** The part that is read from the device. */
-export type Observation = Omit<CurrentState, keyof Remembered | "device" | "localMode">;
+export type Observation = Omit<CurrentState, keyof Remembered | "device" | "localMode" | "unproven">;
 
 export type Download =
   /** `lastFailure`: why the last attempt failed, if there was one. */

@@ -76,7 +76,7 @@ function planNow(
 
   const starts = app ? wanted.flatMap((one) => planStart(one, app, wanted, current)) : [];
   const interrupted = app ? wanted.flatMap((one) => planInterrupted(one, app, present, current)) : [];
-  const handOvers = wanted.flatMap((one) => waitForHandOver(one, leaving));
+  const handOvers = wanted.flatMap((one) => waitForHandOver(one, leaving, current, appId));
   return [
     ...fetches,
     ...creations,

@@ -72,6 +72,8 @@ export function whyLeave(
     return "its successor needs its port or address";
   if (verdict.is !== "ready" || verdict.container.state !== "running" || verdict.container.health === "unhealthy")
     return undefined;
+  // The time to hand over is no reason to remove a container that serves while its successor may not.
+  if (isUnproven(service, appId, current)) return undefined;
   if (current.takenOver.has(serviceKey(appId, service.name))) return "its successor has taken over";
   return current.now - verdict.container.startedAt >= service.handoverTimeoutMs
     ? "the time to hand over is up"
@@ -80,9 +82,18 @@ export function whyLeave(
 
 const handOverPollMs = 100;
 
-/** Polls for the signal that the successor has taken over, but only while the successor runs. */
-export function waitForHandOver({ service, verdict }: Wanted, leaving: readonly Container[]): Step[] {
+const isUnproven = ({ name }: Service, appId: number, { unproven }: CurrentState): boolean =>
+  unproven?.has(serviceKey(appId, name)) ?? false;
+
+/** Polls for the signal that the successor has taken over, but only while the successor runs and its signal decides. */
+export function waitForHandOver(
+  { service, verdict }: Wanted,
+  leaving: readonly Container[],
+  current: CurrentState,
+  appId: number,
+): Step[] {
   if (!leaving.some((container) => container.service === service.name)) return [];
+  if (isUnproven(service, appId, current)) return [{ action: "wait", reason: `the gates of ${service.name} to open` }];
   const ask = verdict.is === "ready" && verdict.container.state === "running";
   return [{ action: "wait", reason: `${service.name} to take over`, ...(ask && { recheckMs: handOverPollMs }) }];
 }

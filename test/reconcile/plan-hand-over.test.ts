@@ -135,6 +135,45 @@ test("the locks are released if the successor does not run", () => {
   expect(sentences(current, release)).toEqual(["wait for web to take over", "release the update locks of app 1"]);
 });
 
+describe("while the release is being tried and gates of the successor are closed", () => {
+  const unproven = new Set(["1/web"]);
+
+  test.each([
+    ["it has taken over", { ...soon, takenOver }],
+    ["the time is up", { ...later }],
+    ["both", { ...later, takenOver }],
+  ])("the predecessor stays, even when %s; the locks are released, and no signal is polled for", (_, more) => {
+    const current = device([aside(first), second], { ...more, unproven, locks });
+    expect([...plan(current, target([release])).values()].flat()).toEqual([
+      { action: "wait", reason: "the gates of web to open" },
+      { action: "releaseLocks", appId: 1 },
+    ]);
+  });
+
+  test("of another service, the predecessor leaves as always", () => {
+    const current = device([aside(first), second], { ...later, unproven: new Set(["1/db", "2/web"]), locks });
+    expect(sentences(current, release)).toEqual(["kill web (the time to hand over is up)"]);
+  });
+
+  test("the predecessor leaves if it has ended, is not wanted, or its port is needed", () => {
+    const ended = device([aside(exited("web", "web:1", handOver)), second], { unproven });
+    expect(sentences(ended, release)).toEqual(["kill web (it has ended by itself)"]);
+    const ports = { ...handOver, ports: ["80:80"] };
+    const withPort = device([aside(running("web", "web:1", ports)), second], { unproven, locks });
+    expect(sentences(withPort, app({ web: { image: "web:2", ...ports } }))).toContain(
+      "kill web (its successor needs its port or address)",
+    );
+  });
+});
+
+test("when all gates of the successor are open, its signal and the time decide as always", () => {
+  const unproven = new Set<string>();
+  const current = (more: object) => device([aside(first), second], { unproven, locks, ...more });
+  expect(sentences(current(soon), release)).toEqual(["wait for web to take over"]);
+  expect(sentences(current({ ...soon, takenOver }), release)).toEqual(["kill web (its successor has taken over)"]);
+  expect(sentences(current(later), release)).toEqual(["kill web (the time to hand over is up)"]);
+});
+
 describe("the container is killed without a hand-over", () => {
   /** A composition of two releases of web, before and after. */
   const kills = (before: object, after: object, more: Parameters<typeof device>[1] = {}) => {
