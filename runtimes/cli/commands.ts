@@ -34,6 +34,16 @@ export const commands: readonly Entry[] = [
     summary: "run a compose file on the device: what docker compose up -d is to Docker",
     load: async () => (await local()).up,
   },
+  {
+    usage: "plan [compose file]",
+    summary: "show what up would change, and change nothing",
+    load: async () => (await import("./device/plan.ts")).plan,
+  },
+  {
+    usage: "history [service]",
+    summary: "show when and why containers were replaced, and what people did",
+    load: async () => (await import("./device/history.ts")).history,
+  },
   { usage: "down [app]", summary: "remove the containers of an application", load: async () => (await local()).down },
   {
     usage: "logs [service]",

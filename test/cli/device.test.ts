@@ -98,6 +98,43 @@ describe("fairlead up", () => {
   });
 });
 
+describe("fairlead plan", () => {
+  const file = () =>
+    write(
+      "services:\n  web:\n    image: web:2\n    environment: [TOKEN=abc]\n  db:\n    image: db:1\n  new:\n    image: new:1\n",
+    );
+
+  test("shows what up would change, and changes nothing", async () => {
+    const before = await device.engine.look();
+    const { printed, status } = await type("plan", file());
+    expect(status).toBe(0);
+    expect(printed).toMatch(
+      /^PROJ +ACTION +DOWNLOAD +WHY\ndb +keep +nothing differs\nnew +create +yes +it does not exist yet\nweb +replace +yes +image: .*; environment\.TOKEN is new\n$/,
+    );
+    expect(JSON.parse((await type("plan", file(), "--json")).printed)).toMatchObject({
+      project: "proj",
+      services: expect.arrayContaining([expect.objectContaining({ service: "web", downloadBytes: null })]),
+    });
+    expect(await device.engine.look()).toEqual(before);
+  });
+
+  test("shows what holds the update up", async () => {
+    const id = (await type("lock", "take", "web", "--app", "proj", "--reason", "upload")).printed.trim();
+    expect((await type("plan", file())).printed).toMatch(/\n\nLockfile exists for .*: upload, until \d\d:\d\d UTC\n$/);
+    await type("lock", "release", id);
+  });
+
+  test("of what runs says that nothing changes", async () => {
+    const same = write("services:\n  web:\n    image: web:1\n  db:\n    image: db:1\n");
+    expect((await type("plan", same)).printed).toMatch(/\n\nNo container changes\n$/);
+  });
+
+  test("names the faults of the file", async () => {
+    const { fault } = await type("plan", write("services:\n  web:\n    image: web:1\n    restrat: always\n"));
+    expect(fault).toMatch(/cannot run:\n {2}services\.web\.restrat: not supported; did you mean "restart"\?$/);
+  });
+});
+
 describe("services", () => {
   test("are stopped, started and restarted", async () => {
     expect((await type("stop", "web")).printed).toBe("Stopped: web\n");
@@ -113,6 +150,19 @@ describe("services", () => {
   ])("%j is refused with the names that there are", async (args, fault) => {
     expect((await type(...args)).fault).toBe(fault);
   });
+});
+
+test("fairlead history prints what happened to services, of all or one", async () => {
+  const { printed } = await type("history");
+  expect(printed).toMatch(/^TIME +APPLICATION +SERVICE +WHAT +BY +RELEASE +WHY\n/);
+  expect((await type("history", "web")).printed).toMatch(
+    /web +created [^]* web +stopped +request [^]* web +started +request [^]* web +replaced +request .*\n$/,
+  );
+  expect(JSON.parse((await type("history", "web", "-n", "1", "--json")).printed)).toMatchObject([
+    { service: "web", what: "replaced", by: "request", application: "proj" },
+  ]);
+  expect((await type("history", "wbe")).fault).toMatch(/^There is no service "wbe", only: /);
+  expect((await type("history", "--app", "x")).fault).toMatch(/^There is no application "x"/);
 });
 
 test("fairlead logs prints what services write, of all or one", async () => {

@@ -9,6 +9,7 @@ import type { Power } from "../../../core/model/powers.ts";
 export type LocalTarget =
   | {
       readonly ok: true;
+      readonly appId: number;
       readonly body: { readonly local: LocalState };
       readonly warnings: readonly string[];
       /** The powers over the host that services ask for, by service. */
@@ -66,7 +67,7 @@ export function toLocalTarget(
   // Variables and labels have stricter rules in a local target state than in a release.
   const checked = parseLocalTarget({ local: { apps: { [appId]: app } } }, anyDevice, "");
   if (!checked.ok) return { ok: false, faults: checked.faults.map((fault) => inTheFile(fault, ids)) };
-  return { ok: true, body, warnings: parsed.warnings, powers: parsed.powers };
+  return { ok: true, appId, body, warnings: parsed.warnings, powers: parsed.powers };
 }
 
 /** The commit that balena-cli sends with a local target state. */

@@ -14,32 +14,47 @@ const usualFiles = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docke
 const usualTimeoutS = 600;
 const pollMs = 500;
 
+export const composeOptions = {
+  device: deviceOption,
+  project: { type: "string", short: "p", value: "<name>", hint: "the application's name (default: as compose does)" },
+  profile: { type: "string", value: "<names>", hint: "include the services of these profiles, separated by commas" },
+  "allow-unsupported": { type: "boolean", hint: "leave out what devices do not support" },
+} as const;
+
+interface Wanted {
+  readonly device?: string | undefined;
+  readonly project?: string | undefined;
+  readonly profile?: string | undefined;
+  readonly "allow-unsupported"?: boolean | undefined;
+}
+
+/** Reads a compose file, and makes it a target state that keeps the other applications of the device. */
+export async function readTarget(given: string | undefined, options: Wanted, environment: Io["environment"]) {
+  const file = given ?? usualFiles.find((name) => existsSync(name));
+  if (file === undefined) throw new UsageError(`Expected a compose file: there is no ${usualFiles.join(", ")} here`);
+  const profiles = (options.profile ?? environment["COMPOSE_PROFILES"] ?? "").split(",").filter(Boolean);
+  const read = await readComposition(file, { environment, profiles });
+  if (!read.ok) throw new SettingsError(read.faults.join("\n"));
+  const device = await deviceOf(options, { environment });
+  const before = expectStatus(await device.call(endpoints.targetState), 200).state.local;
+  const project = options.project ?? read.project;
+  const allowUnsupported = options["allow-unsupported"] === true;
+  const target = toLocalTarget(read.composition, project, { before, allowUnsupported });
+  if (!target.ok)
+    throw new SettingsError([`${file} cannot run:`, ...target.faults.map((fault) => `  ${fault}`)].join("\n"));
+  return { device, project, target, isManaged: before.config["SUPERVISOR_LOCAL_MODE"] === "false" };
+}
+
 export const up = command({
   options: {
-    device: deviceOption,
-    project: { type: "string", short: "p", value: "<name>", hint: "the application's name (default: as compose does)" },
-    profile: { type: "string", value: "<names>", hint: "include the services of these profiles, separated by commas" },
-    "allow-unsupported": { type: "boolean", hint: "leave out what devices do not support" },
+    ...composeOptions,
     "no-wait": { type: "boolean", hint: "do not wait until the services run" },
     timeout: { type: "string", value: "<seconds>", hint: `how long to wait (default: ${usualTimeoutS})` },
   },
   about: "The device has to be in local mode. Other applications of the device stay as they are.",
   run: async ({ words: [given], options, environment, print, say, ...io }) => {
     const timeoutS = wholeNumber("timeout", options.timeout) ?? usualTimeoutS;
-    const file = given ?? usualFiles.find((name) => existsSync(name));
-    if (file === undefined) throw new UsageError(`Expected a compose file: there is no ${usualFiles.join(", ")} here`);
-    const profiles = (options.profile ?? environment["COMPOSE_PROFILES"] ?? "").split(",").filter(Boolean);
-    const read = await readComposition(file, { environment, profiles });
-    if (!read.ok) throw new SettingsError(read.faults.join("\n"));
-    const device = await deviceOf(options, { environment });
-    const before = expectStatus(await device.call(endpoints.targetState), 200).state.local;
-    const project = options.project ?? read.project;
-    const target = toLocalTarget(read.composition, project, {
-      before,
-      allowUnsupported: options["allow-unsupported"] === true,
-    });
-    if (!target.ok)
-      throw new SettingsError([`${file} cannot run:`, ...target.faults.map((fault) => `  ${fault}`)].join("\n"));
+    const { device, project, target } = await readTarget(given, options, environment);
     const answer = expectStatus(await device.call(endpoints.setTargetState, { body: target.body }), 200);
     const warnings = [...target.warnings, ...(answer.warnings ?? [])];
     if (!options.json) for (const warning of warnings) print(`Warning: ${warning}\n`);
