@@ -26,6 +26,18 @@ describe.skipIf(noDocker !== undefined)("an update", () => {
     expect((await inspect(second["one"])).State).toEqual(before);
   });
 
+  test("does not replace a container for a start_interval that the engine leaves out", async () => {
+    const agent = await agentOnEngine();
+    const healthcheck = { test: ["CMD", "true"], interval: "1h", start_period: "10s", start_interval: "1s" };
+    await agent.accept(target({ one: { image, healthcheck } }));
+    const first = await agent.settled();
+    const { ApiVersion } = await docker.version();
+    const { Healthcheck } = (await inspect(first["one"])).Config;
+    expect("StartInterval" in (Healthcheck ?? {})).toBe(Number(ApiVersion) >= 1.44);
+    await agent.accept(target({ one: { image, healthcheck, labels: { "io.balena.update.monitor": "5s" } } }));
+    expect(await agent.settled()).toEqual(first);
+  });
+
   test("of a rebuilt tag happens when the same target state is posted again", async () => {
     const rebuilt = "fairlead-rebuilt:latest";
     await makeImage(docker, rebuilt, undefined, ["ENV BUILD=1"]);
