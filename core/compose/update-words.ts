@@ -99,6 +99,9 @@ const words: readonly Word<unknown>[] = [
   ...[failureAction, deadline, apply, windows, applyBy, onDiskShort, snapshot],
 ];
 
+/** The names of all words. */
+export const updateWords: readonly string[] = words.map(({ name }) => name);
+
 const prefix = "io.balena.update.";
 const labelOf = ({ name }: Word<unknown>): string => prefix + name;
 const variableOf = ({ name }: Word<unknown>): string => `SUPERVISOR_UPDATE_${name.toUpperCase().replaceAll("-", "_")}`;

@@ -22,13 +22,16 @@ const labelled = (words: Named) => ({
 });
 const compose = (update_config: object) => ({ deploy: { update_config } });
 
+const withConfig = (config: Named, app: object) =>
+  parseLocalTarget(
+    { local: { config, apps: { "1": { name: "fleet", commit: "c1", releaseId: 10, ...app } } } },
+    facts,
+    "",
+  );
+
 function readWith(config: Named, ...services: object[]): { readonly app: App; readonly warnings: readonly string[] } {
-  const entries = services.map((fields, n) => [
-    String(n + 1),
-    entry({ serviceName: `s${n + 1}`, imageId: n + 1, ...fields }),
-  ]);
-  const { local } = body(Object.fromEntries(entries)) as { local: object };
-  const parsed = parseLocalTarget({ local: { ...local, config } }, facts, "");
+  const entries = services.map((fields, n) => [n + 1, entry({ serviceName: `s${n + 1}`, imageId: n + 1, ...fields })]);
+  const parsed = withConfig(config, { services: Object.fromEntries(entries) });
   if (!parsed.ok) throw new Error(parsed.faults.join("\n"));
   const [app] = parsed.target.apps;
   if (!app) throw new Error("There is no application in it");
@@ -184,8 +187,7 @@ describe("the volume with a snapshot", () => {
     share: { driver_opts: { type: "nfs", device: ":/export", o: "addr=10.0.0.1" } },
   };
   const marked = (config: Named) => {
-    const { local } = body({ "1": entry({ volumes: ["undeclared:/x"] }) }, { volumes }) as { local: object };
-    const parsed = parseLocalTarget({ local: { ...local, config } }, facts, "");
+    const parsed = withConfig(config, { services: { "1": entry({ volumes: ["undeclared:/x"] }) }, volumes });
     const of = parsed.ok ? parsed.target.apps[0]?.volumes : undefined;
     return Object.entries(of ?? {}).flatMap(([name, volume]) => (volume.snapshot ? [name] : []));
   };
