@@ -240,7 +240,7 @@ const rules: readonly Rule[] = [
     because: "these assemble the Worker",
   },
   {
-    from: ["runtimes/node/engine/docker-engine.ts"],
+    from: ["runtimes/node/engine/docker-engine.ts", "runtimes/node/engine/volume-copies.ts"],
     may: ["core/", "runtimes/node/", "dockerode", "zod"],
     because: "only the engine's adapter speaks to Docker",
   },

@@ -31,15 +31,22 @@ export interface Program {
   readonly status?: (port: number, path: string) => number | undefined;
 }
 
+/** The texts in a volume by their paths. */
+export type VolumeFiles = Map<string, string>;
+
 export interface EmbeddedOptions {
   readonly clock: Clock;
   /** The image that a registry has for a name and credentials, or undefined. By default, every image exists. */
   readonly registry?: (name: string, credentials: Credentials | undefined) => Partial<ImageConfig> | undefined;
-  /** The program of a service's container. By default, it never ends. */
-  readonly program?: (container: Container) => Program;
-  /** The duration of a download, and the time that a container needs to stop. */
+  /**
+   * The program of a service's container. By default, it never ends. `volume` has the files of the volume that the container
+   * has at a path, to read and to change.
+   */
+  readonly program?: (container: Container, volume: (path: string) => VolumeFiles | undefined) => Program;
+  /** The duration of a download, the time that a container needs to stop, and the duration of a volume's copy. */
   readonly pullMs?: number;
   readonly stopMs?: number;
+  readonly copyMs?: number;
   /** The engine restarts a program that has ended, by its restart policy, after this time. By default, it never does. */
   readonly restartMs?: number;
 }
@@ -86,13 +93,13 @@ export class EmbeddedEngine implements Engine {
   readonly #images = new Map<string, Image & { readonly config: ImageConfig }>();
   readonly #containers = new Map<string, Held>();
   readonly #networks = new Map<string, Network>();
-  readonly #volumes = new Map<string, Volume>();
+  readonly #volumes = new Map<string, Volume & { readonly files: VolumeFiles }>();
   readonly #listeners = new Set<(event: EngineEvent) => void>();
   readonly #options: Required<Omit<EmbeddedOptions, "restartMs">> & Pick<EmbeddedOptions, "restartMs">;
   #count = 0;
 
   constructor(options: EmbeddedOptions) {
-    this.#options = { registry: () => ({}), program: () => ({}), pullMs: 200, stopMs: 20, ...options };
+    this.#options = { registry: () => ({}), program: () => ({}), pullMs: 200, stopMs: 20, copyMs: 50, ...options };
   }
 
   look(): Promise<EngineState> {
@@ -100,7 +107,7 @@ export class EmbeddedEngine implements Engine {
       containers: [...this.#containers.values()].map(toContainer),
       images: [...this.#images.values()],
       networks: [...this.#networks.values()],
-      volumes: [...this.#volumes.values()],
+      volumes: [...this.#volumes.values()].map(({ name, spec }) => ({ name, spec })),
     });
   }
 
@@ -140,6 +147,13 @@ export class EmbeddedEngine implements Engine {
     container.lines.push({ message, isStdErr, timestamp: this.#options.clock.now() });
     if (container.lines.length > keptLines) container.lines.shift();
     for (const wake of container.followers) wake();
+  }
+
+  /** The files of a volume, to read and to change. */
+  files(volume: string): VolumeFiles {
+    const held = this.#volumes.get(volume);
+    if (!held) throw noSuch("volume", volume);
+    return held.files;
   }
 
   // ── Images ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,7 +213,7 @@ export class EmbeddedEngine implements Engine {
     this.#ownerOf(spec);
     for (const { type, source } of spec.mounts)
       if (type === "volume" && !this.#volumes.has(source))
-        this.#volumes.set(source, { name: source, spec: { driver: "local", driverOptions: {}, labels: {} } });
+        this.#addVolume(source, { driver: "local", driverOptions: {}, labels: {} });
     const id = this.#newId("");
     const { labels } = spec;
     this.#containers.set(id, {
@@ -269,7 +283,10 @@ export class EmbeddedEngine implements Engine {
   async #live(container: Held): Promise<void> {
     const { clock, program } = this.#options;
     const { signal } = container.life;
-    container.program = program(toContainer(container));
+    container.program = program(toContainer(container), (path) => {
+      const mount = container.spec.mounts.find(({ type, target }) => type === "volume" && target === path);
+      return mount && this.#volumes.get(mount.source)?.files;
+    });
     const {
       lines = [`${container.service} is running (embedded engine: nothing really runs)`],
       healthy = true,
@@ -372,8 +389,14 @@ export class EmbeddedEngine implements Engine {
   async createVolume(name: string, spec: VolumeSpec): Promise<void> {
     await this.#tick();
     if (this.#volumes.has(name)) return;
-    this.#volumes.set(name, { name, spec });
+    this.#addVolume(name, spec);
     this.#emit({ of: "volume", what: "changed", id: name });
+  }
+
+  #addVolume(name: string, spec: VolumeSpec): VolumeFiles {
+    const files: VolumeFiles = new Map();
+    this.#volumes.set(name, { name, spec, files });
+    return files;
   }
 
   async removeVolume(name: string): Promise<void> {
@@ -381,6 +404,30 @@ export class EmbeddedEngine implements Engine {
     if ([...this.#containers.values()].some(({ spec }) => spec.mounts.some(({ source }) => source === name)))
       throw new EngineError(`remove ${name}: volume is in use`, 409);
     if (this.#volumes.delete(name)) this.#emit({ of: "volume", what: "gone", id: name });
+  }
+
+  async copyVolume(from: string, to: Volume, image: string, signal: AbortSignal): Promise<void> {
+    const content = this.files(from);
+    if (!this.#images.has(image)) throw noSuch("image", image);
+    await this.removeVolume(to.name);
+    await this.createVolume(to.name, to.spec);
+    try {
+      // As on a real engine, an interrupted copy has a part of the files.
+      for (const [path, text] of content) {
+        this.files(to.name).set(path, text);
+        await this.#options.clock.sleep(this.#options.copyMs / content.size, signal);
+        if (signal.aborted) throw new EngineError(`the copy of the volume ${from} was ended`, 0);
+      }
+    } catch (error) {
+      await this.removeVolume(to.name);
+      throw error;
+    }
+  }
+
+  async volumeSize(name: string): Promise<number | undefined> {
+    await this.#tick();
+    const files = this.#volumes.get(name)?.files;
+    return files && [...files.values()].reduce((sum, text) => sum + text.length, 0);
   }
 
   // ── Logs ───────────────────────────────────────────────────────────────────────────────────────────────────────────

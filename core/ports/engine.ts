@@ -121,6 +121,17 @@ export interface Engine {
   createVolume(name: string, spec: VolumeSpec): Promise<void>;
   /** Has no effect if it does not exist. Throws while containers use it. */
   removeVolume(name: string): Promise<void>;
+  /**
+   * Makes `to` a new volume with the content of `from`; a volume of this name is removed first. Throws and changes nothing
+   * if `from` or `image` does not exist or containers use `to`. After another error `to` does not exist. Nobody may write to
+   * `from` meanwhile. `image` is the id of any image: helper containers of it, which never start, give access to both volumes.
+   *
+   * Owners, modes, times of change in whole seconds, symbolic and hard links, devices, empty folders and capabilities are
+   * copied. Sockets, other extended attributes (also ACLs) and holes of sparse files are not.
+   */
+  copyVolume(from: string, to: Volume, image: string, signal: AbortSignal): Promise<void>;
+  /** In bytes. Undefined: it does not exist, or the engine does not know. Slow: the engine reads every volume. */
+  volumeSize(name: string): Promise<number | undefined>;
 
   /**
    * The lines of a container from `since` (milliseconds since the epoch), until it ends or the signal fires; without `follow`

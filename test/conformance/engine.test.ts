@@ -4,16 +4,21 @@ import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { systemClock } from "../../core/ports/clock.ts";
 import { DockerEngine } from "../../runtimes/node/engine/docker-engine.ts";
 import { makeImage, noDocker, restartEngine, startRegistry, sweep } from "../support/docker.ts";
+import { putInto, runIn } from "../support/volumes.ts";
 import { engineSuite } from "./engine.ts";
 
 engineSuite(
   "embedded",
   async () => {
     const registry = (name: string) => (name === "registry.example/there:1" ? {} : undefined);
-    const engine = new EmbeddedEngine({ clock: systemClock, registry, pullMs: 3, stopMs: 1 });
+    const engine = new EmbeddedEngine({ clock: systemClock, registry, pullMs: 3, stopMs: 1, copyMs: 30 });
     return {
       engine,
       addImage: async (name) => void engine.addImage(name),
+      writeFiles: async (volume, files) => {
+        for (const [path, text] of Object.entries(files)) engine.files(volume).set(path, text);
+      },
+      readFiles: async (volume) => Object.fromEntries(engine.files(volume)),
       inRegistry: "registry.example/there:1",
       notInRegistry: "registry.example/not-there:1",
       real: false,
@@ -44,6 +49,14 @@ describe.skipIf(noDocker !== undefined)("on a real engine", () => {
         engine,
         addImage: async (name, changes) =>
           void (await makeImage(docker, name, undefined, [`ENV IMAGE=${name}`, ...(changes ?? [])])),
+        writeFiles: (volume, files) => {
+          const entries = Object.entries(files).map(([path, content]) => ({ path, content }));
+          return putInto(docker, "conformance:1", volume, entries);
+        },
+        readFiles: async (volume) => {
+          const lines = await runIn(docker, "conformance:1", volume, 'grep -r "" . || true');
+          return Object.fromEntries([...lines.matchAll(/^\.\/(.*?):(.*)$/gm)].map(([, path, text]) => [path, text]));
+        },
         inRegistry,
         notInRegistry: `${registry.host}/not-there:1`,
         real: true,

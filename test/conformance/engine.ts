@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { differences } from "../../core/compose/differences.ts";
 import { toNetworkSpec, toVolumeSpec } from "../../core/compose/definitions.ts";
 import { networkDifferences } from "../../core/compose/network-differences.ts";
@@ -13,6 +13,9 @@ export interface Bench {
   readonly engine: Engine;
   /** Makes an image that runs until it is asked to stop; with further lines of a Dockerfile. */
   readonly addImage: (name: string, lines?: readonly string[]) => Promise<void>;
+  /** Writes files of one line into a volume, and reads those in it. */
+  readonly writeFiles: (volume: string, files: Readonly<Record<string, string>>) => Promise<void>;
+  readonly readFiles: (volume: string) => Promise<Readonly<Record<string, string>>>;
   /** The name of an image in a registry. */
   readonly inRegistry: string;
   readonly notInRegistry: string;
@@ -239,6 +242,73 @@ export function engineSuite(name: string, make: () => Promise<Bench>, restart?: 
       const hosted = await create({ network_mode: "host" }, "web_1_3_c");
       await engine.startContainer(hosted);
       expect((await find(hosted))?.addresses).toEqual({});
+    });
+
+    describe("the copy of a volume", () => {
+      const [from, to] = [volumeName(appId, "data"), volumeName(appId, "data_before")];
+      const plain = { driver: "local", driverOptions: {}, labels: { "io.balena.supervised": "true" } };
+      const kept = { name: to, spec: { ...plain, labels: { ...plain.labels, kept: "yes" } } };
+      const files = { "a b": "1", "folder/é": "2", "folder/deeper/c": "3" };
+      const copy = (signal = waiting) => engine.copyVolume(from, kept, image.id, signal);
+      const names = async () => (await look()).volumes.map((volume) => volume.name);
+      beforeEach(async () => {
+        await engine.createVolume(from, plain);
+        await bench.writeFiles(from, files);
+      });
+
+      test("is a new volume with the same content, also again, and the other stays as it was", async () => {
+        await copy();
+        expect((await engine.look({ fresh: false })).volumes).toContainEqual(kept);
+        expect(await bench.readFiles(to)).toEqual(files);
+        await bench.writeFiles(to, { "a b": "other", more: "4" });
+        await copy();
+        expect(await bench.readFiles(to)).toEqual(files);
+        expect(await bench.readFiles(from)).toEqual(files);
+        expect((await look()).volumes).toContainEqual({ name: from, spec: plain });
+        expect((await look()).containers).toEqual([]);
+        await engine.removeVolume(from);
+        await engine.removeVolume(to);
+        expect((await names()).filter((name) => [from, to].includes(name))).toEqual([]);
+      });
+
+      test("of an empty volume is empty", async () => {
+        await engine.removeVolume(from);
+        await engine.createVolume(from, plain);
+        await copy();
+        expect(await bench.readFiles(to)).toEqual({});
+      });
+
+      test("replaces nothing if one of the volumes or the image is not there, or a container has the volume", async () => {
+        await engine.createVolume(to, kept.spec);
+        await bench.writeFiles(to, { mine: "1" });
+        const missing = `sha256:${"0".repeat(64)}`;
+        await expect(engine.copyVolume(from, kept, missing, waiting)).rejects.toMatchObject({ status: 404 });
+        const id = await create({ volumes: ["data_before:/data"] });
+        await expect(copy()).rejects.toMatchObject({ name: "EngineError", status: 409 });
+        await engine.removeContainer(id);
+        await engine.removeVolume(from);
+        await expect(copy()).rejects.toMatchObject({ status: 404 });
+        expect(await bench.readFiles(to)).toEqual({ mine: "1" });
+        expect(await names()).not.toContain(from);
+      });
+
+      test("leaves nothing behind when it is ended", async () => {
+        await bench.writeFiles(from, bench.real ? { large: "x".repeat(50_000_000) } : {});
+        const end = new AbortController();
+        const ended = expect(copy(end.signal)).rejects.toBeInstanceOf(EngineError);
+        await expect.poll(names, { interval: 1 }).toContain(to);
+        end.abort();
+        await ended;
+        expect(await names()).not.toContain(to);
+        await engine.removeVolume(from);
+      });
+
+      test("has a size, and a volume that does not exist has none", async () => {
+        expect(await engine.volumeSize(to)).toBeUndefined();
+        await bench.writeFiles(from, { b: "x".repeat(100_000) });
+        await copy();
+        expect(await engine.volumeSize(to)).toBeGreaterThan(100_000);
+      });
     });
 
     test("a container lives in the network of another", async () => {

@@ -113,6 +113,8 @@ export class Hostile {
       removeNetwork: (id) => call("removeNetwork", () => engine.removeNetwork(id)),
       createVolume: (name, spec) => call("createVolume", () => engine.createVolume(name, spec)),
       removeVolume: (name) => call("removeVolume", () => engine.removeVolume(name)),
+      copyVolume: (from, to, image, signal) => call("copyVolume", () => engine.copyVolume(from, to, image, signal)),
+      volumeSize: (name) => call("volumeSize", () => engine.volumeSize(name)),
       logs: (id, since, signal, options) => engine.logs(id, since, signal, options),
       top: (id) => engine.top(id),
       exec: (id, request) => engine.exec(id, request),

@@ -19,6 +19,8 @@ export const boundEngine = (engine: Engine): Engine => ({
   removeNetwork: (id) => engine.removeNetwork(id),
   createVolume: (name, spec) => engine.createVolume(name, spec),
   removeVolume: (name) => engine.removeVolume(name),
+  copyVolume: (from, to, image, signal) => engine.copyVolume(from, to, image, signal),
+  volumeSize: (name) => engine.volumeSize(name),
   logs: (id, since, signal, options) => engine.logs(id, since, signal, options),
   top: (id) => engine.top(id),
   exec: (id, request) => engine.exec(id, request),

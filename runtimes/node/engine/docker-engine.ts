@@ -31,11 +31,13 @@ import {
   type LogOptions,
   type PullRequest,
 } from "../../../core/ports/engine.ts";
+import { asked, unless } from "./asked.ts";
 import { Cached } from "./cached.ts";
 import { DockerExec } from "./docker-exec.ts";
 import { jsonLines, logLines, Readable } from "./docker-streams.ts";
 import { PullProgress } from "./pull-progress.ts";
 import { pullAuth } from "./registry-auth.ts";
+import { VolumeCopies } from "./volume-copies.ts";
 
 /** The engine's events that the agent needs. Others, such as the start of each healthcheck, are filtered out. */
 const eventFilters = JSON.stringify({
@@ -56,6 +58,12 @@ const Info = z.looseObject({
   DockerRootDir: z.string(),
   DriverStatus: z.array(z.array(z.string())).nullish(),
   Containerd: z.looseObject({ Address: z.string().nullish() }).nullish(),
+});
+
+const DiskUse = z.looseObject({
+  Volumes: z
+    .array(z.looseObject({ Name: z.string(), UsageData: z.looseObject({ Size: z.number() }).nullish() }))
+    .nullish(),
 });
 
 const Top = z.looseObject({ Titles: z.array(z.string()), Processes: z.array(z.array(z.string())).nullish() });
@@ -94,6 +102,7 @@ export class DockerEngine implements Engine {
   readonly #networks: Cached<readonly Network[]>;
   readonly #volumes: Cached<readonly Volume[]>;
   readonly #storage: Cached<readonly string[]>;
+  readonly #copies: VolumeCopies;
 
   /** Throws if no engine answers within `timeoutMs`. */
   static async connect(clock: Clock, address?: string, timeoutMs = 5000): Promise<DockerEngine> {
@@ -130,6 +139,7 @@ export class DockerEngine implements Engine {
         .parse(Volumes ?? [])
         .map(fromEngineVolume);
     });
+    this.#copies = new VolumeCopies(docker, clock);
     this.#storage = new Cached(async () => toStorage(Info.parse(await asked(docker.info()))));
   }
 
@@ -142,6 +152,7 @@ export class DockerEngine implements Engine {
 
   async look({ fresh }: { readonly fresh: boolean }): Promise<EngineState> {
     if (fresh || !this.#listening) this.#forget();
+    await this.#copies.leftoversRemoved();
     const [containers, images, networks, volumes] = await Promise.all([
       this.#containers(),
       this.#images.get(),
@@ -370,6 +381,25 @@ export class DockerEngine implements Engine {
       .finally(() => this.#volumes.forget());
   }
 
+  async copyVolume(from: string, to: Volume, image: string, signal: AbortSignal): Promise<void> {
+    await this.#copies.copy({ from, to: to.name, image }, signal, {
+      create: async () => {
+        await this.removeVolume(to.name);
+        await this.createVolume(to.name, to.spec);
+      },
+      remove: () => this.removeVolume(to.name),
+    });
+  }
+
+  async volumeSize(name: string): Promise<number | undefined> {
+    for await (const answer of jsonLines(await asked(this.#stream("/system/df?", { type: "volume" })))) {
+      const size = DiskUse.parse(answer).Volumes?.find((volume) => volume.Name === name)?.UsageData?.Size;
+      // -1: the engine does not know it, such as that of another driver's volume.
+      if (size !== undefined && size >= 0) return size;
+    }
+    return undefined;
+  }
+
   // ── Logs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async *logs(
@@ -390,11 +420,11 @@ export class DockerEngine implements Engine {
   }
 
   /** An answer as a stream. dockerode's own `logs` collects a log that is not followed in memory. */
-  #stream(path: string, options: object, abortSignal: AbortSignal): Promise<Readable> {
+  #stream(path: string, options: object, signal?: AbortSignal): Promise<Readable> {
     const statusCodes = { 200: true, 404: "no such container", 409: "conflict", 500: "server error" };
     return new Promise((resolve, reject) =>
       this.#docker.modem.dial(
-        { path, method: "GET", isStream: true, statusCodes, options, abortSignal },
+        { path, method: "GET", isStream: true, statusCodes, options, ...(signal && { abortSignal: signal }) },
         (error: unknown, stream) => (stream instanceof Readable ? resolve(stream) : reject(error)),
       ),
     );
@@ -472,30 +502,3 @@ const toImage = ({ Id, RepoTags, RepoDigests, Size }: Docker.ImageInfo): Image =
   digests: RepoDigests ?? [],
   bytes: Size,
 });
-
-/** Returns the engine's response. Turns an error response into an `EngineError`. */
-async function asked<T>(call: Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    const { data } = Refusal.safeParse(error);
-    const message = data?.json?.message ?? data?.message ?? String(error);
-    // For a stream, dockerode puts the status before the engine's own sentence.
-    throw new EngineError(message.replace(/^\(HTTP code \d+\) [^-]* - /, ""), data?.statusCode ?? 0, { cause: error });
-  }
-}
-
-/** The errors that dockerode rejects with. */
-const Refusal = z.looseObject({
-  statusCode: z.number().optional(),
-  message: z.string().optional(),
-  json: z.looseObject({ message: z.string().optional() }).nullish().catch(undefined),
-});
-
-/** For `catch`: ignores engine errors with one of these statuses, and throws all others again. */
-const unless =
-  (...statuses: readonly number[]) =>
-  (error: unknown): undefined => {
-    if (error instanceof EngineError && statuses.includes(error.status)) return undefined;
-    throw error;
-  };
