@@ -25,7 +25,10 @@ export default defineConfig(({ mode }) => ({
     maxWorkers: "100%",
     // Only `npm run coverage` asks for it, and `npm run coverage:planner`, which insists.
     coverage: {
-      include: mode === "planner" ? ["../core/reconcile/{plan*,gate}.ts"] : ["../{core,hardware,runtimes}/**/*.ts"],
+      include:
+        mode === "planner"
+          ? ["../core/reconcile/{plan*,gate,judge-gates}.ts"]
+          : ["../{core,hardware,runtimes}/**/*.ts"],
       allowExternal: true,
       reporter: ["text"],
       ...(mode === "planner" && { thresholds: { statements: 100, branches: 100, functions: 100, lines: 100 } }),

@@ -60,7 +60,8 @@ export type Event = About &
           | "serviceStarted"
           | "serviceStopping"
           | "serviceExited"
-          | "serviceKilled";
+          | "serviceKilled"
+          | "serviceTakenBack";
       } & OfService)
     | ({ readonly kind: "serviceKilling" | "serviceHandingOver" } & OfService & Reason)
     | { readonly kind: "serviceNotStarted"; readonly service: string }
@@ -167,6 +168,7 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   serviceHandingOver: info,
   serviceExited: info,
   serviceKilled: info,
+  serviceTakenBack: info,
   containerAltered: warning,
   locksTaking: info,
   locksReleasing: info,
@@ -261,6 +263,8 @@ export function describe(event: Event): string {
       return `Service exited '${labelOf(event)}'`;
     case "serviceKilled":
       return `Killed service '${labelOf(event)}'`;
+    case "serviceTakenBack":
+      return `Taking back service '${labelOf(event)}', which ran on beside its successor`;
     case "containerAltered":
       return `The engine made something else of what was asked for service '${event.service}': ${event.reason}`;
     case "locksTaking":

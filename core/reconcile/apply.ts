@@ -172,6 +172,13 @@ export class Applier {
         await engine.setRestartPolicy(step.id, { name: "no", retries: 0 });
         await engine.renameContainer(step.id, step.name);
         return done;
+      case "takeBack":
+        emit({ kind: "serviceTakenBack", ...refer(step.id, current) });
+        // Renamed last: under its own name and without its restart policy, it would be replaced.
+        await engine.setRestartPolicy(step.id, step.restart);
+        await engine.renameContainer(step.id, step.name);
+        this.#removed.delete(serviceKey(step.appId, step.service));
+        return done;
       case "reboot": {
         const outcome = await this.#parts.reboot();
         if (isMissing(outcome)) throw new Error(outcome.missing);

@@ -66,6 +66,7 @@ export function whyLeave(
   if (!successor) return "no longer in the target state";
   if (!isActive(container)) return "it has ended by itself";
   const { verdict, service } = successor;
+  if (successor.takenBack === container) return undefined;
   if (!service.running) return "the target state says `running: false`";
   // A new target state may have caused this conflict after the hand-over began.
   if (verdict.is !== "imageless" && areInConflict(container.spec, specOf(verdict)))
@@ -87,12 +88,12 @@ const isUnproven = ({ name }: Service, appId: number, { unproven }: CurrentState
 
 /** Polls for the signal that the successor has taken over, but only while the successor runs and its signal decides. */
 export function waitForHandOver(
-  { service, verdict }: Wanted,
+  { service, verdict, takenBack }: Wanted,
   leaving: readonly Container[],
   current: CurrentState,
   appId: number,
 ): Step[] {
-  if (!leaving.some((container) => container.service === service.name)) return [];
+  if (takenBack || !leaving.some((container) => container.service === service.name)) return [];
   if (isUnproven(service, appId, current)) return [{ action: "wait", reason: `the gates of ${service.name} to open` }];
   const ask = verdict.is === "ready" && verdict.container.state === "running";
   return [{ action: "wait", reason: `${service.name} to take over`, ...(ask && { recheckMs: handOverPollMs }) }];

@@ -4,7 +4,7 @@ import { toServiceNamespaces } from "../compose/namespaces.ts";
 import type { Container, ContainerSpec } from "../model/container.ts";
 import { findImage } from "../model/image.ts";
 import { sameJson } from "../model/json.ts";
-import { serviceKey } from "../model/names.ts";
+import { isHandingOver, serviceKey } from "../model/names.ts";
 import type { App, Service } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
 import { waitIfInVain } from "./plan-repeats.ts";
@@ -27,6 +27,8 @@ export interface Reason {
 export interface Wanted {
   readonly service: Service;
   readonly verdict: Verdict;
+  /** The service's container that was moved aside, if it still runs and is what the target wants. It is taken back. */
+  readonly takenBack?: Container;
 }
 
 export const killsFirst = ({ strategy }: Service): boolean =>
@@ -42,10 +44,31 @@ export function judge(service: Service, app: App, present: readonly Container[],
   const spec = toContainerSpec(service, app, current.device, { id: image.id, config }, apiKey);
   const judged = own.map((container) => ({ container, reason: whyReplace(container, spec, present, current) }));
   const best = judged.find(({ reason }) => reason === undefined) ?? judged[0];
-  if (!best) return { service, verdict: { is: "absent", spec } };
+  const takenBack = service.running ? findAside(service, app, spec, present, current) : undefined;
+  const wanted = { service, ...(takenBack && { takenBack }) };
+  if (!best) return { ...wanted, verdict: { is: "absent", spec } };
   const { container, reason } = best;
-  return { service, verdict: reason ? { is: "stale", container, spec, reason } : { is: "ready", container } };
+  return reason
+    ? { ...wanted, verdict: { is: "stale", container, spec, reason } }
+    : { service, verdict: { is: "ready", container } };
 }
+
+/** A container that was moved aside has lost its restart policy. Nothing else of it has changed. */
+const findAside = (
+  service: Service,
+  app: App,
+  spec: ContainerSpec,
+  present: readonly Container[],
+  current: CurrentState,
+): Container | undefined =>
+  current.containers.find((one) => {
+    if (one.appId !== app.appId || one.service !== service.name || !isHandingOver(one)) return false;
+    const { restart } = spec;
+    return (
+      one.state === "running" &&
+      whyReplace({ ...one, spec: { ...one.spec, restart } }, spec, present, current) === undefined
+    );
+  });
 
 /**
  * Treats a container that was recently replaced in vain as ready. Other containers then do not wait for its replacement,

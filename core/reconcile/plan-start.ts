@@ -7,7 +7,7 @@ import { killsFirst, type Wanted } from "./plan-judge.ts";
 import type { Step } from "./step.ts";
 
 export function planStart(
-  { service, verdict }: Wanted,
+  { service, verdict, takenBack }: Wanted,
   app: App,
   wanted: readonly Wanted[],
   current: CurrentState,
@@ -27,6 +27,10 @@ export function planStart(
     }
     case "absent": {
       const { spec } = verdict;
+      if (takenBack) {
+        const { id } = takenBack;
+        return [{ action: "takeBack", appId: app.appId, id, service: service.name, name, restart: spec.restart }];
+      }
       const obstacle = missingResource(spec, current, app) ?? missingPrerequisite(service, app, wanted);
       if (obstacle) return [obstacle];
       return [{ action: "install", appId: app.appId, service: service.name, name, spec, start: service.running }];

@@ -105,6 +105,7 @@ const canBeUndone = ({ action }: Work): boolean =>
   action === "install" ||
   action === "start" ||
   action === "rename" ||
+  action === "takeBack" ||
   action === "createNetwork" ||
   action === "createVolume";
 

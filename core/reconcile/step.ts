@@ -1,5 +1,5 @@
 import type { Difference } from "../compose/differences.ts";
-import type { ContainerSpec } from "../model/container.ts";
+import type { ContainerSpec, RestartPolicy } from "../model/container.ts";
 import type { BootSettings } from "../model/boot-config.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
 import type { ImageReference } from "../model/image.ts";
@@ -71,6 +71,15 @@ export type Step =
     }
   /** Due: the container stays the same in a new release. */
   | { readonly action: "rename"; readonly id: string; readonly service: string; readonly name: string }
+  /** Due: the target wants the container that was moved aside, and its successor is gone. */
+  | {
+      readonly action: "takeBack";
+      readonly appId: number;
+      readonly id: string;
+      readonly service: string;
+      readonly name: string;
+      readonly restart: RestartPolicy;
+    }
   /** Due: a change takes effect only after a reboot, and all other steps are done. */
   | { readonly action: "reboot" }
   /**
@@ -169,6 +178,8 @@ export function describe(step: Step): string {
       return `rename ${step.service} to ${step.name}`;
     case "moveAside":
       return `move ${step.service} aside for a hand-over (${step.why})`;
+    case "takeBack":
+      return `take ${step.service} back from its hand-over`;
     case "reboot":
       return "reboot, for what takes effect only then";
     case "wait":
@@ -221,6 +232,7 @@ export function aimOf(step: Work): string | undefined {
       return `${step.action} ${step.id}`;
     case "install":
     case "rename":
+    case "takeBack":
       return `${step.action} ${step.service} ${step.name}`;
   }
 }
@@ -247,6 +259,8 @@ export function takesBack(step: Work, earlier: Work): boolean {
       return earlier.action === "createNetwork" && earlier.name === step.name;
     case "removeVolume":
       return earlier.action === "createVolume" && earlier.name === step.name;
+    case "takeBack":
+      return earlier.action === "moveAside" && earlier.service === step.service;
     case "takeLocks":
       return earlier.action === "releaseLocks";
     default:

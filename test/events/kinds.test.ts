@@ -29,6 +29,7 @@ const samples: Readonly<Record<EventKind, Event>> = {
   serviceHandingOver: { kind: "serviceHandingOver", ...web, reason, cause: "release", fields: ["image"] },
   serviceExited: { kind: "serviceExited", ...web },
   serviceKilled: { kind: "serviceKilled", ...web },
+  serviceTakenBack: { kind: "serviceTakenBack", ...web },
   containerAltered: { kind: "containerAltered", service: "web", reason: "mem_limit: 0 → 1024", fields: ["mem_limit"] },
   locksTaking: { kind: "locksTaking", appId: 7 },
   locksReleasing: { kind: "locksReleasing", appId: 7 },

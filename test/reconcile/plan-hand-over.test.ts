@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { Container } from "../../core/model/container.ts";
 import { plan } from "../../core/reconcile/plan.ts";
 import {
   app,
@@ -8,6 +9,7 @@ import {
   downloading,
   exited,
   held,
+  inVain,
   network,
   running,
   sentences,
@@ -23,6 +25,13 @@ const first = running("web", "web:1", handOver);
 const second = running("web", "web:2", handOver);
 const release = app({ web: { image: "web:2", ...handOver } });
 const locks = held("web");
+/** As `moveAside` leaves it: the engine must not start it again. */
+const withoutRestart = (container: Container): Container => ({
+  ...container,
+  spec: { ...container.spec, restart: { name: "no", retries: 0 } },
+});
+const moved = withoutRestart(aside(first));
+const back = app({ web: { image: "web:1", ...handOver } });
 
 /** Long after the successor has started. */
 const later = { now: times.started + 60_000 };
@@ -303,11 +312,86 @@ describe("when the target state changes during a hand-over", () => {
     ]);
   });
 
-  test("back to the first release, only the successor is replaced", () => {
-    const current = device([aside(first), second], { locks });
-    expect(sentences(current, app({ web: { image: "web:1", ...handOver } }))).toEqual([
-      'kill web (image: "web:2" → "web:1")',
+  test("back to the first release, the successor is killed, whatever has been signalled", () => {
+    const current = device([moved, second], { ...later, takenOver, locks });
+    expect(sentences(current, back)).toEqual(['kill web (image: "web:2" → "web:1")']);
+    expect(sentences(device([moved, second], later), back)).toEqual([
+      "take the update locks of app 1",
+      '… to kill web (image: "web:2" → "web:1")',
     ]);
+  });
+
+  test("and then the predecessor is taken back, with its name and its restart policy", () => {
+    const steps = [...plan(device([moved], { locks }), target([back])).values()].flat();
+    expect(steps).toEqual([
+      {
+        ...{ action: "takeBack", appId: 1, id: "old_web", service: "web", name: "web_1_10_c1" },
+        restart: { name: "always", retries: 0 },
+      },
+      { action: "releaseLocks", appId: 1 },
+    ]);
+    expect(sentences(device([moved]), back)).toEqual(["take web back from its hand-over"]);
+  });
+
+  test("a predecessor that was taken back is settled", () => {
+    expect(sentences(device([first]), back)).toEqual([]);
+  });
+
+  test("back to a release with a port that the successor did without, the predecessor keeps it", () => {
+    const fields = { ...handOver, ports: ["80:80"] };
+    const withPort = withoutRestart(aside(running("web", "web:1", fields)));
+    const wanted = app({ web: { image: "web:1", ...fields } });
+    expect(sentences(device([withPort, second], { locks }), wanted)).toEqual([
+      'kill web (image: "web:2" → "web:1"; ports: [] → [{"target":80,"protocol":"tcp","published":"80","ip":""}])',
+    ]);
+    expect(sentences(device([withPort]), wanted)).toEqual(["take web back from its hand-over"]);
+  });
+
+  test("a replacement that was in vain waits, and the predecessor stays", () => {
+    const current = device([moved, second], { ...later, takenOver, locks });
+    expect(sentences(inVain(current, target([back])), back)).not.toContainEqual(expect.stringMatching(/^kill/));
+  });
+
+  describe("the predecessor is not taken back", () => {
+    const rows: readonly [string, Parameters<typeof device>[0], Parameters<typeof app>[0], string[]][] = [
+      [
+        "if the release wants another container",
+        [withoutRestart(aside(running("web", "web:1", { ...handOver, user: "app" })))],
+        { web: { image: "web:1", ...handOver } },
+        ["install and start web", "wait for web to take over"],
+      ],
+      [
+        "if it has ended",
+        [withoutRestart(aside(exited("web", "web:1", handOver)))],
+        { web: { image: "web:1", ...handOver } },
+        ["kill web (it has ended by itself)"],
+      ],
+      [
+        "if the service is not to run",
+        [withoutRestart(aside(first))],
+        { web: { image: "web:1", running: false, ...handOver } },
+        ["take the update locks of app 1", "… to kill web (the target state says `running: false`)"],
+      ],
+      [
+        "if the successor is what the release wants",
+        [withoutRestart(aside(first)), { ...first, id: "new" }],
+        { web: { image: "web:1", ...handOver } },
+        ["take the update locks of app 1", "… to kill web (the time to hand over is up)"],
+      ],
+    ];
+    test.each(rows)("%s", (_, containers, services, expected) => {
+      expect(sentences(device(containers, later), app(services))).toEqual(expected);
+    });
+
+    test("by another application, or for another service", () => {
+      const other = withoutRestart(aside(running("web", "web:1", handOver, { appId: 2 })));
+      expect(sentences(device([other], { images: ["web:1"], networks: [network("default")] }), back)).toContain(
+        "install and start web",
+      );
+      const db = withoutRestart(aside(running("db", "web:1", handOver)));
+      const both = app({ web: { image: "web:1", ...handOver }, db: { image: "web:1", ...handOver } });
+      expect(sentences(device([db]), both)).toEqual(["install and start web", "take db back from its hand-over"]);
+    });
   });
 });
 
