@@ -21,6 +21,8 @@ import { recordObservation } from "./operations/record.ts";
 import { Applier, type Outcome } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { Loop } from "./reconcile/loop.ts";
+import { isGuarded } from "./reconcile/plan-preflight.ts";
+import { Preflights } from "./reconcile/preflights.ts";
 import { Problems } from "./reconcile/problems.ts";
 import { Memory } from "./state/memory.ts";
 import { supervisorVersion } from "./model/version.ts";
@@ -150,13 +152,20 @@ export async function createSupervisor(
   });
   const serviceLogs = new ServiceLogs({ engine, clock });
   const exec = new ExecSessions({ engine, clock, events });
-  const downloads = new Downloads(engine, clock, () => loop.nudge());
   const reboot = async (): Promise<Outcome | Missing> => {
     const outcome = await powerDown(supervisor, "reboot", { force: false, by: "device" });
     return isMissing(outcome) || outcome.is === "done" ? outcome : { is: "locked", message: outcome.reason };
   };
   const credentialsFor = (image: string) =>
     deviceCredentials(image, { registry: cloudSettings.registry, uuid, key: cloud?.registration.key() });
+  const preflights = new Preflights({
+    ...{ ...ports, arch: identity.arch, credentialsFor },
+    moved: () => loop.nudge(),
+  });
+  const downloads = new Downloads(engine, clock, () => loop.nudge(), {
+    isOn: () => isGuarded({ localMode: targets.isLocalMode() }, targets.current()),
+    whyShort: () => preflights.whyShort(),
+  });
   const forgetApplication = (appId: number) => targets.forgetLeft(appId);
   const contentOf = (id: string) =>
     targets.current().apps.find(({ files = {} }) => Object.hasOwn(files, id))?.files?.[id];
@@ -170,7 +179,7 @@ export async function createSupervisor(
     return { target, device: { ...identity, cloudKey, name: target.name }, localMode: targets.isLocalMode() };
   };
   const repeats = new Repeats(clock);
-  const observer = new Observer(ports, { downloads, repeats });
+  const observer = new Observer(ports, { downloads, preflights, repeats });
   const problems = new Problems(events);
   const onRound = (view: View) => {
     void memory.setCommits(reachedCommits(view));
@@ -180,7 +189,7 @@ export async function createSupervisor(
     return recheckMs;
   };
   const loop = new Loop({
-    ...{ clock, engine, observer, applier, downloads, repeats, logs, events, input, onRound },
+    ...{ clock, engine, observer, applier, downloads, preflights, repeats, logs, events, input, onRound },
     record: (observation, target) => recordObservation({ memory, keys }, observation, target),
     recordRunning: (containers, isBusy) => memory.recordRunning(containers, isBusy),
   });

@@ -90,8 +90,10 @@ export function findBalenaConfig(hostRoot: string): string | undefined {
  * Folders on the file systems with images and volumes. The first that exist: balenaOS's, the engine's own, Docker's default.
  */
 export function findStorage(hostRoot: string, ofEngine: readonly string[]): readonly string[] {
-  const existing = (folders: readonly string[]) =>
-    folders.map((path) => join(hostRoot, path)).filter((path) => existsSync(path));
-  const candidates = [["mnt/data"], ofEngine, ["var/lib/docker"]].map(existing);
+  const candidates = [["mnt/data"], ofEngine, ["var/lib/docker"]].map((folders) => existing(hostRoot, folders));
   return candidates.find((folders) => folders.length > 0) ?? [hostRoot];
 }
+
+/** Those of these folders of the host that exist, as this process sees them. */
+export const existing = (hostRoot: string, folders: readonly string[]): readonly string[] =>
+  folders.map((path) => join(hostRoot, path)).filter((path) => existsSync(path));

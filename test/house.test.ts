@@ -112,7 +112,7 @@ const rules: readonly Rule[] = [
   {
     from: ["core/reconcile/observe.ts"],
     may: [
-      ...["current", "downloads", "repeats"].map((name) => `core/reconcile/${name}.ts`),
+      ...["current", "downloads", "preflights", "repeats"].map((name) => `core/reconcile/${name}.ts`),
       "core/model/",
       "core/ports/",
     ],

@@ -86,6 +86,8 @@ export async function createMemoryDevice({
     {
       clock,
       engine,
+      engineHost: engine.host,
+      registry: engine.registry,
       folders,
       files,
       locks: folders,

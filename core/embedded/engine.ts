@@ -1,6 +1,6 @@
 import { fixedHostPorts } from "../compose/ports.ts";
 import type { Container, ContainerSpec, RestartPolicy } from "../model/container.ts";
-import { findImage, parseImage, type Credentials, type Image, type ImageConfig } from "../model/image.ts";
+import { findImage, parseImage, type Credentials, type Image, type ImageConfig, type Layer } from "../model/image.ts";
 import type { Network, NetworkSpec, Volume, VolumeSpec } from "../model/network.ts";
 import type { ProcessTable, ResourceUse } from "../model/processes.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -16,6 +16,9 @@ import {
   type PullRequest,
 } from "../ports/engine.ts";
 import type { Probe } from "../ports/probe.ts";
+import type { EngineHost } from "../ports/engine-host.ts";
+import type { Missing } from "../ports/index.ts";
+import type { Registry } from "../ports/registry.ts";
 import { messageOf } from "../model/show.ts";
 import { startProgram } from "./program.ts";
 
@@ -47,9 +50,21 @@ export interface EmbeddedOptions {
   readonly pullMs?: number;
   readonly stopMs?: number;
   readonly copyMs?: number;
+  /** By default, nothing is ever full. */
+  readonly disk?: EmbeddedDisk;
   /** The engine restarts a program that has ended, by its restart policy, after this time. By default, it never does. */
   readonly restartMs?: number;
 }
+
+/** The disk with the engine's images, and nothing else. */
+export interface EmbeddedDisk {
+  readonly bytes: number;
+  /** The layers of an image, as its registry has them. Layers with the same `diffId` are the same. */
+  readonly layers: (name: string) => readonly Layer[];
+}
+
+/** The bytes of an unpacked layer, by its compressed size. */
+const unpacked = 2.5;
 
 const plainImage: ImageConfig = {
   command: ["run"],
@@ -90,12 +105,19 @@ const keptLines = 1000;
  */
 export class EmbeddedEngine implements Engine {
   readonly name = "embedded";
-  readonly #images = new Map<string, Image & { readonly config: ImageConfig }>();
+  readonly #images = new Map<string, Image & { readonly config: ImageConfig; readonly held: readonly Layer[] }>();
+  /** By image name: the bytes that its download has used so far. */
+  readonly #pulls = new Map<string, number>();
+  /** The bytes that others use on the disk. */
+  otherBytes = 0;
+  /** The fewest free bytes that there were during a download. */
+  leastFree = Infinity;
   readonly #containers = new Map<string, Held>();
   readonly #networks = new Map<string, Network>();
   readonly #volumes = new Map<string, Volume & { readonly files: VolumeFiles }>();
   readonly #listeners = new Set<(event: EngineEvent) => void>();
-  readonly #options: Required<Omit<EmbeddedOptions, "restartMs">> & Pick<EmbeddedOptions, "restartMs">;
+  readonly #options: Required<Omit<EmbeddedOptions, "restartMs" | "disk">> &
+    Pick<EmbeddedOptions, "restartMs" | "disk">;
   #count = 0;
 
   constructor(options: EmbeddedOptions) {
@@ -120,10 +142,18 @@ export class EmbeddedEngine implements Engine {
 
   /** Like `docker build -t name`: the name then refers to a new image. */
   addImage(name: string, config: Partial<ImageConfig> = {}): string {
+    return this.#addImage(name, config, []);
+  }
+
+  #addImage(name: string, config: Partial<ImageConfig>, held: readonly Layer[]): string {
     const reference = parseImage(name)?.name ?? name;
     const id = this.#newId("sha256:");
     this.#untag(reference);
-    this.#images.set(id, { id, tags: [reference], digests: [], config: { ...plainImage, ...config } });
+    const layers = held.map(({ diffId }) => diffId);
+    this.#images.set(id, {
+      ...{ id, tags: [reference], digests: [], bytes: unpacked * sizeOf(held), held },
+      config: { ...plainImage, layers, ...config },
+    });
     return id;
   }
 
@@ -167,12 +197,20 @@ export class EmbeddedEngine implements Engine {
     const { name, auth, fallback } = request;
     const config = this.#options.registry(name, auth ?? fallback);
     if (!config) throw new EngineError(`manifest for ${name} not found: manifest unknown`, 404);
-    for (const percent of [0, 50, 100]) {
-      await this.#options.clock.sleep(this.#options.pullMs / 3, signal);
-      if (signal.aborted) throw new EngineError(`the pull of ${name} was ended`, 0);
-      onProgress(percent);
+    const layers = this.#options.disk?.layers(name) ?? [];
+    try {
+      for (const percent of [0, 50, 100]) {
+        await this.#options.clock.sleep(this.#options.pullMs / 3, signal);
+        if (signal.aborted) throw new EngineError(`the pull of ${name} was ended`, 0);
+        this.#pulls.set(name, (sizeOf(this.#missing(layers)) * (1 + unpacked) * percent) / 100);
+        this.leastFree = Math.min(this.leastFree, this.#freeBytes());
+        if (this.#freeBytes() < 0) throw new EngineError(`write ${name}: no space left on device`, 0);
+        onProgress(percent);
+      }
+    } finally {
+      this.#pulls.delete(name);
     }
-    this.addImage(name, config);
+    this.#addImage(name, config, layers);
   }
 
   async tagImage(id: string, name: string): Promise<void> {
@@ -182,6 +220,45 @@ export class EmbeddedEngine implements Engine {
     if (image.tags.includes(name)) return;
     this.#untag(name);
     this.#images.set(id, { ...image, tags: [...image.tags, name] });
+  }
+
+  #missing(layers: readonly Layer[]): readonly Layer[] {
+    const here = new Set([...this.#images.values()].flatMap(({ held }) => held.map(({ diffId }) => diffId)));
+    return layers.filter(({ diffId }) => !here.has(diffId));
+  }
+
+  #freeBytes(): number {
+    const held = [...this.#images.values()].flatMap((image) => image.held);
+    const layers = [...new Map(held.map((layer) => [layer.diffId, layer])).values()];
+    const pulled = [...this.#pulls.values()].reduce((sum, bytes) => sum + bytes, 0);
+    return (this.#options.disk?.bytes ?? Infinity) - unpacked * sizeOf(layers) - pulled - this.otherBytes;
+  }
+
+  /** The machine of the engine. Missing if its disk has no size. */
+  get host(): EngineHost | Missing {
+    const { disk } = this.#options;
+    if (!disk) return { missing: "The embedded engine has no disk" };
+    const space = () => ({
+      freeBytes: Math.max(0, this.#freeBytes()),
+      totalBytes: disk.bytes,
+      freeInodes: 0,
+      inodes: 0,
+    });
+    return { space: () => Promise.resolve(space()), emulates: () => false };
+  }
+
+  /** The registry from which it downloads. */
+  get registry(): Registry {
+    const { registry, disk } = this.#options;
+    return {
+      manifest: ({ name, auth, fallback }) => {
+        const config = registry(name, auth ?? fallback);
+        if (!config) return Promise.resolve({ is: "unknown", reason: "manifest unknown" });
+        const { architecture } = config;
+        const layers = disk?.layers(name) ?? [];
+        return Promise.resolve({ is: "known", layers, ...(architecture !== undefined && { architecture }) });
+      },
+    };
   }
 
   removeImage(name: string): Promise<boolean> {
@@ -563,3 +640,5 @@ const woken = (followers: Set<() => void>, signal: AbortSignal): Promise<void> =
     followers.add(wake);
     signal.addEventListener("abort", wake);
   });
+
+const sizeOf = (layers: readonly Layer[]): number => layers.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,6 +1,7 @@
 import type { BootConfig } from "./boot-config.ts";
 import type { Clock } from "./clock.ts";
 import type { Cloud } from "./cloud.ts";
+import type { EngineHost } from "./engine-host.ts";
 import type { Engine } from "./engine.ts";
 import type { EventJournal } from "./event-journal.ts";
 import type { Firewall } from "./firewall.ts";
@@ -16,6 +17,7 @@ import type { Metrics } from "./metrics.ts";
 import type { Power } from "./power.ts";
 import type { Probe } from "./probe.ts";
 import type { Proxy } from "./proxy.ts";
+import type { Registry } from "./registry.ts";
 import type { ServiceFiles } from "./service-files.ts";
 import type { ServiceFolders } from "./service-folders.ts";
 import type { Store } from "./store.ts";
@@ -40,6 +42,9 @@ export interface CloudPorts {
 export interface Ports {
   readonly clock: Clock;
   readonly engine: Engine;
+  /** Missing: the engine is on another machine. */
+  readonly engineHost: EngineHost | Missing;
+  readonly registry: Registry | Missing;
   readonly folders: ServiceFolders;
   readonly files: ServiceFiles | Missing;
   readonly locks: UpdateLocks;

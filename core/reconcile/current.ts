@@ -3,7 +3,8 @@ import type { Difference } from "../compose/differences.ts";
 import type { InterruptedContainer } from "../model/container.ts";
 import type { BootConfigState } from "../model/boot-config.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
-import { findImage, type ImageConfig, type ImageRecord } from "../model/image.ts";
+import type { Space } from "../model/disk.ts";
+import { findImage, type ImageConfig, type ImageRecord, type Manifest } from "../model/image.ts";
 import type { EngineState } from "../ports/engine.ts";
 
 /** The input of `plan`: one observation of the device, and the memory of the agent. */
@@ -19,6 +20,10 @@ export interface CurrentState extends EngineState {
   readonly lastLines: ReadonlyMap<string, string>;
   /** By image name: downloads that run or have failed. */
   readonly downloads: ReadonlyMap<string, Download>;
+  /** Absent: no download is due, in local mode, or if the free space is not known. */
+  readonly preflight: PreflightFacts | undefined;
+  /** Architectures of images that this machine runs by an interpreter; undefined if the engine's machine is not known. */
+  readonly emulated: ReadonlySet<string> | undefined;
   /** The images that were fetched or used for services. The agent removes only these. */
   readonly imageRecords: readonly ImageRecord[];
   /** Images that the engine refused to remove in this run, because a container of another program uses them. */
@@ -86,6 +91,17 @@ export type Download =
   | { readonly is: "running"; readonly percent: number; readonly lastFailure?: string | undefined }
   | { readonly is: "failed"; readonly reason: string; readonly retryAt: number };
 
+/** What is known about images before they are downloaded. */
+export interface PreflightFacts {
+  readonly space: Space;
+  /** Names of images whose registry has been asked, and has not answered yet. */
+  readonly asked: ReadonlySet<string>;
+  /** By name. */
+  readonly manifests: ReadonlyMap<string, Manifest>;
+  /** The layers of each image on the engine, if that makes a difference. */
+  readonly layers: ReadonlyMap<string, readonly string[]>;
+}
+
 /** The key of a step: its application (by id) or the device, and its purpose (`aimOf`). */
 export const repeatKey = (subject: number | "device", aim: string): string => `${subject} ${aim}`;
 
@@ -108,6 +124,8 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   imageConfigs: new Map(),
   lastLines: new Map(),
   downloads: new Map(),
+  preflight: undefined,
+  emulated: undefined,
   imageRecords: [],
   keptImages: new Set(),
   locks: new Map(),

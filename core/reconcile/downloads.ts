@@ -1,6 +1,6 @@
 import type { Clock } from "../ports/clock.ts";
 import type { Engine, PullRequest } from "../ports/engine.ts";
-import { delayMs } from "../model/retry.ts";
+import { delayMs, type RetryPolicy } from "../model/retry.ts";
 import { failureRetry, lastingMs } from "./backoff.ts";
 import type { Download } from "./current.ts";
 import { redact } from "../model/secrets.ts";
@@ -12,6 +12,22 @@ interface Entry {
   readonly abort: AbortController;
 }
 
+/** What downloads must leave free. */
+interface Guard {
+  readonly isOn: () => boolean;
+  /** Why all downloads must end now; undefined if they may go on. */
+  readonly whyShort: () => Promise<string | undefined>;
+}
+
+/** How long a download goes on when the space is used up. Measuring takes less than a millisecond. */
+const guardMs = 1_000;
+
+/** What an engine says when a download has filled the disk. */
+const fullDisk = /no space left on device|disk quota exceeded/i;
+
+/** A download that has filled the disk may do so again, and each time it uses the network in vain. */
+const shortRetry: RetryPolicy = { firstMs: 10_000, maxMs: 6 * 3_600_000 };
+
 /** More parallel downloads would only be slower each. */
 const atOnce = 3;
 
@@ -21,16 +37,20 @@ export class Downloads {
   /** By image name: when it was fetched last, and how many times in a row. */
   readonly #fetched = new Map<string, { readonly at: number; readonly times: number }>();
   readonly #queue: (() => void)[] = [];
-  #running = 0;
+  #taken = 0;
   readonly #engine: Engine;
   readonly #clock: Clock;
   /** Called when a download makes progress or ends. */
   readonly #moved: () => void;
+  readonly #guard: Guard | undefined;
+  /** Fires when no download is left to be watched. */
+  #watching: AbortController | undefined;
 
-  constructor(engine: Engine, clock: Clock, moved: () => void) {
+  constructor(engine: Engine, clock: Clock, moved: () => void, guard?: Guard) {
     this.#engine = engine;
     this.#clock = clock;
     this.#moved = moved;
+    this.#guard = guard;
   }
 
   /** The downloads that run or have failed, by image name. */
@@ -53,6 +73,27 @@ export class Downloads {
     };
     this.#entries.set(image.name, entry);
     void this.#run(image, entry, ended);
+    if (this.#guard && !this.#watching) void this.#watch(this.#guard);
+  }
+
+  /** While there are downloads: ends all of them when too little space is left. Nothing else would stop the engine. */
+  async #watch({ isOn, whyShort }: Guard): Promise<void> {
+    const { signal } = (this.#watching = new AbortController());
+    while (!signal.aborted) {
+      await this.#clock.sleep(guardMs, signal);
+      const why = signal.aborted || !isOn() ? undefined : await whyShort();
+      if (why !== undefined) for (const { abort } of this.#running()) abort.abort(new DiskShort(why));
+    }
+  }
+
+  #running(): readonly Entry[] {
+    return [...this.#entries.values()].filter(({ download }) => download.is === "running");
+  }
+
+  #endWatch(): void {
+    if (this.#running().length > 0) return;
+    this.#watching?.abort();
+    this.#watching = undefined;
   }
 
   /** The image was fetched a moment ago and is missing: the engine has it under another name, or it was removed. */
@@ -83,6 +124,7 @@ export class Downloads {
         abort.abort();
       }
     for (const name of this.#fetched.keys()) if (!names.has(name)) this.#fetched.delete(name);
+    this.#endWatch();
   }
 
   /** Allows failed downloads to be tried again at once. */
@@ -101,6 +143,8 @@ export class Downloads {
     await this.#turn();
     try {
       if (!signal.aborted) await this.#engine.pull(image, (percent) => this.#progress(entry, percent), signal);
+      // It was ended before its turn came.
+      else if (signal.reason instanceof DiskShort) throw signal.reason;
       if (this.#entries.get(image.name) === entry) {
         this.#entries.delete(image.name);
         const times = (this.#fetched.get(image.name)?.times ?? 0) + 1;
@@ -110,15 +154,18 @@ export class Downloads {
     } catch (error) {
       if (this.#entries.get(image.name) !== entry) return;
       const secrets = [image.auth, image.fallback].flatMap((one) => one?.password ?? []);
-      const reason = redact(messageOf(error), { secrets });
+      const isEnded = signal.reason instanceof DiskShort;
+      const reason = isEnded ? signal.reason.message : redact(messageOf(error), { secrets });
+      const isShort = isEnded || (fullDisk.test(reason) && this.#guard?.isOn() === true);
       entry.failures++;
       entry.download = {
         is: "failed",
         reason,
-        retryAt: this.#clock.now() + delayMs(failureRetry, entry.failures),
+        retryAt: this.#clock.now() + delayMs(isShort ? shortRetry : failureRetry, entry.failures),
       };
       ended(reason);
     } finally {
+      this.#endWatch();
       this.#pass();
       this.#moved();
     }
@@ -131,14 +178,21 @@ export class Downloads {
   }
 
   async #turn(): Promise<void> {
-    if (this.#running < atOnce) this.#running++;
+    if (this.#taken < atOnce) this.#taken++;
     else await new Promise<void>((resolve) => this.#queue.push(resolve));
   }
 
-  /** Starts the next download in the queue. `#running` stays the same, so that no other download takes this slot. */
+  /** Starts the next download in the queue. `#taken` stays the same, so that no other download takes this slot. */
   #pass(): void {
     const next = this.#queue.shift();
     if (next) next();
-    else this.#running--;
+    else this.#taken--;
+  }
+}
+
+/** A download is ended, since it uses up the disk. */
+class DiskShort extends Error {
+  constructor(why: string) {
+    super(`the disk has too little space left: ${why}`);
   }
 }

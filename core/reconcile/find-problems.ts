@@ -8,6 +8,7 @@ import { redact } from "../model/secrets.ts";
 import { findApp, type App, type Service } from "../model/target.ts";
 import type { CrashLoop } from "./crash-loops.ts";
 import type { Subject } from "./plan.ts";
+import type { Obstacle } from "./step.ts";
 import type { Failure, View } from "./view.ts";
 
 /** A problem without the time since when it exists. */
@@ -38,6 +39,9 @@ function ofApplication(app: App, facts: Facts): readonly Finding[] {
   const { view, failuresOf } = facts;
   const about = { appId: app.appId, app: app.uuid };
   if (app.rejected !== undefined) return [{ ...about, kind: "rejected", message: toMessage(app.rejected) }];
+  const obstacles = (view.plan.get(app.appId) ?? []).flatMap((step) =>
+    step.action === "wait" && step.obstacle ? [ofObstacle(step.obstacle, about)] : [],
+  );
   const ofServices = app.services.flatMap((service) => [
     ...ofImage(service, about, view),
     ...ofContainers(service, about, facts),
@@ -46,8 +50,16 @@ function ofApplication(app: App, facts: Facts): readonly Finding[] {
   const failures = failuresOf(app.appId).filter(
     ({ is, service }) => is === "locked" || !ofServices.some((one) => one.service === service && service !== undefined),
   );
-  return [...ofServices, ...failures.map((failure) => ofFailure(failure, about, view))];
+  return [...obstacles, ...ofServices, ...failures.map((failure) => ofFailure(failure, about, view))];
 }
+
+/** What keeps an update from beginning. */
+const ofObstacle = ({ kind, service, reason }: Obstacle, about: About): Finding => ({
+  ...about,
+  ...(service !== undefined && { service }),
+  kind,
+  message: toMessage(`The update waits for ${reason}`),
+});
 
 type About = Pick<Finding, "appId" | "app">;
 
@@ -166,7 +178,7 @@ function saidPort(sentence: string, { appId, service, ports }: Refused, { curren
 
 /** Words of engines and registries, and what they mean. The first row that fits counts. */
 const words: readonly (readonly [ProblemKind, RegExp])[] = [
-  ["diskFull", /no space left on device|disk quota exceeded/i],
+  ["diskFull", /no space left on device|disk quota exceeded|the disk has too little space left/i],
   ["portTaken", /port is already allocated|address already in use|ports are not available/i],
   ["wrongArchitecture", /exec format error|no matching manifest for|does not match the (?:specified|detected) /i],
   [

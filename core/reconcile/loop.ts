@@ -16,6 +16,8 @@ import { gate } from "./gate.ts";
 import { Notices } from "./notices.ts";
 import type { Observer } from "./observe.ts";
 import { appIdOf, isSettled, plan, type Plan, type Subject } from "./plan.ts";
+import { isGuarded } from "./plan-preflight.ts";
+import type { Preflights } from "./preflights.ts";
 import type { Repeats } from "./repeats.ts";
 import { Requests } from "./requests.ts";
 import { Retries } from "./retries.ts";
@@ -41,6 +43,7 @@ interface Parts {
   readonly recordRunning: (containers: readonly Container[], isBusy: (appId: number) => boolean) => void;
   readonly applier: Pick<Applier, "apply">;
   readonly downloads: Downloads;
+  readonly preflights: Pick<Preflights, "isAsking" | "forgetUnknown" | "cancel">;
   readonly repeats: Repeats;
   readonly logs: Pick<Logs, "setSources">;
   readonly events: EventSink;
@@ -95,6 +98,7 @@ export class Loop {
     this.#unsubscribe?.();
     this.#scheduler.stop();
     this.#parts.downloads.cancel();
+    this.#parts.preflights.cancel();
     this.#waiters.failAll("The agent is stopping");
   }
 
@@ -123,6 +127,7 @@ export class Loop {
         this.#requests.force(appId, this.#scheduler.nextRound());
     if (cancel) this.#parts.downloads.cancel();
     this.#parts.downloads.forgetFailures();
+    this.#parts.preflights.forgetUnknown();
     for (const subject of [...this.#retries.subjects(), ...this.#busy.keys()]) this.#resetRetries(subject);
     this.#parts.repeats.forget();
     this.trigger();
@@ -140,13 +145,14 @@ export class Loop {
     return !this.#unsettled && this.#busy.size === 0;
   }
 
-  /** Whether no step, round or download is in progress or due. Remaining steps wait for a lock, an event or a retry. */
+  /** Whether no step, round, download or request to a registry is in progress or due. Remaining steps wait for a lock, an event or a retry. */
   isAtRest(): boolean {
     const downloading = [...this.#parts.downloads.state().values()].some(({ is }) => is === "running");
     const due = [...(this.view?.plan ?? [])].some(
       ([subject, steps]) => !this.#retries.failureOf(subject) && steps.some(isWork),
     );
-    return this.#busy.size === 0 && this.#scheduler.isIdle() && !downloading && !due;
+    const asking = this.#parts.preflights.isAsking();
+    return this.#busy.size === 0 && this.#scheduler.isIdle() && !downloading && !asking && !due;
   }
 
   failureOf(subject: Subject): Failure | undefined {
@@ -251,7 +257,7 @@ export class Loop {
     const { target: accepted, device, localMode } = input();
     downloads.keep(new Set(accepted.apps.flatMap((app) => app.services.map(({ image }) => image.name))));
     const target = this.#requests.applyTo(accepted);
-    const observation = await observer.observe(target, { fresh });
+    const observation = await observer.observe(target, { fresh, guarded: isGuarded({ localMode }, target) });
     const current = { ...observation, ...(await record(observation, target)), device, localMode };
     recordRunning(current.containers, isStale);
 

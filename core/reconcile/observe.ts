@@ -8,6 +8,7 @@ import type { ContainerLine } from "../ports/engine.ts";
 import { isMissing, type Ports } from "../ports/index.ts";
 import type { Observation } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
+import type { Preflights } from "./preflights.ts";
 import type { Repeats } from "./repeats.ts";
 
 type ObserverPorts = Pick<
@@ -18,6 +19,7 @@ type ObserverPorts = Pick<
 interface Parts {
   readonly downloads: Pick<Downloads, "state">;
   readonly repeats: Pick<Repeats, "retryAt">;
+  readonly preflights: Pick<Preflights, "facts" | "emulated">;
 }
 
 /** Reads the state of the device and changes nothing. Called once in each round. */
@@ -35,7 +37,11 @@ export class Observer {
     this.#parts = parts;
   }
 
-  async observe(target: TargetState, { fresh }: { readonly fresh: boolean }): Promise<Observation> {
+  /** `guarded`: updates are checked before they begin. */
+  async observe(
+    target: TargetState,
+    { fresh, guarded = false }: { readonly fresh: boolean; readonly guarded?: boolean },
+  ): Promise<Observation> {
     const { engine, files, locks, handover, clock, system, gateway, power, firewall, bootConfig } = this.#ports;
     // Read before the engine's state. Otherwise an image whose download ends in between would be fetched again.
     const downloads = this.#parts.downloads.state();
@@ -46,7 +52,9 @@ export class Observer {
       .map(async ({ appId, service }) =>
         (await handover.hasTakenOver(appId, service)) ? [serviceKey(appId, service)] : [],
       );
-    const [imageConfigs, lastLines, ...successors] = await Promise.all([
+    const services = target.apps.flatMap((app) => (app.rejected === undefined ? app.services : []));
+    const [preflight, imageConfigs, lastLines, ...successors] = await Promise.all([
+      guarded ? this.#parts.preflights.facts(services, state, downloads) : undefined,
       this.#configsOf(new Set(wanted.flatMap((image) => (image ? [image.id] : [])))),
       this.#lastLinesOf(state.containers),
       ...takenOver,
@@ -58,6 +66,8 @@ export class Observer {
       imageConfigs,
       lastLines,
       downloads,
+      preflight,
+      emulated: this.#parts.preflights.emulated([...imageConfigs.values()]),
       files: new Set(isMissing(files) ? [] : files.stored()),
       locks: locks.held(),
       takenOver: new Set(successors.flat()),

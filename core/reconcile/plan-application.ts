@@ -6,6 +6,7 @@ import { planFetch } from "./plan-fetch.ts";
 import { isNear, waitForHandOver } from "./plan-hand-over.ts";
 import { judge, keepInVain, killsFirst } from "./plan-judge.ts";
 import { judgeNetworks, toNetworkCreation, toNetworkRemoval } from "./plan-networks.ts";
+import { withPreflight, type Preflight } from "./plan-preflight.ts";
 import { withoutVain } from "./plan-repeats.ts";
 import { planInterrupted, planStart } from "./plan-start.ts";
 import { planStops } from "./plan-stops.ts";
@@ -22,8 +23,9 @@ export function planApplication(
   app: App | undefined,
   current: CurrentState,
   wantedImages: ReadonlySet<string>,
+  preflight?: Preflight,
 ): Step[] {
-  return withoutVain(withLocks(planNow(appId, app, current, wantedImages), appId, current), appId, current);
+  return withoutVain(withLocks(planNow(appId, app, current, wantedImages, preflight), appId, current), appId, current);
 }
 
 function planNow(
@@ -31,6 +33,7 @@ function planNow(
   app: App | undefined,
   current: CurrentState,
   wantedImages: ReadonlySet<string>,
+  preflight: Preflight | undefined,
 ): Step[] {
   // A rejected release is not applied. The running containers stay.
   if (app?.rejected) return releaseLocks(appId, current);
@@ -40,23 +43,25 @@ function planNow(
   const present = containers.filter((container) => !isHandingOver(container));
   const judged = app && !app.temporary ? app.services.map((service) => judge(service, app, present, current)) : [];
   const kept = keepInVain(judged, appId, current);
-  const { wanted } = kept;
+  const { wanted, hold, obstacle } =
+    app && preflight ? withPreflight(kept.wanted, app, preflight, current) : { wanted: kept.wanted };
 
-  const fetches = wanted.flatMap((one) => planFetch(one, appId, current, wantedImages));
+  const due = wanted.flatMap((one) => planFetch(one, appId, current, wantedImages));
+  const fetches = hold ? [...due.filter(({ action }) => action !== "fetch"), hold] : due;
   // Services are stopped only when every image of the release is there, except with a strategy that kills first.
   const awaited = wanted.filter(({ service, verdict }) => verdict.is === "imageless" && !killsFirst(service));
   const networks = judgeNetworks(appId, app, current);
   const volumes = judgeVolumes(appId, app, current);
 
   const whyRemove = app?.temporary ? temporaryReasons[app.temporary] : "no longer in the target state";
-  const imagesComplete = awaited.length === 0;
+  const imagesComplete = awaited.length === 0 && !obstacle;
   const again = app?.temporary !== undefined;
   const stops = planStops({
     ...{ appId, wanted, present, leaving, current, imagesComplete, whyRemove, again },
     ...{ networks, volumes: volumes.outdated },
     inVain: kept.differencesOf,
   });
-  const waits = [...kept.waits, ...networks.waits, ...volumes.waits];
+  const waits = [...kept.waits, ...(obstacle ? [obstacle] : []), ...networks.waits, ...volumes.waits];
   const creations = [
     ...networks.missing.map(toNetworkCreation),
     ...(app ? planVolumes(app, volumes.judged, current) : []),
@@ -81,7 +86,7 @@ function planNow(
     ...fetches,
     ...creations,
     // Existing containers may start while other images of the release are downloaded.
-    ...starts.filter(({ action }) => awaited.length === 0 || action === "start"),
+    ...starts.filter(({ action }) => imagesComplete || action === "start"),
     ...interrupted,
     ...waits,
     ...handOvers,

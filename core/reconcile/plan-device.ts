@@ -4,6 +4,7 @@ import { findImage } from "../model/image.ts";
 import { supervisorNetwork, serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
 import { isImageInUse, type CurrentState } from "./current.ts";
+import type { Preflight } from "./plan-preflight.ts";
 import { isNote, type Step } from "./step.ts";
 
 /** Creates the network on which services reach the API, and makes the API listen there. */
@@ -31,17 +32,20 @@ export function planUnusedFiles(current: CurrentState, { apps }: TargetState): S
   return [...current.files].filter((id) => !used.has(id)).map((id) => ({ action: "removeFile", id }));
 }
 
+const isShort = (preflight: Preflight | undefined): boolean => preflight?.download?.is === "short";
+
 /** Removes unused images that were fetched for services. Other images on the engine belong to other programs. */
 export function planUnusedImages(
   current: CurrentState,
   { apps }: TargetState,
   wantedImages: ReadonlySet<string>,
+  preflights?: ReadonlyMap<number, Preflight>,
 ): Step[] {
   if (current.localMode) return [];
   // The old image is kept during the download: layers that both images share are then not downloaded again.
   const downloading = new Set(
     apps.flatMap(({ appId, services }) =>
-      services
+      (isShort(preflights?.get(appId)) ? [] : services)
         .filter(({ strategy, image }) => strategy === "kill-then-download" && !findImage(current.images, image.name))
         .map(({ name }) => serviceKey(appId, name)),
     ),

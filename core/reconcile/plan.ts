@@ -4,6 +4,7 @@ import { planApplication } from "./plan-application.ts";
 import { planBootConfig } from "./plan-boot-config.ts";
 import { planFirewall } from "./plan-firewall.ts";
 import { planLeft } from "./plan-left.ts";
+import { planPreflights } from "./plan-preflight.ts";
 import { planRefusals } from "./plan-refusals.ts";
 import { withoutVain } from "./plan-repeats.ts";
 import { planGateway, planReboot, planUnusedFiles, planUnusedImages } from "./plan-device.ts";
@@ -31,6 +32,7 @@ export function plan(current: CurrentState, target: TargetState): Plan {
     ...(target.left ?? []).map(({ appId }) => appId),
   ]);
   const wantedImages = new Set(target.apps.flatMap((app) => app.services.map(({ image }) => image.name)));
+  const preflights = planPreflights(current, target);
   const apps = [...appIds].map((appId): [Subject, readonly Step[]] => [
     appId,
     planApplication(
@@ -38,6 +40,7 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       target.apps.find((app) => app.appId === appId),
       current,
       wantedImages,
+      preflights?.get(appId),
     ),
   ]);
   const isReached = target.apps.every(
@@ -56,7 +59,7 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       ...planBootConfig(current, target),
       ...planFirewall(current, target),
       ...planGateway(current, target),
-      ...planUnusedImages(current, target, wantedImages),
+      ...planUnusedImages(current, target, wantedImages, preflights),
       ...planUnusedFiles(current, target),
     ],
     "device",

@@ -1,9 +1,11 @@
 import type { Difference } from "../compose/differences.ts";
 import type { ContainerSpec, RestartPolicy } from "../model/container.ts";
 import type { BootSettings } from "../model/boot-config.ts";
+import type { DiskFigures } from "../model/disk.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
 import type { ImageReference } from "../model/image.ts";
 import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
+import type { ProblemKind } from "../model/problem.ts";
 
 /** One action, wait or note, as a plain value. `plan` decides when it is due; `apply` applies it; `describe` prints it. */
 export type Step =
@@ -92,8 +94,19 @@ export type Step =
       readonly recheckMs?: number;
       readonly again?: Work;
       readonly isSaid?: true;
+      readonly obstacle?: Obstacle;
     }
   | Note;
+
+/** Why a release cannot be downloaded, or cannot run here. It is known before anything is stopped. */
+export interface Obstacle {
+  readonly kind: Extract<ProblemKind, "diskFull" | "wrongArchitecture" | "portTaken">;
+  /** Absent: it concerns the whole application. */
+  readonly service?: string;
+  /** What is waited for. */
+  readonly reason: string;
+  readonly disk?: DiskFigures;
+}
 
 /** Steps that stop or replace a container. They need the update locks. */
 export type Stop =

@@ -16,7 +16,7 @@ import { hostMetrics } from "../../hardware/metrics.ts";
 import { findStorage } from "../../hardware/pieces.ts";
 import { machineFacts, nodeSystem } from "../../hardware/system.ts";
 import { cloudConnection, cloudSettingsOf, noCloud } from "./cloud/connection.ts";
-import { chooseEngine, type ChosenEngine } from "./engine/choose-engine.ts";
+import { chooseEngine, isElsewhere, type ChosenEngine } from "./engine/choose-engine.ts";
 import { findHostPorts, type HostPorts } from "./host-ports.ts";
 import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
 import { createConsoleLog } from "./log.ts";
@@ -132,6 +132,8 @@ async function assembleIn(
     {
       clock,
       engine,
+      engineHost: chosen.host(hostRoot),
+      registry: chosen.registry,
       folders,
       files,
       locks: folders,
@@ -186,7 +188,7 @@ async function chooseFolders(hostRoot: string, engineRoot: string) {
 }
 
 async function chooseFiles(
-  { stateDir, hostRoot, dockerHost = "" }: Settings,
+  { stateDir, hostRoot, dockerHost }: Settings,
   engineRoot: string,
   isEngineEmbedded: boolean,
 ): Promise<ServiceFiles | Missing> {
@@ -194,7 +196,7 @@ async function chooseFiles(
     const { MemoryFiles } = await import("../../core/embedded/ports.ts");
     return new MemoryFiles();
   }
-  if (/^(tcp|https?):/.test(dockerHost))
+  if (isElsewhere(dockerHost))
     return { missing: "configs and secrets are files of this machine, and the engine is on another one" };
   const root = filesFolderOf(stateDir, hostRoot, engineRoot);
   return root === undefined

@@ -102,6 +102,8 @@ export class World {
     this.folders = this.folders.restarted();
     const ports = {
       clock: hostile.clock(),
+      engineHost: this.engine.host,
+      registry: this.engine.registry,
       engine: hostile.engine(quirky(this.#watched(this.engine), this.#quirks, () => this.clock.now())),
       ...hostile.folders(this.folders),
       store: hostile.store(this.#store),

@@ -1,0 +1,130 @@
+import { platformsOf, runsImageOf } from "../model/architecture.ts";
+import { findImage, type Credentials, type ImageConfig, type ImageReference, type Manifest } from "../model/image.ts";
+import { messageOf } from "../model/show.ts";
+import type { Service } from "../model/target.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { EngineHost } from "../ports/engine-host.ts";
+import type { Engine, EngineState } from "../ports/engine.ts";
+import { isMissing, type Missing } from "../ports/index.ts";
+import type { Registry } from "../ports/registry.ts";
+import { whyShort } from "../model/disk.ts";
+import type { Download, PreflightFacts } from "./current.ts";
+import { fitsAnyway } from "./plan-preflight.ts";
+
+interface Parts {
+  readonly engine: Pick<Engine, "imageConfig">;
+  readonly engineHost: EngineHost | Missing;
+  readonly registry: Registry | Missing;
+  readonly clock: Clock;
+  /** The device's architecture, by balena's name. */
+  readonly arch: string;
+  readonly credentialsFor: (image: string) => Credentials | undefined;
+  /** Called when a registry has answered. */
+  readonly moved: () => void;
+}
+
+/** A registry that does not answer within this time does not delay an update any longer. */
+const answerMs = 5_000;
+
+/** Gathers what is known about images before they are downloaded. Each registry is asked once for each image of a target. */
+export class Preflights {
+  readonly #parts: Parts;
+  readonly #manifests = new Map<string, Manifest>();
+  readonly #asked = new Map<string, AbortController>();
+  /** By image id. */
+  #layers: ReadonlyMap<string, readonly string[]> = new Map();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Undefined if no download is due, or if the space is not known. `services`: of the target. */
+  async facts(
+    services: readonly Service[],
+    { images }: Pick<EngineState, "images">,
+    downloads: ReadonlyMap<string, Download>,
+  ): Promise<PreflightFacts | undefined> {
+    const { engineHost, registry } = this.#parts;
+    this.#keep(new Set(services.map(({ image }) => image.name)));
+    const absent = services.filter(({ image }) => !findImage(images, image.name));
+    const isDue = absent.some(({ image }) => downloads.get(image.name)?.is !== "running");
+    if (!isDue || isMissing(engineHost) || isMissing(registry)) return undefined;
+    const space = await engineHost.space();
+    if (!space) return undefined;
+    for (const { image } of absent)
+      if (!this.#manifests.has(image.name) && !this.#asked.has(image.name)) void this.#ask(image, registry);
+    const manifests = new Map(this.#manifests);
+    const layers = fitsAnyway(space, manifests, absent) ? new Map() : await this.#layersOf(images.map(({ id }) => id));
+    return { space, asked: new Set(this.#asked.keys()), manifests, layers };
+  }
+
+  /** Of the architectures of these images, those that the machine runs by an interpreter; undefined if it is not known. */
+  emulated(configs: readonly ImageConfig[]): ReadonlySet<string> | undefined {
+    const { engineHost, arch } = this.#parts;
+    if (isMissing(engineHost)) return undefined;
+    const ofManifest = (one: Manifest): readonly (string | undefined)[] =>
+      one.is === "foreign" ? one.architectures : one.is === "known" ? [one.architecture] : [];
+    const all = [...[...this.#manifests.values()].flatMap(ofManifest), ...configs.map((one) => one.architecture)];
+    return new Set(all.flatMap((one) => (one && !runsImageOf(arch, one) && engineHost.emulates(one) ? [one] : [])));
+  }
+
+  /** Why downloads that are under way must end; undefined if there is space. */
+  async whyShort(): Promise<string | undefined> {
+    const { engineHost } = this.#parts;
+    const space = isMissing(engineHost) ? undefined : await engineHost.space();
+    return space && whyShort(space, 0);
+  }
+
+  isAsking(): boolean {
+    return this.#asked.size > 0;
+  }
+
+  /** Asks again what could not be known. */
+  forgetUnknown(): void {
+    for (const [name, { is }] of this.#manifests) if (is === "unknown") this.#manifests.delete(name);
+  }
+
+  /** Ends the requests to registries. */
+  cancel(): void {
+    this.#keep(new Set());
+  }
+
+  #keep(names: ReadonlySet<string>): void {
+    for (const name of this.#manifests.keys()) if (!names.has(name)) this.#manifests.delete(name);
+    for (const [name, end] of this.#asked)
+      if (!names.has(name)) {
+        this.#asked.delete(name);
+        end.abort();
+      }
+  }
+
+  async #ask(image: ImageReference, registry: Registry): Promise<void> {
+    const { clock, arch, credentialsFor, moved } = this.#parts;
+    const end = new AbortController();
+    this.#asked.set(image.name, end);
+    const unknown = (reason: string): Manifest => ({ is: "unknown", reason });
+    const late = clock.sleep(answerMs, end.signal).then(() => unknown(`no answer within ${answerMs / 1000} s`));
+    const request = { ...image, fallback: credentialsFor(image.name) };
+    const answer = registry
+      .manifest(request, platformsOf(arch), end.signal)
+      .catch((error: unknown) => unknown(messageOf(error)));
+    const manifest = await Promise.race([answer, late]);
+    if (this.#asked.get(image.name) !== end) return;
+    this.#asked.delete(image.name);
+    end.abort();
+    this.#manifests.set(image.name, manifest);
+    moved();
+  }
+
+  /** An image's layers never change, so each image is inspected once. One that is removed meanwhile has none. */
+  async #layersOf(ids: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+    const read = ids.map(async (id) => {
+      const known = this.#layers.get(id);
+      if (known) return [id, known] as const;
+      const { layers = [] } = await this.#parts.engine.imageConfig(id).catch(() => ({ layers: [] }));
+      return [id, layers] as const;
+    });
+    this.#layers = new Map(await Promise.all(read));
+    return this.#layers;
+  }
+}
