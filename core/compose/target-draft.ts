@@ -95,7 +95,8 @@ export function toService(
 }
 
 /** The words about updates of a service, and the paths where they are written. */
-export const wordsOf = ({ labels, fields, path, composePath }: DraftService, body: unknown): ServiceWords => ({
+export const wordsOf = ({ name, labels, fields, path, composePath }: DraftService, body: unknown): ServiceWords => ({
+  name,
   labels,
   deploy: fields.deploy,
   composePath: showPath(composePath),

@@ -166,6 +166,7 @@ type Config = Readonly<Record<string, string>>;
 
 /** The words of one service. */
 export interface ServiceWords {
+  readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly deploy: z.output<typeof Deploy> | null | undefined;
   /** Shows the path of a label, and of the service's compose fields. */
@@ -252,16 +253,16 @@ export function rulesOf(
   const labelled = <T>(word: Word<T>) => {
     const all = services.flatMap((service) => {
       const value = fromLabel(word, service, faults);
-      return value === undefined
-        ? []
-        : [{ path: service.pathOf(labelOf(word)), value, text: own(service.labels, labelOf(word)) }];
+      const text = own(service.labels, labelOf(word)) ?? "";
+      return value === undefined ? [] : [{ of: service.name, path: service.pathOf(labelOf(word)), value, text }];
     });
     return onlyOne(all, faults);
   };
   const read = <T>(word: Word<T>) => labelled(word) ?? fromVariable(word, config);
-  const actions = services.flatMap(({ deploy, composePath }) => {
+  const actions = services.flatMap(({ name, deploy, composePath }) => {
     const value = deploy?.update_config?.failure_action;
-    return value ? [{ path: `${composePath}.deploy.update_config.failure_action`, value, text: value }] : [];
+    const path = `${composePath}.deploy.update_config.failure_action`;
+    return value ? [{ of: name, path, value, text: value }] : [];
   });
   const action = labelled(failureAction) ?? onlyOne(actions, faults) ?? fromVariable(failureAction, config);
   const deadlineMs = read(deadline);
@@ -293,9 +294,10 @@ export function rulesOf(
 }
 
 interface Said<T> {
+  readonly of: string;
   readonly path: string;
   readonly value: T;
-  readonly text: string | undefined;
+  readonly text: string;
 }
 
 /** The value of an application's word. Different values are a fault. */
@@ -303,7 +305,7 @@ function onlyOne<T>([first, ...others]: readonly Said<T>[], faults: string[]): T
   const other = others.find(({ value }) => !sameJson(value, first?.value));
   if (first && other)
     faults.push(
-      `${other.path}: expected one value for the whole application, but got ${shown(other.text ?? "")}, and ${first.path} is ${shown(first.text ?? "")}`,
+      `${other.path}: expected one value for the whole application, but got ${shown(other.text)}, and the service ${first.of} has ${shown(first.text)}`,
     );
   return first?.value;
 }

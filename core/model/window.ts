@@ -3,7 +3,8 @@ import type { Window } from "./update.ts";
 
 /** Windows for updates as people write them: `Mon-Fri 02:00-04:00 Europe/Berlin; Sat,Sun 00:00-06:00`. */
 
-const dayNames = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const dayNames = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const short = (name: string): string => name.slice(0, 3);
 
 const example = "expected windows such as Mon-Fri 02:00-04:00 Europe/Berlin; Sat,Sun 00:00-06:00";
 
@@ -55,7 +56,8 @@ function parseDays(text: string): readonly number[] | undefined {
 }
 
 function dayOf(name: string): number | undefined {
-  const day = dayNames.findIndex((one) => one.toLowerCase() === name.toLowerCase());
+  const word = name.toLowerCase();
+  const day = dayNames.map((one) => one.toLowerCase()).findIndex((one) => word === one || word === short(one));
   return day < 0 ? undefined : day;
 }
 
@@ -87,7 +89,7 @@ function showDays(days: readonly number[]): string {
     if (run?.at(-1) === day - 1) run.push(day);
     else runs.push([day]);
   }
-  const nameOf = (day = 0) => dayNames[(day + 1) % 7] ?? "";
+  const nameOf = (day = 0) => short(dayNames[(day + 1) % 7] ?? "");
   return runs
     .map((run) => (run.length > 2 ? `${nameOf(run[0])}-${nameOf(run.at(-1))}` : run.map(nameOf).join(",")))
     .join(",");

@@ -126,3 +126,16 @@ test.each(["", "My Project", "-x"])("%j is no project name", (project) => {
     `project name: expected a lowercase letter or digit, then at most 254 lowercase letters, digits, _ and -, but got ${JSON.stringify(project)}`,
   ]);
 });
+
+test("warnings of the device have the paths of the compose file, and are those of the command", () => {
+  const labels = { "io.balena.update.windows": "02:00-04:00" };
+  const composition = { services: { web: { image: "web:1", labels, networks: ["front"] } } };
+  const result = toLocalTarget(composition, "weather");
+  if (!result.ok) throw new Error(result.faults.join("\n"));
+  const onDevice = parseLocalTarget(result.body, facts, "kitchen");
+  expect(onDevice.ok && onDevice.warnings.map(result.inTheFile)).toEqual(result.warnings);
+  expect(result.warnings).toHaveLength(2);
+  expect(result.inTheFile("local.apps.1.services.1.labels: of another application")).toBe(
+    "local.apps.1.services.1.labels: of another application",
+  );
+});

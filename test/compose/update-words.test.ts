@@ -127,10 +127,10 @@ describe("the rules of an application", () => {
       faultsOf(body({ "1": entry(first), "2": entry({ serviceName: "two", imageId: 2, ...second }) }));
     const at = (id: number) => `local.apps.1.services.${id}`;
     expect(two(labelled({ deadline: "5m" }), labelled({ deadline: "10m" }))).toEqual([
-      `${at(2)}.labels.io.balena.update.deadline: expected one value for the whole application, but got "10m", and ${at(1)}.labels.io.balena.update.deadline is "5m"`,
+      `${at(2)}.labels.io.balena.update.deadline: expected one value for the whole application, but got "10m", and the service one has "5m"`,
     ]);
     expect(two(compose({ failure_action: "pause" }), compose({ failure_action: "continue" }))).toEqual([
-      `${at(2)}.deploy.update_config.failure_action: expected one value for the whole application, but got "continue", and ${at(1)}.deploy.update_config.failure_action is "pause"`,
+      `${at(2)}.deploy.update_config.failure_action: expected one value for the whole application, but got "continue", and the service one has "pause"`,
     ]);
   });
 
@@ -254,6 +254,7 @@ describe("a wrong value of a label is refused, and one of a variable is left out
     ["window", "02:00-04:00;", windows],
     ["window", "02:00-04:00 Europe/Berlin Mon", windows],
     ["window", "Mo-Fr 02:00-04:00", days],
+    ["window", "Mond 02:00-04:00", days],
     ["window", "Mon-Wed-Fri 02:00-04:00", days],
     ["window", "02:00-04:00 Europe/Berln", `${zone}; did you mean "Europe/Berlin"?`],
     ["window", "02:00-04:00 +01:00", zone],
@@ -394,7 +395,9 @@ test("windows are shown as they are written", () => {
     const parsed = parseWindows(text);
     return parsed.ok ? parsed.windows.map(showWindow).join("; ") : parsed.expected;
   };
-  expect(shown(" mon , tue,FRI -mon 22:00-24:00  utc;9:05-9:00")).toBe("Mon,Tue,Fri-Sun 22:00-00:00 utc; 09:05-09:00");
+  expect(shown(" monday , tue,FRI -mon 22:00-24:00  utc;9:05-9:00")).toBe(
+    "Mon,Tue,Fri-Sun 22:00-00:00 utc; 09:05-09:00",
+  );
 });
 
 test("any text is a list of windows or is refused", () => {

@@ -1,4 +1,6 @@
 import * as api from "../../../core/api/admin/index.ts";
+import { updateVariableWarnings } from "../../../core/compose/update-words.ts";
+import { bareConfig } from "../../../core/model/config.ts";
 import { UsageError } from "../../node/settings-error.ts";
 import { command, fleetOption, type Invocation, type Options } from "../command.ts";
 import { cloudOf, expectStatus, findDevice, findFleet, type Call } from "./client.ts";
@@ -24,7 +26,7 @@ export const set = command({
   orFleet: true,
   options: { fleet: fleetInstead, service: serviceOption },
   run: async (invocation) => {
-    const { words, options, environment, say } = invocation;
+    const { words, options, environment, print, say } = invocation;
     const pairs = options.fleet === undefined ? words.slice(1) : words;
     const variables = await readVariables(pairs, invocation);
     const call = cloudOf({ environment });
@@ -37,9 +39,19 @@ export const set = command({
       204,
     );
     const names = Object.keys(variables);
-    say(`Set: ${names.join(", ")}`, { names });
+    const warnings = variableWarnings(variables);
+    if (!options.json) for (const warning of warnings) print(`Warning: ${warning}\n`);
+    say(`Set: ${names.join(", ")}`, { names, ...(warnings.length > 0 && { warnings }) });
   },
 });
+
+/** Devices only log a wrong value, and use the default. */
+export const variableWarnings = (variables: Readonly<Record<string, string>>): readonly string[] =>
+  Object.entries(variables).flatMap(([name, value]) =>
+    name.startsWith("SUPERVISOR_UPDATE_")
+      ? [`${name}: services get this variable; to configure the device, set RESIN_${name}`]
+      : Object.values(updateVariableWarnings(bareConfig({ [name]: value }))).map((warning) => `${name}: ${warning}`),
+  );
 
 export const remove = command({
   orFleet: true,

@@ -14,6 +14,8 @@ export type LocalTarget =
       readonly warnings: readonly string[];
       /** The powers over the host that services ask for, by service. */
       readonly powers: Readonly<Record<string, readonly Power[]>>;
+      /** A sentence of the device about this application, with the path in the compose file. */
+      readonly inTheFile: (sentence: string) => string;
     }
   | { readonly ok: false; readonly faults: readonly string[] };
 
@@ -66,8 +68,9 @@ export function toLocalTarget(
   const body = { local: { ...before, apps: { ...before.apps, [appId]: app } } };
   // Variables and labels have stricter rules in a local target state than in a release.
   const checked = parseLocalTarget({ local: { apps: { [appId]: app } } }, anyDevice, "");
-  if (!checked.ok) return { ok: false, faults: checked.faults.map((fault) => inTheFile(fault, ids)) };
-  return { ok: true, appId, body, warnings: parsed.warnings, powers: parsed.powers };
+  const inTheFile = (sentence: string) => withFilePath(sentence, appId, ids);
+  if (!checked.ok) return { ok: false, faults: checked.faults.map(inTheFile) };
+  return { ok: true, appId, body, warnings: parsed.warnings, powers: parsed.powers, inTheFile };
 }
 
 /** The commit that balena-cli sends with a local target state. */
@@ -76,7 +79,8 @@ const localCommit = "10ca12e1ea5e";
 /** 31 bits of a hash: an id does not change when others are added, which would replace containers. */
 const idOf = (name: string): number => (createHash("sha256").update(name).digest().readUInt32BE() >>> 1) + 1;
 
-const inTheFile = (fault: string, services: ReadonlyMap<number, string>): string =>
-  fault.replace(/^local\.apps\.\d+\.(services\.)?(\d+(?=[.:[]))?/, (_, prefix = "", id = "") =>
-    id === "" ? prefix : `${prefix}${services.get(Number(id)) ?? id}`,
-  );
+function withFilePath(sentence: string, appId: number, services: ReadonlyMap<number, string>): string {
+  const [before, rest] = [`local.apps.${appId}.`, sentence.slice(`local.apps.${appId}.`.length)];
+  if (!sentence.startsWith(before)) return sentence;
+  return rest.replace(/^services\.(\d+)(?=[.:[])/, (_, id: string) => `services.${services.get(Number(id)) ?? id}`);
+}

@@ -56,7 +56,7 @@ export const up = command({
     const timeoutS = wholeNumber("timeout", options.timeout) ?? usualTimeoutS;
     const { device, project, target } = await readTarget(given, options, environment);
     const answer = expectStatus(await device.call(endpoints.setTargetState, { body: target.body }), 200);
-    const warnings = [...target.warnings, ...(answer.warnings ?? [])];
+    const warnings = [...new Set([...target.warnings, ...(answer.warnings ?? []).map(target.inTheFile)])];
     if (!options.json) for (const warning of warnings) print(`Warning: ${warning}\n`);
     if (options["no-wait"]) return say(`The device applies ${project}`, { project, warnings });
     const reached = await waitUntilApplied(device, project, timeoutS, options.json ? () => undefined : print, io);
