@@ -4,11 +4,12 @@ import { benchImage, callsRow, engineRows } from "./engine-rows.ts";
 import { loadRows, startRow } from "./http-rows.ts";
 import { plannerRow } from "./planner-row.ts";
 import { toMarkdown, type Row } from "./table.ts";
+import { updateRows } from "./update-rows.ts";
 
 /**
  * `npm run bench`: what the agent costs, each figure beside a baseline that was measured in the same minutes, turn by
  * turn; medians. With a Docker engine at DOCKER_HOST, also what it adds to the engine's own time.
- * The names of parts (start, load, planner, engine, calls) as arguments choose some of them; `--rounds 3` takes fewer.
+ * The names of parts (start, load, planner, engine, calls, updates) as arguments choose some of them; `--rounds 3` takes fewer.
  */
 
 const { values, positionals: chosen } = parseArgs({
@@ -26,7 +27,11 @@ const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   start: async () => [await startRow(engine, rounds)],
   load: () => loadRows(engine, image, rounds),
   planner: async () => [await plannerRow()],
-  ...(noDocker === undefined && { engine: () => engineRows(rounds), calls: async () => [await callsRow()] }),
+  ...(noDocker === undefined && {
+    engine: () => engineRows(rounds),
+    calls: async () => [await callsRow()],
+    updates: () => updateRows(image, rounds),
+  }),
 };
 
 const unknown = chosen.filter((name) => !(name in parts));
