@@ -1,4 +1,5 @@
 import type { TargetStateV2, TargetStateV3 } from "../api/cloud/state.ts";
+import { Deploy, strategyOfOrder } from "../compose/update-words.ts";
 import { bareName, hidden } from "../model/secrets.ts";
 import { environmentIn, labelsOf, type ServiceEntry, type Settings } from "./release.ts";
 
@@ -129,7 +130,7 @@ function configOfDevice({ variables, fleet: { forbidden } }: TargetInput): Named
   return { ...rest, RESIN_SUPERVISOR_FORBIDDEN_POWERS: [...forbidden, others].filter(Boolean).join(",") };
 }
 
-/** Configuration variables that become labels of services that do not have this label. */
+/** Configuration variables that become labels of services that do not have this label, and no word of compose for it. */
 const labelled = [
   ["SUPERVISOR_UPDATE_STRATEGY", "update.strategy"],
   ["SUPERVISOR_HANDOVER_TIMEOUT", "update.handover-timeout"],
@@ -137,11 +138,14 @@ const labelled = [
 
 function cloudLabels(entry: ServiceEntry, config: Named): Named {
   const own = labelsOf(entry);
+  const hasOrder = strategyOfOrder(Deploy.safeParse(entry["deploy"]).data) !== undefined;
   return Object.fromEntries(
     labelled.flatMap(([variable, label]): [string, string][] => {
       const value = config[`RESIN_${variable}`] ?? config[`BALENA_${variable}`];
       const said = Object.hasOwn(own, `io.resin.${label}`) || Object.hasOwn(own, `io.balena.${label}`);
-      return value === undefined || said ? [] : [[`io.resin.${label}`, value]];
+      return value === undefined || said || (label === "update.strategy" && hasOrder)
+        ? []
+        : [[`io.resin.${label}`, value]];
     }),
   );
 }

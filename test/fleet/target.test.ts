@@ -105,7 +105,7 @@ describe("the configuration of a device", () => {
   });
 });
 
-const input = (given: Partial<TargetInput> = {}, labels?: unknown): TargetInput => ({
+const input = (given: Partial<TargetInput> = {}, labels?: unknown, fields: object = {}): TargetInput => ({
   uuid: "u",
   name: "device",
   fleet: { id: 7, uuid: "f", name: "fleet", forbidden: [] },
@@ -117,7 +117,7 @@ const input = (given: Partial<TargetInput> = {}, labels?: unknown): TargetInput 
         name: "web",
         serviceId: 1,
         imageId: 2,
-        entry: { image: "web:1", environment: ["A=file"], ...(labels !== undefined && { labels }) },
+        entry: { image: "web:1", environment: ["A=file"], ...(labels !== undefined && { labels }), ...fields },
       },
     ],
     networks: {},
@@ -149,6 +149,15 @@ describe("on the device", () => {
   ])("the update strategy of the configuration applies to a service with %s", (_, labels, expected) => {
     const variables = [config("fleet", "RESIN_SUPERVISOR_UPDATE_STRATEGY", "hand-over")];
     expect(onDevice(input({ variables }, labels))?.services[0]?.strategy).toBe(expected);
+  });
+
+  test.each([
+    ["stop-first", "download-then-kill"],
+    [undefined, "hand-over"],
+  ])("compose's order %j has priority over the strategy of the configuration", (order, expected) => {
+    const variables = [config("fleet", "RESIN_SUPERVISOR_UPDATE_STRATEGY", "hand-over")];
+    const asked = input({ variables }, undefined, { deploy: { update_config: { order } } });
+    expect(onDevice(asked)?.services[0]?.strategy).toBe(expected);
   });
 
   test("a fleet without a release has no release, and one without services no services", () => {
