@@ -14,7 +14,9 @@ type Parsed =
 /** Days and zone may be absent. `expected` says what is wrong. */
 export function parseWindows(text: string): Parsed {
   const windows: Window[] = [];
-  for (const part of text.split(";")) {
+  const written = text.split(";");
+  if (written.length > mostWindows) return { ok: false, expected: `expected at most ${mostWindows} windows` };
+  for (const part of written) {
     const parts = part.trim().split(/\s+/);
     const at = parts.findIndex((one) => /^\d{1,2}:\d{2}-\d{1,2}:\d{2}$/.test(one));
     const [opens = "", closes = ""] = parts[at]?.split("-") ?? [];
@@ -32,6 +34,8 @@ export function parseWindows(text: string): Parsed {
 }
 
 const midnight = 24 * 60;
+/** Far above real use: each window takes a moment of Intl's whenever it is judged. */
+const mostWindows = 50;
 
 /** "02:00" → 120, "24:00" → 1440. */
 function parseTime(text: string): number | undefined {

@@ -253,6 +253,7 @@ describe("a wrong value of a label is refused, and one of a variable is left out
     ["window", "02:00-25:00", windows],
     ["window", "02:00-04:00;", windows],
     ["window", "02:00-04:00 Europe/Berlin Mon", windows],
+    ["window", "2:00-4:00;".repeat(50), "expected at most 50 windows"],
     ["window", "Mo-Fr 02:00-04:00", days],
     ["window", "Mond 02:00-04:00", days],
     ["window", "Mon-Wed-Fri 02:00-04:00", days],
