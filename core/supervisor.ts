@@ -75,6 +75,7 @@ export interface Assembly extends Supervisor {
   readonly leases: Leases;
   readonly applier: Applier;
   readonly loop: Loop;
+  readonly preflights: Preflights;
   readonly problems: Problems;
   readonly events: Events;
   readonly logs: Logs;
@@ -203,6 +204,7 @@ export async function createSupervisor(
     leases,
     applier,
     loop,
+    preflights,
     problems,
     events,
     logs,

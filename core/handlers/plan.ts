@@ -2,32 +2,39 @@ import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/plan.ts";
 import { failed } from "../api/fields.ts";
 import { firstOf } from "../model/show.ts";
+import type { Scope } from "../model/scope.ts";
 import type { TargetState } from "../model/target.ts";
 import { previewTarget, type PreviewContext } from "../operations/preview.ts";
 import type { Targets } from "../state/targets.ts";
 
 export const plan = (
-  { params: { appId } }: Input<typeof api.plan>,
+  { params: { appId }, scope }: Input<typeof api.plan>,
   context: PreviewContext,
-): Promise<Reply<typeof api.plan>> => answer(appId, context.targets.current(), context);
+): Promise<Reply<typeof api.plan>> => answer(appId, context.targets.current(), scope, context);
 
 export async function planTarget(
-  { params: { appId }, body }: Input<typeof api.planTarget>,
+  { params: { appId }, body, scope }: Input<typeof api.planTarget>,
   context: PreviewContext & { readonly targets: Pick<Targets, "parseLocal"> },
 ): Promise<Reply<typeof api.planTarget>> {
   const parsed = context.targets.parseLocal(body);
   if (!parsed.ok) return reply(400, failed(`Invalid target state.\n${firstOf(parsed.faults).join("\n")}`));
-  return answer(appId, parsed.target, context);
+  return answer(appId, parsed.target, scope, context);
 }
 
-async function answer(appId: number, target: TargetState, context: PreviewContext): Promise<Reply<typeof api.plan>> {
-  const preview = await previewTarget(context, appId, target);
+async function answer(
+  appId: number,
+  target: TargetState,
+  { apps }: Scope,
+  context: PreviewContext,
+): Promise<Reply<typeof api.plan>> {
+  // A service would learn which hosts answer the device.
+  const preview = await previewTarget(context, appId, target, { asksRegistries: apps === "all" });
   if (!preview) return reply(404, failed(`This device has no application ${appId}`));
-  const { services, networks, volumes, waitsFor } = preview;
+  const { services, networks, volumes, waitsFor, sizes } = preview;
   return reply(200, {
     services: services.map(({ download, ...service }) => ({
       ...service,
-      downloadBytes: download === undefined ? 0 : null,
+      downloadBytes: download === undefined ? 0 : (sizes.get(download) ?? null),
     })),
     networks: [...networks],
     volumes: [...volumes],

@@ -2,10 +2,11 @@ import { isOn } from "../model/config.ts";
 import { findImage, type ImageConfig } from "../model/image.ts";
 import { describeLease } from "../model/lease.ts";
 import { lockedMessage } from "../model/names.ts";
-import { findApp, type App, type TargetState } from "../model/target.ts";
+import { findApp, type App, type Service, type TargetState } from "../model/target.ts";
 import type { Ports } from "../ports/index.ts";
 import type { CurrentState } from "../reconcile/current.ts";
 import { previewUpdate, unchanged, type Preview } from "../reconcile/plan-preview.ts";
+import type { Preflights } from "../reconcile/preflights.ts";
 import type { View } from "../reconcile/view.ts";
 import type { Leases } from "../state/leases.ts";
 import type { Targets } from "../state/targets.ts";
@@ -14,7 +15,13 @@ export interface PreviewContext {
   readonly ports: Pick<Ports, "engine" | "leaseFiles">;
   readonly targets: Pick<Targets, "current">;
   readonly leases: Pick<Leases, "list">;
+  readonly preflights: Pick<Preflights, "downloadSizes">;
   readonly view: () => View;
+}
+
+/** Whether registries are asked for the sizes of images. */
+interface Asking {
+  readonly asksRegistries: boolean;
 }
 
 /**
@@ -25,7 +32,8 @@ export async function previewTarget(
   context: PreviewContext,
   appId: number,
   target: TargetState,
-): Promise<Preview | undefined> {
+  { asksRegistries }: Asking,
+): Promise<(Preview & { readonly sizes: ReadonlyMap<string, number> }) | undefined> {
   const given = findApp(target, appId);
   const known = findApp(context.targets.current(), appId);
   // A cloud knows the application by a uuid, a local target state only by its id.
@@ -33,10 +41,16 @@ export async function previewTarget(
   const current = await observe(app, appId, context);
   const present = current.containers.filter((container) => container.appId === appId);
   if (!app && present.length === 0) return undefined;
-  if (target.unset) return unchanged(present, "No target state has been set yet");
+  if (target.unset) return { ...unchanged(present, "No target state has been set yet"), sizes: new Map() };
   const preview = previewUpdate(appId, app, current);
-  if (!preview.stops || isOn(target.config, "SUPERVISOR_OVERRIDE_LOCK")) return preview;
-  return { ...preview, waitsFor: [...preview.waitsFor, ...(await locksOf(appId, context))] };
+  const isMissing = ({ image }: Service) => preview.services.some(({ download }) => download === image.name);
+  const missing = asksRegistries ? (app?.services.filter(isMissing) ?? []) : [];
+  const sizes = await context.preflights.downloadSizes(missing, current);
+  const planned = target === context.view().target ? (context.view().plan.get(appId) ?? []) : [];
+  const waits = planned.flatMap((step) => (step.action === "wait" ? [`The update waits for ${step.reason}`] : []));
+  const needsLocks = preview.stops && !isOn(target.config, "SUPERVISOR_OVERRIDE_LOCK");
+  const locks = needsLocks ? await locksOf(appId, context) : [];
+  return { ...preview, sizes, waitsFor: [...new Set([...preview.waitsFor, ...waits, ...locks])] };
 }
 
 /** The last observation, with the engine's state of now: an image may have been built since, which causes no event. */

@@ -106,13 +106,26 @@ function createMeasure({ manifests: known }: Pick<PreflightFacts, "manifests">, 
   const counted = new Set(
     [...here].flatMap((all) => numbered(all.map((diffId) => ({ diffId }))).map(({ number }) => number)),
   );
-  return (services: readonly Service[]): number => {
+  return (services: readonly Pick<Service, "image">[]): number => {
     const manifests = services.map(({ image }) => known.get(image.name));
     const layers = manifests.flatMap((one) => (one?.is === "known" ? numbered(one.layers) : []));
     const missing = new Map(layers.filter(({ number }) => !counted.has(number)).map((layer) => [layer.number, layer]));
     for (const number of missing.keys()) counted.add(number);
     return [...missing.values()].reduce((sum, { bytes }) => sum + bytes * bytesPerByte, 0);
   };
+}
+
+/**
+ * The bytes that are downloaded for each of these images, in their order. A layer that several of them have counts for the
+ * first. Images of an unknown size are left out.
+ */
+export function downloadSizes(
+  images: readonly Pick<Service, "image">[],
+  { manifests, layers }: Pick<PreflightFacts, "manifests" | "layers">,
+): ReadonlyMap<string, number> {
+  const measure = createMeasure({ manifests }, layers.values());
+  const known = images.filter(({ image }) => manifests.get(image.name)?.is === "known");
+  return new Map(known.map((one) => [one.image.name, Math.round(measure([one]) / bytesPerByte)]));
 }
 
 /** Whether all absent images of a target fit even if the images that are here share no layer with them. */

@@ -9,7 +9,7 @@ import { isMissing, type Missing } from "../ports/index.ts";
 import type { Registry } from "../ports/registry.ts";
 import { whyShort } from "../model/disk.ts";
 import type { Download, PreflightFacts } from "./current.ts";
-import { fitsAnyway } from "./plan-preflight.ts";
+import { downloadSizes, fitsAnyway } from "./plan-preflight.ts";
 
 interface Parts {
   readonly engine: Pick<Engine, "imageConfig">;
@@ -25,6 +25,9 @@ interface Parts {
 
 /** A registry that does not answer within this time does not delay an update any longer. */
 const answerMs = 5_000;
+
+/** A caller may name any number of images. */
+const mostAsked = 20;
 
 /** Gathers what is known about images before they are downloaded. Each registry is asked once for each image of a target. */
 export class Preflights {
@@ -56,6 +59,21 @@ export class Preflights {
     const manifests = new Map(this.#manifests);
     const layers = fitsAnyway(space, manifests, absent) ? new Map() : await this.#layersOf(images.map(({ id }) => id));
     return { space, asked: new Set(this.#asked.keys()), manifests, layers };
+  }
+
+  /** The bytes to download, by image; images are left out whose registry does not answer in time. Asks at most 20 of them. */
+  async downloadSizes(
+    wanted: readonly Pick<Service, "image">[],
+    { images }: Pick<EngineState, "images">,
+  ): Promise<ReadonlyMap<string, number>> {
+    const { registry } = this.#parts;
+    if (isMissing(registry) || wanted.length === 0) return new Map();
+    const read = wanted.slice(0, mostAsked).map(async ({ image }): Promise<[string, Manifest]> => {
+      const end = new AbortController();
+      return [image.name, this.#manifests.get(image.name) ?? (await this.#manifestOf(image, registry, end))];
+    });
+    const manifests = new Map(await Promise.all(read));
+    return downloadSizes(wanted, { manifests, layers: await this.#layersOf(images.map(({ id }) => id)) });
   }
 
   /** Of the architectures of these images, those that the machine runs by an interpreter; undefined if it is not known. */
@@ -99,9 +117,18 @@ export class Preflights {
   }
 
   async #ask(image: ImageReference, registry: Registry): Promise<void> {
-    const { clock, arch, credentialsFor, moved } = this.#parts;
     const end = new AbortController();
     this.#asked.set(image.name, end);
+    const manifest = await this.#manifestOf(image, registry, end);
+    if (this.#asked.get(image.name) !== end) return;
+    this.#asked.delete(image.name);
+    this.#manifests.set(image.name, manifest);
+    this.#parts.moved();
+  }
+
+  /** Asks for a limited time, and then aborts `end`. */
+  async #manifestOf(image: ImageReference, registry: Registry, end: AbortController): Promise<Manifest> {
+    const { clock, arch, credentialsFor } = this.#parts;
     const unknown = (reason: string): Manifest => ({ is: "unknown", reason });
     const late = clock.sleep(answerMs, end.signal).then(() => unknown(`no answer within ${answerMs / 1000} s`));
     const request = { ...image, fallback: credentialsFor(image.name) };
@@ -109,11 +136,8 @@ export class Preflights {
       .manifest(request, platformsOf(arch), end.signal)
       .catch((error: unknown) => unknown(messageOf(error)));
     const manifest = await Promise.race([answer, late]);
-    if (this.#asked.get(image.name) !== end) return;
-    this.#asked.delete(image.name);
     end.abort();
-    this.#manifests.set(image.name, manifest);
-    moved();
+    return manifest;
   }
 
   /** An image's layers never change, so each image is inspected once. One that is removed meanwhile has none. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MemoryStore } from "../../core/embedded/ports.ts";
+import { Chance, SimClock } from "../simulation/clock.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { cloudApp, managedDevice, twoApps } from "./managed.ts";
 
@@ -41,7 +42,7 @@ describe("POST /v3/apps/:appId/plan", () => {
       json: {
         services: [
           {
-            ...{ service: "web", action: "replace", downloadBytes: null },
+            ...{ service: "web", action: "replace", downloadBytes: 0 },
             differences: [
               { field: "image", to: '"web:2"' },
               { field: "ports", from: "[]" },
@@ -73,6 +74,42 @@ describe("POST /v3/apps/:appId/plan", () => {
         { service: "db", ...kept },
       ],
     });
+  });
+
+  test("says how much is downloaded: layers that are here count for nothing, those that images share for the first", async () => {
+    const layer = (diffId: string, bytes: number) => ({ diffId, bytes });
+    const base = layer("base", 1000);
+    const layers: Record<string, ReturnType<typeof layer>[]> = {
+      "web:latest": [base, layer("web1", 10)],
+      "web:2": [base, layer("web2", 20)],
+      "db:2": [layer("debian", 500), layer("db2", 30)],
+      "cache:2": [layer("debian", 500), layer("cache2", 40)],
+    };
+    const device = await testDevice({ disk: { bytes: 1e12, layers: (name) => layers[name] ?? [] } });
+    await device.run({ "1": app({ web: {} }) });
+    const target = { "1": app({ web: { image: "web:2" }, db: { image: "db:2" }, cache: { image: "cache:2" } }) };
+    expect((await postPlan(device, target)).json).toMatchObject({
+      services: [{ downloadBytes: 20 }, { downloadBytes: 530 }, { downloadBytes: 40 }],
+    });
+  });
+
+  test("does not say how much is downloaded, if the registry does not answer in time or a service asks", async () => {
+    const clock = new SimClock(new Chance(1));
+    let asked = 0;
+    const manifest = () => (asked++, new Promise<never>(() => undefined));
+    const device = await managedDevice({ clock, ports: { registry: { manifest } } });
+    const running = device.runCloud({ aaaa: cloudApp(1, "first", { web: {} }) });
+    for (let n = 0; n < 200; n++) await clock.advance(100);
+    await running;
+    const target = { "1": app({ web: { image: "web:2" } }) };
+    const answer = postPlan(device, target, device.globalKey());
+    await clock.advance(6000);
+    expect((await answer).json).toMatchObject({ services: [{ downloadBytes: null }] });
+    const before = asked;
+    expect(before).toBeGreaterThan(0);
+    const ofService = await postPlan(device, target, await device.keyOf(1, "web"));
+    expect(ofService.json).toMatchObject({ services: [{ downloadBytes: null }] });
+    expect(asked).toBe(before);
   });
 
   test("of a body without the application says that its containers are removed", async () => {

@@ -109,11 +109,11 @@ describe("fairlead plan", () => {
     const { printed, status } = await type("plan", file());
     expect(status).toBe(0);
     expect(printed).toMatch(
-      /^PROJ +ACTION +DOWNLOAD +WHY\ndb +keep +nothing differs\nnew +create +yes +it does not exist yet\nweb +replace +yes +image: .*; environment\.TOKEN is new\n$/,
+      /^PROJ +ACTION +DOWNLOAD +WHY\ndb +keep +nothing differs\nnew +create +it does not exist yet\nweb +replace +image: .*; environment\.TOKEN is new\n$/,
     );
     expect(JSON.parse((await type("plan", file(), "--json")).printed)).toMatchObject({
       project: "proj",
-      services: expect.arrayContaining([expect.objectContaining({ service: "web", downloadBytes: null })]),
+      services: expect.arrayContaining([expect.objectContaining({ service: "web", downloadBytes: 0 })]),
     });
     expect(await device.engine.look()).toEqual(before);
   });

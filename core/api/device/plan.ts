@@ -20,7 +20,10 @@ const Plan = z.object({
         .enum(["keep", "replace", "handOver", "create", "remove"])
         .describe("Of the container. `handOver`: the new one starts beside the old one"),
       ...change,
-      downloadBytes: z.number().nullable().describe("0: the image is on the device. null: not known"),
+      downloadBytes: z
+        .number()
+        .nullable()
+        .describe("0: the image is on the device. null: not known; services are not told"),
     }),
   ),
   networks: z.array(Part).describe("With their names in the composition"),
