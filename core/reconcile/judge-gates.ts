@@ -17,7 +17,7 @@ interface Told {
   readonly stoppedNow: ReadonlySet<string>;
 }
 
-/** All gates of all services of a release. `present`: the application's containers. */
+/** All gates of all services of a release. */
 export function judgeGates(
   app: App,
   present: readonly Container[],
@@ -26,7 +26,7 @@ export function judgeGates(
 ): readonly GateState[] {
   const isAppGated = isGated(app, present);
   return app.services.flatMap((service) => {
-    const container = containerOf(service, present);
+    const container = containerOf(app, service, present);
     const watched = (container && watch.get(container.id)) ?? unwatched;
     const subject = { app, service, container, watched, told, isAppGated };
     return gatesOf(subject).map(({ gate, ...verdict }) => ({ service: service.name, gate, ...verdict }));
@@ -38,12 +38,12 @@ export const isGated = (app: App, present: readonly Container[]): boolean => gat
 
 /** The names of the services with a healthcheck, in the composition or in the image, or with a gate's word. */
 export const gatedServices = (app: App, present: readonly Container[]): readonly string[] =>
-  app.services.filter((service) => isServiceGated(service, containerOf(service, present))).map(({ name }) => name);
+  app.services.filter((service) => isServiceGated(service, containerOf(app, service, present))).map(({ name }) => name);
 
 /** The time from the first stop until every gate must be open: what the release says, but enough for its healthchecks. */
 export function deadlineOf(app: App, present: readonly Container[]): number {
   const needed = app.services.map((service) => {
-    const container = containerOf(service, present);
+    const container = containerOf(app, service, present);
     return healthcheckMs(healthcheckOf(service, container)) + monitorOf(service, container) + slackMs;
   });
   return Math.max(app.update?.deadlineMs ?? defaultDeadlineMs, ...needed);
@@ -175,8 +175,8 @@ function whyDown({ container, watched }: Subject): string | undefined {
 const saidExits = ({ exits, code }: WatchedContainer): string =>
   `has exited ${exits === 1 ? "once" : `${exits} times`}${code === undefined ? "" : `, last with code ${code}`}`;
 
-const containerOf = ({ name }: Service, present: readonly Container[]): Container | undefined =>
-  present.find((one) => one.service === name && !isHandingOver(one));
+const containerOf = ({ appId }: App, { name }: Service, present: readonly Container[]): Container | undefined =>
+  present.find((one) => one.appId === appId && one.service === name && !isHandingOver(one));
 
 const isServiceGated = (service: Service, container: Container | undefined): boolean =>
   service.gates !== undefined || healthcheckOf(service, container) !== undefined;

@@ -13,14 +13,16 @@ interface Asked {
   readonly url: string | undefined;
 }
 
-/** The running containers of a release that have an http gate. `containers`: those of the application. */
-export const askedOf = ({ services }: App, containers: readonly Container[]): readonly Asked[] =>
-  services.flatMap(({ name, gates }) => {
-    const container = containers.find((one) => one.service === name && !isHandingOver(one));
+/** The running containers of a release that have an http gate. */
+export function askedOf({ appId, services }: App, containers: readonly Container[]): readonly Asked[] {
+  const own = containers.filter((one) => one.appId === appId);
+  return services.flatMap(({ name, gates }) => {
+    const container = own.find((one) => one.service === name && !isHandingOver(one));
     if (!gates?.http || container?.state !== "running") return [];
-    const address = addressOf(container, containers);
+    const address = addressOf(container, own);
     return [{ id: container.id, url: address === undefined ? undefined : urlOf(address, gates.http) }];
   });
+}
 
 /** The address at which the machine reaches a container; undefined if it has none of its own. */
 function addressOf({ spec, addresses }: Container, containers: readonly Container[]): string | undefined {

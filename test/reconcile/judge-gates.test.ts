@@ -43,6 +43,7 @@ describe("started", () => {
     ["created", [created("web", "web:1")], "closed: has not started yet"],
     ["running", [web], "open"],
     ["has run", [exited("web", "web:1")], "open"],
+    ["only that of another application runs", [{ ...web, appId: 2 }], "closed: has no container yet"],
     ["only the predecessor runs", [aside(web)], "closed: has no container yet"],
     [
       "refused by the engine, whose words may quote a variable",

@@ -74,6 +74,7 @@ describe("a container is asked at", () => {
     expect(urls(gate(), { ...exited("web", "web:1"), addresses: {} })).toEqual([]);
     expect(urls(gate(), aside(web))).toEqual([]);
     expect(urls(gate(), at({ a: "172.18.0.3" }, running("db", "db:1")))).toEqual([]);
+    expect(urls(gate(), at({ a: "172.18.0.3" }, running("web", "web:1", {}, { appId: 2 })))).toEqual([]);
   });
 });
 
