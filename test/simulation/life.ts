@@ -54,6 +54,7 @@ const deeds: readonly ((world: World, chance: Chance) => Promise<unknown> | unkn
   },
   forceUnderLock,
   forceUnderLock,
+  (world) => world.useDisk(),
 ];
 
 /** Somebody forces what a service has locked, while looks are under way that know nothing of it. */
@@ -156,6 +157,7 @@ export async function live({ seed, faults, delays, deeds: count, crashAt, quirks
   if (world.hostile) Object.assign(world.hostile.hostility, { faults: 0, delays: 0 });
   await world.elapse(booting, 200_000);
   world.tell("the world becomes kind");
+  world.disk.bytes *= 100;
   world.deed();
   world.unlockAll();
   world.retry({ force: false });

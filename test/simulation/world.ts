@@ -14,13 +14,14 @@ import {
   memoryMetrics,
   memorySystem,
 } from "../../core/embedded/ports.ts";
-import { findImage } from "../../core/model/image.ts";
+import { findImage, type Layer } from "../../core/model/image.ts";
 import { isHandingOver, networkName, volumeName } from "../../core/model/names.ts";
 import { prerequisites } from "../../core/compose/target-checks.ts";
 import type { App, Service, TargetState } from "../../core/model/target.ts";
 import { isSettled } from "../../core/reconcile/plan.ts";
 import { toServiceNamespaces } from "../../core/compose/namespaces.ts";
 import type { Engine } from "../../core/ports/engine.ts";
+import type { Registry } from "../../core/ports/registry.ts";
 import { boundEngine } from "../support/bound-engine.ts";
 import { createSupervisor, type Assembly } from "../../core/supervisor.ts";
 import { Chance, SimClock } from "./clock.ts";
@@ -35,6 +36,12 @@ interface Given {
   readonly until: number;
 }
 
+const megabyte = 1_000_000;
+
+/** Versions of an image have one layer in common, and another one of their own. */
+const layersOf = (name: string): readonly Layer[] =>
+  [name.replace(/:.*/, ""), name].map((diffId) => ({ diffId, bytes: 40 * megabyte }));
+
 const missing = { missing: "not in a simulation" };
 const uuid = memoryIdentity.uuid ?? "";
 
@@ -43,6 +50,8 @@ export class World {
   readonly chance: Chance;
   readonly clock: SimClock;
   readonly engine: EmbeddedEngine;
+  /** Large enough for what runs, but not for every update beside it. A device without a cloud has as much as it needs. */
+  readonly disk: { bytes: number };
   folders = new MemoryFolders();
   readonly log = new MemoryLog();
   readonly power = new MemoryPower();
@@ -86,8 +95,10 @@ export class World {
     this.clock = new SimClock(this.chance);
     this.managed = this.chance.happens(0.5);
     this.#startedAt = this.clock.now();
+    this.disk = { bytes: 700 * megabyte + this.chance.below(2_000 * megabyte) };
     this.engine = new EmbeddedEngine({
       clock: this.clock,
+      ...(this.managed && { disk: Object.assign(this.disk, { layers: layersOf }) }),
       pullMs: 2000,
       stopMs: 300,
       program: ({ service }) => (service === "job" ? { exit: { code: 0, afterMs: 500 } } : {}),
@@ -103,7 +114,7 @@ export class World {
     const ports = {
       clock: hostile.clock(),
       engineHost: this.engine.host,
-      registry: this.engine.registry,
+      registry: this.#slow(this.engine.registry),
       engine: hostile.engine(quirky(this.#watched(this.engine), this.#quirks, () => this.clock.now())),
       ...hostile.folders(this.folders),
       store: hostile.store(this.#store),
@@ -222,6 +233,21 @@ export class World {
     this.retry({ force });
   }
 
+  /** Other programs come and go. They never use up what is kept in reserve. */
+  useDisk(): void {
+    this.engine.otherBytes = this.chance.below(150 * megabyte);
+    this.tell(`others use ${this.engine.otherBytes} bytes of the disk`);
+  }
+
+  #slow(registry: Registry): Registry {
+    return {
+      manifest: async (...asked) => {
+        await this.clock.sleep(this.chance.below(4_000));
+        return registry.manifest(...asked);
+      },
+    };
+  }
+
   force(appId: number): void {
     this.forced.add(appId);
     this.forcedInThisRun.add(appId);
@@ -277,7 +303,11 @@ export class World {
       },
       pull: async (image, onProgress, signal) => {
         this.#act(`pull ${image.name}`);
-        await engine.pull(image, onProgress, signal);
+        try {
+          await engine.pull(image, onProgress, signal);
+        } finally {
+          if (this.engine.leastFree <= 0) breaks(`Never fills the disk: the pull of ${image.name}`);
+        }
         this.fetched.add(image.name);
       },
       createContainer: async (name, spec) => {
