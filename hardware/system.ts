@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { networkInterfaces, release, uptime, type NetworkInterfaceInfo } from "node:os";
 import { join } from "node:path";
 import type { System } from "../core/ports/system.ts";
@@ -35,8 +35,19 @@ export function nodeSystem(hostRoot: string, now: () => number): System {
         .filter((address) => !/^(fe80:|169\.254\.)/i.test(address)),
     macAddresses: () => [...new Set(interfaces().map(({ mac }) => mac.toUpperCase()))],
     bootedAt: () => bootedAt,
+    timeZone: () => timeZoneOf(hostRoot) ?? new Intl.DateTimeFormat().resolvedOptions().timeZone,
     vpnIsUp: () => existsSync(join(hostRoot, vpnNote)),
   };
+}
+
+/** The zone to which the link /etc/localtime leads. Source: localtime(5). In a container, it is not the one of this process. */
+function timeZoneOf(hostRoot: string): string | undefined {
+  try {
+    const target = readlinkSync(join(hostRoot, "etc/localtime"));
+    return /\/zoneinfo\/(?:posix\/|right\/)?(\w[\w+/-]*)$/.exec(target)?.[1];
+  } catch {
+    return undefined;
+  }
 }
 
 /** The machine's architecture, operating system and kernel. Source: os-release(5). */

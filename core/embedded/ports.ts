@@ -371,5 +371,6 @@ export const memorySystem: System = {
   addresses: () => ["192.0.2.10"],
   macAddresses: () => ["02:00:5E:00:00:01"],
   bootedAt: () => 0,
+  timeZone: () => "UTC",
   vpnIsUp: () => false,
 };

@@ -71,6 +71,11 @@ describe.each<[string, () => Promise<System>]>([
     expect(system.bootedAt()).toBe(bootedAt);
   });
 
+  test("is in a time zone that has a name", async () => {
+    const timeZone = (await create()).timeZone();
+    expect(new Intl.DateTimeFormat("en", { timeZone }).resolvedOptions().timeZone).not.toBe("");
+  });
+
   test("knows whether a VPN is up", async () => {
     expect((await create()).vpnIsUp()).toBe(false);
   });

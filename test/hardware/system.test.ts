@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { networkInterfaces, release, tmpdir, uptime } from "node:os";
 import { join } from "node:path";
 import { satisfies } from "balena-semver";
@@ -92,6 +92,26 @@ describe("the machine's changing state", () => {
     expect(Math.abs(booted - (Date.now() - uptime() * 1000))).toBeLessThan(5000);
     now += 86_400_000;
     expect(system.bootedAt()).toBe(booted);
+  });
+
+  test.each([
+    ["/usr/share/zoneinfo/Europe/Berlin", "Europe/Berlin"],
+    ["../usr/share/zoneinfo/America/Argentina/Buenos_Aires", "America/Argentina/Buenos_Aires"],
+    ["/usr/share/zoneinfo/posix/Etc/GMT+5", "Etc/GMT+5"],
+  ])("has the time zone of the link %s, also after a change", async (link, zone) => {
+    const root = await hostWith(undefined);
+    const system = nodeSystem(root, () => 0);
+    const own = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+    expect(system.timeZone()).toBe(own);
+    await symlink(link, join(root, "etc/localtime"));
+    expect(system.timeZone()).toBe(zone);
+  });
+
+  test("has the time zone of the process if the host's is a file without a name", async () => {
+    const root = await hostWith(undefined);
+    await writeFile(join(root, "etc/localtime"), "TZif2");
+    const own = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+    expect(nodeSystem(root, () => 0).timeZone()).toBe(own);
   });
 
   test("has a connected VPN while balenaOS has the file that marks it", async () => {
