@@ -93,6 +93,9 @@ test("commands turn a compose file into a running release", async () => {
   expect(await said("devices", "--fleet", "cli")).toContain(" web: exited 3 times with 1: ");
   expect(await said("devices", "--fleet", "cli")).toMatch(/no such file \(5 min, \+1\) +- +one/);
   expect(await said("devices", "--fleet", "cli")).not.toContain("\u001b");
+  const failed = { kind: "updateFailed", message: "web: it did not get healthy", since };
+  await cloud.ask("PATCH", "/device/v3/state", { [uuid]: { problems: [problem, failed] } }, key);
+  expect(await said("devices", "--fleet", "cli")).toContain(" web: it did not get healthy (5 min, +1)");
   expect(await said("pin", uuid, "latest")).toMatch(/ follows its fleet to two\n$/);
   expect(await said("pin", "--fleet", "cli", "one")).toBe("cli is pinned to one\n");
   expect(await said("pin", "--fleet", "cli", "latest")).toBe("cli follows its latest release two\n");

@@ -103,6 +103,26 @@ test("a problem is the reason of a device, and says at which stage of the update
   expect(await stateWith("one", "done")).toEqual(["done", []]);
 });
 
+test("the reason of a release that was rejected is why its update has failed, not a problem of the release that came back", async () => {
+  const fleet = await newFleet(cloud, "went back");
+  const device = await newDevice(cloud, fleet);
+  await release(fleet, "one");
+  await release(fleet, "two");
+  await report(fleet, device, "one", { one: "done", two: "rejected" });
+  const since = "2026-01-01T00:00:00Z";
+  const problems = [
+    { kind: "crashLoop", message: "It has exited 3 times", service: "db", since },
+    { kind: "updateFailed", message: "web: it did not get healthy", since },
+  ];
+  await cloud.ask("PATCH", "/device/v3/state", { [device.uuid]: { problems } }, device.api_key);
+  expect((await progress(fleet, "two")).first).toMatchObject([
+    { state: "failed", updateStatus: "rejected", reasons: ["web: it did not get healthy"] },
+  ]);
+  // The next release has not failed.
+  await release(fleet, "three");
+  expect((await progress(fleet, "three")).counts.failed).toBe(0);
+});
+
 test("a device that has just reported is settling until the time of stayUp has passed", async () => {
   const fleet = await newFleet(cloud, "settling");
   const device = await newDevice(cloud, fleet);

@@ -31,11 +31,12 @@ const toRow = (
   heard: heardAt === null ? "never" : `${ageOf(heardAt)} ago`,
 });
 
-/** The first problem, its age, and how many others there are. */
-function problemOf([first, ...others]: api.Device["problems"]): string {
+/** Why its update has failed, or else the first problem; its age, and how many others there are. */
+function problemOf(problems: api.Device["problems"]): string {
+  const first = problems.find(({ kind }) => kind === "updateFailed") ?? problems[0];
   if (!first) return "-";
   const { service, message, since } = first;
-  const more = others.length > 0 ? `, +${others.length}` : "";
+  const more = problems.length > 1 ? `, +${problems.length - 1}` : "";
   return `${service === undefined ? "" : `${service}: `}${message} (${ageOf(since)}${more})`;
 }
 

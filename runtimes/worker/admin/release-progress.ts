@@ -103,7 +103,10 @@ export const releaseProgress = adminRoute(
 /** Of a device that is done or offline, the problems are not why it does not get on. */
 function reasonsOf({ state, updateStatus, problems }: DeviceRow): string[] {
   if (state === "done" || state === "offline") return [];
-  const reasons = ReportedProblems.parse(JSON.parse(problems)).map(({ service, message }) =>
+  const all = ReportedProblems.parse(JSON.parse(problems));
+  // The others are those of the release that has come back.
+  const ofUpdate = updateStatus === "rejected" ? all.filter(({ kind }) => kind === "updateFailed") : [];
+  const reasons = (ofUpdate.length > 0 ? ofUpdate : all).map(({ service, message }) =>
     service === undefined ? message : `${service}: ${message}`,
   );
   // An older agent reports no problems.
