@@ -26,6 +26,12 @@ type Download =
   | { readonly is: "short"; readonly disk: DiskFigures; readonly why: string; readonly isHopeless: boolean }
   | { readonly is: "foreign"; readonly service: string; readonly architectures: readonly string[] };
 
+/** Whether the downloads of an application fit; undefined if none is due, or if it is not known. */
+export function diskOf(appId: number, current: CurrentState, target: TargetState): DiskFigures | undefined {
+  const download = planPreflights(current, target, new Set())?.get(appId)?.download;
+  return download?.is === "fits" || download?.is === "short" ? download.disk : undefined;
+}
+
 interface HeldPort extends Port {
   readonly service: string;
   readonly application: string;
@@ -35,11 +41,15 @@ interface HeldPort extends Port {
 export const isGuarded = ({ localMode }: Pick<CurrentState, "localMode">, { config }: TargetState): boolean =>
   !localMode || isOn(config, "SUPERVISOR_SAFE_UPDATES");
 
-/** By application; undefined: nothing is checked. */
-export function planPreflights(current: CurrentState, target: TargetState): ReadonlyMap<number, Preflight> | undefined {
+/** By application; undefined: nothing is checked. `wantedImages`: names of images that must stay. */
+export function planPreflights(
+  current: CurrentState,
+  target: TargetState,
+  wantedImages: ReadonlySet<string>,
+): ReadonlyMap<number, Preflight> | undefined {
   if (!isGuarded(current, target)) return undefined;
   const downloads = current.preflight
-    ? judgeDownloads(current.preflight, current, target)
+    ? judgeDownloads(current.preflight, current, target, wantedImages)
     : new Map<number, Download>();
   return new Map(
     target.apps.map(({ appId }) => {
@@ -50,7 +60,12 @@ export function planPreflights(current: CurrentState, target: TargetState): Read
 }
 
 /** Downloads in progress have taken some of the space that they need, but how much is not known. */
-function judgeDownloads(facts: PreflightFacts, current: CurrentState, target: TargetState): Map<number, Download> {
+function judgeDownloads(
+  facts: PreflightFacts,
+  current: CurrentState,
+  target: TargetState,
+  wantedImages: ReadonlySet<string>,
+): Map<number, Download> {
   const isRunning = ({ image }: Service) => current.downloads.get(image.name)?.is === "running";
   const absent = target.apps.map((app) => ({
     app,
@@ -75,7 +90,7 @@ function judgeDownloads(facts: PreflightFacts, current: CurrentState, target: Ta
         app.appId,
         why === undefined
           ? { is: "fits", disk }
-          : { is: "short", disk, why, isHopeless: isHopeless(app, open, { ...facts, space }, current, target) },
+          : { is: "short", disk, why, isHopeless: isHopeless(app, open, { ...facts, space }, current, wantedImages) },
       );
     }
   }
@@ -143,11 +158,9 @@ function isHopeless(
   open: readonly Service[],
   { space, manifests }: PreflightFacts,
   { imageRecords, keptImages, images }: CurrentState,
-  { apps }: TargetState,
+  wantedImages: ReadonlySet<string>,
 ): boolean {
-  const wanted = new Set(
-    apps.flatMap(({ services }) => services.map(({ image }) => findImage(images, image.name)?.id)),
-  );
+  const wanted = new Set([...wantedImages].map((name) => findImage(images, name)?.id));
   const old = imageRecords
     .filter((record) => record.appId === appId && !keptImages.has(record.name))
     .flatMap(({ name }) => findImage(images, name) ?? [])
@@ -239,7 +252,7 @@ export function withPreflight(
       const deletes = (one: Wanted) =>
         !isHopeless &&
         one.verdict.is === "imageless" &&
-        (update?.onDiskShort === "delete-then-download" || killsFirst(one.service));
+        (update?.onDiskShort === "delete-then-download" || one.service.strategy === "delete-then-download");
       const first = wanted.some(deletes) ? "; old images are removed first, so going back needs the network" : "";
       return {
         wanted: wanted.map((one) => (deletes(one) ? withStrategy(one, "delete-then-download") : careful(one))),

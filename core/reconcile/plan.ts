@@ -32,7 +32,7 @@ export function plan(current: CurrentState, target: TargetState): Plan {
     ...(target.left ?? []).map(({ appId }) => appId),
   ]);
   const wantedImages = new Set(target.apps.flatMap((app) => app.services.map(({ image }) => image.name)));
-  const preflights = planPreflights(current, target);
+  const preflights = planPreflights(current, target, wantedImages);
   const apps = [...appIds].map((appId): [Subject, readonly Step[]] => [
     appId,
     planApplication(

@@ -34,6 +34,7 @@ export class Preflights {
   readonly #parts: Parts;
   readonly #manifests = new Map<string, Manifest>();
   readonly #asked = new Map<string, AbortController>();
+  readonly #failures = new WeakSet<Download>();
   /** By image id. */
   #layers: ReadonlyMap<string, readonly string[]> = new Map();
 
@@ -54,6 +55,7 @@ export class Preflights {
     if (!isDue || isMissing(engineHost) || isMissing(registry)) return undefined;
     const space = await engineHost.space();
     if (!space) return undefined;
+    for (const { image } of absent) this.#forgetAfterFailure(image.name, downloads.get(image.name));
     for (const { image } of absent)
       if (!this.#manifests.has(image.name) && !this.#asked.has(image.name)) void this.#ask(image, registry);
     const manifests = new Map(this.#manifests);
@@ -100,6 +102,13 @@ export class Preflights {
   /** Asks again what could not be known. */
   forgetUnknown(): void {
     for (const [name, { is }] of this.#manifests) if (is === "unknown") this.#manifests.delete(name);
+  }
+
+  /** A registry that could not be reached when the target came may answer now. It is asked once for each failed download. */
+  #forgetAfterFailure(name: string, download: Download | undefined): void {
+    if (download?.is !== "failed" || this.#failures.has(download)) return;
+    this.#failures.add(download);
+    if (this.#manifests.get(name)?.is === "unknown") this.#manifests.delete(name);
   }
 
   /** Ends the requests to registries. */

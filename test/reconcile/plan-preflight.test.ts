@@ -4,6 +4,7 @@ import type { App } from "../../core/model/target.ts";
 import { plainImage } from "../compose/specs.ts";
 import type { CurrentState, PreflightFacts } from "../../core/reconcile/current.ts";
 import { plan } from "../../core/reconcile/plan.ts";
+import { diskOf } from "../../core/reconcile/plan-preflight.ts";
 import {
   app,
   device,
@@ -194,12 +195,32 @@ describe("a disk that is too small", () => {
     expect(sentences(short(), deleting())).toContain(first);
   });
 
-  test.each(["kill-then-download", "delete-then-download"])("lets it go with %s, if that is enough", (word) => {
-    const killing = app({ web: { image: "web:2", ...strategy(word) } });
+  test("lets it go with delete-then-download, if that is enough", () => {
+    const killing = app({ web: { image: "web:2", ...strategy("delete-then-download") } });
     expect(sentences(short(300e6), killing)).toEqual([first, "kill web (image: web:2 will be downloaded)"]);
     expect(sentences({ ...short(300e6), containers: [] }, killing)).toContain("remove image web:1");
     expect(sentences(short(200e6), killing)).toEqual([waits, releases]);
   });
+
+  test("stops nothing with kill-then-download; an old image that no container uses goes", () => {
+    const killing = app({ web: { image: "web:2", ...strategy("kill-then-download") } });
+    expect(sentences(short(300e6), killing)).toEqual([waits, releases]);
+    expect(sentences({ ...short(300e6), containers: [] }, killing)).toEqual(["remove image web:1", waits, releases]);
+  });
+});
+
+test("the figures of an application are known while its downloads are judged", () => {
+  const figures = (current: CurrentState, ...apps: readonly App[]) => diskOf(1, current, target(apps));
+  const manifests = { "web:2": layers(100) };
+  expect(figures(device([], { preflight: facts(850, manifests) }), release)).toEqual({
+    ...{ need: 350e6, free: 850e6, reserve: 500e6 },
+  });
+  expect(figures(device([], { preflight: facts(600, manifests) }), release)).toMatchObject({
+    need: 350e6,
+    free: 600e6,
+  });
+  expect(figures(device([], { preflight: facts(600, {}, { asked: new Set(["web:2"]) }) }), release)).toBeUndefined();
+  expect(figures(device([]), release)).toBeUndefined();
 });
 
 describe("an image for another machine", () => {

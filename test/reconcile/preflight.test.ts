@@ -141,6 +141,22 @@ describe("the registry", () => {
     expect(device.log.lines.join("\n")).toMatch(/Downloading/i);
   });
 
+  test("that knows nothing is asked again after each failed download, and when somebody asks for the update", async () => {
+    const registry = counting(() => Promise.resolve({ is: "unknown", reason: "offline" }));
+    const device = await deviceWith({ megabytes: 1000, ports: { registry }, registry: () => undefined });
+    await device.wish("web:1");
+    await device.clock.advance(500);
+    const failures = () => device.log.lines.filter((line) => /Failed to download/.test(line)).length;
+    await device.clock.advance(60_000);
+    expect(failures()).toBeGreaterThan(3);
+    expect(registry.asked.length).toBeGreaterThanOrEqual(failures());
+    expect(registry.asked.length).toBeLessThanOrEqual(failures() + 1);
+    const before = registry.asked.length;
+    await device.post("/v1/update", {});
+    await device.clock.advance(500);
+    expect(registry.asked.length).toBeGreaterThan(before);
+  });
+
   test("is not asked in local mode", async () => {
     const registry = counting(() => Promise.resolve({ is: "known", layers: [] }));
     const device = await deviceWith({ megabytes: 1000, safe: false, ports: { registry } });
