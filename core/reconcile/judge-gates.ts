@@ -88,8 +88,7 @@ function gatesOf(subject: Subject): readonly (Verdict & { readonly gate: GateKin
     ...(confirm ? [{ gate: "confirm" as const, ...judgeConfirm(subject) }] : []),
     ...(cloud ? [{ gate: "cloud" as const, ...judgeCloud(told) }] : []),
   ];
-  const once = onceOf(subject);
-  if (once) return [...started, { gate: "one-shot", ...judgeOneShot(subject, once) }, ...said];
+  if (isOneShot(subject)) return [...started, { gate: "one-shot", ...judgeOneShot(subject) }, ...said];
   if (!isServiceGated(service, container)) return started;
   return [
     ...started,
@@ -126,24 +125,27 @@ function judgeStayUp(subject: Subject): Verdict {
   return detail === undefined ? lasting("up", upForMs, subject) : closed(detail);
 }
 
-/** Whether a program is to run once, and then whether the update waits for its end. */
-type Once = { readonly mustEnd: boolean } | undefined;
-
-function onceOf({ app, service, container, isAppGated }: Subject): Once {
-  const { name, config, gates } = service;
-  const isAwaited = app.services.some(({ dependsOn }) =>
-    dependsOn.some((one) => one.service === name && one.condition === "service_completed_successfully"),
-  );
-  if (isAwaited) return { mustEnd: true };
+/** Whether a program is to run once. */
+function isOneShot(subject: Subject): boolean {
+  const { service, container, isAppGated } = subject;
+  const { config, gates } = service;
   const isServer = healthcheckOf(service, container) !== undefined || gates?.http || gates?.confirm;
-  if (config.restart.name !== "no" || isServer || !isAppGated) return undefined;
-  // Without a word of its own, the service may also be one that runs on and on, and that its owner starts and stops.
-  return { mustEnd: gates !== undefined };
+  return isAwaited(subject) || (config.restart.name === "no" && !isServer && isAppGated);
 }
 
-function judgeOneShot({ container }: Subject, { mustEnd }: NonNullable<Once>): Verdict {
+/** Whether another service starts when this one has completed. */
+const isAwaited = ({ app, service: { name } }: Subject): boolean =>
+  app.services.some(({ dependsOn }) =>
+    dependsOn.some((one) => one.service === name && one.condition === "service_completed_successfully"),
+  );
+
+function judgeOneShot(subject: Subject): Verdict {
+  const { container, watched } = subject;
   if (container?.state !== "exited" || container.startedAt === 0)
-    return !mustEnd && container?.state === "running" ? open : closed("has not completed yet");
+    // If nothing waits for its end, it may also be a service that runs on, and that its owner starts and stops.
+    return container?.state === "running" && !isAwaited(subject)
+      ? lasting("up", watched.upForMs, subject)
+      : closed("has not completed yet");
   const { exitCode } = container;
   if (exitCode === 0) return open;
   const detail = `has exited with code ${exitCode}`;

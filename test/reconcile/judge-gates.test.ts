@@ -180,12 +180,11 @@ describe("one-shot", () => {
     expect(one("one-shot", release, [])).toBe("migrate one-shot closed: has not completed yet");
   });
 
-  test("with a word of its own must complete", () => {
-    const release = gated({ monitorMs: 0 }, app({ web: { image: "web:1", ...once } }));
-    expect(gates(release, [running("web", "web:1", once)])).toEqual([
-      "web started open",
-      "web one-shot closed: has not completed yet",
-    ]);
+  test("that nobody awaits must complete within its monitoring time, or run on", () => {
+    const release = gated({ monitorMs: 5_000 }, app({ web: { image: "web:1", ...once } }));
+    const up = (upForMs: number) => gates(release, [running("web", "web:1", once)], { web: { upForMs } });
+    expect(up(4_000)).toEqual(["web started open", "web one-shot closed: up for 4 s of 5 s"]);
+    expect(up(5_000)).toEqual(["web started open", "web one-shot open"]);
   });
 
   test("in a release without gates is no gate", () => {
