@@ -10,7 +10,7 @@ import type { Fetch } from "./http/fetch.ts";
 import { Events, toLog } from "./events/events.ts";
 import { Logs } from "./events/logs.ts";
 import { ServiceLogs } from "./events/service-logs.ts";
-import { apiScopeOf } from "./model/config.ts";
+import { apiScopeOf, isOn } from "./model/config.ts";
 import type { FileContent } from "./model/service-file.ts";
 import { findApp } from "./model/target.ts";
 import { everything } from "./model/scope.ts";
@@ -20,6 +20,7 @@ import { powerDown } from "./operations/power.ts";
 import { recordObservation } from "./operations/record.ts";
 import { Applier, type Outcome } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
+import { GateWatch } from "./reconcile/gate-watch.ts";
 import { Loop } from "./reconcile/loop.ts";
 import { isGuarded } from "./reconcile/plan-preflight.ts";
 import { Preflights } from "./reconcile/preflights.ts";
@@ -34,6 +35,7 @@ import { Documents } from "./state/documents.ts";
 import { Keys } from "./state/keys.ts";
 import { Leases } from "./state/leases.ts";
 import { Targets } from "./state/targets.ts";
+import { Updates } from "./state/updates.ts";
 
 /** Facts about the device that do not change while the agent runs. */
 export interface Identity extends Omit<DeviceFacts, "name" | "uuid"> {
@@ -73,6 +75,7 @@ export interface Assembly extends Supervisor {
   readonly keys: Keys;
   readonly memory: Memory;
   readonly leases: Leases;
+  readonly updates: Updates;
   readonly applier: Applier;
   readonly loop: Loop;
   readonly preflights: Preflights;
@@ -142,7 +145,12 @@ export async function createSupervisor(
       : undefined;
   const { uuid } = identity;
   const tags = cloud?.tags ?? new Tags({ clock, documents, events, uuid, client: undefined, key: () => undefined });
-  await Promise.all([targets.load(), keys.load(), memory.load(), leases.load(), cloud?.load()]);
+  const updates = new Updates({
+    ...{ documents, clock, events, targets },
+    isOn: () => !targets.isLocalMode() || isOn(targets.current().config, "SUPERVISOR_SAFE_UPDATES"),
+    cloudReachedAt: () => cloud?.reachedAt(),
+  });
+  await Promise.all([targets.load(), keys.load(), memory.load(), leases.load(), updates.load(), cloud?.load()]);
 
   const logs = new Logs({
     engine,
@@ -169,10 +177,10 @@ export async function createSupervisor(
   });
   const forgetApplication = (appId: number) => targets.forgetLeft(appId);
   const contentOf = (id: string) =>
-    targets.current().apps.find(({ files = {} }) => Object.hasOwn(files, id))?.files?.[id];
-  const targetCommit = (appId: number) => findApp(targets.current(), appId)?.commit;
+    targets.current().apps.find(({ files = {} }) => Object.hasOwn(files, id))?.files?.[id] ?? updates.fileOf(id);
+  const targetOf = (appId: number) => findApp(targets.current(), appId);
   const applier = new Applier(ports, {
-    ...{ memory, downloads, events, targetCommit, credentialsFor, contentOf, forgetApplication, reboot },
+    ...{ memory, updates, downloads, events, targetOf, credentialsFor, contentOf, forgetApplication, reboot },
   });
   const input = () => {
     const target = targets.current();
@@ -180,8 +188,12 @@ export async function createSupervisor(
     return { target, device: { ...identity, cloudKey, name: target.name }, localMode: targets.isLocalMode() };
   };
   const repeats = new Repeats(clock);
-  const observer = new Observer(ports, { downloads, preflights, repeats });
+  const observer = new Observer(ports, {
+    ...{ downloads, preflights, repeats },
+    committedImages: () => updates.images(),
+  });
   const problems = new Problems(events);
+  const watch = new GateWatch();
   const onRound = (view: View) => {
     void memory.setCommits(reachedCommits(view));
     serviceLogs.setSources(view.current.containers);
@@ -191,7 +203,8 @@ export async function createSupervisor(
   };
   const loop = new Loop({
     ...{ clock, engine, observer, applier, downloads, preflights, repeats, logs, events, input, onRound },
-    record: (observation, target) => recordObservation({ memory, keys }, observation, target),
+    record: (observation, target) => recordObservation({ memory, keys, updates, watch, clock }, observation, target),
+    onEngineBack: () => updates.restartTrials(),
     recordRunning: (containers, isBusy) => memory.recordRunning(containers, isBusy),
   });
 
@@ -202,6 +215,7 @@ export async function createSupervisor(
     keys,
     memory,
     leases,
+    updates,
     applier,
     loop,
     preflights,
@@ -223,7 +237,7 @@ export async function createSupervisor(
       cloud?.start({
         // Before the first observation under a new target nothing is known of its applications; they are not absent.
         apps: (options) =>
-          loop.view?.target === targets.current()
+          loop.view && loop.accepted === targets.current()
             ? appsReport({ view: loop.view, activity: memory.activity, ...options })
             : undefined,
         problems: () => problems.list(),

@@ -154,6 +154,11 @@ export class CloudSession {
     this.#poll?.now({ force });
   }
 
+  /** When the cloud answered last, on the monotonic clock. */
+  reachedAt(): number | undefined {
+    return this.#client.answeredAt();
+  }
+
   /** Called when a reported field may have changed. */
   reportSoon(): void {
     this.#reporter?.soon();

@@ -38,10 +38,16 @@ export class DeviceApiClient {
   readonly #cloud: Cloud;
   readonly #paused = new Set<() => void>();
   #isAway = false;
+  #answeredAt: number | undefined;
 
   constructor(clock: Clock, cloud: Cloud) {
     this.#clock = clock;
     this.#cloud = withoutKeys(cloud);
+  }
+
+  /** When the cloud accepted a request last, on the monotonic clock; undefined: never. */
+  answeredAt(): number | undefined {
+    return this.#answeredAt;
   }
 
   readonly request: Cloud = async (request, signal) => {
@@ -112,6 +118,7 @@ export class DeviceApiClient {
   /** While its database is down, the cloud answers 401 to valid keys. */
   #note({ status }: CloudAnswer): void {
     if (status === 401 || (isTransient(status) && status !== 429)) this.#isAway = true;
+    if (status < 400) this.#answeredAt = this.#clock.monotonic();
     if (status >= 400 || !this.#isAway) return;
     this.#isAway = false;
     for (const wake of this.#paused) wake();

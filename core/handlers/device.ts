@@ -11,7 +11,14 @@ import { powerDown, type PowerContext } from "../operations/power.ts";
 import { updateNow, type UpdateContext } from "../operations/target-state.ts";
 import type { Tags } from "../cloud/tags.ts";
 import type { Loop } from "../reconcile/loop.ts";
-import { appIdsOf, meanProgress, containerStatuses, serviceStatuses, stateByImage } from "../reconcile/status.ts";
+import {
+  appIdsOf,
+  hasFailedUpdate,
+  meanProgress,
+  containerStatuses,
+  serviceStatuses,
+  stateByImage,
+} from "../reconcile/status.ts";
 import type { StateContext } from "./context.ts";
 
 export function blink(
@@ -81,7 +88,7 @@ export function device({ scope }: Input<typeof api.device>, context: DeviceConte
     mac_address: ports.system.macAddresses().join(" "),
     supervisor_version: supervisorVersion,
     update_pending: pending,
-    update_failed: pending && loop.hasFailures(),
+    update_failed: (pending && loop.hasFailures()) || view.target.apps.some((one) => hasFailedUpdate(one, view)),
     update_downloaded: pending && isDownloaded(),
     ...(commit !== undefined && { commit }),
     ...(status !== undefined && { status: status === "Running" ? "Idle" : status, download_progress: progress }),

@@ -72,6 +72,14 @@ export type Event = About &
     | ({ readonly kind: "leaseBroken"; readonly appId: number; readonly owner: string } & Reason)
     /** By force: a service's own lock file was removed. */
     | { readonly kind: "lockBroken"; readonly appId: number; readonly service: string }
+    /** `commit`: the release that is tried; the last one that proved itself. */
+    | { readonly kind: "updateBegun" | "updateCommitted"; readonly appId: number; readonly commit: string }
+    /** `updateKept`: it failed and stays, as its failure action says. */
+    | ({
+        readonly kind: "updateFailed" | "updatePaused" | "updateKept" | "updateRejected";
+        readonly appId: number;
+        readonly commit: string;
+      } & Reason)
     | { readonly kind: "purging"; readonly appId: number }
     | { readonly kind: "purged" }
     | ({ readonly kind: "volumeRemovalAnnounced"; readonly appId: number; readonly volumes: readonly string[] } & Named)
@@ -176,6 +184,12 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   leaseBroken: warning,
   lockBroken: warning,
   leaseWithoutFile: deviceWarning,
+  updateBegun: deviceInfo,
+  updateCommitted: deviceInfo,
+  updateFailed: failure,
+  updatePaused: failure,
+  updateKept: warning,
+  updateRejected: warning,
   purging: info,
   purged: info,
   bootConfigApplying: info,
@@ -279,6 +293,18 @@ export function describe(event: Event): string {
       return `The update lock of service '${event.service}' was overridden by force`;
     case "leaseWithoutFile":
       return `A lease has no lock file in the folder of its service: ${event.reason}`;
+    case "updateBegun":
+      return `The update of app ${event.appId} to release ${event.commit} begins`;
+    case "updateCommitted":
+      return `Release ${event.commit} of app ${event.appId} is committed`;
+    case "updateFailed":
+      return `The update of app ${event.appId} to release ${event.commit} has failed, the committed release comes back: ${event.reason}`;
+    case "updatePaused":
+      return `The update of app ${event.appId} to release ${event.commit} has failed and stays as it is until somebody decides: ${event.reason}`;
+    case "updateKept":
+      return `The update of app ${event.appId} to release ${event.commit} has failed and stays: ${event.reason}`;
+    case "updateRejected":
+      return `Release ${event.commit} of app ${event.appId} is not tried again until the target changes: ${event.reason}`;
     case "purging":
       return `Purging data for app ${event.appId}`;
     case "purged":

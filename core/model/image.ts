@@ -110,3 +110,13 @@ export function registryOf(name: string): string | undefined {
 /** The image on the engine that a name refers to now. A tag may refer to another image later. */
 export const findImage = <T extends Image>(images: readonly T[], name: string): T | undefined =>
   images.find((image) => image.tags.includes(name) || image.digests.includes(name));
+
+/**
+ * The name that keeps an image of a committed release on the engine, for the case that its own name moves on. An image that
+ * is named by its digest needs none.
+ */
+export const keptImageName = (id: string): string => `${keptRepository}:${id.replace(/^sha256:/, "").slice(0, 32)}`;
+
+const keptRepository = "fairlead-committed";
+
+export const isKeptImageName = (name: string): boolean => name.startsWith(`${keptRepository}:`);

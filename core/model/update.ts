@@ -61,7 +61,8 @@ export interface UpdateFailure {
   readonly lines?: readonly string[] | undefined;
 }
 
-export type GateKind = "started" | "healthy" | "http" | "stay-up" | "one-shot" | "confirm" | "cloud";
+export const gateKinds = ["started", "healthy", "http", "stay-up", "one-shot", "confirm", "cloud"] as const;
+export type GateKind = (typeof gateKinds)[number];
 
 /** One gate of a service during an update. */
 export interface GateState {
@@ -102,3 +103,45 @@ export interface HttpAnswer {
   /** Since when `ok` has been as it is, on the clock that never jumps. */
   readonly sinceMs: number;
 }
+
+/** Where an update of an application stands. Stored, since it cannot be observed. */
+export type UpdateRecord =
+  /** Complete, and waits for its policy. */
+  | (Of & {
+      readonly phase: "waiting";
+      /** Identifies the run of the machine in which the images were complete. */
+      readonly bootId: string;
+      /** Who consented. */
+      readonly consent?: string | undefined;
+      /** Milliseconds since the epoch; absent: the clock of the machine was not set. */
+      readonly since?: number | undefined;
+    })
+  /** The services are being replaced, or have been and must prove themselves. */
+  | (Of & {
+      readonly phase: "trying";
+      /** How often the agent has begun or resumed it. */
+      readonly attempts: number;
+      /** The services that have confirmed it. */
+      readonly confirmed: readonly string[];
+    })
+  /** It failed, and a person decides. */
+  | (Of & { readonly phase: "paused"; readonly failure: UpdateFailure })
+  /** The committed release is being restored. */
+  | (Of & {
+      readonly phase: "back";
+      readonly failure: UpdateFailure;
+      /** Whether the target is rejected afterwards. Not if it was withdrawn or replaced. */
+      readonly rejects: boolean;
+    })
+  /** It is not tried again until the target changes or a person asks. */
+  | (Of & { readonly phase: "rejected"; readonly failure: UpdateFailure; readonly at: number });
+
+interface Of {
+  readonly fingerprint: string;
+  /** The release that is tried. */
+  readonly commit: string;
+}
+
+/** The failure with the last lines of the log. */
+export const describeFailure = ({ message, lines = [] }: UpdateFailure): string =>
+  lines.length === 0 ? message : `${message}. Last it wrote: ${lines.join(" | ")}`;

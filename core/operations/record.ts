@@ -4,21 +4,34 @@ import { findImage } from "../model/image.ts";
 import { serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
 import type { Observation, Remembered } from "../reconcile/current.ts";
+import type { GateWatch } from "../reconcile/gate-watch.ts";
+import { withCommitted } from "../reconcile/plan.ts";
+import type { Clock } from "../ports/clock.ts";
 import type { Keys } from "../state/keys.ts";
 import type { Memory } from "../state/memory.ts";
+import type { Updates } from "../state/updates.ts";
 
 export interface RecordContext {
+  readonly updates: Pick<Updates, "forgetUnlessOn" | "states">;
+  readonly watch: Pick<GateWatch, "note">;
+  readonly clock: Pick<Clock, "monotonic">;
   readonly memory: Memory;
   readonly keys: Pick<Keys, "ensure" | "of">;
 }
 
 /** Records what an observation adds to what the agent remembers, and returns that. Writes only what is new. */
 export async function recordObservation(
-  { memory, keys }: RecordContext,
+  { memory, keys, updates, watch, clock }: RecordContext,
   { images, containers }: Pick<Observation, "images" | "containers">,
   target: TargetState,
 ): Promise<Remembered> {
-  const services = target.apps.flatMap((app) =>
+  const forgotten = updates.forgetUnlessOn();
+  if (forgotten) await forgotten;
+  const states = updates.states(
+    target.apps.map(({ appId }) => appId),
+    images,
+  );
+  const services = withCommitted(target, states).apps.flatMap((app) =>
     app.services.map((service) => ({
       app,
       service,
@@ -65,6 +78,8 @@ export async function recordObservation(
     tolerated: memory.tolerated,
     refusedConfig: memory.refusedConfig,
     announcedVolumes: new Set(memory.announcedVolumes),
+    updates: states,
+    watch: watch.note(containers, clock.monotonic()),
   };
 }
 

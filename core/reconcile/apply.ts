@@ -3,7 +3,10 @@ import { describeDifference, differences, type Difference } from "../compose/dif
 import type { EventSink } from "../events/events.ts";
 import type { Cause, Event } from "../model/event.ts";
 import type { ContainerSpec } from "../model/container.ts";
-import type { Credentials } from "../model/image.ts";
+import { fingerprintOf } from "../model/fingerprint.ts";
+import { findImage, keptImageName, type Credentials } from "../model/image.ts";
+import type { App } from "../model/target.ts";
+import { describeFailure } from "../model/update.ts";
 import type { FileContent } from "../model/service-file.ts";
 import { bareName, redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
@@ -13,6 +16,7 @@ import { isMissing, type Missing, type Ports } from "../ports/index.ts";
 import type { CurrentState } from "./current.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Memory } from "../state/memory.ts";
+import type { Updates } from "../state/updates.ts";
 import { toContainerNamespaces, toServiceNamespaces } from "../compose/namespaces.ts";
 import type { Work } from "./step.ts";
 
@@ -33,8 +37,9 @@ interface Parts {
   readonly memory: Memory;
   readonly downloads: Downloads;
   readonly events: EventSink;
-  /** The release that the target state names. */
-  readonly targetCommit: (appId: number) => string | undefined;
+  /** The application in the target state. */
+  readonly targetOf: (appId: number) => App | undefined;
+  readonly updates: Pick<Updates, "setRecord" | "commit" | "forget">;
   /** The device's credentials for the image's registry, if it has any. */
   readonly credentialsFor: (image: string) => Credentials | undefined;
   /** The content of a file that the target state has. */
@@ -66,7 +71,7 @@ export class Applier {
         const { appId, service: serviceName, imageId } = step;
         // Recorded before the download starts: if the target changes meanwhile, only an image with a record is removed.
         await this.#parts.memory.recordImages([{ name, appId, serviceName, imageId, dockerImageId: "" }]);
-        const about = { name, appId, service: serviceName, commit: this.#parts.targetCommit(appId) };
+        const about = { name, appId, service: serviceName, commit: this.#parts.targetOf(appId)?.commit };
         emit({ kind: "imageDownloading", ...about });
         this.#parts.downloads.start({ ...step.image, fallback: this.#parts.credentialsFor(name) }, (failure) =>
           failure === undefined
@@ -179,12 +184,65 @@ export class Applier {
         await engine.renameContainer(step.id, step.name);
         this.#removed.delete(serviceKey(step.appId, step.service));
         return done;
+      case "recordUpdate":
+        await this.#recordUpdate(step);
+        return done;
+      case "commitUpdate":
+        await this.#commitUpdate(step, current);
+        return done;
+      case "forgetUpdate":
+        await this.#parts.updates.forget(step.appId);
+        return done;
       case "reboot": {
         const outcome = await this.#parts.reboot();
         if (isMissing(outcome)) throw new Error(outcome.missing);
         return outcome;
       }
     }
+  }
+
+  async #recordUpdate({ appId, record }: Extract<Work, { readonly action: "recordUpdate" }>): Promise<void> {
+    const { updates, events } = this.#parts;
+    await updates.setRecord(appId, record);
+    if (!record || record.phase === "waiting") return;
+    const { phase, commit } = record;
+    if (phase === "trying") return events.emit({ kind: "updateBegun", appId, commit });
+    const { service } = record.failure;
+    const kinds = { paused: "updatePaused", back: "updateFailed", rejected: "updateRejected" } as const;
+    events.emit({ kind: kinds[phase], appId, commit, service, reason: describeFailure(record.failure) });
+  }
+
+  async #commitUpdate(
+    { appId, commit, fingerprint, failure }: Extract<Work, { readonly action: "commitUpdate" }>,
+    { images }: CurrentState,
+  ): Promise<void> {
+    const { updates, memory, events, targetOf } = this.#parts;
+    const app = targetOf(appId);
+    if (!app || fingerprintOf(app) !== fingerprint) return;
+    const used = app.services.flatMap((service) => {
+      const image = findImage(images, service.image.name);
+      return image ? [{ service, id: image.id }] : [];
+    });
+    for (const { service, id } of used) {
+      const { name: serviceName, image, imageId } = service;
+      // A digest is always of the same image.
+      if (image.name.includes("@") || images.find((one) => one.id === id)?.tags.includes(keptImageName(id))) continue;
+      const record = {
+        name: keptImageName(id),
+        appId,
+        serviceName,
+        imageId,
+        dockerImageId: id,
+        releaseId: app.releaseId,
+      };
+      await memory.recordImages([record]);
+      await this.#ports.engine.tagImage(id, record.name);
+    }
+    const ids = Object.fromEntries(used.map(({ service, id }) => [service.name, id]));
+    await updates.commit(appId, { commit, fingerprint, images: ids });
+    if (failure)
+      events.emit({ kind: "updateKept", appId, commit, service: failure.service, reason: describeFailure(failure) });
+    else events.emit({ kind: "updateCommitted", appId, commit });
   }
 
   /** Stops and removes a container. `again`: this is a restart, so the container's spec is kept in memory. */
@@ -322,7 +380,7 @@ export class Applier {
   #causeOf({ id, again, differences: found }: KillOptions & { readonly id: string }, current: CurrentState) {
     const { appId, commit } = refer(id, current);
     if (again) return "request";
-    const wanted = appId === undefined ? undefined : this.#parts.targetCommit(appId);
+    const wanted = appId === undefined ? undefined : this.#parts.targetOf(appId)?.commit;
     if (commit && wanted && commit !== wanted) return "release";
     if (!found) return "target";
     return found.every(({ field }) => field.startsWith("environment.")) ? "variables" : "definition";

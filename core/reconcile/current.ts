@@ -5,6 +5,8 @@ import type { BootConfigState } from "../model/boot-config.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
 import type { Space } from "../model/disk.ts";
 import { findImage, type ImageConfig, type ImageRecord, type Manifest } from "../model/image.ts";
+import type { App } from "../model/target.ts";
+import type { UpdateFailure, UpdateRecord, WatchFacts } from "../model/update.ts";
 import type { EngineState } from "../ports/engine.ts";
 
 /** The input of `plan`: one observation of the device, and the memory of the agent. */
@@ -66,6 +68,25 @@ export interface CurrentState extends EngineState {
   readonly announcedVolumes: ReadonlySet<string>;
   /** Whether services can reach the API on their network; undefined when this machine has no such network. */
   readonly gatewayOpen: boolean | undefined;
+  /** By application. Empty in local mode, in which releases are not committed. */
+  readonly updates: ReadonlyMap<number, UpdateFacts>;
+  readonly watch: WatchFacts;
+  /** Why the last steps of an application have failed. */
+  readonly failures: ReadonlyMap<number, string>;
+}
+
+/** What the agent knows of the updates of one application. */
+export interface UpdateFacts {
+  /** The release that has proved itself; absent: none has yet. `images`: the names under which its images are kept. */
+  readonly committed?:
+    { readonly app: App; readonly fingerprint: string; readonly images: readonly string[] } | undefined;
+  readonly record?: UpdateRecord | undefined;
+  /** How long this run of the agent has tried the update; absent: it has not begun or resumed it. */
+  readonly triedMs?: number | undefined;
+  /** Whether the cloud was reached since; absent: there is none, or it was not reached before the update. */
+  readonly cloudReached?: boolean | undefined;
+  /** A service has said that the update failed. */
+  readonly told?: UpdateFailure | undefined;
 }
 
 /** The part that the agent remembers. */
@@ -81,10 +102,12 @@ export type Remembered = Pick<
   | "tolerated"
   | "refusedConfig"
   | "announcedVolumes"
+  | "updates"
+  | "watch"
 >;
 
 /** The part that is read from the device. */
-export type Observation = Omit<CurrentState, keyof Remembered | "device" | "localMode" | "unproven">;
+export type Observation = Omit<CurrentState, keyof Remembered | "device" | "localMode" | "unproven" | "failures">;
 
 export type Download =
   /** `lastFailure`: why the last attempt failed, if there was one. */
@@ -145,4 +168,7 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   files: new Set(),
   announcedVolumes: new Set(),
   gatewayOpen: undefined,
+  updates: new Map(),
+  watch: new Map(),
+  failures: new Map(),
 });

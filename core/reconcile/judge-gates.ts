@@ -130,7 +130,8 @@ function isOneShot(subject: Subject): boolean {
   const { service, container, isAppGated } = subject;
   const { config, gates } = service;
   const isServer = healthcheckOf(service, container) !== undefined || gates?.http || gates?.confirm;
-  return isAwaited(subject) || (config.restart.name === "no" && !isServer && isAppGated);
+  const isUp = container?.state !== "exited";
+  return isAwaited(subject) || (config.restart.name === "no" && !(isServer && isUp) && isAppGated);
 }
 
 /** Whether another service starts when this one has completed. */

@@ -5,7 +5,9 @@ import { isOn } from "../model/config.ts";
 import { delayMs } from "../model/retry.ts";
 import { messageOf } from "../model/show.ts";
 import type { Container } from "../model/container.ts";
-import type { TargetState } from "../model/target.ts";
+import { rejectionOf } from "../model/fingerprint.ts";
+import type { App, TargetState } from "../model/target.ts";
+import { describeFailure } from "../model/update.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "../ports/engine.ts";
 import type { Applier, Outcome } from "./apply.ts";
@@ -15,7 +17,7 @@ import type { Downloads } from "./downloads.ts";
 import { gate } from "./gate.ts";
 import { Notices } from "./notices.ts";
 import type { Observer } from "./observe.ts";
-import { appIdOf, isSettled, plan, type Plan, type Subject } from "./plan.ts";
+import { appIdOf, isSettled, plan, wantedImagesOf, type Plan, type Subject } from "./plan.ts";
 import { isGuarded } from "./plan-preflight.ts";
 import type { Preflights } from "./preflights.ts";
 import type { Repeats } from "./repeats.ts";
@@ -48,6 +50,8 @@ interface Parts {
   readonly logs: Pick<Logs, "setSources">;
   readonly events: EventSink;
   readonly input: () => RoundInput;
+  /** Called when the engine answers again. */
+  readonly onEngineBack: () => void;
   /** Called after each round. Returns the time after which another round is needed at the latest. */
   readonly onRound?: (view: View) => number | undefined;
 }
@@ -58,6 +62,8 @@ interface Parts {
  */
 export class Loop {
   view: View | undefined;
+  /** The target state that the view is about, as it was accepted. */
+  accepted: TargetState | undefined;
   readonly #parts: Parts;
   readonly #scheduler: Scheduler;
   readonly #requests = new Requests();
@@ -255,15 +261,22 @@ export class Loop {
     this.#stale.clear();
     for (const subject of this.#busy.keys()) this.#stale.add(subject);
     const { target: accepted, device, localMode } = input();
-    downloads.keep(new Set(accepted.apps.flatMap((app) => app.services.map(({ image }) => image.name))));
+    downloads.keep(wantedImagesOf(accepted, this.view?.current.updates ?? new Map()));
     const target = this.#requests.applyTo(accepted);
-    const observation = await observer.observe(target, { fresh, guarded: isGuarded({ localMode }, target) });
-    const current = { ...observation, ...(await record(observation, target)), device, localMode };
+    const observed = await observer.observe(target, { fresh, guarded: isGuarded({ localMode }, target) });
+    const failures = new Map(
+      this.#retries.subjects().flatMap((subject): [number, string][] => {
+        const failure = this.#retries.failureOf(subject);
+        return typeof subject === "number" && failure?.is === "failed" ? [[subject, failure.message]] : [];
+      }),
+    );
+    const current = { ...observed, ...(await record(observed, target)), device, localMode, failures };
     recordRunning(current.containers, isStale);
 
     const decided = plan(current, target);
     const temporary = new Set(target.apps.flatMap((app) => (app.temporary ? [app.appId] : [])));
-    this.view = { current, target: accepted, plan: decided, temporary };
+    this.view = { current, target: withRejections(accepted, current.updates), plan: decided, temporary };
+    this.accepted = accepted;
     const started = current.containers.filter(({ startedAt }) => startedAt > 0);
     logs.setSources(
       started.filter(({ state }) => state === "running"),
@@ -281,7 +294,10 @@ export class Loop {
       this.#unsettled = this.#busy.size > 0 || [...decided.values()].some((steps) => !isSettled(steps));
     this.#scheduleRecheck(decided, current.now);
     this.#engineFailures = 0;
-    if (this.#failingSince !== undefined) events.emit({ kind: "engineReachable" });
+    if (this.#failingSince !== undefined) {
+      events.emit({ kind: "engineReachable" });
+      this.#parts.onEngineBack();
+    }
     this.#failingSince = undefined;
     const recheckMs = this.#parts.onRound?.(this.view);
     if (recheckMs !== undefined) this.#requestAfter(recheckMs);
@@ -371,5 +387,15 @@ export class Loop {
 }
 
 const noop = () => {};
+
+function withRejections(target: TargetState, updates: CurrentState["updates"]): TargetState {
+  const rejections = target.apps.map((app) => rejectionOf(app, updates.get(app.appId)?.record));
+  if (rejections.every((one) => one === undefined)) return target;
+  const apps = target.apps.map((app, n): App => {
+    const failure = rejections[n];
+    return failure ? { ...app, rejected: describeFailure(failure) } : app;
+  });
+  return { ...target, apps };
+}
 
 const toFailure = (outcome: Outcome): Failure | undefined => (outcome.is === "locked" ? outcome : undefined);

@@ -20,6 +20,8 @@ interface Parts {
   readonly downloads: Pick<Downloads, "state">;
   readonly repeats: Pick<Repeats, "retryAt">;
   readonly preflights: Pick<Preflights, "facts" | "emulated">;
+  /** The images of committed releases. */
+  readonly committedImages: () => readonly { readonly id: string; readonly name: string }[];
 }
 
 /** Reads the state of the device and changes nothing. Called once in each round. */
@@ -47,6 +49,9 @@ export class Observer {
     const downloads = this.#parts.downloads.state();
     const state = await engine.look({ fresh });
     const wanted = target.apps.flatMap((app) => app.services.map(({ image }) => findImage(state.images, image.name)));
+    const committed = this.#parts
+      .committedImages()
+      .flatMap(({ id, name }) => state.images.find((image) => image.id === id) ?? findImage(state.images, name) ?? []);
     const takenOver = state.containers
       .filter(isHandingOver)
       .map(async ({ appId, service }) =>
@@ -55,7 +60,7 @@ export class Observer {
     const services = target.apps.flatMap((app) => (app.rejected === undefined ? app.services : []));
     const [preflight, imageConfigs, lastLines, ...successors] = await Promise.all([
       guarded ? this.#parts.preflights.facts(services, state, downloads) : undefined,
-      this.#configsOf(new Set(wanted.flatMap((image) => (image ? [image.id] : [])))),
+      this.#configsOf(new Set([...wanted, ...committed].flatMap((image) => (image ? [image.id] : [])))),
       this.#lastLinesOf(state.containers),
       ...takenOver,
     ]);

@@ -18,9 +18,11 @@ export function planGateway(current: CurrentState, target: TargetState): Step[] 
   return current.gatewayOpen === false ? [{ action: "openGateway", address: supervisorNetwork.gateway }] : [];
 }
 
-/** Reboots when a reboot is required and the rest of the plan has neither steps nor waits. */
+/** Reboots when a reboot is required and the rest of the plan has neither steps nor waits, but for an update to prove itself. */
 export const planReboot = ({ rebootRequired }: CurrentState, rest: readonly Step[]): Step[] =>
-  rebootRequired && rest.every(isNote) ? [{ action: "reboot" }] : [];
+  rebootRequired && rest.every((step) => isNote(step) || (step.action === "wait" && step.gate))
+    ? [{ action: "reboot" }]
+    : [];
 
 /** Removes files of services that neither the target nor a container uses. */
 export function planUnusedFiles(current: CurrentState, { apps }: TargetState): Step[] {

@@ -1,6 +1,6 @@
+import { serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
-import { planApplication } from "./plan-application.ts";
 import { planBootConfig } from "./plan-boot-config.ts";
 import { planFirewall } from "./plan-firewall.ts";
 import { planLeft } from "./plan-left.ts";
@@ -8,6 +8,7 @@ import { planPreflights } from "./plan-preflight.ts";
 import { planRefusals } from "./plan-refusals.ts";
 import { withoutVain } from "./plan-repeats.ts";
 import { planGateway, planReboot, planUnusedFiles, planUnusedImages } from "./plan-device.ts";
+import { planUpdate } from "./plan-update.ts";
 import { isNote, type Step } from "./step.ts";
 
 /** Steps by subject. A subject is an application (by id) or the device as a whole. Applications are independent. */
@@ -29,13 +30,15 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       return Number.isInteger(id) ? [id] : [];
     }),
     ...current.locks.keys(),
+    ...current.updates.keys(),
     ...(target.left ?? []).map(({ appId }) => appId),
   ]);
-  const wantedImages = new Set(target.apps.flatMap((app) => app.services.map(({ image }) => image.name)));
+  const kept = withCommitted(target, current.updates);
+  const wantedImages = wantedImagesOf(target, current.updates);
   const preflights = planPreflights(current, target, wantedImages);
   const apps = [...appIds].map((appId): [Subject, readonly Step[]] => [
     appId,
-    planApplication(
+    planUpdate(
       appId,
       target.apps.find((app) => app.appId === appId),
       current,
@@ -58,9 +61,9 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       ...planRefusals(current, target),
       ...planBootConfig(current, target),
       ...planFirewall(current, target),
-      ...planGateway(current, target),
+      ...planGateway(current, kept),
       ...planUnusedImages(current, target, wantedImages, preflights),
-      ...planUnusedFiles(current, target),
+      ...planUnusedFiles(current, kept),
     ],
     "device",
     current,
@@ -68,6 +71,30 @@ export function plan(current: CurrentState, target: TargetState): Plan {
   const rest = [...device, ...all.flatMap(([, steps]) => steps)];
   const reboot = withoutVain(planReboot(current, rest), "device", current);
   return new Map<Subject, readonly Step[]>([["device", [...device, ...reboot]], ...all]);
+}
+
+/** The target state with the committed releases, whose images and files must stay. */
+export function withCommitted(target: TargetState, updates: CurrentState["updates"]): TargetState {
+  const committed = [...updates.values()].flatMap((facts) => facts.committed?.app ?? []);
+  return committed.length === 0 ? target : { ...target, apps: [...target.apps, ...committed] };
+}
+
+/** The names of the images that must stay. */
+export function wantedImagesOf({ apps }: TargetState, updates: CurrentState["updates"]): ReadonlySet<string> {
+  // With this strategy, the old image makes room for the new one. A return downloads it again.
+  const leaving = new Set(
+    apps.flatMap(({ appId, services }) =>
+      services.flatMap(({ name, strategy }) => (strategy === "delete-then-download" ? [serviceKey(appId, name)] : [])),
+    ),
+  );
+  const committed = [...updates.values()].flatMap((facts) => {
+    if (!facts.committed) return [];
+    const { app, images } = facts.committed;
+    const isBack = facts.record?.phase === "back" || facts.record?.phase === "rejected";
+    const services = app.services.filter(({ name }) => isBack || !leaving.has(serviceKey(app.appId, name)));
+    return [...services.map(({ image }) => image.name), ...(services.length === app.services.length ? images : [])];
+  });
+  return new Set([...apps.flatMap((app) => app.services.map(({ image }) => image.name)), ...committed]);
 }
 
 /** Whether the plan has neither steps nor waits. */

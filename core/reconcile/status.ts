@@ -1,7 +1,8 @@
 import type { UpdateStatus } from "../api/cloud/report.ts";
 import type { View } from "./view.ts";
 import type { Container } from "../model/container.ts";
-import { findImage, type ImageRecord } from "../model/image.ts";
+import { rejectionOf } from "../model/fingerprint.ts";
+import { findImage, isKeptImageName, type ImageRecord } from "../model/image.ts";
 import { isHandingOver, parseContainerName, serviceKey } from "../model/names.ts";
 import { findApp, type App } from "../model/target.ts";
 import { isSettled } from "./plan.ts";
@@ -93,7 +94,15 @@ export const statusOf = (container: Container, view: View): string =>
 
 /** The images on the engine that were used for services, including those that the target state no longer needs. */
 export const keptImages = ({ current }: View): readonly ImageRecord[] =>
-  current.imageRecords.filter(({ name, dockerImageId }) => dockerImageId !== "" && findImage(current.images, name));
+  current.imageRecords.filter(
+    ({ name, dockerImageId }) => dockerImageId !== "" && !isKeptImageName(name) && findImage(current.images, name),
+  );
+
+/** Whether the update of an application has failed: it is being taken back, waits for a person, or is not tried again. */
+export function hasFailedUpdate(app: App, { current }: View): boolean {
+  const record = current.updates.get(app.appId)?.record;
+  return record?.phase === "back" || record?.phase === "paused" || rejectionOf(app, record) !== undefined;
+}
 
 /** The state of an application by image id, from its containers, its target services and its kept images. */
 export function stateByImage(
@@ -118,6 +127,8 @@ export function updateStatus(app: App, view: View): UpdateStatus {
   const steps = view.plan.get(app.appId) ?? [];
   const own = app.services.flatMap(({ image }) => downloads.get(image.name) ?? []);
   if (app.rejected) return "rejected";
+  const record = view.current.updates.get(app.appId)?.record;
+  if (record?.phase === "back" || record?.phase === "paused") return "aborted";
   if (own.length > 0 || steps.some(({ action }) => action === "fetch")) return "downloading";
   if (steps.some(({ action }) => action === "takeLocks")) return "downloaded";
   return isSettled(steps) && !view.temporary.has(app.appId) ? "done" : "applying changes";

@@ -6,6 +6,7 @@ import type { FirewallPolicy } from "../model/firewall.ts";
 import type { ImageReference } from "../model/image.ts";
 import type { NetworkSpec, VolumeSpec } from "../model/network.ts";
 import type { ProblemKind } from "../model/problem.ts";
+import type { UpdateFailure, UpdateRecord } from "../model/update.ts";
 
 /** One action, wait or note, as a plain value. `plan` decides when it is due; `apply` applies it; `describe` prints it. */
 export type Step =
@@ -82,11 +83,23 @@ export type Step =
       readonly name: string;
       readonly restart: RestartPolicy;
     }
+  /** Due: an update begins, is resumed, fails or has been taken back. Nothing else happens before this is stored. */
+  | { readonly action: "recordUpdate"; readonly appId: number; readonly record: UpdateRecord | undefined }
+  /** Due: the target has proved itself. `failure`: it has not, and stays all the same, as its failure action says. */
+  | {
+      readonly action: "commitUpdate";
+      readonly appId: number;
+      readonly commit: string;
+      readonly fingerprint: string;
+      readonly failure?: UpdateFailure;
+    }
+  /** Due: the application is no longer in the target state, and nothing of it is left. */
+  | { readonly action: "forgetUpdate"; readonly appId: number }
   /** Due: a change takes effect only after a reboot, and all other steps are done. */
   | { readonly action: "reboot" }
   /**
    * `recheckMs`: no event announces the end of the wait, so the loop checks after this time. `again`: the step that was in
-   * vain. `isSaid`: the reason has been logged already.
+   * vain. `isSaid`: the reason has been logged already. `gate`: an update must prove itself; a reboot does not wait for it.
    */
   | {
       readonly action: "wait";
@@ -95,6 +108,7 @@ export type Step =
       readonly again?: Work;
       readonly isSaid?: true;
       readonly obstacle?: Obstacle;
+      readonly gate?: true;
     }
   | Note;
 
@@ -193,6 +207,12 @@ export function describe(step: Step): string {
       return `move ${step.service} aside for a hand-over (${step.why})`;
     case "takeBack":
       return `take ${step.service} back from its hand-over`;
+    case "recordUpdate":
+      return `record that ${describeRecord(step)}`;
+    case "commitUpdate":
+      return `commit release ${step.commit} of app ${step.appId}`;
+    case "forgetUpdate":
+      return `forget the committed release of app ${step.appId}`;
     case "reboot":
       return "reboot, for what takes effect only then";
     case "wait":
@@ -202,15 +222,36 @@ export function describe(step: Step): string {
   }
 }
 
+function describeRecord({ appId, record }: Extract<Step, { readonly action: "recordUpdate" }>): string {
+  const of = `app ${appId}`;
+  switch (record?.phase) {
+    case undefined:
+      return `${of} has no update`;
+    case "waiting":
+      return `the update of ${of} is complete and waits`;
+    case "trying":
+      return `release ${record.commit} of ${of} is tried (${record.attempts})`;
+    case "paused":
+      return `the update of ${of} is paused: ${record.failure.message}`;
+    case "back":
+      return `${of} goes back: ${record.failure.message}`;
+    case "rejected":
+      return `release ${record.commit} of ${of} is rejected: ${record.failure.message}`;
+  }
+}
+
 /**
  * The purpose of a step. Two steps that are due for the same reason have the same purpose, even if their ids differ.
  * Undefined for steps that have another way to detect that they were in vain.
  */
 export function aimOf(step: Work): string | undefined {
   switch (step.action) {
-    // Downloads have their own back-off. A reboot has three minutes to happen.
+    // Downloads have their own back-off. A reboot has three minutes to happen. What is recorded is not planned again.
     case "fetch":
     case "reboot":
+    case "recordUpdate":
+    case "commitUpdate":
+    case "forgetUpdate":
       return undefined;
     case "removeImage":
     case "createNetwork":

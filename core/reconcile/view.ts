@@ -5,6 +5,7 @@ import type { Plan } from "./plan.ts";
 /** What the last round observed and planned. The API answers from it. */
 export interface View {
   readonly current: CurrentState;
+  /** A release whose update has failed on this device is marked as rejected. */
   readonly target: TargetState;
   readonly plan: Plan;
   /** Applications that a restart or a purge is stopping. Their plan does not lead to the target state yet. */

@@ -3,6 +3,7 @@ import * as z from "zod";
 import type { Difference } from "../compose/differences.ts";
 import type { Lease } from "../model/lease.ts";
 import type { LeftApp } from "../model/target.ts";
+import { gateKinds, type UpdateFailure, type UpdateRecord } from "../model/update.ts";
 import type { Store } from "../ports/store.ts";
 import { oneByOne } from "./one-by-one.ts";
 
@@ -33,6 +34,10 @@ export interface DocumentShapes {
   /** The address of a cloud that accepts service keys derived from the device key. */
   readonly "deriving-cloud": string;
   readonly leases: readonly StoredLease[];
+  /** By application: the release that it returns to if an update fails. */
+  readonly committed: Readonly<Record<string, CommittedRelease>>;
+  /** By application. */
+  readonly updates: Readonly<Record<string, UpdateRecord>>;
   /** The time from which log lines are kept for the cloud, in milliseconds since the epoch. */
   readonly "logs-since": number;
 }
@@ -41,6 +46,23 @@ export interface DocumentShapes {
 export interface LeftApplication extends LeftApp {
   /** When the cloud first confirmed a target state without it, in milliseconds since the epoch. */
   readonly missingSince?: number | undefined;
+}
+
+/** The part of an accepted target state that describes one application, as it was sent. */
+export interface AppSource {
+  /** Who sent it, and so in which version of the target state it is. */
+  readonly of: "developer" | "cloud";
+  /** The application's key in the target state. */
+  readonly key: string;
+  readonly body: unknown;
+}
+
+export interface CommittedRelease {
+  readonly commit: string;
+  readonly fingerprint: string;
+  /** The image ids of its services. */
+  readonly images: Readonly<Record<string, string>>;
+  readonly source: AppSource;
 }
 
 interface StoredLease extends Lease {
@@ -66,6 +88,24 @@ export interface Key {
   readonly appId?: number | undefined;
   readonly service?: string | undefined;
 }
+
+const Failure: z.ZodType<UpdateFailure> = z.object({
+  service: z.string().optional(),
+  gate: z.enum(gateKinds).optional(),
+  message: z.string(),
+  lines: z.array(z.string()).optional(),
+});
+const ofUpdate = { fingerprint: z.string(), commit: z.string() };
+const Update: z.ZodType<UpdateRecord> = z.discriminatedUnion("phase", [
+  z.object({
+    ...{ phase: z.literal("waiting"), ...ofUpdate, bootId: z.string() },
+    ...{ consent: z.string().optional(), since: z.number().optional() },
+  }),
+  z.object({ phase: z.literal("trying"), ...ofUpdate, attempts: z.number(), confirmed: z.array(z.string()) }),
+  z.object({ phase: z.literal("paused"), ...ofUpdate, failure: Failure }),
+  z.object({ phase: z.literal("back"), ...ofUpdate, failure: Failure, rejects: z.boolean() }),
+  z.object({ phase: z.literal("rejected"), ...ofUpdate, failure: Failure, at: z.number() }),
+]);
 
 const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N]> } = {
   "local-target": z.looseObject({}),
@@ -109,6 +149,16 @@ const shapes: { readonly [N in keyof DocumentShapes]: z.ZodType<DocumentShapes[N
       remainingMs: z.number(),
     }),
   ),
+  committed: z.record(
+    z.string(),
+    z.object({
+      commit: z.string(),
+      fingerprint: z.string(),
+      images: z.record(z.string(), z.string()),
+      source: z.object({ of: z.enum(["developer", "cloud"]), key: z.string(), body: z.unknown() }),
+    }),
+  ),
+  updates: z.record(z.string(), Update),
   "logs-since": z.number(),
   "deriving-cloud": z.string(),
   "cloud-device": z.object({

@@ -4,12 +4,15 @@ import type { Identify } from "../compose/files.ts";
 import type { RequirementFacts } from "../compose/requirements.ts";
 import { fullConfig, isOn } from "../model/config.ts";
 import { sameJson } from "../model/json.ts";
-import type { App, TargetState } from "../model/target.ts";
-import type { Documents, LeftApplication } from "./documents.ts";
+import { findApp, type App, type TargetState } from "../model/target.ts";
+import type { AppSource, Documents, LeftApplication } from "./documents.ts";
 
 /** The part of an accepted body that is stored unchanged. */
 const LocalBody = z.object({ local: z.looseObject({ apps: z.record(z.string(), z.unknown()) }) });
 type LocalBody = z.output<typeof LocalBody>;
+
+/** The applications in a cloud's target state, by device and then by their uuids. */
+const CloudApps = z.record(z.string(), z.looseObject({ apps: z.record(z.string(), z.unknown()) }));
 
 /** The target state before any has been set: it changes nothing on the device. */
 const nothing: TargetState = { name: "local", config: {}, apps: [], unset: true };
@@ -96,6 +99,32 @@ export class Targets {
     if (this.#local) return this.#local.target;
     if (this.#bare?.of !== base) this.#bare = { of: base, target: { ...base, apps: [] } };
     return this.#bare.target;
+  }
+
+  /** The part of the target state in effect that describes an application. */
+  sourceOf(appId: number): AppSource | undefined {
+    const app = findApp(this.current(), appId);
+    if (!app) return undefined;
+    if (this.isLocalMode()) {
+      const entry = Object.entries(this.#local?.body.local.apps ?? {}).find(([key]) => Number(key) === appId);
+      return entry && { of: "developer", key: entry[0], body: entry[1] };
+    }
+    const apps = CloudApps.safeParse(this.#cloud?.body).data?.[this.#uuid]?.apps ?? {};
+    return Object.hasOwn(apps, app.uuid) ? { of: "cloud", key: app.uuid, body: apps[app.uuid] } : undefined;
+  }
+
+  /** Undefined: this version of the agent does not accept it any more. */
+  parseSource({ of, key, body }: AppSource): App | undefined {
+    const apps = { [key]: body };
+    const parsed =
+      of === "developer"
+        ? parseLocalTarget({ local: { apps } }, this.#facts, nothing.name, this.#identify)
+        : parseCloudTarget({ [this.#uuid]: { name: "", config: {}, apps } }, this.#facts, this.#uuid, this.#identify);
+    const [app] = parsed.ok ? parsed.target.apps : [];
+    if (!app) return undefined;
+    // It has run on this device.
+    const { rejected: _, ...accepted } = app;
+    return accepted;
   }
 
   /** Parses a developer's target state, and keeps the old one. */

@@ -25,7 +25,8 @@ async function agent() {
   const keys = new Keys(documents, systemClock);
   await Promise.all([memory.load(), keys.load()]);
   store.written.length = 0;
-  return { store, memory, keys };
+  const updates = { forgetUnlessOn: () => undefined, states: () => new Map() };
+  return { store, memory, keys, updates, watch: { note: () => new Map() }, clock: systemClock };
 }
 
 const wanted = target([

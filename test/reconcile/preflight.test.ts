@@ -1,3 +1,4 @@
+import { isKeptImageName } from "../../core/model/image.ts";
 import { describe, expect, test } from "vitest";
 import type { Layer, Manifest } from "../../core/model/image.ts";
 import type { EmbeddedOptions } from "../../core/embedded/engine.ts";
@@ -30,7 +31,8 @@ async function deviceWith({ megabytes, safe = true, ports = {}, ...options }: Op
     const answer = await device.post("/v2/local/target-state", { local: { name: "device", config, apps } });
     expect(answer.status).toBe(200);
   };
-  const images = async () => (await device.engine.look()).images.flatMap(({ tags }) => tags);
+  const images = async () =>
+    (await device.engine.look()).images.flatMap(({ tags }) => tags).filter((name) => !isKeptImageName(name));
   const problems = () => device.supervisor.problems.list().map(({ kind, message }) => `${kind}: ${message}`);
   return { ...device, clock, wish, images, problems, asked };
 }

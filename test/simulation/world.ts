@@ -14,6 +14,7 @@ import {
   memoryMetrics,
   memorySystem,
 } from "../../core/embedded/ports.ts";
+import { rejectionOf } from "../../core/model/fingerprint.ts";
 import { findImage, type Layer } from "../../core/model/image.ts";
 import { isHandingOver, networkName, volumeName } from "../../core/model/names.ts";
 import { prerequisites } from "../../core/compose/target-checks.ts";
@@ -212,6 +213,17 @@ export class World {
     return this.supervisor?.targets.current() ?? { name: "", config: {}, apps: [] };
   }
 
+  /** What the device is to be brought to: of an application whose update has failed, the committed release. */
+  get wanted(): TargetState {
+    const { target, supervisor } = this;
+    const updates = supervisor?.view().current.updates;
+    const apps = target.apps.map((app) => {
+      const { committed, record } = updates?.get(app.appId) ?? {};
+      return committed && rejectionOf(app, record) ? committed.app : app;
+    });
+    return { ...target, apps };
+  }
+
   async setTarget(wish: Wish, force: boolean): Promise<void> {
     const { supervisor } = this;
     if (!supervisor) return;
@@ -296,7 +308,9 @@ export class World {
           const absent = app?.services.find(({ image }) => !findImage(state.images, image.name));
           // What was decided for the target before may be on its way to the engine still.
           const settledOn = this.clock.now() - this.#targetSince > 1000;
-          if (careful && absent && settledOn && !this.disturbed.has(appId))
+          // What did not prove itself is stopped for the committed release, whatever is to come.
+          const isBack = this.supervisor?.updates.recordOf(appId)?.phase === "back";
+          if (careful && absent && settledOn && !isBack && !this.disturbed.has(appId))
             breaks(`Keeps serving: ${appId}/${service} stops before ${absent.image.name} is here`);
         }
         await engine.stopContainer(id);
@@ -339,7 +353,10 @@ export class World {
         this.#act(`remove image ${name}`);
         const removed = await engine.removeImage(name);
         const now = await engine.look({ fresh: true });
-        if (image && !findImage(now.images, name) && containers.some(({ spec }) => spec.image === image.id))
+        const hasName = now.images.some(
+          ({ id, tags, digests }) => id === image?.id && tags.length + digests.length > 0,
+        );
+        if (image && !hasName && containers.some(({ spec }) => spec.image === image.id))
           breaks(`Keeps what is used: image ${name}`);
         return removed;
       },
@@ -364,7 +381,7 @@ export class World {
         return other !== undefined && (!other.running || isStopped(app, name) || isBlocked(other, app));
       });
     return new Set(
-      this.target.apps.flatMap((app) =>
+      this.wanted.apps.flatMap((app) =>
         app.services
           .filter(
             (service) =>
@@ -383,7 +400,7 @@ export class World {
     const found: string[] = [];
     const expected = new Set<string>();
     const heldUp = await this.heldUp();
-    for (const app of this.target.apps) {
+    for (const app of this.wanted.apps) {
       const siblings = containers.filter(({ appId }) => appId === app.appId);
       for (const service of app.services) {
         const name = `${app.appId}/${service.name}`;
@@ -421,12 +438,12 @@ export class World {
     }
     for (const { id, name } of containers) if (!expected.has(id)) found.push(`${name} is left over`);
     const wanted = new Set(
-      this.target.apps.flatMap((app) => Object.keys(app.networks).map((one) => networkName(app.uuid, one))),
+      this.wanted.apps.flatMap((app) => Object.keys(app.networks).map((one) => networkName(app.uuid, one))),
     );
     for (const { name } of networks)
       if (name !== "supervisor0" && !wanted.has(name)) found.push(`network ${name} is left over`);
     const mounted = new Set(containers.flatMap(({ spec }) => spec.mounts.map(({ source }) => source)));
-    const used = new Set(this.target.apps.flatMap(({ files = {} }) => Object.keys(files)));
+    const used = new Set([...this.wanted.apps, ...this.target.apps].flatMap(({ files = {} }) => Object.keys(files)));
     for (const id of this.#files.stored())
       if (!used.has(id) && !mounted.has(`${this.#files.root}/${id}`)) found.push(`file ${id} is left over`);
     for (const id of used)
@@ -435,7 +452,9 @@ export class World {
     for (const appId of this.folders.held().keys()) found.push(`the locks of ${appId} are still held`);
     for (const { appId } of supervisor.leases.list()) found.push(`a lease of ${appId} has not ended`);
     if (this.managed && found.length === 0) {
-      const usedImages = new Set(this.target.apps.flatMap((app) => app.services.map(({ image }) => image.name)));
+      const usedImages = new Set(
+        [...this.wanted.apps, ...this.target.apps].flatMap((app) => app.services.map(({ image }) => image.name)),
+      );
       for (const { id, tags } of images)
         for (const tag of containers.some(({ spec }) => spec.image === id) ? [] : tags)
           if (this.fetched.has(tag) && !usedImages.has(tag)) found.push(`image ${tag} is left over`);

@@ -1,0 +1,275 @@
+import { fingerprintOf, rejectionOf } from "../model/fingerprint.ts";
+import { findImage } from "../model/image.ts";
+import { isHandingOver, serviceKey } from "../model/names.ts";
+import type { App } from "../model/target.ts";
+import type { GateState, UpdateFailure, UpdateRecord } from "../model/update.ts";
+import type { CurrentState, UpdateFacts } from "./current.ts";
+import { deadlineOf, isGated, judgeGates, recheckMs } from "./judge-gates.ts";
+import { planApplication } from "./plan-application.ts";
+import type { Preflight } from "./plan-preflight.ts";
+import { isNote, type Step } from "./step.ts";
+
+type Tried = Extract<UpdateRecord, { readonly phase: "trying" | "paused" }>;
+
+interface Input {
+  readonly appId: number;
+  readonly app: App;
+  readonly facts: UpdateFacts;
+  readonly current: CurrentState;
+  readonly wantedImages: ReadonlySet<string>;
+  readonly preflight: Preflight | undefined;
+}
+
+/** The same, where a release can be returned to. */
+interface Returnable extends Input {
+  readonly committed: App;
+}
+
+/** How often an update is begun before it counts as failed. A release can make the machine restart. */
+const mostAttempts = 3;
+
+/**
+ * The next steps for one application, of which one release is tried and another is committed. This decides which of them
+ * `planApplication` gets, and when that is written down.
+ */
+export function planUpdate(
+  appId: number,
+  app: App | undefined,
+  current: CurrentState,
+  wantedImages: ReadonlySet<string>,
+  preflight: Preflight | undefined,
+): Step[] {
+  const facts = current.updates.get(appId);
+  const planFor = (release: App | undefined) => planApplication(appId, release, current, wantedImages, preflight);
+  if (!facts) return planFor(app);
+  if (!app) {
+    const steps = planFor(undefined);
+    return isSettled(steps) && (facts.committed || facts.record) ? [{ action: "forgetUpdate", appId }] : steps;
+  }
+  const { committed, record } = facts;
+  const input = { appId, app, facts, current, wantedImages, preflight };
+  // A first installation has nothing to go back to.
+  if (!committed) return planSteady(input);
+  const returnable = { ...input, committed: committed.app };
+  if (record?.phase === "back") return planReturn(returnable, record);
+  if (record?.phase === "trying" || record?.phase === "paused")
+    return planTrial(returnable, record, committed.fingerprint);
+  if (committed.fingerprint === fingerprintOf(app)) return planSteady(input);
+  return isRejected(app, record) ? planCommitted(returnable) : planPreparation(returnable);
+}
+
+/** Whether the target is not applied: it cannot run here, or it has failed. */
+const isRejected = (app: App, record: UpdateRecord | undefined): boolean =>
+  app.rejected !== undefined || rejectionOf(app, record) !== undefined;
+
+const planTarget = ({ appId, app, current, wantedImages, preflight }: Input): Step[] =>
+  planApplication(appId, app, current, wantedImages, preflight);
+
+/** A restart or a purge in between is one of the committed release. */
+const planCommitted = ({ appId, app: { temporary }, committed, current, wantedImages }: Returnable): Step[] =>
+  planApplication(appId, { ...committed, ...(temporary && { temporary }) }, current, wantedImages);
+
+function planSteady(input: Input): Step[] {
+  const { app, facts } = input;
+  const steps = planTarget(input);
+  const isNew = facts.committed?.fingerprint !== fingerprintOf(app) || facts.record !== undefined;
+  return isSettled(steps) && isNew && !app.rejected && !app.temporary ? [...steps, toCommit(input)] : steps;
+}
+
+/** The committed release goes on until all images of the target are here and nothing holds the update up. */
+function planPreparation(input: Returnable): Step[] {
+  const { app } = input;
+  if (app.temporary) return planCommitted(input);
+  const steps = planTarget(input);
+  if (steps.some(isReplacement)) return planBegin(input, steps, 1);
+  if (!isComplete(input)) return [...planCommitted(input), ...steps.filter(isOfImages)];
+  // Nothing is replaced: the release has only other names, or other networks that nobody uses yet.
+  return isSettled(steps) ? [...steps, toCommit(input)] : steps;
+}
+
+/** The locks first, then the record, and only then what stops services. */
+function planBegin({ appId, app }: Input, steps: readonly Step[], attempts: number): Step[] {
+  const locks = steps.filter(({ action }) => action === "takeLocks");
+  if (locks.length > 0) return [...steps.filter(isOfImages), ...locks];
+  const record = { phase: "trying", ...subjectOf(app), attempts, confirmed: [] } as const;
+  return [{ action: "recordUpdate", appId, record }];
+}
+
+function planTrial(input: Returnable, record: Tried, committedFingerprint: string): Step[] {
+  const { app } = input;
+  const fingerprint = fingerprintOf(app);
+  if (fingerprint === committedFingerprint)
+    return [turnBack(input, record, { message: "The update was withdrawn" }, { rejects: false })];
+  if (fingerprint !== record.fingerprint || app.rejected) return planReplacement(input, record);
+  if (record.phase === "trying") return planProof(input, record);
+  const wait: Step = {
+    action: "wait",
+    reason: "somebody to confirm the failed update, or to roll it back",
+    gate: true,
+  };
+  return [...planTarget(input), wait];
+}
+
+/** The target was replaced by another one, while this one had not proved itself. */
+function planReplacement(input: Returnable, record: Tried): Step[] {
+  const { app, facts, current } = input;
+  const giveUp = () =>
+    turnBack(input, record, { message: "Another target has replaced the update" }, { rejects: false });
+  if (app.rejected) return [giveUp()];
+  const steps = planTarget(input);
+  if (isComplete(input) || steps.some(isReplacement)) return planBegin(input, steps, 1);
+  const leftMs =
+    record.phase === "paused"
+      ? undefined
+      : deadlineOf(app, presentOf(input.appId, current)) - (facts.triedMs ?? Infinity);
+  if (leftMs !== undefined && leftMs <= 0) return [giveUp()];
+  const wait: Step = { action: "wait", reason: "the images of the new target", isSaid: true, recheckMs: leftMs ?? 0 };
+  return [...steps.filter(isOfImages), wait];
+}
+
+/** The target is being installed, or is and must prove itself. */
+function planProof(input: Returnable, record: Extract<UpdateRecord, { readonly phase: "trying" }>): Step[] {
+  const { appId, app, facts, current } = input;
+  if (facts.triedMs === undefined) {
+    if (record.attempts < mostAttempts)
+      return [{ action: "recordUpdate", appId, record: { ...record, attempts: record.attempts + 1 } }];
+    const message = `The agent or the machine restarted ${mostAttempts} times during the update`;
+    return fail(input, record, { message });
+  }
+  const present = presentOf(appId, current);
+  const gates = judgeGates(app, present, current.watch, {
+    confirmed: record.confirmed,
+    cloudReached: facts.cloudReached,
+    stoppedNow: current.stoppedNow,
+  });
+  const closed = gates.filter(({ is }) => is !== "open");
+  const unproven = new Set(closed.map(({ service }) => serviceKey(appId, service)));
+  const steps = planTarget({ ...input, current: { ...current, unproven } });
+  const leftMs = deadlineOf(app, present) - facts.triedMs;
+  const failure = facts.told ?? failureOf(input, steps, gates, leftMs);
+  if (failure) return fail(input, record, failure);
+  // What takes effect only after a reboot cannot prove itself before.
+  if (isSettled(steps) && closed.length === 0 && !app.temporary && !current.rebootRequired)
+    return [...steps, toCommit(input)];
+  const soonest = Math.ceil(Math.min(recheckMs(gates) ?? Infinity, leftMs > 0 ? leftMs : Infinity));
+  return [...steps, ...closed.map((gate) => toWait(gate, soonest))];
+}
+
+/** The end of the trial, if it has failed. */
+function failureOf(
+  input: Input,
+  steps: readonly Step[],
+  gates: readonly GateState[],
+  leftMs: number,
+): UpdateFailure | undefined {
+  const { appId, app, current } = input;
+  const failed = gates.find(({ is }) => is === "failed");
+  if (failed) return toFailure(failed, input);
+  if (leftMs > 0) return undefined;
+  const refused = current.failures.get(appId);
+  if (refused !== undefined) return { message: refused };
+  const download = app.services
+    .map(({ image }) => current.downloads.get(image.name))
+    .find((one) => one?.is === "failed");
+  if (download?.is === "failed") return { message: `An image cannot be downloaded: ${download.reason}` };
+  if (!isGated(app, presentOf(appId, current))) return undefined;
+  const closed = gates.find(({ is }) => is === "closed");
+  if (closed) return toFailure(closed, input);
+  const wait = steps.find((step) => step.action === "wait");
+  return isSettled(steps)
+    ? undefined
+    : {
+        message: `It is not complete in time: ${wait?.action === "wait" ? `it waits for ${wait.reason}` : "steps remain"}`,
+      };
+}
+
+function fail(input: Returnable, record: Tried, failure: UpdateFailure): Step[] {
+  const { appId, app } = input;
+  switch (app.update?.failureAction ?? "rollback") {
+    case "rollback":
+      return [turnBack(input, record, failure, { rejects: true })];
+    case "pause":
+      return [{ action: "recordUpdate", appId, record: { phase: "paused", ...subjectOf(app), failure } }];
+    case "continue":
+      return [{ ...toCommit(input), failure }];
+  }
+}
+
+const turnBack = (
+  { appId }: Input,
+  { fingerprint, commit }: Tried,
+  failure: UpdateFailure,
+  { rejects }: { readonly rejects: boolean },
+): Step => ({ action: "recordUpdate", appId, record: { phase: "back", fingerprint, commit, failure, rejects } });
+
+/** Never turns forward again, whatever the target becomes meanwhile. */
+function planReturn(input: Returnable, record: Extract<UpdateRecord, { readonly phase: "back" }>): Step[] {
+  const { appId, current } = input;
+  const steps = planCommitted(input);
+  if (!isSettled(steps)) return steps;
+  const { fingerprint, commit, failure, rejects } = record;
+  const rejected = { phase: "rejected", fingerprint, commit, failure, at: current.now } as const;
+  return [...steps, { action: "recordUpdate", appId, record: rejects ? rejected : undefined }];
+}
+
+const subjectOf = (app: App) => ({ fingerprint: fingerprintOf(app), commit: app.commit });
+
+const toCommit = ({ appId, app }: Input) => ({ action: "commitUpdate", appId, ...subjectOf(app) }) as const;
+
+/** A container that was replaced in vain runs. An engine that makes something else of each container fails no update. */
+const isSettled = (steps: readonly Step[]): boolean =>
+  steps.every((step) => isNote(step) || (step.action === "wait" && step.again !== undefined));
+
+const isComplete = ({ app, current }: Input): boolean =>
+  app.services.every(({ image }) => findImage(current.images, image.name));
+
+const isOfImages = (step: Step): boolean =>
+  step.action === "fetch" || step.action === "removeImage" || (step.action === "wait" && step.isSaid === true);
+
+/** Steps after which the committed release is not whole any more. */
+function isReplacement(step: Step): boolean {
+  switch (step.action) {
+    case "kill":
+    case "moveAside":
+    case "install":
+    case "removeNetwork":
+    case "removeVolume":
+      return true;
+    case "takeLocks":
+      return step.stops.some(isReplacement);
+    default:
+      return false;
+  }
+}
+
+const presentOf = (appId: number, { containers }: CurrentState) =>
+  containers.filter((container) => container.appId === appId && !isHandingOver(container));
+
+const toWait = ({ service, gate, detail }: GateState, ms: number): Step => ({
+  action: "wait",
+  reason: `the update of ${service} to prove itself (${gate}${detail === undefined ? "" : `: ${detail}`})`,
+  gate: true,
+  isSaid: true,
+  ...(Number.isFinite(ms) && { recheckMs: ms }),
+});
+
+function toFailure({ service, gate, detail }: GateState, { appId, current }: Input): UpdateFailure {
+  const container = presentOf(appId, current).find((one) => one.service === service);
+  const line = container && current.lastLines.get(container.id);
+  return {
+    service,
+    gate,
+    message: `${service}: ${words[gate]}${detail === undefined ? "" : ` (${detail})`}`,
+    ...(line !== undefined && { lines: [line] }),
+  };
+}
+
+const words: Readonly<Record<GateState["gate"], string>> = {
+  started: "it did not start",
+  healthy: "it did not get healthy",
+  http: "its HTTP check did not succeed",
+  "stay-up": "it did not stay up",
+  "one-shot": "it did not complete successfully",
+  confirm: "it did not confirm the update",
+  cloud: "the cloud was not reached again",
+};
