@@ -1,8 +1,14 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
 import { makeImage, noDocker } from "../support/docker.ts";
 import { agentOnEngine, docker, inspect, names, pause, target, touch, watch } from "./on-the-engine.ts";
 
 const image = "fairlead-update:1";
+
+const Plan = z.object({
+  services: z.array(z.object({ service: z.string(), action: z.string() })),
+  waitsFor: z.array(z.string()),
+});
 
 describe.skipIf(noDocker !== undefined)("an update", () => {
   beforeAll(() => makeImage(docker, image));
@@ -36,6 +42,48 @@ describe.skipIf(noDocker !== undefined)("an update", () => {
     expect("StartInterval" in (Healthcheck ?? {})).toBe(Number(ApiVersion) >= 1.44);
     await agent.accept(target({ one: { image, healthcheck, labels: { "io.balena.update.monitor": "5s" } } }));
     expect(await agent.settled()).toEqual(first);
+  });
+
+  test("does what the plan for it says, and the plan does nothing", async () => {
+    const rebuilt = "fairlead-planned:latest";
+    await makeImage(docker, rebuilt, undefined, ["ENV BUILD=1"]);
+    const agent = await agentOnEngine();
+    const first = {
+      same: { image },
+      changed: { image },
+      handed: {
+        image,
+        labels: { "io.balena.update.strategy": "hand-over", "io.balena.update.handover-timeout": "500" },
+      },
+      rebuilt: { image: rebuilt },
+      gone: { image },
+    };
+    await agent.accept(target(first));
+    const before = await agent.settled();
+    await makeImage(docker, rebuilt, undefined, ["ENV BUILD=2"]);
+    const { gone: _, ...kept } = first;
+    const next = target(
+      {
+        ...kept,
+        changed: { image, ports: ["127.0.0.1:18080:80"] },
+        handed: { ...first.handed, environment: { A: "2" } },
+        added: { image },
+      },
+      { commit: "c2" },
+    );
+    const answer = await agent.post("/v3/apps/1/plan", next);
+    const { services, waitsFor } = Plan.parse(await answer.json());
+    expect(await agent.settled()).toEqual(before);
+    const actions = Object.fromEntries(services.map(({ service, action }) => [service, action]));
+    expect([actions, waitsFor]).toEqual([
+      { same: "keep", changed: "replace", handed: "handOver", rebuilt: "replace", added: "create", gone: "remove" },
+      [],
+    ]);
+    await agent.accept(next);
+    const after = await agent.settled();
+    expect(Object.keys(after).sort()).toEqual(["added", "changed", "handed", "rebuilt", "same"]);
+    for (const [service, id] of Object.entries(before))
+      expect([service, after[service] === id]).toEqual([service, service === "same"]);
   });
 
   test("of a rebuilt tag happens when the same target state is posted again", async () => {
