@@ -22,7 +22,7 @@ const run = (program: string, ...args: readonly string[]) => {
   if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${stderr}`);
 };
 
-/** A dockerd of its own. Its containers have no network but the host's. */
+/** A dockerd of its own, with a bridge of its own: without any, it would remove that of the other engine. */
 async function smallEngine() {
   const folder = await temporaryFolder();
   const data = join(folder, "data");
@@ -34,9 +34,13 @@ async function smallEngine() {
     // The engine leaves its namespace mounted.
     spawnSync("umount", [join(exec, "netns/default")]);
   });
+  const bridge = "fairlead-small";
+  run("ip", "link", "add", bridge, "type", "bridge");
+  onTestFinished(() => run("ip", "link", "delete", bridge));
+  run("ip", "address", "add", "198.18.255.1/24", "dev", bridge);
   const socket = join(folder, "docker.sock");
   const flags = ["--data-root", data, "--exec-root", exec, "--pidfile", join(folder, "pid")];
-  const child = spawn("dockerd", [...flags, "--host", `unix://${socket}`, "--bridge", "none", "--iptables=false"], {
+  const child = spawn("dockerd", [...flags, "--host", `unix://${socket}`, "--bridge", bridge, "--iptables=false"], {
     stdio: "ignore",
   });
   const ended = new Promise((resolve) => child.once("exit", resolve));
