@@ -51,7 +51,8 @@ export type Event = About &
     | ({ readonly kind: "imageDownloading" | "imageDownloaded" | "imageRemoving" | "imageKept" } & Named)
     | ({ readonly kind: "imageDownloadFailed" } & Named & Reason)
     | ({ readonly kind: "networkCreating" | "volumeCreating" | "volumeRemoving" } & Named)
-    | ({ readonly kind: "networkRemoving" } & Named & Reason)
+    | ({ readonly kind: "snapshotMaking" | "snapshotRestoring" | "snapshotRemoving" } & Named)
+    | ({ readonly kind: "networkRemoving" | "snapshotDropped" } & Named & Reason)
     | ({
         readonly kind:
           | "serviceInstalling"
@@ -165,6 +166,10 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   networkRemoving: info,
   volumeCreating: info,
   volumeRemoving: info,
+  snapshotMaking: info,
+  snapshotRestoring: info,
+  snapshotRemoving: deviceInfo,
+  snapshotDropped: warning,
   volumeRemovalAnnounced: warning,
   serviceInstalling: info,
   serviceInstalled: info,
@@ -255,6 +260,14 @@ export function describe(event: Event): string {
       return `Creating volume '${event.name}'`;
     case "volumeRemoving":
       return `Removing volume '${event.name}'`;
+    case "snapshotMaking":
+      return `Copying volume '${event.name}' before the update`;
+    case "snapshotRestoring":
+      return `Restoring volume '${event.name}' as it was before the update`;
+    case "snapshotRemoving":
+      return `Removing '${event.name}', a volume's copy from before an update`;
+    case "snapshotDropped":
+      return `Volume '${event.name}' cannot be restored as it was before the update: ${event.reason}`;
     case "volumeRemovalAnnounced":
       return `This device has left application ${event.name} (${event.appId}). Once its new application runs, and the cloud has said so again, these volumes are removed: ${event.volumes.join(", ")}`;
     case "serviceInstalling":

@@ -140,7 +140,11 @@ interface Of {
   readonly fingerprint: string;
   /** The release that is tried. */
   readonly commit: string;
+  readonly snapshots?: Snapshots | undefined;
 }
+
+/** The volumes that are copied before the release starts, by their names on the engine. */
+export type Snapshots = Readonly<Record<string, "due" | "made">>;
 
 /** The failure with the last lines of the log. */
 export const describeFailure = ({ message, lines = [] }: UpdateFailure): string =>

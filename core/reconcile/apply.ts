@@ -8,6 +8,7 @@ import { findImage, keptImageName, type Credentials } from "../model/image.ts";
 import type { App } from "../model/target.ts";
 import { describeFailure } from "../model/update.ts";
 import type { FileContent } from "../model/service-file.ts";
+import { snapshotName, toSnapshot } from "../model/snapshot.ts";
 import { bareName, redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";
 import { isTruthy } from "../model/truthy.ts";
@@ -28,6 +29,9 @@ export type Outcome =
 
 const done: Outcome = { is: "done" };
 
+/** A copy is not ended by another target: what has begun is undone in order. */
+const never = new AbortController().signal;
+
 type ApplierPorts = Pick<
   Ports,
   "engine" | "folders" | "files" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power"
@@ -39,7 +43,7 @@ interface Parts {
   readonly events: EventSink;
   /** The application in the target state. */
   readonly targetOf: (appId: number) => App | undefined;
-  readonly updates: Pick<Updates, "setRecord" | "commit" | "forget">;
+  readonly updates: Pick<Updates, "setRecord" | "setSnapshot" | "commit" | "forget">;
   /** The device's credentials for the image's registry, if it has any. */
   readonly credentialsFor: (image: string) => Credentials | undefined;
   /** The content of a file that the target state has. */
@@ -192,6 +196,30 @@ export class Applier {
         return done;
       case "forgetUpdate":
         await this.#parts.updates.forget(step.appId);
+        return done;
+      case "snapshotVolume": {
+        const { appId, volume, image } = step;
+        emit({ kind: "snapshotMaking", name: bare(volume), appId });
+        await engine.copyVolume(volume, toSnapshot(volume), image, never);
+        await this.#parts.updates.setSnapshot(appId, volume, "made");
+        return done;
+      }
+      case "restoreVolume": {
+        const { appId, volume, spec, image } = step;
+        emit({ kind: "snapshotRestoring", name: bare(volume), appId });
+        await engine.copyVolume(snapshotName(volume), { name: volume, spec }, image, never);
+        await this.#parts.updates.setSnapshot(appId, volume, undefined);
+        return done;
+      }
+      case "dropSnapshot": {
+        const { appId, volume, why: reason } = step;
+        emit({ kind: "snapshotDropped", name: bare(volume), appId, reason });
+        await this.#parts.updates.setSnapshot(appId, volume, undefined);
+        return done;
+      }
+      case "removeSnapshot":
+        emit({ kind: "snapshotRemoving", name: step.name });
+        await engine.removeVolume(step.name);
         return done;
       case "reboot": {
         const outcome = await this.#parts.reboot();

@@ -7,6 +7,7 @@ import type { CurrentState, UpdateFacts } from "./current.ts";
 import { deadlineOf, isGated, judgeGates, recheckMs } from "./judge-gates.ts";
 import { planApplication } from "./plan-application.ts";
 import type { Preflight } from "./plan-preflight.ts";
+import { dueSnapshots, planPurgeOfSnapshots, planRestoration, planSnapshots } from "./plan-snapshots.ts";
 import { isNote, type Step } from "./step.ts";
 
 type Tried = Extract<UpdateRecord, { readonly phase: "trying" | "paused" }>;
@@ -48,6 +49,8 @@ export function planUpdate(
   }
   const { committed, record } = facts;
   const input = { appId, app, facts, current, wantedImages, preflight };
+  const drops = app.temporary === "purged" ? planPurgeOfSnapshots(appId, record) : [];
+  if (drops.length > 0) return drops;
   // A first installation has nothing to go back to.
   if (!committed) return planSteady(input);
   const returnable = { ...input, committed: committed.app };
@@ -88,10 +91,11 @@ function planPreparation(input: Returnable): Step[] {
 }
 
 /** The locks first, then the record, and only then what stops services. */
-function planBegin({ appId, app }: Input, steps: readonly Step[], attempts: number): Step[] {
+function planBegin({ appId, app, current }: Input, steps: readonly Step[], attempts: number): Step[] {
   const locks = steps.filter(({ action }) => action === "takeLocks");
   if (locks.length > 0) return [...steps.filter(isOfImages), ...locks];
-  const record = { phase: "trying", ...subjectOf(app), attempts, confirmed: [] } as const;
+  const snapshots = dueSnapshots({ appId, app, current }, steps);
+  const record = { phase: "trying", ...subjectOf(app), attempts, confirmed: [], snapshots } as const;
   return [{ action: "recordUpdate", appId, record }];
 }
 
@@ -115,7 +119,8 @@ function planReplacement(input: Returnable, record: Tried): Step[] {
   const { app, facts, current } = input;
   const giveUp = () =>
     turnBack(input, record, { message: "Another target has replaced the update" }, { rejects: false });
-  if (app.rejected) return [giveUp()];
+  // The data is that of the update. Its copy must not become that of another one.
+  if (app.rejected || Object.keys(record.snapshots ?? {}).length > 0) return [giveUp()];
   const steps = planTarget(input);
   if (isComplete(input) || steps.some(isReplacement)) return planBegin(input, steps, 1);
   const leftMs =
@@ -146,6 +151,11 @@ function planProof(input: Returnable, record: Extract<UpdateRecord, { readonly p
   const unproven = new Set(closed.map(({ service }) => serviceKey(appId, service)));
   const steps = planTarget({ ...input, current: { ...current, unproven } });
   const leftMs = deadlineOf(app, present) - facts.triedMs;
+  const copies = planSnapshots(input, record, steps);
+  if (copies) {
+    const refused = leftMs > 0 ? undefined : current.failures.get(appId);
+    return refused === undefined ? copies : fail(input, record, { message: refused });
+  }
   const failure = facts.told ?? failureOf(input, steps, gates, leftMs);
   if (failure) return fail(input, record, failure);
   // What takes effect only after a reboot cannot prove itself before.
@@ -189,7 +199,7 @@ function fail(input: Returnable, record: Tried, failure: UpdateFailure): Step[] 
     case "rollback":
       return [turnBack(input, record, failure, { rejects: true })];
     case "pause":
-      return [{ action: "recordUpdate", appId, record: { phase: "paused", ...subjectOf(app), failure } }];
+      return [{ action: "recordUpdate", appId, record: { ...keptOf(record), phase: "paused", failure } }];
     case "continue":
       return [{ ...toCommit(input), failure }];
   }
@@ -197,15 +207,19 @@ function fail(input: Returnable, record: Tried, failure: UpdateFailure): Step[] 
 
 const turnBack = (
   { appId }: Input,
-  { fingerprint, commit }: Tried,
+  record: Tried,
   failure: UpdateFailure,
   { rejects }: { readonly rejects: boolean },
-): Step => ({ action: "recordUpdate", appId, record: { phase: "back", fingerprint, commit, failure, rejects } });
+): Step => ({ action: "recordUpdate", appId, record: { ...keptOf(record), phase: "back", failure, rejects } });
+
+const keptOf = ({ fingerprint, commit, snapshots }: Tried) => ({ fingerprint, commit, snapshots });
 
 /** Never turns forward again, whatever the target becomes meanwhile. */
 function planReturn(input: Returnable, record: Extract<UpdateRecord, { readonly phase: "back" }>): Step[] {
   const { appId, current } = input;
   const steps = planCommitted(input);
+  const copies = planRestoration(input, record, steps);
+  if (copies) return copies;
   if (!isSettled(steps)) return steps;
   const { fingerprint, commit, failure, rejects } = record;
   const rejected = { phase: "rejected", fingerprint, commit, failure, at: current.now } as const;

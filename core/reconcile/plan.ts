@@ -8,6 +8,7 @@ import { planPreflights } from "./plan-preflight.ts";
 import { planRefusals } from "./plan-refusals.ts";
 import { withoutVain } from "./plan-repeats.ts";
 import { planGateway, planReboot, planUnusedFiles, planUnusedImages } from "./plan-device.ts";
+import { planUnusedSnapshots } from "./plan-snapshots.ts";
 import { planUpdate } from "./plan-update.ts";
 import { isNote, type Step } from "./step.ts";
 
@@ -64,6 +65,7 @@ export function plan(current: CurrentState, target: TargetState): Plan {
       ...planGateway(current, kept),
       ...planUnusedImages(current, target, wantedImages, preflights),
       ...planUnusedFiles(current, kept),
+      ...planUnusedSnapshots(current),
     ],
     "device",
     current,

@@ -95,6 +95,20 @@ export type Step =
     }
   /** Due: the application is no longer in the target state, and nothing of it is left. */
   | { readonly action: "forgetUpdate"; readonly appId: number }
+  /** Due: no container has the volume, and the update has not started anything. `image`: for the engine's copy. */
+  | { readonly action: "snapshotVolume"; readonly appId: number; readonly volume: string; readonly image: string }
+  /** Due: the update goes back, and no container has the volume. */
+  | {
+      readonly action: "restoreVolume";
+      readonly appId: number;
+      readonly volume: string;
+      readonly spec: VolumeSpec;
+      readonly image: string;
+    }
+  /** Due: the copy of the volume must not be restored, or cannot. */
+  | { readonly action: "dropSnapshot"; readonly appId: number; readonly volume: string; readonly why: string }
+  /** Due: no update needs the copy any more. */
+  | { readonly action: "removeSnapshot"; readonly name: string }
   /** Due: a change takes effect only after a reboot, and all other steps are done. */
   | { readonly action: "reboot" }
   /**
@@ -213,6 +227,14 @@ export function describe(step: Step): string {
       return `commit release ${step.commit} of app ${step.appId}`;
     case "forgetUpdate":
       return `forget the committed release of app ${step.appId}`;
+    case "snapshotVolume":
+      return `copy volume ${step.volume}`;
+    case "restoreVolume":
+      return `restore volume ${step.volume}`;
+    case "dropSnapshot":
+      return `give up the copy of volume ${step.volume} (${step.why})`;
+    case "removeSnapshot":
+      return `remove copy ${step.name}`;
     case "reboot":
       return "reboot, for what takes effect only then";
     case "wait":
@@ -252,11 +274,15 @@ export function aimOf(step: Work): string | undefined {
     case "recordUpdate":
     case "commitUpdate":
     case "forgetUpdate":
+    case "snapshotVolume":
+    case "restoreVolume":
+    case "dropSnapshot":
       return undefined;
     case "removeImage":
     case "createNetwork":
     case "createVolume":
     case "removeVolume":
+    case "removeSnapshot":
       return `${step.action} ${step.name}`;
     case "removeNetwork":
       return `${step.action} ${step.name} ${groundsOf(step)}`;

@@ -95,7 +95,11 @@ const Failure: z.ZodType<UpdateFailure> = z.object({
   message: z.string(),
   lines: z.array(z.string()).optional(),
 });
-const ofUpdate = { fingerprint: z.string(), commit: z.string() };
+const ofUpdate = {
+  fingerprint: z.string(),
+  commit: z.string(),
+  snapshots: z.record(z.string(), z.enum(["due", "made"])).optional(),
+};
 const Update: z.ZodType<UpdateRecord> = z.discriminatedUnion("phase", [
   z.object({
     ...{ phase: z.literal("waiting"), ...ofUpdate, bootId: z.string() },

@@ -151,6 +151,18 @@ export class Updates {
       this.#begin(appId);
   }
 
+  /** Notes that the copy of a volume is made; undefined: it has been restored, or is not needed. */
+  setSnapshot(appId: number, volume: string, is: "made" | undefined): Promise<void> {
+    return this.#inOrder(async () => {
+      const record = this.#records[appId];
+      if (record?.snapshots?.[volume] === undefined) return;
+      const { [volume]: _, ...others } = record.snapshots;
+      await this.#setRecord(appId, { ...record, snapshots: is ? { ...others, [volume]: is } : others });
+      // The time of the copy is not the release's.
+      if (record.phase === "trying") this.#begin(appId);
+    });
+  }
+
   #begin(appId: number): void {
     const { clock, cloudReachedAt } = this.#parts;
     this.#trials.set(appId, { since: clock.monotonic(), cloudWasReached: cloudReachedAt() !== undefined });

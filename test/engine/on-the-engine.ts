@@ -95,6 +95,7 @@ export const target = (
     releaseId = 1,
     config = {},
     networks = {},
+    volumes = {},
     configs = {},
     secrets = {},
     ...more
@@ -103,6 +104,7 @@ export const target = (
     releaseId?: number;
     config?: object;
     networks?: object;
+    volumes?: object;
     configs?: object;
     secrets?: object;
     force?: boolean;
@@ -116,7 +118,7 @@ export const target = (
         name: "fleet",
         commit,
         releaseId,
-        ...{ networks, configs, secrets },
+        ...{ networks, volumes, configs, secrets },
         services: Object.fromEntries(
           Object.entries(services).map(([serviceName, wish], index) => [
             String(index + 1),

@@ -113,7 +113,13 @@ export class Hostile {
       removeNetwork: (id) => call("removeNetwork", () => engine.removeNetwork(id)),
       createVolume: (name, spec) => call("createVolume", () => engine.createVolume(name, spec)),
       removeVolume: (name) => call("removeVolume", () => engine.removeVolume(name)),
-      copyVolume: (from, to, image, signal) => call("copyVolume", () => engine.copyVolume(from, to, image, signal)),
+      copyVolume: (from, to, image, signal) =>
+        call("copyVolume", async () => {
+          if (!this.dead) return engine.copyVolume(from, to, image, signal);
+          // The power goes when the new volume is there and still empty.
+          await engine.removeVolume(to.name);
+          await engine.createVolume(to.name, to.spec);
+        }),
       volumeSize: (name) => call("volumeSize", () => engine.volumeSize(name)),
       logs: (id, since, signal, options) => engine.logs(id, since, signal, options),
       top: (id) => engine.top(id),

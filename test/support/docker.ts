@@ -122,7 +122,7 @@ export async function sweep(docker: Docker): Promise<void> {
   for (const { Id } of await docker.listNetworks({ filters: ours })) await docker.getNetwork(Id).remove();
   const { Volumes } = await docker.listVolumes();
   for (const { Name, Labels } of Volumes)
-    if (ours.label.some((label) => label in (Labels ?? {})) || /^47\d\d_/.test(Name))
+    if (ours.label.some((label) => label in (Labels ?? {})) || /^(before_)?47\d\d_/.test(Name))
       await docker.getVolume(Name).remove();
 }
 
