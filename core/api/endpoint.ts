@@ -105,6 +105,8 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   };
   /** It concerns the device as a whole: the reply to a key whose scope is its application. */
   readonly device?: { readonly refused: () => ReplyOf<R> };
+  /** A person decides it: the reply to a key of a service. */
+  readonly person?: { readonly refused: () => ReplyOf<R> };
   /** The limit of the unpacked body. Absent: the usual limit of `readBody`. */
   readonly bodyLimitBytes?: number;
   /** The reply to an unforeseen error. Absent: 503 in the common form. */

@@ -14,6 +14,7 @@ import * as serviceLogs from "./device/service-logs.ts";
 import * as problems from "./device/problems.ts";
 import * as services from "./device/services.ts";
 import * as state from "./device/state.ts";
+import * as update from "./device/update.ts";
 
 /** The device's API: every endpoint by name. An endpoint is registered here; its handler has the same name. */
 export const endpoints = {
@@ -69,6 +70,13 @@ export const endpoints = {
   plan: plan.plan,
   planTarget: plan.planTarget,
   history: history.history,
+
+  updateState: update.updateState,
+  confirmUpdate: update.confirmUpdate,
+  failUpdate: update.failUpdate,
+  applyUpdate: update.applyUpdate,
+  retryUpdate: update.retryUpdate,
+  rollBackUpdate: update.rollBackUpdate,
 
   locks: locks.locks,
   takeLock: locks.takeLock,

@@ -16,7 +16,27 @@ interface HistoryEntry {
   readonly release?: string | undefined;
 }
 
-type What = "replaced" | "handedOver" | "created" | "removed" | "stopped" | "started" | "purged" | "lockOverridden";
+/** The kinds of events that are entries as they are. */
+const ofUpdates = [
+  "updateBegun",
+  "updateCommitted",
+  "updateFailed",
+  "updatePaused",
+  "updateKept",
+  "updateRejected",
+  "updateDecided",
+] as const;
+
+type What =
+  | "replaced"
+  | "handedOver"
+  | "created"
+  | "removed"
+  | "stopped"
+  | "started"
+  | "purged"
+  | "lockOverridden"
+  | (typeof ofUpdates)[number];
 
 /** The history of an application as far as the journal goes, newest first. */
 export async function readHistory(
@@ -32,13 +52,17 @@ export async function readHistory(
       const successor = next?.kind === "serviceInstalling" ? next : undefined;
       const what = whatOf(event, successor, own.slice(0, n));
       if (!what) return [];
-      const { at, service, text, reason: why = text, fields: differences = [], cause, commit } = event;
-      const by = what === "lockOverridden" ? "force" : cause;
+      const { at, service, text, reason, fields: differences = [], cause, commit } = event;
+      const by = what === "lockOverridden" ? "force" : what === "updateDecided" ? "request" : cause;
+      const why = reason ?? (what === "created" ? whyCreated(cause) : text);
       return [{ at, what, service, why, differences, by, release: successor?.commit ?? commit }];
     })
     .toReversed()
     .slice(0, limit);
 }
+
+const whyCreated = (cause: Cause | undefined): string =>
+  cause === "missing" ? "its container was missing" : "it had no container before";
 
 function whatOf(
   event: JournalEntry,
@@ -67,7 +91,7 @@ function whatOf(
     case "lockBroken":
       return "lockOverridden";
     default:
-      return undefined;
+      return ofUpdates.find((kind) => kind === event.kind);
   }
 }
 

@@ -17,6 +17,7 @@ import * as serviceLogs from "./service-logs.ts";
 import * as problems from "./problems.ts";
 import * as services from "./services.ts";
 import * as state from "./state.ts";
+import * as update from "./update.ts";
 
 type Api = typeof endpoints;
 
@@ -37,6 +38,7 @@ const handlers = {
   ...problems,
   ...services,
   ...state,
+  ...update,
 };
 
 type ContextOf<H> = H extends (input: never, context: infer C) => unknown ? (context: C) => void : never;

@@ -37,12 +37,14 @@ export const createDeviceFetch = <Context>({ routes, context, scopeOf, cloudKey 
 
 /** Rules that all endpoints of the device's API share. */
 export const deviceSurface = (events: EventSink): Surface<Principal, unknown> => ({
-  refuse: ({ device, shell, replies }, { scope }, _, request) =>
+  refuse: ({ device, shell, person, replies }, { scope }, _, request) =>
     device && !scope.device
       ? toResponse(replies, device.refused(), request)
-      : shell && !scope.shell
-        ? toResponse(replies, shell.refused(), request)
-        : undefined,
+      : person && scope.apps !== "all"
+        ? toResponse(replies, person.refused(), request)
+        : shell && !scope.shell
+          ? toResponse(replies, shell.refused(), request)
+          : undefined,
   covers: ({ scope }, appId) => covers(scope, appId),
   error,
   failed: ({ method, path }, message) => events.emit({ kind: "requestFailed", method, path, reason: message }),

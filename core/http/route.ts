@@ -33,6 +33,7 @@ interface Asked<Principal> {
 interface EndpointHead extends Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "replies" | "manages"> {
   readonly device?: { readonly refused: () => AnyReply };
   readonly shell?: { readonly refused: () => AnyReply };
+  readonly person?: { readonly refused: () => AnyReply };
 }
 
 /** What the endpoints of one HTTP surface have in common. */

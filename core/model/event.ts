@@ -81,6 +81,8 @@ export type Event = About &
         readonly appId: number;
         readonly commit: string;
       } & Reason)
+    /** `service`: it has confirmed for itself; `by`: the principal. */
+    | { readonly kind: "updateDecided"; readonly appId: number; readonly decision: UpdateDecision; readonly by: string }
     | { readonly kind: "purging"; readonly appId: number }
     | { readonly kind: "purged" }
     | ({ readonly kind: "volumeRemovalAnnounced"; readonly appId: number; readonly volumes: readonly string[] } & Named)
@@ -132,6 +134,8 @@ export type Event = About &
     | ({ readonly kind: "execEnded"; readonly service: string; readonly command: string; readonly by: string } & Reason)
     | ({ readonly kind: "requestFailed"; readonly method: string; readonly path: string } & Reason)
   );
+
+export type UpdateDecision = "confirm" | "apply" | "retry" | "rollback";
 
 export type EventKind = Event["kind"];
 
@@ -195,6 +199,7 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   updatePaused: failure,
   updateKept: warning,
   updateRejected: warning,
+  updateDecided: info,
   purging: info,
   purged: info,
   bootConfigApplying: info,
@@ -318,6 +323,8 @@ export function describe(event: Event): string {
       return `The update of app ${event.appId} to release ${event.commit} has failed and stays: ${event.reason}`;
     case "updateRejected":
       return `Release ${event.commit} of app ${event.appId} is not tried again until the target changes: ${event.reason}`;
+    case "updateDecided":
+      return `${decisionWords[event.decision]} ${event.service === undefined || event.service === event.by ? "" : `for service '${event.service}' `}by ${event.by}`;
     case "purging":
       return `Purging data for app ${event.appId}`;
     case "purged":
@@ -402,6 +409,13 @@ export function describe(event: Event): string {
       return `${event.method} ${event.path} failed: ${event.reason}`;
   }
 }
+
+const decisionWords: Readonly<Record<UpdateDecision, string>> = {
+  confirm: "The update was confirmed",
+  apply: "The update was consented to",
+  retry: "A new try of the failed release was asked for",
+  rollback: "The return to the committed release was asked for",
+};
 
 const labelOf = (event: OfService): string =>
   event.service === undefined ? event.container.slice(0, 12) : `${event.service} ${event.image}`;

@@ -125,7 +125,12 @@ export type UpdateRecord =
       readonly confirmed: readonly string[];
     })
   /** It failed, and a person decides. */
-  | (Of & { readonly phase: "paused"; readonly failure: UpdateFailure })
+  | (Of & {
+      readonly phase: "paused";
+      readonly failure: UpdateFailure;
+      /** The person has decided that it stays. */
+      readonly accepted?: true | undefined;
+    })
   /** The committed release is being restored. */
   | (Of & {
       readonly phase: "back";

@@ -2,6 +2,8 @@ import { isOn } from "../model/config.ts";
 import { findImage, type ImageConfig } from "../model/image.ts";
 import { describeLease } from "../model/lease.ts";
 import { lockedMessage } from "../model/names.ts";
+import { rejectionOf } from "../model/fingerprint.ts";
+import { describeFailure } from "../model/update.ts";
 import { findApp, type App, type Service, type TargetState } from "../model/target.ts";
 import type { Ports } from "../ports/index.ts";
 import type { CurrentState } from "../reconcile/current.ts";
@@ -10,12 +12,14 @@ import type { Preflights } from "../reconcile/preflights.ts";
 import type { View } from "../reconcile/view.ts";
 import type { Leases } from "../state/leases.ts";
 import type { Targets } from "../state/targets.ts";
+import type { Updates } from "../state/updates.ts";
 
 export interface PreviewContext {
   readonly ports: Pick<Ports, "engine" | "leaseFiles">;
   readonly targets: Pick<Targets, "current">;
   readonly leases: Pick<Leases, "list">;
   readonly preflights: Pick<Preflights, "downloadSizes">;
+  readonly updates: Pick<Updates, "recordOf">;
   readonly view: () => View;
 }
 
@@ -37,7 +41,7 @@ export async function previewTarget(
   const given = findApp(target, appId);
   const known = findApp(context.targets.current(), appId);
   // A cloud knows the application by a uuid, a local target state only by its id.
-  const app = given && known ? { ...given, uuid: known.uuid } : given;
+  const app = withRejection(given && known ? { ...given, uuid: known.uuid } : given, context);
   const current = await observe(app, appId, context);
   const present = current.containers.filter((container) => container.appId === appId);
   if (!app && present.length === 0) return undefined;
@@ -51,6 +55,12 @@ export async function previewTarget(
   const needsLocks = preview.stops && !isOn(target.config, "SUPERVISOR_OVERRIDE_LOCK");
   const locks = needsLocks ? await locksOf(appId, context) : [];
   return { ...preview, sizes, waitsFor: [...new Set([...preview.waitsFor, ...waits, ...locks])] };
+}
+
+/** A release that has failed is not applied again. */
+function withRejection(app: App | undefined, { updates }: PreviewContext): App | undefined {
+  const failure = app && rejectionOf(app, updates.recordOf(app.appId));
+  return failure ? { ...app, rejected: describeFailure(failure) } : app;
 }
 
 /** The last observation, with the engine's state of now: an image may have been built since, which causes no event. */

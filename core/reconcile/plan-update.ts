@@ -106,12 +106,14 @@ function planTrial(input: Returnable, record: Tried, committedFingerprint: strin
     return [turnBack(input, record, { message: "The update was withdrawn" }, { rejects: false })];
   if (fingerprint !== record.fingerprint || app.rejected) return planReplacement(input, record);
   if (record.phase === "trying") return planProof(input, record);
+  const steps = planTarget(input);
+  if (record.accepted && isSettled(steps)) return [...steps, { ...toCommit(input), failure: record.failure }];
   const wait: Step = {
     action: "wait",
     reason: "somebody to confirm the failed update, or to roll it back",
     gate: true,
   };
-  return [...planTarget(input), wait];
+  return record.accepted ? steps : [...steps, wait];
 }
 
 /** The target was replaced by another one, while this one had not proved itself. */

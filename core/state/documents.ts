@@ -106,7 +106,7 @@ const Update: z.ZodType<UpdateRecord> = z.discriminatedUnion("phase", [
     ...{ consent: z.string().optional(), since: z.number().optional() },
   }),
   z.object({ phase: z.literal("trying"), ...ofUpdate, attempts: z.number(), confirmed: z.array(z.string()) }),
-  z.object({ phase: z.literal("paused"), ...ofUpdate, failure: Failure }),
+  z.object({ phase: z.literal("paused"), ...ofUpdate, failure: Failure, accepted: z.literal(true).optional() }),
   z.object({ phase: z.literal("back"), ...ofUpdate, failure: Failure, rejects: z.boolean() }),
   z.object({ phase: z.literal("rejected"), ...ofUpdate, failure: Failure, at: z.number() }),
 ]);

@@ -3,6 +3,7 @@ import type { Entry } from "./command.ts";
 const status = () => import("./device/status.ts");
 const local = () => import("./device/local.ts");
 const service = () => import("./device/service.ts");
+const update = () => import("./device/update.ts");
 const lock = () => import("./device/lock.ts");
 const fleet = () => import("./cloud/fleet.ts");
 const token = () => import("./cloud/token.ts");
@@ -67,6 +68,31 @@ export const commands: readonly Entry[] = [
     usage: "purge [app]",
     summary: "remove an application's volumes, and start it anew",
     load: async () => (await service()).purge,
+  },
+  {
+    usage: "update status [app]",
+    summary: "show where the update of an application stands",
+    load: async () => (await update()).status,
+  },
+  {
+    usage: "update apply [app]",
+    summary: "consent to an update that waits for it",
+    load: async () => (await update()).apply,
+  },
+  {
+    usage: "update confirm [app]",
+    summary: "confirm that a new release works",
+    load: async () => (await update()).confirm,
+  },
+  {
+    usage: "update rollback [app]",
+    summary: "go back to the committed release",
+    load: async () => (await update()).rollback,
+  },
+  {
+    usage: "update retry [app]",
+    summary: "try a release again that has failed",
+    load: async () => (await update()).retry,
   },
   { usage: "lock", summary: "list who holds up updates, and why", load: async () => (await lock()).list },
   {
@@ -184,6 +210,26 @@ export const commands: readonly Entry[] = [
     usage: "cloud device new-key <device>",
     summary: "create a new key for a device; the old key becomes invalid",
     load: async () => (await device()).newKey,
+  },
+  {
+    usage: "cloud update status <device>",
+    summary: "show where a device's update stands",
+    load: async () => (await update()).cloudStatus,
+  },
+  {
+    usage: "cloud update apply <device>",
+    summary: "consent to an update that waits for it",
+    load: async () => (await update()).cloudApply,
+  },
+  {
+    usage: "cloud update rollback <device>",
+    summary: "make a device go back to its committed release",
+    load: async () => (await update()).cloudRollback,
+  },
+  {
+    usage: "cloud update retry <device>",
+    summary: "make a device try a release again that has failed",
+    load: async () => (await update()).cloudRetry,
   },
   {
     usage: "cloud logs <device>",

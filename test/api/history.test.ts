@@ -96,7 +96,10 @@ describe("GET /v3/apps/:appId/history", () => {
       { SUPERVISOR_API_SCOPE: "application" },
     );
     const [web, db] = [await device.keyOf(1, "web"), await device.keyOf(2, "db")];
-    expect((await historyOf(device, "", web)).map(({ service }) => service)).toEqual(["web"]);
+    expect((await historyOf(device, "", web)).map(({ what, service }) => [what, service])).toEqual([
+      ["updateCommitted", undefined],
+      ["created", "web"],
+    ]);
     expect((await device.get("/v3/apps/1/history", db)).status).toBe(401);
   });
 

@@ -419,12 +419,16 @@ describe("bodies", () => {
     "POST /v3/exec/s1/input",
     "POST /v3/exec/s1/resize",
     "POST /v3/apps/1/plan",
+    "POST /v3/apps/1/update/apply",
+    "POST /v3/apps/1/update/confirm",
+    "POST /v3/apps/1/update/fail",
+    "POST /v3/apps/1/update/rollback",
     "POST /v3/locks",
     "PUT /v3/locks/lease",
   ].map((line) => line.split(" "));
 
-  test("all endpoints read their body, except those of GET and DELETE, blink and regenerate-api-key", () => {
-    const others = ["/v1/blink", "/v1/regenerate-api-key"];
+  test("all endpoints read their body, except those of GET and DELETE, blink, regenerate-api-key and retry", () => {
+    const others = ["/v1/blink", "/v1/regenerate-api-key", "/v3/apps/1/update/retry"];
     const expected = endpoints.filter(
       ({ method, path }) => method !== "GET" && method !== "DELETE" && !others.includes(path),
     );

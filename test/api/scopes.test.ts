@@ -50,6 +50,14 @@ const ofTheShell: readonly [string, string, object | undefined][] = [
   ["DELETE", "/v3/exec/s1", undefined],
 ];
 
+const onlyPeople = failed(401, "A person decides this, with the device's global key: no service may");
+/** Decisions about an update, for which no key of an application is enough. */
+const ofPeople: readonly [string, string, object | undefined][] = [
+  ["POST", "/v3/apps/1/update/apply", {}],
+  ["POST", "/v3/apps/1/update/retry", undefined],
+  ["POST", "/v3/apps/1/update/rollback", {}],
+];
+
 /** Endpoints that concern the key's own application or reveal nothing about others. */
 const ofTheApplication: readonly [string, string, object | undefined, number][] = [
   ["GET", "/ping", undefined, 200],
@@ -89,6 +97,12 @@ const ofTheApplication: readonly [string, string, object | undefined, number][] 
   ["POST", "/v3/apps/2/plan", { local: { apps: {} } }, 401],
   ["GET", "/v3/apps/1/history", undefined, 200],
   ["GET", "/v3/apps/2/history", undefined, 401],
+  ["GET", "/v3/apps/1/update", undefined, 200],
+  ["GET", "/v3/apps/2/update", undefined, 401],
+  ["POST", "/v3/apps/1/update/confirm", {}, 409],
+  ["POST", "/v3/apps/2/update/confirm", {}, 401],
+  ["POST", "/v3/apps/1/update/fail", { reason: "x" }, 409],
+  ["POST", "/v3/apps/2/update/fail", { reason: "x" }, 401],
   ["GET", "/v3/locks", undefined, 200],
   ["POST", "/v3/locks", { appId: 1, reason: "x", ttl: 1 }, 201],
   ["POST", "/v3/locks", { appId: 2, reason: "x", ttl: 1 }, 401],
@@ -109,14 +123,14 @@ const send = (
     ...(body && { body: JSON.stringify(body) }),
   });
 
-test("every endpoint is in one of the three lists", () => {
+test("every endpoint is in one of the four lists", () => {
   const pattern = (path: string) =>
     path
       .replace(/\/(1|2)(?=\/|$)/, "/:appId")
       .replace(/services\/\w+/, "services/:service")
       .replace(/exec\/\w+/, "exec/:sessionId")
       .replace("/unknown", "/:id");
-  const listed = [...ofTheDevice, ...ofTheShell, ...ofTheApplication].map(
+  const listed = [...ofTheDevice, ...ofTheShell, ...ofPeople, ...ofTheApplication].map(
     ([method, path]) => `${method} ${pattern(path)}`,
   );
   const all = Object.values(endpoints).map(({ method, path }) => `${method} ${path}`);
@@ -157,6 +171,12 @@ describe("with SUPERVISOR_API_SCOPE=application, the key of an application", () 
 });
 
 describe.each(["device", "application"])("with SUPERVISOR_API_SCOPE=%s, the key of an application", (scope) => {
+  test.each(ofPeople)("is refused by %s %s", async (method, path, body) => {
+    const device = await deviceWith({ SUPERVISOR_API_SCOPE: scope });
+    expect(seen(await send(device, method, path, body, await device.keyOf(1, "web")))).toEqual(onlyPeople);
+    expect((await send(device, method, path, body, device.globalKey())).status).toBe(409);
+  });
+
   test.each(ofTheShell)("is refused by %s %s", async (method, path, body) => {
     const device = await deviceWith({ SUPERVISOR_API_SCOPE: scope });
     expect(seen(await send(device, method, path, body, await device.keyOf(1, "web")))).toEqual(onlyShell);

@@ -7,6 +7,7 @@ import { fillPath } from "../../core/api/client.ts";
 import { endpoints as cloudEndpoints } from "../../core/api/cloud/index.ts";
 import { none, type Endpoint, type Replies, type Wire } from "../../core/api/endpoint.ts";
 import { endpoints } from "../../core/api/index.ts";
+import type { UpdateRecord } from "../../core/model/update.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { notesOf, shapeOf } from "./shape.ts";
 
@@ -15,7 +16,12 @@ import { notesOf, shapeOf } from "./shape.ts";
 type Described = Pick<
   Endpoint<unknown, unknown, Replies>,
   "method" | "path" | "summary" | "open" | "writes" | "manages" | "params" | "body" | "replies" | "bodyLimitBytes"
-> & { readonly scope?: unknown; readonly device?: unknown; readonly shell?: unknown };
+> & {
+  readonly scope?: unknown;
+  readonly device?: unknown;
+  readonly shell?: unknown;
+  readonly person?: unknown;
+};
 
 interface Sample {
   readonly params?: Readonly<Record<string, string>>;
@@ -64,6 +70,12 @@ const samples: Readonly<Record<string, Sample>> = {
   setTargetState: { body: sampleTarget },
   plan: { params: { appId: "1" } },
   history: { params: { appId: "1", limit: "1" } },
+  updateState: { params: { appId: "1" } },
+  confirmUpdate: { params: { appId: "1" }, body: { commit: "c1" } },
+  failUpdate: { params: { appId: "1" }, body: { reason: "the database is too old" } },
+  applyUpdate: { params: { appId: "1" }, body: { commit: "c1" } },
+  retryUpdate: { params: { appId: "1" } },
+  rollBackUpdate: { params: { appId: "1" }, body: { reason: "wrong colour" } },
   planTarget: { params: { appId: "1" }, body: sampleTarget },
   serviceLogs: { params: { service: "web", tail: "10" } },
   serviceProcesses: { params: { appId: "1", service: "web" } },
@@ -79,6 +91,15 @@ const samples: Readonly<Record<string, Sample>> = {
   journalLogs: { body: { count: 1 } },
   regenerateApiKey: { keyed: true },
 } satisfies Partial<Record<keyof typeof endpoints, Sample>>;
+
+const tried = { phase: "trying", fingerprint: "", commit: "c1", attempts: 1, confirmed: [] } as const;
+
+/** Where the update stands about which something is decided. */
+const records: Readonly<Record<string, UpdateRecord>> = {
+  ...{ confirmUpdate: tried, failUpdate: tried, rollBackUpdate: tried },
+  applyUpdate: { phase: "waiting", fingerprint: "", commit: "c1", bootId: "" },
+  retryUpdate: { phase: "rejected", fingerprint: "", commit: "c1", failure: { message: "" }, at: 0 },
+};
 
 /** A device in memory with an application of two services and one of a single service. */
 async function sampleDevice() {
@@ -112,6 +133,14 @@ async function answerOf(name: string, { method, path, replies }: Described, samp
   const lease = { appId: 1, service: "web", services: ["web"], owner: "web", reason: "firmware upload", ttlMs: 1e6 };
   const leased =
     path.startsWith("/v3/locks") && method !== "POST" ? await device.supervisor.leases.create(lease) : undefined;
+  const record = records[name];
+  if (record) {
+    const { local } = device.supervisor.targets.show();
+    const config = { SUPERVISOR_SAFE_UPDATES: "on" };
+    await device.post("/v2/local/target-state", { local: { ...local, config } });
+    await device.settled();
+    await device.supervisor.updates.setRecord(1, record);
+  }
   const id = leased?.is === "leased" ? leased.lease.id : "";
   const url = urlOf(path, sample, device.supervisor.keys.global()).replace(encodeURIComponent(leaseId), id);
   const answer = await device.send(method, url, {
@@ -190,10 +219,10 @@ function formOf(schema: z.ZodType, io: "input" | "output", more = ""): string {
   return `\`${shapeOf(schema, io)}\`${more}${notes.join("")}`;
 }
 
-const whoOf = ({ open, manages, device, scope, shell }: Described): string =>
+const whoOf = ({ open, manages, device, scope, shell, person }: Described): string =>
   open
     ? "everybody, without a key"
-    : shell
+    : shell || person
       ? "the global key"
       : manages
         ? "every key"

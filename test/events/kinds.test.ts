@@ -47,6 +47,7 @@ const samples: Readonly<Record<EventKind, Event>> = {
   updatePaused: { kind: "updatePaused", appId: 7, commit: "c2", service: "web", reason: "it did not get healthy" },
   updateKept: { kind: "updateKept", appId: 7, commit: "c2", service: "web", reason: "it did not get healthy" },
   updateRejected: { kind: "updateRejected", appId: 7, commit: "c2", service: "web", reason: "it did not get healthy" },
+  updateDecided: { kind: "updateDecided", appId: 7, decision: "confirm", by: "device key" },
   purging: { kind: "purging", appId: 7 },
   purged: { kind: "purged", appId: 7 },
   bootConfigApplying: { kind: "bootConfigApplying" },

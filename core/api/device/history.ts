@@ -4,8 +4,12 @@ import { endpoint, json, none, reply } from "../endpoint.ts";
 import { AppIdV2, Failed, failed } from "../fields.ts";
 
 const what = z
-  .enum(["replaced", "handedOver", "created", "removed", "stopped", "started", "purged", "lockOverridden"])
-  .describe("Of the service's container; `purged`: the application's volumes");
+  .enum([
+    ...(["replaced", "handedOver", "created", "removed", "stopped", "started", "purged", "lockOverridden"] as const),
+    ...(["updateBegun", "updateCommitted", "updateFailed", "updatePaused", "updateKept"] as const),
+    ...(["updateRejected", "updateDecided"] as const),
+  ])
+  .describe("Of the service's container; `purged`: the application's volumes; `update…`: as in docs/events.md");
 
 export const history = endpoint({
   method: "GET",

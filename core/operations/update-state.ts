@@ -1,0 +1,83 @@
+import { fingerprintOf } from "../model/fingerprint.ts";
+import { isHandingOver } from "../model/names.ts";
+import { findApp, type App } from "../model/target.ts";
+import type { GateState, UpdateFailure, UpdateRecord } from "../model/update.ts";
+import { judgeGates } from "../reconcile/judge-gates.ts";
+import type { Loop } from "../reconcile/loop.ts";
+import type { View } from "../reconcile/view.ts";
+import type { Targets } from "../state/targets.ts";
+import type { Updates } from "../state/updates.ts";
+
+export interface UpdateContext {
+  readonly updates: Pick<Updates, "recordOf" | "committedOf">;
+  readonly targets: Pick<Targets, "current">;
+  readonly loop: Pick<Loop, "failureOf">;
+  readonly view: () => View;
+}
+
+type State = "steady" | "preparing" | "waiting" | "trying" | "paused" | "goingBack" | "rejected";
+
+interface ShownFailure extends Omit<UpdateFailure, "gate" | "lines"> {
+  readonly commit: string;
+  readonly lines: string[];
+  readonly at?: string;
+}
+
+/** Where the update of an application stands; undefined if neither the device nor the target state has the application. */
+export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, appId: number) {
+  const { current, plan } = view();
+  const app = findApp(targets.current(), appId);
+  const committed = updates.committedOf(appId);
+  const record = updates.recordOf(appId);
+  const present = current.containers.filter((container) => container.appId === appId && !isHandingOver(container));
+  if (!app && !committed && present.length === 0) return undefined;
+  const steps = plan.get(appId) ?? [];
+  const locked = loop.failureOf(appId);
+  const facts = current.updates.get(appId);
+  const isTried = record?.phase === "trying" && app !== undefined;
+  const gates = isTried
+    ? judgeGates(app, present, current.watch, {
+        confirmed: record.confirmed,
+        cloudReached: facts?.cloudReached,
+        stoppedNow: current.stoppedNow,
+      })
+    : [];
+  const waits = steps.flatMap((step) => (step.action === "wait" ? [step.reason] : []));
+  return {
+    state: stateOf(record, app, committed?.fingerprint),
+    committed: committed ? { commit: committed.commit } : null,
+    target: app ? { commit: app.commit } : null,
+    waitsFor: [...new Set([...waits, ...(locked ? [locked.message] : [])])],
+    gates: gates.map(({ opensInMs: _, ...gate }: GateState) => gate),
+    attempts: record?.phase === "trying" ? record.attempts : 0,
+    ...failureOf(record, app),
+  };
+}
+
+const states = {
+  ...{ waiting: "waiting", trying: "trying", paused: "paused", back: "goingBack", rejected: "rejected" },
+} as const satisfies Readonly<Record<UpdateRecord["phase"], State>>;
+
+function stateOf(record: UpdateRecord | undefined, app: App | undefined, committed: string | undefined): State {
+  const isNext = app !== undefined && committed !== undefined && fingerprintOf(app) !== committed;
+  // A rejection of another target than the present one is over.
+  const isOver = record && app && record.phase === "rejected" && record.fingerprint !== fingerprintOf(app);
+  if (record && !isOver) return states[record.phase];
+  if (app?.rejected !== undefined) return "rejected";
+  return isNext ? "preparing" : "steady";
+}
+
+function failureOf(record: UpdateRecord | undefined, app: App | undefined): { readonly failure?: ShownFailure } {
+  if (record && "failure" in record) {
+    const { failure, commit } = record;
+    const { service, message, lines = [] } = failure;
+    return {
+      failure: {
+        ...{ commit, message, lines: [...lines] },
+        ...(service !== undefined && { service }),
+        ...(record.phase === "rejected" && { at: new Date(record.at).toISOString() }),
+      },
+    };
+  }
+  return app?.rejected === undefined ? {} : { failure: { commit: app.commit, message: app.rejected, lines: [] } };
+}
