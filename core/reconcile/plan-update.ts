@@ -201,7 +201,7 @@ function fail(input: Returnable, record: Tried, failure: UpdateFailure): Step[] 
     case "rollback":
       return [turnBack(input, record, failure, { rejects: true })];
     case "pause":
-      return [{ action: "recordUpdate", appId, record: { ...keptOf(record), phase: "paused", failure } }];
+      return [{ action: "recordUpdate", appId, record: { phase: "paused", ...subjectOf(app), failure } }];
     case "continue":
       return [{ ...toCommit(input), failure }];
   }
@@ -209,12 +209,10 @@ function fail(input: Returnable, record: Tried, failure: UpdateFailure): Step[] 
 
 const turnBack = (
   { appId }: Input,
-  record: Tried,
+  { fingerprint, commit }: Tried,
   failure: UpdateFailure,
   { rejects }: { readonly rejects: boolean },
-): Step => ({ action: "recordUpdate", appId, record: { ...keptOf(record), phase: "back", failure, rejects } });
-
-const keptOf = ({ fingerprint, commit, snapshots }: Tried) => ({ fingerprint, commit, snapshots });
+): Step => ({ action: "recordUpdate", appId, record: { phase: "back", fingerprint, commit, failure, rejects } });
 
 /** Never turns forward again, whatever the target becomes meanwhile. */
 function planReturn(input: Returnable, record: Extract<UpdateRecord, { readonly phase: "back" }>): Step[] {

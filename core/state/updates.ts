@@ -132,7 +132,7 @@ export class Updates {
 
   /** Throws if it cannot be stored: an update that nobody remembers must not begin. A return begins all the same. */
   setRecord(appId: number, record: UpdateRecord | undefined): Promise<void> {
-    return this.#inOrder(() => this.#setRecord(appId, record));
+    return this.#inOrder(() => this.#setRecord(appId, record && withSnapshotsOf(this.#records[appId], record)));
   }
 
   async #setRecord(appId: number, record: UpdateRecord | undefined): Promise<void> {
@@ -215,6 +215,12 @@ export class Updates {
     });
   }
 }
+
+/** The copies of volumes stay those of the update until it has ended, whoever writes how it goes on. */
+const withSnapshotsOf = (before: UpdateRecord | undefined, record: UpdateRecord): UpdateRecord =>
+  before?.snapshots && !record.snapshots && record.phase !== "rejected" && record.fingerprint === before.fingerprint
+    ? { ...record, snapshots: before.snapshots }
+    : record;
 
 /** A release with the names that its images have now: a tag may have moved since. */
 const withImages = (app: App, ids: Readonly<Record<string, string>>, images: readonly Image[]): App => ({

@@ -201,6 +201,20 @@ test("an update that is withdrawn has its data taken back", async () => {
   expect(await machine.volumes()).toEqual(["1_data"]);
 });
 
+test("a failed update that is paused keeps the copy, and has its data taken back when it is withdrawn", async () => {
+  const machine = await settledMachine();
+  const { wish } = await machine.start();
+  wish(release("9", snapshot, { other: { labels: { "io.balena.update.failure-action": "pause" } } }));
+  await machine.clock.advance(minutes(10));
+  expect(await machine.versions()).toEqual(running("9"));
+  expect(await machine.volumes()).toEqual(["1_data", "before_1_data"]);
+  wish(release("1"));
+  await machine.clock.advance(minutes(2));
+  expect(await machine.versions()).toEqual(running("1"));
+  expect(machine.data()).toEqual(old);
+  expect(await machine.volumes()).toEqual(["1_data"]);
+});
+
 test("a purge in between deletes the data for good", async () => {
   const { machine, post } = await tryingMachine();
   post("/v1/purge", { appId: 1 });
