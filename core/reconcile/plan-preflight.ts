@@ -32,6 +32,10 @@ export function diskOf(appId: number, current: CurrentState, target: TargetState
   return download?.is === "fits" || download?.is === "short" ? download.disk : undefined;
 }
 
+/** Whether the disk is short, and old images could make enough space. */
+export const canMakeSpace = (preflight: Preflight | undefined): boolean =>
+  preflight?.download?.is === "short" && !preflight.download.isHopeless;
+
 interface HeldPort extends Port {
   readonly service: string;
   readonly application: string;

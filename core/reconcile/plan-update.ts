@@ -85,7 +85,8 @@ function planPreparation(input: Returnable): Step[] {
   if (app.temporary) return planCommitted(input);
   const steps = planTarget(input);
   if (steps.some(isReplacement)) return planBegin(input, steps, 1);
-  if (!isComplete(input)) return [...planCommitted(input), ...steps.filter(isOfImages)];
+  const isHeld = steps.some((step) => step.action === "wait" && step.obstacle);
+  if (!isComplete(input) || isHeld) return [...planCommitted(input), ...steps.filter(isOfImages)];
   // Nothing is replaced: the release has only other names, or other networks that nobody uses yet.
   return isSettled(steps) ? [...steps, toCommit(input)] : steps;
 }

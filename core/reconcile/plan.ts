@@ -1,10 +1,10 @@
 import { serviceKey } from "../model/names.ts";
-import type { TargetState } from "../model/target.ts";
+import type { App, TargetState } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
 import { planBootConfig } from "./plan-boot-config.ts";
 import { planFirewall } from "./plan-firewall.ts";
 import { planLeft } from "./plan-left.ts";
-import { planPreflights } from "./plan-preflight.ts";
+import { canMakeSpace, planPreflights } from "./plan-preflight.ts";
 import { planRefusals } from "./plan-refusals.ts";
 import { withoutVain } from "./plan-repeats.ts";
 import { planGateway, planReboot, planUnusedFiles, planUnusedImages } from "./plan-device.ts";
@@ -35,8 +35,13 @@ export function plan(current: CurrentState, target: TargetState): Plan {
     ...(target.left ?? []).map(({ appId }) => appId),
   ]);
   const kept = withCommitted(target, current.updates);
-  const wantedImages = wantedImagesOf(target, current.updates);
-  const preflights = planPreflights(current, target, wantedImages);
+  const makesSpace = ({ update }: App) => update?.onDiskShort === "delete-then-download";
+  const preflights = planPreflights(current, target, wantedImagesOf(target, current.updates, makesSpace));
+  const wantedImages = wantedImagesOf(
+    target,
+    current.updates,
+    (app) => makesSpace(app) && canMakeSpace(preflights?.get(app.appId)),
+  );
   const apps = [...appIds].map((appId): [Subject, readonly Step[]] => [
     appId,
     planUpdate(
@@ -81,12 +86,18 @@ export function withCommitted(target: TargetState, updates: CurrentState["update
   return committed.length === 0 ? target : { ...target, apps: [...target.apps, ...committed] };
 }
 
-/** The names of the images that must stay. */
-export function wantedImagesOf({ apps }: TargetState, updates: CurrentState["updates"]): ReadonlySet<string> {
+/** The names of the images that must stay. `makesSpace`: the disk is short, and old images of the application may go. */
+export function wantedImagesOf(
+  { apps }: TargetState,
+  updates: CurrentState["updates"],
+  makesSpace: (app: App) => boolean = () => false,
+): ReadonlySet<string> {
   // With this strategy, the old image makes room for the new one. A return downloads it again.
   const leaving = new Set(
-    apps.flatMap(({ appId, services }) =>
-      services.flatMap(({ name, strategy }) => (strategy === "delete-then-download" ? [serviceKey(appId, name)] : [])),
+    apps.flatMap((app) =>
+      app.services.flatMap(({ name, strategy }) =>
+        strategy === "delete-then-download" || makesSpace(app) ? [serviceKey(app.appId, name)] : [],
+      ),
     ),
   );
   const committed = [...updates.values()].flatMap((facts) => {

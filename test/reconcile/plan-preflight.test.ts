@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Manifest } from "../../core/model/image.ts";
+import { fingerprintOf } from "../../core/model/fingerprint.ts";
 import type { App } from "../../core/model/target.ts";
 import { plainImage } from "../compose/specs.ts";
 import type { CurrentState, PreflightFacts } from "../../core/reconcile/current.ts";
@@ -206,6 +207,47 @@ describe("a disk that is too small", () => {
     const killing = app({ web: { image: "web:2", ...strategy("kill-then-download") } });
     expect(sentences(short(300e6), killing)).toEqual([waits, releases]);
     expect(sentences({ ...short(300e6), containers: [] }, killing)).toEqual(["remove image web:1", waits, releases]);
+  });
+});
+
+describe("the committed release, while another one is downloaded,", () => {
+  const committed = app({ web: "web:1" });
+  const updates: CurrentState["updates"] = new Map([
+    [1, { committed: { app: committed, fingerprint: fingerprintOf(committed), images: [] } }],
+  ]);
+  const beside = { images: [{ ...image("web:1"), bytes: 300e6 }], imageRecords: fetched("web", "web:1"), updates };
+  const preflight = facts(600, { "web:2": layers(100) });
+  const deleting: App = {
+    ...release,
+    update: { failureAction: "rollback", deadlineMs: 0, apply: [], onDiskShort: "delete-then-download" },
+  };
+
+  test("keeps its images if the disk is short", () => {
+    expect(sentences(device([], { ...beside, preflight }), release)).not.toContain("remove image web:1");
+  });
+
+  test("gives them away if the release says so, and only then", () => {
+    expect(sentences(device([], { ...beside, preflight }), deleting)).toContain("remove image web:1");
+    const enough = facts(900, { "web:2": layers(100) });
+    expect(sentences(device([], { ...beside, preflight: enough }), deleting)).not.toContain("remove image web:1");
+    const hopeless = facts(500, { "web:2": layers(100) });
+    expect(sentences(device([], { ...beside, preflight: hopeless }), deleting)).not.toContain("remove image web:1");
+  });
+
+  test("is installed again if one of its containers is gone and the other release cannot run here", () => {
+    const current = device([], {
+      ...beside,
+      images: ["web:1", "web:2"],
+      emulated: new Set(),
+      imageConfigs: new Map([
+        ["web:1", plainImage],
+        ["web:2", { ...plainImage, architecture: "arm64" }],
+      ]),
+    });
+    expect(sentences(current, release)).toEqual([
+      "install and start web",
+      "wait for an image of service web for this machine, which is amd64: it is for arm64",
+    ]);
   });
 });
 
