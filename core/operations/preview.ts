@@ -9,6 +9,7 @@ import type { Ports } from "../ports/index.ts";
 import type { CurrentState } from "../reconcile/current.ts";
 import { previewUpdate, unchanged, type Preview } from "../reconcile/plan-preview.ts";
 import type { Preflights } from "../reconcile/preflights.ts";
+import { describe } from "../reconcile/step.ts";
 import type { View } from "../reconcile/view.ts";
 import type { Leases } from "../state/leases.ts";
 import type { Targets } from "../state/targets.ts";
@@ -51,7 +52,7 @@ export async function previewTarget(
   const missing = asksRegistries ? (app?.services.filter(isMissing) ?? []) : [];
   const sizes = await context.preflights.downloadSizes(missing, current);
   const planned = target === context.view().target ? (context.view().plan.get(appId) ?? []) : [];
-  const waits = planned.flatMap((step) => (step.action === "wait" ? [`The update waits for ${step.reason}`] : []));
+  const waits = planned.flatMap((step) => (step.action === "wait" ? [`The update must ${describe(step)}`] : []));
   const needsLocks = preview.stops && !isOn(target.config, "SUPERVISOR_OVERRIDE_LOCK");
   const locks = needsLocks ? await locksOf(appId, context) : [];
   return { ...preview, sizes, waitsFor: [...new Set([...preview.waitsFor, ...waits, ...locks])] };

@@ -1,5 +1,5 @@
 import { toContainerSpec } from "../compose/container-spec.ts";
-import { differences, showDifference, type ShownDifference } from "../compose/differences.ts";
+import { describeDifference, differences, showDifference, type ShownDifference } from "../compose/differences.ts";
 import { toServiceNamespaces } from "../compose/namespaces.ts";
 import { isActive, type Container } from "../model/container.ts";
 import type { ImageConfig } from "../model/image.ts";
@@ -7,11 +7,11 @@ import { isHandingOver, networkName, serviceKey, volumeName } from "../model/nam
 import { shortenIds } from "../model/show.ts";
 import type { App, Service } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
-import { judge, keepInVain, killsFirst, toReason, type Reason, type Wanted } from "./plan-judge.ts";
+import { judge, keepInVain, killsFirst, type Reason, type Wanted } from "./plan-judge.ts";
 import { judgeNetworks } from "./plan-networks.ts";
 import { planStops } from "./plan-stops.ts";
 import { judgeVolumes, planVolumes } from "./plan-volumes.ts";
-import type { Stop } from "./step.ts";
+import { describe, type Stop } from "./step.ts";
 
 /** What an update will change, decided by the functions with which the planner decides. */
 export interface Preview {
@@ -89,7 +89,7 @@ export function previewUpdate(appId: number, app: App | undefined, observed: Cur
     ],
     networks: previewNetworks(app, networks),
     volumes: app ? previewVolumes(app, volumes, current) : [],
-    waitsFor: waits.flatMap((step) => (step.action === "wait" ? [`The update waits for ${step.reason}`] : [])),
+    waitsFor: waits.map((step) => `The update must ${describe(step)}`),
     stops: stops.some(({ id }) => active.has(id)),
   };
 }
@@ -123,7 +123,7 @@ function suppose(service: Service, app: App, present: readonly Container[], curr
   const found = config
     ? differences(toServiceNamespaces(container.spec, present), spec)
     : [{ field: "image", from: container.spec.image, to: service.image.name }];
-  const reason = toReason(found) ?? { why: "image: it has not been downloaded" };
+  const reason = { why: found.map(describeDifference).join("; "), differences: found };
   return { service, verdict: { is: "stale", container, spec, reason } };
 }
 
@@ -156,17 +156,15 @@ type Removal = Exclude<Stop, { readonly action: "stop" }>;
 const isRemoval = (stop: Stop): stop is Removal => stop.action !== "stop";
 
 function previewNetworks(app: App | undefined, judged: ReturnType<typeof judgeNetworks>): PreviewedPart[] {
-  const defined = Object.keys(app?.networks ?? {}).map((name): PreviewedPart => {
-    const full = networkName(app?.uuid ?? "", name);
+  const names = new Map(app ? Object.keys(app.networks).map((name) => [networkName(app.uuid, name), name]) : []);
+  const defined = [...names].map(([full, name]): PreviewedPart => {
     const outdated = judged.outdated.find((network) => network.name === full);
     if (outdated) return { name, action: "replace", ...toChange(outdated.reason) };
     return judged.missing.some(([other]) => other === full)
       ? { name, action: "create", ...added }
       : { name, action: "keep", ...same };
   });
-  const others = judged.outdated.filter(
-    (network) => !Object.keys(app?.networks ?? {}).some((name) => networkName(app?.uuid ?? "", name) === network.name),
-  );
+  const others = judged.outdated.filter((network) => !names.has(network.name));
   return [
     ...defined,
     ...others.map(({ name, reason }) => ({

@@ -6,7 +6,7 @@ import { previewUpdate } from "../../core/reconcile/plan-preview.ts";
 import { Chance, SimClock } from "../simulation/clock.ts";
 import { anyWish, secret, toLocalBody, type Wish } from "../simulation/wishes.ts";
 import { testDevice, type TestDevice } from "../support/device.ts";
-import { app, device, image, network, running, strategy, volume } from "./literals.ts";
+import { app, device, image, inVain, network, running, strategy, target, volume } from "./literals.ts";
 
 /** The preview of an update says what the update then does. */
 
@@ -86,6 +86,56 @@ test("volumes are created and kept, and never removed", () => {
     { name: "other", action: "keep", why: "nothing differs", differences: [] },
     { name: "new", action: "create", why: "it does not exist yet", differences: [] },
   ]);
+});
+
+test("a container whose own image is not known has another image, and other fields are not compared", () => {
+  const current = { ...device([running("web", "web:1")]), imageConfigs: new Map() };
+  expect(previewUpdate(1, app({ web: { image: "web:2", user: "app" } }), current).services).toMatchObject([
+    { action: "replace", differences: [{ field: "image", from: '"web:1"', to: '"web:2"' }] },
+  ]);
+});
+
+test("a service that is only stopped is kept", () => {
+  const preview = previewUpdate(1, app({ web: { image: "web:1", running: false } }), device([running("web", "web:1")]));
+  expect(preview).toMatchObject({
+    services: [{ action: "keep", why: "it is stopped: the target state says `running: false`" }],
+    stops: true,
+  });
+});
+
+test("a service that kills first takes others with it before the images are here", () => {
+  const current = device([
+    running("vpn", "vpn:1"),
+    running("in", "in:1", { network_mode: "container:vpn" }),
+    running("web", "web:1"),
+  ]);
+  const wanted = app({
+    vpn: { image: "vpn:2", ...strategy("kill-then-download") },
+    in: { image: "in:1", network_mode: "service:vpn" },
+    web: "web:2",
+  });
+  expect(servicesOf(1, wanted, current)).toEqual([
+    "replace vpn: image: vpn:2 will be downloaded",
+    "replace in: it uses a namespace of vpn, which is replaced",
+    'replace web: image: "web:1" → "web:2"',
+  ]);
+});
+
+test("a volume that shows a part of the host, and must not any more, is replaced", () => {
+  const bound = { driver_opts: { type: "none", o: "bind", device: "/etc" } };
+  const current = device([running("web", "web:1")], { volumes: [volume("data", bound)] });
+  expect(previewUpdate(1, app({ web: "web:1" }, { volumes: { data: {} } }), current).volumes).toMatchObject([
+    { name: "data", action: "replace" },
+  ]);
+});
+
+test("a replacement that was in vain will be tried again, after a wait", () => {
+  const wanted = app({ web: { image: "web:1", user: "app" } });
+  const current = device([running("web", "web:1")]);
+  expect(previewUpdate(1, wanted, inVain(current, target([wanted])))).toMatchObject({
+    services: [{ action: "replace" }],
+    waitsFor: [expect.stringMatching(/^The update must wait for another try to kill web \(user: /)],
+  });
 });
 
 test("of a rejected release, nothing is applied", () => {
