@@ -21,6 +21,7 @@ import { recordObservation } from "./operations/record.ts";
 import { Applier, type Outcome } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { GateWatch } from "./reconcile/gate-watch.ts";
+import { IdleWatch } from "./reconcile/idle-watch.ts";
 import { Loop } from "./reconcile/loop.ts";
 import { isGuarded } from "./reconcile/plan-preflight.ts";
 import { Preflights } from "./reconcile/preflights.ts";
@@ -194,6 +195,7 @@ export async function createSupervisor(
   });
   const problems = new Problems(events);
   const watch = new GateWatch();
+  const idle = new IdleWatch({ leases, leaseFiles: ports.leaseFiles, clock });
   const onRound = (view: View) => {
     void memory.setCommits(reachedCommits(view));
     serviceLogs.setSources(view.current.containers);
@@ -203,7 +205,8 @@ export async function createSupervisor(
   };
   const loop = new Loop({
     ...{ clock, engine, observer, applier, downloads, preflights, repeats, logs, events, input, onRound },
-    record: (observation, target) => recordObservation({ memory, keys, updates, watch, clock }, observation, target),
+    record: (observation, target) =>
+      recordObservation({ memory, keys, updates, watch, idle, clock }, observation, target),
     onEngineBack: () => updates.restartTrials(),
     recordRunning: (containers, isBusy) => memory.recordRunning(containers, isBusy),
   });

@@ -28,6 +28,7 @@ export function nodeSystem(hostRoot: string, now: () => number): System {
     return listed.all;
   };
   const bootedAt = now() - uptime() * 1000;
+  const bootId = readBootId() ?? String(Math.round(bootedAt));
   return {
     addresses: () =>
       interfaces()
@@ -35,9 +36,19 @@ export function nodeSystem(hostRoot: string, now: () => number): System {
         .filter((address) => !/^(fe80:|169\.254\.)/i.test(address)),
     macAddresses: () => [...new Set(interfaces().map(({ mac }) => mac.toUpperCase()))],
     bootedAt: () => bootedAt,
+    bootId: () => bootId,
     timeZone: () => timeZoneOf(hostRoot) ?? new Intl.DateTimeFormat().resolvedOptions().timeZone,
     vpnIsUp: () => existsSync(join(hostRoot, vpnNote)),
   };
+}
+
+/** Source: random(4). It is the same in a container. */
+function readBootId(): string | undefined {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return undefined;
+  }
 }
 
 /** The zone to which the link /etc/localtime leads. Source: localtime(5). In a container, it is not the one of this process. */

@@ -40,6 +40,7 @@ const rules: readonly Rule[] = [
     ],
     may: [
       ...[...pure, "core/reconcile/plan", "core/reconcile/gate.ts", "core/reconcile/judge-gates.ts"],
+      "core/reconcile/update-policy.ts",
       ...["core/reconcile/step.ts", "core/reconcile/current.ts"],
     ],
     because: "deciding cannot even name a port, so it can do nothing but decide",

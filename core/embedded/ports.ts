@@ -371,6 +371,7 @@ export const memorySystem: System = {
   addresses: () => ["192.0.2.10"],
   macAddresses: () => ["02:00:5E:00:00:01"],
   bootedAt: () => 0,
+  bootId: () => "boot",
   timeZone: () => "UTC",
   vpnIsUp: () => false,
 };

@@ -5,6 +5,7 @@ import { serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
 import type { Observation, Remembered } from "../reconcile/current.ts";
 import type { GateWatch } from "../reconcile/gate-watch.ts";
+import type { IdleWatch } from "../reconcile/idle-watch.ts";
 import { withCommitted } from "../reconcile/plan.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Keys } from "../state/keys.ts";
@@ -14,6 +15,7 @@ import type { Updates } from "../state/updates.ts";
 export interface RecordContext {
   readonly updates: Pick<Updates, "forgetUnlessOn" | "states">;
   readonly watch: Pick<GateWatch, "note">;
+  readonly idle: Pick<IdleWatch, "note">;
   readonly clock: Pick<Clock, "monotonic">;
   readonly memory: Memory;
   readonly keys: Pick<Keys, "ensure" | "of">;
@@ -21,7 +23,7 @@ export interface RecordContext {
 
 /** Records what an observation adds to what the agent remembers, and returns that. Writes only what is new. */
 export async function recordObservation(
-  { memory, keys, updates, watch, clock }: RecordContext,
+  { memory, keys, updates, watch, idle, clock }: RecordContext,
   { images, containers }: Pick<Observation, "images" | "containers">,
   target: TargetState,
 ): Promise<Remembered> {
@@ -79,6 +81,7 @@ export async function recordObservation(
     refusedConfig: memory.refusedConfig,
     announcedVolumes: new Set(memory.announcedVolumes),
     updates: states,
+    unlockedMs: await idle.note(target),
     watch: watch.note(containers, clock.monotonic()),
   };
 }

@@ -5,6 +5,8 @@ export interface System {
   macAddresses(): readonly string[];
   /** Milliseconds since the epoch. */
   bootedAt(): number;
+  /** Differs after each boot, and stays the same until then. */
+  bootId(): string;
   /** The name of the device's time zone, such as Europe/Berlin. */
   timeZone(): string;
   /** Whether the operating system's VPN is connected. */

@@ -13,6 +13,9 @@ import type { EngineState } from "../ports/engine.ts";
 export interface CurrentState extends EngineState {
   readonly now: number;
   readonly bootedAt: number;
+  /** Differs after each boot. */
+  readonly bootId: string;
+  readonly timeZone: string;
   readonly device: DeviceFacts;
   /** In local mode, neither unused images nor the volumes of applications that the device has left are removed. */
   readonly localMode: boolean;
@@ -71,8 +74,12 @@ export interface CurrentState extends EngineState {
   /** By application. Empty in local mode, in which releases are not committed. */
   readonly updates: ReadonlyMap<number, UpdateFacts>;
   readonly watch: WatchFacts;
+  /** For how long nobody has held an update lock or a lease, by application, for those whose updates wait for that. */
+  readonly unlockedMs: ReadonlyMap<number, number>;
   /** Why the last steps of an application have failed. */
   readonly failures: ReadonlyMap<number, string>;
+  /** Applications whose update somebody forces. */
+  readonly forced: ReadonlySet<number>;
 }
 
 /** What the agent knows of the updates of one application. */
@@ -104,10 +111,14 @@ export type Remembered = Pick<
   | "announcedVolumes"
   | "updates"
   | "watch"
+  | "unlockedMs"
 >;
 
 /** The part that is read from the device. */
-export type Observation = Omit<CurrentState, keyof Remembered | "device" | "localMode" | "unproven" | "failures">;
+export type Observation = Omit<
+  CurrentState,
+  keyof Remembered | "device" | "localMode" | "unproven" | "failures" | "forced"
+>;
 
 export type Download =
   /** `lastFailure`: why the last attempt failed, if there was one. */
@@ -142,6 +153,8 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   volumes: [],
   now,
   bootedAt: 0,
+  bootId: "",
+  timeZone: "UTC",
   device,
   localMode,
   imageConfigs: new Map(),
@@ -170,5 +183,7 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   gatewayOpen: undefined,
   updates: new Map(),
   watch: new Map(),
+  unlockedMs: new Map(),
   failures: new Map(),
+  forced: new Set(),
 });

@@ -270,7 +270,14 @@ export class Loop {
         return typeof subject === "number" && failure?.is === "failed" ? [[subject, failure.message]] : [];
       }),
     );
-    const current = { ...observed, ...(await record(observed, target)), device, localMode, failures };
+    const current = {
+      ...observed,
+      ...(await record(observed, target)),
+      device,
+      localMode,
+      failures,
+      forced: this.#requests.forcedUpdates(),
+    };
     recordRunning(current.containers, isStale);
 
     const decided = plan(current, target);

@@ -68,6 +68,8 @@ export class Observer {
       ...state,
       now: clock.now(),
       bootedAt: system.bootedAt(),
+      bootId: system.bootId(),
+      timeZone: system.timeZone(),
       imageConfigs,
       lastLines,
       downloads,

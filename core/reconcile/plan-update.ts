@@ -2,9 +2,10 @@ import { fingerprintOf, rejectionOf } from "../model/fingerprint.ts";
 import { findImage } from "../model/image.ts";
 import { isHandingOver, serviceKey } from "../model/names.ts";
 import type { App } from "../model/target.ts";
-import type { GateState, UpdateFailure, UpdateRecord } from "../model/update.ts";
+import { defaultRules, type GateState, type UpdateFailure, type UpdateRecord } from "../model/update.ts";
 import type { CurrentState, UpdateFacts } from "./current.ts";
 import { deadlineOf, isGated, judgeGates, recheckMs } from "./judge-gates.ts";
+import { holdUps, isClockSet, recheckMs as policyRecheckMs } from "./update-policy.ts";
 import { planApplication } from "./plan-application.ts";
 import type { Preflight } from "./plan-preflight.ts";
 import { dueSnapshots, planPurgeOfSnapshots, planRestoration, planSnapshots } from "./plan-snapshots.ts";
@@ -84,12 +85,45 @@ function planPreparation(input: Returnable): Step[] {
   const { app } = input;
   if (app.temporary) return planCommitted(input);
   const steps = planTarget(input);
-  if (steps.some(isReplacement)) return planBegin(input, steps, 1);
+  if (steps.some(isReplacement)) return planWaiting(input) ?? planBegin(input, steps, 1);
   const isHeld = steps.some((step) => step.action === "wait" && step.obstacle);
   if (!isComplete(input) || isHeld) return [...planCommitted(input), ...steps.filter(isOfImages)];
   // Nothing is replaced: the release has only other names, or other networks that nobody uses yet.
   return isSettled(steps) ? [...steps, toCommit(input)] : steps;
 }
+
+/** The wait for what the policy asks for; undefined: the update may begin. */
+function planWaiting(input: Returnable): Step[] | undefined {
+  const { appId, app, facts, current } = input;
+  const { now, bootId, timeZone, unlockedMs } = current;
+  if (current.forced.has(appId)) return undefined;
+  const { fingerprint, commit } = subjectOf(app);
+  const record =
+    facts.record?.phase === "waiting" && facts.record.fingerprint === fingerprint ? facts.record : undefined;
+  const policy = app.update ?? defaultRules;
+  const policyFacts = {
+    ...{ nowMs: now, zone: timeZone, unlockedMs: unlockedMs.get(appId) ?? 0 },
+    hasBooted: record !== undefined && record.bootId !== bootId,
+    hasConsent: record?.consent !== undefined,
+    waitedMs: record?.since === undefined ? 0 : Math.max(0, now - record.since),
+  };
+  const held = holdUps(policy, policyFacts);
+  if (held.length === 0) return undefined;
+  if (!record) {
+    const since = isClockSet(now) ? now : undefined;
+    return [{ action: "recordUpdate", appId, record: { phase: "waiting", fingerprint, commit, bootId, since } }];
+  }
+  // Lock files have no events.
+  const isIdle = held.some(({ is }) => is === "idle");
+  const ms = Math.min(policyRecheckMs(policy, policyFacts) ?? Infinity, isIdle ? idlePollMs : Infinity);
+  const waits = held.map(({ message }): Step => ({
+    ...{ action: "wait", reason: message },
+    ...(ms < Infinity && { recheckMs: Math.max(1, Math.ceil(ms)) }),
+  }));
+  return [...planCommitted(input), ...waits];
+}
+
+const idlePollMs = 10_000;
 
 /** The locks first, then the record, and only then what stops services. */
 function planBegin({ appId, app, current }: Input, steps: readonly Step[], attempts: number): Step[] {
@@ -198,7 +232,7 @@ function failureOf(
 
 function fail(input: Returnable, record: Tried, failure: UpdateFailure): Step[] {
   const { appId, app } = input;
-  switch (app.update?.failureAction ?? "rollback") {
+  switch ((app.update ?? defaultRules).failureAction) {
     case "rollback":
       return [turnBack(input, record, failure, { rejects: true })];
     case "pause":

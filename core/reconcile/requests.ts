@@ -31,6 +31,10 @@ export class Requests {
     return typeof subject === "number" && (this.#temporary.get(subject)?.force ?? this.#forced.has(subject));
   }
 
+  forcedUpdates(): ReadonlySet<number> {
+    return new Set(this.#forced.keys());
+  }
+
   applyTo(target: TargetState): TargetState {
     if (this.#temporary.size === 0) return target;
     const apps = target.apps.map((app) => {

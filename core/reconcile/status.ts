@@ -1,7 +1,7 @@
 import type { UpdateStatus } from "../api/cloud/report.ts";
 import type { View } from "./view.ts";
 import type { Container } from "../model/container.ts";
-import { rejectionOf } from "../model/fingerprint.ts";
+import { fingerprintOf, rejectionOf } from "../model/fingerprint.ts";
 import { findImage, isKeptImageName, type ImageRecord } from "../model/image.ts";
 import { isHandingOver, parseContainerName, serviceKey } from "../model/names.ts";
 import { findApp, type App } from "../model/target.ts";
@@ -129,6 +129,7 @@ export function updateStatus(app: App, view: View): UpdateStatus {
   if (app.rejected) return "rejected";
   const record = view.current.updates.get(app.appId)?.record;
   if (record?.phase === "back" || record?.phase === "paused") return "aborted";
+  if (record?.phase === "waiting" && record.fingerprint === fingerprintOf(app)) return "downloaded";
   if (own.length > 0 || steps.some(({ action }) => action === "fetch")) return "downloading";
   if (steps.some(({ action }) => action === "takeLocks")) return "downloaded";
   return isSettled(steps) && !view.temporary.has(app.appId) ? "done" : "applying changes";

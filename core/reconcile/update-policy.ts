@@ -67,9 +67,11 @@ function holdUp(condition: ApplyCondition, facts: PolicyFacts): HoldUp | undefin
 /** Boards without a battery for their clock start in the past. */
 const earliestTime = Date.UTC(2025, 0, 1);
 
+export const isClockSet = (nowMs: number): boolean => nowMs >= earliestTime;
+
 function windowHoldUp(windows: readonly Window[], { nowMs, zone }: PolicyFacts): HoldUp | undefined {
   const shown = `${windows.length > 1 ? "one of the windows" : "the window"} ${windows.map(showWindow).join("; ")}`;
-  if (nowMs < earliestTime) {
+  if (!isClockSet(nowMs)) {
     const message = `${shown}, which stays closed until the clock is set; it shows ${showTime(nowMs)}`;
     return { is: "window", message, recheckMs: 60_000 };
   }

@@ -71,6 +71,12 @@ describe.each<[string, () => Promise<System>]>([
     expect(system.bootedAt()).toBe(bootedAt);
   });
 
+  test("has an id of its boot", async () => {
+    const system = await create();
+    expect(system.bootId()).not.toBe("");
+    expect(system.bootId()).toBe((await create()).bootId());
+  });
+
   test("is in a time zone that has a name", async () => {
     const timeZone = (await create()).timeZone();
     expect(new Intl.DateTimeFormat("en", { timeZone }).resolvedOptions().timeZone).not.toBe("");

@@ -26,7 +26,15 @@ async function agent() {
   await Promise.all([memory.load(), keys.load()]);
   store.written.length = 0;
   const updates = { forgetUnlessOn: () => undefined, states: () => new Map() };
-  return { store, memory, keys, updates, watch: { note: () => new Map() }, clock: systemClock };
+  return {
+    store,
+    memory,
+    keys,
+    updates,
+    watch: { note: () => new Map() },
+    idle: { note: () => Promise.resolve(new Map()) },
+    clock: systemClock,
+  };
 }
 
 const wanted = target([
