@@ -25,6 +25,7 @@ import { IdleWatch } from "./reconcile/idle-watch.ts";
 import { Loop } from "./reconcile/loop.ts";
 import { isGuarded } from "./reconcile/plan-preflight.ts";
 import { Preflights } from "./reconcile/preflights.ts";
+import { Probes } from "./reconcile/probes.ts";
 import { Problems } from "./reconcile/problems.ts";
 import { Memory } from "./state/memory.ts";
 import { supervisorVersion } from "./model/version.ts";
@@ -146,8 +147,11 @@ export async function createSupervisor(
       : undefined;
   const { uuid } = identity;
   const tags = cloud?.tags ?? new Tags({ clock, documents, events, uuid, client: undefined, key: () => undefined });
+  const watch = new GateWatch();
+  const probes = new Probes({ clock, probe: ports.probe, onChange: () => loop.nudge() });
   const updates = new Updates({
     ...{ documents, clock, events, targets },
+    onTrial: (appId) => watch.reset(appId),
     isOn: () => !targets.isLocalMode() || isOn(targets.current().config, "SUPERVISOR_SAFE_UPDATES"),
     cloudReachedAt: () => cloud?.reachedAt(),
   });
@@ -194,7 +198,6 @@ export async function createSupervisor(
     committedImages: () => updates.images(),
   });
   const problems = new Problems(events);
-  const watch = new GateWatch();
   const idle = new IdleWatch({ leases, leaseFiles: ports.leaseFiles, clock });
   const onRound = (view: View) => {
     void memory.setCommits(reachedCommits(view));
@@ -206,7 +209,7 @@ export async function createSupervisor(
   const loop = new Loop({
     ...{ clock, engine, observer, applier, downloads, preflights, repeats, logs, events, input, onRound },
     record: (observation, target) =>
-      recordObservation({ memory, keys, updates, watch, idle, clock }, observation, target),
+      recordObservation({ memory, keys, updates, watch, idle, probes, clock }, observation, target),
     onEngineBack: () => updates.restartTrials(),
     recordRunning: (containers, isBusy) => memory.recordRunning(containers, isBusy),
   });
@@ -250,6 +253,7 @@ export async function createSupervisor(
     },
     stop: async () => {
       loop.stop();
+      probes.stop();
       logs.stop();
       serviceLogs.stop();
       await exec.stop();

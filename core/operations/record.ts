@@ -6,6 +6,7 @@ import type { TargetState } from "../model/target.ts";
 import type { Observation, Remembered } from "../reconcile/current.ts";
 import type { GateWatch } from "../reconcile/gate-watch.ts";
 import type { IdleWatch } from "../reconcile/idle-watch.ts";
+import { askedOf, type Probes } from "../reconcile/probes.ts";
 import { withCommitted } from "../reconcile/plan.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Keys } from "../state/keys.ts";
@@ -16,6 +17,7 @@ export interface RecordContext {
   readonly updates: Pick<Updates, "forgetUnlessOn" | "states">;
   readonly watch: Pick<GateWatch, "note">;
   readonly idle: Pick<IdleWatch, "note">;
+  readonly probes: Pick<Probes, "answers" | "watch">;
   readonly clock: Pick<Clock, "monotonic">;
   readonly memory: Memory;
   readonly keys: Pick<Keys, "ensure" | "of">;
@@ -23,7 +25,7 @@ export interface RecordContext {
 
 /** Records what an observation adds to what the agent remembers, and returns that. Writes only what is new. */
 export async function recordObservation(
-  { memory, keys, updates, watch, idle, clock }: RecordContext,
+  { memory, keys, updates, watch, idle, probes, clock }: RecordContext,
   { images, containers }: Pick<Observation, "images" | "containers">,
   target: TargetState,
 ): Promise<Remembered> {
@@ -69,6 +71,8 @@ export async function recordObservation(
         existing: keyInside(containers.find((one) => one.appId === appId && one.service === name)),
       })),
   );
+  const tried = target.apps.filter(({ appId }) => states.get(appId)?.record?.phase === "trying");
+  probes.watch(tried.flatMap((app) => askedOf(app, containers)));
   return {
     imageRecords: memory.images,
     seen: new Set(memory.seen),
@@ -82,7 +86,7 @@ export async function recordObservation(
     announcedVolumes: new Set(memory.announcedVolumes),
     updates: states,
     unlockedMs: await idle.note(target),
-    watch: watch.note(containers, clock.monotonic()),
+    watch: watch.note(containers, clock.monotonic(), probes.answers()),
   };
 }
 

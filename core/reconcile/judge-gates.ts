@@ -40,11 +40,13 @@ export const isGated = (app: App, present: readonly Container[]): boolean => gat
 export const gatedServices = (app: App, present: readonly Container[]): readonly string[] =>
   app.services.filter((service) => isServiceGated(service, containerOf(app, service, present))).map(({ name }) => name);
 
-/** The time from the first stop until every gate must be open: what the release says, but enough for its healthchecks. */
+/** The time from the first stop until every gate must be open: what the release says, but enough for its healthchecks and hand-overs. */
 export function deadlineOf(app: App, present: readonly Container[]): number {
   const needed = app.services.map((service) => {
     const container = containerOf(app, service, present);
-    return healthcheckMs(healthcheckOf(service, container)) + monitorOf(service, container) + slackMs;
+    const handOverMs = service.strategy === "hand-over" ? service.handoverTimeoutMs : 0;
+    const provenMs = healthcheckMs(healthcheckOf(service, container)) + monitorOf(service, container);
+    return Math.max(provenMs, handOverMs) + slackMs;
   });
   return Math.max(app.update?.deadlineMs ?? defaultDeadlineMs, ...needed);
 }

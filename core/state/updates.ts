@@ -18,6 +18,8 @@ interface Parts {
   readonly isOn: () => boolean;
   /** When the cloud answered last, on the monotonic clock; undefined: never in this run. */
   readonly cloudReachedAt: () => number | undefined;
+  /** Called when an update begins to be tried, and when its trial begins anew. */
+  readonly onTrial: (appId: number) => void;
 }
 
 /** What this run of the agent knows of an update that it tries. */
@@ -164,7 +166,8 @@ export class Updates {
   }
 
   #begin(appId: number): void {
-    const { clock, cloudReachedAt } = this.#parts;
+    const { clock, cloudReachedAt, onTrial } = this.#parts;
+    onTrial(appId);
     this.#trials.set(appId, { since: clock.monotonic(), cloudWasReached: cloudReachedAt() !== undefined });
   }
 

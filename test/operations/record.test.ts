@@ -33,6 +33,7 @@ async function agent() {
     updates,
     watch: { note: () => new Map() },
     idle: { note: () => Promise.resolve(new Map()) },
+    probes: { answers: () => new Map(), watch: () => {} },
     clock: systemClock,
   };
 }

@@ -259,6 +259,17 @@ describe("the deadline", () => {
       [],
       10 * 60_000 + 10_000 + 30_000,
     ],
+    [
+      "covers the time to hand over",
+      app({
+        web: {
+          image: "web:1",
+          labels: { "io.balena.update.strategy": "hand-over", "io.balena.update.handover-timeout": "900000" },
+        },
+      }),
+      [],
+      930_000,
+    ],
     ["covers the monitoring time", gated({ monitorMs: 600_000 }), [], 630_000],
     [
       "counts the healthcheck of the image",
