@@ -129,6 +129,30 @@ test("a service says that its update fails: the committed release comes back, un
   expect(await update()).toMatchObject({ state: "trying", target: { commit: "c2" } });
 });
 
+test("an update that waits for consent begins when a person consents", async () => {
+  const labels = { ...confirm, "io.balena.update.confirm": "false", "io.balena.update.apply": "consent" };
+  const { clock, release, update, post, keyOf, device, during } = await running({ web: { labels } });
+  await release("c2", { web: { labels, environment: { V: "2" } } });
+  await clock.advance(60_000);
+  expect(await update()).toMatchObject({
+    ...{ state: "waiting", committed: { commit: "c1" }, target: { commit: "c2" } },
+    waitsFor: [expect.stringContaining("consent")],
+  });
+  const plan = await during(device.get("/v3/apps/1/plan", device.globalKey()));
+  expect(plan.json).toMatchObject({
+    services: [{ service: "web", action: "replace" }],
+    waitsFor: [expect.stringContaining("consent")],
+  });
+  expect((await post("apply", {}, keyOf("web"))).status).toBe(401);
+  expect(await post("apply", { commit: "c3" })).toMatchObject({
+    ...{ status: 409, json: { message: "The release that waits is c2" } },
+  });
+  expect((await post("apply", { commit: "c2" })).status).toBe(202);
+  await clock.advance(60_000);
+  expect(await update()).toMatchObject({ state: "steady", committed: { commit: "c2" } });
+  expect((await post("apply")).status).toBe(409);
+});
+
 test("a person rolls an update back while it is tried", async () => {
   const { clock, update, post, device, during } = await trying();
   expect((await post("rollback", { reason: "wrong colour" })).status).toBe(202);
