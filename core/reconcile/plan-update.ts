@@ -88,8 +88,9 @@ function planPreparation(input: Returnable): Step[] {
   if (steps.some(isReplacement)) return planWaiting(input) ?? planBegin(input, steps, 1);
   const isHeld = steps.some((step) => step.action === "wait" && step.obstacle);
   if (!isComplete(input) || isHeld) return [...planCommitted(input), ...steps.filter(isOfImages)];
-  // Nothing is replaced: the release has only other names, or other networks that nobody uses yet.
-  return isSettled(steps) ? [...steps, toCommit(input)] : steps;
+  // Nothing is replaced: the release has only other names, or other networks that nobody uses yet. A step that was in vain
+  // and is tried again later is none that has been done.
+  return steps.every(isNote) ? [...steps, toCommit(input)] : steps;
 }
 
 /** The wait for what the policy asks for; undefined: the update may begin. */

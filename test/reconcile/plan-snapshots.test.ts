@@ -5,7 +5,7 @@ import type { App } from "../../core/model/target.ts";
 import type { Snapshots } from "../../core/model/update.ts";
 import type { CurrentState, UpdateFacts } from "../../core/reconcile/current.ts";
 import { plan } from "../../core/reconcile/plan.ts";
-import { app, device, held, running, sentences, target, volume } from "./literals.ts";
+import { app, device, held, inVain, running, sentences, target, volume } from "./literals.ts";
 
 /** When volumes are copied before an update and restored after it, as sentences. */
 
@@ -119,4 +119,11 @@ test("a purge gives the copies up before anything else", () => {
     expect(purged(record)).toEqual(
       expect.arrayContaining(["kill reader (the application is purged)", "remove copy before_1_data"]),
     );
+});
+
+test("a release is not committed because a step for it was in vain", () => {
+  const current = device([web("1"), reader], { images, volumes: [here], updates: updates(undefined) });
+  expect(sentences(inVain(current, target([next])), next)).toEqual([
+    'wait for another try to kill web (image: "web:1" → "web:2"), which made no difference',
+  ]);
 });
