@@ -3,10 +3,11 @@ import { describeDifference, differences, type Difference } from "../compose/dif
 import type { EventSink } from "../events/events.ts";
 import type { Cause, Event } from "../model/event.ts";
 import type { ContainerSpec } from "../model/container.ts";
+import { whyShort } from "../model/disk.ts";
 import { fingerprintOf } from "../model/fingerprint.ts";
 import { findImage, keptImageName, type Credentials } from "../model/image.ts";
 import type { App } from "../model/target.ts";
-import { describeFailure } from "../model/update.ts";
+import { describeFailure, type Snapshots } from "../model/update.ts";
 import type { FileContent } from "../model/service-file.ts";
 import { snapshotName, toSnapshot } from "../model/snapshot.ts";
 import { bareName, redact } from "../model/secrets.ts";
@@ -34,7 +35,7 @@ const never = new AbortController().signal;
 
 type ApplierPorts = Pick<
   Ports,
-  "engine" | "folders" | "files" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power"
+  "engine" | "engineHost" | "folders" | "files" | "locks" | "handover" | "gateway" | "firewall" | "bootConfig" | "power"
 >;
 
 interface Parts {
@@ -231,6 +232,7 @@ export class Applier {
 
   async #recordUpdate({ appId, record }: Extract<Work, { readonly action: "recordUpdate" }>): Promise<void> {
     const { updates, events } = this.#parts;
+    if (record?.phase === "trying" && record.attempts === 1) await this.#requireSpace(appId, record.snapshots);
     await updates.setRecord(appId, record);
     if (!record || record.phase === "waiting") return;
     const { phase, commit } = record;
@@ -238,6 +240,23 @@ export class Applier {
     const { service } = record.failure;
     const kinds = { paused: "updatePaused", back: "updateFailed", rejected: "updateRejected" } as const;
     events.emit({ kind: kinds[phase], appId, commit, service, reason: describeFailure(record.failure) });
+  }
+
+  /** Nothing is stopped for an update whose copies of volumes do not fit. A volume of an unknown size does not count. */
+  async #requireSpace(appId: number, snapshots: Snapshots = {}): Promise<void> {
+    const { engine, engineHost, locks } = this.#ports;
+    const volumes = Object.keys(snapshots);
+    const space = volumes.length === 0 || isMissing(engineHost) ? undefined : await engineHost.space();
+    if (!space) return;
+    const sizes = await Promise.all(volumes.map((name) => engine.volumeSize(name)));
+    const why = whyShort(
+      space,
+      sizes.reduce<number>((sum, size = 0) => sum + size, 0),
+    );
+    if (why === undefined) return;
+    // The services go on meanwhile.
+    await locks.release(appId);
+    throw new Error(`the copies of volumes before the update do not fit on the disk: ${why}`);
   }
 
   async #commitUpdate(

@@ -41,6 +41,7 @@ class Machine {
   readonly log: string[] = [];
   readonly copies: string[] = [];
   full = false;
+  space = { freeBytes: 50e9, totalBytes: 100e9, freeInodes: 0, inodes: 0 };
 
   /** Starts the agent. It ends at the call with this number. Returns the run. */
   async start(crashAt?: number, seed = 1) {
@@ -52,6 +53,7 @@ class Machine {
       ports: {
         engine: run.engine(this.#watched()),
         store: run.store(this.#store),
+        engineHost: { space: async () => this.space, emulates: () => false },
         ...run.folders(folders),
         log: { info: say, warn: say, error: say },
       },
@@ -243,6 +245,23 @@ test("a copy that somebody has removed is not restored, and the log says so", as
   expect(machine.log.join("\n")).toContain(
     "Volume 'data' cannot be restored as it was before the update: it does not exist any more",
   );
+});
+
+test("an update whose copies do not fit on the disk stops nothing, and begins when there is space", async () => {
+  const machine = await settledMachine();
+  machine.engine.files("1_data").set("large", "x".repeat(10_000));
+  machine.space = { ...machine.space, freeBytes: 5e9 + 10_000 };
+  const { wish, device } = await machine.start();
+  wish(release("2"));
+  await machine.clock.advance(minutes(1));
+  expect(await machine.versions()).toEqual(running("1"));
+  expect(device.folders.held().size).toBe(0);
+  expect(machine.log.join("\n")).toMatch(
+    /the copies of volumes before the update do not fit on the disk: 10 kB needed, 5 GB free, 5 GB kept in reserve/,
+  );
+  machine.space = { ...machine.space, freeBytes: 6e9 };
+  await machine.clock.advance(minutes(10));
+  expect(await machine.versions()).toEqual(running("2"));
 });
 
 test("a copy that cannot be made fails the update at its deadline, and the committed release serves again", async () => {
