@@ -4,6 +4,7 @@ import { findApp, type App } from "../model/target.ts";
 import type { GateState, UpdateFailure, UpdateRecord } from "../model/update.ts";
 import { judgeGates } from "../reconcile/judge-gates.ts";
 import type { Loop } from "../reconcile/loop.ts";
+import { diskOf } from "../reconcile/plan-preflight.ts";
 import type { View } from "../reconcile/view.ts";
 import type { Targets } from "../state/targets.ts";
 import type { Updates } from "../state/updates.ts";
@@ -25,7 +26,7 @@ interface ShownFailure extends Omit<UpdateFailure, "gate" | "lines"> {
 
 /** Where the update of an application stands; undefined if neither the device nor the target state has the application. */
 export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, appId: number) {
-  const { current, plan } = view();
+  const { current, target, plan } = view();
   const app = findApp(targets.current(), appId);
   const committed = updates.committedOf(appId);
   const record = updates.recordOf(appId);
@@ -42,6 +43,7 @@ export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, a
         stoppedNow: current.stoppedNow,
       })
     : [];
+  const disk = diskOf(appId, current, target);
   const waits = steps.flatMap((step) => (step.action === "wait" ? [step.reason] : []));
   return {
     state: stateOf(record, app, committed?.fingerprint),
@@ -50,6 +52,7 @@ export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, a
     waitsFor: [...new Set([...waits, ...(locked ? [locked.message] : [])])],
     gates: gates.map(({ opensInMs: _, ...gate }: GateState) => gate),
     attempts: record?.phase === "trying" ? record.attempts : 0,
+    ...(disk && { disk }),
     ...failureOf(record, app),
   };
 }

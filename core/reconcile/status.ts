@@ -98,11 +98,18 @@ export const keptImages = ({ current }: View): readonly ImageRecord[] =>
     ({ name, dockerImageId }) => dockerImageId !== "" && !isKeptImageName(name) && findImage(current.images, name),
   );
 
-/** Whether the update of an application has failed: it is being taken back, waits for a person, or is not tried again. */
-export function hasFailedUpdate(app: App, { current }: View): boolean {
-  const record = current.updates.get(app.appId)?.record;
-  return record?.phase === "back" || record?.phase === "paused" || rejectionOf(app, record) !== undefined;
+/**
+ * Whether the update of an application has failed: it is being taken back, waits for a person, is not tried again, or cannot
+ * begin, since it would not fit or run here.
+ */
+export function hasFailedUpdate(app: App, view: View): boolean {
+  const record = view.current.updates.get(app.appId)?.record;
+  const isEnded = record?.phase === "back" || record?.phase === "paused" || rejectionOf(app, record) !== undefined;
+  return isEnded || isHeldUp(app, view);
 }
+
+const isHeldUp = ({ appId }: App, { plan }: View): boolean =>
+  plan.get(appId)?.some((step) => step.action === "wait" && step.obstacle !== undefined) ?? false;
 
 /** The state of an application by image id, from its containers, its target services and its kept images. */
 export function stateByImage(
@@ -128,7 +135,7 @@ export function updateStatus(app: App, view: View): UpdateStatus {
   const own = app.services.flatMap(({ image }) => downloads.get(image.name) ?? []);
   if (app.rejected) return "rejected";
   const record = view.current.updates.get(app.appId)?.record;
-  if (record?.phase === "back" || record?.phase === "paused") return "aborted";
+  if (record?.phase === "back" || record?.phase === "paused" || isHeldUp(app, view)) return "aborted";
   if (record?.phase === "waiting" && record.fingerprint === fingerprintOf(app)) return "downloaded";
   if (own.length > 0 || steps.some(({ action }) => action === "fetch")) return "downloading";
   if (steps.some(({ action }) => action === "takeLocks")) return "downloaded";

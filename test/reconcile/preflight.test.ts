@@ -54,10 +54,16 @@ describe("a download that does not fit", () => {
       "diskFull: The update waits for space on the disk: 350 MB needed, 350 MB free, 200 MB kept in reserve",
     ]);
     expect(device.log.lines.filter((line) => line.includes("needed"))).toHaveLength(1);
+    expect((await device.get("/v3/apps/1/update")).json).toMatchObject({
+      disk: { need: 350e6, free: 350e6 - 1, reserve: 200e6 },
+      waitsFor: [expect.stringContaining("space on the disk")],
+    });
+    expect((await device.get("/v1/device")).json).toMatchObject({ update_pending: true, update_failed: true });
 
     device.engine.otherBytes = -200 * megabyte;
     await device.clock.advance(30_000);
     expect(device.problems()).toEqual([]);
+    expect((await device.get("/v1/device")).json).toMatchObject({ update_pending: true, update_failed: false });
     await device.clock.advance(60_000);
     expect(await device.images()).toContain("web:2");
     expect(device.engine.leastFree).toBeGreaterThanOrEqual(200 * megabyte);

@@ -41,6 +41,10 @@ const Update = z.object({
     )
     .describe("What the services must show, while the update is tried"),
   attempts: z.int().describe("How often the agent has begun or resumed the update"),
+  disk: z
+    .object({ need: z.number(), free: z.number(), reserve: z.number() })
+    .optional()
+    .describe("Bytes: what the downloads that are due need at most, and what is kept in reserve. Absent: none is due"),
   failure: z
     .object({
       commit: z.string(),
