@@ -113,6 +113,7 @@ interface FolderContents {
   readonly agentLocks: Set<string>;
   readonly leaseLocks: Set<string>;
   readonly takenOver: Set<string>;
+  readonly confirmed: Set<string>;
 }
 
 export class MemoryFolders implements ServiceFolders, UpdateLocks, LeaseFiles, Handover {
@@ -126,6 +127,7 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, LeaseFiles, H
       agentLocks: new Set(),
       leaseLocks: new Set(),
       takenOver: new Set(),
+      confirmed: new Set(),
     },
   ) {
     this.#contents = contents;
@@ -152,6 +154,10 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, LeaseFiles, H
   /** Whether the service's folder has the lock file of a lease. */
   isLeased(appId: number, service: string): boolean {
     return this.#contents.leaseLocks.has(serviceKey(appId, service));
+  }
+  /** Confirms an update for a service. */
+  confirm(appId: number, service: string): void {
+    this.#contents.confirmed.add(serviceKey(appId, service));
   }
   /** Signals for a service that it has taken over from its predecessor. */
   takeOver(appId: number, service: string): void {
@@ -214,6 +220,15 @@ export class MemoryFolders implements ServiceFolders, UpdateLocks, LeaseFiles, H
 
   clearTakeOver(appId: number, service: string): Promise<void> {
     this.#contents.takenOver.delete(serviceKey(appId, service));
+    return Promise.resolve();
+  }
+
+  hasConfirmed(appId: number, service: string): Promise<boolean> {
+    return Promise.resolve(this.#contents.confirmed.has(serviceKey(appId, service)));
+  }
+
+  clearConfirmation(appId: number, service: string): Promise<void> {
+    this.#contents.confirmed.delete(serviceKey(appId, service));
     return Promise.resolve();
   }
 }

@@ -231,8 +231,13 @@ export class Applier {
   }
 
   async #recordUpdate({ appId, record }: Extract<Work, { readonly action: "recordUpdate" }>): Promise<void> {
-    const { updates, events } = this.#parts;
-    if (record?.phase === "trying" && record.attempts === 1) await this.#requireSpace(appId, record.snapshots);
+    const { updates, events, targetOf } = this.#parts;
+    if (record?.phase === "trying" && record.attempts === 1) {
+      await this.#requireSpace(appId, record.snapshots);
+      // What a service confirms from now on is about this update.
+      for (const { name, gates } of targetOf(appId)?.services ?? [])
+        if (gates?.confirm) await this.#ports.handover.clearConfirmation(appId, name);
+    }
     await updates.setRecord(appId, record);
     if (!record || record.phase === "waiting") return;
     const { phase, commit } = record;

@@ -42,6 +42,10 @@ export interface CurrentState extends EngineState {
    * that was moved aside stays. Absent: there is none.
    */
   readonly unproven?: ReadonlySet<string>;
+  /** The committed release comes back. A lock file of a service that does not run does not count then. */
+  readonly isReturning?: boolean;
+  /** Services that have confirmed an update with a file, as `serviceKey`. */
+  readonly confirmed: ReadonlySet<string>;
   /** Containers that this run of the agent has started or seen running. If one stops, it was stopped on purpose. */
   readonly seen: ReadonlySet<string>;
   /** When this run of the agent began. */
@@ -117,7 +121,7 @@ export type Remembered = Pick<
 /** The part that is read from the device. */
 export type Observation = Omit<
   CurrentState,
-  keyof Remembered | "device" | "localMode" | "unproven" | "failures" | "forced"
+  keyof Remembered | "device" | "localMode" | "unproven" | "isReturning" | "failures" | "forced"
 >;
 
 export type Download =
@@ -166,6 +170,7 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   keptImages: new Set(),
   locks: new Map(),
   takenOver: new Set(),
+  confirmed: new Set(),
   seen: new Set(),
   runningSince: now,
   stoppedBefore: new Set(),

@@ -5,9 +5,14 @@ import { isStop, isWork, type Step, type Work } from "./step.ts";
 /** The gates for planned steps. Update locks are checked when steps are planned, the others when they are applied. */
 
 /** Before a running container is stopped, the agent takes the update locks of all services of the application. */
-export function withLocks(steps: readonly Step[], appId: number, { containers, locks }: CurrentState): Step[] {
+export function withLocks(
+  steps: readonly Step[],
+  appId: number,
+  { containers, locks, isReturning = false }: CurrentState,
+): Step[] {
   const stops = steps.filter(isStop);
-  const own = containers.filter((container) => container.appId === appId);
+  // A program that ends again and again may have locked itself. Nobody else could return from its release then.
+  const own = containers.filter((one) => one.appId === appId && !(isReturning && one.state !== "running"));
   const active = new Set(own.filter(isActive).map(({ id }) => id));
   const services = [...new Set(own.map(({ service }) => service))].sort();
   const held = locks.get(appId) ?? [];

@@ -57,6 +57,11 @@ export class Observer {
       .map(async ({ appId, service }) =>
         (await handover.hasTakenOver(appId, service)) ? [serviceKey(appId, service)] : [],
       );
+    const confirmations = target.apps.flatMap(({ appId, services: all }) =>
+      all
+        .filter(({ gates }) => gates?.confirm)
+        .map(async ({ name }) => ((await handover.hasConfirmed(appId, name)) ? [serviceKey(appId, name)] : [])),
+    );
     const services = target.apps.flatMap((app) => (app.rejected === undefined ? app.services : []));
     const [preflight, imageConfigs, lastLines, ...successors] = await Promise.all([
       guarded ? this.#parts.preflights.facts(services, state, downloads) : undefined,
@@ -78,6 +83,7 @@ export class Observer {
       files: new Set(isMissing(files) ? [] : files.stored()),
       locks: locks.held(),
       takenOver: new Set(successors.flat()),
+      confirmed: new Set((await Promise.all(confirmations)).flat()),
       runningSince: this.#runningSince,
       repeats: this.#parts.repeats.retryAt(),
       rebootRequired: !isMissing(power) && (await power.rebootRequired()),

@@ -181,7 +181,7 @@ function planProof(input: Returnable, record: Extract<UpdateRecord, { readonly p
   }
   const present = presentOf(appId, current);
   const gates = judgeGates(app, present, current.watch, {
-    confirmed: record.confirmed,
+    confirmed: [...record.confirmed, ...confirmedIn(current, app)],
     cloudReached: facts.cloudReached,
     stoppedNow: current.stoppedNow,
   });
@@ -199,9 +199,16 @@ function planProof(input: Returnable, record: Extract<UpdateRecord, { readonly p
   // What takes effect only after a reboot cannot prove itself before.
   if (isSettled(steps) && closed.length === 0 && !app.temporary && !current.rebootRequired)
     return [...steps, toCommit(input)];
-  const soonest = Math.ceil(Math.min(recheckMs(gates) ?? Infinity, leftMs > 0 ? leftMs : Infinity));
+  // The file with which a service confirms has no event.
+  const pollMs = closed.some(({ gate }) => gate === "confirm") ? confirmPollMs : Infinity;
+  const soonest = Math.ceil(Math.min(recheckMs(gates) ?? Infinity, leftMs > 0 ? leftMs : Infinity, pollMs));
   return [...steps, ...closed.map((gate) => toWait(gate, soonest))];
 }
+
+const confirmPollMs = 1000;
+
+const confirmedIn = ({ confirmed }: CurrentState, { appId, services }: App): readonly string[] =>
+  services.map(({ name }) => name).filter((name) => confirmed.has(serviceKey(appId, name)));
 
 /** The end of the trial, if it has failed. */
 function failureOf(
@@ -252,11 +259,11 @@ const turnBack = (
 
 /** Never turns forward again, whatever the target becomes meanwhile. */
 function planReturn(input: Returnable, record: Extract<UpdateRecord, { readonly phase: "back" }>): Step[] {
-  const { appId, current } = input;
-  const steps = planCommitted(input);
+  const { appId, app, current } = input;
+  const steps = planCommitted({ ...input, current: { ...current, isReturning: true } });
   const copies = planRestoration(input, record, steps);
   if (copies) return copies;
-  if (!isSettled(steps)) return steps;
+  if (!isSettled(steps) || app.temporary) return steps;
   const { fingerprint, commit, failure, rejects } = record;
   const rejected = { phase: "rejected", fingerprint, commit, failure, at: current.now } as const;
   return [...steps, { action: "recordUpdate", appId, record: rejects ? rejected : undefined }];

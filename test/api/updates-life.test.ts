@@ -102,6 +102,26 @@ test("a release that ends again and again is taken back before its deadline", as
   await device.stop();
 });
 
+test("a service confirms an update with a file, and not the next one", async () => {
+  const device = await safeDevice(() => ({}));
+  const labels = { "io.balena.update.confirm": "true" };
+  for (const commit of ["one", "two", "three"]) {
+    await device.wish(commit, { labels });
+    await device.clock.advance(minutes(2));
+    if (commit !== "two") continue;
+    expect(await device.state()).toMatchObject({ update_pending: true });
+    device.folders.confirm(1, "web");
+    await device.clock.advance(minutes(1));
+    expect(await device.state()).toMatchObject({ commit: "two", update_pending: false });
+  }
+  await device.clock.advance(minutes(10));
+  expect(await device.commits()).toEqual(on("two"));
+  expect(device.supervisor.problems.list()).toMatchObject([
+    { kind: "rejected", message: "web: it did not confirm the update (has not confirmed the update yet)" },
+  ]);
+  await device.stop();
+});
+
 test("without SUPERVISOR_SAFE_UPDATES a developer's release stays, whatever it does", async () => {
   const device = await safeDevice((commit) => ({ healthy: commit !== "bad" }));
   for (const commit of ["good", "bad"]) {

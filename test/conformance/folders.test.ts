@@ -23,6 +23,7 @@ interface Bench {
   /** Whether the service's own lock is there. */
   readonly isLocked: (appId: number, service: string) => Promise<boolean>;
   readonly takeOver: (appId: number, service: string) => Promise<void>;
+  readonly confirm: (appId: number, service: string) => Promise<void>;
 }
 
 async function memory(): Promise<Bench> {
@@ -34,6 +35,7 @@ async function memory(): Promise<Bench> {
     unlock: async (appId, service) => folders.unlock(appId, service),
     isLocked: async (appId, service) => folders.isLocked(appId, service),
     takeOver: async (appId, service) => folders.takeOver(appId, service),
+    confirm: async (appId, service) => folders.confirm(appId, service),
   };
 }
 
@@ -58,6 +60,7 @@ async function files(): Promise<Bench> {
     isLocked: async (appId, service) =>
       (await readFile(pathOf(appId, service, "updates.lock"), "utf8").catch(() => "")) === "of the service",
     takeOver: (appId, service) => put(appId, service, "handover-complete"),
+    confirm: (appId, service) => put(appId, service, "update-confirmed"),
   };
 }
 
@@ -320,5 +323,17 @@ describe.each([
       expect(await isLocked(1, "one")).toBe(true);
       await expect(folders.clearTakeOver(1, "two")).resolves.toBeUndefined();
     });
+  });
+
+  test("the confirmation of an update belongs to one service, and is removed alone", async () => {
+    const { folders, takeOver, confirm } = await create();
+    await takeOver(1, "one");
+    expect(await folders.hasConfirmed(1, "one")).toBe(false);
+    await confirm(1, "one");
+    expect(await folders.hasConfirmed(1, "one")).toBe(true);
+    expect(await folders.hasConfirmed(1, "two")).toBe(false);
+    await folders.clearConfirmation(1, "one");
+    expect([await folders.hasConfirmed(1, "one"), await folders.hasTakenOver(1, "one")]).toEqual([false, true]);
+    await expect(folders.clearConfirmation(2, "two")).resolves.toBeUndefined();
   });
 });

@@ -195,6 +195,23 @@ describe("an application that goes back", () => {
     ]);
   });
 
+  test("does not count the lock of a service that does not run", () => {
+    const crashing = { ...fresh, state: "restarting" } as const;
+    const db = running("db", "web:2", {}, { commit: "c2" });
+    const both = at(crashing, { record });
+    expect(sentences({ ...both, containers: [crashing, db] }, v2)).toEqual([
+      "take the update locks of app 1",
+      '… to kill web (image: "web:2" → "web:1")',
+      "… to kill db (no longer in the target state)",
+    ]);
+    expect(sentences({ ...both, containers: [crashing, db], locks: held("db") }, v2)).toHaveLength(2);
+    expect(sentences(both, v2)).toEqual(['kill web (image: "web:2" → "web:1")']);
+  });
+
+  test("is restarted as a whole, before the target is rejected", () => {
+    expect(sentences({ ...at(old, { record }), containers: [] }, { ...v2, temporary: "stopped" })).toEqual([]);
+  });
+
   test("stays with the committed release until the target changes", () => {
     const rejected = at(old, { record: { phase: "rejected", ...of(v2), failure, at: times.now } });
     expect(sentences(rejected, v2)).toEqual([]);

@@ -147,6 +147,9 @@ export class Hostile {
       },
       handover: {
         hasTakenOver: (appId, service) => this.call("hasTakenOver", () => folders.hasTakenOver(appId, service)),
+        hasConfirmed: (appId, service) => this.call("hasConfirmed", () => folders.hasConfirmed(appId, service)),
+        clearConfirmation: (appId, service) =>
+          this.call("clearConfirmation", () => folders.clearConfirmation(appId, service)),
         clearTakeOver: (appId, service) => this.call("clearTakeOver", () => folders.clearTakeOver(appId, service)),
       },
     };

@@ -14,6 +14,7 @@ const names = ["balena-supervisor", "services"];
 const lockNames = ["updates.lock", "resin-updates.lock"];
 const leaseName = "updates.lock";
 const takeOverNames = ["handover-complete", "resin-kill-me"];
+const confirmationNames = ["update-confirmed"];
 
 /** Prefix of a lock file that has not been linked into a service's folder yet. */
 const draftPrefix = ".lock-";
@@ -116,17 +117,33 @@ export class FileFolders implements ServiceFolders, UpdateLocks, LeaseFiles, Han
     return locked;
   }
 
-  async hasTakenOver(appId: number, service: string): Promise<boolean> {
+  hasTakenOver(appId: number, service: string): Promise<boolean> {
+    return this.#hasSigned(appId, service, takeOverNames);
+  }
+
+  clearTakeOver(appId: number, service: string): Promise<void> {
+    return this.#clearSigns(appId, service, takeOverNames);
+  }
+
+  hasConfirmed(appId: number, service: string): Promise<boolean> {
+    return this.#hasSigned(appId, service, confirmationNames);
+  }
+
+  clearConfirmation(appId: number, service: string): Promise<void> {
+    return this.#clearSigns(appId, service, confirmationNames);
+  }
+
+  async #hasSigned(appId: number, service: string, signs: readonly string[]): Promise<boolean> {
     const found = await this.#ifThere(appId, service, (folder) =>
-      Promise.all(takeOverNames.map((name) => exists(folder.at(name)))),
+      Promise.all(signs.map((name) => exists(folder.at(name)))),
     );
     return found?.includes(true) ?? false;
   }
 
-  async clearTakeOver(appId: number, service: string): Promise<void> {
+  async #clearSigns(appId: number, service: string, signs: readonly string[]): Promise<void> {
     await this.#ifThere(appId, service, async (folder) => {
-      // A folder of that name that is not empty stays. It then still counts as a sign of a hand-over.
-      for (const name of takeOverNames) await remove(folder.at(name)).catch(unless("ENOTEMPTY"));
+      // A folder of that name that is not empty stays. It then still counts as a sign.
+      for (const name of signs) await remove(folder.at(name)).catch(unless("ENOTEMPTY"));
     });
   }
 
