@@ -165,7 +165,7 @@ function finish(
     const files = Object.fromEntries(made.flatMap(({ contents }) => Object.entries(contents)));
     const { networks, volumes } = withUndeclared(rest, services, path, warnings);
     const pathOf = (volume: string) => showPath([...path, "volumes", volume]);
-    const kinds = withSnapshots(withoutHostParts(volumes, services, path, warnings), config, pathOf, faults);
+    const kinds = withSnapshots(withoutHostParts(volumes, services, path, warnings), config, pathOf, faults, warnings);
     const parts = { services: withoutTwoWriters(services, kinds, path, warnings), networks, volumes: kinds };
     const rejected = unmet ?? forbiddenOf(powersIn(parts), forbidden)[0];
     if (rejected) warnings.push(`the release is rejected: ${rejected}`);

@@ -316,14 +316,19 @@ export function withSnapshots(
   config: Config,
   pathOf: (volume: string) => string,
   faults: string[],
+  warnings: string[],
 ): Readonly<Record<string, VolumeSpec>> {
   const byDefault = fromVariable(snapshot, config) ?? false;
   return Object.fromEntries(
     Object.entries(volumes).map(([name, volume]) => {
       const written = { labels: volume.labels, pathOf: (label: string) => `${pathOf(name)}.labels.${label}` };
       const isOwn = volume.driver === "local" && Object.keys(volume.driverOptions).length === 0;
-      const isAsked = fromLabel(snapshot, written, faults) ?? (byDefault && isOwn);
-      return [name, isAsked ? { ...volume, snapshot: true } : volume];
+      const label = fromLabel(snapshot, written, faults);
+      if (label && !isOwn)
+        warnings.push(
+          `${written.pathOf(labelOf(snapshot))}: without an effect, since the data of a volume with a driver or driver_opts may be elsewhere`,
+        );
+      return [name, isOwn && (label ?? byDefault) ? { ...volume, snapshot: true } : volume];
     }),
   );
 }

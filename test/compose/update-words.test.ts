@@ -197,6 +197,16 @@ describe("the volume with a snapshot", () => {
     expect(marked({ SUPERVISOR_UPDATE_SNAPSHOT: "true" })).toEqual(["undeclared", "asked", "plain"]);
   });
 
+  test("is not one whose data may be elsewhere, and a warning says so", () => {
+    const { app, warnings } = read(
+      body({ "1": entry() }, { volumes: { share: { ...volumes.share, ...snapshot("true") } } }),
+    );
+    expect(app.volumes["share"]?.snapshot).toBeUndefined();
+    expect(warnings).toEqual([
+      "local.apps.1.volumes.share.labels.io.balena.update.snapshot: without an effect, since the data of a volume with a driver or driver_opts may be elsewhere",
+    ]);
+  });
+
   test("is mounted by no service that is handed over", () => {
     const fields = { volumes: ["asked:/data"], ...labelled({ strategy: "hand-over" }) };
     const { app, warnings } = read(body({ "1": entry(fields) }, { volumes }));
