@@ -44,7 +44,9 @@ export function judge(service: Service, app: App, present: readonly Container[],
   const spec = toContainerSpec(service, app, current.device, { id: image.id, config }, apiKey);
   const judged = own.map((container) => ({ container, reason: whyReplace(container, spec, present, current) }));
   const best = judged.find(({ reason }) => reason === undefined) ?? judged[0];
-  const takenBack = service.running ? findAside(service, app, spec, present, current) : undefined;
+  // In local mode, in which no update is tried, everything is as it always was.
+  const takenBack =
+    service.running && current.updates.has(app.appId) ? findAside(service, app, spec, present, current) : undefined;
   const wanted = { service, ...(takenBack && { takenBack }) };
   if (!best) return { ...wanted, verdict: { is: "absent", spec } };
   const { container, reason } = best;

@@ -30,6 +30,9 @@ const withoutRestart = (container: Container): Container => ({
   ...container,
   spec: { ...container.spec, restart: { name: "no", retries: 0 } },
 });
+/** A device that judges its updates. */
+const judged = (...[containers, more]: Parameters<typeof device>) =>
+  device(containers, { updates: new Map([[1, {}]]), ...more });
 const moved = withoutRestart(aside(first));
 const back = app({ web: { image: "web:1", ...handOver } });
 
@@ -313,16 +316,16 @@ describe("when the target state changes during a hand-over", () => {
   });
 
   test("back to the first release, the successor is killed, whatever has been signalled", () => {
-    const current = device([moved, second], { ...later, takenOver, locks });
+    const current = judged([moved, second], { ...later, takenOver, locks });
     expect(sentences(current, back)).toEqual(['kill web (image: "web:2" → "web:1")']);
-    expect(sentences(device([moved, second], later), back)).toEqual([
+    expect(sentences(judged([moved, second], later), back)).toEqual([
       "take the update locks of app 1",
       '… to kill web (image: "web:2" → "web:1")',
     ]);
   });
 
   test("and then the predecessor is taken back, with its name and its restart policy", () => {
-    const steps = [...plan(device([moved], { locks }), target([back])).values()].flat();
+    const steps = [...plan(judged([moved], { locks }), target([back])).values()].flat();
     expect(steps).toEqual([
       {
         ...{ action: "takeBack", appId: 1, id: "old_web", service: "web", name: "web_1_10_c1" },
@@ -330,7 +333,7 @@ describe("when the target state changes during a hand-over", () => {
       },
       { action: "releaseLocks", appId: 1 },
     ]);
-    expect(sentences(device([moved]), back)).toEqual(["take web back from its hand-over"]);
+    expect(sentences(judged([moved]), back)).toEqual(["take web back from its hand-over"]);
   });
 
   test("a predecessor that was taken back is settled", () => {
@@ -341,15 +344,19 @@ describe("when the target state changes during a hand-over", () => {
     const fields = { ...handOver, ports: ["80:80"] };
     const withPort = withoutRestart(aside(running("web", "web:1", fields)));
     const wanted = app({ web: { image: "web:1", ...fields } });
-    expect(sentences(device([withPort, second], { locks }), wanted)).toEqual([
+    expect(sentences(judged([withPort, second], { locks }), wanted)).toEqual([
       'kill web (image: "web:2" → "web:1"; ports: [] → [{"target":80,"protocol":"tcp","published":"80","ip":""}])',
     ]);
-    expect(sentences(device([withPort]), wanted)).toEqual(["take web back from its hand-over"]);
+    expect(sentences(judged([withPort]), wanted)).toEqual(["take web back from its hand-over"]);
   });
 
   test("a replacement that was in vain waits, and the predecessor stays", () => {
-    const current = device([moved, second], { ...later, takenOver, locks });
+    const current = judged([moved, second], { ...later, takenOver, locks });
     expect(sentences(inVain(current, target([back])), back)).not.toContainEqual(expect.stringMatching(/^kill/));
+  });
+
+  test("a device that judges no updates, as in local mode, replaces the predecessor as it always did", () => {
+    expect(sentences(device([moved]), back)).toEqual(["install and start web", "wait for web to take over"]);
   });
 
   describe("the predecessor is not taken back", () => {
@@ -380,17 +387,17 @@ describe("when the target state changes during a hand-over", () => {
       ],
     ];
     test.each(rows)("%s", (_, containers, services, expected) => {
-      expect(sentences(device(containers, later), app(services))).toEqual(expected);
+      expect(sentences(judged(containers, later), app(services))).toEqual(expected);
     });
 
     test("by another application, or for another service", () => {
       const other = withoutRestart(aside(running("web", "web:1", handOver, { appId: 2 })));
-      expect(sentences(device([other], { images: ["web:1"], networks: [network("default")] }), back)).toContain(
+      expect(sentences(judged([other], { images: ["web:1"], networks: [network("default")] }), back)).toContain(
         "install and start web",
       );
       const db = withoutRestart(aside(running("db", "web:1", handOver)));
       const both = app({ web: { image: "web:1", ...handOver }, db: { image: "web:1", ...handOver } });
-      expect(sentences(device([db]), both)).toEqual(["install and start web", "take db back from its hand-over"]);
+      expect(sentences(judged([db]), both)).toEqual(["install and start web", "take db back from its hand-over"]);
     });
   });
 });

@@ -7,11 +7,14 @@ import { strategy } from "./literals.ts";
 
 const release = (image: string) => ({ "1": app({ web: { image, ...strategy("hand-over") } }, { commit: image }) });
 
+const set = (device: TestDevice, apps: Record<string, object>) =>
+  device.run(apps, { local: { name: "device", config: { SUPERVISOR_SAFE_UPDATES: "on" }, apps } });
+
 /** The service hands over from web:1 to web:2, which takes its time. */
 async function handingOver(): Promise<TestDevice> {
   const device = await testDevice();
-  await device.run(release("web:1"));
-  await device.run(release("web:2"));
+  await set(device, release("web:1"));
+  await set(device, release("web:2"));
   const names = (await device.engine.look()).containers.map(({ name }) => name.slice(0, 7)).toSorted();
   expect(names).toEqual(["old_web", "web_1_1"]);
   return device;
@@ -21,7 +24,7 @@ test("a predecessor is taken back: the same container, up all the time, with its
   const device = await handingOver();
   const [before] = (await device.engine.look()).containers.filter(isHandingOver);
   expect(before).toMatchObject({ state: "running", spec: { restart: { name: "no" } } });
-  await device.run(release("web:1"));
+  await set(device, release("web:1"));
   const { containers } = await device.engine.look();
   expect(containers).toHaveLength(1);
   expect(containers[0]).toMatchObject({
@@ -32,7 +35,7 @@ test("a predecessor is taken back: the same container, up all the time, with its
   expect(device.supervisor.loop.isSettled()).toBe(true);
 
   // The second try is no repeat of the first.
-  await device.run(release("web:2"));
+  await set(device, release("web:2"));
   expect((await device.engine.look()).containers.filter(isHandingOver).map(({ id }) => id)).toEqual([before?.id]);
 });
 
@@ -44,7 +47,7 @@ test("an end of the agent between the two calls is made up for", async () => {
     device.engine.renameContainer = rename;
     return Promise.reject(new Error("the engine is gone"));
   };
-  await device.run(release("web:1"));
+  await set(device, release("web:1"));
   device.supervisor.loop.retry({ force: false });
   await device.settled();
   const { containers } = await device.engine.look();
