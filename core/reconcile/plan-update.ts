@@ -85,9 +85,10 @@ function planPreparation(input: Returnable): Step[] {
   const { app } = input;
   if (app.temporary) return planCommitted(input);
   const steps = planTarget(input);
+  const committed = () => [...planCommitted(input), ...steps.filter(isOfImages)];
+  if (steps.some(isImpossible)) return committed();
   if (steps.some(isReplacement)) return planWaiting(input) ?? planBegin(input, steps, 1);
-  const isHeld = steps.some((step) => step.action === "wait" && step.obstacle);
-  if (!isComplete(input) || isHeld) return [...planCommitted(input), ...steps.filter(isOfImages)];
+  if (!isComplete(input)) return committed();
   // Nothing is replaced: the release has only other names, or other networks that nobody uses yet. A step that was in vain
   // and is tried again later is none that has been done.
   return steps.every(isNote) ? [...steps, toCommit(input)] : steps;
@@ -282,6 +283,10 @@ const isComplete = ({ app, current }: Input): boolean =>
 
 const isOfImages = (step: Step): boolean =>
   step.action === "fetch" || step.action === "removeImage" || (step.action === "wait" && step.isSaid === true);
+
+/** A wait since the target cannot run here. A disk that is short may be made free by a replacement. */
+const isImpossible = (step: Step): boolean =>
+  step.action === "wait" && step.obstacle !== undefined && step.obstacle.kind !== "diskFull";
 
 /** Steps after which the committed release is not whole any more. */
 function isReplacement(step: Step): boolean {

@@ -249,6 +249,24 @@ describe("the committed release, while another one is downloaded,", () => {
       "wait for an image of service web for this machine, which is amd64: it is for arm64",
     ]);
   });
+
+  test("keeps its networks, too, if the other release cannot run here", () => {
+    const before = app({ web: "web:1" }, { networks: { old: {} } });
+    const facts = { committed: { app: before, fingerprint: fingerprintOf(before), images: [] } };
+    const current = device([web], {
+      images: ["web:2"],
+      networks: [network("default"), network("old")],
+      updates: new Map([[1, facts]]),
+      emulated: new Set(),
+      imageConfigs: new Map([
+        ["web:1", plainImage],
+        ["web:2", { ...plainImage, architecture: "arm64" }],
+      ]),
+    });
+    expect(sentences(current, release)).toEqual([
+      "wait for an image of service web for this machine, which is amd64: it is for arm64",
+    ]);
+  });
 });
 
 test("the figures of an application are known while its downloads are judged", () => {
