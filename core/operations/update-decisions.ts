@@ -9,7 +9,7 @@ import type { Updates } from "../state/updates.ts";
 export interface DecisionContext {
   readonly updates: Pick<Updates, "isOn" | "recordOf" | "committedOf" | "setRecord" | "tell">;
   readonly targets: Pick<Targets, "current">;
-  readonly loop: Pick<Loop, "exclusively" | "retry">;
+  readonly loop: Pick<Loop, "exclusively">;
   readonly events: EventSink;
 }
 
