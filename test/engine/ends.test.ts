@@ -1,40 +1,12 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { startProgram } from "../node/program.ts";
-import { temporaryFolder } from "../node/temporary-folder.ts";
-import { freePort, makeImage, noDocker, sweep } from "../support/docker.ts";
-import { docker, environmentOf, inspect, names, remote, target, watch, type Remote } from "./on-the-engine.ts";
+import { beforeAll, describe, expect, test } from "vitest";
+import { makeImage, noDocker } from "../support/docker.ts";
+import { docker, environmentOf, inspect, names, programOnEngine, target, watch } from "./on-the-engine.ts";
 
 /** The real program in a separate process, ended in different ways and started again. */
 
 const image = "fairlead-ends:1";
-
-interface Running extends Remote {
-  readonly end: (signal: NodeJS.Signals) => Promise<void>;
-}
-
-/** A device on which the program can be started repeatedly. */
-async function device() {
-  const folder = await temporaryFolder();
-  onTestFinished(() => sweep(docker));
-  const port = String(await freePort());
-  const start = async (): Promise<Running> => {
-    const environment = process.env["DOCKER_HOST"] === undefined ? {} : { DOCKER_HOST: process.env["DOCKER_HOST"] };
-    const paths = ["--state-dir", join(folder, "state"), "--host-root", folder];
-    const program = startProgram(["agent", "--port", port, ...paths, "--iptables", "no"], environment);
-    await expect.poll(() => program.stdout(), { timeout: 60_000 }).toContain("answers on");
-    return {
-      ...remote(`http://127.0.0.1:${port}`),
-      end: async (signal) => {
-        program.kill(signal);
-        const { code, signal: by } = await program.ended;
-        expect(by ?? code).toBe(signal === "SIGKILL" ? "SIGKILL" : 0);
-      },
-    };
-  };
-  return { folder, start };
-}
 
 const wish = (value: string) =>
   target({
@@ -47,7 +19,7 @@ describe.skipIf(noDocker !== undefined)("when the agent is ended", () => {
   beforeAll(() => makeImage(docker, image));
 
   test("by SIGTERM, the containers run on, and the next start takes them over", async () => {
-    const { start } = await device();
+    const { start } = await programOnEngine();
     const first = await start();
     await first.accept(wish("1"));
     const before = await first.settled();
@@ -62,7 +34,7 @@ describe.skipIf(noDocker !== undefined)("when the agent is ended", () => {
   });
 
   test("by SIGKILL in the middle of an update, the next start completes the update and leaves nothing behind", async () => {
-    const { folder, start } = await device();
+    const { folder, start } = await programOnEngine();
     let agent = await start();
     await agent.accept(wish("0"));
     const { three } = await agent.settled();

@@ -6,7 +6,8 @@ import * as z from "zod";
 import { startAgent, type Agent } from "../../runtimes/node/agent.ts";
 import { readSettings } from "../../runtimes/node/settings.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
-import { sweep } from "../support/docker.ts";
+import { startProgram } from "../node/program.ts";
+import { freePort, sweep } from "../support/docker.ts";
 
 /** The whole agent on a real engine. Tests use its HTTP API only, and read its effects from the engine. */
 
@@ -80,6 +81,33 @@ export async function agentOnEngine(args: readonly string[] = [], folder?: strin
   onTestFinished(stop);
   const shared = (service: string, name: string) => join(hostRoot, "tmp/balena-supervisor/services/1", service, name);
   return { ...agent, ...remote(agent.url), stop, folder: hostRoot, shared, said };
+}
+
+/** The real program. */
+interface Running extends Remote {
+  readonly end: (signal: NodeJS.Signals) => Promise<void>;
+}
+
+/** A device on which the real program can be started repeatedly, in a process of its own. */
+export async function programOnEngine() {
+  const folder = await temporaryFolder();
+  onTestFinished(() => sweep(docker));
+  const port = String(await freePort());
+  const start = async (): Promise<Running> => {
+    const environment = process.env["DOCKER_HOST"] === undefined ? {} : { DOCKER_HOST: process.env["DOCKER_HOST"] };
+    const paths = ["--state-dir", join(folder, "state"), "--host-root", folder];
+    const program = startProgram(["agent", "--port", port, ...paths, "--iptables", "no"], environment);
+    await expect.poll(() => program.stdout(), { timeout: 60_000 }).toContain("answers on");
+    return {
+      ...remote(`http://127.0.0.1:${port}`),
+      end: async (signal) => {
+        program.kill(signal);
+        const { code, signal: by } = await program.ended;
+        expect(by ?? code).toBe(signal === "SIGKILL" ? "SIGKILL" : 0);
+      },
+    };
+  };
+  return { folder, start };
 }
 
 export interface Wish {
