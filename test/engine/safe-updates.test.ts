@@ -1,7 +1,17 @@
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { makeImage, noDocker, noRestart, restartEngine } from "../support/docker.ts";
-import { agentOnEngine, docker, inspect, pause, programOnEngine, type Remote, type Wish } from "./on-the-engine.ts";
+import {
+  agentOnEngine,
+  docker,
+  environmentOf,
+  inspect,
+  names,
+  pause,
+  programOnEngine,
+  type Remote,
+  type Wish,
+} from "./on-the-engine.ts";
 
 /**
  * Bad updates of several applications at once, on a real engine. After each of them, the committed release serves as
@@ -9,8 +19,8 @@ import { agentOnEngine, docker, inspect, pause, programOnEngine, type Remote, ty
  */
 
 /** How many bad updates are made, and how often the agent is killed. With more, the tests take longer. */
-const updates = Number(process.env["FAIRLEAD_TEST_UPDATES"] ?? 32);
-const kills = Number(process.env["FAIRLEAD_TEST_KILLS"] ?? 12);
+const updates = Number(process.env["FAIRLEAD_TEST_UPDATES"] ?? 24);
+const kills = Number(process.env["FAIRLEAD_TEST_KILLS"] ?? 10);
 
 const image = "fairlead-safe:1";
 
@@ -137,7 +147,7 @@ async function served(agent: Remote, appIds: readonly number[]) {
   await ended(agent, appIds);
   for (const appId of appIds) {
     expect(await updateOf(agent, appId)).toMatchObject({ state: "steady", committed: { commit: "c0" } });
-    expect(await pageOf(appId)).toBe("0");
+    await expect.poll(() => pageOf(appId), { timeout: 20_000 }).toBe("0");
   }
   return { good, before: await stateOf(appIds) };
 }
@@ -316,6 +326,7 @@ const anyMoment = () => Math.round(Math.random() * 3_000);
 /** One application, whose releases 1, 2, … are good or bad in turn. Whatever interrupts them, each ends whole. */
 async function inTurn(agent: Remote, times: number, interrupt: (ms: number) => Promise<Remote>): Promise<void> {
   let { before } = await served(agent, [1]);
+  const same = await idOf(1, "same");
   let serves = 0;
   for (let n = 1; n <= times; n++) {
     const [, makeBad] = early[(n >> 1) % early.length] ?? early[0]!;
@@ -332,6 +343,9 @@ async function inTurn(agent: Remote, times: number, interrupt: (ms: number) => P
     });
     await expect.poll(() => pageOf(1).catch(String), { timeout: 20_000, message: what }).toBe(String(serves));
     expect(await stateOf([1]), what).toEqual(before);
+    expect(await idOf(1, "same"), what).toEqual(same);
+    expect(await names(), what).toEqual(["same_12_1", "task_11_1", "web_10_1"].map((name) => `${name}_c${serves}`));
+    expect((await environmentOf(`task_11_1_c${serves}`))["N"], what).toBe(String(serves));
   }
 }
 
@@ -358,7 +372,7 @@ describe.skipIf(noRestart !== undefined)("an update in which the engine restarts
 
   test("ends whole", async () => {
     const agent = await agentOnEngine();
-    await inTurn(agent, 6, async (ms) => {
+    await inTurn(agent, 4, async (ms) => {
       await pause(ms);
       await restartEngine?.();
       return agent;
