@@ -6,7 +6,14 @@ import { covers } from "../model/scope.ts";
 import { hidden } from "../model/secrets.ts";
 import { findApp, type App } from "../model/target.ts";
 import { recreateApplication, type RecreateContext } from "../operations/recreate.ts";
-import { containerStatuses, serviceStatuses, stateByImage, updateStatus } from "../reconcile/status.ts";
+import {
+  containerStatuses,
+  releaseInstead,
+  serviceStatuses,
+  stateByImage,
+  updateStatus,
+  withRejection,
+} from "../reconcile/status.ts";
 import type { Failure, View } from "../reconcile/view.ts";
 import type { StateContext } from "./context.ts";
 
@@ -94,7 +101,8 @@ export function applicationsState(
   return reply(200, Object.fromEntries(apps.map((app) => [app.name, stateOf(app, view(), memory.activity)])));
 }
 
-function stateOf(app: App, view: View, activity: ReadonlyMap<string, string>) {
+function stateOf(target: App, view: View, activity: ReadonlyMap<string, string>) {
+  const app = releaseInstead(target, view);
   const containers = containerStatuses(app.appId, view, activity);
   // Containers of this release whose service the target state no longer has.
   const others = containers
@@ -116,7 +124,7 @@ function stateOf(app: App, view: View, activity: ReadonlyMap<string, string>) {
     appId: app.appId,
     appUuid: app.uuid,
     commit: app.commit,
-    updateStatus: updateStatus(app, view),
+    updateStatus: updateStatus(withRejection(target, view.current), view),
     services: Object.fromEntries(services),
   };
 }
@@ -126,8 +134,9 @@ export function applicationState(
   context: StateContext,
 ): Reply<typeof api.applicationState> {
   const { memory, targets } = context;
-  const app = findApp(targets.current(), appId);
   const view = context.view();
+  const target = findApp(targets.current(), appId);
+  const app = target && releaseInstead(target, view);
   const containers = containerStatuses(appId, view, memory.activity);
   const wanted = app ? serviceStatuses(app, view, memory.activity, containers) : [];
   const services = stateByImage(appId, view, containers, wanted);

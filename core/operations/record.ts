@@ -73,6 +73,8 @@ export async function recordObservation(
   );
   const tried = target.apps.filter(({ appId }) => states.get(appId)?.record?.phase === "trying");
   probes.watch(tried.flatMap((app) => askedOf(app, containers)));
+  const noted = idle.note(target);
+  const unlockedMs = noted ? await noted : new Map<number, number>();
   return {
     imageRecords: memory.images,
     seen: new Set(memory.seen),
@@ -85,7 +87,7 @@ export async function recordObservation(
     refusedConfig: memory.refusedConfig,
     announcedVolumes: new Set(memory.announcedVolumes),
     updates: states,
-    unlockedMs: await idle.note(target),
+    unlockedMs,
     watch: watch.note(containers, clock.monotonic(), probes.answers()),
   };
 }

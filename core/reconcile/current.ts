@@ -92,7 +92,9 @@ export interface UpdateFacts {
   readonly committed?:
     { readonly app: App; readonly fingerprint: string; readonly images: readonly string[] } | undefined;
   readonly record?: UpdateRecord | undefined;
-  /** How long this run of the agent has tried the update; absent: it has not begun or resumed it. */
+  /** How long ago this run of the agent has begun or resumed the update; absent: it has not. */
+  readonly begunMs?: number | undefined;
+  /** The same, since all images are here. */
   readonly triedMs?: number | undefined;
   /** Whether the cloud was reached since; absent: there is none, or it was not reached before the update. */
   readonly cloudReached?: boolean | undefined;

@@ -1,4 +1,4 @@
-import type { TargetState } from "../model/target.ts";
+import type { App, TargetState } from "../model/target.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { LeaseFiles } from "../ports/lease-files.ts";
 import type { Leases } from "../state/leases.ts";
@@ -21,10 +21,14 @@ export class IdleWatch {
     this.#parts = parts;
   }
 
-  /** In milliseconds, by application. Without an application that asks, nothing is read. */
-  async note({ apps }: TargetState): Promise<ReadonlyMap<number, number>> {
+  /** In milliseconds, by application; undefined, and nothing is read, if no application asks. */
+  note({ apps }: TargetState): Promise<ReadonlyMap<number, number>> | undefined {
     const asking = apps.filter(({ update }) => update?.apply.some(({ is }) => is === "idle"));
-    if (asking.length === 0) return (this.#since = new Map());
+    this.#since = new Map([...this.#since].filter(([id]) => asking.some(({ appId }) => appId === id)));
+    return asking.length > 0 ? this.#read(asking) : undefined;
+  }
+
+  async #read(asking: readonly App[]): Promise<ReadonlyMap<number, number>> {
     const { leases, leaseFiles, clock } = this.#parts;
     const locked = new Set([...(await leaseFiles.lockedServices()), ...leases.list()].map(({ appId }) => appId));
     const now = clock.monotonic();

@@ -5,9 +5,7 @@ import { isOn } from "../model/config.ts";
 import { delayMs } from "../model/retry.ts";
 import { messageOf } from "../model/show.ts";
 import type { Container } from "../model/container.ts";
-import { rejectionOf } from "../model/fingerprint.ts";
-import type { App, TargetState } from "../model/target.ts";
-import { describeFailure } from "../model/update.ts";
+import type { TargetState } from "../model/target.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Engine } from "../ports/engine.ts";
 import type { Applier, Outcome } from "./apply.ts";
@@ -23,6 +21,7 @@ import type { Preflights } from "./preflights.ts";
 import type { Repeats } from "./repeats.ts";
 import { Requests } from "./requests.ts";
 import { Retries } from "./retries.ts";
+import { withRejections } from "./status.ts";
 import { Scheduler } from "./scheduler.ts";
 import { describe, isWork, type Work } from "./step.ts";
 import type { Failure, Reached, View } from "./view.ts";
@@ -282,7 +281,7 @@ export class Loop {
 
     const decided = plan(current, target);
     const temporary = new Set(target.apps.flatMap((app) => (app.temporary ? [app.appId] : [])));
-    this.view = { current, target: withRejections(accepted, current.updates), plan: decided, temporary };
+    this.view = { current, target: withRejections(accepted, current), plan: decided, temporary };
     this.accepted = accepted;
     const started = current.containers.filter(({ startedAt }) => startedAt > 0);
     logs.setSources(
@@ -394,15 +393,5 @@ export class Loop {
 }
 
 const noop = () => {};
-
-function withRejections(target: TargetState, updates: CurrentState["updates"]): TargetState {
-  const rejections = target.apps.map((app) => rejectionOf(app, updates.get(app.appId)?.record));
-  if (rejections.every((one) => one === undefined)) return target;
-  const apps = target.apps.map((app, n): App => {
-    const failure = rejections[n];
-    return failure ? { ...app, rejected: describeFailure(failure) } : app;
-  });
-  return { ...target, apps };
-}
 
 const toFailure = (outcome: Outcome): Failure | undefined => (outcome.is === "locked" ? outcome : undefined);

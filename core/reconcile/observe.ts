@@ -63,10 +63,11 @@ export class Observer {
         .map(async ({ name }) => ((await handover.hasConfirmed(appId, name)) ? [serviceKey(appId, name)] : [])),
     );
     const services = target.apps.flatMap((app) => (app.rejected === undefined ? app.services : []));
-    const [preflight, imageConfigs, lastLines, ...successors] = await Promise.all([
+    const [preflight, imageConfigs, lastLines, confirmed, ...successors] = await Promise.all([
       guarded ? this.#parts.preflights.facts(services, state, downloads) : undefined,
       this.#configsOf(new Set([...wanted, ...committed].flatMap((image) => (image ? [image.id] : [])))),
       this.#lastLinesOf(state.containers),
+      Promise.all(confirmations),
       ...takenOver,
     ]);
     return {
@@ -83,7 +84,7 @@ export class Observer {
       files: new Set(isMissing(files) ? [] : files.stored()),
       locks: locks.held(),
       takenOver: new Set(successors.flat()),
-      confirmed: new Set((await Promise.all(confirmations)).flat()),
+      confirmed: new Set(confirmed.flat()),
       runningSince: this.#runningSince,
       repeats: this.#parts.repeats.retryAt(),
       rebootRequired: !isMissing(power) && (await power.rebootRequired()),

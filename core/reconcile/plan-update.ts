@@ -87,7 +87,9 @@ function planPreparation(input: Returnable): Step[] {
   const steps = planTarget(input);
   const committed = () => [...planCommitted(input), ...steps.filter(isOfImages)];
   if (steps.some(isImpossible)) return committed();
-  if (steps.some(isReplacement)) return planWaiting(input) ?? planBegin(input, steps, 1);
+  // A network that nobody uses is not replaced before all images are here.
+  const begins = steps.some((step) => isReplacement(step) && (isComplete(input) || !isRemoval(step)));
+  if (begins) return planWaiting(input) ?? planBegin(input, steps, 1);
   if (!isComplete(input)) return committed();
   // Nothing is replaced: the release has only other names, or other networks that nobody uses yet. A step that was in vain
   // and is tried again later is none that has been done.
@@ -218,16 +220,17 @@ function failureOf(
   gates: readonly GateState[],
   leftMs: number,
 ): UpdateFailure | undefined {
-  const { appId, app, current } = input;
+  const { appId, app, facts, current } = input;
   const failed = gates.find(({ is }) => is === "failed");
   if (failed) return toFailure(failed, input);
-  if (leftMs > 0) return undefined;
+  const downloads = app.services.flatMap(({ image }) => current.downloads.get(image.name) ?? []);
+  const download = downloads.find((one) => one.is === "failed");
+  const isLate = (facts.begunMs ?? 0) >= leftMs + (facts.triedMs ?? 0);
+  if (download?.is === "failed" && isLate) return { message: `An image cannot be downloaded: ${download.reason}` };
+  // However long a download takes during the trial, it says nothing about the release.
+  if (leftMs > 0 || downloads.length > 0) return undefined;
   const refused = current.failures.get(appId);
   if (refused !== undefined) return { message: refused };
-  const download = app.services
-    .map(({ image }) => current.downloads.get(image.name))
-    .find((one) => one?.is === "failed");
-  if (download?.is === "failed") return { message: `An image cannot be downloaded: ${download.reason}` };
   if (!isGated(app, presentOf(appId, current))) return undefined;
   const closed = gates.find(({ is }) => is === "closed");
   if (closed) return toFailure(closed, input);
@@ -303,6 +306,8 @@ function isReplacement(step: Step): boolean {
       return false;
   }
 }
+
+const isRemoval = ({ action }: Step): boolean => action === "removeNetwork" || action === "removeVolume";
 
 const presentOf = (appId: number, { containers }: CurrentState) =>
   containers.filter((container) => container.appId === appId && !isHandingOver(container));

@@ -1,3 +1,4 @@
+import { findImage, keptImageName } from "../model/image.ts";
 import { serviceKey } from "../model/names.ts";
 import type { App, TargetState } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
@@ -37,11 +38,10 @@ export function plan(current: CurrentState, target: TargetState): Plan {
   const kept = withCommitted(target, current.updates);
   const makesSpace = ({ update }: App) => update?.onDiskShort === "delete-then-download";
   const preflights = planPreflights(current, target, wantedImagesOf(target, current.updates, makesSpace));
-  const wantedImages = wantedImagesOf(
-    target,
-    current.updates,
-    (app) => makesSpace(app) && canMakeSpace(preflights?.get(app.appId)),
-  );
+  const wantedImages = new Set([
+    ...wantedImagesOf(target, current.updates, (app) => makesSpace(app) && canMakeSpace(preflights?.get(app.appId))),
+    ...keptNames(target, current),
+  ]);
   const apps = [...appIds].map((appId): [Subject, readonly Step[]] => [
     appId,
     planUpdate(
@@ -92,13 +92,15 @@ export function wantedImagesOf(
   updates: CurrentState["updates"],
   makesSpace: (app: App) => boolean = () => false,
 ): ReadonlySet<string> {
-  // With this strategy, the old image makes room for the new one. A return downloads it again.
+  // With this strategy, the old image makes room for the new one once the update has begun. A return downloads it again.
   const leaving = new Set(
-    apps.flatMap((app) =>
-      app.services.flatMap(({ name, strategy }) =>
-        strategy === "delete-then-download" || makesSpace(app) ? [serviceKey(app.appId, name)] : [],
-      ),
-    ),
+    apps.flatMap((app) => {
+      const phase = updates.get(app.appId)?.record?.phase;
+      const isTried = phase === "trying" || phase === "paused";
+      return app.services.flatMap(({ name, strategy }) =>
+        (isTried && strategy === "delete-then-download") || makesSpace(app) ? [serviceKey(app.appId, name)] : [],
+      );
+    }),
   );
   const committed = [...updates.values()].flatMap((facts) => {
     if (!facts.committed) return [];
@@ -109,6 +111,13 @@ export function wantedImagesOf(
   });
   return new Set([...apps.flatMap((app) => app.services.map(({ image }) => image.name)), ...committed]);
 }
+
+/** The names under which the images of releases are kept, or will be when they are committed. */
+const keptNames = ({ apps }: TargetState, { images, updates }: CurrentState): readonly string[] =>
+  apps
+    .filter(({ appId }) => updates.has(appId))
+    .flatMap(({ services }) => services.flatMap(({ image }) => findImage(images, image.name) ?? []))
+    .map(({ id }) => keptImageName(id));
 
 /** Whether the plan has neither steps nor waits. */
 export const isSettled = (steps: readonly Step[] = []): boolean => steps.every(isNote);

@@ -4,7 +4,9 @@ import type { Container } from "../model/container.ts";
 import { fingerprintOf, rejectionOf } from "../model/fingerprint.ts";
 import { findImage, isKeptImageName, type ImageRecord } from "../model/image.ts";
 import { isHandingOver, parseContainerName, serviceKey } from "../model/names.ts";
-import { findApp, type App } from "../model/target.ts";
+import { findApp, type App, type TargetState } from "../model/target.ts";
+import { describeFailure } from "../model/update.ts";
+import type { CurrentState } from "./current.ts";
 import { isSettled } from "./plan.ts";
 
 /** The status of a service in the target release of an application. */
@@ -97,6 +99,24 @@ export const keptImages = ({ current }: View): readonly ImageRecord[] =>
   current.imageRecords.filter(
     ({ name, dockerImageId }) => dockerImageId !== "" && !isKeptImageName(name) && findImage(current.images, name),
   );
+
+/** A release whose update has failed on this device is marked as rejected. */
+export function withRejection(app: App, { updates }: Pick<CurrentState, "updates">): App {
+  const failure = rejectionOf(app, updates.get(app.appId)?.record);
+  return failure ? { ...app, rejected: describeFailure(failure) } : app;
+}
+
+/** The same object if nothing is marked. */
+export function withRejections(target: TargetState, current: Pick<CurrentState, "updates">): TargetState {
+  const apps = target.apps.map((app) => withRejection(app, current));
+  return apps.every((app, n) => app === target.apps[n]) ? target : { ...target, apps };
+}
+
+/** The release that runs instead of one whose update has failed; else the one of the target. */
+export function releaseInstead(app: App, { current }: View): App {
+  const { committed, record } = current.updates.get(app.appId) ?? {};
+  return (rejectionOf(app, record) && committed?.app) || app;
+}
 
 /**
  * Whether the update of an application has failed: it is being taken back, waits for a person, is not tried again, or cannot

@@ -25,6 +25,8 @@ interface Parts {
 /** What this run of the agent knows of an update that it tries. */
 interface Trial {
   readonly since: number;
+  /** When an image of the target was missing last: a strategy that kills first downloads during the trial. */
+  readonly incompleteAt?: number;
   readonly cloudWasReached: boolean;
   readonly told?: UpdateFailure;
 }
@@ -34,6 +36,7 @@ export interface UpdateState {
   readonly committed?:
     { readonly app: App; readonly fingerprint: string; readonly images: readonly string[] } | undefined;
   readonly record?: UpdateRecord | undefined;
+  readonly begunMs?: number | undefined;
   readonly triedMs?: number | undefined;
   readonly cloudReached?: boolean | undefined;
   readonly told?: UpdateFailure | undefined;
@@ -87,7 +90,8 @@ export class Updates {
     const { clock, cloudReachedAt } = this.#parts;
     const committed = this.#committed[appId];
     const app = committed && this.#parse(committed);
-    const trial = this.#trials.get(appId);
+    const trial = this.#noteImages(appId, images);
+    const now = clock.monotonic();
     const reachedAt = cloudReachedAt();
     return {
       ...(committed &&
@@ -100,11 +104,21 @@ export class Updates {
         }),
       record: this.#records[appId],
       ...(trial && {
-        triedMs: clock.monotonic() - trial.since,
+        begunMs: now - trial.since,
+        triedMs: now - (trial.incompleteAt ?? trial.since),
         ...(trial.cloudWasReached && { cloudReached: reachedAt !== undefined && reachedAt >= trial.since }),
         told: trial.told,
       }),
     };
+  }
+
+  #noteImages(appId: number, images: readonly Image[]): Trial | undefined {
+    const trial = this.#trials.get(appId);
+    const services = trial ? (findApp(this.#parts.targets.current(), appId)?.services ?? []) : [];
+    if (!trial || services.every(({ image }) => findImage(images, image.name))) return trial;
+    const incomplete = { ...trial, incompleteAt: this.#parts.clock.monotonic() };
+    this.#trials.set(appId, incomplete);
+    return incomplete;
   }
 
   /** The images of the committed releases. */

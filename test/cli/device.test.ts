@@ -72,6 +72,23 @@ describe("fairlead up", () => {
     );
   });
 
+  test("with --safe, goes back to what ran before and ends with 1", { timeout: 60_000 }, async () => {
+    const safe = "name: safe\nservices:\n  api:\n    image: api:1\n";
+    expect((await type("up", write(safe), "--safe")).status).toBe(0);
+    const migration = "  bad:\n    image: bad:1\n    restart: no\n";
+    const next = `name: safe\nservices:\n  api:\n    image: api:2\n    depends_on: { bad: { condition: service_completed_successfully } }\n${migration}`;
+    const { printed, status } = await type("up", write(next));
+    expect(status).toBe(1);
+    expect(printed).toMatch(/safe: bad: it did not complete successfully \(has exited with code 3\)/);
+    expect(printed).toMatch(/The device runs what ran before\. To try this again: fairlead update retry\n$/);
+    expect((await type("ps")).printed).toMatch(/\napi +safe +Running +api:1\n/);
+    expect((await type("up", write(safe), "--no-safe")).status).toBe(0);
+    expect((await type("up", write(safe), "--no-safe", "--safe")).fault).toBe(
+      "Expected --safe or --no-safe, but got both",
+    );
+    expect((await type("down", "safe")).status).toBe(0);
+  });
+
   test("keeps the other applications of the device", async () => {
     const file = write("name: other\nservices:\n  job:\n    image: job:1\n");
     expect((await type("up", file)).status).toBe(0);
@@ -105,6 +122,7 @@ describe("fairlead plan", () => {
     );
 
   test("shows what up would change, and changes nothing", async () => {
+    await device.settled();
     const before = await device.engine.look();
     const { printed, status } = await type("plan", file());
     expect(status).toBe(0);

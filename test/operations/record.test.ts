@@ -32,7 +32,7 @@ async function agent() {
     keys,
     updates,
     watch: { note: () => new Map() },
-    idle: { note: () => Promise.resolve(new Map()) },
+    idle: { note: () => undefined },
     probes: { answers: () => new Map(), watch: () => {} },
     clock: systemClock,
   };

@@ -3,7 +3,7 @@ import { fingerprintOf } from "../../core/model/fingerprint.ts";
 import type { App } from "../../core/model/target.ts";
 import { defaultRules, type UpdateRecord, type UpdateRules } from "../../core/model/update.ts";
 import type { CurrentState, UpdateFacts } from "../../core/reconcile/current.ts";
-import { app, created, device, downloading, held, running, sentences, times } from "./literals.ts";
+import { app, created, device, downloading, held, running, sentences, times, network } from "./literals.ts";
 
 /** Which release the planner gets, and what is recorded first. */
 
@@ -71,6 +71,15 @@ describe("a target", () => {
     ]);
   });
 
+  test("does not begin with a network that nobody uses, before its images are here", () => {
+    const changed = app({ web: "web:2" }, { commit: "c2", networks: { spare: { internal: true } } });
+    const coming = { ...at(), images: at().images.slice(0, 1), networks: [network("default"), network("spare")] };
+    const before = { ...committed, app: app({ web: "web:1" }, { networks: { spare: {} } }) };
+    expect(sentences({ ...coming, updates: new Map([[1, { committed: before }]]) }, changed)).toEqual([
+      "fetch image web:2",
+    ]);
+  });
+
   test("that replaces nothing is committed without a trial", () => {
     const renamed = app({ web: "web:1" }, { commit: "c9" });
     expect(sentences(at(), renamed)).toEqual(["rename web to web_1_10_c9"]);
@@ -129,6 +138,19 @@ describe("a target that is tried", () => {
     expect(tried(v2, stuck, minutes(6), { locks: new Map(), failures })).toEqual([
       "record that app 1 goes back: Failed to start web: no such device",
     ]);
+  });
+
+  test("has time for its downloads, but not for those that fail", () => {
+    const label = { "io.balena.update.strategy": "kill-then-download" };
+    const killed = app({ web: { image: "web:9", ...checked, labels: label } }, { commit: "c2" });
+    const after = (begunMs: number, downloads: CurrentState["downloads"]) => {
+      const facts = { committed, record: trying(killed), begunMs, triedMs: 0 };
+      return sentences(device([], { images: ["web:1"], updates: new Map([[1, facts]]), downloads }), killed)[0];
+    };
+    expect(after(minutes(60), downloading("web:9"))).toBe("wait for image web:9");
+    const failed = new Map([["web:9", { is: "failed", reason: "not found", retryAt: times.now + 1 } as const]]);
+    expect(after(minutes(4), failed)).toMatch(/^wait for another try to fetch web:9/);
+    expect(after(minutes(20), failed)).toBe("record that app 1 goes back: An image cannot be downloaded: not found");
   });
 
   test("stays if it is to be paused or continued", () => {

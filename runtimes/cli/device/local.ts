@@ -48,6 +48,8 @@ export async function readTarget(given: string | undefined, options: Wanted, env
 export const up = command({
   options: {
     ...composeOptions,
+    safe: { type: "boolean", hint: "go back to what ran before if this does not prove itself; lasts until --no-safe" },
+    "no-safe": { type: "boolean", hint: "let each update stay, whatever comes of it (default)" },
     "no-wait": { type: "boolean", hint: "do not wait until the services run" },
     timeout: { type: "string", value: "<seconds>", hint: `how long to wait (default: ${usualTimeoutS})` },
   },
@@ -55,7 +57,9 @@ export const up = command({
   run: async ({ words: [given], options, environment, print, say, ...io }) => {
     const timeoutS = wholeNumber("timeout", options.timeout) ?? usualTimeoutS;
     const { device, project, target } = await readTarget(given, options, environment);
-    const answer = expectStatus(await device.call(endpoints.setTargetState, { body: target.body }), 200);
+    if (options.safe && options["no-safe"]) throw new UsageError("Expected --safe or --no-safe, but got both");
+    const body = withSafety(target.body, options.safe ? "on" : options["no-safe"] ? "off" : undefined);
+    const answer = expectStatus(await device.call(endpoints.setTargetState, { body }), 200);
     const warnings = [...new Set([...target.warnings, ...(answer.warnings ?? []).map(target.inTheFile)])];
     if (!options.json) for (const warning of warnings) print(`Warning: ${warning}\n`);
     if (options["no-wait"]) return say(`The device applies ${project}`, { project, warnings });
@@ -64,6 +68,12 @@ export const up = command({
     return reached ? 0 : 1;
   },
 });
+
+/** Sets whether the device goes back from an update that fails. */
+function withSafety<T extends { readonly local: { readonly config?: object } }>(body: T, safe: string | undefined): T {
+  if (safe === undefined) return body;
+  return { ...body, local: { ...body.local, config: { ...body.local.config, SUPERVISOR_SAFE_UPDATES: safe } } };
+}
 
 /** How long services have to run without a problem. */
 const stayUpMs = 3000;
@@ -97,6 +107,10 @@ async function waitUntilApplied(
     }
     const { appState } = expectStatus(await call(endpoints.stateStatus), 200);
     const failing = await isFailing(state?.appId);
+    if (state?.updateStatus === "rejected") {
+      print(`The device runs what ran before. To try this again: fairlead update retry\n`);
+      return false;
+    }
     if (state?.updateStatus === "done" && appState === "applied") {
       if (failing) return false;
       await sleep(stayUpMs);
