@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
+import * as z from "zod";
 import { wait } from "./wait.ts";
 
 /** Images and registries for tests on a real engine. Each test removes what it creates. */
@@ -115,11 +116,19 @@ export async function makeImage(
   }
 }
 
+const Left = z.object({ Containers: z.record(z.string(), z.object({ Name: z.string() })).nullish() });
+
 /** Removes all containers, networks and volumes of an agent, including volumes that the engine created for it. */
 export async function sweep(docker: Docker): Promise<void> {
   for (const { Id } of await docker.listContainers({ all: true, filters: ours }))
     await docker.getContainer(Id).remove({ force: true, v: true });
-  for (const { Id } of await docker.listNetworks({ filters: ours })) await docker.getNetwork(Id).remove();
+  for (const { Id } of await docker.listNetworks({ filters: ours })) {
+    const network = docker.getNetwork(Id);
+    // The engine may have kept the endpoint of a container that is gone.
+    const { Containers } = Left.parse(await network.inspect());
+    for (const { Name } of Object.values(Containers ?? {})) await network.disconnect({ Container: Name, Force: true });
+    await network.remove();
+  }
   const { Volumes } = await docker.listVolumes();
   for (const { Name, Labels } of Volumes)
     if (ours.label.some((label) => label in (Labels ?? {})) || /^(before_)?47\d\d_/.test(Name))
