@@ -15,13 +15,13 @@ export function updateState(
   return state ? reply(200, state) : unknown(appId);
 }
 
-interface Context extends operations.DecisionContext, Pick<UpdateContext, "view"> {
+export interface DecideContext extends operations.DecisionContext, Pick<UpdateContext, "view"> {
   readonly keys: Pick<Keys, "ownerOf">;
 }
 
 export async function confirmUpdate(
   { params, body: { service, commit }, ...principal }: Input<typeof api.confirmUpdate>,
-  context: Context,
+  context: DecideContext,
 ): Promise<Reply<typeof api.confirmUpdate>> {
   const subject = subjectOf(params, principal, context);
   const own = subject.service ?? service;
@@ -31,7 +31,7 @@ export async function confirmUpdate(
 
 export async function failUpdate(
   { params, body: { service, reason }, ...principal }: Input<typeof api.failUpdate>,
-  context: Context,
+  context: DecideContext,
 ): Promise<Reply<typeof api.failUpdate>> {
   const subject = subjectOf(params, principal, context);
   const own = subject.service ?? service;
@@ -41,7 +41,7 @@ export async function failUpdate(
 
 export async function applyUpdate(
   { params, body, ...principal }: Input<typeof api.applyUpdate>,
-  context: Context,
+  context: DecideContext,
 ): Promise<Reply<typeof api.applyUpdate>> {
   const outcome = await operations.applyUpdate(context, subjectOf(params, principal, context), body);
   return outcome.is === "decided" ? { status: 202 } : refuse(outcome, params, context);
@@ -49,7 +49,7 @@ export async function applyUpdate(
 
 export async function retryUpdate(
   { params, ...principal }: Input<typeof api.retryUpdate>,
-  context: Context,
+  context: DecideContext,
 ): Promise<Reply<typeof api.retryUpdate>> {
   const outcome = await operations.retryUpdate(context, subjectOf(params, principal, context));
   return outcome.is === "decided" ? { status: 202 } : refuse(outcome, params, context);
@@ -57,7 +57,7 @@ export async function retryUpdate(
 
 export async function rollBackUpdate(
   { params, body, ...principal }: Input<typeof api.rollBackUpdate>,
-  context: Context,
+  context: DecideContext,
 ): Promise<Reply<typeof api.rollBackUpdate>> {
   const outcome = await operations.rollBackUpdate(context, subjectOf(params, principal, context), body);
   return outcome.is === "decided" ? { status: 202 } : refuse(outcome, params, context);
@@ -67,7 +67,7 @@ export async function rollBackUpdate(
 function subjectOf(
   { appId }: { readonly appId: number },
   { key, isRelayed }: Principal,
-  { keys }: Pick<Context, "keys">,
+  { keys }: Pick<DecideContext, "keys">,
 ) {
   const owner = key === undefined ? undefined : keys.ownerOf(key);
   const { service } = owner ?? {};
@@ -79,7 +79,7 @@ const unknown = (appId: number) => reply(404, failed(`This device has no applica
 function refuse(
   { reason }: Extract<operations.Decided, { readonly is: "refused" }>,
   { appId }: { readonly appId: number },
-  { targets, view }: Pick<Context, "targets" | "view">,
+  { targets, view }: Pick<DecideContext, "targets" | "view">,
 ) {
   const isKnown =
     findApp(targets.current(), appId) !== undefined ||
