@@ -80,6 +80,11 @@ describe("from anywhere to anywhere, through failures, delays, crashes and peopl
   );
 });
 
+test("updates that fail, and people who decide about them", { timeout: 600_000 }, async () => {
+  for (const seed of told ? seeds : range(Math.min(60, seeds.length)))
+    await judge({ seed, faults: 0.1, delays: 0.3, deeds: 8, troubled: true });
+});
+
 describe("an engine that reads back something else than it was told", () => {
   const fateOf = (seed: number, names: readonly Quirk[]): Fate => {
     const quirks = new Chance(seed).some(names, 0.3);

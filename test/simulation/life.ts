@@ -1,4 +1,11 @@
 import { isHandingOver } from "../../core/model/names.ts";
+import {
+  applyUpdate,
+  confirmUpdate,
+  failUpdate,
+  retryUpdate,
+  rollBackUpdate,
+} from "../../core/operations/update-decisions.ts";
 import { powerDown } from "../../core/operations/power.ts";
 import type { Chance } from "./clock.ts";
 import type { Quirk } from "./quirks.ts";
@@ -7,9 +14,9 @@ import { anyWish } from "./wishes.ts";
 
 /** What people, programs and clouds do to a device, one thing at a time. */
 const deeds: readonly ((world: World, chance: Chance) => Promise<unknown> | unknown)[] = [
-  (world, chance) => world.setTarget(anyWish(chance), chance.happens(0.2)),
-  (world, chance) => world.setTarget(anyWish(chance), chance.happens(0.2)),
-  (world, chance) => world.setTarget(anyWish(chance), chance.happens(0.2)),
+  (world, chance) => world.setTarget(anyWish(chance, { words: world.troubled }), chance.happens(0.2)),
+  (world, chance) => world.setTarget(anyWish(chance, { words: world.troubled }), chance.happens(0.2)),
+  (world, chance) => world.setTarget(anyWish(chance, { words: world.troubled }), chance.happens(0.2)),
   (world, chance) => {
     const app = chance.pick([1, 2]);
     const service = chance.pick(["a", "b", "c"]);
@@ -57,6 +64,24 @@ const deeds: readonly ((world: World, chance: Chance) => Promise<unknown> | unkn
   (world) => world.useDisk(),
 ];
 
+/** Somebody decides about an update, whether there is one or not. */
+async function decide(world: World, chance: Chance): Promise<void> {
+  const { supervisor } = world;
+  if (!supervisor) return;
+  const subject = { appId: chance.pick([1, 2]), by: "somebody" };
+  const [what, act] = chance.pick([
+    ["confirm", () => confirmUpdate(supervisor, subject, { service: chance.pick([undefined, "a", "b"]) })],
+    ["confirm", () => confirmUpdate(supervisor, subject, {})],
+    ["apply", () => applyUpdate(supervisor, subject, {})],
+    ["apply", () => applyUpdate(supervisor, subject, {})],
+    ["fail", () => failUpdate(supervisor, subject, { reason: "it hums" })],
+    ["retry", () => retryUpdate(supervisor, subject)],
+    ["rollback", () => rollBackUpdate(supervisor, subject, {})],
+  ] as const);
+  const decided = await act().catch((error: unknown) => ({ is: "refused", reason: String(error) }) as const);
+  world.tell(`${what} the update of ${subject.appId}: ${decided.is === "refused" ? decided.reason : decided.is}`);
+}
+
 /** Somebody forces what a service has locked, while looks are under way that know nothing of it. */
 async function forceUnderLock(world: World, chance: Chance): Promise<void> {
   const container = await anyContainer(world, chance);
@@ -68,7 +93,7 @@ async function forceUnderLock(world: World, chance: Chance): Promise<void> {
   chance.pick([
     () => recreate(world, appId, "stopped", true),
     () => recreate(world, appId, "purged", true),
-    () => world.setTarget(anyWish(chance), true),
+    () => world.setTarget(anyWish(chance, { words: world.troubled }), true),
   ])();
   if (chance.happens(0.5)) await world.clock.sleep(chance.below(300));
   if (chance.happens(0.3)) recreate(world, appId, "stopped", false);
@@ -119,6 +144,8 @@ export interface Fate {
   readonly crashAt?: number;
   /** What the engine reads back in another way than it was told. */
   readonly quirks?: readonly Quirk[];
+  /** Programs fail, and people decide about updates. */
+  readonly troubled?: boolean;
 }
 
 export interface Life {
@@ -130,8 +157,16 @@ export interface Life {
 const minute = 60_000;
 
 /** A whole life of a device; what is promised at any time is watched by the world. Then the world becomes kind. */
-export async function live({ seed, faults, delays, deeds: count, crashAt, quirks }: Fate): Promise<Life> {
-  const world = new World(seed, quirks);
+export async function live({
+  seed,
+  faults,
+  delays,
+  deeds: count,
+  crashAt,
+  quirks,
+  troubled = false,
+}: Fate): Promise<Life> {
+  const world = new World(seed, quirks, troubled);
   const { chance } = world;
   let booting: Promise<void> = Promise.resolve();
   const reboot = () => {
@@ -141,10 +176,10 @@ export async function live({ seed, faults, delays, deeds: count, crashAt, quirks
   booting = world.boot({ faults, delays, crashAt, onCrash: reboot });
   const first = world.hostile;
   await world.elapse(booting);
-  await world.elapse(world.setTarget(anyWish(chance), false));
+  await world.elapse(world.setTarget(anyWish(chance, { words: world.troubled }), false));
   for (let n = 0; n < count; n++) {
     world.deed();
-    await world.elapse(chance.pick([noDeed, ...deeds])(world, chance));
+    await world.elapse(chance.pick([noDeed, ...deeds, ...(troubled ? [decide, decide] : [])])(world, chance));
     await world.watch(chance.below(8000));
     if (chance.happens(0.08)) {
       world.deed();

@@ -36,26 +36,56 @@ const definitions: readonly [() => object, ...((chance: Chance) => object)[]] = 
 ];
 
 /** Anything that an application may be: what matters is how one follows on another. */
-export function anyWish(chance: Chance): Wish {
+export function anyWish(chance: Chance, { words = false } = {}): Wish {
   return {
     commit: `c${chance.below(4)}`,
-    apps: chance.some([1, 2], 0.7).map((appId) => anyApp(appId, chance)),
+    apps: chance.some([1, 2], 0.7).map((appId) => anyApp(appId, chance, words)),
   };
 }
 
-function anyApp(appId: number, chance: Chance): WishedApp {
+function anyApp(appId: number, chance: Chance, words: boolean): WishedApp {
   const names = chance.some(["job", "a", "b", "c"], 0.6);
   const networks = chance.happens(0.3) ? { back: chance.pick(definitions)(chance) } : {};
   const volumes = chance.happens(0.4)
     ? { data: chance.happens(0.5) ? {} : { labels: { v: String(chance.below(2)) } } }
     : {};
+  const services = names.map((name, n) => anyService(name, names.slice(0, n), { appId, networks, volumes }, chance));
   return {
     appId,
     networks,
     volumes,
-    services: names.map((name, n) => anyService(name, names.slice(0, n), { appId, networks, volumes }, chance)),
+    services: words ? withWords(services, chance) : services,
   };
 }
+
+/** Says how the application is updated, on its first service, and what each service must show. */
+function withWords(services: readonly WishedService[], chance: Chance): readonly WishedService[] {
+  const rules: Readonly<Record<string, string>> = {
+    ...(chance.happens(0.2) && { "failure-action": chance.pick(["rollback", "pause", "continue"]) }),
+    ...(chance.happens(0.5) && { deadline: chance.pick(["45s", "2m"]) }),
+    ...(chance.happens(0.15) && {
+      apply: chance.pick(["now", "consent", "idle=20s", "window", "idle=5s, consent"]),
+      // Simulations begin at midnight.
+      window: "00:01-23:59",
+      ...(chance.happens(0.5) && { "apply-by": "10m" }),
+    }),
+  };
+  return services.map((service, n) => ({
+    ...service,
+    labels: { ...service.labels, ...anyGates(chance), ...(n === 0 && labelled(rules)) },
+  }));
+}
+
+function anyGates(chance: Chance): Readonly<Record<string, string>> {
+  return labelled({
+    ...(chance.happens(0.2) && { monitor: chance.pick(["0s", "5s", "20s"]) }),
+    ...(chance.happens(0.08) && { http: "80/health" }),
+    ...(chance.happens(0.04) && { confirm: "true" }),
+  });
+}
+
+const labelled = (words: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(words).map(([name, value]) => [`io.balena.update.${name}`, value]));
 
 function anyService(
   name: string,

@@ -27,6 +27,7 @@ import { boundEngine } from "../support/bound-engine.ts";
 import { createSupervisor, type Assembly } from "../../core/supervisor.ts";
 import { Chance, SimClock } from "./clock.ts";
 import { Hostile, type Hostility } from "./hostile.ts";
+import { Programs } from "./programs.ts";
 import { quirky, type Quirk } from "./quirks.ts";
 import { toCloudBody, toLocalBody, type Wish } from "./wishes.ts";
 
@@ -57,6 +58,9 @@ export class World {
   readonly log = new MemoryLog();
   readonly power = new MemoryPower();
   readonly managed: boolean;
+  /** Whether programs fail, releases have words about their updates, and people decide about them. */
+  readonly troubled: boolean;
+  readonly programs: Programs;
   /** What happened, in words; one seed makes one story. */
   readonly story: string[] = [];
   /** Promises that were broken. */
@@ -90,19 +94,22 @@ export class World {
   /** When what was done to what, since anybody last asked for anything, or did something himself. */
   readonly #acts = new Map<string, number[]>();
 
-  constructor(seed: number, quirks: readonly Quirk[] = []) {
+  constructor(seed: number, quirks: readonly Quirk[] = [], troubled = false) {
+    this.troubled = troubled;
     this.#quirks = quirks;
     this.chance = new Chance(seed);
     this.clock = new SimClock(this.chance);
     this.managed = this.chance.happens(0.5);
     this.#startedAt = this.clock.now();
+    this.programs = new Programs(new Chance(seed), troubled);
     this.disk = { bytes: 700 * megabyte + this.chance.below(2_000 * megabyte) };
     this.engine = new EmbeddedEngine({
       clock: this.clock,
       ...(this.managed && { disk: Object.assign(this.disk, { layers: layersOf }) }),
       pullMs: 2000,
       stopMs: 300,
-      program: ({ service }) => (service === "job" ? { exit: { code: 0, afterMs: 500 } } : {}),
+      restartMs: 30_000,
+      program: (container) => this.programs.of(container, () => this.engine, this.clock),
     });
   }
 
@@ -213,13 +220,14 @@ export class World {
     return this.supervisor?.targets.current() ?? { name: "", config: {}, apps: [] };
   }
 
-  /** What the device is to be brought to: of an application whose update has failed, the committed release. */
+  /** What the device is to be brought to: of an application whose update has failed, or waits, the committed release. */
   get wanted(): TargetState {
     const { target, supervisor } = this;
     const updates = supervisor?.view().current.updates;
     const apps = target.apps.map((app) => {
       const { committed, record } = updates?.get(app.appId) ?? {};
-      return committed && rejectionOf(app, record) ? committed.app : app;
+      const isHeld = record?.phase === "back" || record?.phase === "waiting" || rejectionOf(app, record);
+      return committed && isHeld ? committed.app : app;
     });
     return { ...target, apps };
   }
@@ -378,7 +386,9 @@ export class World {
     const isBlocked = (service: Service, app: App): boolean =>
       prerequisites(service, app).some((name) => {
         const other = app.services.find((one) => one.name === name);
-        return other !== undefined && (!other.running || isStopped(app, name) || isBlocked(other, app));
+        if (!other) return false;
+        const isBroken = this.programs.isBroken(name, other.image.name);
+        return !other.running || isBroken || isStopped(app, name) || isBlocked(other, app);
       });
     return new Set(
       this.wanted.apps.flatMap((app) =>
@@ -427,7 +437,11 @@ export class World {
         );
         for (const { field } of differences(toServiceNamespaces(container.spec, siblings), spec))
           found.push(`${name} differs in ${field}`);
-        const mayRest = !service.running || service.name === "job" || this.leftAlone.has(container.id);
+        const mayRest =
+          !service.running ||
+          service.name === "job" ||
+          this.leftAlone.has(container.id) ||
+          this.programs.isBroken(service.name, service.image.name);
         if (container.state !== "running" && !mayRest) found.push(`${name} is ${container.state}`);
         if (container.state === "running" && !service.running) found.push(`${name} runs`);
       }
@@ -443,7 +457,10 @@ export class World {
     for (const { name } of networks)
       if (name !== "supervisor0" && !wanted.has(name)) found.push(`network ${name} is left over`);
     const mounted = new Set(containers.flatMap(({ spec }) => spec.mounts.map(({ source }) => source)));
-    const used = new Set([...this.wanted.apps, ...this.target.apps].flatMap(({ files = {} }) => Object.keys(files)));
+    // A release that can be returned to keeps what it needs.
+    const committed = [...supervisor.view().current.updates.values()].flatMap((facts) => facts.committed?.app ?? []);
+    const kept = [...this.wanted.apps, ...this.target.apps, ...committed];
+    const used = new Set(kept.flatMap(({ files = {} }) => Object.keys(files)));
     for (const id of this.#files.stored())
       if (!used.has(id) && !mounted.has(`${this.#files.root}/${id}`)) found.push(`file ${id} is left over`);
     for (const id of used)
@@ -452,9 +469,7 @@ export class World {
     for (const appId of this.folders.held().keys()) found.push(`the locks of ${appId} are still held`);
     for (const { appId } of supervisor.leases.list()) found.push(`a lease of ${appId} has not ended`);
     if (this.managed && found.length === 0) {
-      const usedImages = new Set(
-        [...this.wanted.apps, ...this.target.apps].flatMap((app) => app.services.map(({ image }) => image.name)),
-      );
+      const usedImages = new Set(kept.flatMap((app) => app.services.map(({ image }) => image.name)));
       for (const { id, tags } of images)
         for (const tag of containers.some(({ spec }) => spec.image === id) ? [] : tags)
           if (this.fetched.has(tag) && !usedImages.has(tag)) found.push(`image ${tag} is left over`);
