@@ -402,8 +402,10 @@ export class EmbeddedEngine implements Engine {
     const container = this.#containers.get(id);
     if (container?.state === "restarting") return this.#end(container, container.exitCode);
     if (container?.state !== "running") return;
+    const { life } = container;
     await this.#options.clock.sleep(this.#options.stopMs);
-    if (container.state === "running") this.#end(container, 143);
+    // Another stop may have ended it, and somebody may have started it again.
+    if (container.state === "running" && container.life === life) this.#end(container, 143);
   }
 
   #end(container: Held, code: number): void {

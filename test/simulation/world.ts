@@ -316,9 +316,10 @@ export class World {
           const absent = app?.services.find(({ image }) => !findImage(state.images, image.name));
           // What was decided for the target before may be on its way to the engine still.
           const settledOn = this.clock.now() - this.#targetSince > 1000;
-          // What did not prove itself is stopped for the committed release, whatever is to come.
-          const isBack = this.supervisor?.updates.recordOf(appId)?.phase === "back";
-          if (careful && absent && settledOn && !isBack && !this.disturbed.has(appId))
+          // Other stops are repairs of the committed release, which goes on until the update begins, and returns if it fails.
+          const updates = this.supervisor?.updates;
+          const isOfUpdate = !updates?.committedOf(appId) || updates.recordOf(appId)?.phase === "trying";
+          if (careful && absent && settledOn && isOfUpdate && !this.disturbed.has(appId))
             breaks(`Keeps serving: ${appId}/${service} stops before ${absent.image.name} is here`);
         }
         await engine.stopContainer(id);
