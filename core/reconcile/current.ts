@@ -5,8 +5,8 @@ import type { BootConfigState } from "../model/boot-config.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
 import type { Space } from "../model/disk.ts";
 import { findImage, type ImageConfig, type ImageRecord, type Manifest } from "../model/image.ts";
-import type { App } from "../model/target.ts";
-import type { UpdateFailure, UpdateRecord, WatchFacts } from "../model/update.ts";
+import type { WatchFacts } from "../model/update.ts";
+import type { UpdateFacts } from "../model/update-facts.ts";
 import type { EngineState } from "../ports/engine.ts";
 
 /** The input of `plan`: one observation of the device, and the memory of the agent. */
@@ -84,22 +84,6 @@ export interface CurrentState extends EngineState {
   readonly failures: ReadonlyMap<number, string>;
   /** Applications whose update somebody forces. */
   readonly forced: ReadonlySet<number>;
-}
-
-/** What the agent knows of the updates of one application. */
-export interface UpdateFacts {
-  /** The release that has proved itself; absent: none has yet. `images`: the names under which its images are kept. */
-  readonly committed?:
-    { readonly app: App; readonly fingerprint: string; readonly images: readonly string[] } | undefined;
-  readonly record?: UpdateRecord | undefined;
-  /** How long ago this run of the agent has begun or resumed the update; absent: it has not. */
-  readonly begunMs?: number | undefined;
-  /** The same, since all images are here. */
-  readonly triedMs?: number | undefined;
-  /** Whether the cloud was reached since; absent: there is none, or it was not reached before the update. */
-  readonly cloudReached?: boolean | undefined;
-  /** A service has said that the update failed. */
-  readonly told?: UpdateFailure | undefined;
 }
 
 /** The part that the agent remembers. */

@@ -4,6 +4,7 @@ import { messageOf } from "../model/show.ts";
 import { fingerprintOf } from "../model/fingerprint.ts";
 import { findApp, type App } from "../model/target.ts";
 import type { UpdateFailure, UpdateRecord } from "../model/update.ts";
+import type { UpdateFacts } from "../model/update-facts.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { CommittedRelease, Documents } from "./documents.ts";
 import { oneByOne } from "./one-by-one.ts";
@@ -29,17 +30,6 @@ interface Trial {
   readonly incompleteAt?: number;
   readonly cloudWasReached: boolean;
   readonly told?: UpdateFailure;
-}
-
-/** What is known of one application's updates, for the planner. */
-export interface UpdateState {
-  readonly committed?:
-    { readonly app: App; readonly fingerprint: string; readonly images: readonly string[] } | undefined;
-  readonly record?: UpdateRecord | undefined;
-  readonly begunMs?: number | undefined;
-  readonly triedMs?: number | undefined;
-  readonly cloudReached?: boolean | undefined;
-  readonly told?: UpdateFailure | undefined;
 }
 
 /**
@@ -80,13 +70,13 @@ export class Updates {
   }
 
   /** What the planner needs to know, for these and all other applications with a committed release. */
-  states(appIds: readonly number[], images: readonly Image[]): ReadonlyMap<number, UpdateState> {
+  states(appIds: readonly number[], images: readonly Image[]): ReadonlyMap<number, UpdateFacts> {
     if (!this.isOn()) return new Map();
     const ids = new Set([...appIds, ...[this.#committed, this.#records].flatMap(Object.keys).map(Number)]);
     return new Map([...ids].map((appId) => [appId, this.#stateOf(appId, images)]));
   }
 
-  #stateOf(appId: number, images: readonly Image[]): UpdateState {
+  #stateOf(appId: number, images: readonly Image[]): UpdateFacts {
     const { clock, cloudReachedAt } = this.#parts;
     const committed = this.#committed[appId];
     const app = committed && this.#parse(committed);

@@ -3,7 +3,8 @@ import { fingerprintOf } from "../../core/model/fingerprint.ts";
 import { toSnapshot } from "../../core/model/snapshot.ts";
 import type { App } from "../../core/model/target.ts";
 import type { Snapshots } from "../../core/model/update.ts";
-import type { CurrentState, UpdateFacts } from "../../core/reconcile/current.ts";
+import type { CurrentState } from "../../core/reconcile/current.ts";
+import type { UpdateFacts } from "../../core/model/update-facts.ts";
 import { plan } from "../../core/reconcile/plan.ts";
 import { app, device, held, inVain, running, sentences, target, volume } from "./literals.ts";
 

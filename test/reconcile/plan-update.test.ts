@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { fingerprintOf } from "../../core/model/fingerprint.ts";
 import type { App } from "../../core/model/target.ts";
 import { defaultRules, type UpdateRecord, type UpdateRules } from "../../core/model/update.ts";
-import type { CurrentState, UpdateFacts } from "../../core/reconcile/current.ts";
+import type { CurrentState } from "../../core/reconcile/current.ts";
+import type { UpdateFacts } from "../../core/model/update-facts.ts";
 import { app, created, device, downloading, held, running, sentences, times, network } from "./literals.ts";
 
 /** Which release the planner gets, and what is recorded first. */
