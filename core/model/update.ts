@@ -65,15 +65,14 @@ export const gateKinds = ["started", "healthy", "http", "stay-up", "one-shot", "
 export type GateKind = (typeof gateKinds)[number];
 
 /** One gate of a service during an update. */
-export interface GateState {
-  readonly service: string;
-  readonly gate: GateKind;
-  readonly is: "open" | "closed" | "failed";
-  /** Why it is not open, as a part of a sentence: "unhealthy for 12 s". */
-  readonly detail?: string;
-  /** It opens after this time if nothing changes. No event of the engine announces this. */
-  readonly opensInMs?: number;
-}
+export type GateState = GateVerdict & { readonly service: string; readonly gate: GateKind };
+
+export type GateVerdict =
+  | { readonly is: "open" }
+  /** `detail`: why it is not open, as a part of a sentence: "unhealthy for 12 s". */
+  | { readonly is: "failed"; readonly detail: string }
+  /** `opensInMs`: it opens after this time if nothing changes. No event of the engine announces this. */
+  | { readonly is: "closed"; readonly detail: string; readonly opensInMs?: number };
 
 /** What was watched of a container since its application's watch began. Durations are those of a clock that never jumps. */
 export interface WatchedContainer {

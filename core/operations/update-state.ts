@@ -1,7 +1,7 @@
 import { fingerprintOf } from "../model/fingerprint.ts";
 import { isHandingOver } from "../model/names.ts";
 import { findApp, type App } from "../model/target.ts";
-import type { GateState, UpdateFailure, UpdateRecord } from "../model/update.ts";
+import type { UpdateFailure, UpdateRecord } from "../model/update.ts";
 import { judgeGates } from "../reconcile/judge-gates.ts";
 import type { Loop } from "../reconcile/loop.ts";
 import { diskOf } from "../reconcile/plan-preflight.ts";
@@ -50,7 +50,10 @@ export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, a
     committed: committed ? { commit: committed.commit } : null,
     target: app ? { commit: app.commit } : null,
     waitsFor: [...new Set([...waits, ...(locked ? [locked.message] : [])])],
-    gates: gates.map(({ opensInMs: _, ...gate }: GateState) => gate),
+    gates: gates.map(({ service, gate, ...verdict }) => ({
+      ...{ service, gate, is: verdict.is },
+      ...(verdict.is !== "open" && { detail: verdict.detail }),
+    })),
     attempts: record?.phase === "trying" ? record.attempts : 0,
     ...(disk && { disk }),
     ...failureOf(record, app),

@@ -5,7 +5,7 @@ import { isHandingOver, serviceKey } from "../model/names.ts";
 import { toMessage } from "../model/problem.ts";
 import { redact } from "../model/secrets.ts";
 import type { App, Service } from "../model/target.ts";
-import type { GateKind, GateState, WatchedContainer, WatchFacts } from "../model/update.ts";
+import type { GateKind, GateState, GateVerdict, WatchedContainer, WatchFacts } from "../model/update.ts";
 
 /** What the services and the cloud have said since the update began. */
 interface Told {
@@ -53,7 +53,7 @@ export function deadlineOf(app: App, present: readonly Container[]): number {
 
 /** The time until the first gate opens if nothing changes; undefined if only an event can open one. */
 export function recheckMs(gates: readonly GateState[]): number | undefined {
-  const due = gates.flatMap(({ opensInMs }) => (opensInMs === undefined ? [] : [opensInMs]));
+  const due = gates.flatMap((one) => (one.is === "closed" && one.opensInMs !== undefined ? [one.opensInMs] : []));
   return due.length > 0 ? Math.min(...due) : undefined;
 }
 
@@ -75,11 +75,10 @@ interface Subject {
   readonly isAppGated: boolean;
 }
 
-type Verdict = Omit<GateState, "service" | "gate">;
-const open: Verdict = { is: "open" };
-const closed = (detail: string): Verdict => ({ is: "closed", detail });
+const open: GateVerdict = { is: "open" };
+const closed = (detail: string) => ({ is: "closed", detail }) as const;
 
-function gatesOf(subject: Subject): readonly (Verdict & { readonly gate: GateKind })[] {
+function gatesOf(subject: Subject): readonly (GateVerdict & { readonly gate: GateKind })[] {
   const { app, service, container, told } = subject;
   if (!service.running) return [{ gate: "started", ...(container ? open : closed("has no container yet")) }];
   // A person has stopped it. The update goes on without it.
@@ -101,26 +100,26 @@ function gatesOf(subject: Subject): readonly (Verdict & { readonly gate: GateKin
   ];
 }
 
-function judgeStarted({ container }: Subject): Verdict {
+function judgeStarted({ container }: Subject): GateVerdict {
   if (!container) return closed("has no container yet");
   if (container.startedAt > 0 && container.state !== "created") return open;
   const { error, spec } = container;
   return closed(error === "" ? "has not started yet" : toMessage(`cannot start: ${redact(error, spec)}`));
 }
 
-function judgeHealthy(subject: Subject): Verdict {
+function judgeHealthy(subject: Subject): GateVerdict {
   const { healthyForMs, unhealthyForMs } = subject.watched;
   if (healthyForMs !== undefined) return lasting("healthy", healthyForMs, subject);
   if (unhealthyForMs !== undefined) return closed(`unhealthy for ${showDuration(unhealthyForMs)}`);
   return closed(whyDown(subject) ?? "its healthcheck has given no result yet");
 }
 
-function judgeHttp(subject: Subject): Verdict {
+function judgeHttp(subject: Subject): GateVerdict {
   const { httpOkForMs, httpDetail = "has not answered yet" } = subject.watched;
   return httpOkForMs === undefined ? closed(whyDown(subject) ?? httpDetail) : lasting(httpDetail, httpOkForMs, subject);
 }
 
-function judgeStayUp(subject: Subject): Verdict {
+function judgeStayUp(subject: Subject): GateVerdict {
   const { upForMs, exits } = subject.watched;
   if (exits >= mostExits) return { is: "failed", detail: saidExits(subject.watched) };
   const detail = whyDown(subject);
@@ -142,7 +141,7 @@ const isAwaited = ({ app, service: { name } }: Subject): boolean =>
     dependsOn.some((one) => one.service === name && one.condition === "service_completed_successfully"),
   );
 
-function judgeOneShot(subject: Subject): Verdict {
+function judgeOneShot(subject: Subject): GateVerdict {
   const { container, watched } = subject;
   if (container?.state !== "exited" || container.startedAt === 0)
     // If nothing waits for its end, it may also be a service that runs on, and that its owner starts and stops.
@@ -156,14 +155,14 @@ function judgeOneShot(subject: Subject): Verdict {
   return exitCode === 128 + 15 || exitCode === 128 + 9 ? closed(detail) : { is: "failed", detail };
 }
 
-const judgeConfirm = ({ service, told }: Subject): Verdict =>
+const judgeConfirm = ({ service, told }: Subject): GateVerdict =>
   told.confirmed.includes(service.name) ? open : closed("has not confirmed the update yet");
 
-const judgeCloud = ({ cloudReached }: Told): Verdict =>
+const judgeCloud = ({ cloudReached }: Told): GateVerdict =>
   cloudReached === false ? closed("the cloud has not been reached since the update began") : open;
 
 /** A gate that opens when its condition has lasted for the service's monitoring time. */
-function lasting(what: string, forMs: number, { service, container }: Subject): Verdict {
+function lasting(what: string, forMs: number, { service, container }: Subject): GateVerdict {
   const neededMs = monitorOf(service, container);
   if (forMs >= neededMs) return open;
   return { ...closed(`${what} for ${showDuration(forMs)} of ${showDuration(neededMs)}`), opensInMs: neededMs - forMs };

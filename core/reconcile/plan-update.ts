@@ -2,7 +2,7 @@ import { fingerprintOf, rejectionOf } from "../model/fingerprint.ts";
 import { findImage } from "../model/image.ts";
 import { isHandingOver, serviceKey } from "../model/names.ts";
 import type { App } from "../model/target.ts";
-import { defaultRules, type GateState, type UpdateFailure, type UpdateRecord } from "../model/update.ts";
+import { defaultRules, type GateKind, type GateState, type UpdateFailure, type UpdateRecord } from "../model/update.ts";
 import type { CurrentState } from "./current.ts";
 import type { UpdateFacts } from "../model/update-facts.ts";
 import { deadlineOf, isGated, judgeGates, recheckMs } from "./judge-gates.ts";
@@ -189,16 +189,18 @@ function planProof(input: Returnable, record: Extract<UpdateRecord, { readonly p
     cloudReached: facts.cloudReached,
     stoppedNow: current.stoppedNow,
   });
-  const closed = gates.filter(({ is }) => is !== "open");
+  const closed = gates.filter((gate) => gate.is !== "open");
   const unproven = new Set(closed.map(({ service }) => serviceKey(appId, service)));
   const steps = planTarget({ ...input, current: { ...current, unproven } });
-  const leftMs = deadlineOf(app, present) - facts.triedMs;
+  const deadlineMs = deadlineOf(app, present);
+  const leftMs = deadlineMs - facts.triedMs;
   const copies = planSnapshots(input, record, steps);
   if (copies) {
     const refused = leftMs > 0 ? undefined : current.failures.get(appId);
     return refused === undefined ? copies : fail(input, record, { message: refused });
   }
-  const failure = facts.told ?? failureOf(input, steps, gates, leftMs);
+  const isLate = (facts.begunMs ?? facts.triedMs) >= deadlineMs;
+  const failure = facts.told ?? failureOf(input, steps, gates, { leftMs, isLate });
   if (failure) return fail(input, record, failure);
   // What takes effect only after a reboot cannot prove itself before.
   if (isSettled(steps) && closed.length === 0 && !app.temporary && !current.rebootRequired)
@@ -219,28 +221,22 @@ function failureOf(
   input: Input,
   steps: readonly Step[],
   gates: readonly GateState[],
-  leftMs: number,
+  { leftMs, isLate }: { readonly leftMs: number; readonly isLate: boolean },
 ): UpdateFailure | undefined {
-  const { appId, app, facts, current } = input;
-  const failed = gates.find(({ is }) => is === "failed");
+  const { appId, app, current } = input;
+  const failed = gates.find((gate) => gate.is === "failed");
   if (failed) return toFailure(failed, input);
   const downloads = app.services.flatMap(({ image }) => current.downloads.get(image.name) ?? []);
   const download = downloads.find((one) => one.is === "failed");
-  const isLate = (facts.begunMs ?? 0) >= leftMs + (facts.triedMs ?? 0);
   if (download?.is === "failed" && isLate) return { message: `An image cannot be downloaded: ${download.reason}` };
   // However long a download takes during the trial, it says nothing about the release.
   if (leftMs > 0 || downloads.length > 0) return undefined;
   const refused = current.failures.get(appId);
   if (refused !== undefined) return { message: refused };
   if (!isGated(app, presentOf(appId, current))) return undefined;
-  const closed = gates.find(({ is }) => is === "closed");
+  const closed = gates.find((gate) => gate.is === "closed");
   if (closed) return toFailure(closed, input);
-  const wait = steps.find((step) => step.action === "wait");
-  return isSettled(steps)
-    ? undefined
-    : {
-        message: `It is not complete in time: ${wait?.action === "wait" ? `it waits for ${wait.reason}` : "steps remain"}`,
-      };
+  return isSettled(steps) ? undefined : { message: "It is not complete in time" };
 }
 
 function fail(input: Returnable, record: Tried, failure: UpdateFailure): Step[] {
@@ -313,26 +309,28 @@ const isRemoval = ({ action }: Step): boolean => action === "removeNetwork" || a
 const presentOf = (appId: number, { containers }: CurrentState) =>
   containers.filter((container) => container.appId === appId && !isHandingOver(container));
 
-const toWait = ({ service, gate, detail }: GateState, ms: number): Step => ({
+type Closed = Extract<GateState, { readonly detail: string }>;
+
+const toWait = ({ service, gate, detail }: Closed, ms: number): Step => ({
   action: "wait",
-  reason: `the update of ${service} to prove itself (${gate}${detail === undefined ? "" : `: ${detail}`})`,
+  reason: `the update of ${service} to prove itself (${gate}: ${detail})`,
   gate: true,
   isSaid: true,
   ...(Number.isFinite(ms) && { recheckMs: ms }),
 });
 
-function toFailure({ service, gate, detail }: GateState, { appId, current }: Input): UpdateFailure {
+function toFailure({ service, gate, detail }: Closed, { appId, current }: Input): UpdateFailure {
   const container = presentOf(appId, current).find((one) => one.service === service);
   const line = container && current.lastLines.get(container.id);
   return {
     service,
     gate,
-    message: `${service}: ${words[gate]}${detail === undefined ? "" : ` (${detail})`}`,
+    message: `${service}: ${words[gate]} (${detail})`,
     ...(line !== undefined && { lines: [line] }),
   };
 }
 
-const words: Readonly<Record<GateState["gate"], string>> = {
+const words: Readonly<Record<GateKind, string>> = {
   started: "it did not start",
   healthy: "it did not get healthy",
   http: "its HTTP check did not succeed",

@@ -29,7 +29,8 @@ function gates(
 ): string[] {
   const watch = new Map(Object.entries(watched).map(([id, one]) => [id, { upForMs: 0, exits: 0, ...one }]));
   return judgeGates(release, containers, watch, { ...told, ...more }).map(
-    ({ service, gate, is, detail }) => `${service} ${gate} ${is}${detail === undefined ? "" : `: ${detail}`}`,
+    ({ service, gate, ...verdict }) =>
+      `${service} ${gate} ${verdict.is}${verdict.is === "open" ? "" : `: ${verdict.detail}`}`,
   );
 }
 

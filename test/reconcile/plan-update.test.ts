@@ -2,9 +2,10 @@ import { describe, expect, test } from "vitest";
 import { fingerprintOf } from "../../core/model/fingerprint.ts";
 import type { App } from "../../core/model/target.ts";
 import { defaultRules, type UpdateRecord, type UpdateRules } from "../../core/model/update.ts";
+import { plan } from "../../core/reconcile/plan.ts";
 import type { CurrentState } from "../../core/reconcile/current.ts";
 import type { UpdateFacts } from "../../core/model/update-facts.ts";
-import { app, created, device, downloading, held, running, sentences, times, network } from "./literals.ts";
+import { app, created, device, downloading, held, running, sentences, times, network, target } from "./literals.ts";
 
 /** Which release the planner gets, and what is recorded first. */
 
@@ -89,7 +90,12 @@ describe("a target", () => {
 
   test("that leaves the application forgets its releases at the end", () => {
     expect(sentences(at(old, {}, { locks: held("web") }))).toEqual(["kill web (no longer in the target state)"]);
-    expect(sentences({ ...at(), containers: [], networks: [] })).toEqual(["forget the committed release of app 1"]);
+    const gone = { ...at(), containers: [], networks: [] };
+    expect(sentences(gone)).toEqual(["forget the committed release of app 1"]);
+    expect(sentences({ ...gone, updates: new Map([[1, { record: trying(v2) }]]) })).toEqual([
+      "forget the committed release of app 1",
+    ]);
+    expect(sentences({ ...gone, updates: new Map([[1, {}]]) })).toEqual([]);
   });
 });
 
@@ -154,6 +160,47 @@ describe("a target that is tried", () => {
     expect(after(minutes(20), failed)).toBe("record that app 1 goes back: An image cannot be downloaded: not found");
   });
 
+  test("goes back when it is not complete at its deadline, if it has a gate", () => {
+    const parts = { web: { image: "web:2", ...checked, depends_on: ["db"] }, db: { image: "web:1", running: true } };
+    const whole = app(parts, { commit: "c2" });
+    const web = {
+      ...running("web", "web:2", { ...checked, depends_on: ["db"] }, { commit: "c2" }),
+      health: "healthy",
+    } as const;
+    const watch = new Map([["web", { upForMs: 60_000, healthyForMs: 60_000, exits: 0 }]]);
+    const lastLines = new Map([["web", "cannot open /etc/app"]]);
+    const after = (more: Partial<CurrentState>) => {
+      const facts = { committed, record: trying(whole), triedMs: minutes(20) };
+      return sentences({ ...at(web), updates: new Map([[1, facts]]), watch, ...more }, whole).at(-1);
+    };
+    expect(after({})).toBe("record that app 1 goes back: db: it did not start (has no container yet)");
+    const both = [web, running("db", "web:1", {}, { commit: "c2" })];
+    expect(after({ containers: both, networks: [] })).toBe("record that app 1 goes back: It is not complete in time");
+    const sick = { ...web, health: "unhealthy" } as const;
+    const late = plan(
+      { ...at(sick), updates: new Map([[1, { committed, record: trying(gated), triedMs: minutes(20) }]]), lastLines },
+      target([gated]),
+    );
+    expect(late.get(1)).toMatchObject([
+      { record: { failure: { service: "web", gate: "healthy", lines: ["cannot open /etc/app"] } } },
+    ]);
+    expect(after({ containers: both })).toBe("commit release c2 of app 1");
+  });
+
+  test("asks each second whether a service has confirmed it", () => {
+    const confirming = app(
+      { web: { image: "web:2", labels: { "io.balena.update.confirm": "true" } } },
+      { commit: "c2" },
+    );
+    const watch = new Map([["web", { upForMs: 60_000, exits: 0 }]]);
+    const facts = { committed, record: trying(confirming), triedMs: 0 };
+    const current = { ...at(fresh), updates: new Map([[1, facts]]), watch };
+    expect(plan(current, target([confirming])).get(1)).toMatchObject([{ action: "wait", recheckMs: 1000 }]);
+    expect(sentences({ ...current, confirmed: new Set(["1/web"]) }, confirming)).toEqual([
+      "commit release c2 of app 1",
+    ]);
+  });
+
   test("stays if it is to be paused or continued", () => {
     const late = (rules: Partial<UpdateRules>) => tried(withRules(rules), unhealthy, minutes(20), { locks: new Map() });
     expect(late({ failureAction: "pause" })[0]).toMatch(/^record that the update of app 1 is paused: web: it did not/);
@@ -191,6 +238,8 @@ describe("a target that changes during a trial", () => {
     ]);
     const coming = { ...at(fresh, facts()), images: at().images.slice(0, 2) };
     expect(sentences(coming, v3)).toEqual(["fetch image web:3", "wait for the images of the new target"]);
+    const resumed = { ...coming, updates: new Map([[1, { committed, record: trying(v2) }]]) };
+    expect(sentences(resumed, v3)).toEqual(["record that app 1 goes back: Another target has replaced the update"]);
     const late = { ...coming, updates: new Map([[1, { committed, record: trying(v2), triedMs: minutes(6) }]]) };
     expect(sentences(late, v3)).toEqual(["record that app 1 goes back: Another target has replaced the update"]);
   });
@@ -248,6 +297,18 @@ describe("an application that goes back", () => {
 describe("a paused update", () => {
   const record: UpdateRecord = { phase: "paused", ...of(v2), failure };
 
+  test("is committed when somebody has confirmed it", () => {
+    const accepted: UpdateRecord = { ...record, accepted: true };
+    expect(sentences(at(fresh, { record: accepted }), v2)).toEqual(["commit release c2 of app 1"]);
+    const alone = { ...at(fresh, { record: accepted }), containers: [] };
+    expect(sentences(alone, v2)).toEqual(["install and start web"]);
+  });
+
+  test("stays while another target is downloaded", () => {
+    const coming = { ...at(fresh, { record }), images: at().images.slice(0, 2) };
+    expect(sentences(coming, v3)).toEqual(["fetch image web:3", "wait for the images of the new target"]);
+  });
+
   test("goes on as it is, until somebody decides", () => {
     expect(sentences(at(fresh, { record }), v2)).toEqual([
       "wait for somebody to confirm the failed update, or to roll it back",
@@ -285,6 +346,18 @@ describe("an update with a policy", () => {
     ],
   ])("begins after %s", (_, facts, more, release) => {
     expect(sentences(at(old, facts, more), release)[0]).toBe("take the update locks of app 1");
+  });
+
+  test("waits no longer than it may", () => {
+    const soon = withRules({ apply: [{ is: "consent" }], applyByMs: 60_000 }, v2);
+    expect(sentences({ ...at(), now: 1_000 }, soon)).toEqual(["record that the update of app 1 is complete and waits"]);
+    const now = Date.UTC(2026, 0, 1);
+    const since = (ms: number): UpdateFacts => ({
+      record: { phase: "waiting", ...of(soon), bootId: "", since: now - ms },
+    });
+    expect(plan({ ...at(), now }, target([soon])).get(1)).toMatchObject([{ record: { since: now } }]);
+    expect(sentences(at(old, since(50_000), { now }), soon)).toEqual(["wait for consent through the API"]);
+    expect(sentences(at(old, since(60_000), { now }), soon)[0]).toBe("take the update locks of app 1");
   });
 
   test("waits until nobody has held a lock for some time", () => {
