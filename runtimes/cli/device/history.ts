@@ -37,10 +37,13 @@ export const history = command({
     if (options.json) return show(entries);
     show(
       entries.map(({ at, application, service: of, what, by, release, why }) => ({
-        ...{ time: shortTime(at), application, service: of ?? "(all)", what, by },
+        ...{ time: shortTime(at), application, service: of ?? "(all)", what: inWords(what), by },
         ...{ release: release?.slice(0, 12), why: shortenIds(why) },
       })),
       "Nothing is known to have happened",
     );
   },
 });
+
+/** "updateBegun" → "update begun" */
+const inWords = (name: string): string => name.replace(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
