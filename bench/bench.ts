@@ -4,7 +4,7 @@ import { benchImage, callsRow, engineRows } from "./engine-rows.ts";
 import { loadRows, startRow } from "./http-rows.ts";
 import { plannerRow } from "./planner-row.ts";
 import { toMarkdown, type Row } from "./table.ts";
-import { updateRows } from "./update-rows.ts";
+import { commitRow, updateRows } from "./update-rows.ts";
 
 /**
  * `npm run bench`: what the agent costs, each figure beside a baseline that was measured in the same minutes, turn by
@@ -26,11 +26,11 @@ const image = noDocker === undefined ? await benchImage() : "fairlead-bench:1";
 const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   start: async () => [await startRow(engine, rounds)],
   load: () => loadRows(engine, image, rounds),
-  planner: async () => [await plannerRow()],
+  planner: async () => [await plannerRow(), await plannerRow({ safe: true })],
   ...(noDocker === undefined && {
     engine: () => engineRows(rounds),
     calls: async () => [await callsRow()],
-    updates: () => updateRows(image, rounds),
+    updates: async () => [await commitRow(image, rounds), ...(await updateRows(image, rounds))],
   }),
 };
 

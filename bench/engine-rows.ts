@@ -20,7 +20,11 @@ export const benchImage = async (): Promise<string> => {
 const Started = z.object({ Actor: z.object({ Attributes: z.object({ name: z.string() }) }) });
 
 /** Resolves when containers of these services have started, so many milliseconds after `act` began. */
-async function untilStarted(docker: Docker, services: readonly string[], act: () => Promise<void>): Promise<number> {
+export async function untilStarted(
+  docker: Docker,
+  services: readonly string[],
+  act: () => Promise<void>,
+): Promise<number> {
   const filters = JSON.stringify({ type: ["container"], event: ["start"] });
   const stream = await docker.getEvents({ filters });
   const missing = new Set(services);

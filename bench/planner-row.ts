@@ -7,7 +7,8 @@ const services = 100;
 const changed = 10;
 
 /** Deciding alone, without asking anybody: a device on target, and a new target in which ten services differ. */
-export async function plannerRow(): Promise<Row> {
+export async function plannerRow({ safe = false } = {}): Promise<Row> {
+  const config: Readonly<Record<string, string>> = safe ? { SUPERVISOR_SAFE_UPDATES: "on" } : {};
   const device = await createMemoryDevice({ pullMs: 0 });
   const put = (variable: string) =>
     device.fetch(
@@ -19,6 +20,7 @@ export async function plannerRow(): Promise<Row> {
             Array.from({ length: services }, (_, n) =>
               service(`s${n}`, n + 1, `image${n}:1`, n < changed ? { environment: { variable } } : {}),
             ),
+            config,
           ),
         ),
       }),
@@ -41,7 +43,7 @@ export async function plannerRow(): Promise<Row> {
     if (kills === 0) throw new Error(`Expected that services are replaced, but the plan is ${JSON.stringify(steps)}`);
   }
   return {
-    what: `planner alone, ${services} services, ${changed} changed`,
+    what: `planner alone, ${services} services, ${changed} changed${safe ? ", with a release to go back to" : ""}`,
     baseline: "–",
     ours: ms(median(times)),
     ratio: median(times),

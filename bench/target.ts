@@ -10,10 +10,10 @@ export const service = (name: string, id: number, image: string, more: object = 
   ...{ environment: {}, labels: {}, ...more },
 });
 
-export const target = (services: readonly object[]) => ({
+export const target = (services: readonly object[], config: Readonly<Record<string, string>> = {}) => ({
   local: {
     name: "bench",
-    config: {},
+    config,
     apps: {
       [appId]: {
         ...{ name: "bench", commit: "c1", releaseId: 1 },
@@ -26,8 +26,15 @@ export const target = (services: readonly object[]) => ({
 const names = ["web", "db", "cache"];
 
 /** Three services of one image; the variables are those of the first. */
-export const threeServices = (image: string, environment: Readonly<Record<string, string>> = {}) =>
-  target(names.map((name, n) => service(name, n + 1, image, n === 0 ? { environment } : {})));
+export const threeServices = (
+  image: string,
+  environment: Readonly<Record<string, string>> = {},
+  config: Readonly<Record<string, string>> = {},
+) =>
+  target(
+    names.map((name, n) => service(name, n + 1, image, n === 0 ? { environment } : {})),
+    config,
+  );
 
 export const nothing = { local: { name: "bench", config: {}, apps: {} } };
 

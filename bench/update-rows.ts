@@ -3,12 +3,41 @@ import { systemClock } from "../core/ports/clock.ts";
 import { DockerEngine } from "../runtimes/node/engine/docker-engine.ts";
 import { runIn } from "../test/support/volumes.ts";
 import { sweep } from "../test/support/docker.ts";
-import { mb, median, ratioRow, type Row } from "./table.ts";
+import { untilStarted } from "./engine-rows.ts";
+import { startBuilt } from "./processes.ts";
+import { mb, median, ms, ratioRow, type Row } from "./table.ts";
+import { post, settled, threeServices } from "./target.ts";
 
 const [from, to] = ["4719_data", "4719_data_before"];
 const spec = { driver: "local", driverOptions: {}, labels: { "io.balena.supervised": "true" } };
 /** Megabytes of the small and of the large volume. */
 const [small, large] = [50, 400];
+
+/** An update without gates on a device that commits its releases, beside one that does not: what the record costs. */
+export async function commitRow(image: string, rounds: number): Promise<Row> {
+  const docker = new Docker();
+  const times = { off: [] as number[], on: [] as number[] };
+  // The first round warms up the engine.
+  for (let round = 0; round <= rounds; round++)
+    for (const safe of ["off", "on"] as const) {
+      await sweep(docker);
+      const agent = await startBuilt("docker");
+      const put = (environment = {}) =>
+        post(agent, threeServices(image, environment, { SUPERVISOR_SAFE_UPDATES: safe }));
+      await put();
+      await settled(agent);
+      const took = await untilStarted(docker, ["web"], () => put({ round: String(round) }));
+      if (round > 0) times[safe].push(took);
+      await settled(agent);
+      await agent.stop();
+    }
+  await sweep(docker);
+  return ratioRow("update without gates that is committed, beside one in local mode", ms, {
+    baseline: median(times.off),
+    ours: median(times.on),
+    aim: { atMost: 1.1 },
+  });
+}
 
 /** The copy of a volume, beside `cp -a` of the same data in a running container, and the memory that it takes. */
 export async function updateRows(image: string, rounds: number): Promise<Row[]> {
