@@ -83,10 +83,12 @@ function planSteady(input: Input): Step[] {
 
 /** The committed release goes on until all images of the target are here and nothing holds the update up. */
 function planPreparation(input: Returnable): Step[] {
-  const { app } = input;
+  const { app, wantedImages } = input;
   if (app.temporary) return planCommitted(input);
   const steps = planTarget(input);
-  const committed = () => [...planCommitted(input), ...steps.filter(isOfImages)];
+  // What has made room for the target is not downloaded again.
+  const isWanted = (step: Step) => step.action !== "fetch" || wantedImages.has(step.image.name);
+  const committed = () => [...planCommitted(input).filter(isWanted), ...steps.filter(isOfImages)];
   if (steps.some(isImpossible)) return committed();
   // A network that nobody uses is not replaced before all images are here.
   const begins = steps.some((step) => isReplacement(step) && (isComplete(input) || !isRemoval(step)));

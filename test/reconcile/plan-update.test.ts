@@ -3,6 +3,8 @@ import { fingerprintOf } from "../../core/model/fingerprint.ts";
 import type { App } from "../../core/model/target.ts";
 import { defaultRules, type UpdateRecord, type UpdateRules } from "../../core/model/update.ts";
 import { plan } from "../../core/reconcile/plan.ts";
+import { planUpdate } from "../../core/reconcile/plan-update.ts";
+import { describe as describeStep } from "../../core/reconcile/step.ts";
 import type { CurrentState } from "../../core/reconcile/current.ts";
 import type { UpdateFacts } from "../../core/model/update-facts.ts";
 import { app, created, device, downloading, held, running, sentences, times, network, target } from "./literals.ts";
@@ -64,6 +66,12 @@ describe("a target", () => {
       "install and start web",
       "wait for image web:2",
     ]);
+  });
+
+  test("does not compete with an image that has made room for it", () => {
+    const small = { ...at(), containers: [], images: [], downloads: downloading("web:2") };
+    const steps = planUpdate(1, v2, small, new Set(["web:2"]), undefined);
+    expect(steps.map(describeStep)).toEqual(["wait for image web:2"]);
   });
 
   test("is recorded when the locks are taken, before anything stops", () => {
