@@ -1,3 +1,4 @@
+import { isKeptImageName } from "../../core/model/image.ts";
 import { spawn, spawnSync } from "node:child_process";
 import { mkdir, rm, statfs, symlink } from "node:fs/promises";
 import { createServer, request } from "node:http";
@@ -60,7 +61,8 @@ async function smallEngine() {
     engine,
     socket,
     data,
-    images: async () => (await engine.listImages()).flatMap(({ RepoTags }) => RepoTags ?? []),
+    images: async () =>
+      (await engine.listImages()).flatMap(({ RepoTags }) => RepoTags ?? []).filter((name) => !isKeptImageName(name)),
     free: async () => {
       const { bsize, bavail } = await statfs(data);
       return bavail * bsize;

@@ -156,7 +156,19 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     await call("PUT", `/v3/locks/${leaseId}`, 200, { ttl: 120 });
     await call("DELETE", `/v3/locks/${leaseId}`, 204);
     const state: unknown = await (await call("GET", "/v2/local/target-state", 200)).json();
+    expect(await (await call("POST", "/v3/apps/1/plan", 200, Shown.parse(state).state)).json()).toMatchObject({
+      services: [{ service: "one", action: "keep" }],
+    });
     await call("POST", "/v2/local/target-state", 200, Shown.parse(state).state);
+    await call("GET", "/v3/apps/1/plan", 200);
+    expect(await (await call("GET", "/v3/apps/1/history", 200)).json()).toMatchObject({
+      history: expect.arrayContaining([expect.objectContaining({ service: "one", what: "created" })]),
+    });
+    expect(await (await call("GET", "/v3/apps/1/update", 200)).json()).toMatchObject({ state: "steady" });
+    // In local mode, no update is tried: test/api/update.test.ts decides about some.
+    await call("POST", "/v3/apps/1/update/fail", 409, { reason: "a test" });
+    for (const decision of ["confirm", "apply", "retry", "rollback"])
+      await call("POST", `/v3/apps/1/update/${decision}`, 409, {});
     const logs = (await call("GET", "/v2/local/logs", 200)).body?.getReader();
     expect(Buffer.from((await logs?.read())?.value ?? []).toString()).toContain("Streaming logs");
     await logs?.cancel();
