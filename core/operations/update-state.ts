@@ -2,9 +2,9 @@ import { fingerprintOf } from "../model/fingerprint.ts";
 import { isHandingOver } from "../model/names.ts";
 import { findApp, type App } from "../model/target.ts";
 import type { UpdateFailure, UpdateRecord } from "../model/update.ts";
-import { judgeGates } from "../reconcile/judge-gates.ts";
 import type { Loop } from "../reconcile/loop.ts";
 import { diskOf } from "../reconcile/plan-preflight.ts";
+import { gatesOf } from "../reconcile/plan-update.ts";
 import type { View } from "../reconcile/view.ts";
 import type { Targets } from "../state/targets.ts";
 import type { Updates } from "../state/updates.ts";
@@ -34,15 +34,7 @@ export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, a
   if (!app && !committed && present.length === 0) return undefined;
   const steps = plan.get(appId) ?? [];
   const locked = loop.failureOf(appId);
-  const facts = current.updates.get(appId);
-  const isTried = record?.phase === "trying" && app !== undefined;
-  const gates = isTried
-    ? judgeGates(app, present, current.watch, {
-        confirmed: record.confirmed,
-        cloudReached: facts?.cloudReached,
-        stoppedNow: current.stoppedNow,
-      })
-    : [];
+  const gates = record?.phase === "trying" && app ? gatesOf(app, record, current) : [];
   const disk = diskOf(appId, current, target);
   const waits = steps.flatMap((step) => (step.action === "wait" ? [step.reason] : []));
   return {

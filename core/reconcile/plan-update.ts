@@ -1,6 +1,7 @@
 import { fingerprintOf, rejectionOf } from "../model/fingerprint.ts";
 import { findImage } from "../model/image.ts";
 import { isHandingOver, serviceKey } from "../model/names.ts";
+import { redact } from "../model/secrets.ts";
 import type { App } from "../model/target.ts";
 import { defaultRules, type GateKind, type GateState, type UpdateFailure, type UpdateRecord } from "../model/update.ts";
 import type { CurrentState } from "./current.ts";
@@ -13,6 +14,7 @@ import { dueSnapshots, planPurgeOfSnapshots, planRestoration, planSnapshots } fr
 import { isNote, type Step } from "./step.ts";
 
 type Tried = Extract<UpdateRecord, { readonly phase: "trying" | "paused" }>;
+type Trying = Extract<UpdateRecord, { readonly phase: "trying" }>;
 
 interface Input {
   readonly appId: number;
@@ -177,7 +179,7 @@ function planReplacement(input: Returnable, record: Tried): Step[] {
 }
 
 /** The target is being installed, or is and must prove itself. */
-function planProof(input: Returnable, record: Extract<UpdateRecord, { readonly phase: "trying" }>): Step[] {
+function planProof(input: Returnable, record: Trying): Step[] {
   const { appId, app, facts, current } = input;
   if (facts.triedMs === undefined) {
     if (record.attempts < mostAttempts)
@@ -186,11 +188,7 @@ function planProof(input: Returnable, record: Extract<UpdateRecord, { readonly p
     return fail(input, record, { message });
   }
   const present = presentOf(appId, current);
-  const gates = judgeGates(app, present, current.watch, {
-    confirmed: [...record.confirmed, ...confirmedIn(current, app)],
-    cloudReached: facts.cloudReached,
-    stoppedNow: current.stoppedNow,
-  });
+  const gates = gatesOf(app, record, current);
   const closed = gates.filter((gate) => gate.is !== "open");
   const unproven = new Set(closed.map(({ service }) => serviceKey(appId, service)));
   const steps = planTarget({ ...input, current: { ...current, unproven } });
@@ -215,8 +213,15 @@ function planProof(input: Returnable, record: Extract<UpdateRecord, { readonly p
 
 const confirmPollMs = 1000;
 
-const confirmedIn = ({ confirmed }: CurrentState, { appId, services }: App): readonly string[] =>
-  services.map(({ name }) => name).filter((name) => confirmed.has(serviceKey(appId, name)));
+/** The gates of an update that is tried. A service confirms it through the API, or with a file. */
+export const gatesOf = (app: App, { confirmed }: Trying, current: CurrentState): readonly GateState[] =>
+  judgeGates(app, presentOf(app.appId, current), current.watch, {
+    confirmed: app.services
+      .map(({ name }) => name)
+      .filter((name) => confirmed.includes(name) || current.confirmed.has(serviceKey(app.appId, name))),
+    cloudReached: current.updates.get(app.appId)?.cloudReached,
+    stoppedNow: current.stoppedNow,
+  });
 
 /** The end of the trial, if it has failed. */
 function failureOf(
@@ -322,13 +327,18 @@ const toWait = ({ service, gate, detail }: Closed, ms: number): Step => ({
 });
 
 function toFailure({ service, gate, detail }: Closed, { appId, current }: Input): UpdateFailure {
-  const container = presentOf(appId, current).find((one) => one.service === service);
-  const line = container && current.lastLines.get(container.id);
+  // A program may print the values of its variables when it ends.
+  const lines = presentOf(appId, current)
+    .filter((one) => one.service === service)
+    .flatMap(({ id, spec }) => {
+      const text = current.lastLines.get(id);
+      return text === undefined ? [] : [redact(text, spec)];
+    });
   return {
     service,
     gate,
     message: `${service}: ${words[gate]} (${detail})`,
-    ...(line !== undefined && { lines: [line] }),
+    ...(lines.length > 0 && { lines }),
   };
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import * as z from "zod";
 import type { Program } from "../../core/embedded/engine.ts";
 import { parseContainerName } from "../../core/model/names.ts";
 import { Chance, SimClock } from "../simulation/clock.ts";
@@ -119,6 +120,26 @@ test("a service confirms an update with a file, and not the next one", async () 
   expect(device.supervisor.problems.list()).toMatchObject([
     { kind: "rejected", message: "web: it did not confirm the update (has not confirmed the update yet)" },
   ]);
+  await device.stop();
+});
+
+test("what a service has confirmed with a file is shown while other gates are closed", async () => {
+  const device = await safeDevice(() => ({}));
+  const labels = { "io.balena.update.confirm": "true", "io.balena.update.monitor": "30s" };
+  const confirmation = async () => {
+    const { gates } = z
+      .object({ gates: z.array(z.looseObject({ gate: z.string(), is: z.string() })) })
+      .parse((await device.get("/v3/apps/1/update")).json);
+    return gates.find(({ gate }) => gate === "confirm")?.is;
+  };
+  for (const commit of ["one", "two"]) {
+    await device.wish(commit, { labels });
+    await device.clock.advance(commit === "one" ? minutes(1) : 10_000);
+  }
+  expect(await confirmation()).toBe("closed");
+  device.folders.confirm(1, "web");
+  await device.clock.advance(2_000);
+  expect(await confirmation()).toBe("open");
   await device.stop();
 });
 

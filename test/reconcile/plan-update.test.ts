@@ -192,6 +192,17 @@ describe("a target that is tried", () => {
     expect(late.get(1)).toMatchObject([
       { record: { failure: { service: "web", gate: "healthy", lines: ["cannot open /etc/app"] } } },
     ]);
+    const telling = { ...sick, spec: { ...sick.spec, environment: { PASSWORD: "correct horse" } } };
+    const told = plan(
+      {
+        ...{ ...at(telling), updates: new Map([[1, { committed, record: trying(gated), triedMs: minutes(20) }]]) },
+        lastLines: new Map([["web", "refused: correct horse"]]),
+      },
+      target([gated]),
+    );
+    expect(JSON.stringify(told.get(1)?.filter(({ action }) => action === "recordUpdate"))).toMatch(
+      /refused: (?!correct)/,
+    );
     expect(after({ containers: both })).toBe("commit release c2 of app 1");
   });
 
