@@ -10,6 +10,7 @@ import type { Fetch } from "./http/fetch.ts";
 import { Events, toLog } from "./events/events.ts";
 import { Logs } from "./events/logs.ts";
 import { ServiceLogs } from "./events/service-logs.ts";
+import { HostFigures } from "./metrics/host-figures.ts";
 import { apiScopeOf, isOn } from "./model/config.ts";
 import type { FileContent } from "./model/service-file.ts";
 import { findApp } from "./model/target.ts";
@@ -105,7 +106,7 @@ export async function createSupervisor(
     ...{ documents, clock, events, locks: adapters.locks, files: adapters.leaseFiles },
     onEnd: (appId) => loop.unlocked(appId),
   });
-  const ports = { ...adapters, locks: leases };
+  const ports = { ...adapters, locks: leases, metrics: new HostFigures(adapters.metrics, clock) };
   const { developmentMode = false } = given;
   const identity = {
     ...given,

@@ -9,6 +9,7 @@ const megabyte = 1024 * 1024;
 
 /** Measurements of the machine from the kernel. `storage` returns folders on the file systems to measure. */
 export function hostMetrics(hostRoot: string, storage: () => Promise<readonly string[]>): Metrics {
+  const measureVoltage = voltageOf(hostRoot);
   let before = cpuTimes();
   return {
     async measure(): Promise<Measurements> {
@@ -17,7 +18,7 @@ export function hostMetrics(hostRoot: string, storage: () => Promise<readonly st
         storage().then((folders) => measureStorage(hostRoot, folders)),
         measureTemperature(hostRoot),
         readText(join(hostRoot, "proc/device-tree/serial-number")),
-        measureVoltage(hostRoot),
+        measureVoltage(),
       ]);
       const now = cpuTimes();
       const total = now.total - before.total;
@@ -28,6 +29,8 @@ export function hostMetrics(hostRoot: string, storage: () => Promise<readonly st
         ...disk,
         ...(cpuCelsius !== undefined && { cpuCelsius }),
         cpuPercent,
+        cpuBusyMs: now.busy,
+        cpuIdleMs: now.total - now.busy,
         ...(cpuId && { cpuId }),
         isUndervolted,
       };
@@ -100,13 +103,23 @@ async function measureTemperature(hostRoot: string): Promise<number | undefined>
 }
 
 /** Only a Raspberry Pi reports undervoltage: in the kernel's hardware monitor, or else through its firmware. */
-async function measureVoltage(hostRoot: string): Promise<boolean> {
+function voltageOf(hostRoot: string): () => Promise<boolean> {
   const folder = join(hostRoot, "sys/class/hwmon");
-  for (const monitor of await readdir(folder).catch(() => []))
-    if ((await readText(join(folder, monitor, "name"))) === "rpi_volt")
-      return (await readText(join(folder, monitor, "in0_lcrit_alarm"))) === "1";
-  const answer = await promisify(execFile)("vcgencmd", ["get_throttled"]).catch(() => undefined);
-  return isUndervolted(answer?.stdout ?? "");
+  // Each attempt starts a process, so a machine without the program is asked once.
+  let hasVcgencmd = true;
+  return async () => {
+    for (const monitor of await readdir(folder).catch(() => []))
+      if ((await readText(join(folder, monitor, "name"))) === "rpi_volt")
+        return (await readText(join(folder, monitor, "in0_lcrit_alarm"))) === "1";
+    if (!hasVcgencmd) return false;
+    try {
+      const { stdout } = await promisify(execFile)("vcgencmd", ["get_throttled"]);
+      return isUndervolted(stdout);
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") hasVcgencmd = false;
+      return false;
+    }
+  };
 }
 
 /** Bit 0 is set while undervoltage is detected. Source: the Raspberry Pi documentation of vcgencmd. */

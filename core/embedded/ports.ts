@@ -379,7 +379,11 @@ export class MemoryLog implements Log {
 }
 
 export const memoryMetrics: Metrics = {
-  measure: () => Promise.resolve({ memoryUsedMb: 512, memoryTotalMb: 1024, cpuPercent: 7, isUndervolted: false }),
+  measure: () =>
+    Promise.resolve({
+      ...{ memoryUsedMb: 512, memoryTotalMb: 1024, storageUsedMb: 2048, storageTotalMb: 8192 },
+      ...{ cpuPercent: 7, cpuBusyMs: 700, cpuIdleMs: 9300, cpuCelsius: 48, isUndervolted: false },
+    }),
 };
 
 export const memorySystem: System = {

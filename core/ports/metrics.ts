@@ -14,6 +14,9 @@ export interface Measurements {
   readonly cpuCelsius?: number;
   /** Of all cores, since the previous measurement. */
   readonly cpuPercent: number;
+  /** How long the cores were busy and idle since the machine has started, together. Both, or none. */
+  readonly cpuBusyMs?: number;
+  readonly cpuIdleMs?: number;
   readonly cpuId?: string;
   /** Whether the power supply is too weak now. */
   readonly isUndervolted: boolean;

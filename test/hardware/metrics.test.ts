@@ -62,7 +62,7 @@ describe("a machine", () => {
   test("omits values that it does not know", async () => {
     const root = await hostWith({});
     expect(Object.keys(await hostMetrics(root, async () => [join(root, "nowhere")]).measure()).sort()).toEqual(
-      ["cpuPercent", "isUndervolted", "memoryTotalMb", "memoryUsedMb"].sort(),
+      ["cpuBusyMs", "cpuIdleMs", "cpuPercent", "isUndervolted", "memoryTotalMb", "memoryUsedMb"].sort(),
     );
   });
 
