@@ -76,7 +76,7 @@ function judgeDownloads(
     services: app.rejected === undefined && !app.temporary ? app.services.filter((one) => isAbsent(one, current)) : [],
   }));
   const measure = createMeasure(facts, facts.layers.values());
-  let claimed = measure(absent.flatMap(({ services }) => services.filter(isRunning)));
+  let claimed = measure.take(absent.flatMap(({ services }) => services.filter(isRunning)));
   const judged = new Map<number, Download>();
   for (const { app, services } of absent) {
     const open = services.filter((one) => !isRunning(one));
@@ -85,11 +85,12 @@ function judgeDownloads(
     if (foreign) judged.set(app.appId, foreign);
     else if (open.some(({ image }) => facts.asked.has(image.name))) judged.set(app.appId, { is: "asked" });
     else {
-      const need = measure(open);
+      const need = measure.need(open);
       const space = { ...facts.space, freeBytes: Math.max(0, facts.space.freeBytes - claimed) };
       const disk = { need, free: space.freeBytes, reserve: reserveOf(space) };
       const why = whyShort(space, need);
-      if (why === undefined) claimed += need;
+      // What does not fit is not downloaded: another application cannot count on its layers.
+      if (why === undefined) claimed += measure.take(open);
       judged.set(
         app.appId,
         why === undefined
@@ -109,7 +110,7 @@ const isAbsent = ({ image }: Service, { images }: CurrentState): boolean => !fin
  */
 const bytesPerByte = 1 + 2.5;
 
-/** Adds up what images need. A layer that was counted before, or that is here, needs nothing. */
+/** Adds up what images need. A layer that is here, or is about to be, needs nothing. */
 function createMeasure({ manifests: known }: Pick<PreflightFacts, "manifests">, here: Iterable<readonly string[]>) {
   const numbers = new Map<string, number>();
   /** Gives each layer a number that is the same for all images with the same layers up to it. */
@@ -125,12 +126,21 @@ function createMeasure({ manifests: known }: Pick<PreflightFacts, "manifests">, 
   const counted = new Set(
     [...here].flatMap((all) => numbered(all.map((diffId) => ({ diffId }))).map(({ number }) => number)),
   );
-  return (services: readonly Pick<Service, "image">[]): number => {
+  const missing = (services: readonly Pick<Service, "image">[]) => {
     const manifests = services.map(({ image }) => known.get(image.name));
     const layers = manifests.flatMap((one) => (one?.is === "known" ? numbered(one.layers) : []));
-    const missing = new Map(layers.filter(({ number }) => !counted.has(number)).map((layer) => [layer.number, layer]));
-    for (const number of missing.keys()) counted.add(number);
-    return [...missing.values()].reduce((sum, { bytes }) => sum + bytes * bytesPerByte, 0);
+    return new Map(layers.filter(({ number }) => !counted.has(number)).map((layer) => [layer.number, layer]));
+  };
+  const need = (services: readonly Pick<Service, "image">[]): number =>
+    [...missing(services).values()].reduce((sum, { bytes }) => sum + bytes * bytesPerByte, 0);
+  return {
+    need,
+    /** The same, of images that are downloaded now. */
+    take: (services: readonly Pick<Service, "image">[]): number => {
+      const needed = need(services);
+      for (const number of missing(services).keys()) counted.add(number);
+      return needed;
+    },
   };
 }
 
@@ -144,7 +154,7 @@ export function downloadSizes(
 ): ReadonlyMap<string, number> {
   const measure = createMeasure({ manifests }, layers.values());
   const known = images.filter(({ image }) => manifests.get(image.name)?.is === "known");
-  return new Map(known.map((one) => [one.image.name, Math.round(measure([one]) / bytesPerByte)]));
+  return new Map(known.map((one) => [one.image.name, Math.round(measure.take([one]) / bytesPerByte)]));
 }
 
 /** Whether all absent images of a target fit even if the images that are here share no layer with them. */
@@ -153,7 +163,7 @@ export function fitsAnyway(
   manifests: PreflightFacts["manifests"],
   services: readonly Service[],
 ): boolean {
-  return whyShort(space, createMeasure({ manifests }, [])(services)) === undefined;
+  return whyShort(space, createMeasure({ manifests }, []).need(services)) === undefined;
 }
 
 /** Whether an application would not fit even if its old images, with all that they share, were removed before. */

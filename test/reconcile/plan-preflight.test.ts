@@ -95,6 +95,16 @@ describe("a download", () => {
     expect(sentences(current, ...apps)).toEqual([short, "wait for image db:2"]);
   });
 
+  test("does not count on the layers of another application that does not fit", () => {
+    const preflight = facts(1000, { "web:2": layers(100, 100), "db:2": layers(100, 50) });
+    const apps = [app({ web: "web:2" }), app({ db: "db:2" }, { appId: 2 })];
+    const networks = [network("default"), network("default", {}, 2)];
+    expect(sentences(device([], { preflight, networks }), ...apps)).toEqual([
+      "wait for space on the disk: 700 MB needed, 1 GB free, 500 MB kept in reserve",
+      "wait for space on the disk: 525 MB needed, 1 GB free, 500 MB kept in reserve",
+    ]);
+  });
+
   test("begins if nothing is known about its size", () => {
     const preflight = facts(501, { "web:2": { is: "unknown", reason: "no answer" } });
     expect(sentences(device([web], { preflight }), release)).toEqual(["fetch image web:2"]);
