@@ -7,6 +7,7 @@ import type { RequirementFacts } from "./compose/requirements.ts";
 import { createDeviceRoutes } from "./handlers/index.ts";
 import { createDeviceFetch, deviceSurface } from "./http/device.ts";
 import type { Fetch } from "./http/fetch.ts";
+import { EventFeed } from "./events/event-feed.ts";
 import { Events, toLog } from "./events/events.ts";
 import { Logs } from "./events/logs.ts";
 import { ServiceLogs } from "./events/service-logs.ts";
@@ -84,6 +85,7 @@ export interface Assembly extends Supervisor {
   readonly preflights: Preflights;
   readonly problems: Problems;
   readonly events: Events;
+  readonly feed: EventFeed;
   readonly logs: Logs;
   readonly serviceLogs: ServiceLogs;
   readonly exec: ExecSessions;
@@ -101,6 +103,7 @@ export async function createSupervisor(
   const { clock, engine, files, folders, store, log, system } = adapters;
   const events = new Events({ clock, journal: adapters.eventJournal });
   events.onEvent(toLog(log));
+  const feed = new EventFeed({ clock, events });
   const documents = new Documents(store);
   const leases = new Leases({
     ...{ documents, clock, events, locks: adapters.locks, files: adapters.leaseFiles },
@@ -228,6 +231,7 @@ export async function createSupervisor(
     preflights,
     problems,
     events,
+    feed,
     logs,
     serviceLogs,
     exec,
@@ -257,6 +261,7 @@ export async function createSupervisor(
       probes.stop();
       logs.stop();
       serviceLogs.stop();
+      feed.stop();
       await exec.stop();
       await Promise.all([cloud?.stop(), leases.stop(), events.stop()]);
     },

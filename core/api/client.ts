@@ -30,11 +30,17 @@ export const createClient =
   ): Promise<ReplyOf<R> | Common> => {
     const { method, path, replies } = endpoint;
     const { params, body }: { readonly params?: unknown; readonly body?: unknown } = sent ?? {};
+    const named = Object.entries(params ?? {});
+    const isHeader = ([name]: [string, unknown]) => endpoint.headers?.includes(name) === true;
     const carries = endpoint.body !== none && body !== undefined;
     const response = await fetch(
-      new Request(new URL(fillPath(path, params), base), {
+      new Request(new URL(fillPath(path, Object.fromEntries(named.filter((one) => !isHeader(one)))), base), {
         method,
-        headers: { ...headers, ...(carries && { "content-type": "application/json" }) },
+        headers: {
+          ...headers,
+          ...Object.fromEntries(named.filter(isHeader)),
+          ...(carries && { "content-type": "application/json" }),
+        },
         ...(carries && { body: JSON.stringify(body) }),
       }),
     );
@@ -62,13 +68,15 @@ export function fillPath(path: string, params: unknown): string {
 
 async function bodyOf(response: Response, replies: Replies): Promise<unknown> {
   const type = response.headers.get("content-type");
-  if (replies[response.status]?.type === "stream") return response.body;
+  const wire = replies[response.status];
+  if (wire?.type === "stream" || (wire?.streamType !== undefined && type === wire.streamType)) return response.body;
   if (type === null) return undefined;
   return type.startsWith("application/json") ? response.json() : response.text();
 }
 
 function isReply<R extends Replies>(replies: R, answer: Answer | ReplyOf<R>): answer is ReplyOf<R> {
   const wire = replies[answer.status];
+  if (wire?.streamType !== undefined && answer.body instanceof ReadableStream) return true;
   switch (wire?.type) {
     case undefined:
       return false;

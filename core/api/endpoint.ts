@@ -10,6 +10,8 @@ export interface Wire<out T> {
   readonly contentType?: string;
   /** What the body looks like, or each line of a stream; absent for none. */
   readonly schema?: z.ZodType;
+  /** The media type of the body if it is a stream, which a client may prefer to JSON. */
+  readonly streamType?: string;
 }
 
 export const json = <T>(schema: z.ZodType<T>): Wire<T> => ({
@@ -33,6 +35,12 @@ export const stream = (contentType: string, line?: z.ZodType): Wire<ReadableStre
   type: "stream",
   contentType,
   ...(line && { schema: line }),
+});
+
+/** JSON, or a stream with this media type for a client that accepts it. */
+export const jsonOrStream = <T>(wire: Wire<T>, streamType: string): Wire<T | ReadableStream<Uint8Array>> => ({
+  ...wire,
+  streamType,
 });
 
 export type Replies = Readonly<Record<number, Wire<unknown>>>;
@@ -94,6 +102,8 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   readonly shell?: { readonly is: "opened" | "used"; readonly refused: () => ReplyOf<R> };
   /** Path parameters and those of the query. */
   readonly params: z.ZodType<P, SentP>;
+  /** Parameters that are headers of the request, in lower case. */
+  readonly headers?: readonly string[];
   readonly body: z.ZodType<B, SentB>;
   readonly replies: R;
   /** The reply when `params` or `body` are invalid. Absent: 400 with every fault. */

@@ -1,5 +1,6 @@
 import * as applications from "./device/applications.ts";
 import * as device from "./device/device.ts";
+import * as events from "./device/events.ts";
 import * as exec from "./device/exec.ts";
 import * as health from "./device/health.ts";
 import * as history from "./device/history.ts";
@@ -70,6 +71,7 @@ export const endpoints = {
   plan: plan.plan,
   planTarget: plan.planTarget,
   history: history.history,
+  events: events.events,
 
   updateState: update.updateState,
   confirmUpdate: update.confirmUpdate,

@@ -4,7 +4,7 @@ import { common } from "./fields.ts";
 
 type Described = Pick<
   Endpoint<unknown, unknown, Replies>,
-  "method" | "path" | "summary" | "open" | "params" | "body" | "replies"
+  "method" | "path" | "summary" | "open" | "params" | "headers" | "body" | "replies"
 >;
 
 /** The endpoints as an OpenAPI 3.1 document; each one's name is its operationId. `shared`: replies of every endpoint. */
@@ -37,11 +37,14 @@ function toPaths(
   return paths;
 }
 
-function toOperation({ path, summary, open, params, body, replies }: Described, shared: Replies) {
+function toOperation({ path, summary, open, params, headers = [], body, replies }: Described, shared: Replies) {
   const { properties = {}, required = [] } = toJsonSchema(params, "input");
-  const parameters = Object.entries(properties).map(([name, schema]) => {
+  // What a client accepts is said by the replies.
+  const named = Object.entries(properties).filter(([name]) => name !== "accept");
+  const parameters = named.map(([name, schema]) => {
     const inPath = path.includes(`:${name}`);
-    return { name, in: inPath ? "path" : "query", required: inPath || required.includes(name), schema };
+    const place = inPath ? "path" : headers.includes(name) ? "header" : "query";
+    return { name, in: place, required: inPath || required.includes(name), schema };
   });
   const statuses = [...new Set([...Object.keys(replies), ...(open ? [] : Object.keys(shared))])].map(Number);
   return {
@@ -66,7 +69,7 @@ function toResponse(wires: readonly Wire<unknown>[]) {
   return { description: "", ...(Object.keys(content).length > 0 && { content }) };
 }
 
-const contentTypes = ({ type, contentType }: Wire<unknown>): string[] => {
+const contentTypes = ({ type, contentType, streamType }: Wire<unknown>): string[] => {
   switch (type) {
     case "mixed":
       return ["application/json", "text/plain"];
@@ -75,7 +78,10 @@ const contentTypes = ({ type, contentType }: Wire<unknown>): string[] => {
     case "json":
     case "text":
     case "stream":
-      return [contentType?.split(";")[0] ?? "application/octet-stream"];
+      return [
+        contentType?.split(";")[0] ?? "application/octet-stream",
+        ...(streamType === undefined ? [] : [streamType]),
+      ];
   }
 };
 

@@ -87,19 +87,24 @@ export class MemoryLogRing implements LogRing {
 
 export class MemoryEventJournal implements EventJournal {
   #entries: readonly JournalEntry[] = [];
+  #last = 0;
 
-  append(events: readonly EventRecord[]): Promise<readonly JournalEntry[]> {
-    const last = this.#entries.at(-1)?.number ?? 0;
-    const added = events.map((event, n) => ({ ...event, number: last + 1 + n }));
+  append(events: readonly EventRecord[], lost = 0): Promise<readonly JournalEntry[]> {
+    this.#last += lost;
+    const added = events.map((event) => ({ ...event, number: ++this.#last }));
     this.#entries = [...this.#entries, ...added].slice(-keptEvents);
     return Promise.resolve(added);
   }
 
   read(after: number, limit: number) {
-    const [oldest, last] = [this.#entries[0]?.number ?? 1, this.#entries.at(-1)?.number ?? 0];
-    const gap = after < oldest - 1 || after > last;
-    const entries = this.#entries.filter(({ number }) => gap || number > after).slice(0, limit);
+    const from = after > this.#last ? 0 : after;
+    const entries = this.#entries.filter(({ number }) => number > from).slice(0, limit);
+    const gap = after > this.#last || (entries[0]?.number ?? from + 1) !== from + 1;
     return Promise.resolve({ entries, gap });
+  }
+
+  last(): Promise<number> {
+    return Promise.resolve(this.#last);
   }
 }
 

@@ -3,6 +3,7 @@ import { createRoutes, type BodiesOf, type ParamsOf, type RepliesOf, type Route,
 import type { Principal } from "../model/scope.ts";
 import * as applications from "./applications.ts";
 import * as device from "./device.ts";
+import * as events from "./events.ts";
 import * as exec from "./exec.ts";
 import * as health from "./health.ts";
 import * as history from "./history.ts";
@@ -24,6 +25,7 @@ type Api = typeof endpoints;
 const handlers = {
   ...applications,
   ...device,
+  ...events,
   ...exec,
   ...health,
   ...history,

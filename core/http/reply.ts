@@ -12,6 +12,8 @@ const jsonType = "application/json; charset=utf-8";
 /** A reply → a Response, in the form that its endpoint declares for the status. */
 export function toResponse(replies: Replies, { status, body }: AnyReply, request: Request): Response {
   const wire = replies[status];
+  if (wire?.streamType !== undefined && body instanceof ReadableStream)
+    return new Response(body, { status, headers: { "content-type": wire.streamType, ...live } });
   switch (wire?.type) {
     case "stream":
       return new Response(body instanceof ReadableStream ? body : null, {
@@ -29,6 +31,9 @@ export function toResponse(replies: Replies, { status, body }: AnyReply, request
       return toJson(body, status, request);
   }
 }
+
+/** Proxies must neither collect nor change what arrives piece by piece. */
+const live = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" };
 
 /** The body of a JSON reply may be optional: some refusals of the device ↔ cloud API have none. */
 const toJson = (body: unknown, status: number, request: Request): Response =>

@@ -68,10 +68,12 @@ export function createRoute<P, B, R extends Replies, Principal, Context>(
   handler: Handler<P, B, R, Principal, Context>,
   surface: Surface<Principal, Context>,
 ): Route<Principal, Context> {
-  const { method, path, open, replies, scope, bodyLimitBytes } = endpoint;
+  const { method, path, open, replies, scope, bodyLimitBytes, headers = [] } = endpoint;
   const { failed, largeBodies } = surface;
 
-  const answer: Route<Principal, Context>["answer"] = async (request, { params: given, principal }, context) => {
+  const answer: Route<Principal, Context>["answer"] = async (request, asked, context) => {
+    const { principal } = asked;
+    const given = headers.length > 0 ? withHeaders(request, asked.params, headers) : asked.params;
     try {
       const refused = surface.refuse(endpoint, principal, context, request);
       if (refused) return refused;
@@ -104,6 +106,20 @@ export function createRoute<P, B, R extends Replies, Principal, Context>(
   };
   return { method, path, ...(open && { open }), answer };
 }
+
+/** Parameters with these names come from the headers only. */
+const withHeaders = (
+  { headers }: Request,
+  params: Readonly<Record<string, string>>,
+  names: readonly string[],
+): Readonly<Record<string, string>> =>
+  Object.fromEntries([
+    ...Object.entries(params).filter(([name]) => !names.includes(name)),
+    ...names.flatMap((name): [string, string][] => {
+      const value = headers.get(name);
+      return value === null ? [] : [[name, value]];
+    }),
+  ]);
 
 const withoutBody = { ok: true, value: {}, contentType: "" } as const;
 

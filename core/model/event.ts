@@ -428,6 +428,8 @@ export interface EventRecord extends About {
   readonly text: string;
   /** The part of the text that says why, if the event has one. */
   readonly reason?: string | undefined;
+  /** The principal that asked for it. */
+  readonly by?: string | undefined;
   /** Milliseconds since the epoch. */
   readonly at: number;
 }
@@ -442,5 +444,6 @@ export function toRecord(event: Event, at: number): EventRecord {
     ...(cause !== undefined && { cause }),
     ...(fields !== undefined && { fields }),
     ...("reason" in event && { reason: event.reason }),
+    ...("by" in event && { by: event.by }),
   };
 }

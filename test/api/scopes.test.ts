@@ -95,6 +95,7 @@ const ofTheApplication: readonly [string, string, object | undefined, number][] 
   ["GET", "/v3/apps/2/plan", undefined, 401],
   ["POST", "/v3/apps/1/plan", { local: { apps: {} } }, 200],
   ["POST", "/v3/apps/2/plan", { local: { apps: {} } }, 401],
+  ["GET", "/v3/events", undefined, 200],
   ["GET", "/v3/apps/1/history", undefined, 200],
   ["GET", "/v3/apps/2/history", undefined, 401],
   ["GET", "/v3/apps/1/update", undefined, 200],

@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { MemoryEventJournal } from "../../core/embedded/ports.ts";
 import type { EventRecord } from "../../core/model/event.ts";
@@ -7,15 +8,16 @@ import { keptEvents, type EventJournal } from "../../core/ports/event-journal.ts
 import { SqliteEventJournal } from "../../runtimes/node/store/sqlite-event-journal.ts";
 import { temporaryFolder } from "../node/temporary-folder.ts";
 
-/** The promises of `core/ports/event-journal.ts`. Each call of `open` stands for another run of the agent. */
+/** The promises of `core/ports/event-journal.ts`. Each call of `open` stands for another run of the agent, after a clean stop. */
 type Open = () => EventJournal;
 
 async function sqlite(): Promise<Open> {
   const file = join(await temporaryFolder(), "state/events.sqlite");
+  let journal: SqliteEventJournal | undefined;
+  onTestFinished(() => journal?.close());
   return () => {
-    const journal = new SqliteEventJournal(file);
-    onTestFinished(() => journal.close());
-    return journal;
+    journal?.close();
+    return (journal = new SqliteEventJournal(file));
   };
 }
 
@@ -35,7 +37,7 @@ describe.each([
     const journal = (await create())();
     const full: EventRecord = {
       ...event("replaced"),
-      ...{ level: "warn", audience: "device", appId: 7, service: "web", commit: "abc" },
+      ...{ level: "warn", audience: "device", appId: 7, service: "web", commit: "abc", by: "token 1a" },
       cause: "variables",
       fields: ["environment.MODE"],
     };
@@ -86,6 +88,46 @@ describe.each([
     expect(await journal.read(7, 10)).toEqual({ entries: [], gap: true });
     await journal.append(many(3));
     expect(await journal.read(7, 10)).toMatchObject({ entries: [{ number: 1 }, {}, {}], gap: true });
+  });
+
+  test("leaves out the numbers of lost events, and reports a gap there", async () => {
+    const open = await create();
+    const journal = open();
+    expect(await journal.last()).toBe(0);
+    await journal.append(many(1));
+    expect(await journal.append(many(1), 2)).toMatchObject([{ number: 4 }]);
+    expect(await journal.read(1, 10)).toMatchObject({ entries: [{ number: 4 }], gap: true });
+    expect(await journal.read(3, 10)).toMatchObject({ entries: [{ number: 4 }], gap: false });
+    expect(await open().last()).toBe(4);
+  });
+});
+
+describe("in SQLite, after a run that was not stopped", () => {
+  /** A power failure may take the events, and not the reserved numbers. */
+  async function afterPowerFailure(isLost: boolean) {
+    const file = join(await temporaryFolder(), "events.sqlite");
+    const cut = new SqliteEventJournal(file);
+    const [, seen] = await cut.append(many(2));
+    if (isLost) {
+      const database = new DatabaseSync(file);
+      database.exec("DELETE FROM events");
+      database.close();
+    }
+    const journal = new SqliteEventJournal(file);
+    onTestFinished(() => {
+      journal.close();
+      cut.close();
+    });
+    return { journal, seen: seen?.number ?? 0 };
+  }
+
+  test.each([true, false])("no number is given again, and a gap is reported (events lost: %s)", async (isLost) => {
+    const { journal, seen } = await afterPowerFailure(isLost);
+    // The number was given by this device, so nothing is sent again.
+    expect((await journal.read(seen, 10)).entries).toEqual([]);
+    const [next] = await journal.append(many(1));
+    expect(next?.number).toBeGreaterThan(seen + 1);
+    expect(await journal.read(seen, 10)).toEqual({ entries: [next], gap: true });
   });
 });
 

@@ -70,6 +70,7 @@ const samples: Readonly<Record<string, Sample>> = {
   setTargetState: { body: sampleTarget },
   plan: { params: { appId: "1" } },
   history: { params: { appId: "1", limit: "1" } },
+  events: { params: { app: "2", kinds: "serviceStarted", limit: "1" } },
   updateState: { params: { appId: "1" } },
   confirmUpdate: { params: { appId: "1" }, body: { commit: "c1" } },
   failUpdate: { params: { appId: "1" }, body: { reason: "the database is too old" } },
@@ -120,7 +121,8 @@ const steady = (text: string): string =>
     .replace(/\b[0-9a-f]{64}\b/g, "5f2d…")
     .replace(/\b[0-9a-f]{32}\b/g, (id) => (id === "0123456789abcdef0123456789abcdef" ? id : "8a41…"))
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "2026-11-23T20:00:00.000Z")
-    .replace(/("timestamp":)\d+/g, "$11764410400123");
+    .replace(/("timestamp":)\d+/g, "$11764410400123")
+    .replace(/("id":|"last":)\d+(?=,"(?:at|gaps)")/g, "$118");
 
 async function answerOf(name: string, { method, path, replies }: Described, sample: Sample): Promise<string> {
   const device = await sampleDevice();
@@ -204,7 +206,9 @@ function repliesOf({ replies }: Described): string[] {
   );
 }
 
-function wireText({ type, contentType, schema }: Wire<unknown>): string {
+function wireText({ streamType, ...wire }: Wire<unknown>): string {
+  const { type, contentType, schema } = wire;
+  if (streamType !== undefined) return `${wireText(wire)}; or \`${streamType}\`, as it arrives`;
   if (type === "empty") return "no body";
   if (type === "stream")
     return `\`${contentType ?? ""}\`, as it arrives${schema ? `; each line is ${formOf(schema, "output")}` : ""}`;

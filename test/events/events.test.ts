@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { MemoryEventJournal, MemoryLog } from "../../core/embedded/ports.ts";
 import { Events, toLog } from "../../core/events/events.ts";
 import type { EventRecord } from "../../core/model/event.ts";
+import { keptEvents } from "../../core/ports/event-journal.ts";
 import { Chance, SimClock } from "../simulation/clock.ts";
 
 /** Counts transactions, and fails as long as it is told to. */
@@ -9,10 +10,10 @@ class WatchedJournal extends MemoryEventJournal {
   appends = 0;
   failing = false;
 
-  override async append(events: readonly EventRecord[]) {
+  override async append(events: readonly EventRecord[], lost?: number) {
     this.appends++;
     if (this.failing) throw new Error("the disk is full");
-    return super.append(events);
+    return super.append(events, lost);
   }
 }
 
@@ -79,6 +80,38 @@ describe("events", () => {
     await clock.advance(60_000);
     const kinds = (await journal.read(0, 10)).entries.map(({ kind }) => kind);
     expect(kinds).toEqual(["purged", "eventsNotSaved", "rebooting", "locksTaking"]);
+  });
+
+  test("events that are too many to be kept until the disk has room again leave a gap", async () => {
+    const { clock, journal, events } = setUp();
+    journal.failing = true;
+    for (let n = 0; n < keptEvents + 4; n++) events.emit({ kind: "imageDownloading", name: `n${n}` });
+    await clock.advance(10_000);
+    journal.failing = false;
+    events.emit({ kind: "purged" });
+    await clock.advance(10_000);
+    // The five oldest are lost for this one, and for the complaint.
+    const { entries, gap } = await journal.read(0, 1);
+    expect({ entries, gap }).toMatchObject({ entries: [{ number: 7, text: "Downloading image 'n6'" }], gap: true });
+    expect(await journal.last()).toBe(keptEvents + 6);
+  });
+
+  test("reach a subscriber at once, and a storm of them is gathered", async () => {
+    const { clock, journal, events } = setUp();
+    const arrived: number[] = [];
+    events.emit({ kind: "purged" });
+    await clock.advance(300);
+    // Also those that waited before.
+    events.subscribe((entries) => arrived.push(...entries.map(({ number }) => number)));
+    await clock.advance(0);
+    expect(arrived).toEqual([1]);
+    for (let n = 0; n < 1000; n++) {
+      events.emit({ kind: "purging", appId: n });
+      await clock.advance(1);
+    }
+    await clock.advance(100);
+    expect(arrived).toHaveLength(1001);
+    expect(journal.appends).toBeLessThanOrEqual(12);
   });
 
   test("pending events are written at the end, and later events are not", async () => {
