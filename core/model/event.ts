@@ -55,6 +55,8 @@ export type Event = About &
     | ({ readonly kind: "networkRemoving" | "snapshotDropped" } & Named & Reason)
     | ({
         readonly kind:
+          | "servicePreparing"
+          | "serviceDiscarding"
           | "serviceInstalling"
           | "serviceInstalled"
           | "serviceStarting"
@@ -175,6 +177,8 @@ export const eventKinds: Readonly<Record<EventKind, Kind>> = {
   snapshotRemoving: deviceInfo,
   snapshotDropped: warning,
   volumeRemovalAnnounced: warning,
+  servicePreparing: info,
+  serviceDiscarding: info,
   serviceInstalling: info,
   serviceInstalled: info,
   serviceStarting: info,
@@ -275,6 +279,10 @@ export function describe(event: Event): string {
       return `Volume '${event.name}' cannot be restored as it was before the update: ${event.reason}`;
     case "volumeRemovalAnnounced":
       return `This device has left application ${event.name} (${event.appId}). Once its new application runs, and the cloud has said so again, these volumes are removed: ${event.volumes.join(", ")}`;
+    case "servicePreparing":
+      return `Creating the next container of service '${labelOf(event)}'`;
+    case "serviceDiscarding":
+      return `Removing the next container of service '${labelOf(event)}': it is not needed any more`;
     case "serviceInstalling":
       return `Installing service '${labelOf(event)}'`;
     case "serviceInstalled":

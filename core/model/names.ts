@@ -9,7 +9,7 @@ export function parseContainerName(
   name: string,
   service: string,
 ): { imageId: number; releaseId: number; commit: string } | undefined {
-  const start = isHandingOver({ name, service }) ? 4 : 0;
+  const start = isHandingOver({ name, service }) ? 4 : isPrepared({ name, service }) ? 5 : 0;
   const match =
     name.startsWith(`${service}_`, start) && /^(\d+)_(\d+)(?:_(.*))?$/.exec(name.slice(start + service.length + 1));
   return match ? { imageId: Number(match[1]), releaseId: Number(match[2]), commit: match[3] ?? "" } : undefined;
@@ -19,6 +19,11 @@ export function parseContainerName(
 export const handOverName = (name: string): string => `old_${name}`;
 export const isHandingOver = ({ name, service }: { name: string; service: string }): boolean =>
   name.startsWith("old_") && name.startsWith(`${service}_`, 4);
+
+/** The name of a container that is created while its predecessor still runs. It gets its own when it starts. */
+export const preparedName = (name: string): string => `next_${name}`;
+export const isPrepared = ({ name, service }: { name: string; service: string }): boolean =>
+  name.startsWith("next_") && name.startsWith(`${service}_`, 5);
 
 export const networkName = (appUuid: string, name: string): string => `${appUuid}_${name}`;
 export const volumeName = (appId: number, name: string): string => `${appId}_${name}`;

@@ -2,7 +2,7 @@ import { lockedMessage, serviceKey, parseContainerName } from "../model/names.ts
 import { describeDifference, differences, type Difference } from "../compose/differences.ts";
 import type { EventSink } from "../events/events.ts";
 import type { Cause, Event } from "../model/event.ts";
-import type { ContainerSpec } from "../model/container.ts";
+import type { Container, ContainerSpec } from "../model/container.ts";
 import { whyShort } from "../model/disk.ts";
 import { fingerprintOf } from "../model/fingerprint.ts";
 import { findImage, keptImageName, type Credentials } from "../model/image.ts";
@@ -164,10 +164,18 @@ export class Applier {
         this.#parts.memory.forgetSeen(step.id);
         return done;
       case "start":
-        await this.start(step.id, current, "exit");
+        if (step.as) await this.#startPrepared(step, step.as, current);
+        else await this.start(step.id, current, "exit");
         return done;
       case "install":
         await this.#install(step, current);
+        return done;
+      case "prepare":
+        await this.#prepare(step, current);
+        return done;
+      case "discard":
+        emit({ kind: "serviceDiscarding", ...refer(step.id, current) });
+        await engine.removeContainer(step.id);
         return done;
       case "rename":
         await engine.renameContainer(step.id, step.name);
@@ -331,7 +339,7 @@ export class Applier {
   }
 
   async start(id: string, current: CurrentState, cause: Cause = "request"): Promise<void> {
-    const container = current.containers.find((one) => one.id === id);
+    const container = find(id, current);
     await this.#during("Starting", id, current, async (about) => {
       this.#parts.events.emit({ kind: "serviceStarting", ...about, cause });
       // If a boot has emptied `/tmp`, the engine would create the folder itself, writable only for root.
@@ -343,24 +351,59 @@ export class Applier {
     if (container) await this.#parts.memory.setStopped(serviceKey(container.appId, container.service), false);
   }
 
-  async #install(step: Extract<Work, { readonly action: "install" }>, current: CurrentState): Promise<void> {
+  /** The log and the history tell of its installation when its predecessor is gone. */
+  async #prepare(step: Extract<Work, { readonly action: "prepare" }>, current: CurrentState): Promise<void> {
+    const { appId, service, name, spec } = step;
+    const commit = parseContainerName(name, service)?.commit;
+    this.#parts.events.emit({ kind: "servicePreparing", appId, service, commit, image: spec.image });
+    const { id, wish } = await this.#create(step, current);
+    await this.#compareWithWish(id, wish);
+  }
+
+  async #startPrepared(
+    { id, service }: Pick<Start, "id" | "service">,
+    { appId, name }: NonNullable<Start["as"]>,
+    current: CurrentState,
+  ): Promise<void> {
+    await this.#ports.engine.renameContainer(id, name);
+    const about = { ...refer(id, current), cause: this.#causeOfNew(appId, service, name) };
+    this.#removed.delete(serviceKey(appId, service));
+    this.#parts.events.emit({ kind: "serviceInstalling", ...about });
+    this.#parts.events.emit({ kind: "serviceInstalled", ...about });
+    await this.start(id, current, about.cause);
+  }
+
+  /** Why a service gets a new container. */
+  #causeOfNew(appId: number, service: string, name: string): Cause {
+    const commit = parseContainerName(name, service)?.commit;
+    const isOfRelease = commit !== undefined && commit !== this.#parts.memory.commitOf(appId);
+    return this.#removed.get(serviceKey(appId, service)) ?? (isOfRelease ? "release" : "missing");
+  }
+
+  async #create(
+    { appId, service, name, spec }: Omit<Extract<Work, { readonly action: "prepare" }>, "action">,
+    current: CurrentState,
+  ): Promise<{ readonly id: string; readonly wish: ContainerSpec }> {
     const { engine, folders } = this.#ports;
+    await folders.prepare(appId, service);
+    await this.#writeFiles(spec);
+    // Recorded before the container is created, so that a crash in between cannot lose it.
+    if (isTruthy(spec.labels[rebootLabel])) await this.#requireReboot(`service '${service} ${spec.image}'`);
+    const wish = toContainerNamespaces(spec, appId, current.containers);
+    return { id: await withoutValues(wish, () => engine.createContainer(name, wish)), wish };
+  }
+
+  async #install(step: Extract<Work, { readonly action: "install" }>, current: CurrentState): Promise<void> {
+    const { engine } = this.#ports;
     const { appId, service, name, spec } = step;
     const key = serviceKey(appId, service);
     const commit = parseContainerName(name, service)?.commit;
-    const cause =
-      this.#removed.get(key) ??
-      (commit !== undefined && commit !== this.#parts.memory.commitOf(appId) ? "release" : "missing");
+    const cause = this.#causeOfNew(appId, service, name);
     const about = { appId, service, commit, image: spec.image, cause };
     try {
       this.#parts.memory.setActivity(key, "Installing");
       this.#parts.events.emit({ kind: "serviceInstalling", ...about });
-      await folders.prepare(appId, service);
-      await this.#writeFiles(spec);
-      // Recorded before the container is created, so that a crash in between cannot lose it.
-      if (isTruthy(spec.labels[rebootLabel])) await this.#requireReboot(`service '${service} ${spec.image}'`);
-      const wish = toContainerNamespaces(spec, appId, current.containers);
-      const id = await withoutValues(wish, () => engine.createContainer(name, wish));
+      const { id, wish } = await this.#create(step, current);
       this.#removed.delete(key);
       this.#parts.events.emit({ kind: "serviceInstalled", ...about });
       const compared = this.#compareWithWish(id, wish);
@@ -418,7 +461,7 @@ export class Applier {
   }
 
   async #during(word: string, id: string, current: CurrentState, act: (about: About) => Promise<void>): Promise<void> {
-    const container = current.containers.find((one) => one.id === id);
+    const container = find(id, current);
     const key = container && serviceKey(container.appId, container.service);
     try {
       if (key) this.#parts.memory.setActivity(key, word);
@@ -445,11 +488,16 @@ interface KillOptions {
   readonly differences?: readonly Difference[];
 }
 
+type Start = Extract<Work, { readonly action: "start" }>;
+
 type About = ReturnType<typeof refer>;
+
+const find = (id: string, { containers, prepared }: CurrentState): Container | undefined =>
+  [...containers, ...prepared].find((one) => one.id === id);
 
 /** The service and release of a container; only the id if the container is not known. */
 function refer(id: string, current: CurrentState) {
-  const container = current.containers.find((one) => one.id === id);
+  const container = find(id, current);
   if (!container) return { container: id };
   const { appId, service, name, spec } = container;
   return { appId, service, image: spec.image, commit: parseContainerName(name, service)?.commit };

@@ -1,6 +1,6 @@
 import type { DeviceFacts } from "../compose/container-spec.ts";
 import type { Difference } from "../compose/differences.ts";
-import type { InterruptedContainer } from "../model/container.ts";
+import type { Container, InterruptedContainer } from "../model/container.ts";
 import type { BootConfigState } from "../model/boot-config.ts";
 import type { FirewallPolicy } from "../model/firewall.ts";
 import type { Space } from "../model/disk.ts";
@@ -11,6 +11,8 @@ import type { EngineState } from "../ports/engine.ts";
 
 /** The input of `plan`: one observation of the device, and the memory of the agent. */
 export interface CurrentState extends EngineState {
+  /** Containers that an update has created, and that have not been started. They are not among `containers`. */
+  readonly prepared: readonly Container[];
   readonly now: number;
   readonly bootedAt: number;
   /** Differs after each boot. */
@@ -42,6 +44,11 @@ export interface CurrentState extends EngineState {
    * that was moved aside stays. Absent: there is none.
    */
   readonly unproven?: ReadonlySet<string>;
+  /**
+   * An update is tried, or taken back: new containers are created before the old ones are stopped, but none with these
+   * volumes. Absent: they are created afterwards.
+   */
+  readonly createsFirst?: { readonly without: ReadonlySet<string> };
   /** The committed release comes back. A lock file of a service that does not run does not count then. */
   readonly isReturning?: boolean;
   /** Services that have confirmed an update with a file, as `serviceKey`. */
@@ -107,7 +114,7 @@ export type Remembered = Pick<
 /** The part that is read from the device. */
 export type Observation = Omit<
   CurrentState,
-  keyof Remembered | "device" | "localMode" | "unproven" | "isReturning" | "failures" | "forced"
+  keyof Remembered | "device" | "localMode" | "unproven" | "createsFirst" | "isReturning" | "failures" | "forced"
 >;
 
 export type Download =
@@ -138,6 +145,7 @@ export function isImageInUse(name: string, { images, containers, interrupted }: 
 /** The current state before the first observation. */
 export const unseen = (now: number, device: DeviceFacts, localMode: boolean): CurrentState => ({
   containers: [],
+  prepared: [],
   images: [],
   networks: [],
   volumes: [],

@@ -2,7 +2,7 @@ import type { BootConfigState } from "../model/boot-config.ts";
 import type { Container } from "../model/container.ts";
 import { findImage, type ImageConfig } from "../model/image.ts";
 import { lastLineOf, tailLines } from "../model/last-line.ts";
-import { isHandingOver, serviceKey } from "../model/names.ts";
+import { isHandingOver, isPrepared, serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
 import type { ContainerLine } from "../ports/engine.ts";
 import { isMissing, type Ports } from "../ports/index.ts";
@@ -47,7 +47,8 @@ export class Observer {
     const { engine, files, locks, handover, clock, system, gateway, power, firewall, bootConfig } = this.#ports;
     // Read before the engine's state. Otherwise an image whose download ends in between would be fetched again.
     const downloads = this.#parts.downloads.state();
-    const state = await engine.look({ fresh });
+    const { containers: all, ...rest } = await engine.look({ fresh });
+    const state = { ...rest, containers: all.filter((one) => !isPrepared(one)) };
     const wanted = target.apps.flatMap((app) => app.services.map(({ image }) => findImage(state.images, image.name)));
     const committed = this.#parts
       .committedImages()
@@ -72,6 +73,7 @@ export class Observer {
     ]);
     return {
       ...state,
+      prepared: all.filter(isPrepared),
       now: clock.now(),
       bootedAt: system.bootedAt(),
       bootId: system.bootId(),

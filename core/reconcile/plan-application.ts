@@ -1,3 +1,4 @@
+import { isActive } from "../model/container.ts";
 import { isHandingOver } from "../model/names.ts";
 import type { App } from "../model/target.ts";
 import type { CurrentState } from "./current.ts";
@@ -7,6 +8,7 @@ import { isNear, waitForHandOver } from "./plan-hand-over.ts";
 import { judge, keepInVain, killsFirst } from "./plan-judge.ts";
 import { judgeNetworks, toNetworkCreation, toNetworkRemoval } from "./plan-networks.ts";
 import { withPreflight, type Preflight } from "./plan-preflight.ts";
+import { planPrepared, planUnfit } from "./plan-prepared.ts";
 import { withoutVain } from "./plan-repeats.ts";
 import { planInterrupted, planStart } from "./plan-start.ts";
 import { planStops } from "./plan-stops.ts";
@@ -56,17 +58,23 @@ function planNow(
   const whyRemove = app?.temporary ? temporaryReasons[app.temporary] : "no longer in the target state";
   const imagesComplete = awaited.length === 0 && !obstacle;
   const again = app?.temporary !== undefined;
+  const outdated = { networks: networks.outdated, volumes: volumes.outdated };
   const stops = planStops({
     ...{ appId, wanted, present, leaving, current, imagesComplete, whyRemove, again },
     ...{ networks, volumes: volumes.outdated },
     inVain: kept.differencesOf,
   });
+  const unfit = planUnfit(appId, wanted, outdated, current);
   const waits = [...kept.waits, ...(obstacle ? [obstacle] : []), ...networks.waits, ...volumes.waits];
   const creations = [
     ...networks.missing.map(toNetworkCreation),
     ...(app ? planVolumes(app, volumes.judged, current) : []),
   ];
-  if (stops.length > 0) return [...fetches, ...creations, ...waits, ...stops];
+  const serving = new Set(present.filter(isActive).map(({ id }) => id));
+  const endsService = stops.some(({ action, id }) => action === "kill" && serving.has(id));
+  const first = app && imagesComplete && endsService ? planPrepared(wanted, app, outdated, current) : [];
+  if (first.length > 0) return [...fetches, ...creations, ...waits, ...unfit, ...first];
+  if (stops.length + unfit.length > 0) return [...fetches, ...creations, ...waits, ...unfit, ...stops];
 
   const removals = [
     ...networks.outdated.flatMap((network) =>

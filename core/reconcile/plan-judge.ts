@@ -1,6 +1,6 @@
 import { toContainerSpec } from "../compose/container-spec.ts";
 import { describeDifference, differences, type Difference } from "../compose/differences.ts";
-import { toServiceNamespaces } from "../compose/namespaces.ts";
+import { namespaceServices, toServiceNamespaces } from "../compose/namespaces.ts";
 import type { Container, ContainerSpec } from "../model/container.ts";
 import { findImage } from "../model/image.ts";
 import { sameJson } from "../model/json.ts";
@@ -29,6 +29,8 @@ export interface Wanted {
   readonly verdict: Verdict;
   /** The service's container that was moved aside, if it still runs and is what the target wants. It is taken back. */
   readonly takenBack?: Container;
+  /** The container that has been created for the service, and that starts when its predecessor is gone. */
+  readonly prepared?: Container;
 }
 
 export const killsFirst = ({ strategy }: Service): boolean =>
@@ -47,13 +49,24 @@ export function judge(service: Service, app: App, present: readonly Container[],
   // In local mode, in which no update is tried, everything is as it always was.
   const takenBack =
     service.running && current.updates.has(app.appId) ? findAside(service, app, spec, present, current) : undefined;
-  const wanted = { service, ...(takenBack && { takenBack }) };
+  const prepared =
+    mayPrepare(spec, current) &&
+    current.prepared.find(
+      (one) => one.appId === app.appId && one.service === service.name && !whyReplace(one, spec, present, current),
+    );
+  const wanted = { service, ...(takenBack && { takenBack }), ...(prepared && { prepared }) };
   if (!best) return { ...wanted, verdict: { is: "absent", spec } };
   const { container, reason } = best;
   return reason
     ? { ...wanted, verdict: { is: "stale", container, spec, reason } }
     : { service, verdict: { is: "ready", container } };
 }
+
+/** Whether a container may exist beside its predecessor. A shared namespace is that of one container. */
+export const mayPrepare = (spec: ContainerSpec, { createsFirst }: CurrentState): boolean =>
+  createsFirst !== undefined &&
+  namespaceServices(spec).length === 0 &&
+  !spec.mounts.some(({ type, source }) => type === "volume" && createsFirst.without.has(source));
 
 /** A container that was moved aside has lost its restart policy. Nothing else of it has changed. */
 const findAside = (

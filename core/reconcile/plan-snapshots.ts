@@ -52,7 +52,7 @@ export function planSnapshots(input: Input, record: UpdateRecord, steps: readonl
 export function planRestoration(input: Input, record: UpdateRecord, steps: readonly Step[]): Step[] | undefined {
   const { appId, committed, current } = input;
   const made = volumesOf(record, "made");
-  const lost = made.find((volume) => !current.volumes.some(({ name }) => name === snapshotName(volume)));
+  const lost = [...made].find((volume) => !current.volumes.some(({ name }) => name === snapshotName(volume)));
   if (lost !== undefined) return [{ action: "dropSnapshot", appId, volume: lost, why: "it does not exist any more" }];
   return planCopies(input, made, steps, (volume, image) => {
     const definition = committed.volumes[volume.slice(volumeName(appId, "").length)] ?? plain;
@@ -63,22 +63,23 @@ export function planRestoration(input: Input, record: UpdateRecord, steps: reado
 
 const plain: VolumeSpec = { driver: "local", driverOptions: {}, labels: {} };
 
-const volumesOf = ({ snapshots = {} }: UpdateRecord, is: Snapshots[string]): readonly string[] =>
-  Object.keys(snapshots).filter((volume) => snapshots[volume] === is);
+/** The volumes of which a copy is due, or is made. */
+export const volumesOf = ({ snapshots = {} }: UpdateRecord, is: Snapshots[string]): ReadonlySet<string> =>
+  new Set(Object.keys(snapshots).filter((volume) => snapshots[volume] === is));
 
 /** First what stops; then the other containers that have the volumes; then the copies, one after the other. */
 function planCopies(
   { appId, app, committed, current }: Input,
-  volumes: readonly string[],
+  volumes: ReadonlySet<string>,
   steps: readonly Step[],
   toCopy: (volume: string, image: string) => Step,
 ): Step[] | undefined {
   const [volume] = volumes;
-  if (volume === undefined) return undefined;
+  if (volume === undefined || steps.some(({ action }) => action === "prepare")) return undefined;
   if (steps.some((step) => isStop(step) || step.action === "takeLocks"))
     return steps.filter(({ action }) => action !== "install" && action !== "start");
   const kills = current.containers
-    .filter(({ spec }) => spec.mounts.some(({ type, source }) => type === "volume" && volumes.includes(source)))
+    .filter(({ spec }) => spec.mounts.some(({ type, source }) => type === "volume" && volumes.has(source)))
     .map(({ id, service }): Step => ({ action: "kill", id, service, why: "the data in its volume is copied" }));
   if (kills.length > 0) return withLocks(kills, appId, current);
   const images = [...committed.services, ...app.services].map(({ image }) => findImage(current.images, image.name));

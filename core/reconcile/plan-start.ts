@@ -7,7 +7,7 @@ import { killsFirst, type Wanted } from "./plan-judge.ts";
 import type { Step } from "./step.ts";
 
 export function planStart(
-  { service, verdict, takenBack }: Wanted,
+  { service, verdict, takenBack, prepared }: Wanted,
   app: App,
   wanted: readonly Wanted[],
   current: CurrentState,
@@ -33,13 +33,21 @@ export function planStart(
       }
       const obstacle = missingResource(spec, current, app) ?? missingPrerequisite(service, app, wanted);
       if (obstacle) return [obstacle];
-      return [{ action: "install", appId: app.appId, service: service.name, name, spec, start: service.running }];
+      if (!prepared)
+        return [{ action: "install", appId: app.appId, service: service.name, name, spec, start: service.running }];
+      const { id } = prepared;
+      if (!service.running) return [{ action: "rename", id, service: service.name, name }];
+      return [{ action: "start", id, service: service.name, as: { appId: app.appId, name } }];
     }
   }
 }
 
 /** A wait for the first missing network or volume that a container needs. */
-function missingResource({ networks, mounts }: ContainerSpec, current: CurrentState, app: App): Step | undefined {
+export function missingResource(
+  { networks, mounts }: ContainerSpec,
+  current: CurrentState,
+  app: App,
+): Step | undefined {
   const network = Object.keys(networks).find((one) => !current.networks.some((other) => other.name === one));
   if (network) return { action: "wait", reason: `network ${network}` };
   const volume = Object.keys(app.volumes)

@@ -10,7 +10,7 @@ import { deadlineOf, isGated, judgeGates, recheckMs } from "./judge-gates.ts";
 import { holdUps, isClockSet, recheckMs as policyRecheckMs } from "./update-policy.ts";
 import { planApplication } from "./plan-application.ts";
 import type { Preflight } from "./plan-preflight.ts";
-import { dueSnapshots, planPurgeOfSnapshots, planRestoration, planSnapshots } from "./plan-snapshots.ts";
+import { dueSnapshots, planPurgeOfSnapshots, planRestoration, planSnapshots, volumesOf } from "./plan-snapshots.ts";
 import { isNote, type Step } from "./step.ts";
 
 type Tried = Extract<UpdateRecord, { readonly phase: "trying" | "paused" }>;
@@ -191,7 +191,8 @@ function planProof(input: Returnable, record: Trying): Step[] {
   const gates = gatesOf(app, record, current);
   const closed = gates.filter((gate) => gate.is !== "open");
   const unproven = new Set(closed.map(({ service }) => serviceKey(appId, service)));
-  const steps = planTarget({ ...input, current: { ...current, unproven } });
+  const createsFirst = isGated(app, present) ? { createsFirst: { without: volumesOf(record, "due") } } : {};
+  const steps = planTarget({ ...input, current: { ...current, unproven, ...createsFirst } });
   const deadlineMs = deadlineOf(app, present);
   const leftMs = deadlineMs - facts.triedMs;
   const copies = planSnapshots(input, record, steps);
@@ -268,7 +269,8 @@ const turnBack = (
 /** Never turns forward again, whatever the target becomes meanwhile. */
 function planReturn(input: Returnable, record: Extract<UpdateRecord, { readonly phase: "back" }>): Step[] {
   const { appId, app, current } = input;
-  const steps = planCommitted({ ...input, current: { ...current, isReturning: true } });
+  const createsFirst = { without: volumesOf(record, "made") };
+  const steps = planCommitted({ ...input, current: { ...current, isReturning: true, createsFirst } });
   const copies = planRestoration(input, record, steps);
   if (copies) return copies;
   if (!isSettled(steps) || app.temporary) return steps;

@@ -26,7 +26,7 @@ export function plan(current: CurrentState, target: TargetState): Plan {
   if (target.unset) return new Map([["device", withoutVain(planFirewall(current, target), "device", current)]]);
   const appIds = new Set([
     ...target.apps.map((app) => app.appId),
-    ...current.containers.map((container) => container.appId),
+    ...[...current.containers, ...current.prepared].map((container) => container.appId),
     ...current.networks.flatMap(({ spec }) => {
       const id = spec.labels["io.balena.supervised"] ? Number(spec.labels["io.balena.app-id"] ?? NaN) : NaN;
       return Number.isInteger(id) ? [id] : [];

@@ -103,6 +103,7 @@ const aimsOf = (step: Work): string[] =>
 /** Whether the effect can be undone before an observation shows it. */
 const canBeUndone = ({ action }: Work): boolean =>
   action === "install" ||
+  action === "prepare" ||
   action === "start" ||
   action === "rename" ||
   action === "takeBack" ||

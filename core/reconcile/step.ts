@@ -62,7 +62,13 @@ export type Step =
   /** Due: no more containers must stop. */
   | { readonly action: "releaseLocks"; readonly appId: number }
   /** Due: the container exists and does not run, and was not stopped on purpose. */
-  | { readonly action: "start"; readonly id: string; readonly service: string }
+  /** The same for a prepared container, which gets its own name first. */
+  | {
+      readonly action: "start";
+      readonly id: string;
+      readonly service: string;
+      readonly as?: { readonly appId: number; readonly name: string };
+    }
   /** Creates the container of a service and, unless the target says otherwise, starts it. */
   | {
       readonly action: "install";
@@ -72,6 +78,16 @@ export type Step =
       readonly spec: ContainerSpec;
       readonly start: boolean;
     }
+  /** Due: an update is tried. Creates the next container of a service while the old one runs. `name`: until its start. */
+  | {
+      readonly action: "prepare";
+      readonly appId: number;
+      readonly service: string;
+      readonly name: string;
+      readonly spec: ContainerSpec;
+    }
+  /** Due: it was prepared for another target, or cannot start any more. */
+  | { readonly action: "discard"; readonly id: string; readonly service: string }
   /** Due: the container stays the same in a new release. */
   | { readonly action: "rename"; readonly id: string; readonly service: string; readonly name: string }
   /** Due: the target wants the container that was moved aside, and its successor is gone. */
@@ -215,6 +231,10 @@ export function describe(step: Step): string {
       return `start ${step.service}`;
     case "install":
       return step.start ? `install and start ${step.service}` : `install ${step.service}`;
+    case "prepare":
+      return `create the next container of ${step.service}`;
+    case "discard":
+      return `remove the prepared container of ${step.service}`;
     case "rename":
       return `rename ${step.service} to ${step.name}`;
     case "moveAside":
@@ -309,8 +329,10 @@ export function aimOf(step: Work): string | undefined {
       return `replace ${step.service} ${groundsOf(step)}`;
     case "stop":
     case "start":
+    case "discard":
       return `${step.action} ${step.id}`;
     case "install":
+    case "prepare":
     case "rename":
     case "takeBack":
       return `${step.action} ${step.service} ${step.name}`;
@@ -335,6 +357,8 @@ export function takesBack(step: Work, earlier: Work): boolean {
       return (earlier.action === "install" || earlier.action === "start") && earlier.service === step.service;
     case "stop":
       return earlier.action === "start" && earlier.id === step.id;
+    case "discard":
+      return earlier.action === "prepare" && earlier.service === step.service;
     case "removeNetwork":
       return earlier.action === "createNetwork" && earlier.name === step.name;
     case "removeVolume":

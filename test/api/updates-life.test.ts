@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import type { Program } from "../../core/embedded/engine.ts";
 import { parseContainerName } from "../../core/model/names.ts";
@@ -81,6 +81,54 @@ describe("a release that never gets healthy", () => {
     await device.wish("good");
     await device.clock.advance(minutes(2));
     expect(await device.commits()).toEqual(on("good"));
+    await device.stop();
+  });
+});
+
+describe("a release with a gate", () => {
+  test("has its containers before those of the release before are stopped, and so has its return", async () => {
+    const device = await safeDevice((commit) => ({ healthy: commit !== "bad" }));
+    await device.wish("good");
+    await device.clock.advance(minutes(1));
+    const before = device.log.lines.length;
+    await device.wish("bad");
+    await device.clock.advance(minutes(10));
+    const told = device.log.lines.slice(before).filter((line) => /'web sha256:/.test(line));
+    const swap = ["Creating the next container of", "Killing", "Installing", "Installed", "Starting", "Started"];
+    expect(told.map((line) => line.replace(/ service .*/, "")).filter((one) => swap.includes(one))).toEqual([
+      ...swap,
+      ...swap,
+    ]);
+    expect(await device.commits()).toEqual(on("good"));
+    const { json } = await device.get("/v3/apps/1/history");
+    const replacements = z
+      .object({ history: z.array(z.object({ what: z.string(), service: z.string().optional(), release: z.string() })) })
+      .parse(json)
+      .history.filter(({ service, what }) => service === "web" && !what.startsWith("update"));
+    expect(replacements.map(({ what, release }) => `${what} ${release}`)).toEqual([
+      "replaced good",
+      "replaced bad",
+      "created good",
+    ]);
+    await device.stop();
+  });
+
+  test("stops nothing if the engine refuses to create its containers", async () => {
+    const device = await safeDevice(() => ({}));
+    await device.wish("good");
+    await device.clock.advance(minutes(1));
+    const ids = async () => (await device.engine.look()).containers.map(({ id }) => id).toSorted();
+    const good = await ids();
+    const refusal = vi.spyOn(device.engine, "createContainer").mockRejectedValue(new Error("no such device /dev/tty9"));
+    await device.wish("bad");
+    await device.clock.advance(minutes(10));
+    expect(refusal).toHaveBeenCalled();
+    expect(await ids()).toEqual(good);
+    expect(await device.commits()).toEqual(on("good"));
+    expect(await device.state()).toMatchObject({ commit: "good", update_failed: true });
+    expect(device.supervisor.problems.list().map(({ message }) => message)).toEqual([
+      expect.stringContaining("no such device /dev/tty9"),
+    ]);
     await device.stop();
   });
 });

@@ -23,6 +23,8 @@ const samples: Readonly<Record<EventKind, Event>> = {
   volumeRemoving: { kind: "volumeRemoving", name: "data" },
   volumeRemovalAnnounced: { kind: "volumeRemovalAnnounced", appId: 7, name: "shop", volumes: ["data", "cache"] },
   volumeChangeIgnored: { kind: "volumeChangeIgnored", subject: 7, reason },
+  servicePreparing: { kind: "servicePreparing", ...web },
+  serviceDiscarding: { kind: "serviceDiscarding", ...web },
   serviceInstalling: { kind: "serviceInstalling", ...web },
   serviceInstalled: { kind: "serviceInstalled", ...web },
   serviceStarting: { kind: "serviceStarting", ...web },

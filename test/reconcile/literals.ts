@@ -3,7 +3,7 @@ import { NetworkDefinition, toNetworkSpec, toVolumeSpec, VolumeDefinition } from
 import { parseLocalTarget } from "../../core/compose/target-state.ts";
 import type { Container } from "../../core/model/container.ts";
 import type { Image } from "../../core/model/image.ts";
-import { containerName, handOverName, networkName, volumeName } from "../../core/model/names.ts";
+import { containerName, handOverName, networkName, preparedName, volumeName } from "../../core/model/names.ts";
 import type { Network, Volume } from "../../core/model/network.ts";
 import type { App, TargetState } from "../../core/model/target.ts";
 import { repeatKey, unseen, type CurrentState, type Download } from "../../core/reconcile/current.ts";
@@ -110,6 +110,12 @@ export const aside = (container: Container): Container => ({
   id: `old_${container.id}`,
   name: handOverName(container.name),
 });
+
+/** The next container of a service, created while the old one runs. */
+export function prepared(...of: Parameters<typeof running>): Container {
+  const container = created(...of);
+  return { ...container, id: `next_${container.id}`, name: preparedName(container.name) };
+}
 
 /** An image whose id is its name, or another one. */
 export const image = (name: string, id = name): Image =>

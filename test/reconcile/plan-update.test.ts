@@ -7,7 +7,19 @@ import { planUpdate } from "../../core/reconcile/plan-update.ts";
 import { describe as describeStep } from "../../core/reconcile/step.ts";
 import type { CurrentState } from "../../core/reconcile/current.ts";
 import type { UpdateFacts } from "../../core/model/update-facts.ts";
-import { app, created, device, downloading, held, running, sentences, times, network, target } from "./literals.ts";
+import {
+  app,
+  created,
+  device,
+  downloading,
+  held,
+  running,
+  sentences,
+  times,
+  network,
+  prepared,
+  target,
+} from "./literals.ts";
 
 /** Which release the planner gets, and what is recorded first. */
 
@@ -265,7 +277,8 @@ describe("a target that changes during a trial", () => {
 
   test("never turns an application forward that goes back", () => {
     const record: UpdateRecord = { phase: "back", ...of(v2), failure, rejects: true };
-    expect(sentences(at(fresh, { record }, { locks: held("web") }), v3)).toEqual([
+    const stopped = { ...fresh, state: "exited" } as const;
+    expect(sentences(at(stopped, { record }, { locks: held("web") }), v3)).toEqual([
       'kill web (image: "web:2" → "web:1")',
     ]);
   });
@@ -276,7 +289,10 @@ describe("an application that goes back", () => {
 
   test("gets the committed release, and then rejects the target", () => {
     const back = { record };
-    expect(sentences(at(fresh, back, { locks: held("web") }), v2)).toEqual(['kill web (image: "web:2" → "web:1")']);
+    expect(sentences(at(fresh, back), v2)).toEqual(["create the next container of web"]);
+    const ready = at(fresh, back, { locks: held("web"), prepared: [prepared("web", "web:1")] });
+    expect(sentences(ready, v2)).toEqual(['kill web (image: "web:2" → "web:1")']);
+    expect(sentences({ ...ready, containers: [] }, v2)).toEqual(["start web", "release the update locks of app 1"]);
     expect(sentences({ ...at(fresh, back), containers: [] }, v2)).toEqual(["install and start web"]);
     expect(sentences(at(old, back), v2)).toEqual([
       "record that release c2 of app 1 is rejected: web: it did not get healthy",
@@ -289,7 +305,7 @@ describe("an application that goes back", () => {
   test("does not count the lock of a service that does not run", () => {
     const crashing = { ...fresh, state: "restarting" } as const;
     const db = running("db", "web:2", {}, { commit: "c2" });
-    const both = at(crashing, { record });
+    const both = at(crashing, { record }, { prepared: [prepared("web", "web:1")] });
     expect(sentences({ ...both, containers: [crashing, db] }, v2)).toEqual([
       "take the update locks of app 1",
       '… to kill web (image: "web:2" → "web:1")',

@@ -341,8 +341,10 @@ export class World {
         return engine.createContainer(name, spec);
       },
       renameContainer: async (id, name) => {
-        this.#act(`rename to ${name}`);
-        this.tell(`rename to ${name}`);
+        const { containers } = await engine.look({ fresh: true });
+        const before = containers.find((one) => one.id === id)?.name;
+        this.#act(`rename ${before} to ${name}`);
+        this.tell(`rename ${before} to ${name}`);
         await engine.renameContainer(id, name);
       },
       createNetwork: async (name, spec) => {
