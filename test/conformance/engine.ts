@@ -499,7 +499,7 @@ export function engineSuite(name: string, make: () => Promise<Bench>, restart?: 
       });
 
       test("at a terminal, the end of the input is that of Ctrl-D", async () => {
-        const { exec } = await run({ command: ["/bin/sh"], terminal });
+        const { exec } = await run({ command: ["cat"], terminal });
         await exec.endInput();
         await outputOf(exec);
         expect(await exec.exitCode()).toBe(0);
