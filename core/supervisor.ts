@@ -9,6 +9,7 @@ import { createDeviceFetch, deviceSurface } from "./http/device.ts";
 import type { Fetch } from "./http/fetch.ts";
 import { EventFeed } from "./events/event-feed.ts";
 import { Events, toLog } from "./events/events.ts";
+import { LiveStreams } from "./events/live-streams.ts";
 import { Logs } from "./events/logs.ts";
 import { ServiceLogs } from "./events/service-logs.ts";
 import { HostFigures } from "./metrics/host-figures.ts";
@@ -86,6 +87,7 @@ export interface Assembly extends Supervisor {
   readonly problems: Problems;
   readonly events: Events;
   readonly feed: EventFeed;
+  readonly live: LiveStreams;
   readonly logs: Logs;
   readonly serviceLogs: ServiceLogs;
   readonly exec: ExecSessions;
@@ -104,6 +106,8 @@ export async function createSupervisor(
   const events = new Events({ clock, journal: adapters.eventJournal });
   events.onEvent(toLog(log));
   const feed = new EventFeed({ clock, events });
+  const live = new LiveStreams({ clock, events, metrics: adapters.metrics });
+  events.onEvent(() => live.changed());
   const documents = new Documents(store);
   const leases = new Leases({
     ...{ documents, clock, events, locks: adapters.locks, files: adapters.leaseFiles },
@@ -206,6 +210,7 @@ export async function createSupervisor(
   const onRound = (view: View) => {
     void memory.setCommits(reachedCommits(view));
     serviceLogs.setSources(view.current.containers);
+    live.changed();
     const recheckMs = problems.note(view, (subject) => loop.failuresOf(subject));
     cloud?.reportSoon();
     return recheckMs;
@@ -232,6 +237,7 @@ export async function createSupervisor(
     problems,
     events,
     feed,
+    live,
     logs,
     serviceLogs,
     exec,
@@ -262,6 +268,7 @@ export async function createSupervisor(
       logs.stop();
       serviceLogs.stop();
       feed.stop();
+      live.stop();
       await exec.stop();
       await Promise.all([cloud?.stop(), leases.stop(), events.stop()]);
     },

@@ -12,6 +12,8 @@ export interface Wire<out T> {
   readonly schema?: z.ZodType;
   /** The media type of the body if it is a stream, which a client may prefer to JSON. */
   readonly streamType?: string;
+  /** A stream that goes on: proxies must neither collect nor change what arrives. */
+  readonly isLive?: true;
 }
 
 export const json = <T>(schema: z.ZodType<T>): Wire<T> => ({
@@ -37,10 +39,17 @@ export const stream = (contentType: string, line?: z.ZodType): Wire<ReadableStre
   ...(line && { schema: line }),
 });
 
+/** A stream that goes on until its reader leaves. */
+export const liveStream = (contentType: string, line: z.ZodType): Wire<ReadableStream<Uint8Array>> => ({
+  ...stream(contentType, line),
+  isLive: true,
+});
+
 /** JSON, or a stream with this media type for a client that accepts it. */
 export const jsonOrStream = <T>(wire: Wire<T>, streamType: string): Wire<T | ReadableStream<Uint8Array>> => ({
   ...wire,
   streamType,
+  isLive: true,
 });
 
 export type Replies = Readonly<Record<number, Wire<unknown>>>;

@@ -15,6 +15,7 @@ import * as serviceLogs from "./device/service-logs.ts";
 import * as problems from "./device/problems.ts";
 import * as services from "./device/services.ts";
 import * as state from "./device/state.ts";
+import * as stream from "./device/stream.ts";
 import * as update from "./device/update.ts";
 
 /** The device's API: every endpoint by name. An endpoint is registered here; its handler has the same name. */
@@ -72,6 +73,7 @@ export const endpoints = {
   planTarget: plan.planTarget,
   history: history.history,
   events: events.events,
+  stream: stream.stream,
 
   updateState: update.updateState,
   confirmUpdate: update.confirmUpdate,

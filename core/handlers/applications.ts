@@ -101,7 +101,7 @@ export function applicationsState(
   return reply(200, Object.fromEntries(apps.map((app) => [app.name, stateOf(app, view(), memory.activity)])));
 }
 
-function stateOf(target: App, view: View, activity: ReadonlyMap<string, string>) {
+export function stateOf(target: App, view: View, activity: ReadonlyMap<string, string>) {
   const app = releaseInstead(target, view);
   const containers = containerStatuses(app.appId, view, activity);
   // Containers of this release whose service the target state no longer has.

@@ -26,7 +26,7 @@ export async function events(
 }
 
 /** Events of the scope's applications; those of no application concern the device, and are not for keys of services. */
-const wantedBy =
+export const wantedBy =
   (
     scope: Scope,
     { kinds, app }: { readonly kinds?: readonly string[] | undefined; readonly app?: number | undefined },

@@ -18,6 +18,7 @@ import * as serviceLogs from "./service-logs.ts";
 import * as problems from "./problems.ts";
 import * as services from "./services.ts";
 import * as state from "./state.ts";
+import * as stream from "./stream.ts";
 import * as update from "./update.ts";
 
 type Api = typeof endpoints;
@@ -40,6 +41,7 @@ const handlers = {
   ...problems,
   ...services,
   ...state,
+  ...stream,
   ...update,
 };
 

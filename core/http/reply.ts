@@ -12,8 +12,10 @@ const jsonType = "application/json; charset=utf-8";
 /** A reply → a Response, in the form that its endpoint declares for the status. */
 export function toResponse(replies: Replies, { status, body }: AnyReply, request: Request): Response {
   const wire = replies[status];
-  if (wire?.streamType !== undefined && body instanceof ReadableStream)
-    return new Response(body, { status, headers: { "content-type": wire.streamType, ...live } });
+  if (wire?.isLive && body instanceof ReadableStream) {
+    const contentType = wire.streamType ?? wire.contentType ?? "";
+    return new Response(body, { status, headers: { "content-type": contentType, ...live } });
+  }
   switch (wire?.type) {
     case "stream":
       return new Response(body instanceof ReadableStream ? body : null, {
@@ -32,7 +34,6 @@ export function toResponse(replies: Replies, { status, body }: AnyReply, request
   }
 }
 
-/** Proxies must neither collect nor change what arrives piece by piece. */
 const live = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" };
 
 /** The body of a JSON reply may be optional: some refusals of the device ↔ cloud API have none. */

@@ -96,6 +96,8 @@ const ofTheApplication: readonly [string, string, object | undefined, number][] 
   ["POST", "/v3/apps/1/plan", { local: { apps: {} } }, 200],
   ["POST", "/v3/apps/2/plan", { local: { apps: {} } }, 401],
   ["GET", "/v3/events", undefined, 200],
+  ["GET", "/v3/events?app=2", undefined, 401],
+  ["GET", "/v3/stream?app=2", undefined, 401],
   ["GET", "/v3/apps/1/history", undefined, 200],
   ["GET", "/v3/apps/2/history", undefined, 401],
   ["GET", "/v3/apps/1/update", undefined, 200],
@@ -127,6 +129,7 @@ const send = (
 test("every endpoint is in one of the four lists", () => {
   const pattern = (path: string) =>
     path
+      .replace(/\?.*/, "")
       .replace(/\/(1|2)(?=\/|$)/, "/:appId")
       .replace(/services\/\w+/, "services/:service")
       .replace(/exec\/\w+/, "exec/:sessionId")
@@ -390,7 +393,22 @@ describe("a principal with read access and without secrets", () => {
     const device = await testDevice();
     await device.post("/v2/local/target-state", withSecrets);
     await device.settled();
-    const paths = Object.values(endpoints).filter(({ method, path }) => method === "GET" && path !== "/v2/local/logs");
+    const isEndless = (path: string) => path === "/v2/local/logs" || path === "/v3/stream";
+    const paths = Object.values(endpoints).filter(({ method, path }) => method === "GET" && !isEndless(path));
     for (const { path } of paths) expect(await ask(device, path.replace(":appId", "1")), path).not.toMatch(/correct/);
+  });
+
+  test("sees no secret in the stream", async () => {
+    const device = await testDevice();
+    await device.post("/v2/local/target-state", withSecrets);
+    await device.settled();
+    const principal = { scope: { ...everything, secrets: "none" as const } };
+    const { body } = await device.fetch(new Request("http://device/v3/stream?state&events&after=0"), principal);
+    const lines = body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes('"kind":"serviceStarted"')) text += (await lines?.read())?.value ?? "";
+    await lines?.cancel();
+    expect(text).toContain('{"is":"state"');
+    expect(text).not.toMatch(/correct/);
   });
 });

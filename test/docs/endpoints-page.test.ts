@@ -70,6 +70,7 @@ const samples: Readonly<Record<string, Sample>> = {
   setTargetState: { body: sampleTarget },
   plan: { params: { appId: "1" } },
   history: { params: { appId: "1", limit: "1" } },
+  stream: { params: { app: "2", logs: "1", state: "1" } },
   events: { params: { app: "2", kinds: "serviceStarted", limit: "1" } },
   updateState: { params: { appId: "1" } },
   confirmUpdate: { params: { appId: "1" }, body: { commit: "c1" } },
@@ -122,7 +123,7 @@ const steady = (text: string): string =>
     .replace(/\b[0-9a-f]{32}\b/g, (id) => (id === "0123456789abcdef0123456789abcdef" ? id : "8a41…"))
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "2026-11-23T20:00:00.000Z")
     .replace(/("timestamp":)\d+/g, "$11764410400123")
-    .replace(/("id":|"last":)\d+(?=,"(?:at|gaps)")/g, "$118");
+    .replace(/("id":|"last":|"after":)\d+(?=,"(?:at|gaps)"|\})/g, "$118");
 
 async function answerOf(name: string, { method, path, replies }: Described, sample: Sample): Promise<string> {
   const device = await sampleDevice();
@@ -132,6 +133,7 @@ async function answerOf(name: string, { method, path, replies }: Described, samp
     sample = { ...sample, params: { sessionId: z.object({ id: z.string() }).parse(json).id } };
   }
   if (name === "logs") return steady(`200\n${await firstLogLine(device)}`);
+  if (name === "stream") return steady(`200\n${await firstLines(device, urlOf(path, sample, ""), 2)}`);
   const lease = { appId: 1, service: "web", services: ["web"], owner: "web", reason: "firmware upload", ttlMs: 1e6 };
   const leased =
     path.startsWith("/v3/locks") && method !== "POST" ? await device.supervisor.leases.create(lease) : undefined;
@@ -164,6 +166,19 @@ async function firstLogLine({ fetch, engine, container }: TestDevice): Promise<s
   for await (const bytes of body) {
     const line = new TextDecoder().decode(bytes).trim();
     if (line.includes("web is busy")) return line;
+  }
+  throw new Error("The stream has ended");
+}
+
+/** The answer has no end. */
+async function firstLines({ fetch }: TestDevice, path: string, count: number): Promise<string> {
+  const { body } = await fetch(new Request(`http://device${path}`));
+  if (!body) throw new Error("The answer has no body");
+  let text = "";
+  for await (const bytes of body) {
+    text += new TextDecoder().decode(bytes);
+    const lines = text.split("\n");
+    if (lines.length > count) return lines.slice(0, count).join("\n");
   }
   throw new Error("The stream has ended");
 }

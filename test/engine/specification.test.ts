@@ -167,6 +167,7 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     expect(await (await call("GET", "/v3/events", 200)).json()).toMatchObject({
       events: expect.arrayContaining([expect.objectContaining({ service: "one", kind: "serviceStarted" })]),
     });
+    await (await call("GET", "/v3/stream", 200)).body?.cancel();
     expect(await (await call("GET", "/v3/apps/1/update", 200)).json()).toMatchObject({ state: "steady" });
     // In local mode, no update is tried: test/api/update.test.ts decides about some.
     await call("POST", "/v3/apps/1/update/fail", 409, { reason: "a test" });

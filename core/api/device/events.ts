@@ -25,7 +25,7 @@ const Id = z.coerce.number({ error: "expected the id of an event" }).int().nonne
 const kindNames: ReadonlySet<string> = new Set(Object.keys(eventKinds));
 
 /** Names, separated by commas. */
-const Kinds = z
+export const Kinds = z
   .string()
   .transform((text) => text.split(",").filter((name) => name !== ""))
   .superRefine((names, context) => {
@@ -39,10 +39,12 @@ const Kinds = z
   .optional()
   .describe("Only these kinds, separated by commas");
 
-const After = z
+export const After = z
   .union([z.enum(["latest"]), Id], { error: 'expected the id of an event, or "latest"' })
-  .optional()
-  .describe("Events after this id; latest: those that come; absent: from the oldest one on that the device keeps");
+  .optional();
+
+const afterWords =
+  "Events after this id; latest: those that come; absent: from the oldest one on that the device keeps";
 
 /** A relayed request is answered within 50 s. */
 const longestWait = 45;
@@ -53,7 +55,7 @@ export const events = endpoint({
   summary:
     "What has happened to the applications in the key's scope, oldest first, of the last 1,000 events; with Accept: text/event-stream as a stream that goes on. Without keys of services, also what concerns the device",
   params: z.object({
-    after: After,
+    after: After.describe(afterWords),
     kinds: Kinds,
     app: AppId.optional(),
     limit: z.coerce.number().int().min(1).max(1000).default(1000).describe("At most so many events; not of a stream"),

@@ -1,0 +1,105 @@
+import { reply, type Input, type Reply } from "../api/endpoint.ts";
+import type * as api from "../api/device/stream.ts";
+import { failed } from "../api/fields.ts";
+import { mostLiveReaders, type LiveStreams } from "../events/live-streams.ts";
+import { mostReaders } from "../events/logs.ts";
+import type { Container } from "../model/container.ts";
+import type { Problem } from "../model/problem.ts";
+import { covers, type Scope } from "../model/scope.ts";
+import { supervisorVersion } from "../model/version.ts";
+import { isMissing, type Ports } from "../ports/index.ts";
+import type { Loop } from "../reconcile/loop.ts";
+import { stateOf } from "./applications.ts";
+import type { StateContext } from "./context.ts";
+import { wantedBy } from "./events.ts";
+import type { ProblemsContext } from "./problems.ts";
+import type { ServiceLogsContext } from "./service-logs.ts";
+
+export interface StreamContext extends StateContext, ProblemsContext, Pick<ServiceLogsContext, "serviceLogs"> {
+  readonly live: Pick<LiveStreams, "open" | "isFull">;
+  readonly loop: Pick<Loop, "isSettled" | "look">;
+  readonly identity: { readonly uuid: string };
+  readonly ports: Ports;
+}
+
+export async function stream(
+  { params: { state, events, metrics, logs, app, after = "latest", kinds }, scope }: Input<typeof api.stream>,
+  context: StreamContext,
+): Promise<Reply<typeof api.stream>> {
+  const { identity, ports, live } = context;
+  const isDefault = !state && !events && !metrics && logs === undefined;
+  if (metrics && !scope.device) return reply(401, failed("Unauthorized"));
+  const isOwn = (appId: number) => covers(scope, appId) && (app === undefined || app === appId);
+  const full = (what: string, most: number) =>
+    reply(503, failed(`${what} ${most} readers already; try again when one of them has left`));
+  if (live.isFull) return full("The stream has", mostLiveReaders);
+  const lines =
+    logs === undefined
+      ? undefined
+      : context.serviceLogs.stream((await context.loop.look({ fresh: false })).current.containers, {
+          ...{ wants: ({ appId }) => isOwn(appId), follow: true, since: 0 },
+          tail: logs === "all" ? undefined : logs,
+        });
+  if (logs !== undefined && !lines) return full("The logs have", mostReaders);
+  const answer = await live.open({
+    hello: {
+      ...{ version: supervisorVersion, uuid: identity.uuid, bootId: ports.system.bootId() },
+      ...{ now: new Date(ports.clock.now()).toISOString(), lacks: lacksOf(ports) },
+    },
+    ...((state || isDefault) && {
+      state: { key: JSON.stringify([scope, app]), show: () => show(context, scope, isOwn) },
+    }),
+    ...((events || isDefault) && { events: { after, wants: wantedBy(scope, { kinds, app }) } }),
+    metrics: metrics || (isDefault && scope.device),
+    logs: lines,
+  });
+  if (answer) return reply(200, answer);
+  await lines?.cancel();
+  return full("The stream has", mostLiveReaders);
+}
+
+/** What a page offers only where the device can do it. */
+const lacksOf = (ports: Ports): Readonly<Record<string, string>> => {
+  const { power, hostname, proxy, led, journal } = ports;
+  return Object.fromEntries(
+    Object.entries({ power, hostname, proxy, led, journal }).flatMap(([name, port]) =>
+      isMissing(port) ? [[name, port.missing]] : [],
+    ),
+  );
+};
+
+function show(context: StreamContext, scope: Scope, isOwn: (appId: number) => boolean): api.LiveState {
+  const { targets, view, memory, loop, problems } = context;
+  const seen = view();
+  return {
+    settled: loop.isSettled(),
+    apps: targets
+      .current()
+      .apps.filter(({ appId }) => isOwn(appId))
+      .map((target) => {
+        const { appId, commit, updateStatus, services } = stateOf(target, seen, memory.activity);
+        const own = seen.current.containers.filter((container) => container.appId === appId);
+        return {
+          ...{ appId, name: target.name, commit, updateStatus },
+          waits: (seen.plan.get(appId) ?? []).flatMap((step) => (step.action === "wait" ? [step.reason] : [])),
+          services: Object.fromEntries(
+            Object.entries(services).map(([name, { status, image, downloadProgress }]) => [
+              name,
+              { status, image, downloadProgress, ...runOf(own.find(({ service }) => service === name)) },
+            ]),
+          ),
+        };
+      }),
+    problems: problems.list().filter(({ appId }: Problem) => (appId === undefined ? scope.device : isOwn(appId))),
+  };
+}
+
+const runOf = (container: Container | undefined): Partial<api.LiveService> =>
+  container && container.startedAt > 0
+    ? {
+        ...(container.health && { health: container.health }),
+        startedAt: new Date(container.startedAt).toISOString(),
+        ...(container.restarts > 0 && { restarts: container.restarts }),
+        ...(container.state === "exited" && { exitCode: container.exitCode }),
+      }
+    : {};
