@@ -28,6 +28,7 @@ export type * from "./ports/hostname.ts";
 export type * from "./ports/journal.ts";
 export type * from "./ports/led.ts";
 export type * from "./ports/metrics.ts";
+export type * from "./ports/own-use.ts";
 export type * from "./ports/power.ts";
 export type * from "./ports/proxy.ts";
 export type * from "./ports/service-folders.ts";

@@ -12,6 +12,9 @@ import { Events, toLog } from "./events/events.ts";
 import { LiveStreams } from "./events/live-streams.ts";
 import { Logs } from "./events/logs.ts";
 import { ServiceLogs } from "./events/service-logs.ts";
+import { AgentMetrics } from "./metrics/agent-metrics.ts";
+import { Counters } from "./metrics/counters.ts";
+import { EngineCalls } from "./metrics/engine-calls.ts";
 import { HostFigures } from "./metrics/host-figures.ts";
 import { apiScopeOf, isOn } from "./model/config.ts";
 import type { FileContent } from "./model/service-file.ts";
@@ -85,6 +88,7 @@ export interface Assembly extends Supervisor {
   readonly loop: Loop;
   readonly preflights: Preflights;
   readonly problems: Problems;
+  readonly metrics: AgentMetrics;
   readonly events: Events;
   readonly feed: EventFeed;
   readonly live: LiveStreams;
@@ -102,9 +106,13 @@ export async function createSupervisor(
   given: Identity,
   cloudSettings: CloudSettings = {},
 ): Promise<Assembly> {
-  const { clock, engine, files, folders, store, log, system } = adapters;
+  const { clock, files, folders, store, log, system } = adapters;
+  const calls = new EngineCalls(clock);
+  const engine = calls.counted(adapters.engine);
+  const counters = new Counters();
   const events = new Events({ clock, journal: adapters.eventJournal });
   events.onEvent(toLog(log));
+  events.onEvent((_, event) => counters.event(event));
   const feed = new EventFeed({ clock, events });
   const live = new LiveStreams({ clock, events, metrics: adapters.metrics });
   events.onEvent(() => live.changed());
@@ -113,7 +121,7 @@ export async function createSupervisor(
     ...{ documents, clock, events, locks: adapters.locks, files: adapters.leaseFiles },
     onEnd: (appId) => loop.unlocked(appId),
   });
-  const ports = { ...adapters, locks: leases, metrics: new HostFigures(adapters.metrics, clock) };
+  const ports = { ...adapters, engine, locks: leases, metrics: new HostFigures(adapters.metrics, clock) };
   const { developmentMode = false } = given;
   const identity = {
     ...given,
@@ -216,11 +224,19 @@ export async function createSupervisor(
     return recheckMs;
   };
   const loop = new Loop({
-    ...{ clock, engine, observer, applier, downloads, preflights, repeats, logs, events, input, onRound },
+    ...{ clock, engine, downloads, preflights, repeats, logs, events, input, onRound },
+    observer: { observe: (...round) => counters.pass(observer.observe(...round)) },
+    applier: { apply: (step, ...round) => counters.step(step.action, applier.apply(step, ...round)) },
     record: (observation, target) =>
       recordObservation({ memory, keys, updates, watch, idle, probes, clock }, observation, target),
     onEngineBack: () => updates.restartTrials(),
     recordRunning: (containers, isBusy) => memory.recordRunning(containers, isBusy),
+  });
+
+  const metrics = new AgentMetrics({
+    ...{ ports, version: supervisorVersion, counters, calls, loop, problems },
+    view: () => supervisor.view(),
+    cloudReachedAt: () => cloud?.reachedAt(),
   });
 
   const supervisor: Assembly = {
@@ -235,6 +251,7 @@ export async function createSupervisor(
     loop,
     preflights,
     problems,
+    metrics,
     events,
     feed,
     live,

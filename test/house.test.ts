@@ -142,7 +142,7 @@ const rules: readonly Rule[] = [
     may: [
       ...["core/handlers/", "core/api/", "core/http/", "core/operations/", "core/model/", "core/compose/masked.ts"],
       ...["core/reconcile/status.ts", "core/reconcile/view.ts", "core/reconcile/loop.ts", "core/state/"],
-      ...["core/events/", "core/cloud/tags.ts", "core/ports/index.ts", "core/ports/proxy.ts"],
+      ...["core/events/", "core/metrics/", "core/cloud/tags.ts", "core/ports/index.ts", "core/ports/proxy.ts"],
     ],
     because: "a handler joins input and context; the engine and the plan's steps are for operations",
   },

@@ -8,6 +8,8 @@ export interface Wire<out T> {
   /** "mixed": text when the body is a string, else JSON. */
   readonly type: "json" | "text" | "mixed" | "empty" | "stream";
   readonly contentType?: string;
+  /** The forms of a text, the default first: the request's `Accept` chooses. */
+  readonly contentTypes?: readonly [string, ...string[]];
   /** What the body looks like, or each line of a stream; absent for none. */
   readonly schema?: z.ZodType;
   /** The media type of the body if it is a stream, which a client may prefer to JSON. */
@@ -26,6 +28,13 @@ export const text = <const T extends string = string>(...allowed: readonly T[]):
   type: "text",
   contentType: "text/plain; charset=utf-8",
   schema: allowed.length > 0 ? z.enum(allowed) : z.string(),
+});
+/** A text in several forms, the default first. The handler finds the one that the request wants as `accepted`. */
+export const textIn = (...contentTypes: readonly [string, ...string[]]): Wire<string> => ({
+  type: "text",
+  contentType: contentTypes[0],
+  contentTypes,
+  schema: z.string(),
 });
 /** A status with JSON or, as recorded, with one of these texts. */
 export const mixed = <T, const U extends string>({ schema }: Wire<T>, ...allowed: readonly U[]): Wire<T | U> => ({
@@ -85,6 +94,8 @@ export const sentences = (faults: readonly Fault[]): string =>
 export interface InputOf<P, B> {
   readonly params: P;
   readonly body: B;
+  /** Of the forms of a 200, the one that the request wants; absent if there is only one. */
+  readonly accepted?: string;
 }
 
 /** No parameters, or no body: then the body of a request is not read. */

@@ -9,6 +9,7 @@ import * as journal from "./device/journal.ts";
 import * as keys from "./device/keys.ts";
 import * as local from "./device/local-mode.ts";
 import * as locks from "./device/locks.ts";
+import * as metrics from "./device/metrics.ts";
 import * as plan from "./device/plan.ts";
 import * as processes from "./device/processes.ts";
 import * as serviceLogs from "./device/service-logs.ts";
@@ -50,6 +51,7 @@ export const endpoints = {
   restartService: services.restartService,
   containerId: services.containerId,
 
+  metrics: metrics.metrics,
   problems: problems.problems,
   stateStatus: state.stateStatus,
   version: state.version,

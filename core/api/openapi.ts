@@ -69,7 +69,8 @@ function toResponse(wires: readonly Wire<unknown>[]) {
   return { description: "", ...(Object.keys(content).length > 0 && { content }) };
 }
 
-const contentTypes = ({ type, contentType, streamType }: Wire<unknown>): string[] => {
+const contentTypes = ({ type, contentType, contentTypes: forms, streamType }: Wire<unknown>): string[] => {
+  if (forms) return forms.map((form) => form.split(";")[0] ?? form);
   switch (type) {
     case "mixed":
       return ["application/json", "text/plain"];

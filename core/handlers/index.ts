@@ -12,6 +12,7 @@ import * as journal from "./journal.ts";
 import * as keys from "./keys.ts";
 import * as localMode from "./local-mode.ts";
 import * as locks from "./locks.ts";
+import * as metrics from "./metrics.ts";
 import * as plan from "./plan.ts";
 import * as processes from "./processes.ts";
 import * as serviceLogs from "./service-logs.ts";
@@ -35,6 +36,7 @@ const handlers = {
   ...keys,
   ...localMode,
   ...locks,
+  ...metrics,
   ...plan,
   ...processes,
   ...serviceLogs,

@@ -1,4 +1,5 @@
 import type { Replies } from "../api/endpoint.ts";
+import { preferredOf } from "./accept.ts";
 
 /** A handler's reply, without the type of its endpoint. */
 export interface AnyReply {
@@ -25,7 +26,9 @@ export function toResponse(replies: Replies, { status, body }: AnyReply, request
     case "empty":
       return new Response(null, { status });
     case "text":
-      return sized(String(body), status, plain, request);
+      return wire.contentTypes
+        ? inForm(String(body), status, preferredOf(wire.contentTypes, request.headers.get("accept")), request)
+        : sized(String(body), status, plain, request);
     case "mixed":
       return typeof body === "string" ? sized(body, status, plain, request) : toJson(body, status, request);
     case "json":
@@ -35,6 +38,12 @@ export function toResponse(replies: Replies, { status, body }: AnyReply, request
 }
 
 const live = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" };
+
+function inForm(body: string, status: number, contentType: string, request: Request): Response {
+  const response = sized(body, status, contentType, request);
+  response.headers.set("vary", "accept");
+  return response;
+}
 
 /** The body of a JSON reply may be optional: some refusals of the device ↔ cloud API have none. */
 const toJson = (body: unknown, status: number, request: Request): Response =>

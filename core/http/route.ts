@@ -11,6 +11,7 @@ import {
   type ReplyOf,
 } from "../api/endpoint.ts";
 import { messageOf } from "../model/show.ts";
+import { preferredOf } from "./accept.ts";
 import { readBody, type Body, type LargeBodies } from "./body.ts";
 import { toResponse, type AnyReply } from "./reply.ts";
 
@@ -70,6 +71,7 @@ export function createRoute<P, B, R extends Replies, Principal, Context>(
 ): Route<Principal, Context> {
   const { method, path, open, replies, scope, bodyLimitBytes, headers = [] } = endpoint;
   const { failed, largeBodies } = surface;
+  const forms = replies[200]?.contentTypes;
 
   const answer: Route<Principal, Context>["answer"] = async (request, asked, context) => {
     const { principal } = asked;
@@ -91,7 +93,11 @@ export function createRoute<P, B, R extends Replies, Principal, Context>(
         const reply = endpoint.invalid?.({ faults, params: given, contentType: sent.contentType });
         return reply ? toResponse(replies, reply, request) : surface.error(400, sentences(faults), request);
       }
-      const input = { params: params.data, body: body.data };
+      const input = {
+        params: params.data,
+        body: body.data,
+        ...(forms && { accepted: preferredOf(forms, request.headers.get("accept")) }),
+      };
       if (scope && !scope.apps(input).every((appId) => surface.covers(principal, appId)))
         return toResponse(replies, scope.refused(input), request);
       return toResponse(replies, await handler({ ...input, ...principal }, context), request);

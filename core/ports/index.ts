@@ -14,6 +14,7 @@ import type { Led } from "./led.ts";
 import type { LogRing } from "./log-ring.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import type { OwnUse } from "./own-use.ts";
 import type { Power } from "./power.ts";
 import type { Probe } from "./probe.ts";
 import type { Proxy } from "./proxy.ts";
@@ -55,6 +56,8 @@ export interface Ports {
   readonly log: Log;
   readonly system: System;
   readonly metrics: Metrics;
+  /** Absent: what the agent itself uses is not known. */
+  readonly ownUse?: OwnUse;
   /** Absent: the device belongs to no cloud. */
   readonly cloud?: CloudPorts;
   readonly gateway: Gateway | Missing;

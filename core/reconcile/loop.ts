@@ -168,6 +168,12 @@ export class Loop {
     return this.#retries.failuresOf(subject);
   }
 
+  /** How often subjects have failed and were tried again, and how many wait now. */
+  backoffs(): { readonly begun: number; readonly retried: number; readonly waiting: number } {
+    const { begun, retried } = this.#retries;
+    return { begun, retried, waiting: this.#retries.subjects().length };
+  }
+
   /** Whether a step or a download has failed, or a step was in vain. */
   hasFailures(): boolean {
     const { downloads, repeats } = this.#parts;

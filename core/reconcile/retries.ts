@@ -13,6 +13,9 @@ interface Entry {
 
 /** Which subjects have failed, how many times in a row, and when they are retried. */
 export class Retries {
+  /** How often a subject began to wait, and was tried after that. */
+  begun = 0;
+  retried = 0;
   readonly #entries = new Map<Subject, Entry>();
   /** Subjects whose steps began before a reset. The result of these steps is ignored. */
   readonly #superseded = new Set<Subject>();
@@ -55,6 +58,8 @@ export class Retries {
     if (this.#superseded.has(subject)) return false;
     const before = this.#entries.get(subject);
     const [failure] = failures;
+    if (before) this.retried++;
+    if (failure) this.begun++;
     if (!failure) {
       this.#entries.delete(subject);
       return false;

@@ -21,6 +21,7 @@ import { findHostPorts, type HostPorts } from "./host-ports.ts";
 import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
 import { createConsoleLog } from "./log.ts";
 import { needed } from "./settings-error.ts";
+import { ownUse } from "./own-use.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { FileFolders, seenByEngine } from "./store/file-folders.ts";
 import { StoredFiles, filesFolderOf } from "./store/stored-files.ts";
@@ -144,6 +145,7 @@ async function assembleIn(
       log,
       system: nodeSystem(hostRoot, () => clock.now()),
       metrics: hostMetrics(hostRoot, async () => findStorage(hostRoot, await chosen.storage().catch(() => []))),
+      ownUse,
       probe: chosen.probe,
       gateway: isEngineEmbedded ? { missing: "The embedded engine has no networks" } : gatewayOf(listener),
       ...host.ports,
