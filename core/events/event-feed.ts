@@ -106,7 +106,10 @@ export class EventFeed {
   }
 
   #isFull(): boolean {
-    return this.#streams.size + this.#waiting >= mostEventReaders;
+    const isFull = this.#streams.size + this.#waiting >= mostEventReaders;
+    // Readers that have left make room for the next try.
+    if (isFull) for (const stream of this.#streams) stream.beat();
+    return isFull;
   }
 }
 

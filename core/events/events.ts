@@ -16,8 +16,8 @@ const lingerMs = 1000;
 const subscribedLingerMs = 100;
 
 /**
- * The agent's events, in order. Readers get each event at once. The journal gets it up to `lingerMs` later; while there are
- * subscribers, at once, or `subscribedLingerMs` after the transaction before.
+ * The agent's events, in order. Readers get each event at once. The journal gets it up to `lingerMs` later; the first one, and all
+ * while there are subscribers, at once, or `subscribedLingerMs` after the transaction before.
  */
 export class Events {
   readonly #clock: EventClock;
@@ -103,6 +103,8 @@ export class Events {
   }
 
   #lingerMs(): number {
+    // The journal then knows of this run: what a sudden end of it loses is a gap.
+    if (this.#savedAt === -Infinity) return 0;
     if (this.#subscribers.size === 0) return lingerMs;
     return Math.max(0, this.#savedAt + subscribedLingerMs - this.#clock.monotonic());
   }

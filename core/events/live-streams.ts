@@ -46,14 +46,17 @@ export class LiveStreams {
     this.#parts = parts;
   }
 
-  get isFull(): boolean {
-    return this.#readers.size + this.#opening >= mostLiveReaders;
+  isFull(): boolean {
+    const isFull = this.#readers.size + this.#opening >= mostLiveReaders;
+    // Readers that have left make room for the next try.
+    if (isFull) for (const reader of this.#readers) reader.beat();
+    return isFull;
   }
 
   /** Undefined if there are `mostLiveReaders` already. */
   async open(query: LiveQuery): Promise<ReadableStream<Uint8Array> | undefined> {
     const { events, clock } = this.#parts;
-    if (this.isFull) return undefined;
+    if (this.isFull()) return undefined;
     this.#opening++;
     const { after = "latest", wants = () => true } = query.events ?? {};
     const cursor = await events
@@ -158,6 +161,10 @@ class LiveReader {
   pump(): void {
     this.#isDue = true;
     if (!this.#isPumping) void this.#pump();
+  }
+
+  beat(): void {
+    this.#paced.beat();
   }
 
   close(): void {

@@ -38,7 +38,7 @@ export class PacedStream {
       },
       new ByteLengthQueuingStrategy({ highWaterMark: bufferBytes }),
     );
-    void this.#beat();
+    void this.#keepBeating();
   }
 
   get hasRoom(): boolean {
@@ -50,13 +50,18 @@ export class PacedStream {
     this.#controller?.enqueue(encoder.encode(text));
   }
 
+  /** Sends the heartbeat. The reader may have left unnoticed: a relay notices it when it passes something on. */
+  beat(): void {
+    if (this.hasRoom) this.send(this.#options.heartbeat);
+  }
+
   close(): void {
     const controller = this.#controller;
     this.#leave();
     controller?.close();
   }
 
-  async #beat(): Promise<void> {
+  async #keepBeating(): Promise<void> {
     let silence = 0;
     for (;;) {
       this.#isQuiet = true;
@@ -64,7 +69,7 @@ export class PacedStream {
       if (this.signal.aborted) return;
       silence = this.hasRoom ? 0 : silence + 1;
       if (silence >= longestSilence) return this.close();
-      if (this.hasRoom && this.#isQuiet) this.send(this.#options.heartbeat);
+      if (this.#isQuiet) this.beat();
     }
   }
 

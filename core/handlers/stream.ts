@@ -32,7 +32,7 @@ export async function stream(
   const isOwn = (appId: number) => covers(scope, appId) && (app === undefined || app === appId);
   const full = (what: string, most: number) =>
     reply(503, failed(`${what} ${most} readers already; try again when one of them has left`));
-  if (live.isFull) return full("The stream has", mostLiveReaders);
+  if (live.isFull()) return full("The stream has", mostLiveReaders);
   const lines =
     logs === undefined
       ? undefined

@@ -99,19 +99,24 @@ describe("events", () => {
   test("reach a subscriber at once, and a storm of them is gathered", async () => {
     const { clock, journal, events } = setUp();
     const arrived: number[] = [];
+    // The first event of a run is written at once.
+    events.emit({ kind: "purged" });
+    await clock.advance(0);
+    expect(journal.appends).toBe(1);
     events.emit({ kind: "purged" });
     await clock.advance(300);
+    expect(journal.appends).toBe(1);
     // Also those that waited before.
     events.subscribe((entries) => arrived.push(...entries.map(({ number }) => number)));
     await clock.advance(0);
-    expect(arrived).toEqual([1]);
+    expect(arrived).toEqual([2]);
     for (let n = 0; n < 1000; n++) {
       events.emit({ kind: "purging", appId: n });
       await clock.advance(1);
     }
     await clock.advance(100);
     expect(arrived).toHaveLength(1001);
-    expect(journal.appends).toBeLessThanOrEqual(12);
+    expect(journal.appends).toBeLessThanOrEqual(13);
   });
 
   test("pending events are written at the end, and later events are not", async () => {

@@ -95,7 +95,7 @@ function stringify(data: ProxiedRequest["data"]): string | undefined {
 }
 
 /** The client's headers that the device receives; never keys or cookies. */
-const forwardedHeaders = ["accept", "if-none-match"];
+const forwardedHeaders = ["accept", "if-none-match", "last-event-id"];
 
 const isKey = (name: string): boolean => /^(api[-_]?key|(access[-_]?)?token|authorization)$/i.test(name);
 
