@@ -13,7 +13,10 @@ import type { EngineState } from "../ports/engine.ts";
 export interface CurrentState extends EngineState {
   /** Containers that an update has created, and that have not been started. They are not among `containers`. */
   readonly prepared: readonly Container[];
+  /** The wall clock. It jumps when the time of the machine is set. */
   readonly now: number;
+  /** The clock that never jumps: for durations. */
+  readonly monotonicMs: number;
   readonly bootedAt: number;
   /** Differs after each boot. */
   readonly bootId: string;
@@ -67,7 +70,7 @@ export interface CurrentState extends EngineState {
   readonly apiKeys: ReadonlyMap<string, string>;
   /** By container id: differences between the request and what the engine created. They are no reason to replace. */
   readonly tolerated: ReadonlyMap<string, readonly Difference[]>;
-  /** By `repeatKey`: the earliest time at which a step that has succeeded may be applied again. */
+  /** By `repeatKey`: the earliest time, on the monotonic clock, at which a step that has succeeded may be applied again. */
   readonly repeats: ReadonlyMap<string, number>;
   /** A change was applied that takes effect with the next boot. */
   readonly rebootRequired: boolean;
@@ -120,6 +123,7 @@ export type Observation = Omit<
 export type Download =
   /** `lastFailure`: why the last attempt failed, if there was one. */
   | { readonly is: "running"; readonly percent: number; readonly lastFailure?: string | undefined }
+  /** `retryAt`: on the monotonic clock. */
   | { readonly is: "failed"; readonly reason: string; readonly retryAt: number };
 
 /** What is known about images before they are downloaded. */
@@ -150,6 +154,7 @@ export const unseen = (now: number, device: DeviceFacts, localMode: boolean): Cu
   networks: [],
   volumes: [],
   now,
+  monotonicMs: now,
   bootedAt: 0,
   bootId: "",
   timeZone: "UTC",

@@ -100,7 +100,7 @@ export class Downloads {
   #wasInVain(name: string, ended: (failure: string) => void): boolean {
     const fetched = this.#fetched.get(name);
     if (!fetched) return false;
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     if (!this.#entries.has(name) && now - fetched.at >= lastingMs) {
       this.#fetched.delete(name);
       return false;
@@ -148,7 +148,7 @@ export class Downloads {
       if (this.#entries.get(image.name) === entry) {
         this.#entries.delete(image.name);
         const times = (this.#fetched.get(image.name)?.times ?? 0) + 1;
-        this.#fetched.set(image.name, { at: this.#clock.now(), times });
+        this.#fetched.set(image.name, { at: this.#clock.monotonic(), times });
         ended();
       }
     } catch (error) {
@@ -161,7 +161,7 @@ export class Downloads {
       entry.download = {
         is: "failed",
         reason,
-        retryAt: this.#clock.now() + delayMs(isShort ? shortRetry : failureRetry, entry.failures),
+        retryAt: this.#clock.monotonic() + delayMs(isShort ? shortRetry : failureRetry, entry.failures),
       };
       ended(reason);
     } finally {

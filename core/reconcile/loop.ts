@@ -304,7 +304,7 @@ export class Loop {
     this.#waiters.answer(round, (appId) => this.#reachedOf(appId, decided));
     if (!this.#scheduler.isRequested())
       this.#unsettled = this.#busy.size > 0 || [...decided.values()].some((steps) => !isSettled(steps));
-    this.#scheduleRecheck(decided, current.now);
+    this.#scheduleRecheck(decided, current.monotonicMs);
     this.#engineFailures = 0;
     if (this.#failingSince !== undefined) {
       events.emit({ kind: "engineReachable" });
@@ -320,7 +320,7 @@ export class Loop {
       const [paused, stale] = [this.#pauses > 0, this.#stale.has(subject)];
       if (!outdated && !paused && !stale) this.#notices.report(subject, steps);
       const othersStale = subject === "device" && this.#stale.size > 0;
-      const failure = this.#retries.waiting(subject, current.now)?.message;
+      const failure = this.#retries.waiting(subject, current.monotonicMs)?.message;
       const { go } = gate(steps, { outdated, paused, stale, othersStale, failure });
       if (go.length === 0) continue;
       const batch = this.#applyAll(subject, go, current).finally(() => {
@@ -355,7 +355,7 @@ export class Loop {
     );
     const failures = results.filter((result) => result !== undefined);
     const [failure] = failures;
-    if (this.#retries.end(subject, failures, clock.now()) && failure)
+    if (this.#retries.end(subject, failures, clock.monotonic()) && failure)
       events.emit({
         ...{ kind: failure.is === "locked" ? "locked" : "stepFailed", appId: appIdOf(subject) },
         reason: failure.message,

@@ -75,6 +75,7 @@ export class Observer {
       ...state,
       prepared: all.filter(isPrepared),
       now: clock.now(),
+      monotonicMs: clock.monotonic(),
       bootedAt: system.bootedAt(),
       bootId: system.bootId(),
       timeZone: system.timeZone(),

@@ -32,7 +32,7 @@ export function planFetch(
     case "running":
       return [{ action: "wait", reason: `image ${image.name}`, isSaid: true }];
     case "failed": {
-      const wait = download.retryAt - current.now;
+      const wait = download.retryAt - current.monotonicMs;
       return wait > 0
         ? [
             {

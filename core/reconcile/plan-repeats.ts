@@ -5,9 +5,9 @@ import { aimOf, describe, isWork, type Step, type Work } from "./step.ts";
 export function waitIfInVain(step: Work, subject: number | "device", current: CurrentState): Step | undefined {
   const aim = aimOf(step);
   const retryAt = aim === undefined ? undefined : current.repeats.get(repeatKey(subject, aim));
-  if (retryAt === undefined || retryAt <= current.now) return undefined;
+  if (retryAt === undefined || retryAt <= current.monotonicMs) return undefined;
   const reason = `another try to ${describe(step)}, which made no difference`;
-  return { action: "wait", reason, recheckMs: retryAt - current.now, again: step };
+  return { action: "wait", reason, recheckMs: retryAt - current.monotonicMs, again: step };
 }
 
 /** Replaces steps that were recently in vain by waits. Replacements are skipped: they were checked with their dependants. */

@@ -40,13 +40,13 @@ export class Repeats {
     const key = repeatKey(subject, aim);
     const times = (this.#repeats.get(key)?.times ?? 0) + 1;
     const isLoop = this.#repeats.get(key)?.isLoop ?? false;
-    const doneAt = this.#clock.now();
+    const doneAt = this.#clock.monotonic();
     this.#repeats.set(key, { subject, step, times, doneAt, lastsSince: undefined, wasThere: false, isLoop });
   }
 
   /** By `repeatKey`: the earliest time at which a step may be applied again. */
   retryAt(): ReadonlyMap<string, number> {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     for (const [key, { lastsSince }] of this.#repeats)
       if (lastsSince !== undefined && now - lastsSince >= lastingMs) this.#repeats.delete(key);
     return new Map(
@@ -75,7 +75,7 @@ export class Repeats {
         if (record.subject !== subject) continue;
         if ([...due].some((aim) => repeatKey(subject, aim) === key)) record.lastsSince = undefined;
         else if (isInPlace(record, current)) {
-          record.lastsSince ??= current.now;
+          record.lastsSince ??= current.monotonicMs;
           record.wasThere = true;
         }
       }

@@ -40,7 +40,9 @@ interface Timer {
 
 /** Time that passes only when it is told to; what is due at one moment happens in the order in which it was asked for. */
 export class SimClock implements Clock {
+  /** On the monotonic clock. It begins at the time of the wall clock, so that without jumps both are the same. */
   #now = Date.UTC(2026, 0, 1);
+  #jumpedMs = 0;
   #timers: Timer[] = [];
   readonly #chance: Chance;
 
@@ -49,7 +51,7 @@ export class SimClock implements Clock {
   }
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#jumpedMs;
   }
 
   monotonic(): number {
@@ -70,6 +72,11 @@ export class SimClock implements Clock {
       this.#timers.push(timer);
       signal?.addEventListener("abort", timer.wake);
     });
+  }
+
+  /** Somebody sets the wall clock. */
+  jump(ms: number): void {
+    this.#jumpedMs += ms;
   }
 
   random(): number {
