@@ -1,6 +1,6 @@
 import { hasFeature } from "../compose/features.ts";
 import type { Container } from "../model/container.ts";
-import { findImage } from "../model/image.ts";
+import { findImage, isKeptImageName } from "../model/image.ts";
 import { serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
 import type { Observation, Remembered } from "../reconcile/current.ts";
@@ -47,7 +47,8 @@ export async function recordObservation(
   memory.forgetInterrupted(new Set(services.flatMap(({ key, image }) => (image ? [] : [key]))), containers);
   await memory.recordImages(
     services.flatMap(({ app, service, image }) =>
-      image && !app.rejected
+      // The names under which committed releases are kept were recorded when they were given.
+      image && !app.rejected && !isKeptImageName(service.image.name)
         ? [
             {
               name: service.image.name,

@@ -30,12 +30,12 @@ export class Observer {
   /** By container id: the last line of the run that ended at this time. */
   #lines: ReadonlyMap<string, { readonly finishedAt: number; readonly line: string | undefined }> = new Map();
   readonly #ports: ObserverPorts;
-  readonly #runningSince: number;
+  readonly #runningSince: { readonly wall: number; readonly monotonic: number };
   readonly #parts: Parts;
 
   constructor(ports: ObserverPorts, parts: Parts) {
     this.#ports = ports;
-    this.#runningSince = ports.clock.now();
+    this.#runningSince = { wall: ports.clock.now(), monotonic: ports.clock.monotonic() };
     this.#parts = parts;
   }
 
@@ -88,13 +88,23 @@ export class Observer {
       locks: locks.held(),
       takenOver: new Set(successors.flat()),
       confirmed: new Set(confirmed.flat()),
-      runningSince: this.#runningSince,
+      runningSince: this.#beginning(),
       repeats: this.#parts.repeats.retryAt(),
       rebootRequired: !isMissing(power) && (await power.rebootRequired()),
       firewall: isMissing(firewall) ? firewall : (firewall.policy() ?? "unset"),
       bootConfig: await stateOf(bootConfig),
       gatewayOpen: isMissing(gateway) ? undefined : gateway.isOpen(),
     };
+  }
+
+  /**
+   * The time of the start of this run. If the clock was set back since, it is what the clock would have shown then: containers
+   * that start from now on have started later. If it was set forward, those that have started before stay later.
+   */
+  #beginning(): number {
+    const { clock } = this.#ports;
+    const { wall, monotonic } = this.#runningSince;
+    return Math.min(wall, Math.round(clock.now() - (clock.monotonic() - monotonic)));
   }
 
   /** Read once for each run that has failed. A log that cannot be read has no last line. */

@@ -76,9 +76,9 @@ export function whyLeave(
   // The time to hand over is no reason to remove a container that serves while its successor may not.
   if (isUnproven(service, appId, current)) return undefined;
   if (current.takenOver.has(serviceKey(appId, service.name))) return "its successor has taken over";
-  return current.now - verdict.container.startedAt >= service.handoverTimeoutMs
-    ? "the time to hand over is up"
-    : undefined;
+  // The time of its start is on the wall clock, which may have been set since.
+  const { upForMs = 0 } = current.watch.get(verdict.container.id) ?? {};
+  return upForMs >= service.handoverTimeoutMs ? "the time to hand over is up" : undefined;
 }
 
 const handOverPollMs = 100;

@@ -53,7 +53,7 @@ export class Repeats {
       [...this.#repeats].map(([key, { step, doneAt, times, wasThere }]) => {
         // The first repeat has no delay: a person may have undone the step.
         const failures = wasThere || canBeUndone(step) ? times - 1 : times;
-        return [key, failures > 0 ? doneAt + delayMs(failureRetry, failures) : now];
+        return [key, doneAt + (failures > 0 ? delayMs(failureRetry, failures) : 0)];
       }),
     );
   }

@@ -39,6 +39,43 @@ describe.each([
     await clock.advance(400);
     expect(tries).toBe(1);
     await clock.advance(1100);
-    expect((await engine.look()).containers.map(({ state }) => state)).toEqual(["running"]);
+    expect((await engine.look({ fresh: true })).containers.map(({ state }) => state)).toEqual(["running"]);
+  });
+});
+
+describe("after the time was set back by ten years,", () => {
+  test("the time to hand over ends all the same", async () => {
+    const clock = new SimClock(new Chance(1));
+    const engine = new EmbeddedEngine({ clock, pullMs: 3, stopMs: 1 });
+    const device = await testDevice({ clock, ports: { engine } });
+    const set = async (version: string) => {
+      const labels = { "io.balena.update.strategy": "hand-over", "io.balena.update.handover-timeout": "20000" };
+      const apps = { "1": app({ web: { image: `web:${version}`, labels } }) };
+      await Promise.all([
+        device.post("/v2/local/target-state", { local: { name: "device", config: {}, apps } }),
+        clock.advance(10_000),
+      ]);
+    };
+    const count = async () => (await engine.look()).containers.length;
+    await set("1");
+    await set("2");
+    expect(await count()).toBe(2);
+    clock.jump(-tenYears);
+    await clock.advance(8_000);
+    expect(await count()).toBe(2);
+    await clock.advance(5_000);
+    expect(await count()).toBe(1);
+  });
+
+  test("a service that somebody stops stays stopped", async () => {
+    const clock = new SimClock(new Chance(1));
+    const engine = new EmbeddedEngine({ clock, pullMs: 3, stopMs: 1 });
+    const device = await testDevice({ clock, ports: { engine } });
+    clock.jump(-tenYears);
+    const body = { local: { name: "device", config: {}, apps: { "1": app({ web: {} }) } } };
+    await Promise.all([device.post("/v2/local/target-state", body), clock.advance(60_000)]);
+    const [container] = (await engine.look()).containers;
+    await Promise.all([engine.stopContainer(container?.id ?? ""), clock.advance(60_000)]);
+    expect((await engine.look()).containers).toMatchObject([{ id: container?.id, state: "exited" }]);
   });
 });

@@ -15,7 +15,6 @@ import {
   sentences,
   strategy,
   target,
-  times,
   volume,
 } from "./literals.ts";
 
@@ -37,8 +36,9 @@ const moved = withoutRestart(aside(first));
 const back = app({ web: { image: "web:1", ...handOver } });
 
 /** Long after the successor has started. */
-const later = { now: times.started + 60_000 };
-const soon = { now: times.started + 59_999 };
+const upFor = (upForMs: number) => ({ watch: new Map([[second.id, { upForMs, exits: 0 }]]) });
+const later = upFor(60_000);
+const soon = upFor(59_999);
 const takenOver = new Set(["1/web"]);
 
 describe("a hand-over", () => {
@@ -93,10 +93,11 @@ describe("a hand-over", () => {
 
   test("ends after the time that its label names", () => {
     const labels = { ...handOver.labels, "io.balena.update.handover-timeout": "2000" };
-    const current = (now: number) => device([aside(first), running("web", "web:2", { labels })], { now, locks });
+    const current = (ms: number) =>
+      device([aside(first), running("web", "web:2", { labels })], { ...upFor(ms), locks });
     const wanted = app({ web: { image: "web:2", labels } });
-    expect(sentences(current(times.started + 1_999), wanted)).toEqual(["wait for web to take over"]);
-    expect(sentences(current(times.started + 2_000), wanted)).toEqual(["kill web (the time to hand over is up)"]);
+    expect(sentences(current(1_999), wanted)).toEqual(["wait for web to take over"]);
+    expect(sentences(current(2_000), wanted)).toEqual(["kill web (the time to hand over is up)"]);
   });
 
   test("takes the locks again to end, if they were released", () => {
@@ -381,7 +382,7 @@ describe("when the target state changes during a hand-over", () => {
       ],
       [
         "if the successor is what the release wants",
-        [withoutRestart(aside(first)), { ...first, id: "new" }],
+        [withoutRestart(aside(first)), first],
         { web: { image: "web:1", ...handOver } },
         ["take the update locks of app 1", "… to kill web (the time to hand over is up)"],
       ],

@@ -62,7 +62,10 @@ const deeds: readonly ((world: World, chance: Chance) => Promise<unknown> | unkn
   forceUnderLock,
   forceUnderLock,
   (world) => world.useDisk(),
+  (world, chance) => world.setClock(chance.pick([-tenYears, tenYears])),
 ];
+
+const tenYears = 3653 * 86_400_000;
 
 /** Somebody decides about an update, whether there is one or not. */
 async function decide(world: World, chance: Chance): Promise<void> {

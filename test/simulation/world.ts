@@ -100,7 +100,7 @@ export class World {
     this.chance = new Chance(seed);
     this.clock = new SimClock(this.chance);
     this.managed = this.chance.happens(0.5);
-    this.#startedAt = this.clock.now();
+    this.#startedAt = this.clock.monotonic();
     this.programs = new Programs(new Chance(seed), troubled);
     this.disk = { bytes: 700 * megabyte + this.chance.below(2_000 * megabyte) };
     this.engine = new EmbeddedEngine({
@@ -123,7 +123,7 @@ export class World {
       clock: hostile.clock(),
       engineHost: this.engine.host,
       registry: this.#slow(this.engine.registry),
-      engine: hostile.engine(quirky(this.#watched(this.engine), this.#quirks, () => this.clock.now())),
+      engine: hostile.engine(quirky(this.#watched(this.engine), this.#quirks, () => this.clock.monotonic())),
       ...hostile.folders(this.folders),
       store: hostile.store(this.#store),
       eventJournal: this.#eventJournal,
@@ -159,9 +159,9 @@ export class World {
     let ended = false;
     const end = () => void (ended = true);
     Promise.resolve(something).then(end, end);
-    const until = this.clock.now() + limitMs;
+    const until = this.clock.monotonic() + limitMs;
     do await this.#advance(50);
-    while (!ended && this.clock.now() < until);
+    while (!ended && this.clock.monotonic() < until);
   }
 
   /** Lets time pass, with an eye on what must hold at any time. */
@@ -201,7 +201,7 @@ export class World {
 
   /** The same again and again is in vain, and is to be slowed down: 1, 2, 4, 8 seconds make 4 times in 10 seconds. */
   #act(what: string): void {
-    const now = this.clock.now();
+    const now = this.clock.monotonic();
     const times = [...(this.#acts.get(what) ?? []), now].filter((at) => now - at < 10_000);
     this.#acts.set(what, times);
     if (times.length === 8) this.breaks(`Slows down what is in vain: ${what} 8 times in 10 seconds`);
@@ -213,7 +213,7 @@ export class World {
   }
 
   tell(what: string): void {
-    this.story.push(`${this.clock.now() - this.#startedAt} ${what}`);
+    this.story.push(`${this.clock.monotonic() - this.#startedAt} ${what}`);
   }
 
   get target(): TargetState {
@@ -249,7 +249,7 @@ export class World {
       this.tell(`target refused: ${String(error)}`);
       return;
     }
-    this.#targetSince = this.clock.now();
+    this.#targetSince = this.clock.monotonic();
     this.retry({ force });
   }
 
@@ -257,6 +257,12 @@ export class World {
   useDisk(): void {
     this.engine.otherBytes = this.chance.below(150 * megabyte);
     this.tell(`others use ${this.engine.otherBytes} bytes of the disk`);
+  }
+
+  /** The time of the machine jumps. */
+  setClock(ms: number): void {
+    this.tell(`the clock is set ${ms < 0 ? "back" : "forward"} by ten years`);
+    this.clock.jump(ms);
   }
 
   #slow(registry: Registry): Registry {
@@ -304,7 +310,9 @@ export class World {
           const locked = state.containers.filter(
             (one) => one.appId === appId && this.folders.isLocked(appId, one.service),
           );
-          const lease = [...this.leases.values()].find((one) => one.appId === appId && one.until > this.clock.now());
+          const lease = [...this.leases.values()].find(
+            (one) => one.appId === appId && one.until > this.clock.monotonic(),
+          );
           if (lease && !this.forcedInThisRun.has(appId))
             breaks(`Respects leases: ${appId}/${service} stops under a lease`);
           if (locked.length > 0 && !this.forced.has(appId))
@@ -315,7 +323,7 @@ export class World {
           );
           const absent = app?.services.find(({ image }) => !findImage(state.images, image.name));
           // What was decided for the target before may be on its way to the engine still.
-          const settledOn = this.clock.now() - this.#targetSince > 1000;
+          const settledOn = this.clock.monotonic() - this.#targetSince > 1000;
           // Other stops are repairs of the committed release, which goes on until the update begins, and returns if it fails.
           const updates = this.supervisor?.updates;
           const isOfUpdate = !updates?.committedOf(appId) || updates.recordOf(appId)?.phase === "trying";
@@ -486,12 +494,13 @@ export class World {
     const ttlMs = seconds * 1000;
     const services = service === undefined ? ["a", "b", "c"] : [service];
     const wanted = { appId, service, services, owner: service ?? "cloud", reason: "a test", ttlMs };
+    const askedAt = this.clock.monotonic();
     const taken = await supervisor?.leases
       .create(wanted)
       .catch((error: unknown) => this.tell(`no lease: ${String(error)}`));
     if (taken?.is !== "leased" || supervisor !== this.supervisor) return;
     this.tell(`lease of ${appId}/${service ?? "all"} for ${seconds} s`);
-    this.leases.set(taken.lease.id, { appId, until: taken.lease.expiresAt });
+    this.leases.set(taken.lease.id, { appId, until: askedAt + ttlMs });
   }
 
   /** Undefined: the lease is released. */
@@ -507,12 +516,13 @@ export class World {
     }
     // Between the two it may have the old end or the new one.
     this.leases.delete(id);
+    const askedAt = this.clock.monotonic();
     const renewed = await supervisor.leases
       .renew(id, seconds * 1000)
       .catch((error: unknown) => this.tell(`not renewed: ${String(error)}`));
     if (!renewed || supervisor !== this.supervisor) return;
     this.tell(`renewed a lease of ${given.appId} for ${seconds} s`);
-    this.leases.set(id, { ...given, until: renewed.expiresAt });
+    this.leases.set(id, { ...given, until: askedAt + seconds * 1000 });
   }
 
   /** People let go of their locks. */
