@@ -1,8 +1,8 @@
 import { none, type Endpoint, type Nothing, type Replies, type ReplyOf, type SentOf } from "./endpoint.ts";
-import { common } from "./fields.ts";
+import { common, commonRefusals } from "./fields.ts";
 
 /** Replies of every endpoint besides its own. */
-type Common = ReplyOf<typeof common>;
+type Common = ReplyOf<typeof common> | ReplyOf<typeof commonRefusals>;
 
 interface Answer {
   readonly status: number;
@@ -45,7 +45,7 @@ export const createClient =
       }),
     );
     const answer: Answer = { status: response.status, body: await bodyOf(response, replies) };
-    if (isReply(replies, answer) || isReply(common, answer)) return answer;
+    if (isReply(replies, answer) || isReply(common, answer) || isReply(commonRefusals, answer)) return answer;
     // A successful reply may hold keys and variables.
     const said = response.ok ? "" : `: ${JSON.stringify(answer.body)}`;
     throw new Error(`${method} ${path} answered ${response.status}, which it does not declare${said}`);
@@ -71,7 +71,7 @@ async function bodyOf(response: Response, replies: Replies): Promise<unknown> {
   const wire = replies[response.status];
   if (wire?.type === "stream" || (wire?.streamType !== undefined && type === wire.streamType)) return response.body;
   if (type === null) return undefined;
-  return type.startsWith("application/json") ? response.json() : response.text();
+  return /^application\/(problem\+)?json/.test(type) ? response.json() : response.text();
 }
 
 function isReply<R extends Replies>(replies: R, answer: Answer | ReplyOf<R>): answer is ReplyOf<R> {

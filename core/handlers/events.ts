@@ -1,6 +1,6 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/events.ts";
-import { failed } from "../api/fields.ts";
+import { refuse } from "../api/refusal.ts";
 import { mostEventReaders, type EventFeed } from "../events/event-feed.ts";
 import { toShownEvent } from "../events/shown-event.ts";
 import type { EventRecord } from "../model/event.ts";
@@ -13,7 +13,7 @@ export async function events(
   const wants = wantedBy(scope, { kinds, app });
   const start = headers["last-event-id"] ?? after ?? "oldest";
   const full = () =>
-    reply(503, failed(`The events have ${mostEventReaders} readers already; try again when one of them has left`));
+    refuse("busy", `The events have ${mostEventReaders} readers already; try again when one of them has left`);
   if (isStreamPreferred(headers.accept)) {
     const stream = await feed.stream({ after: start, wants });
     return stream ? reply(200, stream) : full();

@@ -1,6 +1,6 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/exec.ts";
-import { failed } from "../api/fields.ts";
+import { refuse } from "../api/refusal.ts";
 import { findRunning, type ContainersContext } from "../operations/containers.ts";
 import { defaultShell, mostSessions, type ExecSessions } from "../operations/exec-sessions.ts";
 import type { Targets } from "../state/targets.ts";
@@ -16,20 +16,22 @@ export async function startExec(
   context: ExecContext,
 ): Promise<Reply<typeof api.startExec>> {
   if (context.identity.exec === false)
-    return reply(403, failed("This device runs no programs for callers: its agent was started with --exec off"));
+    return refuse("exec-off", "This device runs no programs for callers: its agent was started with --exec off");
   const container = await findRunning(context, appId, service);
   if ("is" in container)
-    return container.is === "stopped" ? reply(409, failed(container.message)) : reply(404, failed(container.message));
+    return container.is === "stopped"
+      ? refuse("not-running", container.message)
+      : refuse("unknown-service", container.message);
   const { command = defaultShell, tty, columns, rows, environment, user, workdir: workingDir } = body;
   const terminal = tty ? { columns, rows } : undefined;
   const by = name ?? (context.targets.isLocalMode() ? "a request in local mode" : "a holder of the global key");
   const session = await context.exec.open(container, { command, environment, user, workingDir, terminal }, by);
   return session
     ? reply(201, { id: session.id, expiresAt: new Date(session.expiresAt).toISOString() })
-    : reply(503, failed(`There are ${mostSessions} sessions already; try again when one of them has ended`));
+    : refuse("busy", `There are ${mostSessions} sessions already; try again when one of them has ended`);
 }
 
-const noSession = () => reply(404, failed("There is no such session; it may have ended"));
+const noSession = () => refuse("unknown-session", "There is no such session; it may have ended");
 
 export function execOutput(
   { params: { sessionId } }: Input<typeof api.execOutput>,
@@ -50,9 +52,9 @@ export async function execInput(
     case "taken":
       return { status: 204 };
     case "full":
-      return reply(503, failed("The program does not read its input; send this again later"));
+      return refuse("busy", "The program does not read its input; send this again later");
     case "gap":
-      return reply(409, failed(`sequence: expected ${outcome.expected}, but got ${options.sequence}`));
+      return refuse("out-of-sequence", `sequence: expected ${outcome.expected}, but got ${options.sequence}`);
   }
 }
 
@@ -62,7 +64,7 @@ export async function resizeExec(
 ): Promise<Reply<typeof api.resizeExec>> {
   const session = exec.find(sessionId);
   if (!session) return noSession();
-  if (!session.hasTerminal) return reply(409, failed("This session has no terminal: it was started without tty"));
+  if (!session.hasTerminal) return refuse("no-terminal", "This session has no terminal: it was started without tty");
   await session.resize(body);
   return { status: 204 };
 }

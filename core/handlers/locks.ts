@@ -1,6 +1,6 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/locks.ts";
-import { failed } from "../api/fields.ts";
+import { refuse } from "../api/refusal.ts";
 import { leaseLimit } from "../model/lease.ts";
 import { covers, type Principal } from "../model/scope.ts";
 import { findApp } from "../model/target.ts";
@@ -40,9 +40,12 @@ export async function takeLock(
   context: LocksContext,
 ): Promise<Reply<typeof api.takeLock>> {
   const services = servicesOf(appId, context);
-  if (!services) return reply(404, failed(`This device has no application ${appId}`));
+  if (!services) return refuse("unknown-application", `This device has no application ${appId}`);
   if (service !== undefined && !services.includes(service))
-    return reply(404, failed(`Application ${appId} has no service ${service}, only: ${services.join(", ") || "none"}`));
+    return refuse(
+      "unknown-service",
+      `Application ${appId} has no service ${service}, only: ${services.join(", ") || "none"}`,
+    );
   const taken = await context.leases.create({
     ...{ appId, service, reason, owner: ownerOf(principal, context), ttlMs: ttl * 1000 },
     services: service === undefined ? services : [service],
@@ -51,11 +54,11 @@ export async function takeLock(
     case "leased":
       return reply(201, toReply(taken.lease));
     case "swapping":
-      return reply(423, failed(`The agent replaces services of application ${appId} now. Try again in some seconds`));
+      return refuse("locked", `The agent replaces services of application ${appId} now. Try again in some seconds`);
     case "tooMany":
-      return reply(
-        409,
-        failed(`The device has ${leaseLimit} leases, the most that there can be. Release some of them`),
+      return refuse(
+        "limit-reached",
+        `The device has ${leaseLimit} leases, the most that there can be. Release some of them`,
       );
   }
 }
@@ -80,9 +83,9 @@ export async function releaseLock(
 }
 
 const noLease = () =>
-  reply(
-    404,
-    failed("There is no such lease: it has ended, was released, or was overridden by force. An update may begin"),
+  refuse(
+    "unknown-lease",
+    "There is no such lease: it has ended, was released, or was overridden by force. An update may begin",
   );
 
 const toReply = ({ id, owner, expiresAt }: ListedLease) => ({ id, owner, expiresAt: toIso(expiresAt) });

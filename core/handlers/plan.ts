@@ -1,6 +1,6 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/plan.ts";
-import { failed } from "../api/fields.ts";
+import { refuse } from "../api/refusal.ts";
 import { firstOf } from "../model/show.ts";
 import type { Scope } from "../model/scope.ts";
 import type { TargetState } from "../model/target.ts";
@@ -17,7 +17,7 @@ export async function planTarget(
   context: PreviewContext & { readonly targets: Pick<Targets, "parseLocal"> },
 ): Promise<Reply<typeof api.planTarget>> {
   const parsed = context.targets.parseLocal(body);
-  if (!parsed.ok) return reply(400, failed(`Invalid target state.\n${firstOf(parsed.faults).join("\n")}`));
+  if (!parsed.ok) return refuse("invalid-request", `Invalid target state.\n${firstOf(parsed.faults).join("\n")}`);
   return answer(appId, parsed.target, scope, context);
 }
 
@@ -29,7 +29,7 @@ async function answer(
 ): Promise<Reply<typeof api.plan>> {
   // A service would learn which hosts answer the device.
   const preview = await previewTarget(context, appId, target, { asksRegistries: apps === "all" });
-  if (!preview) return reply(404, failed(`This device has no application ${appId}`));
+  if (!preview) return refuse("unknown-application", `This device has no application ${appId}`);
   const { services, networks, volumes, waitsFor, sizes } = preview;
   return reply(200, {
     services: services.map(({ download, ...service }) => ({

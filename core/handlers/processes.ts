@@ -1,6 +1,6 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/processes.ts";
-import { failed } from "../api/fields.ts";
+import { refuse } from "../api/refusal.ts";
 import { unknownApp } from "../operations/containers.ts";
 import { processesOf, useOf, type ProcessesContext } from "../operations/processes.ts";
 
@@ -10,7 +10,7 @@ export async function serviceProcesses(
 ): Promise<Reply<typeof api.serviceProcesses>> {
   const found = await processesOf(context, appId, service);
   if ("is" in found)
-    return found.is === "stopped" ? reply(409, failed(found.message)) : reply(404, failed(found.message));
+    return found.is === "stopped" ? refuse("not-running", found.message) : refuse("unknown-service", found.message);
   const titles = [...found.titles];
   const processes = found.processes.map((row) => [...row]);
   return reply(200, { titles, processes: scope.secrets === "none" ? withoutArguments(titles, processes) : processes });
@@ -27,5 +27,5 @@ export async function applicationStats(
   context: ProcessesContext,
 ): Promise<Reply<typeof api.applicationStats>> {
   const services = await useOf(context, appId);
-  return services ? reply(200, { services }) : reply(404, failed(unknownApp(appId)));
+  return services ? reply(200, { services }) : refuse("unknown-application", unknownApp(appId));
 }

@@ -1,6 +1,6 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/service-logs.ts";
-import { failed } from "../api/fields.ts";
+import { refuse } from "../api/refusal.ts";
 import { mostReaders } from "../events/logs.ts";
 import type { ServiceLogs, ServiceLogSource } from "../events/service-logs.ts";
 import { covers } from "../model/scope.ts";
@@ -24,14 +24,14 @@ export async function serviceLogs(
   if ((service !== undefined || appId !== undefined) && !containers.some(wants)) {
     const known = [...new Set(containers.filter((one) => covers(scope, one.appId)).map((one) => one.service))];
     const of = service === undefined ? `application ${appId}` : `a service ${JSON.stringify(service)}`;
-    return reply(
-      404,
-      failed(`There is no container of ${of}; there are containers of: ${known.toSorted().join(", ") || "none"}`),
+    return refuse(
+      "unknown-service",
+      `There is no container of ${of}; there are containers of: ${known.toSorted().join(", ") || "none"}`,
     );
   }
   const at = since === undefined ? 0 : "at" in since ? since.at : clock.now() - since.agoMs;
   const lines = logs.stream(containers, { wants, follow, since: at, tail: tail === "all" ? undefined : tail });
   return lines
     ? reply(200, lines)
-    : reply(503, failed(`The logs have ${mostReaders} readers already; try again when one of them has left`));
+    : refuse("busy", `The logs have ${mostReaders} readers already; try again when one of them has left`);
 }

@@ -1,6 +1,6 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/stream.ts";
-import { failed } from "../api/fields.ts";
+import { refuse } from "../api/refusal.ts";
 import { mostLiveReaders, type LiveStreams } from "../events/live-streams.ts";
 import { mostReaders } from "../events/logs.ts";
 import type { Container } from "../model/container.ts";
@@ -28,10 +28,11 @@ export async function stream(
 ): Promise<Reply<typeof api.stream>> {
   const { identity, ports, live } = context;
   const isDefault = !state && !events && !metrics && logs === undefined;
-  if (metrics && !scope.device) return reply(401, failed("Unauthorized"));
+  if (metrics && !scope.device)
+    return refuse("outside-scope", "The metrics of the device are not for the key of an application");
   const isOwn = (appId: number) => covers(scope, appId) && (app === undefined || app === appId);
   const full = (what: string, most: number) =>
-    reply(503, failed(`${what} ${most} readers already; try again when one of them has left`));
+    refuse("busy", `${what} ${most} readers already; try again when one of them has left`);
   if (live.isFull()) return full("The stream has", mostLiveReaders);
   const lines =
     logs === undefined

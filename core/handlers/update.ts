@@ -1,6 +1,6 @@
 import { reply, type Input, type Reply } from "../api/endpoint.ts";
 import type * as api from "../api/device/update.ts";
-import { failed } from "../api/fields.ts";
+import { refuse } from "../api/refusal.ts";
 import type { Principal } from "../model/scope.ts";
 import { findApp } from "../model/target.ts";
 import * as operations from "../operations/update-decisions.ts";
@@ -26,7 +26,7 @@ export async function confirmUpdate(
   const subject = subjectOf(params, principal, context);
   const own = subject.service ?? service;
   const outcome = await operations.confirmUpdate(context, subject, { service: own, commit });
-  return outcome.is === "decided" ? { status: 204 } : refuse(outcome, params, context);
+  return outcome.is === "decided" ? { status: 204 } : refused(outcome, params, context);
 }
 
 export async function failUpdate(
@@ -36,7 +36,7 @@ export async function failUpdate(
   const subject = subjectOf(params, principal, context);
   const own = subject.service ?? service;
   const outcome = await operations.failUpdate(context, subject, { service: own, reason });
-  return outcome.is === "decided" ? { status: 202 } : refuse(outcome, params, context);
+  return outcome.is === "decided" ? { status: 202 } : refused(outcome, params, context);
 }
 
 export async function applyUpdate(
@@ -44,7 +44,7 @@ export async function applyUpdate(
   context: DecideContext,
 ): Promise<Reply<typeof api.applyUpdate>> {
   const outcome = await operations.applyUpdate(context, subjectOf(params, principal, context), body);
-  return outcome.is === "decided" ? { status: 202 } : refuse(outcome, params, context);
+  return outcome.is === "decided" ? { status: 202 } : refused(outcome, params, context);
 }
 
 export async function retryUpdate(
@@ -52,7 +52,7 @@ export async function retryUpdate(
   context: DecideContext,
 ): Promise<Reply<typeof api.retryUpdate>> {
   const outcome = await operations.retryUpdate(context, subjectOf(params, principal, context));
-  return outcome.is === "decided" ? { status: 202 } : refuse(outcome, params, context);
+  return outcome.is === "decided" ? { status: 202 } : refused(outcome, params, context);
 }
 
 export async function rollBackUpdate(
@@ -60,7 +60,7 @@ export async function rollBackUpdate(
   context: DecideContext,
 ): Promise<Reply<typeof api.rollBackUpdate>> {
   const outcome = await operations.rollBackUpdate(context, subjectOf(params, principal, context), body);
-  return outcome.is === "decided" ? { status: 202 } : refuse(outcome, params, context);
+  return outcome.is === "decided" ? { status: 202 } : refused(outcome, params, context);
 }
 
 /** The application, and who decides. A service is known by its key: it cannot speak for another one. */
@@ -74,9 +74,9 @@ function subjectOf(
   return { appId, service, by: service ?? (isRelayed ? "cloud" : owner ? "device key" : "caller without a key") };
 }
 
-const unknown = (appId: number) => reply(404, failed(`This device has no application ${appId}`));
+const unknown = (appId: number) => refuse("unknown-application", `This device has no application ${appId}`);
 
-function refuse(
+function refused(
   { reason }: Extract<operations.Decided, { readonly is: "refused" }>,
   { appId }: { readonly appId: number },
   { targets, view }: Pick<DecideContext, "targets" | "view">,
@@ -84,5 +84,5 @@ function refuse(
   const isKnown =
     findApp(targets.current(), appId) !== undefined ||
     view().current.containers.some((container) => container.appId === appId);
-  return isKnown ? reply(409, failed(reason)) : unknown(appId);
+  return isKnown ? refuse("update-state", reason) : unknown(appId);
 }

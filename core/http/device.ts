@@ -1,10 +1,11 @@
 import type { EventSink } from "../events/events.ts";
+import type { Fault } from "../api/endpoint.ts";
 import { common, failed } from "../api/fields.ts";
 import { covers, everything, type Principal, type Scope } from "../model/scope.ts";
 import { keyOf } from "./auth.ts";
 import { LargeBodies } from "./body.ts";
 import { createFetch, type Fetch } from "./fetch.ts";
-import { plain, sized, toResponse } from "./reply.ts";
+import { plain, refusalAt, sized, toResponse } from "./reply.ts";
 import type { Route, Surface } from "./route.ts";
 
 interface DeviceOptions<Context> {
@@ -29,10 +30,11 @@ export const createDeviceFetch = <Context>({ routes, context, scopeOf, cloudKey 
       const scope = known?.scope ?? scopeOf(key) ?? (route?.open ? everything : undefined);
       return scope
         ? { scope, key, name: known?.name, isRelayed: known !== undefined }
-        : toResponse(common, { status: 401, body: "Unauthorized" }, request);
+        : (refusalAt(request, 401, "The request has no valid key, and the device is not in local mode") ??
+            toResponse(common, { status: 401, body: "Unauthorized" }, request));
     },
     notFound,
-    error,
+    error: deviceError,
   });
 
 /** Rules that all endpoints of the device's API share. */
@@ -46,23 +48,26 @@ export const deviceSurface = (events: EventSink): Surface<Principal, unknown> =>
           ? toResponse(replies, shell.refused(), request)
           : undefined,
   covers: ({ scope }, appId) => covers(scope, appId),
-  error,
+  error: deviceError,
   failed: ({ method, path }, message) => events.emit({ kind: "requestFailed", method, path, reason: message }),
   largeBodies: new LargeBodies(),
 });
 
-function error(status: number, message: string, request: Request): Response {
-  return toResponse(common, { status, body: failed(message) }, request);
+/** An error in the form of the version to which the path belongs. */
+export function deviceError(status: number, message: string, request: Request, faults?: readonly Fault[]): Response {
+  return refusalAt(request, status, message, faults) ?? toResponse(common, { status, body: failed(message) }, request);
 }
 
 /** OPTIONS answers with the methods of the path. */
 function notFound(request: Request, methodsOfPath: readonly string[]): Response {
   const methods = methodsOfPath.flatMap((method) => (method === "GET" ? [method, "HEAD"] : [method])).join(",");
-  if (request.method !== "OPTIONS" || !methods)
-    return new Response(`Cannot ${request.method} ${new URL(request.url).pathname}`, {
-      status: 404,
-      headers: { "content-type": plain },
-    });
+  if (request.method !== "OPTIONS" || !methods) {
+    const { pathname } = new URL(request.url);
+    return (
+      refusalAt(request, 404, `There is no ${request.method} ${pathname}`) ??
+      new Response(`Cannot ${request.method} ${pathname}`, { status: 404, headers: { "content-type": plain } })
+    );
+  }
   const response = sized(methods, 200, plain, request);
   response.headers.set("allow", methods);
   return response;

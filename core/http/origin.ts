@@ -1,10 +1,9 @@
-import { common, failed } from "../api/fields.ts";
 import { execInput, startExec } from "../api/device/exec.ts";
 import { setHostConfig } from "../api/device/host-config.ts";
 import { setTargetState } from "../api/device/local-mode.ts";
 import { mediaTypeOf } from "./body.ts";
+import { deviceError } from "./device.ts";
 import type { Fetch } from "./fetch.ts";
-import { toResponse } from "./reply.ts";
 import { createRouter } from "./router.ts";
 
 export interface OriginRules {
@@ -119,8 +118,7 @@ function preflight({ headers }: Request): Response {
   });
 }
 
-const answer = (request: Request, status: number, message: string): Response =>
-  toResponse(common, { status, body: failed(message) }, request);
+const answer = (request: Request, status: number, message: string): Response => deviceError(status, message, request);
 
 const foreignPage = (origin: string | null): string =>
   origin === null || parseOrigin(origin) === undefined

@@ -1,4 +1,6 @@
-import type { Replies } from "../api/endpoint.ts";
+import type { Fault, Replies } from "../api/endpoint.ts";
+import { hasRefusals } from "../api/fields.ts";
+import { refusalType, refuseWith, type Refusal } from "../api/refusal.ts";
 import { preferredOf } from "./accept.ts";
 
 /** A handler's reply, without the type of its endpoint. */
@@ -30,10 +32,10 @@ export function toResponse(replies: Replies, { status, body }: AnyReply, request
         ? inForm(String(body), status, preferredOf(wire.contentTypes, request.headers.get("accept")), request)
         : sized(String(body), status, plain, request);
     case "mixed":
-      return typeof body === "string" ? sized(body, status, plain, request) : toJson(body, status, request);
+      return typeof body === "string" ? sized(body, status, plain, request) : toJson(body, status, jsonType, request);
     case "json":
     case undefined:
-      return toJson(body, status, request);
+      return toJson(body, status, wire?.contentType ?? jsonType, request);
   }
 }
 
@@ -46,13 +48,28 @@ function inForm(body: string, status: number, contentType: string, request: Requ
 }
 
 /** The body of a JSON reply may be optional: some refusals of the device ↔ cloud API have none. */
-const toJson = (body: unknown, status: number, request: Request): Response =>
-  body === undefined ? new Response(null, { status }) : sized(JSON.stringify(body), status, jsonType, request);
+const toJson = (body: unknown, status: number, type: string, request: Request): Response =>
+  body === undefined ? new Response(null, { status }) : sized(JSON.stringify(body), status, type, request);
 
-/** With an entity tag; 304 if the client has this body already. */
-export function sized(body: string, status: number, contentType: string, request: Request): Response {
+/** An error of which only the status is known, as problem details; undefined for a path whose errors have another form. */
+export const refusalAt = (
+  { url }: Pick<Request, "url">,
+  status: number,
+  detail: string,
+  faults?: readonly Fault[],
+): Response | undefined =>
+  URL.canParse(url) && hasRefusals(new URL(url).pathname)
+    ? refusalResponse(refuseWith(status, detail, faults))
+    : undefined;
+
+/** A refusal that no endpoint declares. */
+export const refusalResponse = ({ status, body }: { readonly status: number; readonly body: Refusal }): Response =>
+  sized(JSON.stringify(body), status, refusalType);
+
+/** With an entity tag; 304 if the client has this body already. `request`: absent for a refusal. */
+export function sized(body: string, status: number, contentType: string, request?: Request): Response {
   const etag = `W/"${body.length.toString(16)}-${hash(body)}"`;
-  if (status === 200 && (request.method === "GET" || request.method === "HEAD") && matches(request, etag))
+  if (status === 200 && (request?.method === "GET" || request?.method === "HEAD") && matches(request, etag))
     return new Response(null, { status: 304, headers: { etag } });
   return new Response(body, { status, headers: { "content-type": contentType, etag } });
 }

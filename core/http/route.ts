@@ -50,8 +50,8 @@ export interface Surface<Principal, Context> {
     request: Request,
   ) => Response | undefined;
   readonly covers: (principal: Principal, appId: number) => boolean;
-  /** An error in the form of this surface. */
-  readonly error: (status: number, message: string, request: Request) => Response;
+  /** An error in the form of this surface. `faults`: of an invalid input, whose sentences are the message. */
+  readonly error: (status: number, message: string, request: Request, faults?: readonly Fault[]) => Response;
   /** Called when something unforeseen is thrown: the message goes into the answer. Absent: it is thrown on. */
   readonly failed?: (endpoint: EndpointHead, message: string) => void;
   /** Absent: any number of large bodies may arrive at once. */
@@ -91,7 +91,7 @@ export function createRoute<P, B, R extends Replies, Principal, Context>(
       if (!params.success || !body.success) {
         const faults = [...(params.error?.issues ?? []), ...(body.error?.issues ?? [])].map(toFault);
         const reply = endpoint.invalid?.({ faults, params: given, contentType: sent.contentType });
-        return reply ? toResponse(replies, reply, request) : surface.error(400, sentences(faults), request);
+        return reply ? toResponse(replies, reply, request) : surface.error(400, sentences(faults), request, faults);
       }
       const input = {
         params: params.data,

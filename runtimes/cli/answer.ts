@@ -21,9 +21,10 @@ export function bodyOf<R extends AnyReply, S extends R["status"]>(
 const isOf = <R extends AnyReply, S extends R["status"]>(answer: R, status: S): answer is Extract<R, { status: S }> =>
   answer.status === status;
 
-/** The error of the administration, of v2, and of v1. */
+/** The error of v3 and the administration, of the device ↔ cloud API, of v2, and of v1. */
 const Refusal = z.union([
   z.string(),
+  z.object({ detail: z.string() }).transform(({ detail }) => detail),
   z.object({ error: z.string() }).transform(({ error }) => error),
   z.object({ message: z.string() }).transform(({ message }) => message),
   z.object({ Error: z.string() }).transform(({ Error }) => Error),

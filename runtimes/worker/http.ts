@@ -1,4 +1,5 @@
-import type { Route as HttpRoute } from "../../core/http/route.ts";
+import { refusalAt } from "../../core/http/reply.ts";
+import type { Route as HttpRoute, Surface } from "../../core/http/route.ts";
 import type { AuditTarget } from "./directory/audit-entry.ts";
 import type { DirectoryContext } from "./directory/context.ts";
 import type { Principal } from "./directory/principal.ts";
@@ -22,7 +23,20 @@ export interface Route extends HttpRoute<Sender, DirectoryContext> {
   readonly operation?: string | undefined;
 }
 
-/** The three forms of an error; each surface has one of them. The device API's endpoints declare theirs as `replies`. */
+/** An error that no endpoint declares, in the form of the surface that the path belongs to. */
+export const errorOf: Surface<unknown, unknown>["error"] = (status, message, request, faults) =>
+  refusalAt(request, status, message, faults) ?? objectError(status, message);
+
+/** The same error in that form, if it is an `objectError`. */
+export async function inFormOf(request: Request, error: Response): Promise<Response> {
+  const { error: message }: { error: string } = await error.json();
+  const answer = errorOf(error.status, message, request);
+  const retryAfter = error.headers.get("retry-after");
+  if (retryAfter !== null) answer.headers.set("retry-after", retryAfter);
+  return answer;
+}
+
+/** The three forms of an error of the other surfaces; each has one of them. The device API's endpoints declare theirs as `replies`. */
 export const objectError = (status: number, error: string): Response => Response.json({ error }, { status });
 export const sentenceError = (status: number, message: string): Response => Response.json(message, { status });
 export const emptyError = (status: number): Response => new Response(null, { status });

@@ -10,7 +10,7 @@ import { registerRoutes } from "./device-api/register.ts";
 import { reportRoutes } from "./device-api/report.ts";
 import { stateRoutes } from "./device-api/state.ts";
 import { tagRoutes } from "./device-api/tags.ts";
-import { objectError, type Route } from "./http.ts";
+import { errorOf, type Route } from "./http.ts";
 import { publicRoutes } from "./public-api/public-api.ts";
 
 /** What the directory answers. */
@@ -23,5 +23,5 @@ export const routes: readonly Route[] = [
 /** The Worker finds the route, too: it answers requests without a credential itself. */
 export const router = createRouter(routes);
 
-export const notFound = ({ method, url }: Request): Response =>
-  objectError(404, `There is no ${method} ${new URL(url).pathname}`);
+export const notFound = (request: Request): Response =>
+  errorOf(404, `There is no ${request.method} ${new URL(request.url).pathname}`, request);

@@ -4,7 +4,7 @@ import { credentialOf } from "./auth/credential.ts";
 import { authenticationHeader, type Authentication } from "./auth/grant.ts";
 import { secretFault } from "./auth/token.ts";
 import { directoryOf, type Env } from "./env.ts";
-import { addressHeader, emptyError, keyRequired, objectError, unknownHeader } from "./http.ts";
+import { addressHeader, emptyError, errorOf, inFormOf, keyRequired, unknownHeader } from "./http.ts";
 import { addressOf, recordRefusal } from "./relay/audit-sender.ts";
 import { supervisorProxy } from "./relay/supervisor-proxy.ts";
 import { isUuid, tunnel } from "./relay/tunnel.ts";
@@ -17,7 +17,7 @@ export { DeviceSession } from "./relay/device-session.ts";
 export default {
   async fetch(request, env, context) {
     const fault = secretFault(env);
-    if (fault !== undefined) return objectError(503, fault);
+    if (fault !== undefined) return errorOf(503, fault, request);
     const url = new URL(request.url);
     const { pathname } = url;
     try {
@@ -29,7 +29,7 @@ export default {
     } catch (error) {
       // The error's message may name what the client must not know.
       console.error(`${request.method} ${pathname} failed: ${error instanceof Error ? error.stack : String(error)}`);
-      return objectError(503, "The cloud cannot answer right now; try again");
+      return errorOf(503, "The cloud cannot answer right now; try again", request);
     }
   },
 } satisfies ExportedHandler<Env>;
@@ -60,7 +60,7 @@ async function answerRoute(request: Request, env: Env): Promise<Response> {
   if (!match) return notFound(request);
   const nowMs = Date.now();
   const authentication = await authenticate(request, env, nowMs);
-  if (authentication instanceof Response) return authentication;
+  if (authentication instanceof Response) return inFormOf(request, authentication);
   if (authentication.is === "nobody") return match.route.anonymous();
   const answer = await directoryOf(env).fetch(authenticated(request, authentication));
   if (authentication.is === "person") return withoutHeader(answer);

@@ -1,9 +1,12 @@
 import { expect } from "vitest";
+import { refuse } from "../../core/api/refusal.ts";
 
 /** An intended difference between our answer and the recorded one. */
 interface Deviation {
   /** Our status if it differs. */
   readonly status?: number;
+  /** Our content type if it is not the usual one of the body. */
+  readonly type?: string;
   /** Text or JSON, as the client sees it. */
   readonly body: string | object;
   readonly because: string;
@@ -204,6 +207,11 @@ export const deviations: Deviations = {
   },
 
   "unmanaged-bad-input-no-app": {
+    "GET /v3/x": {
+      ...refuse("unknown-endpoint", "There is no GET /v3/x"),
+      type: "application/problem+json; charset=utf-8",
+      because: "v3 is ours, and its errors are problem details",
+    },
     "HEAD /v1/healthy": emptyBody,
     "GET /v1/apps/%zz": {
       status: 400,

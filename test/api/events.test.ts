@@ -6,7 +6,7 @@ import { mostEventReaders } from "../../core/events/event-feed.ts";
 import type { EventRecord } from "../../core/model/event.ts";
 import { keptEvents } from "../../core/ports/event-journal.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
-import { failed, seen } from "./answers.ts";
+import { refused, seen } from "./answers.ts";
 import { twoApps } from "./managed.ts";
 import { readServerSentEvents } from "./server-sent-events.ts";
 
@@ -126,7 +126,9 @@ describe("GET /v3/events", () => {
     ],
   ])("%s is refused with what was expected", async (query, message) => {
     const device = await testDevice();
-    expect(seen(await device.get(`/v3/events${query}`))).toEqual(failed(400, message));
+    expect(seen(await device.get(`/v3/events${query}`))).toEqual(
+      refused("invalid-request", message, expect.any(Array)),
+    );
   });
 
   test("a service sees the events of its own application only", async () => {
@@ -138,7 +140,9 @@ describe("GET /v3/events", () => {
     expect(new Set(events.map((event) => event.app))).toEqual(new Set([1]));
     const of = (await read(device, "", device.globalKey())).events.map((event) => event.app);
     expect(new Set(of)).toEqual(new Set([1, 2, undefined]));
-    expect(seen(await device.get("/v3/events?app=2", own))).toEqual(failed(401, "Unauthorized"));
+    expect(seen(await device.get("/v3/events?app=2", own))).toEqual(
+      refused("outside-scope", "This key is for another application"),
+    );
     expect((await device.get("/v3/events")).status).toBe(401);
   });
 
@@ -205,8 +209,8 @@ describe("the same as server-sent events", () => {
     const device = await testDevice();
     const [first] = await Promise.all(Array.from({ length: mostEventReaders }, () => follow(device)));
     const message = `The events have ${mostEventReaders} readers already; try again when one of them has left`;
-    expect(seen(await device.get("/v3/events?wait=1"))).toEqual(failed(503, message));
-    expect(seen(await device.get("/v3/events", { accept: "text/event-stream" }))).toEqual(failed(503, message));
+    expect(seen(await device.get("/v3/events?wait=1"))).toEqual(refused("busy", message));
+    expect(seen(await device.get("/v3/events", { accept: "text/event-stream" }))).toEqual(refused("busy", message));
     // A reader that does not wait is no load.
     expect((await device.get("/v3/events")).status).toBe(200);
     await first?.cancel();

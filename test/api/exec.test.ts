@@ -4,7 +4,7 @@ import { everything } from "../../core/model/scope.ts";
 import type { MemoryDeviceOptions } from "../../core/embedded/device.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { openExec, readFrames, type SendExec } from "../support/exec.ts";
-import { failed, seen } from "./answers.ts";
+import { refused, seen } from "./answers.ts";
 import { twoApps } from "./managed.ts";
 
 const sender =
@@ -26,7 +26,7 @@ async function oneService(options: MemoryDeviceOptions = {}) {
 }
 
 const path = "/v3/apps/1/services/web/exec";
-const gone = failed(404, "There is no such session; it may have ended");
+const gone = refused("unknown-session", "There is no such session; it may have ended");
 
 test("a shell at a terminal is typed into, and ends with its exit code", async () => {
   const { open } = await oneService();
@@ -72,15 +72,15 @@ test.each([
   ["a text with the character 0", { command: ["a\0b"] }, "command.0: expected a text without the character 0"],
 ])("a session with %s is refused", async (_, body, message) => {
   const { device } = await oneService();
-  expect(seen(await device.post(path, body))).toEqual(failed(400, message));
+  expect(seen(await device.post(path, body))).toEqual(refused("invalid-request", message, expect.any(Array)));
 });
 
 test.each([
-  ["a service that is not there", "/v3/apps/1/services/wbe/exec", 404, /no container of a service "wbe", only of: web/],
-  ["an application that is not there", "/v3/apps/2/services/web/exec", 404, /no containers of an application 2/],
-])("%s has no sessions", async (_, to, status, message) => {
+  ["a service that is not there", "/v3/apps/1/services/wbe/exec", /no container of a service "wbe", only of: web/],
+  ["an application that is not there", "/v3/apps/2/services/web/exec", /no containers of an application 2/],
+])("%s has no sessions", async (_, to, message) => {
   const { device } = await oneService();
-  expect(seen(await device.post(to, {}))).toEqual(failed(status, expect.stringMatching(message)));
+  expect(seen(await device.post(to, {}))).toEqual(refused("unknown-service", expect.stringMatching(message)));
 });
 
 test("a service that does not run has no sessions", async () => {
@@ -90,14 +90,16 @@ test("a service that does not run has no sessions", async () => {
 });
 
 test.each([
-  ["no base64", { data: "§§" }, 400, "data: expected base64"],
-  ["no text", { data: 5 }, 400, "data: expected base64"],
-  ["a number of 0", { data: "", sequence: 0 }, 400, "sequence: expected a number of 1 or more"],
-  ["too much", { data: "A".repeat(70_000) }, 413, expect.stringContaining("at most 65536 bytes")],
-])("input with %s is refused, and the session goes on", async (_, body, status, message) => {
+  ["no base64", { data: "§§" }, "invalid-request", "data: expected base64"],
+  ["no text", { data: 5 }, "invalid-request", "data: expected base64"],
+  ["a number of 0", { data: "", sequence: 0 }, "invalid-request", "sequence: expected a number of 1 or more"],
+  ["too much", { data: "A".repeat(70_000) }, "too-large", expect.stringContaining("at most 65536 bytes")],
+] as const)("input with %s is refused, and the session goes on", async (_, body, name, message) => {
   const { device, open } = await oneService();
   const session = await open({ command: ["cat"] });
-  expect(seen(await device.post(`/v3/exec/${session.id}/input`, body))).toEqual(failed(status, message));
+  expect(seen(await device.post(`/v3/exec/${session.id}/input`, body))).toEqual(
+    refused(name, message, name === "invalid-request" ? expect.any(Array) : undefined),
+  );
   await session.type("fine", { end: true });
   const output = await session.read();
   expect([await output.toEnd(), output.text.stdout]).toEqual([{ exitCode: 0 }, "fine"]);
@@ -117,7 +119,7 @@ test("there are at most eight sessions; one that is ended makes room", async () 
   const { device, open } = await oneService();
   const sessions = await Promise.all(Array.from({ length: 8 }, () => open({ command: ["cat"] })));
   expect(seen(await device.post(path, {}))).toEqual(
-    failed(503, "There are 8 sessions already; try again when one of them has ended"),
+    refused("busy", "There are 8 sessions already; try again when one of them has ended"),
   );
   expect((await sessions[0]?.end())?.status).toBe(204);
   await open({ command: ["cat"] });
@@ -236,6 +238,6 @@ test("a request of the cloud needs its word that shells are allowed, and is an e
 test("with --exec off, no program is run", async () => {
   const { device } = await oneService({ identity: { exec: false } });
   expect(seen(await device.post(path, {}))).toEqual(
-    failed(403, "This device runs no programs for callers: its agent was started with --exec off"),
+    refused("exec-off", "This device runs no programs for callers: its agent was started with --exec off"),
   );
 });

@@ -107,7 +107,7 @@ describe("GET /v3/apps/:appId/history", () => {
     const device = await testDevice();
     expect(await device.get(`/v3/apps/1/history?limit=${limit}`)).toMatchObject({
       status: 400,
-      json: { message: expect.stringMatching(/^limit: expected/) },
+      json: { detail: expect.stringMatching(/^limit: expected/) },
     });
   });
 });

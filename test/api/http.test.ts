@@ -2,9 +2,22 @@ import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { everything } from "../../core/model/scope.ts";
 import type { Endpoint, Replies } from "../../core/api/endpoint.ts";
+import { hasRefusals } from "../../core/api/fields.ts";
 import { endpoints as api } from "../../core/api/index.ts";
 import { app, expectDeclared, testDevice, type TestDevice } from "../support/device.ts";
-import { empty, failed, json, ok, seen, text, unauthorized } from "./answers.ts";
+import {
+  empty,
+  errorAt,
+  failed,
+  json,
+  ok,
+  refused,
+  seen,
+  text,
+  unauthorized,
+  unauthorizedAt,
+  type Seen,
+} from "./answers.ts";
 import { bearer, cloudApp, managedDevice, twoApps } from "./managed.ts";
 
 const version = json(200, { status: "success", version: "19.0.5" });
@@ -27,7 +40,7 @@ describe("without a key, a managed device", () => {
 
   test.each(withKey)("refuses $method $path", async ({ method, path }) => {
     const device = await managedDevice();
-    expect(seen(await device.send(method, path))).toEqual(unauthorized);
+    expect(seen(await device.send(method, path))).toEqual(unauthorizedAt(path));
   });
 
   test.each([
@@ -178,6 +191,11 @@ describe("local mode", () => {
   });
 });
 
+const noEndpoint = (method: string, path: string): Seen =>
+  hasRefusals(path)
+    ? refused("unknown-endpoint", `There is no ${method} ${path}`)
+    : text(404, `Cannot ${method} ${path}`);
+
 describe("paths and methods", () => {
   test.each(endpoints)("$path answers only its own methods", async ({ method, path }) => {
     const device = await testDevice();
@@ -185,8 +203,8 @@ describe("paths and methods", () => {
     for (const other of (["PUT", "DELETE", "POST", "PATCH"] as const).filter(
       (one) => !methods.some((own) => own === one),
     ))
-      expect(seen(await device.send(other, path))).toEqual(text(404, `Cannot ${other} ${path}`));
-    if (!methods.includes("GET")) expect(seen(await device.get(path))).toEqual(text(404, `Cannot GET ${path}`));
+      expect(seen(await device.send(other, path))).toEqual(noEndpoint(other, path));
+    if (!methods.includes("GET")) expect(seen(await device.get(path))).toEqual(noEndpoint("GET", path));
     expect(methods).toContain(method);
   });
 
@@ -194,7 +212,7 @@ describe("paths and methods", () => {
     "%s does not exist",
     async (path) => {
       const device = await testDevice();
-      expect(seen(await device.get(path))).toEqual(text(404, `Cannot GET ${path}`));
+      expect(seen(await device.get(path))).toEqual(noEndpoint("GET", path));
     },
   );
 
@@ -449,7 +467,7 @@ describe("bodies", () => {
     ])("says that %s is not a JSON object", async (body, message) => {
       const device = await testDevice();
       expect(seen(await device.send(method, path, { headers: jsonType, body }))).toEqual(
-        failed(400, expect.stringMatching(message)),
+        errorAt(path, 400, expect.stringMatching(message)),
       );
     });
   });
@@ -514,7 +532,9 @@ describe("bodies", () => {
     const headers = { ...jsonType, "content-encoding": "gzip" };
     const send = (bytes: number) => device.send(method, path, { headers, body: gzipSync(ofSize(bytes)) });
     expect((await send(expected)).status).not.toBe(413);
-    expect(seen(await send(expected + 1))).toEqual(tooLarge(expected));
+    expect(seen(await send(expected + 1))).toEqual(
+      errorAt(path, 413, `request entity too large, expected at most ${expected} bytes`),
+    );
   });
 
   const setTarget = (device: TestDevice, body: BodyInit, headers: Record<string, string> = jsonType) =>

@@ -23,8 +23,8 @@ const listed = async (device: TestDevice, headers: Record<string, string> = {}):
 
 const upload = { appId: 1, service: "web", reason: "firmware upload", ttl: 1800 };
 const gone = {
-  status: "failed",
-  message: "There is no such lease: it has ended, was released, or was overridden by force. An update may begin",
+  type: "/docs/errors#unknown-lease",
+  detail: "There is no such lease: it has ended, was released, or was overridden by force. An update may begin",
 };
 const blocked =
   /^Lockfile exists for \{ appId: 1, service: web \}: locked by caller without a key: firmware upload, until \d\d:\d\d UTC$/;
@@ -178,7 +178,10 @@ describe("an update", () => {
     expect(await listed(device)).toEqual([{ appId: 1, service: "web", owner: "agent", held: "agent" }]);
     expect(await device.post("/v3/locks", upload)).toMatchObject({
       status: 423,
-      json: { message: "The agent replaces services of application 1 now. Try again in some seconds" },
+      json: {
+        type: "/docs/errors#locked",
+        detail: "The agent replaces services of application 1 now. Try again in some seconds",
+      },
     });
     await clock.advance(10_000);
     expect(await releases()).toEqual(["c2"]);
@@ -292,7 +295,7 @@ describe("bad requests", () => {
     const device = await testDevice();
     await device.run({ "1": app({ web: {}, db: {} }) });
     expect(await device.post("/v3/locks", body)).toMatchObject({
-      ...{ status, json: { message: expect.stringContaining(message) } },
+      ...{ status, json: { status, detail: expect.stringContaining(message) } },
     });
     expect(await listed(device)).toEqual([]);
   });
@@ -303,7 +306,10 @@ describe("bad requests", () => {
     for (let n = 0; n < 100; n++) expect((await device.post("/v3/locks", upload)).status).toBe(201);
     expect(await device.post("/v3/locks", upload)).toMatchObject({
       status: 409,
-      json: { message: "The device has 100 leases, the most that there can be. Release some of them" },
+      json: {
+        type: "/docs/errors#limit-reached",
+        detail: "The device has 100 leases, the most that there can be. Release some of them",
+      },
     });
   });
 });

@@ -5,7 +5,7 @@ import { EngineError, type Engine } from "../../core/ports/engine.ts";
 import { ownUse } from "../../runtimes/node/own-use.ts";
 import { readExposition, type Line } from "../metrics/read-exposition.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
-import { failed, seen, unauthorized } from "./answers.ts";
+import { refused, seen, unauthorizedAt } from "./answers.ts";
 import { bearer, cloudApp, twoApps } from "./managed.ts";
 
 const openMetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -43,7 +43,7 @@ test("the form follows from Accept, and is text for everybody else", async () =>
   expect(open.headers.get("content-type")).toBe(openMetrics);
   expect(open.text).toMatch(/\n# EOF\n$/);
   expect(seen(await device.get("/metrics?collect=all"))).toEqual(
-    failed(400, 'collect: expected "containers", or nothing'),
+    refused("invalid-request", 'collect: expected "containers", or nothing', expect.any(Array)),
   );
 });
 
@@ -176,8 +176,8 @@ test("a hostile name breaks no line, and containers outside the target add none"
 
 test("no key is needed in local mode; elsewhere, a key reads what it may", async () => {
   const device = await twoApps();
-  expect(seen(await device.get("/metrics"))).toEqual(unauthorized);
-  expect(seen(await device.get("/metrics", bearer("wrong")))).toEqual(unauthorized);
+  expect(seen(await device.get("/metrics"))).toEqual(unauthorizedAt("/metrics"));
+  expect(seen(await device.get("/metrics", bearer("wrong")))).toEqual(unauthorizedAt("/metrics"));
   const appsOf = async (headers: Record<string, string>) =>
     [
       ...new Set((await read(device, "/metrics", headers)).lines.flatMap(({ labels }) => labels["app_id"] ?? [])),

@@ -158,7 +158,7 @@ describe("POST /v3/apps/:appId/plan", () => {
     const device = await testDevice();
     await device.run({ "1": app({ web: {} }) });
     const answer = await device.post(`/v3/apps/${status === 404 ? 7 : 1}/plan`, sent);
-    expect(answer).toMatchObject({ status, json: { message: expect.stringContaining(message) } });
+    expect(answer).toMatchObject({ status, json: { detail: expect.stringContaining(message) } });
   });
 
   test("a body larger than a target state may be is refused", async () => {

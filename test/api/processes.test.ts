@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { everything } from "../../core/model/scope.ts";
 import { app, testDevice } from "../support/device.ts";
-import { failed, json, seen } from "./answers.ts";
+import { json, refused, seen } from "./answers.ts";
 
 const twoServices = async () => {
   const device = await testDevice({ program: () => ({}) });
@@ -24,19 +24,23 @@ test("without secrets, the arguments of processes are left out", async () => {
 });
 
 test.each([
-  ["/v3/apps/1/services/wbe/top", 404, 'Application 1 has no container of a service "wbe", only of: db, web'],
-  ["/v3/apps/2/services/web/top", 404, "This device has no containers of an application 2"],
-  ["/v3/apps/2/stats", 404, "This device has no containers of an application 2"],
-])("%s is answered %s: %s", async (path, status, message) => {
+  [
+    "/v3/apps/1/services/wbe/top",
+    "unknown-service",
+    'Application 1 has no container of a service "wbe", only of: db, web',
+  ],
+  ["/v3/apps/2/services/web/top", "unknown-service", "This device has no containers of an application 2"],
+  ["/v3/apps/2/stats", "unknown-application", "This device has no containers of an application 2"],
+] as const)("%s is answered %s: %s", async (path, name, message) => {
   const device = await twoServices();
-  expect(seen(await device.get(path))).toEqual(failed(status, message));
+  expect(seen(await device.get(path))).toEqual(refused(name, message));
 });
 
 test("a stopped service has no processes, and no use", async () => {
   const device = await twoServices();
   await device.post("/v2/applications/1/stop-service", { serviceName: "web" });
   expect(seen(await device.get("/v3/apps/1/services/web/top"))).toEqual(
-    failed(409, "Service web does not run: the state of its container is exited"),
+    refused("not-running", "Service web does not run: the state of its container is exited"),
   );
   expect(Object.keys(Object(Object((await device.get("/v3/apps/1/stats")).json).services))).toEqual(["db"]);
 });

@@ -119,7 +119,7 @@ export function createComparison(scenario: string) {
       }
       const meant: Compared = {
         status: row.status ?? recorded?.status ?? 0,
-        type: recorded?.type === ndjson ? ndjson : typeOf(row.body),
+        type: row.type ?? (recorded?.type === ndjson ? ndjson : typeOf(row.body)),
         body: row.body,
       };
       expect.soft(ours, `${entry} (${row.because})`).toEqual(meant);

@@ -4,7 +4,7 @@ import { toOpenApi } from "../../core/api/openapi.ts";
 import type { ProxySettings } from "../../core/ports/proxy.ts";
 import { everything, type Scope } from "../../core/model/scope.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
-import { failed, json, ok, seen, text, unauthorized, type Seen } from "./answers.ts";
+import { failed, json, ok, refused, seen, text, unauthorized, type Seen } from "./answers.ts";
 import { cloudApp, managedDevice, type ManagedDevice } from "./managed.ts";
 
 /** Which endpoints an application's key can use, and what each principal can see. */
@@ -40,7 +40,10 @@ const ofTheDevice: readonly [string, string, object | undefined, Seen][] = [
   ["GET", "/v2/local/logs", undefined, failedUnauthorized],
 ];
 
-const onlyShell = failed(401, "Only the device's global key, or a token with the permission shell, runs programs");
+const onlyShell = refused(
+  "no-shell",
+  "Only the device's global key, or a token with the permission shell, runs programs",
+);
 /** Endpoints that no key of an application can use, also not for its own services. */
 const ofTheShell: readonly [string, string, object | undefined][] = [
   ["POST", "/v3/apps/1/services/web/exec", {}],
@@ -50,7 +53,7 @@ const ofTheShell: readonly [string, string, object | undefined][] = [
   ["DELETE", "/v3/exec/s1", undefined],
 ];
 
-const onlyPeople = failed(401, "A person decides this, with the device's global key: no service may");
+const onlyPeople = refused("person-only", "A person decides this, with the device's global key: no service may");
 /** Decisions about an update, for which no key of an application is enough. */
 const ofPeople: readonly [string, string, object | undefined][] = [
   ["POST", "/v3/apps/1/update/apply", {}],

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
-import { failed, seen } from "./answers.ts";
+import { refused, seen } from "./answers.ts";
 import { cloudApp, twoApps } from "./managed.ts";
 
 interface Line {
@@ -100,7 +100,7 @@ test.each([
   ],
 ])("%s is refused with what was expected", async (query, message) => {
   const device = await twoServices();
-  expect(seen(await device.get(`/v3/logs${query}`))).toEqual(failed(400, message));
+  expect(seen(await device.get(`/v3/logs${query}`))).toEqual(refused("invalid-request", message, expect.any(Array)));
 });
 
 test.each([
@@ -108,7 +108,7 @@ test.each([
   ["?appId=2", "There is no container of application 2; there are containers of: db, web"],
 ])("%s is answered 404 with what there is", async (query, message) => {
   const device = await twoServices();
-  expect(seen(await device.get(`/v3/logs${query}`))).toEqual(failed(404, message));
+  expect(seen(await device.get(`/v3/logs${query}`))).toEqual(refused("unknown-service", message));
 });
 
 test("followed, new lines arrive, also of a container that is made later", async () => {
@@ -136,7 +136,9 @@ test("in managed mode, a key reads the logs of its own application", async () =>
   expect(await read(device, "", device.globalKey())).toHaveLength(2);
   const key = await device.keyOf(1, "web");
   expect(await read(device, "", key)).toEqual(["web: web says hello"]);
-  expect(seen(await device.get("/v3/logs?appId=2", key))).toEqual(failed(401, "Unauthorized"));
+  expect(seen(await device.get("/v3/logs?appId=2", key))).toEqual(
+    refused("outside-scope", "This key is for another application"),
+  );
   expect((await device.get("/v3/logs?service=db", key)).status).toBe(404);
 
   const { until } = await follow(device, "", key);
@@ -204,7 +206,7 @@ test("there are at most 32 readers", async () => {
   const device = await twoServices();
   for (let n = 0; n < 32; n++) await follow(device);
   expect(seen(await device.get("/v3/logs"))).toEqual(
-    failed(503, "The logs have 32 readers already; try again when one of them has left"),
+    refused("busy", "The logs have 32 readers already; try again when one of them has left"),
   );
 });
 

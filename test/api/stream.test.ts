@@ -4,7 +4,7 @@ import { endpoints } from "../../core/api/index.ts";
 import { mostLiveReaders } from "../../core/events/live-streams.ts";
 import { keptEvents } from "../../core/ports/event-journal.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
-import { failed, seen } from "./answers.ts";
+import { refused, seen } from "./answers.ts";
 import { cloudApp, twoApps } from "./managed.ts";
 
 const Line = z.looseObject({ is: z.string() });
@@ -161,14 +161,14 @@ describe("GET /v3/stream", () => {
     });
     expect(new Set(of)).toEqual(new Set([1]));
     const other = await device.get("/v3/stream?app=2", await device.keyOf(1, "web"));
-    expect(seen(other)).toEqual(failed(401, "Unauthorized"));
+    expect(seen(other)).toEqual(refused("outside-scope", expect.any(String)));
   });
 
   test(`more than ${mostLiveReaders} readers are refused, until one has left`, async () => {
     const device = await testDevice();
     const [first] = await Promise.all(Array.from({ length: mostLiveReaders }, () => open(device)));
     const message = `The stream has ${mostLiveReaders} readers already; try again when one of them has left`;
-    expect(seen(await device.get("/v3/stream"))).toEqual(failed(503, message));
+    expect(seen(await device.get("/v3/stream"))).toEqual(refused("busy", message));
     await first?.cancel();
     await open(device);
   });
@@ -178,7 +178,9 @@ describe("GET /v3/stream", () => {
     ["?events&after=now", 'after: expected the id of an event, or "latest"'],
   ])("%s is refused with what was expected", async (query, message) => {
     const device = await testDevice();
-    expect(seen(await device.get(`/v3/stream${query}`))).toEqual(failed(400, message));
+    expect(seen(await device.get(`/v3/stream${query}`))).toEqual(
+      refused("invalid-request", message, expect.any(Array)),
+    );
   });
 
   test("a reader of an idle device makes it neither write nor call the engine", async () => {

@@ -86,7 +86,7 @@ test("a service confirms its update, which is committed then; a repeated confirm
     waitsFor: expect.arrayContaining([expect.stringContaining("confirm")]),
   });
   expect(await post("confirm", { commit: "c3" }, keyOf("web"))).toMatchObject({
-    ...{ status: 409, json: { message: "The release that is tried is c2" } },
+    ...{ status: 409, json: { type: "/docs/errors#update-state", detail: "The release that is tried is c2" } },
   });
   expect(await post("confirm", {}, keyOf("web"))).toMatchObject({ status: 204, text: "" });
   expect((await post("confirm", { commit: "c2" }, keyOf("web"))).status).toBe(204);
@@ -145,7 +145,7 @@ test("an update that waits for consent begins when a person consents", async () 
   });
   expect((await post("apply", {}, keyOf("web"))).status).toBe(401);
   expect(await post("apply", { commit: "c3" })).toMatchObject({
-    ...{ status: 409, json: { message: "The release that waits is c2" } },
+    ...{ status: 409, json: { type: "/docs/errors#update-state", detail: "The release that waits is c2" } },
   });
   expect((await post("apply", { commit: "c2" })).status).toBe(202);
   await clock.advance(60_000);
@@ -213,7 +213,10 @@ describe("the key of a service", () => {
     const { post, keyOf, update } = await trying();
     expect(await post(what, {}, keyOf("web"))).toMatchObject({
       status: 401,
-      json: { message: "A person decides this, with the device's global key: no service may" },
+      json: {
+        type: "/docs/errors#person-only",
+        detail: "A person decides this, with the device's global key: no service may",
+      },
     });
     expect(await update()).toMatchObject({ state: "trying" });
   });
@@ -246,7 +249,7 @@ test.each<[string, object, string]>([
   const device = await testDevice();
   await device.run({ "1": app({ web: {} }) });
   expect(await device.post(`/v3/apps/1/update/${what}`, body)).toMatchObject({
-    ...{ status: 400, json: { message: expect.stringContaining(message) } },
+    ...{ status: 400, json: { detail: expect.stringContaining(message) } },
   });
 });
 
@@ -259,7 +262,7 @@ test("an unknown application is answered 404, and in local mode nothing is to be
   expect(await device.post("/v3/apps/1/update/rollback")).toMatchObject({
     ...{
       status: 409,
-      json: { message: expect.stringMatching(/^In local mode, updates are neither tried nor committed/) },
+      json: { detail: expect.stringMatching(/^In local mode, updates are neither tried nor committed/) },
     },
   });
 });

@@ -7,6 +7,7 @@ import { fillPath } from "../../core/api/client.ts";
 import { endpoints as cloudEndpoints } from "../../core/api/cloud/index.ts";
 import { none, type Endpoint, type Replies, type Wire } from "../../core/api/endpoint.ts";
 import { endpoints } from "../../core/api/index.ts";
+import { refusalType } from "../../core/api/refusal.ts";
 import type { UpdateRecord } from "../../core/model/update.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { notesOf, shapeOf } from "./shape.ts";
@@ -227,11 +228,26 @@ const inputsOf = ({ params, body, bodyLimitBytes }: Described): string[] => [
 
 /** Statuses with the same body share a line. */
 function repliesOf({ replies }: Described): string[] {
-  const byBody = Object.groupBy(Object.entries(replies), ([, wire]) => wireText(wire));
-  return Object.entries(byBody).map(
-    ([body, entries = []]) => `- ${entries.map(([status]) => status).join(", ")}: ${body}`,
+  const all = Object.entries(replies);
+  const byBody = Object.groupBy(
+    all.filter(([, { contentType }]) => contentType !== refusalType),
+    ([, wire]) => wireText(wire),
   );
+  const errors = all.flatMap(([status, { contentType, schema }]) =>
+    schema && contentType === refusalType ? [`${status} ${refusalNames(schema)}`] : [],
+  );
+  return [
+    ...Object.entries(byBody).map(
+      ([body, entries = []]) => `- ${entries.map(([status]) => status).join(", ")}: ${body}`,
+    ),
+    ...(errors.length > 0 ? [`- Errors: ${errors.join("; ")}`] : []),
+  ];
 }
+
+const refusalNames = (schema: z.ZodType): string =>
+  [...shapeOf(schema, "output").matchAll(/"\/docs\/errors#([\w-]+)"/g)]
+    .map(([, name = ""]) => `[\`${name}\`](errors.md#${name})`)
+    .join(", ");
 
 function wireText({ streamType, ...wire }: Wire<unknown>): string {
   const { type, contentType, contentTypes, schema } = wire;
@@ -365,13 +381,15 @@ Where a body has \`force\`, \`true\` ignores [update locks](update-locks.md). Ev
 - 401 \`Unauthorized\` without a valid key, 403 to a web page of another origin, 421 for a foreign \`Host\`;
 - 503 after an error that was not foreseen.
 
-Their body is \`{ "status": "failed", "message": "…" }\`, where nothing else is said. Another path answers 404.`;
+Their body is \`{ "status": "failed", "message": "…" }\`, where nothing else is said. Another path answers 404. Under \`/v3\`, all of
+these are [problem details](errors.md).`;
 
 const cloudIntro = `Devices send these requests, and \`POST /supervisor/…\` sends one to them. The credential is a header:
 \`Authorization: Bearer <token or key>\`. A refusal has the body \`{ "error": "…" }\`, or none.`;
 
 const adminIntro = `What \`fairlead cloud\` uses. The credential is a token, or the admin secret, which may everything. "May" names the permission
 that a token needs: [security.md](security.md#tokens). A fleet or device that the token is not for is answered as if it did not exist.
+Errors are [problem details](errors.md): besides those listed, 413 \`too-large\`, 429 \`too-many-failures\` and 503 \`unavailable\`.
 \`/openapi.json\` of the cloud describes the same for programs. For balena's SDK, the cloud also answers a part of balena's public API
 (\`/v7/…\`).`;
 

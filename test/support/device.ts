@@ -1,5 +1,6 @@
 import { onTestFinished } from "vitest";
 import type { Endpoint, Replies } from "../../core/api/endpoint.ts";
+import { commonOf, commonRefusals, hasRefusals } from "../../core/api/fields.ts";
 import { endpoints } from "../../core/api/index.ts";
 import { createMemoryDevice, type MemoryDevice, type MemoryDeviceOptions } from "../../core/embedded/device.ts";
 import type { Container } from "../../core/model/container.ts";
@@ -82,14 +83,16 @@ export function expectDeclared(method: string, path: string, { status, headers, 
   );
   const type = headers.get("content-type");
   const said = `${method} ${path} answered ${status} ${type ?? "without a content-type"}: ${text.slice(0, 400)}`;
-  if (status === 401 && text === "Unauthorized" && type === plainType) return;
+  if (status === 401 && text === "Unauthorized" && type === plainType && !hasRefusals(pathname)) return;
+  if (status === 401 && hasRefusals(pathname) && commonRefusals[401].schema?.safeParse(json).success) return;
   if (!route) {
     if (status !== 404) throw new Error(`${said}\nThere is no such endpoint`);
     return;
   }
-  if ([400, 413, 415, 503].includes(status) && type === jsonType && isFailed(json)) return;
+  if ([400, 413, 415, 503].includes(status) && type === jsonType && isFailed(json) && !hasRefusals(pathname)) return;
 
-  const wire = route.replies[status];
+  const shared = hasRefusals(pathname) ? commonOf(route)[status] : undefined;
+  const wire = shared?.schema?.safeParse(json).success ? shared : route.replies[status];
   if (!wire) throw new Error(`${said}\nDeclared are ${Object.keys(route.replies).join(", ")}`);
   const isText = wire.type === "text" || (wire.type === "mixed" && type === plainType);
   const declared = wire.contentTypes

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { startWorkerd } from "../../bench/relay/workerd.ts";
+import { refuse } from "../../core/api/refusal.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 import { newDevice, newFleet, newToken, newUuid, registration, type Registered } from "./people.ts";
 
@@ -464,7 +465,10 @@ describe("an anonymous client", () => {
 
   const unauthorized = [401, ""];
   const keyRequired = [401, JSON.stringify({ error: "API key required" })];
-  const tokenRequired = [401, JSON.stringify({ error: "Expected Authorization: Bearer, with a token of this cloud" })];
+  const tokenRequired = [
+    401,
+    JSON.stringify(refuse("unauthorized", "Expected Authorization: Bearer, with a token of this cloud").body),
+  ];
   const routes: readonly (readonly [string, string, readonly (number | string)[]])[] = [
     ["GET", "/actor/v1/whoami", unauthorized],
     ["GET", "/v7/device", unauthorized],
@@ -543,6 +547,13 @@ describe("an anonymous client", () => {
         { error: expect.stringMatching(/^Too many wrong keys came from this address: try again in \d+ s$/) },
       ]);
       expect(Number(slowed.headers.get("retry-after"))).toBeGreaterThan(0);
+      const admin = await from(address(99), some(), "/admin/v1/fleets");
+      expect([admin.status, admin.headers.get("content-type"), await admin.json()]).toEqual([
+        429,
+        "application/problem+json; charset=utf-8",
+        expect.objectContaining({ type: "/docs/errors#too-many-failures", status: 429 }),
+      ]);
+      expect(Number(admin.headers.get("retry-after"))).toBeGreaterThan(0);
       expect(await dial(cloud, device.uuid, some(), address(1))).toBe(429);
       // This does not slow down other networks, tokens, or devices that were known before.
       expect((await from("2001:db8:0:2::1", some(), state)).status).toBe(401);
@@ -642,7 +653,10 @@ describe("the stored data", () => {
     const tooMany = /^A fleet or a device has at most 1000 variables, of 262144 bytes together, and would have /;
     expect((await set(texts(1000))).status).toBe(204);
     expect((await set(texts(1000, "again"))).status).toBe(204);
-    expect(refusal(await set({ one: "more" }))).toEqual([400, { error: expect.stringMatching(tooMany) }]);
+    expect(refusal(await set({ one: "more" }))).toEqual([
+      400,
+      expect.objectContaining({ detail: expect.stringMatching(tooMany) }),
+    ]);
     const body = { device: id, name: "more", value: "v" };
     expect(refusal(await cloud.ask("POST", "/v7/device_environment_variable", body))).toEqual([
       400,
@@ -657,7 +671,7 @@ describe("the stored data", () => {
     expect((await cloud.ask("POST", ofFleet, { variables: { B: "b" } })).status).toBe(204);
     expect(refusal(await cloud.ask("POST", ofFleet, { variables: { C: large } }))).toEqual([
       400,
-      { error: expect.stringMatching(tooMany) },
+      expect.objectContaining({ detail: expect.stringMatching(tooMany) }),
     ]);
     const ofB = `/v7/application_environment_variable?$filter=application eq ${fleet.id} and name eq 'B'`;
     expect(refusal(await cloud.ask("PATCH", ofB, { value: large }))).toEqual([400, expect.stringMatching(tooMany)]);
@@ -679,8 +693,8 @@ describe("the stored data", () => {
     );
     const path = `/admin/v1/fleets/${fleet.id}`;
     expect(refusal(await cloud.ask("POST", `${path}/provisioning-keys`, {}))).toEqual([
-      400,
-      { error: "The fleet has 100 provisioning keys already: delete some" },
+      409,
+      expect.objectContaining({ detail: "The fleet has 100 provisioning keys already: delete some" }),
     ]);
     await many(
       10_000,
@@ -689,7 +703,7 @@ describe("the stored data", () => {
     const release = { composition: { services: { web: { image: "web:1" } } } };
     expect(refusal(await cloud.ask("POST", `${path}/releases`, release))).toEqual([
       409,
-      { error: "The fleet has 10000 releases already" },
+      expect.objectContaining({ detail: "The fleet has 10000 releases already" }),
     ]);
     await many(
       9_999,
@@ -706,7 +720,7 @@ describe("the stored data", () => {
     );
     expect(refusal(await cloud.ask("POST", "/admin/v1/fleets", { name: "one more" }))).toEqual([
       409,
-      { error: "There are 1000 fleets already" },
+      expect.objectContaining({ detail: "There are 1000 fleets already" }),
     ]);
   });
 
@@ -731,8 +745,10 @@ describe("the stored data", () => {
     expect(third.status).toBe(201);
     for (const key of [first.token, second.token, z.object({ token: z.string() }).parse(third.json).token])
       expect(refusal(await make(key))).toEqual([
-        400,
-        { error: expect.stringMatching(/^1000 tokens have come of the same token of the owner's as this one/) },
+        409,
+        expect.objectContaining({
+          detail: expect.stringMatching(/^1000 tokens have come of the same token of the owner's as this one/),
+        }),
       ]);
     // Another owner's token has its own limit.
     const another = await newToken(cloud, { manage: true });

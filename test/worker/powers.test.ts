@@ -34,7 +34,7 @@ test("a fleet that forbids powers refuses a release that asks for them, and send
   const refused = await release(fleet.id, { privileged: true, pid: "host", network_mode: "host" });
   expect([refused.status, refused.json]).toEqual([
     400,
-    { error: "services.web: the fleet forbids privileged, host-pid" },
+    expect.objectContaining({ detail: "services.web: the fleet forbids privileged, host-pid" }),
   ]);
   expect((await release(fleet.id, { network_mode: "host" })).status).toBe(201);
   // An earlier release may still be pinned.
@@ -58,6 +58,6 @@ test("a fleet may forbid powers from its creation, and an unknown power is refus
   const { status, json } = await cloud.ask("POST", "/admin/v1/fleets", { name: "odd", forbidden: ["root"] });
   expect([status, json]).toEqual([
     400,
-    { error: expect.stringMatching(/^forbidden\.0: expected one of privileged, /) },
+    expect.objectContaining({ detail: expect.stringMatching(/^forbidden\.0: expected one of privileged, /) }),
   ]);
 });

@@ -147,5 +147,8 @@ test.each([
   const fleet = await newFleet(cloud, `bad ${path}`.slice(0, 90));
   await release(fleet, "one");
   const answer = await cloud.ask("GET", `/admin/v1/${path.replace(":id", String(fleet.id))}`);
-  expect([answer.status, answer.json]).toEqual([status, { error: expect.stringMatching(message) }]);
+  expect([answer.status, answer.json]).toEqual([
+    status,
+    expect.objectContaining({ detail: expect.stringMatching(message) }),
+  ]);
 });

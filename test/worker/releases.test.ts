@@ -14,7 +14,7 @@ test("a release with parts that devices do not support is refused, unless that i
   const refused = await create(fleet.id, services);
   expect([refused.status, refused.json]).toEqual([
     400,
-    { error: 'services.web.comand: not supported; did you mean "command"?' },
+    expect.objectContaining({ detail: 'services.web.comand: not supported; did you mean "command"?' }),
   ]);
   const allowed = await create(fleet.id, services, { allowUnsupported: true });
   expect(allowed.status).toBe(201);

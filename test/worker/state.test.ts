@@ -93,11 +93,11 @@ describe("releases", () => {
     });
     expect([status, json]).toEqual([
       400,
-      {
-        error: expect.stringMatching(
+      expect.objectContaining({
+        detail: expect.stringMatching(
           /^services\.web\.build: images are not built here[^]*services\.db\.image: expected an image without user and password[^]*services\.db\.depends_on/,
         ),
-      },
+      }),
     ]);
     expect(await cloud.get(z.array(Release), `/admin/v1/fleets/${fleet.id}/releases`)).toEqual([]);
   });
@@ -111,15 +111,17 @@ describe("releases", () => {
     expect(await make(200_000)).toMatchObject({ status: 201 });
     expect(await make(1_000_000)).toMatchObject({
       status: 400,
-      json: { error: expect.stringContaining("expected a composition of at most 524288 bytes") },
+      json: expect.objectContaining({
+        detail: expect.stringContaining("expected a composition of at most 524288 bytes"),
+      }),
     });
     expect(await make(1_048_576)).toMatchObject({
       status: 413,
-      json: { error: "request entity too large, expected at most 1048576 bytes" },
+      json: expect.objectContaining({ detail: "request entity too large, expected at most 1048576 bytes" }),
     });
     expect(await cloud.ask("POST", "/admin/v1/fleets", { name: "x".repeat(65_536) })).toMatchObject({
       status: 413,
-      json: { error: "request entity too large, expected at most 65536 bytes" },
+      json: expect.objectContaining({ detail: "request entity too large, expected at most 65536 bytes" }),
     });
   });
 
@@ -131,7 +133,10 @@ describe("releases", () => {
       composition: web("web:2"),
       commit: "same",
     });
-    expect([status, json]).toEqual([409, { error: "There is a release same of this fleet already" }]);
+    expect([status, json]).toEqual([
+      409,
+      expect.objectContaining({ detail: "There is a release same of this fleet already" }),
+    ]);
   });
 });
 
@@ -247,7 +252,7 @@ describe("variables", () => {
     const fleet = await newFleet(cloud, `refused ${newUuid()}`);
     await release(fleet, web("web:1"));
     const { status, json } = await cloud.ask("POST", `/admin/v1/fleets/${fleet.id}/variables`, body);
-    expect([status, json]).toEqual([400, { error: expect.stringMatching(message) }]);
+    expect([status, json]).toEqual([400, expect.objectContaining({ detail: expect.stringMatching(message) })]);
   });
 });
 

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { endpoint, json, none } from "../endpoint.ts";
-import { Id, invalid, refusals, When } from "./fields.ts";
+import { refusal } from "../refusal.ts";
+import { Id, refusals, When } from "./fields.ts";
 
 export const AuditEntry = z.object({
   id: z.int(),
@@ -35,6 +36,5 @@ export const audit = endpoint({
     limit: Id.pipe(z.number().max(500)).default(100),
   }),
   body: none,
-  replies: { 200: json(z.array(AuditEntry)), ...refusals },
-  invalid,
+  replies: { 200: json(z.array(AuditEntry)), ...refusals, 404: refusal("unknown-fleet") },
 });

@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { empty, endpoint, json, none } from "../endpoint.ts";
+import { refusal } from "../refusal.ts";
 import { ReportedProblem } from "../problem.ts";
-import { Id, invalid, Name, Pin, refusals, When } from "./fields.ts";
+import { Id, Name, Pin, refusals, When } from "./fields.ts";
 
 export const Device = z.object({
   id: z.int(),
@@ -43,8 +44,7 @@ export const devices = endpoint({
     limit: Id.pipe(z.number().max(500)).default(100),
   }),
   body: none,
-  replies: { 200: json(z.array(Device)), ...refusals },
-  invalid,
+  replies: { 200: json(z.array(Device)), ...refusals, 404: refusal("unknown-fleet") },
 });
 
 export const device = endpoint({
@@ -53,8 +53,7 @@ export const device = endpoint({
   summary: "One device",
   params: z.object({ uuid: z.string() }),
   body: none,
-  replies: { 200: json(Device), ...refusals },
-  invalid,
+  replies: { 200: json(Device), ...refusals, 404: refusal("unknown-device") },
 });
 
 export const changeDevice = endpoint({
@@ -63,8 +62,7 @@ export const changeDevice = endpoint({
   summary: "Rename a device, move it to another fleet, or pin it to a release",
   params: z.object({ uuid: z.string() }),
   body: z.object({ name: Name.optional(), fleetId: z.int().positive().optional(), release: Pin }),
-  replies: { 200: json(Device), ...refusals },
-  invalid,
+  replies: { 200: json(Device), ...refusals, 404: refusal("unknown-device", "unknown-fleet", "unknown-release") },
 });
 
 export const deleteDevice = endpoint({
@@ -73,8 +71,7 @@ export const deleteDevice = endpoint({
   summary: "Delete a device: its key becomes invalid, its tunnel is closed",
   params: z.object({ uuid: z.string() }),
   body: none,
-  replies: { 204: empty, ...refusals },
-  invalid,
+  replies: { 204: empty, ...refusals, 404: refusal("unknown-device") },
 });
 
 export const replaceDeviceKey = endpoint({
@@ -84,6 +81,5 @@ export const replaceDeviceKey = endpoint({
   summary: "Replace a device's key; the old key becomes invalid, and no other answer contains the new one",
   params: z.object({ uuid: z.string() }),
   body: none,
-  replies: { 200: json(z.object({ key: z.string() })), ...refusals },
-  invalid,
+  replies: { 200: json(z.object({ key: z.string() })), ...refusals, 404: refusal("unknown-device") },
 });

@@ -1,10 +1,6 @@
 import * as z from "zod";
 import { powers } from "../../model/powers.ts";
-import { json, reply, sentences, type Invalid } from "../endpoint.ts";
-
-/** The body of every refusal. */
-export const Refused = json(z.object({ error: z.string() }));
-export const refused = (error: string) => ({ error });
+import { refusal } from "../refusal.ts";
 
 export const Id = z.coerce.number({ error: "expected a whole number" }).int().positive();
 export const Name = z.string().trim().min(1).max(100);
@@ -14,10 +10,12 @@ export const DeviceType = z
   .regex(/^[a-z0-9][a-z0-9._-]{0,99}$/, { error: "expected a slug, such as generic-amd64" });
 export const When = z.string().describe("ISO 8601");
 
-export const invalid = ({ faults }: Invalid) => reply(400, refused(sentences(faults)));
-
-/** The refusals that every operation may answer. */
-export const refusals = { 400: Refused, 401: Refused, 403: Refused, 404: Refused } as const;
+/** The refusals that nearly every operation may answer. */
+export const refusals = {
+  400: refusal("invalid-request"),
+  401: refusal("unauthorized"),
+  403: refusal("forbidden"),
+} as const;
 
 export const Pin = z.string().min(1).optional().describe('A release\'s commit; or "latest", to follow again');
 

@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { powers } from "../../model/powers.ts";
 import { empty, endpoint, json, none } from "../endpoint.ts";
-import { DeviceType, Id, invalid, Name, Pin, Powers, refusals, Refused, When } from "./fields.ts";
+import { refusal } from "../refusal.ts";
+import { DeviceType, Id, Name, Pin, Powers, refusals, When } from "./fields.ts";
 
 export const Fleet = z.object({
   id: z.int(),
@@ -22,7 +23,7 @@ export const fleets = endpoint({
   summary: "List the fleets of the token",
   params: none,
   body: none,
-  replies: { 200: json(z.array(Fleet)), 401: Refused },
+  replies: { 200: json(z.array(Fleet)), 401: refusals[401] },
 });
 
 export const createFleet = endpoint({
@@ -31,8 +32,12 @@ export const createFleet = endpoint({
   summary: "Create a fleet; needs a token that may write in all fleets",
   params: none,
   body: z.object({ name: Name, deviceType: DeviceType.default("generic-amd64"), forbidden: Powers.default([]) }),
-  replies: { 201: json(Fleet), 409: Refused, ...refusals },
-  invalid,
+  replies: {
+    201: json(Fleet),
+    ...refusals,
+    404: refusal("unknown-fleet"),
+    409: refusal("already-exists", "limit-reached"),
+  },
 });
 
 export const changeFleet = endpoint({
@@ -41,8 +46,12 @@ export const changeFleet = endpoint({
   summary: "Rename a fleet, pin it to a release, or forbid its services powers over the host",
   params: z.object({ fleetId: Id }),
   body: z.object({ name: Name.optional(), release: Pin, forbidden: Powers.optional() }),
-  replies: { 200: json(Fleet), 409: Refused, ...refusals },
-  invalid,
+  replies: {
+    200: json(Fleet),
+    ...refusals,
+    404: refusal("unknown-fleet", "unknown-release"),
+    409: refusal("already-exists"),
+  },
 });
 
 export const deleteFleet = endpoint({
@@ -51,6 +60,5 @@ export const deleteFleet = endpoint({
   summary: "Delete a fleet that has no devices",
   params: z.object({ fleetId: Id }),
   body: none,
-  replies: { 204: empty, 409: Refused, ...refusals },
-  invalid,
+  replies: { 204: empty, ...refusals, 404: refusal("unknown-fleet"), 409: refusal("fleet-not-empty") },
 });

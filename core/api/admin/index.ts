@@ -13,7 +13,6 @@ import {
   setFleetVariables,
 } from "./variables.ts";
 
-export { Refused, refused } from "./fields.ts";
 export * from "./audit.ts";
 export * from "./devices.ts";
 export * from "./fleets.ts";

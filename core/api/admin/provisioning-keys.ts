@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { empty, endpoint, json, none } from "../endpoint.ts";
-import { Id, invalid, LifetimeDays, Name, refusals, When } from "./fields.ts";
+import { refusal } from "../refusal.ts";
+import { Id, LifetimeDays, Name, refusals, When } from "./fields.ts";
 
 export const ProvisioningKey = z.object({
   id: z.int(),
@@ -19,8 +20,7 @@ export const provisioningKeys = endpoint({
   summary: "List the provisioning keys of a fleet, without the keys themselves",
   params: z.object({ fleetId: Id }),
   body: none,
-  replies: { 200: json(z.array(ProvisioningKey)), ...refusals },
-  invalid,
+  replies: { 200: json(z.array(ProvisioningKey)), ...refusals, 404: refusal("unknown-fleet") },
 });
 
 export const createProvisioningKey = endpoint({
@@ -37,8 +37,9 @@ export const createProvisioningKey = endpoint({
   replies: {
     201: json(ProvisioningKey.extend({ key: z.string() })),
     ...refusals,
+    404: refusal("unknown-fleet"),
+    409: refusal("limit-reached"),
   },
-  invalid,
 });
 
 export const deleteProvisioningKey = endpoint({
@@ -48,6 +49,5 @@ export const deleteProvisioningKey = endpoint({
   summary: "Delete a provisioning key; devices that have joined with it stay",
   params: z.object({ fleetId: Id, keyId: Id }),
   body: none,
-  replies: { 204: empty, ...refusals },
-  invalid,
+  replies: { 204: empty, ...refusals, 404: refusal("unknown-fleet", "unknown-key") },
 });

@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { powers } from "../../model/powers.ts";
 import { endpoint, json, none } from "../endpoint.ts";
-import { Id, invalid, refusals, Refused, When } from "./fields.ts";
+import { refusal } from "../refusal.ts";
+import { Id, refusals, When } from "./fields.ts";
 
 /** It becomes a part of container names. */
 const Commit = z.string().regex(/^(?!latest$)[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/, {
@@ -52,10 +53,10 @@ export const createRelease = endpoint({
   replies: {
     200: json(CheckedRelease.extend({ changes: z.array(Change).describe("From the release that the fleet has now") })),
     201: json(Release.extend(CheckedRelease.shape)),
-    409: Refused,
     ...refusals,
+    404: refusal("unknown-fleet"),
+    409: refusal("already-exists", "limit-reached"),
   },
-  invalid,
 });
 
 export const releases = endpoint({
@@ -64,8 +65,7 @@ export const releases = endpoint({
   summary: "List the releases of a fleet, newest first; for the next page, `before` is the last id of this one",
   params: z.object({ fleetId: Id, before: Id.optional(), limit: Id.pipe(z.number().max(500)).default(100) }),
   body: none,
-  replies: { 200: json(z.array(Release)), ...refusals },
-  invalid,
+  replies: { 200: json(z.array(Release)), ...refusals, 404: refusal("unknown-fleet") },
 });
 
 /** The states of a device that should run a release. */
@@ -125,6 +125,5 @@ export const releaseProgress = endpoint({
     limit: Id.pipe(z.number().max(500)).default(20),
   }),
   body: none,
-  replies: { 200: json(ReleaseProgress), ...refusals },
-  invalid,
+  replies: { 200: json(ReleaseProgress), ...refusals, 404: refusal("unknown-fleet", "unknown-release") },
 });

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { endpoint, json, none } from "../endpoint.ts";
-import { invalid, LifetimeDays, Name, refusals, Refused, When } from "./fields.ts";
+import { refusal } from "../refusal.ts";
+import { LifetimeDays, Name, refusals, When } from "./fields.ts";
 
 const Permissions = {
   write: z.boolean().describe("May change things, not only read"),
@@ -29,7 +30,7 @@ export const whoami = endpoint({
   body: none,
   replies: {
     200: json(z.object({ tokenId: z.string(), fleets: z.union([z.array(z.int()), z.literal("all")]), ...Permissions })),
-    401: Refused,
+    401: refusals[401],
   },
 });
 
@@ -41,7 +42,7 @@ export const tokens = endpoint({
   manages: true,
   params: none,
   body: none,
-  replies: { 200: json(z.array(Token)), ...refusals },
+  replies: { 200: json(z.array(Token)), 401: refusals[401], 403: refusals[403] },
 });
 
 export const createToken = endpoint({
@@ -62,8 +63,12 @@ export const createToken = endpoint({
     shell: z.boolean().default(false),
     lifetimeDays: LifetimeDays.describe("Absent: the lifetime of the token that makes it"),
   }),
-  replies: { 201: json(Token.extend({ token: z.string() })), ...refusals },
-  invalid,
+  replies: {
+    201: json(Token.extend({ token: z.string() })),
+    ...refusals,
+    404: refusal("unknown-fleet"),
+    409: refusal("limit-reached"),
+  },
 });
 
 /** What was revoked with a token. */
@@ -83,6 +88,5 @@ export const revokeToken = endpoint({
   manages: true,
   params: z.object({ tokenId: z.string() }),
   body: none,
-  replies: { 200: json(Ended), ...refusals },
-  invalid,
+  replies: { 200: json(Ended), ...refusals, 404: refusal("unknown-token") },
 });

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { empty, endpoint, json, none } from "../endpoint.ts";
-import { Id, invalid, refusals, When } from "./fields.ts";
+import { refusal } from "../refusal.ts";
+import { Id, refusals, When } from "./fields.ts";
 
 /** Without its value, which no answer contains. */
 export const Variable = z.object({
@@ -27,8 +28,7 @@ export const fleetVariables = endpoint({
   summary: "List the names of a fleet's variables",
   params: z.object({ fleetId: Id }),
   body: none,
-  replies: { 200: json(z.array(Variable)), ...refusals },
-  invalid,
+  replies: { 200: json(z.array(Variable)), ...refusals, 404: refusal("unknown-fleet") },
 });
 
 export const setFleetVariables = endpoint({
@@ -37,8 +37,7 @@ export const setFleetVariables = endpoint({
   summary: "Set variables of a fleet; its devices are notified at once",
   params: z.object({ fleetId: Id }),
   body: NewVariables,
-  replies: { 204: empty, ...refusals },
-  invalid,
+  replies: { 204: empty, ...refusals, 404: refusal("unknown-fleet") },
 });
 
 export const deleteFleetVariable = endpoint({
@@ -47,8 +46,7 @@ export const deleteFleetVariable = endpoint({
   summary: "Delete a variable of a fleet; its devices are notified at once",
   params: z.object({ fleetId: Id, name: z.string(), service: Service }),
   body: none,
-  replies: { 204: empty, ...refusals },
-  invalid,
+  replies: { 204: empty, ...refusals, 404: refusal("unknown-fleet", "unknown-service", "unknown-variable") },
 });
 
 export const deviceVariables = endpoint({
@@ -57,8 +55,7 @@ export const deviceVariables = endpoint({
   summary: "List the names of a device's own variables, which override its fleet's",
   params: z.object({ uuid: z.string() }),
   body: none,
-  replies: { 200: json(z.array(Variable)), ...refusals },
-  invalid,
+  replies: { 200: json(z.array(Variable)), ...refusals, 404: refusal("unknown-device") },
 });
 
 export const setDeviceVariables = endpoint({
@@ -67,8 +64,7 @@ export const setDeviceVariables = endpoint({
   summary: "Set variables of a device; it is notified at once",
   params: z.object({ uuid: z.string() }),
   body: NewVariables,
-  replies: { 204: empty, ...refusals },
-  invalid,
+  replies: { 204: empty, ...refusals, 404: refusal("unknown-device") },
 });
 
 export const deleteDeviceVariable = endpoint({
@@ -77,6 +73,5 @@ export const deleteDeviceVariable = endpoint({
   summary: "Delete a variable of a device; it is notified at once",
   params: z.object({ uuid: z.string(), name: z.string(), service: Service }),
   body: none,
-  replies: { 204: empty, ...refusals },
-  invalid,
+  replies: { 204: empty, ...refusals, 404: refusal("unknown-device", "unknown-service", "unknown-variable") },
 });

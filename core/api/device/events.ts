@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { eventKinds, eventLevels } from "../../model/event.ts";
-import { endpoint, json, jsonOrStream, none, reply, sentences } from "../endpoint.ts";
-import { AppId, Failed, failed } from "../fields.ts";
+import { endpoint, json, jsonOrStream, none } from "../endpoint.ts";
+import { AppId, outsideScope } from "../fields.ts";
+import { refusal } from "../refusal.ts";
 
 export const ShownEvent = z.object({
   id: z.int().describe("Rises with each event of the device, also across restarts"),
@@ -81,13 +82,12 @@ export const events = endpoint({
       ),
       "text/event-stream",
     ),
-    400: Failed,
-    401: Failed,
-    503: Failed,
+    400: refusal("invalid-request"),
+    401: refusal("outside-scope"),
+    503: refusal("busy"),
   },
-  invalid: ({ faults }) => reply(400, failed(sentences(faults))),
   scope: {
     apps: ({ params: { app } }) => (app === undefined ? [] : [app]),
-    refused: () => reply(401, failed("Unauthorized")),
+    refused: outsideScope,
   },
 });

@@ -1,11 +1,12 @@
 import * as z from "zod";
 import type { ExecFrame as Frame } from "../../model/exec-frame.ts";
-import { empty, endpoint, json, none, reply, stream } from "../endpoint.ts";
-import { AppIdV2, Failed, failed, orEmpty } from "../fields.ts";
+import { empty, endpoint, json, none, stream } from "../endpoint.ts";
+import { AppIdV2, orEmpty } from "../fields.ts";
+import { refusal, refuse } from "../refusal.ts";
 
 /** Refuses keys of applications, and requests of the cloud for somebody without the permission. */
 const refused = () =>
-  reply(401, failed("Only the device's global key, or a token with the permission shell, runs programs"));
+  refuse("no-shell", "Only the device's global key, or a token with the permission shell, runs programs");
 const opened = { is: "opened", refused } as const;
 const used = { is: "used", refused } as const;
 
@@ -38,17 +39,21 @@ export const startExec = endpoint({
   ),
   replies: {
     201: json(z.object({ id: z.string(), expiresAt: z.iso.datetime() })),
-    400: Failed,
-    401: Failed,
-    403: Failed,
-    404: Failed,
-    409: Failed,
-    503: Failed,
+    400: refusal("invalid-request"),
+    401: refusal("no-shell"),
+    403: refusal("exec-off"),
+    404: refusal("unknown-service"),
+    409: refusal("not-running"),
+    503: refusal("busy"),
   },
 });
 
 const params = z.object({ sessionId: z.string() });
-const replies = { 400: Failed, 401: Failed, 404: Failed, 503: Failed } as const;
+const replies = {
+  400: refusal("invalid-request"),
+  401: refusal("no-shell"),
+  404: refusal("unknown-session"),
+} as const;
 
 /** A line of the output. Bytes are in base64. */
 export type ExecFrame = Frame;
@@ -85,7 +90,7 @@ export const execInput = endpoint({
       .optional()
       .describe("1, 2, 3 and so on: what is sent again with the same number is not typed again"),
   }),
-  replies: { ...replies, 204: empty, 409: Failed },
+  replies: { ...replies, 204: empty, 409: refusal("out-of-sequence"), 503: refusal("busy") },
 });
 
 export const resizeExec = endpoint({
@@ -95,7 +100,7 @@ export const resizeExec = endpoint({
   shell: used,
   params,
   body: z.strictObject({ columns: Size, rows: Size }),
-  replies: { ...replies, 204: empty, 409: Failed },
+  replies: { ...replies, 204: empty, 409: refusal("no-terminal") },
 });
 
 export const endExec = endpoint({

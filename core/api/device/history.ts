@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { causes } from "../../model/event.ts";
-import { endpoint, json, none, reply } from "../endpoint.ts";
-import { AppIdV2, Failed, failed } from "../fields.ts";
+import { endpoint, json, none } from "../endpoint.ts";
+import { AppIdV2, outsideScope } from "../fields.ts";
+import { refusal } from "../refusal.ts";
 
 const what = z
   .enum([
@@ -37,11 +38,11 @@ export const history = endpoint({
         ),
       }),
     ),
-    400: Failed,
-    401: Failed,
+    400: refusal("invalid-request"),
+    401: refusal("outside-scope"),
   },
   scope: {
     apps: ({ params }) => [params.appId],
-    refused: () => reply(401, failed("Unauthorized")),
+    refused: outsideScope,
   },
 });

@@ -28,15 +28,17 @@ export const targetBody = {
   // `curl -d '{…}'` without a Content-Type sends a form, whose only field is the JSON.
   body: z.looseObject({}).refine((body) => !Object.keys(body).some((key) => key.trimStart().startsWith("{"))),
   bodyLimitBytes: 10 * 1024 * 1024,
-  invalid: ({ contentType }: Invalid) => {
-    const got = contentType === "application/json" ? "a list" : contentType;
-    const must = 'a JSON object { "local": { "apps": { … } } } with Content-Type application/json';
-    return reply(400, failed(`Invalid target state.\nexpected ${must}, but got ${got}`));
-  },
 };
+
+export function invalidTarget({ contentType }: Invalid): string {
+  const got = contentType === "application/json" ? "a list" : contentType;
+  const must = 'a JSON object { "local": { "apps": { … } } } with Content-Type application/json';
+  return `Invalid target state.\nexpected ${must}, but got ${got}`;
+}
 
 export const setTargetState = endpoint({
   ...targetBody,
+  invalid: (what) => reply(400, failed(invalidTarget(what))),
   method: "POST",
   path: "/v2/local/target-state",
   summary: "Set the target state; it is applied after the answer",

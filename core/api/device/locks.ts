@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { leaseLimit, longestLeaseS } from "../../model/lease.ts";
-import { empty, endpoint, json, none, reply } from "../endpoint.ts";
-import { AppIdV2, Failed, failed } from "../fields.ts";
+import { empty, endpoint, json, none } from "../endpoint.ts";
+import { AppIdV2, outsideScope } from "../fields.ts";
+import { refusal } from "../refusal.ts";
 
 const Ttl = z.int().min(1).max(longestLeaseS).describe("Seconds until the lease ends, at most a day");
 const ExpiresAt = z.iso.datetime().describe("By the clock of the device");
@@ -46,15 +47,15 @@ export const takeLock = endpoint({
   }),
   replies: {
     201: json(z.object({ id: z.string(), owner: z.string(), expiresAt: ExpiresAt })),
-    400: Failed,
-    401: Failed,
-    404: Failed,
-    409: Failed,
-    423: Failed,
+    400: refusal("invalid-request"),
+    401: refusal("outside-scope"),
+    404: refusal("unknown-application", "unknown-service"),
+    409: refusal("limit-reached"),
+    423: refusal("locked"),
   },
   scope: {
     apps: ({ body }) => [body.appId],
-    refused: () => reply(401, failed("Unauthorized")),
+    refused: outsideScope,
   },
 });
 
@@ -68,8 +69,8 @@ export const renewLock = endpoint({
   body: z.object({ ttl: Ttl }),
   replies: {
     200: json(z.object({ id: z.string(), owner: z.string(), expiresAt: ExpiresAt })),
-    400: Failed,
-    404: Failed,
+    400: refusal("invalid-request"),
+    404: refusal("unknown-lease"),
   },
 });
 
@@ -79,5 +80,5 @@ export const releaseLock = endpoint({
   summary: "Release a lease",
   params,
   body: none,
-  replies: { 204: empty, 404: Failed },
+  replies: { 204: empty, 404: refusal("unknown-lease") },
 });

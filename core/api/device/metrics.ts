@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { endpoint, none, textIn } from "../endpoint.ts";
-import { Failed } from "../fields.ts";
+import { refusal } from "../refusal.ts";
 
 const collect = z
   .enum(["containers"], { error: 'expected "containers", or nothing' })
@@ -19,6 +19,6 @@ export const metrics = endpoint({
       "text/plain; version=0.0.4; charset=utf-8",
       "application/openmetrics-text; version=1.0.0; charset=utf-8",
     ),
-    400: Failed,
+    400: refusal("invalid-request"),
   },
 });

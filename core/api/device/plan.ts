@@ -1,7 +1,8 @@
 import * as z from "zod";
-import { endpoint, json, none, reply } from "../endpoint.ts";
-import { AppIdV2, Failed, failed } from "../fields.ts";
-import { targetBody } from "./local-mode.ts";
+import { endpoint, json, none } from "../endpoint.ts";
+import { AppIdV2, outsideScope } from "../fields.ts";
+import { refusal, refuse } from "../refusal.ts";
+import { invalidTarget, targetBody } from "./local-mode.ts";
 
 const change = {
   why: z.string(),
@@ -33,10 +34,15 @@ const Plan = z.object({
 
 const planned = {
   params: z.object({ appId: AppIdV2 }),
-  replies: { 200: json(Plan), 400: Failed, 401: Failed, 404: Failed },
+  replies: {
+    200: json(Plan),
+    400: refusal("invalid-request"),
+    401: refusal("outside-scope"),
+    404: refusal("unknown-application"),
+  },
   scope: {
     apps: ({ params }: { readonly params: { readonly appId: number } }) => [params.appId],
-    refused: () => reply(401, failed("Unauthorized")),
+    refused: outsideScope,
   },
 } as const;
 
@@ -56,6 +62,8 @@ export const planTarget = endpoint({
   summary: "What an update of the application to this target state would change; nothing is changed by asking",
   invalid: (what) => {
     const wrongId = what.faults.find(({ path }) => path === "appId");
-    return wrongId ? reply(400, failed(`appId: ${wrongId.message}`)) : targetBody.invalid(what);
+    return wrongId
+      ? refuse("invalid-request", `appId: ${wrongId.message}`, [wrongId])
+      : refuse("invalid-request", invalidTarget(what));
   },
 });

@@ -1,10 +1,11 @@
 import * as z from "zod";
-import { endpoint, json, none, reply } from "../endpoint.ts";
-import { AppIdV2, Failed, failed } from "../fields.ts";
+import { endpoint, json, none } from "../endpoint.ts";
+import { AppIdV2, outsideScope } from "../fields.ts";
+import { refusal } from "../refusal.ts";
 
 const scope = {
   apps: ({ params }: { readonly params: { readonly appId: number } }) => [params.appId],
-  refused: () => reply(401, failed("Unauthorized")),
+  refused: outsideScope,
 } as const;
 
 const ProcessTable = z.object({
@@ -18,7 +19,14 @@ export const serviceProcesses = endpoint({
   summary: "The processes of a service, as ps prints them",
   params: z.object({ appId: AppIdV2, service: z.string() }),
   body: none,
-  replies: { 200: json(ProcessTable), 400: Failed, 401: Failed, 404: Failed, 409: Failed, 503: Failed },
+  replies: {
+    200: json(ProcessTable),
+    400: refusal("invalid-request"),
+    401: refusal("outside-scope"),
+    404: refusal("unknown-service"),
+    409: refusal("not-running"),
+    503: refusal("unavailable"),
+  },
   scope,
 });
 
@@ -41,10 +49,10 @@ export const applicationStats = endpoint({
   body: none,
   replies: {
     200: json(z.object({ services: z.record(z.string(), Use) })),
-    400: Failed,
-    401: Failed,
-    404: Failed,
-    503: Failed,
+    400: refusal("invalid-request"),
+    401: refusal("outside-scope"),
+    404: refusal("unknown-application"),
+    503: refusal("unavailable"),
   },
   scope,
 });

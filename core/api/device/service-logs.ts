@@ -1,6 +1,7 @@
 import * as z from "zod";
-import { endpoint, none, reply, stream } from "../endpoint.ts";
-import { AppId, Failed, Truthy, failed } from "../fields.ts";
+import { endpoint, none, stream } from "../endpoint.ts";
+import { AppId, Truthy, outsideScope } from "../fields.ts";
+import { refusal } from "../refusal.ts";
 
 /** A line of the answer, as NDJSON. */
 const ServiceLogLine = z.object({
@@ -58,9 +59,15 @@ export const serviceLogs = endpoint({
     since: Since,
   }),
   body: none,
-  replies: { 200: stream("application/x-ndjson", ServiceLogLine), 400: Failed, 401: Failed, 404: Failed, 503: Failed },
+  replies: {
+    200: stream("application/x-ndjson", ServiceLogLine),
+    400: refusal("invalid-request"),
+    401: refusal("outside-scope"),
+    404: refusal("unknown-service"),
+    503: refusal("busy"),
+  },
   scope: {
     apps: ({ params: { appId } }) => (appId === undefined ? [] : [appId]),
-    refused: () => reply(401, failed("Unauthorized")),
+    refused: outsideScope,
   },
 });

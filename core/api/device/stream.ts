@@ -1,7 +1,8 @@
 import * as z from "zod";
-import { endpoint, liveStream, none, reply, sentences } from "../endpoint.ts";
-import { AppId, Failed, failed } from "../fields.ts";
+import { endpoint, liveStream, none } from "../endpoint.ts";
+import { AppId, outsideScope } from "../fields.ts";
 import { Problem } from "../problem.ts";
+import { refusal } from "../refusal.ts";
 import { After, Kinds, ShownEvent } from "./events.ts";
 
 /** `?state` is as good as `?state=1`. */
@@ -89,10 +90,14 @@ export const stream = endpoint({
     kinds: Kinds,
   }),
   body: none,
-  replies: { 200: liveStream("application/x-ndjson", Line), 400: Failed, 401: Failed, 503: Failed },
-  invalid: ({ faults }) => reply(400, failed(sentences(faults))),
+  replies: {
+    200: liveStream("application/x-ndjson", Line),
+    400: refusal("invalid-request"),
+    401: refusal("outside-scope"),
+    503: refusal("busy"),
+  },
   scope: {
     apps: ({ params: { app } }) => (app === undefined ? [] : [app]),
-    refused: () => reply(401, failed("Unauthorized")),
+    refused: outsideScope,
   },
 });

@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { gateKinds } from "../../model/update.ts";
-import { empty, endpoint, json, none, reply } from "../endpoint.ts";
-import { AppIdV2, Failed, failed, orEmpty } from "../fields.ts";
+import { empty, endpoint, json, none } from "../endpoint.ts";
+import { AppIdV2, orEmpty, outsideScope } from "../fields.ts";
+import { refusal, refuse } from "../refusal.ts";
 
 const Release = z.object({ commit: z.string() });
 const Line = z
@@ -61,12 +62,18 @@ const ofApp = {
   params: z.object({ appId: AppIdV2 }),
   scope: {
     apps: ({ params }: { readonly params: { readonly appId: number } }) => [params.appId],
-    refused: () => reply(401, failed("Unauthorized")),
+    refused: outsideScope,
   },
 } as const;
 
+const refusals = {
+  400: refusal("invalid-request"),
+  401: refusal("outside-scope"),
+  404: refusal("unknown-application"),
+} as const;
+
 const person = {
-  refused: () => reply(401, failed("A person decides this, with the device's global key: no service may")),
+  refused: () => refuse("person-only", "A person decides this, with the device's global key: no service may"),
 };
 
 export const updateState = endpoint({
@@ -75,7 +82,7 @@ export const updateState = endpoint({
   path: "/v3/apps/:appId/update",
   summary: "Where the update of the application stands, what it waits for, and why it has failed",
   body: none,
-  replies: { 200: json(Update), 400: Failed, 401: Failed, 404: Failed },
+  replies: { 200: json(Update), ...refusals },
 });
 
 export const confirmUpdate = endpoint({
@@ -89,7 +96,7 @@ export const confirmUpdate = endpoint({
       commit: Commit,
     }),
   ),
-  replies: { 204: empty, 400: Failed, 401: Failed, 404: Failed, 409: Failed },
+  replies: { 204: empty, ...refusals, 409: refusal("update-state") },
 });
 
 export const failUpdate = endpoint({
@@ -101,14 +108,19 @@ export const failUpdate = endpoint({
     service: z.string().optional().describe("With the global key"),
     reason: Line.describe("It is shown to people"),
   }),
-  replies: { 202: empty, 400: Failed, 401: Failed, 404: Failed, 409: Failed },
+  replies: { 202: empty, ...refusals, 409: refusal("update-state") },
 });
 
 const decision = {
   ...ofApp,
   method: "POST",
   person,
-  replies: { 202: empty, 400: Failed, 401: Failed, 404: Failed, 409: Failed },
+  replies: {
+    202: empty,
+    ...refusals,
+    401: refusal("outside-scope", "person-only"),
+    409: refusal("update-state"),
+  },
 } as const;
 
 export const applyUpdate = endpoint({

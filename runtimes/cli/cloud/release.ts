@@ -4,6 +4,7 @@ import { readComposition } from "../compose/composition.ts";
 import { pinImages } from "../compose/pin-images.ts";
 import { askRegistry, dockerCredentials } from "../compose/registry.ts";
 import { command, fleetOption } from "../command.ts";
+import { messageIn } from "../answer.ts";
 import type { Print } from "../io.ts";
 import { shortTime } from "../table.ts";
 import { cloudOf, expectStatus, findDevice, findFleet } from "./client.ts";
@@ -45,7 +46,7 @@ export const create = command({
       ...(options["dry-run"] && { dryRun: true }),
     };
     const answer = await call(api.createRelease, { params: { fleetId: fleet.id }, body });
-    if (answer.status === 400 && "error" in answer.body) throw new SettingsError(refusalOf(file, answer.body.error));
+    if (answer.status === 400) throw new SettingsError(refusalOf(file, messageIn(answer.body)));
     const made = options["dry-run"] ? expectStatus(answer, 200) : expectStatus(answer, 201);
     if (options.json && !options.wait) return show({ ...made, warnings: [...warnings, ...made.warnings] });
     const tell = options.json ? warn : print;

@@ -1,6 +1,6 @@
 import * as api from "../../../core/api/admin/index.ts";
-import { refused } from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
+import { refuse } from "../../../core/api/refusal.ts";
 import { coversFleet, type Grant } from "../auth/grant.ts";
 import { newKey } from "../auth/credential.ts";
 import { isoTime } from "../database.ts";
@@ -52,10 +52,10 @@ export const findFleet = ({ db }: Pick<DirectoryContext, "db">, grant: Grant, id
 };
 
 const createFleet = adminRoute(api.createFleet, ({ body: { name, deviceType, forbidden }, grant, note }, context) => {
-  if (grant.fleets !== "all") return reply(403, refused("This token is for certain fleets and cannot make another"));
+  if (grant.fleets !== "all") return refuse("forbidden", "This token is for certain fleets and cannot make another");
   if (isTaken(context, name)) return taken(name);
   const { db, now } = context;
-  if (db.count("fleets") >= mostFleets) return reply(409, refused(`There are ${mostFleets} fleets already`));
+  if (db.count("fleets") >= mostFleets) return refuse("limit-reached", `There are ${mostFleets} fleets already`);
   const uuid = newKey().slice(0, 32);
   db.run(
     "INSERT INTO fleets (uuid, name, device_type, created_at, forbidden) VALUES (?, ?, ?, ?, ?)",
@@ -96,14 +96,14 @@ const mostFleets = 1000;
 
 const isTaken = ({ db }: Pick<DirectoryContext, "db">, name: string, by = 0): boolean =>
   db.one("SELECT 1 FROM fleets WHERE name = ? AND id <> ?", name, by) !== undefined;
-const taken = (name: string) => reply(409, refused(`There is a fleet ${JSON.stringify(name)} already`));
+const taken = (name: string) => refuse("already-exists", `There is a fleet ${JSON.stringify(name)} already`);
 
 /** Deletes its releases and variables, too. */
 const deleteFleet = adminRoute(api.deleteFleet, ({ params: { fleetId }, grant }, context) => {
   const fleet = findFleet(context, grant, fleetId);
   if (!fleet) return noFleet;
   if (fleet.devices > 0)
-    return reply(409, refused(`The fleet has ${fleet.devices} devices: delete or move them first`));
+    return refuse("fleet-not-empty", `The fleet has ${fleet.devices} devices: delete or move them first`);
   context.db.run("DELETE FROM fleets WHERE id = ?", fleetId);
   return reply(204, undefined);
 });

@@ -1,5 +1,4 @@
-import { refused } from "../../../core/api/admin/index.ts";
-import { reply } from "../../../core/api/endpoint.ts";
+import { refuse } from "../../../core/api/refusal.ts";
 import { isOwner, type Grant } from "../auth/grant.ts";
 import { isoTime } from "../database.ts";
 import type { DirectoryContext } from "../directory/context.ts";
@@ -10,7 +9,7 @@ import type { DirectoryContext } from "../directory/context.ts";
 export const makerOf = (grant: Grant): string | null => (isOwner(grant) ? null : grant.tokenId);
 
 /** Checked after each await: what a revoked token creates would not be revoked with it. */
-export const revoked = reply(401, refused("This token has been revoked"));
+export const revoked = refuse("unauthorized", "This token has been revoked");
 
 export const dayMs = 24 * 60 * 60 * 1000;
 

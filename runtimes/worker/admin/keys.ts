@@ -1,6 +1,6 @@
 import * as api from "../../../core/api/admin/index.ts";
-import { refused } from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
+import { refuse } from "../../../core/api/refusal.ts";
 import { digestOf, digestsOf, newKey } from "../auth/credential.ts";
 import { isoTime } from "../database.ts";
 import { isValid } from "../directory/principal.ts";
@@ -34,10 +34,10 @@ const createProvisioningKey = adminRoute(
     if (!isValid(grant, context.db)) return revoked;
     if (!findFleet(context, grant, fleetId)) return noFleet;
     const expiry = expiryOf(context, grant, lifetimeDays, defaultKeyDays);
-    if (typeof expiry === "string") return reply(403, refused(expiry));
+    if (typeof expiry === "string") return refuse("forbidden", expiry);
     const { db, now } = context;
     if (db.count("provisioning_keys WHERE fleet_id = ?", fleetId) >= mostKeys)
-      return reply(400, refused(`The fleet has ${mostKeys} provisioning keys already: delete some`));
+      return refuse("limit-reached", `The fleet has ${mostKeys} provisioning keys already: delete some`);
     const made = db.one<api.ProvisioningKey>(
       `INSERT INTO provisioning_keys (fleet_id, name, digest, created_at, expires_at, uses_left, made_by)
        VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING ${keyColumns}`,
@@ -55,7 +55,7 @@ const deleteProvisioningKey = adminRoute(
   ({ params: { fleetId, keyId }, grant, note }, context) => {
     if (!findFleet(context, grant, fleetId)) return noFleet;
     const one = context.db.one("SELECT 1 FROM provisioning_keys WHERE id = ? AND fleet_id = ?", keyId, fleetId);
-    if (!one) return reply(404, refused("There is no such provisioning key"));
+    if (!one) return refuse("unknown-key", "There is no such provisioning key");
     context.db.run("DELETE FROM provisioning_keys WHERE id = ?", keyId);
     note({ about: `key ${keyId}` });
     return reply(204, undefined);

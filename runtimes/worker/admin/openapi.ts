@@ -1,8 +1,7 @@
 import * as admin from "../../../core/api/admin/index.ts";
 import * as cloud from "../../../core/api/cloud/index.ts";
+import { commonRefusals } from "../../../core/api/fields.ts";
 import { toOpenApi } from "../../../core/api/openapi.ts";
-
-const { Refused } = admin;
 
 let document: ReturnType<typeof toOpenApi> | undefined;
 
@@ -11,5 +10,5 @@ export const openApi = () =>
   (document ??= toOpenApi(
     { ...admin.endpoints, ...cloud.endpoints },
     { title: "Fairlead cloud", version: "1" },
-    { 401: Refused, 503: Refused },
+    { 401: commonRefusals[401], 503: commonRefusals[503] },
   ));

@@ -1,6 +1,6 @@
 import * as api from "../../../core/api/admin/index.ts";
-import { refused } from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
+import { refuse } from "../../../core/api/refusal.ts";
 import { changesBetween } from "../../../core/fleet/changes.ts";
 import { forbiddenFaults, parseComposition } from "../../../core/fleet/release.ts";
 import { newKey } from "../auth/credential.ts";
@@ -50,12 +50,12 @@ const createRelease = adminRoute(api.createRelease, ({ params: { fleetId }, body
   if (!fleet) return noFleet;
   const { commit = newKey().slice(0, 32) } = body;
   if (releaseIdOf(context.db, fleetId, commit) !== undefined)
-    return reply(409, refused(`There is a release ${commit} of this fleet already`));
+    return refuse("already-exists", `There is a release ${commit} of this fleet already`);
   if (context.db.count("releases WHERE fleet_id = ?", fleetId) >= mostReleases)
-    return reply(409, refused(`The fleet has ${mostReleases} releases already`));
+    return refuse("limit-reached", `The fleet has ${mostReleases} releases already`);
   const parsed = parseComposition(body.composition, { allowUnsupported: body.allowUnsupported ?? false });
   const faults = parsed.ok ? forbiddenFaults(parsed.powers, fleet.forbidden) : parsed.faults;
-  if (!parsed.ok || faults.length > 0) return reply(400, refused(faults.join("\n")));
+  if (!parsed.ok || faults.length > 0) return refuse("invalid-request", faults.join("\n"));
   const powers = Object.fromEntries(Object.entries(parsed.powers).map(([service, powers]) => [service, [...powers]]));
   const checked = { warnings: [...parsed.warnings], powers };
   if (body.dryRun) {

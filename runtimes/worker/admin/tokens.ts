@@ -1,6 +1,6 @@
 import * as api from "../../../core/api/admin/index.ts";
-import { refused } from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
+import { refuse } from "../../../core/api/refusal.ts";
 import { newKey } from "../auth/credential.ts";
 import { coversFleet, isOwner, type Grant } from "../auth/grant.ts";
 import { isoTime } from "../database.ts";
@@ -56,12 +56,12 @@ const tokens = adminRoute(api.tokens, ({ grant }, { db }) =>
 const createToken = adminRoute(api.createToken, async ({ body, grant, note }, context) => {
   const { name, fleets, lifetimeDays, ...permissions } = body;
   const beyond = beyondOf(grant, body);
-  if (beyond !== undefined) return reply(403, refused(`A token can give no more than it has, and this one ${beyond}`));
+  if (beyond !== undefined) return refuse("forbidden", `A token can give no more than it has, and this one ${beyond}`);
   const { db, now } = context;
   const none = fleets === "all" ? undefined : fleets.find((id) => !db.one("SELECT 1 FROM fleets WHERE id = ?", id));
-  if (none !== undefined) return reply(404, refused(`There is no fleet ${none}`));
+  if (none !== undefined) return refuse("unknown-fleet", `There is no fleet ${none}`);
   const expiry = expiryOf(context, grant, lifetimeDays);
-  if (typeof expiry === "string") return reply(403, refused(expiry));
+  if (typeof expiry === "string") return refuse("forbidden", expiry);
   const iat = Math.floor(now() / 1000);
   const exp = expiry === null ? undefined : Math.ceil(expiry / 1000);
   const id = newKey().slice(0, 16);
@@ -71,11 +71,9 @@ const createToken = adminRoute(api.createToken, async ({ body, grant, note }, co
   });
   if (!isValid(grant, db)) return revoked;
   if (familySize(context, grant) >= mostTokens)
-    return reply(
-      400,
-      refused(
-        `${mostTokens} tokens have come of the same token of the owner's as this one: the owner can make you another one`,
-      ),
+    return refuse(
+      "limit-reached",
+      `${mostTokens} tokens have come of the same token of the owner's as this one: the owner can make you another one`,
     );
   const row: TokenRow = {
     id,
@@ -140,7 +138,7 @@ const revokeToken = adminRoute(api.revokeToken, async ({ params: { tokenId }, gr
     `${lineage} SELECT fleets FROM tokens WHERE id = ?2 AND (?3 OR id IN lineage)`,
     ...[grant.tokenId, tokenId, Number(isOwner(grant))],
   );
-  if (!found) return reply(404, refused("There is no such token"));
+  if (!found) return refuse("unknown-token", "There is no such token");
   const { uuids, ended } = db.transaction(() => endToken(context, tokenId));
   const inFleets = db.all<{ uuid: string }>(
     `SELECT uuid FROM devices WHERE ?1 = '"all"' OR fleet_id IN (SELECT value FROM json_each(?1))`,

@@ -1,6 +1,6 @@
 import * as api from "../../../core/api/admin/index.ts";
-import { refused } from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
+import { refuse } from "../../../core/api/refusal.ts";
 import type { DirectoryContext } from "../directory/context.ts";
 import { uuidsOfFleet } from "../directory/devices.ts";
 import { listVariables, removeVariable, setVariables, type VariableOwner } from "../directory/variables.ts";
@@ -9,7 +9,7 @@ import { findDevice, type DeviceRow } from "./devices.ts";
 import { findFleet } from "./fleets.ts";
 import { adminRoute, noDevice, noFleet } from "./route.ts";
 
-const noVariable = reply(404, refused("There is no such variable"));
+const noVariable = refuse("unknown-variable", "There is no such variable");
 
 const fleetOwner = (id: number): VariableOwner => ({ is: "fleet", id, fleetId: id });
 const deviceOwner = ({ id, fleetId }: DeviceRow): VariableOwner => ({ is: "device", id, fleetId });
@@ -27,7 +27,7 @@ const set = (
     if (found === undefined) context.requestUpdates(uuids);
     return found;
   });
-  if (fault !== undefined) return reply(400, refused(fault));
+  if (fault !== undefined) return refuse("invalid-request", fault);
   note({ about: Object.keys(variables).join(", ") });
   return reply(204, undefined);
 };
@@ -48,7 +48,7 @@ const unset = (
     if (done === true) context.requestUpdates(uuids);
     return done;
   });
-  if (typeof removed === "string") return reply(404, refused(removed));
+  if (typeof removed === "string") return refuse("unknown-service", removed);
   if (!removed) return noVariable;
   note({ about: name });
   return reply(204, undefined);

@@ -5,7 +5,7 @@ import { authenticationOf, ownerGrant, type Grant } from "../auth/grant.ts";
 import { signToken } from "../auth/token.ts";
 import { Database } from "../database.ts";
 import type { Env } from "../env.ts";
-import { objectError, type Route, type Sender } from "../http.ts";
+import { errorOf, type Route, type Sender } from "../http.ts";
 import type { PlainRequest } from "../relay/device-session-rpc.ts";
 import { notFound, routes } from "../routes.ts";
 import { writeAudit } from "./audit.ts";
@@ -59,7 +59,7 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
       context: this.#context,
       authenticate: (request) => ({ principal: identify(authenticationOf(request), db, Date.now()), note: () => {} }),
       notFound,
-      error: objectError,
+      error: errorOf,
     });
   }
 
