@@ -141,10 +141,17 @@ export interface PreflightFacts {
 export const repeatKey = (subject: number | "device", aim: string): string => `${subject} ${aim}`;
 
 /** Whether a container, or one that is about to be created again, uses the image that the name refers to now. */
-export function isImageInUse(name: string, { images, containers, interrupted }: CurrentState): boolean {
-  const image = findImage(images, name);
-  return image !== undefined && [...containers, ...interrupted.values()].some(({ spec }) => spec.image === image.id);
+export function isImageInUse(name: string, current: CurrentState): boolean {
+  const image = findImage(current.images, name);
+  return image !== undefined && usersOf(current).some(({ spec }) => spec.image === image.id);
 }
+
+/** All containers, and those that are about to be created again. What they use stays. */
+export const usersOf = ({ containers, prepared, interrupted }: CurrentState): readonly Pick<Container, "spec">[] => [
+  ...containers,
+  ...prepared,
+  ...interrupted.values(),
+];
 
 /** The current state before the first observation. */
 export const unseen = (now: number, device: DeviceFacts, localMode: boolean): CurrentState => ({

@@ -3,7 +3,7 @@ import { supervisorNetworkSpec } from "../compose/definitions.ts";
 import { findImage } from "../model/image.ts";
 import { supervisorNetwork, serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
-import { isImageInUse, type CurrentState } from "./current.ts";
+import { isImageInUse, usersOf, type CurrentState } from "./current.ts";
 import type { Preflight } from "./plan-preflight.ts";
 import { isNote, type Step } from "./step.ts";
 
@@ -26,7 +26,7 @@ export const planReboot = ({ rebootRequired }: CurrentState, rest: readonly Step
 
 /** Removes files of services that neither the target nor a container uses. */
 export function planUnusedFiles(current: CurrentState, { apps }: TargetState): Step[] {
-  const mounts = [...current.containers, ...current.interrupted.values()].flatMap(({ spec }) => spec.mounts);
+  const mounts = usersOf(current).flatMap(({ spec }) => spec.mounts);
   const used = new Set([
     ...apps.flatMap(({ files = {} }) => Object.keys(files)),
     ...mounts.map(({ source }) => source.slice(source.lastIndexOf("/") + 1)),

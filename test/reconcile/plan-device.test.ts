@@ -2,7 +2,18 @@ import { describe, expect, test } from "vitest";
 import { supervisorNetworkSpec } from "../../core/compose/definitions.ts";
 import type { Network } from "../../core/model/network.ts";
 import { isSettled } from "../../core/reconcile/plan.ts";
-import { app, device, downloading, inVain, network, running, sentences, sentencesFor, target } from "./literals.ts";
+import {
+  app,
+  device,
+  downloading,
+  inVain,
+  network,
+  prepared,
+  running,
+  sentences,
+  sentencesFor,
+  target,
+} from "./literals.ts";
 
 describe("the network on which services reach the API", () => {
   const labels = { "io.balena.features.supervisor-api": "1" };
@@ -75,6 +86,12 @@ describe("the files of configs and secrets", () => {
     const interrupted = new Map([["1/web", { id, name, spec }]]);
     const current = device([], { files: new Set(["file-old"]), interrupted, images: ["web:1"] });
     expect(sentences(current, wish("new"))).toEqual(["install and start web"]);
+  });
+
+  test("of a container that an update has created before its start stay", () => {
+    const next = prepared("web", "web:1", { secrets: ["psk"] }, { secrets: { psk: { content: "old" } } });
+    const current = device([], { files: new Set(["file-old"]), prepared: [next], images: ["web:1"] });
+    expect(sentences(current, app({})).filter((one) => one.startsWith("remove file"))).toEqual([]);
   });
 
   test("are removed with their last service", () => {

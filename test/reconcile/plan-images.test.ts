@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { app, device, downloading, fetched, held, image, running, sentences, times } from "./literals.ts";
+import { app, device, downloading, fetched, held, image, prepared, running, sentences, times } from "./literals.ts";
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
 const web = running("web", "web:1");
@@ -97,6 +97,11 @@ describe("an image that no release uses any more", () => {
   test("stays while a container uses it", () => {
     const current = device([running("web", "web:0")], { images: ["web:1"], imageRecords: fetched("web", "web:0") });
     expect(sentences(current, release)).not.toContain("remove image web:0");
+  });
+
+  test("stays while a container uses it that an update has created before its start", () => {
+    const current = device([web], { ...old, prepared: [prepared("web", "web:0")] });
+    expect(sentences(current, release)).toEqual(["remove the prepared container of web"]);
   });
 
   test("stays while a container uses it under another name", () => {
