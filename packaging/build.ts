@@ -19,6 +19,8 @@ const program = { program: "runtimes/cli/cli.ts" };
 const agent = { agent: "runtimes/cli/agent.ts" };
 /** And the cloud, which runs elsewhere: in one piece, so that the others are in no more pieces for it. */
 const cloud = { worker: "runtimes/worker/worker.ts" };
+/** The client, for browsers, too: in one small piece. */
+const client = { client: "core/client/index.ts" };
 
 const Root = z.object({
   name: z.string(),
@@ -96,6 +98,7 @@ const { metafile: ofCloud } = await build({
   target: "es2024",
   external: ["cloudflare:workers"],
 });
+const { metafile: ofClient } = await build({ ...common, entryPoints: client, target: "es2023" });
 const forNode = {
   ...common,
   chunkNames: "chunks/[name]-[hash]",
@@ -134,8 +137,8 @@ chmodSync(bin, 0o755);
 
 // The software bill of materials: what is bundled, and nothing else. Without times and random ids, so that two builds are alike.
 const metafileOfAll = join(dist, "metafile.json");
-const inputs = { ...ofCloud.inputs, ...ofAgent.inputs, ...metafile.inputs };
-const outputs = { ...ofCloud.outputs, ...ofAgent.outputs, ...metafile.outputs };
+const inputs = { ...ofCloud.inputs, ...ofClient.inputs, ...ofAgent.inputs, ...metafile.inputs };
+const outputs = { ...ofCloud.outputs, ...ofClient.outputs, ...ofAgent.outputs, ...metafile.outputs };
 const withoutUnused = (key: string, value: unknown) => (key.startsWith("unused:") ? undefined : value);
 writeFileSync(metafileOfAll, JSON.stringify({ inputs, outputs }, withoutUnused));
 const sbom = join(root, "node_modules/@cyclonedx/cyclonedx-esbuild/bin/cyclonedx-esbuild-cli.js");
@@ -160,7 +163,7 @@ const published = {
   bin: { fairlead: "cli.js" },
   exports: {
     ...Object.fromEntries(
-      Object.entries({ ...doors, ...cloud }).map(([door, file]) => [
+      Object.entries({ ...doors, ...client, ...cloud }).map(([door, file]) => [
         door === "index" ? "." : `./${door}`,
         { types: typesOf(file), default: `./${door}.js` },
       ]),
@@ -171,7 +174,7 @@ const published = {
   dependencies: { zod: dependencies["zod"] },
 };
 writeFileSync(join(dist, "package.json"), `${JSON.stringify(published, undefined, 2)}\n`);
-writeFileSync(join(dist, "THIRD-PARTY-LICENSES.txt"), licences([ofCloud, ofAgent, metafile]));
+writeFileSync(join(dist, "THIRD-PARTY-LICENSES.txt"), licences([ofCloud, ofClient, ofAgent, metafile]));
 const deployment = readFileSync(join(root, "wrangler.toml"), "utf8");
 writeFileSync(join(dist, "wrangler.toml"), deployment.replace(/^main = .*/m, 'main = "worker.js"'));
 for (const file of ["README.md", "LICENSE"]) copyFileSync(join(root, file), join(dist, file));

@@ -1,3 +1,4 @@
+import { fillPath } from "./path.ts";
 import { none, type Endpoint, type Nothing, type Replies, type ReplyOf, type SentOf } from "./endpoint.ts";
 import { common, commonRefusals } from "./fields.ts";
 
@@ -50,21 +51,6 @@ export const createClient =
     const said = response.ok ? "" : `: ${JSON.stringify(answer.body)}`;
     throw new Error(`${method} ${path} answered ${response.status}, which it does not declare${said}`);
   };
-
-/** Parameters go where the path wants them, the others into the query. */
-export function fillPath(path: string, params: unknown): string {
-  const left = new Map(
-    Object.entries(params ?? {})
-      .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => [name, String(value)]),
-  );
-  const filled = path.replace(/:(\w+)/g, (_, name: string) => {
-    const value = left.get(name) ?? "";
-    left.delete(name);
-    return encodeURIComponent(value);
-  });
-  return left.size > 0 ? `${filled}?${new URLSearchParams([...left]).toString()}` : filled;
-}
 
 async function bodyOf(response: Response, replies: Replies): Promise<unknown> {
   const type = response.headers.get("content-type");

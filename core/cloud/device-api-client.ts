@@ -1,4 +1,4 @@
-import { fillPath } from "../api/client.ts";
+import { fillPath } from "../api/path.ts";
 import type { RetryPolicy, TransientError } from "../model/retry.ts";
 import { redact } from "../model/secrets.ts";
 import { messageOf } from "../model/show.ts";

@@ -3,7 +3,7 @@ import { format, resolveConfig } from "prettier";
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { endpoints as adminEndpoints } from "../../core/api/admin/index.ts";
-import { fillPath } from "../../core/api/client.ts";
+import { fillPath } from "../../core/api/path.ts";
 import { endpoints as cloudEndpoints } from "../../core/api/cloud/index.ts";
 import { none, type Endpoint, type Replies, type Wire } from "../../core/api/endpoint.ts";
 import { endpoints } from "../../core/api/index.ts";

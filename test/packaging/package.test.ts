@@ -53,14 +53,14 @@ test("its manifest has the root's version and licence, and none of the tools tha
   expect(manifest).not.toHaveProperty("devDependencies");
   expect(manifest).not.toHaveProperty("private");
   expect(Object.keys(manifest.dependencies)).toEqual(["zod"]);
-  expect(Object.keys(manifest.exports)).toEqual([".", "./node", "./testing", "./worker", "./package.json"]);
+  expect(Object.keys(manifest.exports)).toEqual([".", "./node", "./testing", "./client", "./worker", "./package.json"]);
 });
 
 test("it holds the program, the doors, their types, and the licences; no sources and no tests", () => {
   expect(files).toEqual(
     expect.arrayContaining([
       "cli.js",
-      ...["index.js", "node.js", "testing.js", "worker.js", "wrangler.toml"],
+      ...["index.js", "node.js", "testing.js", "client.js", "worker.js", "wrangler.toml"],
       ...["types/core/index.d.ts", "types/runtimes/node/index.d.ts", "types/core/embedded/index.d.ts"],
       "types/runtimes/worker/worker.d.ts",
       ...["README.md", "LICENSE", "THIRD-PARTY-LICENSES.txt", "sbom.cdx.json"],
@@ -105,8 +105,8 @@ function reach(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-test("`fairlead`, `fairlead/testing` and `fairlead/worker` need no Node", () => {
-  for (const door of ["index.js", "testing.js", "worker.js"])
+test("`fairlead`, `fairlead/testing`, `fairlead/client` and `fairlead/worker` need no Node", () => {
+  for (const door of ["index.js", "testing.js", "client.js", "worker.js"])
     for (const file of reach(door))
       expect(readFileSync(join(installed, file), "utf8"), file).not.toMatch(/from\s*"node:|import\s*"node:/);
 });
@@ -135,6 +135,8 @@ describe("for who has installed it", () => {
     expect(JSON.parse(stdout)).toEqual({
       overHttp: "OK",
       inMemory: { status: "success", version: supervisorVersion },
+      states: {},
+      unnamed: 404,
       engine: "embedded",
       power: false,
       statuses: [202, 299],

@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import { createSupervisor, endpoints, isMissing, systemClock, type Engine, type Ports, type Reply } from "fairlead";
 import { embedAgent, toNodeListener, type EmbeddedAgent } from "fairlead/node";
+import { createClient } from "fairlead/client";
 import { createMemoryDevice, EmbeddedEngine } from "fairlead/testing";
 
 /** What somebody may write who has installed the package; package.test.ts compiles it strictly, and runs it. */
@@ -17,6 +18,11 @@ const engine: Engine = new EmbeddedEngine({ clock: systemClock });
 const device = await createMemoryDevice({ program: () => ({ lines: ["hello"] }) });
 const inMemory = await device.fetch(new Request("http://device/v2/version"));
 
+const client = createClient({ fetch: device.fetch });
+const states = await client.applicationsState();
+// @ts-expect-error The path needs it.
+const unnamed = client.updateState.reply();
+
 const accepted: Reply<typeof endpoints.reboot>["status"] = 202;
 // @ts-expect-error This status is none that the endpoint declares.
 const undeclared: Reply<typeof endpoints.reboot>["status"] = 299;
@@ -26,6 +32,8 @@ console.log(
   JSON.stringify({
     overHttp: await overHttp.text(),
     inMemory: await inMemory.json(),
+    states,
+    unnamed: (await unnamed).status,
     engine: engine.name,
     power: isMissing(ports.power),
     statuses: [accepted, undeclared],

@@ -70,6 +70,8 @@ const Line = z.union([
     .describe("Events between these ids are lost, as in GET /v3/events"),
 ]);
 
+export type StreamLine = z.output<typeof Line>;
+
 export const stream = endpoint({
   method: "GET",
   path: "/v3/stream",

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
-import { fillPath } from "../../../core/api/client.ts";
+import { fillPath } from "../../../core/api/path.ts";
 import { endpoints } from "../../../core/api/index.ts";
 import { SettingsError, UsageError } from "../../node/settings-error.ts";
 import { messageIn } from "../answer.ts";

@@ -1,0 +1,104 @@
+import { delayMs, type RetryPolicy } from "../model/retry.ts";
+import { fillPath } from "../api/path.ts";
+import type { Clock } from "../ports/clock.ts";
+
+/** Sends requests of operations. It knows nothing of their meaning. */
+
+export type Fetch = (request: Request) => Promise<Response>;
+
+/** An endpoint, as far as a request needs it. */
+export interface Wire {
+  readonly method: string;
+  /** Segments that begin with a colon are parameters. */
+  readonly path: string;
+  /** It changes something, although its method is GET. */
+  readonly writes?: true;
+  /** Parameters that are headers, in lower case. */
+  readonly headers?: readonly string[];
+}
+
+export interface Sent {
+  /** Those of the path, of the query and of the headers. */
+  readonly params?: Readonly<Record<string, unknown>> | undefined;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Ends the request, and pauses before a repetition. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** JSON as a value, text as a string, a `ReadableStream` for any other type; undefined for none. */
+  readonly body: unknown;
+}
+
+export interface TransportOptions {
+  /** "http://10.0.0.7:48484", or the address of a cloud. A path in front of the API's own may follow. */
+  readonly baseUrl: string;
+  readonly fetch: Fetch;
+  /** Sent as `Authorization: Bearer <key>`. */
+  readonly key?: string | undefined;
+  /** How often a request that only reads is repeated after a failure. */
+  readonly retries: number;
+  readonly clock: Pick<Clock, "sleep" | "random">;
+}
+
+/** A device that restarts its agent answers again within a few seconds. */
+const retryPolicy: RetryPolicy = { firstMs: 250, maxMs: 4000, jitter: [1, 1.5] };
+
+/** The request may not have arrived, or its answer did not. */
+export const transientStatuses: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/** Resolves with any answer. Rejects if there is none, also after repetitions, and when `signal` aborts. */
+export async function sendTo(options: TransportOptions, wire: Wire, sent: Sent): Promise<Answer> {
+  const { signal } = sent;
+  const isRead = wire.method === "GET" && !wire.writes;
+  for (let left = isRead ? options.retries : 0, failures = 1; ; left--, failures++) {
+    try {
+      const response = await options.fetch(requestOf(options, wire, sent));
+      if (left <= 0 || !transientStatuses.has(response.status)) return await answerOf(response);
+      await response.body?.cancel();
+    } catch (error) {
+      if (left <= 0 || signal?.aborted) throw error;
+    }
+    await pause(options, failures, retryPolicy, signal);
+  }
+}
+
+function requestOf({ baseUrl, key }: TransportOptions, { method, path, headers = [] }: Wire, sent: Sent): Request {
+  const named = Object.entries(sent.params ?? {}).filter(([, value]) => value !== undefined);
+  const isHeader = ([name]: readonly [string, unknown]) => headers.includes(name);
+  const url = withoutSlash(baseUrl) + fillPath(path, Object.fromEntries(named.filter((one) => !isHeader(one))));
+  const carries = sent.body !== undefined;
+  return new Request(url, {
+    method,
+    headers: {
+      ...Object.fromEntries(named.filter(isHeader).map(([name, value]) => [name, String(value)])),
+      ...(key !== undefined && { authorization: `Bearer ${key}` }),
+      ...(carries && { "content-type": "application/json" }),
+    },
+    ...(carries && { body: JSON.stringify(sent.body) }),
+    ...(sent.signal && { signal: sent.signal }),
+  });
+}
+
+export const withoutSlash = (url: string): string => (url.endsWith("/") ? url.slice(0, -1) : url);
+
+async function answerOf(response: Response): Promise<Answer> {
+  const { status } = response;
+  const type = response.headers.get("content-type") ?? "";
+  if (/^application\/(problem\+)?json\b/.test(type)) return { status, body: await response.json() };
+  if (/^text\/(plain|html)\b/.test(type)) return { status, body: await response.text() };
+  return { status, body: type === "" ? undefined : (response.body ?? undefined) };
+}
+
+/** Rejects when the signal aborts. */
+export async function pause(
+  { clock }: Pick<TransportOptions, "clock">,
+  failures: number,
+  retry: RetryPolicy,
+  signal?: AbortSignal,
+): Promise<void> {
+  await clock.sleep(delayMs(retry, failures, { random: clock.random() }), signal);
+  signal?.throwIfAborted();
+}

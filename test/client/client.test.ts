@@ -1,0 +1,136 @@
+import { gzipSync } from "node:zlib";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { describe, expect, expectTypeOf, test } from "vitest";
+import { createClient, Refusal } from "../../core/client/index.ts";
+import { impatient } from "./impatient.ts";
+import { app, testDevice } from "../support/device.ts";
+import { managedDevice } from "../api/managed.ts";
+
+async function deviceWith(services: Record<string, object>) {
+  const device = await testDevice();
+  await device.run({ "1": app(services) });
+  return { device, client: createClient({ fetch: device.fetch }) };
+}
+
+describe("an operation of the client", () => {
+  test("resolves with the body of a success", async () => {
+    const { device, client } = await deviceWith({ one: {} });
+    expect(await client.ping()).toBe("OK");
+    const stopped = await client.stop({ params: { appId: 1 }, body: { force: true } });
+    expectTypeOf(stopped).toEqualTypeOf<{ containerId: string }>();
+    expect(stopped.containerId).toBe((await device.container("one")).id);
+  });
+
+  test("puts parameters into the path, the query and the headers", async () => {
+    const requests: Request[] = [];
+    const client = createClient({
+      baseUrl: "http://board/behind/",
+      key: "k e y",
+      fetch: (request) => {
+        requests.push(request);
+        return Promise.resolve(Response.json({}));
+      },
+    });
+    await client.updateState({ params: { appId: 7 } });
+    await client.containerId({ params: { service: "a b&c" } });
+    await client.events({ params: { after: 3, accept: "application/json" } });
+    await client.failUpdate({ params: { appId: 7 }, body: { reason: "no" } });
+    expect(requests.map(({ method, url }) => `${method} ${url}`)).toEqual([
+      "GET http://board/behind/v3/apps/7/update",
+      "GET http://board/behind/v2/containerId?service=a+b%26c",
+      "GET http://board/behind/v3/events?after=3",
+      "POST http://board/behind/v3/apps/7/update/fail",
+    ]);
+    expect(requests.map(({ headers }) => headers.get("authorization"))).toEqual(Array(4).fill("Bearer k e y"));
+    expect(requests[2]?.headers.get("accept")).toBe("application/json");
+    expect(requests[2]?.headers.get("content-type")).toBeNull();
+    expect(await requests[3]?.json()).toEqual({ reason: "no" });
+  });
+
+  test("rejects with what the device says, which narrows by its status", async () => {
+    const { device, client } = await deviceWith({ one: {} });
+    device.folders.lock(1, "one");
+    const error: unknown = await client.restart({ body: { appId: 1 } }).catch((one: unknown) => one);
+    expect(error).toBeInstanceOf(Refusal);
+    expect(String(error)).toMatch(/^Refusal: restart was refused with 423: /);
+    expect(client.stop.refused(error)).toBe(false);
+    if (!client.restart.refused(error)) throw error;
+    if (error.reply.status === 423)
+      expectTypeOf(error.reply.body).toEqualTypeOf<{ status: "failed"; message: string }>();
+    expect(error.reply).toMatchObject({ status: 423, body: { status: "failed" } });
+  });
+
+  test("can be asked for its answer, whatever it is", async () => {
+    const { device, client } = await deviceWith({ one: {} });
+    device.folders.lock(1, "one");
+    const answer = await client.restart.reply({ body: { appId: 1 } });
+    if (answer.status === 200) expectTypeOf(answer.body).toEqualTypeOf<"OK">();
+    expect(answer).toMatchObject({ status: 423, body: { status: "failed" } });
+  });
+
+  test("needs the key of a managed device", async () => {
+    const device = await managedDevice();
+    const version = (key?: string) =>
+      createClient({ fetch: device.fetch, ...(key !== undefined && { key }) }).version.reply();
+    expect(await version()).toEqual({ status: 401, body: "Unauthorized" });
+    expect((await version(device.supervisor.keys.global())).status).toBe(200);
+  });
+
+  test("returns a stream as a stream, and no body as undefined", async () => {
+    const { client } = await deviceWith({ one: {} });
+    const logs = await client.serviceLogs();
+    expect(logs).toBeInstanceOf(ReadableStream);
+    await logs.cancel();
+    expect(await client.blink.reply()).toEqual({ status: 200, body: undefined });
+  });
+});
+
+describe("after a failure", () => {
+  /** Fails so often, then answers. */
+  function failing(times: number, fail: () => Promise<Response>) {
+    const asked: string[] = [];
+    const fetch = (request: Request) => {
+      asked.push(request.method);
+      return asked.length <= times ? fail() : Promise.resolve(Response.json({ status: "success" }));
+    };
+    return { asked, client: createClient({ fetch, clock: impatient }) };
+  }
+  const unreachable = () => Promise.reject(new TypeError("fetch failed"));
+  const busy = () => Promise.resolve(new Response("busy", { status: 503 }));
+
+  test.each([unreachable, busy])("what only reads is repeated, twice at most (%#)", async (fail) => {
+    const once = failing(1, fail);
+    expect(await once.client.version()).toEqual({ status: "success" });
+    expect(once.asked).toEqual(["GET", "GET"]);
+    const never = failing(9, fail);
+    await expect(never.client.version()).rejects.toThrow(/fetch failed|503: busy/);
+    expect(never.asked).toHaveLength(3);
+  });
+
+  test("what changes something is not repeated", async () => {
+    const { asked, client } = failing(1, unreachable);
+    await expect(client.reboot()).rejects.toThrow("fetch failed");
+    expect(asked).toEqual(["POST"]);
+  });
+
+  test("nothing is repeated when the caller has given up", async () => {
+    const end = new AbortController();
+    const { asked, client } = failing(9, async () => {
+      end.abort(new Error("enough"));
+      return busy();
+    });
+    await expect(client.version({ signal: end.signal })).rejects.toThrow("enough");
+    expect(asked).toHaveLength(1);
+  });
+});
+
+test("it is small, and brings no schemas", async () => {
+  const { outputFiles } = await build({
+    entryPoints: [join(import.meta.dirname, "../../core/client/index.ts")],
+    ...{ bundle: true, minify: true, format: "esm", target: "es2022", platform: "browser", write: false },
+  });
+  const code = outputFiles.map(({ text }) => text).join("");
+  expect(code).not.toMatch(/zod|ZodError/i);
+  expect(gzipSync(code).length).toBeLessThan(10_240);
+});
