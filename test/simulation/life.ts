@@ -82,7 +82,12 @@ async function decide(world: World, chance: Chance): Promise<void> {
     ["rollback", () => rollBackUpdate(supervisor, subject, {})],
   ] as const);
   const decided = await act().catch((error: unknown) => ({ is: "refused", reason: String(error) }) as const);
+  if (what === "retry") world.promises.retried(subject.appId);
   world.tell(`${what} the update of ${subject.appId}: ${decided.is === "refused" ? decided.reason : decided.is}`);
+  if (decided.is === "refused" || (what !== "fail" && what !== "rollback") || chance.happens(0.5)) return;
+  // Another target comes while the committed release is on its way back.
+  await world.clock.sleep(chance.below(2000));
+  await world.setTarget(anyWish(chance, { words: true }), false);
 }
 
 /** Somebody forces what a service has locked, while looks are under way that know nothing of it. */
@@ -113,7 +118,10 @@ function recreate(world: World, appId: number, kind: "stopped" | "purged", force
   world.tell(what);
   world.deed();
   world.disturbed.add(appId);
-  if (kind === "purged") world.purging.add(appId);
+  if (kind === "purged") {
+    world.purging.add(appId);
+    world.promises.purged(appId);
+  }
   if (force) world.force(appId);
   world.recreations.push(appId);
   const { supervisor } = world;
@@ -187,6 +195,13 @@ export async function live({
     if (chance.happens(0.08)) {
       world.deed();
       reboot();
+    }
+    // The release that is tried makes the machine restart.
+    for (let times = troubled && chance.happens(0.06) ? 5 : 0; times > 0; times--) {
+      world.deed();
+      reboot();
+      await world.elapse(booting);
+      await world.watch(chance.below(4000));
     }
     await world.elapse(booting);
   }

@@ -1,4 +1,4 @@
-import type { EmbeddedEngine, Program } from "../../core/embedded/engine.ts";
+import type { EmbeddedEngine, Program, VolumeFiles } from "../../core/embedded/engine.ts";
 import type { Container } from "../../core/model/container.ts";
 import { parseContainerName } from "../../core/model/names.ts";
 import type { Chance, SimClock } from "./clock.ts";
@@ -28,9 +28,19 @@ export class Programs {
         if (chance.happens(0.1)) this.#troubles.set(`${service} ${image}`, chance.pick(troubles));
   }
 
-  of(container: Container, engine: () => EmbeddedEngine, clock: SimClock): Program {
+  of(
+    container: Container,
+    engine: () => EmbeddedEngine,
+    clock: SimClock,
+    volume: (path: string) => VolumeFiles | undefined,
+  ): Program {
     const { id, name, service, startedAt } = container;
-    const trouble = this.#troubles.get(`${service} ${parseContainerName(name, service)?.imageId}`);
+    const files = volume("/data");
+    const image = parseContainerName(name, service)?.imageId;
+    // Each version rewrites what the others have written.
+    for (const file of ["a", "b", "c", "job"])
+      files?.set(file, `${files.get(file) ?? ""}${service}${image} `.slice(-60));
+    const trouble = this.#troubles.get(`${service} ${image}`);
     if (service === "job") return { exit: { code: trouble === "ends" ? 1 : 0, afterMs: 500 } };
     if (!trouble) return {};
     for (const [ms, health] of changes[trouble])
@@ -44,6 +54,11 @@ export class Programs {
       status: () => (trouble === "never healthy" ? 503 : 200),
       ...(trouble === "ends" && { exit: { code: 1, afterMs: 1500 } }),
     };
+  }
+
+  /** The status with which the service's program answers. */
+  statusOf(service: string, image: string): number {
+    return this.#troubles.get(`${service} ${image.replace(/\D/g, "")}`) === "never healthy" ? 503 : 200;
   }
 
   /** Whether what depends on the service may wait for ever. */

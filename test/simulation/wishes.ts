@@ -49,6 +49,8 @@ function anyApp(appId: number, chance: Chance, words: boolean): WishedApp {
   const volumes = chance.happens(0.4)
     ? { data: chance.happens(0.5) ? {} : { labels: { v: String(chance.below(2)) } } }
     : {};
+  if (words && "data" in volumes && chance.happens(0.6))
+    Object.assign(volumes, { data: { labels: { "io.balena.update.snapshot": "true" } } });
   const services = names.map((name, n) => anyService(name, names.slice(0, n), { appId, networks, volumes }, chance));
   return {
     appId,
@@ -69,6 +71,7 @@ function withWords(services: readonly WishedService[], chance: Chance): readonly
       window: "00:01-23:59",
       ...(chance.happens(0.5) && { "apply-by": "10m" }),
     }),
+    ...(chance.happens(0.1) && { "on-disk-short": "delete-then-download" }),
   };
   return services.map((service, n) => ({
     ...service,
@@ -134,10 +137,11 @@ function anyService(
 const imageId = ({ image }: WishedService): number => Number(image.replace(/\D/g, ""));
 const serviceId = ({ name }: WishedService): number => ["job", "a", "b", "c"].indexOf(name) + 1;
 
-export const toLocalBody = ({ commit, apps }: Wish): object => ({
+/** `isSafe`: releases are committed, although the device has no cloud. */
+export const toLocalBody = ({ commit, apps }: Wish, isSafe = false): object => ({
   local: {
     name: "device",
-    config: {},
+    config: isSafe ? { SUPERVISOR_SAFE_UPDATES: "on" } : {},
     apps: Object.fromEntries(
       apps.map(({ appId, services, networks, volumes }) => [
         String(appId),

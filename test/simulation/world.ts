@@ -23,11 +23,13 @@ import { isSettled } from "../../core/reconcile/plan.ts";
 import { toServiceNamespaces } from "../../core/compose/namespaces.ts";
 import type { Engine } from "../../core/ports/engine.ts";
 import type { Registry } from "../../core/ports/registry.ts";
+import type { View } from "../../core/reconcile/view.ts";
 import { boundEngine } from "../support/bound-engine.ts";
 import { createSupervisor, type Assembly } from "../../core/supervisor.ts";
 import { Chance, SimClock } from "./clock.ts";
 import { Hostile, type Hostility } from "./hostile.ts";
 import { Programs } from "./programs.ts";
+import { UpdatePromises } from "./promises.ts";
 import { quirky, type Quirk } from "./quirks.ts";
 import { toCloudBody, toLocalBody, type Wish } from "./wishes.ts";
 
@@ -58,6 +60,11 @@ export class World {
   readonly log = new MemoryLog();
   readonly power = new MemoryPower();
   readonly managed: boolean;
+  /** Releases are committed: the device has a cloud, or its target asks for it. */
+  readonly isSafe: boolean;
+  readonly promises: UpdatePromises;
+  /** Counts the runs of the agent. */
+  run = 0;
   /** Whether programs fail, releases have words about their updates, and people decide about them. */
   readonly troubled: boolean;
   readonly programs: Programs;
@@ -82,13 +89,13 @@ export class World {
   readonly leftAlone = new Set<string>();
   /** Leases that somebody was given, by id. */
   readonly leases = new Map<string, Given>();
-  readonly #store = new MemoryStore();
   readonly #eventJournal = new MemoryEventJournal();
   readonly #files = new MemoryFiles();
   /** Names of images that the agent has fetched. */
   readonly fetched = new Set<string>();
   readonly #startedAt: number;
   #targetSince = 0;
+  #viewed: View | undefined;
   /** What the engine reads back in another way than it was told. */
   readonly #quirks: readonly Quirk[];
   /** When what was done to what, since anybody last asked for anything, or did something himself. */
@@ -100,8 +107,10 @@ export class World {
     this.chance = new Chance(seed);
     this.clock = new SimClock(this.chance);
     this.managed = this.chance.happens(0.5);
+    this.isSafe = this.managed || this.chance.happens(0.4);
     this.#startedAt = this.clock.monotonic();
-    this.programs = new Programs(new Chance(seed), troubled);
+    // In local mode, nothing comes back from a release that does not work.
+    this.programs = new Programs(new Chance(seed), troubled && this.isSafe);
     this.disk = { bytes: 700 * megabyte + this.chance.below(2_000 * megabyte) };
     this.engine = new EmbeddedEngine({
       clock: this.clock,
@@ -109,13 +118,19 @@ export class World {
       pullMs: 2000,
       stopMs: 300,
       restartMs: 30_000,
-      program: (container) => this.programs.of(container, () => this.engine, this.clock),
+      program: (container, volume) => {
+        this.promises.starts(container);
+        return this.programs.of(container, () => this.engine, this.clock, volume);
+      },
     });
+    this.promises = new UpdatePromises(this, new MemoryStore());
   }
 
   /** Starts a run of the agent; one that cannot start is started again, as a service manager would. */
   async boot(hostility: Hostility): Promise<void> {
     const hostile = new Hostile(this.clock, this.chance, hostility);
+    this.run++;
+    this.promises.restarted();
     this.hostile = hostile;
     this.supervisor = undefined;
     this.folders = this.folders.restarted();
@@ -125,7 +140,7 @@ export class World {
       registry: this.#slow(this.engine.registry),
       engine: hostile.engine(quirky(this.#watched(this.engine), this.#quirks, () => this.clock.monotonic())),
       ...hostile.folders(this.folders),
-      store: hostile.store(this.#store),
+      store: hostile.store(this.promises.store()),
       eventJournal: this.#eventJournal,
       files: this.#files,
       log: this.log,
@@ -172,6 +187,10 @@ export class World {
   async #advance(ms: number): Promise<void> {
     await this.clock.advance(ms);
     const { loop, targets } = this.supervisor ?? {};
+    if (loop?.view && loop.view !== this.#viewed) {
+      this.#viewed = loop.view;
+      this.promises.viewed(loop.view);
+    }
     for (const appId of this.forcedUpdates) {
       if (this.recreations.includes(appId)) continue;
       const failure = loop?.failureOf(appId);
@@ -207,10 +226,10 @@ export class World {
     if (times.length === 8) this.breaks(`Slows down what is in vain: ${what} 8 times in 10 seconds`);
   }
 
-  breaks(what: string): void {
+  readonly breaks = (what: string): void => {
     this.tell(`BROKEN ${what}`);
     this.broken.push(what);
-  }
+  };
 
   tell(what: string): void {
     this.story.push(`${this.clock.monotonic() - this.#startedAt} ${what}`);
@@ -241,7 +260,7 @@ export class World {
     try {
       const parsed = this.managed
         ? await supervisor.targets.setCloud(toCloudBody(wish, uuid))
-        : await supervisor.targets.setLocal(toLocalBody(wish));
+        : await supervisor.targets.setLocal(toLocalBody(wish, this.isSafe));
       if (!parsed.ok) throw new Error(parsed.faults.join("\n"));
     } catch (error) {
       // The disk refused: the old target stands.
@@ -250,6 +269,7 @@ export class World {
       return;
     }
     this.#targetSince = this.clock.monotonic();
+    this.promises.wanted(this.target);
     this.retry({ force });
   }
 
@@ -286,6 +306,20 @@ export class World {
     for (const { appId } of [...this.target.apps, ...this.leases.values()]) this.force(appId);
   }
 
+  /** What was decided for the target before may be on its way to the engine still. */
+  get isSettledOn(): boolean {
+    return this.clock.monotonic() - this.#targetSince > 1000;
+  }
+
+  get isHonest(): boolean {
+    return this.#quirks.length === 0;
+  }
+
+  /** How old an observation may be that the agent acts upon. */
+  get slackMs(): number {
+    return this.hostile?.hostility.delays ? 4000 : 0;
+  }
+
   /** Somebody wants what is wanted to be tried again at once. */
   retry(options: { force: boolean; cancel?: boolean }): void {
     if (options.force) this.forceAll();
@@ -301,12 +335,27 @@ export class World {
     const breaks = (what: string) => this.breaks(what);
     return {
       ...boundEngine(engine),
+      look: async (options) => {
+        const state = await engine.look(options);
+        this.promises.looked(state);
+        return state;
+      },
+      tagImage: async (id, name) => {
+        this.promises.tags(name);
+        await engine.tagImage(id, name);
+      },
+      copyVolume: async (from, to, image, signal) => {
+        this.tell(`copy volume ${from} to ${to.name}`);
+        this.promises.copies([from, to.name], await engine.look({ fresh: true }));
+        await engine.copyVolume(from, to, image, signal);
+      },
       stopContainer: async (id) => {
         const container = await find(id);
         if (container?.state === "running") {
           const { appId, service } = container;
           this.tell(`stop ${appId}/${service}`);
           const state = await engine.look({ fresh: true });
+          await this.promises.stops(container, state);
           const locked = state.containers.filter(
             (one) => one.appId === appId && this.folders.isLocked(appId, one.service),
           );
@@ -318,16 +367,15 @@ export class World {
           if (locked.length > 0 && !this.forced.has(appId))
             breaks(`Respects locks: ${appId}/${service} stops under the lock of ${locked[0]?.service}`);
           const app = this.target.apps.find((one) => one.appId === appId);
-          const careful = app?.services.every(
-            ({ strategy }) => strategy === "download-then-kill" || strategy === "hand-over",
-          );
+          // The release may ask for another way if the disk is short.
+          const careful =
+            app?.update?.onDiskShort !== "delete-then-download" &&
+            app?.services.every(({ strategy }) => strategy === "download-then-kill" || strategy === "hand-over");
           const absent = app?.services.find(({ image }) => !findImage(state.images, image.name));
-          // What was decided for the target before may be on its way to the engine still.
-          const settledOn = this.clock.monotonic() - this.#targetSince > 1000;
           // Other stops are repairs of the committed release, which goes on until the update begins, and returns if it fails.
           const updates = this.supervisor?.updates;
           const isOfUpdate = !updates?.committedOf(appId) || updates.recordOf(appId)?.phase === "trying";
-          if (careful && absent && settledOn && isOfUpdate && !this.disturbed.has(appId))
+          if (careful && absent && this.isSettledOn && isOfUpdate && !this.disturbed.has(appId))
             breaks(`Keeps serving: ${appId}/${service} stops before ${absent.image.name} is here`);
         }
         await engine.stopContainer(id);
@@ -366,12 +414,14 @@ export class World {
         await engine.removeContainer(id);
       },
       removeImage: async (name) => {
-        const { containers, images } = await engine.look({ fresh: true });
+        const before = await engine.look({ fresh: true });
+        const { containers, images } = before;
         const image = findImage(images, name);
         this.tell(`remove image ${name}`);
         this.#act(`remove image ${name}`);
         const removed = await engine.removeImage(name);
         const now = await engine.look({ fresh: true });
+        this.promises.removedImage(name, before, now);
         const hasName = now.images.some(
           ({ id, tags, digests }) => id === image?.id && tags.length + digests.length > 0,
         );
@@ -382,7 +432,8 @@ export class World {
       removeVolume: async (name) => {
         const appId = Number(name.split("_")[0]);
         this.tell(`remove volume ${name}`);
-        const isLeft = this.managed && !this.target.apps.some((app) => app.appId === appId);
+        const isLeft =
+          name.startsWith("before_") || (this.managed && !this.target.apps.some((app) => app.appId === appId));
         if (!this.purging.has(appId) && !isLeft) breaks(`Keeps what is used: volume ${name}`);
         await engine.removeVolume(name);
       },
