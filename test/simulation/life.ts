@@ -71,7 +71,8 @@ const tenYears = 3653 * 86_400_000;
 async function decide(world: World, chance: Chance): Promise<void> {
   const { supervisor } = world;
   if (!supervisor) return;
-  const subject = { appId: chance.pick([1, 2]), by: "somebody" };
+  const tried = [1, 2].filter((appId) => world.promises.isTried(appId));
+  const subject = { appId: chance.pick([1, 2, ...tried, ...tried, ...tried]), by: "somebody" };
   const [what, act] = chance.pick([
     ["confirm", () => confirmUpdate(supervisor, subject, { service: chance.pick([undefined, "a", "b"]) })],
     ["confirm", () => confirmUpdate(supervisor, subject, {})],
@@ -79,6 +80,7 @@ async function decide(world: World, chance: Chance): Promise<void> {
     ["apply", () => applyUpdate(supervisor, subject, {})],
     ["fail", () => failUpdate(supervisor, subject, { reason: "it hums" })],
     ["retry", () => retryUpdate(supervisor, subject)],
+    ["rollback", () => rollBackUpdate(supervisor, subject, {})],
     ["rollback", () => rollBackUpdate(supervisor, subject, {})],
   ] as const);
   const decided = await act().catch((error: unknown) => ({ is: "refused", reason: String(error) }) as const);

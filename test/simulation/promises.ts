@@ -106,6 +106,10 @@ export class UpdatePromises {
     };
   }
 
+  isTried(appId: number): boolean {
+    return this.#records[appId]?.phase === "trying";
+  }
+
   /** Another run of the agent begins. */
   restarted(): void {
     this.#turned.clear();

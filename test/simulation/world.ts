@@ -15,7 +15,7 @@ import {
   memorySystem,
 } from "../../core/embedded/ports.ts";
 import { rejectionOf } from "../../core/model/fingerprint.ts";
-import { findImage, type Layer } from "../../core/model/image.ts";
+import { findImage, isKeptImageName, keptImageName, type Layer } from "../../core/model/image.ts";
 import { isHandingOver, networkName, volumeName } from "../../core/model/names.ts";
 import { prerequisites } from "../../core/compose/target-checks.ts";
 import type { App, Service, TargetState } from "../../core/model/target.ts";
@@ -532,9 +532,11 @@ export class World {
     for (const { appId } of supervisor.leases.list()) found.push(`a lease of ${appId} has not ended`);
     if (this.managed && found.length === 0) {
       const usedImages = new Set(kept.flatMap((app) => app.services.map(({ image }) => image.name)));
+      const secondNames = new Set([...usedImages].map((name) => keptImageName(findImage(images, name)?.id ?? "")));
       for (const { id, tags } of images)
         for (const tag of containers.some(({ spec }) => spec.image === id) ? [] : tags)
-          if (this.fetched.has(tag) && !usedImages.has(tag)) found.push(`image ${tag} is left over`);
+          if (isKeptImageName(tag) ? !secondNames.has(tag) : this.fetched.has(tag) && !usedImages.has(tag))
+            found.push(`image ${tag} is left over`);
     }
     return found;
   }
