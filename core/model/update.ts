@@ -83,6 +83,8 @@ export interface WatchedContainer {
   readonly unhealthyForMs?: number;
   /** How often it has ended by itself and the engine has restarted it. */
   readonly exits: number;
+  /** The time from the first of these exits to the last one. Absent: there is only one, or none. */
+  readonly exitsOverMs?: number;
   /** The last exit code. Absent: none was seen. */
   readonly code?: number;
   /** How long it has answered its http gate well without a break. Absent: it does not, or is not asked. */

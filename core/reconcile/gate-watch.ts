@@ -10,6 +10,8 @@ interface Run {
   readonly health: Container["health"];
   readonly healthSinceMs: number;
   readonly exits: number;
+  /** Absent: it has not exited. */
+  readonly exitedMs: { readonly first: number; readonly last: number } | undefined;
   readonly code: number | undefined;
 }
 
@@ -41,26 +43,29 @@ function runOf(container: Container, before: Run | undefined, nowMs: number): Ru
   const isSame = before?.restarts === restarts && before.startedAt === startedAt;
   const isUp = state === "running";
   const health = isUp ? container.health : undefined;
+  // Only the engine's own restarts count: a container that was stopped on request has not ended by itself. After a start on
+  // request, the engine counts from 0.
+  const more = before ? Math.max(0, restarts - before.restarts) : 0;
   return {
     ...{ appId, restarts, startedAt, health },
     upSinceMs: isUp ? ((isSame ? before.upSinceMs : undefined) ?? nowMs) : undefined,
     healthSinceMs: isSame && before.health === health ? before.healthSinceMs : nowMs,
-    // Only the engine's own restarts count: a container that was stopped on request has not ended by itself. After a start
-    // on request, the engine counts from 0.
-    exits: before ? before.exits + Math.max(0, restarts - before.restarts) : 0,
+    exits: (before?.exits ?? 0) + more,
+    exitedMs: more > 0 ? { first: before?.exitedMs?.first ?? nowMs, last: nowMs } : before?.exitedMs,
     // The engine forgets the exit code when it starts the container again.
     code: state === "restarting" || state === "exited" ? exitCode : before?.code,
   };
 }
 
 function watched(run: Run, answer: HttpAnswer | undefined, nowMs: number): WatchedContainer {
-  const { upSinceMs, health, healthSinceMs, exits, code } = run;
+  const { upSinceMs, health, healthSinceMs, exits, exitedMs, code } = run;
   const healthForMs = nowMs - healthSinceMs;
   return {
     upForMs: upSinceMs === undefined ? 0 : nowMs - upSinceMs,
     ...(health === "healthy" && { healthyForMs: healthForMs }),
     ...(health === "unhealthy" && { unhealthyForMs: healthForMs }),
     exits,
+    ...(exits > 1 && exitedMs && { exitsOverMs: exitedMs.last - exitedMs.first }),
     ...(code !== undefined && { code }),
     ...(answer?.ok && upSinceMs !== undefined && { httpOkForMs: nowMs - Math.max(upSinceMs, answer.sinceMs) }),
     ...(answer && { httpDetail: answer.detail }),

@@ -61,8 +61,12 @@ const defaultDeadlineMs = 300_000;
 /** For the start of the container, and for a slow machine. */
 const slackMs = 30_000;
 const defaultMonitorMs = 10_000;
-/** From this number of exits on, a service does not stay up. */
+/**
+ * A service does not stay up if it has exited this often, and over its monitoring time: before, it may only have waited for
+ * another one, such as its database. A long monitoring time does not make a crash loop last.
+ */
 const mostExits = 3;
+const longestExitsMs = 30_000;
 
 const unwatched: WatchedContainer = { upForMs: 0, exits: 0 };
 
@@ -120,8 +124,9 @@ function judgeHttp(subject: Subject): GateVerdict {
 }
 
 function judgeStayUp(subject: Subject): GateVerdict {
-  const { upForMs, exits } = subject.watched;
-  if (exits >= mostExits) return { is: "failed", detail: saidExits(subject.watched) };
+  const { upForMs, exits, exitsOverMs = 0 } = subject.watched;
+  const spanMs = Math.min(monitorOf(subject.service, subject.container), longestExitsMs);
+  if (exits >= mostExits && exitsOverMs >= spanMs) return { is: "failed", detail: saidExits(subject.watched) };
   const detail = whyDown(subject);
   return detail === undefined ? lasting("up", upForMs, subject) : closed(detail);
 }

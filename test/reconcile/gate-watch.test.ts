@@ -54,7 +54,14 @@ test("a restart by the engine begins everything anew and counts as an exit, even
 
 test("exits between two rounds all count; the last code is kept when the engine has forgotten it", () => {
   expect(after([0, web], [100, restarting(1, 3)])).toEqual({ upForMs: 0, exits: 1, code: 3 });
-  expect(after([0, web], [100, restarting(1, 3)], [200, restarted(3)])).toEqual({ upForMs: 0, exits: 3, code: 3 });
+  expect(after([0, web], [100, restarting(1, 3)], [200, restarted(3)])).toEqual({
+    ...{ upForMs: 0, exits: 3, exitsOverMs: 100, code: 3 },
+  });
+});
+
+test("the time of exits is that from the first to the last, however long the last run is", () => {
+  const rounds = [[0, web], [1_000, restarted(1)], [9_000, restarted(2)], [50_000, restarted(2)]] as const;
+  expect(after(...rounds)).toMatchObject({ exits: 2, exitsOverMs: 8_000 });
 });
 
 test("exits before the watch do not count", () => {

@@ -137,15 +137,32 @@ describe("stay-up", () => {
     ["two exits do not fail", { ...web, state: "restarting" }, { exits: 2 }, "closed: has exited 2 times"],
     ["up long enough after two exits", web, { exits: 2, upForMs: 5_000 }, "open"],
     [
-      "the third exit fails",
+      "many exits in a short time do not fail",
+      { ...web, state: "restarting" },
+      { exits: 7, exitsOverMs: 4_900 },
+      "closed: has exited 7 times",
+    ],
+    ["up long enough after them", web, { exits: 7, exitsOverMs: 4_900, upForMs: 5_000 }, "open"],
+    ["two exits over a long time do not fail", web, { exits: 2, exitsOverMs: 90_000, upForMs: 5_000 }, "open"],
+    [
+      "three exits over the monitoring time fail",
       web,
-      { exits: 3, code: 1, upForMs: 9_000 },
+      { exits: 3, exitsOverMs: 5_000, code: 1, upForMs: 9_000 },
       "failed: has exited 3 times, last with code 1",
     ],
     ["down", { ...web, state: "exited", exitCode: 0 }, {}, "closed: has exited with code 0"],
   ];
   test.each(rows)("%s", (_, container, watched, expected) => {
     expect(one("stay-up", release, [container], { web: watched })).toBe(`web stay-up ${expected}`);
+  });
+
+  test("a long monitoring time does not make a crash loop last", () => {
+    const judge = (exitsOverMs: number) =>
+      one("stay-up", gated({ monitorMs: 600_000 }), [web], { web: { exits: 9, exitsOverMs } });
+    expect([judge(29_000), judge(30_000)]).toEqual([
+      "web stay-up closed: up for 0 s of 10 min",
+      "web stay-up failed: has exited 9 times",
+    ]);
   });
 });
 

@@ -149,7 +149,7 @@ describe("a target that is tried", () => {
   });
 
   test("goes back at once when it cannot stay up", () => {
-    const watch = new Map([["web", { upForMs: 0, exits: 3, code: 1 }]]);
+    const watch = new Map([["web", { upForMs: 0, exits: 3, exitsOverMs: 10_000, code: 1 }]]);
     expect(tried(gated, { ...unhealthy, state: "restarting" }, 1000, { locks: new Map(), watch })).toEqual([
       expect.stringMatching(
         /^record that app 1 goes back: web: it did not stay up \(has exited 3 times, last with code 1\)/,
