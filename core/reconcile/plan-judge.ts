@@ -1,7 +1,7 @@
 import { toContainerSpec } from "../compose/container-spec.ts";
 import { describeDifference, differences, type Difference } from "../compose/differences.ts";
 import { namespaceServices, toServiceNamespaces } from "../compose/namespaces.ts";
-import type { Container, ContainerSpec } from "../model/container.ts";
+import { isActive, type Container, type ContainerSpec } from "../model/container.ts";
 import { findImage } from "../model/image.ts";
 import { sameJson } from "../model/json.ts";
 import { isHandingOver, serviceKey } from "../model/names.ts";
@@ -110,6 +110,12 @@ export const toKill = ({ id, service }: Container, reason: Reason): Stop => ({
   ...reason,
 });
 
+/**
+ * What containerd and runc say if the engine ended while it started the container. It says so at each start, and the engine
+ * does not clean up.
+ */
+const leftoverError = /\b(?:task [0-9a-f]+:?|container with given ID) already exists/;
+
 /** Why the container must be replaced, with the old and new values; undefined when it can stay. */
 function whyReplace(
   container: Container,
@@ -118,6 +124,8 @@ function whyReplace(
   current: CurrentState,
 ): Reason | undefined {
   if (container.state === "dead") return { why: "the engine could not remove it" };
+  if (!isActive(container) && leftoverError.test(container.error))
+    return { why: "the engine still has a task of it, and cannot start it" };
   const tolerated = current.tolerated.get(container.id) ?? [];
   return toReason(
     differences(toServiceNamespaces(container.spec, present), spec).filter(

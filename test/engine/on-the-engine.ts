@@ -93,13 +93,14 @@ export async function programOnEngine() {
   const folder = await temporaryFolder();
   onTestFinished(() => sweep(docker));
   const port = String(await freePort());
+  const url = `http://127.0.0.1:${port}`;
   const start = async (): Promise<Running> => {
     const environment = process.env["DOCKER_HOST"] === undefined ? {} : { DOCKER_HOST: process.env["DOCKER_HOST"] };
     const paths = ["--state-dir", join(folder, "state"), "--host-root", folder];
     const program = startProgram(["agent", "--port", port, ...paths, "--iptables", "no"], environment);
     await expect.poll(() => program.stdout(), { timeout: 60_000 }).toContain("answers on");
     return {
-      ...remote(`http://127.0.0.1:${port}`),
+      ...remote(url),
       end: async (signal) => {
         program.kill(signal);
         const { code, signal: by } = await program.ended;
@@ -107,7 +108,7 @@ export async function programOnEngine() {
       },
     };
   };
-  return { folder, start };
+  return { folder, url, start };
 }
 
 export interface Wish {

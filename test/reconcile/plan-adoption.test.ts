@@ -120,6 +120,26 @@ describe("a container that the engine could not remove", () => {
   });
 });
 
+describe("a container of which the engine has kept a task", () => {
+  const errors = [
+    "task c10bab3287611f26046a5c86742d8b65e1b4aa04ea22da5134ee91d1f789beba: already exists",
+    "failed to create shim task: OCI runtime create failed: runc create failed: container with given ID already exists",
+  ];
+  const why = "the engine still has a task of it, and cannot start it";
+
+  test.each(errors)("is replaced: %s", (error) => {
+    const stuck: Container = { ...web, state: "created", startedAt: 0, error };
+    expect(sentences(device([stuck]), release)).toEqual([`kill web (${why})`]);
+    expect(sentences(device([{ ...web, state: "exited", error }]), release)).toEqual([`kill web (${why})`]);
+  });
+
+  test("stays if it runs, or if it has another error", () => {
+    expect(sentences(device([{ ...web, error: errors[0] ?? "" }]), release)).toEqual([]);
+    const other: Container = { ...web, state: "created", startedAt: 0, error: "port is already allocated" };
+    expect(sentences(device([other]), release)).toEqual(["start web"]);
+  });
+});
+
 describe("two containers of one service", () => {
   const other = { ...web, id: "other", name: "web_0" };
 
