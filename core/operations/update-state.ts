@@ -29,7 +29,7 @@ export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, a
   const { current, target, plan } = view();
   const app = findApp(targets.current(), appId);
   const committed = updates.committedOf(appId);
-  const record = updates.recordOf(appId);
+  const record = recordFor(app, updates.recordOf(appId));
   const present = current.containers.filter((container) => container.appId === appId && !isHandingOver(container));
   if (!app && !committed && present.length === 0) return undefined;
   const steps = plan.get(appId) ?? [];
@@ -56,11 +56,13 @@ const states = {
   ...{ waiting: "waiting", trying: "trying", paused: "paused", back: "goingBack", rejected: "rejected" },
 } as const satisfies Readonly<Record<UpdateRecord["phase"], State>>;
 
+/** A rejection of another target than the present one is over. */
+const recordFor = (app: App | undefined, record: UpdateRecord | undefined): UpdateRecord | undefined =>
+  app && record?.phase === "rejected" && record.fingerprint !== fingerprintOf(app) ? undefined : record;
+
 function stateOf(record: UpdateRecord | undefined, app: App | undefined, committed: string | undefined): State {
   const isNext = app !== undefined && committed !== undefined && fingerprintOf(app) !== committed;
-  // A rejection of another target than the present one is over.
-  const isOver = record && app && record.phase === "rejected" && record.fingerprint !== fingerprintOf(app);
-  if (record && !isOver) return states[record.phase];
+  if (record) return states[record.phase];
   if (app?.rejected !== undefined) return "rejected";
   return isNext ? "preparing" : "steady";
 }

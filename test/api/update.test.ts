@@ -109,6 +109,18 @@ test("a service confirms only for itself; a person for all services", async () =
   expect(await update()).toMatchObject({ state: "steady", committed: { commit: "c2" } });
 });
 
+test("the failure of a release is not shown with the next one", async () => {
+  const { clock, update, post, keyOf, device, during, release } = await trying();
+  await post("fail", { reason: "the database is too old" }, keyOf("web"));
+  await clock.advance(60_000);
+  expect(await update()).toMatchObject({ state: "rejected", failure: { commit: "c2" } });
+  await during(device.post("/v3/locks", { appId: 1, reason: "a backup", ttl: 600 }, device.globalKey()));
+  await release("c3", { web: { labels: confirm, environment: { V: "3" } } });
+  const next = await update();
+  expect(next).toMatchObject({ state: "preparing", target: { commit: "c3" } });
+  expect(next).not.toHaveProperty("failure");
+});
+
 test("a service says that its update fails: the committed release comes back, until somebody retries", async () => {
   const { clock, update, post, keyOf, device, during } = await trying();
   expect((await post("fail", { reason: "the database is too old" }, keyOf("web"))).status).toBe(202);

@@ -144,7 +144,7 @@ test("a release that ends again and again is taken back before its deadline", as
     {
       kind: "rejected",
       message: expect.stringMatching(
-        /^web: it did not stay up \(has exited 3 times, last with code 3\)\. Last it wrote: /,
+        /^web: it did not stay up \(has exited \d times, last with code 3\)\. Last it wrote: /,
       ),
     },
   ]);
