@@ -366,7 +366,7 @@ export function describe(event: Event): string {
     case "deviceUnknown":
       return `The cloud does not know this device (any more); its target state stays as it is. ${event.reason}`;
     case "stepRepeated":
-      return `Done, and due again: ${event.reason}. It is tried again after 1, 2, 4 seconds and so on, up to 5 minutes`;
+      return `Done, and due again: ${event.reason}. It is tried again at growing intervals`;
     case "engineUnreachable":
       return `The engine cannot be looked at: ${event.reason}`;
     case "engineReachable":

@@ -36,6 +36,8 @@ const labels = {
   "io.balena.update.deadline": "1s",
 };
 
+const ungated = { "io.balena.update.deadline": "1s" };
+
 /** A release of a server with a task before it, and of a program that is the same in all releases. */
 const release = (n: number, server: object = {}, task: object = {}): Release => ({
   commit: `c${n}`,
@@ -226,6 +228,9 @@ const late: readonly Kind[] = [
   [/no-such-device/, (n) => bad(n, { devices: ["/dev/no-such-device:/dev/x"] })],
   // The engine does not even create it.
   [/[Mm]inimum memory limit/, (n) => bad(n, { mem_limit: "1m" })],
+  // The same without gates.
+  [/[Mm]inimum memory limit/, (n) => bad(n, { labels: ungated, mem_limit: "1m" })],
+  [/no-such-program/, (n) => bad(n, { labels: ungated, command: ["no-such-program"] })],
   [
     /^web: it did not get healthy \(unhealthy for /,
     (n) =>

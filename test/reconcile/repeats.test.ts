@@ -152,6 +152,53 @@ describe("steps without an effect are repeated at growing intervals, logged and 
     expect(log.lines.join("\n")).not.toContain("hunter2");
   });
 
+  /** A device on which something changes the memory limit of each container after a minute. */
+  async function meddledDevice() {
+    let now = () => 0;
+    const device = await deviceOn({
+      answer: (state) => ({
+        ...state,
+        containers: state.containers.map((one) =>
+          now() - one.startedAt < 60_000
+            ? one
+            : (inSpec({ mem_limit: 64 })({ ...state, containers: [one] }).containers[0] ?? one),
+        ),
+      }),
+    });
+    now = () => device.clock.now();
+    const wish = (n: string) => device.wish({ "1": app({ web: { environment: { N: n } } }) });
+    /** Rounds in which the change is seen. */
+    const pass = async (minutes: number) => {
+      for (let n = 0; n < minutes * 2; n++) {
+        device.supervisor.loop.trigger();
+        await device.clock.advance(30_000);
+      }
+    };
+    return { ...device, wish, pass };
+  }
+
+  test("a replacement that lasts for a while: three times an hour", async () => {
+    const { wish, pass, count, warnings, engine } = await meddledDevice();
+    await wish("0");
+    await pass(50);
+    expect(count("create web")).toBe(1 + 3);
+    expect(warnings()).toEqual([expect.stringMatching(/kill web \(mem_limit: 64 → 0\)/)]);
+    expect((await engine.look()).containers.map(({ state }) => state)).toEqual(["running"]);
+    await pass(60);
+    expect(count("create web")).toBeLessThanOrEqual(1 + 6);
+    expect(warnings()).toHaveLength(1);
+  });
+
+  test("but not those for which the target changes back and forth", async () => {
+    const { wish, pass, count, warnings } = await meddledDevice();
+    for (let n = 0; n < 12; n++) {
+      await wish(String(n % 2));
+      await pass(0.5);
+      expect(count("create web")).toBe(n + 1);
+    }
+    expect(warnings()).toEqual([]);
+  });
+
   test("a firewall or boot configuration that does not read as it was written", async () => {
     const set: string[] = [];
     const { clock, wish, warnings } = await deviceOn({
