@@ -117,7 +117,7 @@ function createTarget(agent: Remote) {
 }
 
 /** Waits until the update of an application has ended, in whatever way. */
-async function ended(agent: Remote, appId: number, timeout = 90_000): Promise<void> {
+async function ended(agent: Remote, appId: number, timeout = 180_000): Promise<void> {
   const state = async () => (await untilAnswered(() => updateOf(agent, appId))).state;
   await expect.poll(state, { timeout, interval: 200 }).toMatch(/^(rejected|steady)$/);
 }
@@ -168,7 +168,7 @@ async function committed(agent: Remote, appId: number, n: number): Promise<Servi
     const { state, committed, failure } = await untilAnswered(() => updateOf(agent, appId));
     return [state, committed?.commit, failure?.message];
   };
-  await expect.poll(state, { timeout: 90_000, interval: 200 }).toEqual(["steady", `c${n}`, undefined]);
+  await expect.poll(state, { timeout: 180_000, interval: 200 }).toEqual(["steady", `c${n}`, undefined]);
   await expectPage(appId, n);
   const parts = await partsOf(appId);
   const names = ["same", "task", "web"].map((name) => `/${name}_${appId}${ids[name]}_1_c${n}`);
@@ -406,7 +406,7 @@ describe.skipIf(noRestart !== undefined)("an update in which the engine restarts
 
   test("ends whole", async () => {
     const agent = await agentOnEngine();
-    onTestFailed(() => process.stdout.write(agent.said.join("\n")));
+    onTestFailed(() => void process.stdout.write(agent.said.join("\n")));
     let restarts = 0;
     const restart = async () => {
       for (; restarts < 4; restarts++) {
