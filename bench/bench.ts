@@ -4,7 +4,7 @@ import { benchImage, callsRow, engineRows } from "./engine-rows.ts";
 import { loadRows, startRow } from "./http-rows.ts";
 import { plannerRow } from "./planner-row.ts";
 import { toMarkdown, type Row } from "./table.ts";
-import { commitRow, updateRows } from "./update-rows.ts";
+import { commitRow, downtimeRow, returnRow, updateRows, watchRow } from "./update-rows.ts";
 
 /**
  * `npm run bench`: what the agent costs, each figure beside a baseline that was measured in the same minutes, turn by
@@ -30,7 +30,13 @@ const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   ...(noDocker === undefined && {
     engine: () => engineRows(rounds),
     calls: async () => [await callsRow()],
-    updates: async () => [await commitRow(image, rounds), ...(await updateRows(image, rounds))],
+    updates: async () => [
+      await downtimeRow(image, rounds),
+      await commitRow(image, rounds),
+      await returnRow(image, rounds),
+      await watchRow(image),
+      ...(await updateRows(image, rounds)),
+    ],
   }),
 };
 

@@ -175,7 +175,7 @@ export async function engineRows(rounds: number): Promise<Row[]> {
 }
 
 /** The engine behind a socket that counts the requests which pass. */
-async function countingEngine(target: string) {
+export async function countingEngine(target: string) {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-count-"));
   const sockets = new Set<Socket>();
   let count = 0;
@@ -205,15 +205,17 @@ async function countingEngine(target: string) {
   };
 }
 
+export const socketOfEngine = (): string =>
+  /^unix:\/\/(.+)$/.exec(process.env["DOCKER_HOST"] ?? "")?.[1] ?? "/var/run/docker.sock";
+
 /** Engine calls of a look that finds everything in place. */
 export async function callsRow(): Promise<Row> {
   const docker = new Docker();
-  const socket = /^unix:\/\/(.+)$/.exec(process.env["DOCKER_HOST"] ?? "")?.[1] ?? "/var/run/docker.sock";
   const sizes = [3, 30, 100];
   const calls: number[] = [];
   for (const size of sizes) {
     await sweep(docker);
-    const engine = await countingEngine(socket);
+    const engine = await countingEngine(socketOfEngine());
     const agent = await startBuilt("docker", engine.host);
     // They need not run to be looked at.
     const services = Array.from({ length: size }, (_, n) => service(`s${n}`, n + 1, image, { running: false }));

@@ -1,12 +1,13 @@
+import { get } from "node:http";
 import Docker from "dockerode";
 import { systemClock } from "../core/ports/clock.ts";
 import { DockerEngine } from "../runtimes/node/engine/docker-engine.ts";
 import { runIn } from "../test/support/volumes.ts";
 import { sweep } from "../test/support/docker.ts";
-import { untilStarted } from "./engine-rows.ts";
+import { countingEngine, socketOfEngine, untilStarted } from "./engine-rows.ts";
 import { startBuilt } from "./processes.ts";
 import { mb, median, ms, ratioRow, type Row } from "./table.ts";
-import { post, settled, threeServices } from "./target.ts";
+import { appId, post, service, settled, target, threeServices } from "./target.ts";
 
 const [from, to] = ["4719_data", "4719_data_before"];
 const spec = { driver: "local", driverOptions: {}, labels: { "io.balena.supervised": "true" } };
@@ -32,11 +33,150 @@ export async function commitRow(image: string, rounds: number): Promise<Row> {
       await agent.stop();
     }
   await sweep(docker);
-  return ratioRow("update without gates that is committed, beside one in local mode", ms, {
-    baseline: median(times.off),
-    ours: median(times.on),
+  const [baseline, ours] = [median(times.off), median(times.on)];
+  return {
+    what: "update without gates that is committed, beside one in local mode, which is as before",
+    baseline: ms(baseline),
+    ours: ms(ours),
+    ratio: ours - baseline,
+    shown: `${Math.round(ours - baseline)} ms more`,
+    aim: { atMost: 10 },
+    aimShown: "≤ 10 ms more",
+  };
+}
+
+const port = 18_480;
+const served = `http://127.0.0.1:${port}/`;
+
+/** A server; `labels`: what its release must show. */
+const server = (image: string, round: string, labels: Readonly<Record<string, string>> = {}, command?: string) => {
+  const script = command ?? "/bin/busybox httpd -p 8080 -h /bin";
+  return target(
+    [
+      service("web", 1, image, {
+        ...{ environment: { round }, labels, ports: [`${port}:8080`] },
+        command: ["sh", "-c", `${script}; trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done`],
+      }),
+    ],
+    { SUPERVISOR_SAFE_UPDATES: "on" },
+  );
+};
+
+const isAnswered = (): Promise<boolean> =>
+  new Promise((resolve) => {
+    const request = get(served, { agent: false, timeout: 1000 }, (response) => {
+      response.resume().once("end", () => resolve(true));
+    });
+    request.once("timeout", () => request.destroy()).once("error", () => resolve(false));
+  });
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** The longest time in which none of a hundred requests a second was answered, while `act` replaces the server. */
+async function downtime(act: () => Promise<unknown>): Promise<number> {
+  while (!(await isAnswered())) await pause(10);
+  const answered = [performance.now()];
+  const timer = setInterval(() => {
+    void isAnswered().then((is) => is && answered.push(performance.now()));
+  }, 10);
+  await act();
+  await pause(1000);
+  while (!(await isAnswered())) await pause(10);
+  clearInterval(timer);
+  return Math.max(...answered.map((at, n) => at - (answered[n - 1] ?? at)));
+}
+
+/** A service that is replaced, beside the same calls of the engine by hand, which are those of compose. */
+export async function downtimeRow(image: string, rounds: number): Promise<Row> {
+  const docker = new Docker();
+  const times = { ours: [] as number[], hand: [] as number[] };
+  for (let round = 0; round <= rounds; round++) {
+    await sweep(docker);
+    const agent = await startBuilt("docker");
+    await post(agent, server(image, "before"));
+    await settled(agent);
+    const ours = await downtime(() =>
+      untilStarted(docker, ["web"], () => post(agent, server(image, String(round)))).then(() => settled(agent)),
+    );
+    await agent.stop();
+    const [container] = await docker.listContainers();
+    const hand = await downtime(async () => {
+      const before = docker.getContainer(container?.Id ?? "");
+      const { Name, Config, HostConfig, NetworkSettings } = await before.inspect();
+      const { Hostname: _, ...config } = Config;
+      const EndpointsConfig = Object.fromEntries(
+        Object.keys(NetworkSettings.Networks).map((one) => [one, { Aliases: ["web"] }]),
+      );
+      await before.rename({ name: "before" });
+      const after = await docker.createContainer({
+        ...{ ...config, name: Name.slice(1), HostConfig, NetworkingConfig: { EndpointsConfig } },
+      });
+      await before.stop();
+      await before.remove({ v: true });
+      await after.start();
+    });
+    // The first round warms up the engine.
+    if (round === 0) continue;
+    times.ours.push(ours);
+    times.hand.push(hand);
+  }
+  await sweep(docker);
+  return ratioRow("a service that is replaced: without an answer, beside compose's calls by hand", ms, {
+    baseline: median(times.hand),
+    ours: median(times.ours),
     aim: { atMost: 1.1 },
   });
+}
+
+/** From the failure of a release until the committed one has started, beside the update to it. */
+export async function returnRow(image: string, rounds: number): Promise<Row> {
+  const docker = new Docker();
+  const times = { update: [] as number[], back: [] as number[] };
+  const labels = { "io.balena.update.monitor": "10m" };
+  for (let round = 0; round <= rounds; round++) {
+    await sweep(docker);
+    const agent = await startBuilt("docker");
+    await post(agent, server(image, "before", labels));
+    await settled(agent);
+    const update = await untilStarted(docker, ["web"], () => post(agent, server(image, "after", labels)));
+    await pause(500);
+    const back = await untilStarted(docker, ["web"], () => post(agent, { reason: "bench" }, failPath));
+    await agent.stop();
+    if (round === 0) continue;
+    times.update.push(update);
+    times.back.push(back);
+  }
+  await sweep(docker);
+  return ratioRow("failure of a release → the committed one runs, beside the update", ms, {
+    baseline: median(times.update),
+    ours: median(times.back),
+    aim: { atMost: 1.3 },
+  });
+}
+
+const failPath = `/v3/apps/${appId}/update/fail`;
+
+/** Requests to the engine while the agent only watches whether a release proves itself. */
+export async function watchRow(image: string): Promise<Row> {
+  const docker = new Docker();
+  await sweep(docker);
+  const engine = await countingEngine(socketOfEngine());
+  const agent = await startBuilt("docker", engine.host);
+  const labels = { "io.balena.update.monitor": "10m", "io.balena.update.http": "8080/" };
+  await post(agent, server(image, "before", labels));
+  await settled(agent);
+  await untilStarted(docker, ["web"], () => post(agent, server(image, "after", labels)));
+  await pause(3000);
+  const before = engine.count();
+  await pause(10_000);
+  const calls = engine.count() - before;
+  await agent.stop();
+  engine.stop();
+  await sweep(docker);
+  return {
+    what: "engine calls in 10 s in which gates are watched",
+    ...{ baseline: "–", ours: String(calls), ratio: calls, shown: "–", aim: { atMost: 0 }, aimShown: "0" },
+  };
 }
 
 /** The copy of a volume, beside `cp -a` of the same data in a running container, and the memory that it takes. */
