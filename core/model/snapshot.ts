@@ -1,4 +1,6 @@
-import type { Volume } from "./network.ts";
+import { volumeName } from "./names.ts";
+import type { Volume, VolumeSpec } from "./network.ts";
+import type { App } from "./target.ts";
 
 /** The copy of a volume that an update may go back to. */
 
@@ -12,3 +14,14 @@ export const toSnapshot = (volume: string): Volume => ({
   name: snapshotName(volume),
   spec: { driver: "local", driverOptions: {}, labels: { [snapshotLabel]: volume } },
 });
+
+/** The volumes that an update may copy. */
+export function copiedVolumes({ appId, volumes }: App, present: readonly Volume[]): readonly string[] {
+  const names = Object.keys(volumes).filter((source) => volumes[source]?.snapshot);
+  const asked = new Set(names.map((source) => volumeName(appId, source)));
+  return present.filter(({ name, spec }) => asked.has(name) && isCopyable(spec)).map(({ name }) => name);
+}
+
+/** With options, the content may be elsewhere, such as in a folder of the host, and a new volume is not empty. */
+const isCopyable = ({ driver, driverOptions }: VolumeSpec): boolean =>
+  driver === "local" && Object.keys(driverOptions).length === 0;

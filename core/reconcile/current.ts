@@ -135,6 +135,8 @@ export interface PreflightFacts {
   readonly manifests: ReadonlyMap<string, Manifest>;
   /** The layers of each image on the engine, if that makes a difference. */
   readonly layers: ReadonlyMap<string, readonly string[]>;
+  /** The bytes of the volumes that updates copy, by name. The engine has been asked for those that are missing. */
+  readonly volumes: ReadonlyMap<string, number>;
 }
 
 /** The key of a step: its application (by id) or the device, and its purpose (`aimOf`). */

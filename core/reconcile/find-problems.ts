@@ -178,7 +178,10 @@ function saidPort(sentence: string, { appId, service, ports }: Refused, { curren
 
 /** Words of engines and registries, and what they mean. The first row that fits counts. */
 const words: readonly (readonly [ProblemKind, RegExp])[] = [
-  ["diskFull", /no space left on device|disk quota exceeded|the disk has too little space left/i],
+  [
+    "diskFull",
+    /no space left on device|disk quota exceeded|the disk has too little space left|do not fit on the disk/i,
+  ],
   ["portTaken", /port is already allocated|address already in use|ports are not available/i],
   ["wrongArchitecture", /exec format error|no matching manifest for|does not match the (?:specified|detected) /i],
   [

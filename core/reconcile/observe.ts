@@ -3,6 +3,7 @@ import type { Container } from "../model/container.ts";
 import { findImage, type ImageConfig } from "../model/image.ts";
 import { lastLineOf, tailLines } from "../model/last-line.ts";
 import { isHandingOver, isPrepared, serviceKey } from "../model/names.ts";
+import { copiedVolumes } from "../model/snapshot.ts";
 import type { TargetState } from "../model/target.ts";
 import type { ContainerLine } from "../ports/engine.ts";
 import { isMissing, type Ports } from "../ports/index.ts";
@@ -64,8 +65,9 @@ export class Observer {
         .map(async ({ name }) => ((await handover.hasConfirmed(appId, name)) ? [serviceKey(appId, name)] : [])),
     );
     const services = target.apps.flatMap((app) => (app.rejected === undefined ? app.services : []));
+    const volumes = target.apps.flatMap((app) => copiedVolumes(app, state.volumes));
     const [preflight, imageConfigs, lastLines, confirmed, ...successors] = await Promise.all([
-      guarded ? this.#parts.preflights.facts(services, state, downloads) : undefined,
+      guarded ? this.#parts.preflights.facts({ services, volumes }, state, downloads) : undefined,
       this.#configsOf(new Set([...wanted, ...committed].flatMap((image) => (image ? [image.id] : [])))),
       this.#lastLinesOf(state.containers),
       Promise.all(confirmations),

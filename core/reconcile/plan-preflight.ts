@@ -3,6 +3,7 @@ import { isOn } from "../model/config.ts";
 import { isActive, type Port } from "../model/container.ts";
 import { reserveOf, whyShort, type DiskFigures, type Space } from "../model/disk.ts";
 import { findImage, type Manifest } from "../model/image.ts";
+import { copiedVolumes } from "../model/snapshot.ts";
 import type { App, Service, TargetState, UpdateStrategy } from "../model/target.ts";
 import type { CurrentState, PreflightFacts } from "./current.ts";
 import { killsFirst, type Wanted } from "./plan-judge.ts";
@@ -81,21 +82,31 @@ function judgeDownloads(
   for (const { app, services } of absent) {
     const open = services.filter((one) => !isRunning(one));
     if (open.length === 0) continue;
+    // A first installation copies nothing.
+    const copied = current.updates.get(app.appId)?.committed ? copiedVolumes(app, current.volumes) : [];
     const foreign = open.flatMap((one) => whyForeign(one, facts.manifests.get(one.image.name), current))[0];
     if (foreign) judged.set(app.appId, foreign);
-    else if (open.some(({ image }) => facts.asked.has(image.name))) judged.set(app.appId, { is: "asked" });
+    else if (open.some(({ image }) => facts.asked.has(image.name)) || copied.some((name) => !facts.volumes.has(name)))
+      judged.set(app.appId, { is: "asked" });
     else {
-      const need = measure.need(open);
+      const copies = copied.reduce((sum, name) => sum + (facts.volumes.get(name) ?? 0), 0);
+      const need = measure.need(open) + copies;
       const space = { ...facts.space, freeBytes: Math.max(0, facts.space.freeBytes - claimed) };
       const disk = { need, free: space.freeBytes, reserve: reserveOf(space) };
       const why = whyShort(space, need);
       // What does not fit is not downloaded: another application cannot count on its layers.
-      if (why === undefined) claimed += measure.take(open);
+      if (why === undefined) claimed += measure.take(open) + copies;
+      const left = { ...space, freeBytes: space.freeBytes - copies };
       judged.set(
         app.appId,
         why === undefined
           ? { is: "fits", disk }
-          : { is: "short", disk, why, isHopeless: isHopeless(app, open, { ...facts, space }, current, wantedImages) },
+          : {
+              is: "short",
+              disk,
+              why,
+              isHopeless: isHopeless(app, open, { ...facts, space: left }, current, wantedImages),
+            },
       );
     }
   }

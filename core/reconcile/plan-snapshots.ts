@@ -2,7 +2,7 @@ import { toVolumeSpec } from "../compose/definitions.ts";
 import { findImage } from "../model/image.ts";
 import { volumeName } from "../model/names.ts";
 import type { VolumeSpec } from "../model/network.ts";
-import { snapshotLabel, snapshotName } from "../model/snapshot.ts";
+import { copiedVolumes, snapshotLabel, snapshotName } from "../model/snapshot.ts";
 import type { App } from "../model/target.ts";
 import type { Snapshots, UpdateRecord } from "../model/update.ts";
 import type { CurrentState } from "./current.ts";
@@ -29,16 +29,10 @@ export function dueSnapshots({ appId, app, current }: Omit<Input, "committed">, 
     current.containers.filter((one) => one.appId === appId && !leaving.has(one.id)).map(({ service }) => service),
   );
   const mounts = app.services.filter(({ name }) => !staying.has(name)).flatMap(({ config }) => config.mounts);
-  const names = mounts
-    .filter(({ type, source }) => type === "volume" && app.volumes[source]?.snapshot)
-    .map(({ source }) => volumeName(appId, source));
-  const copied = current.volumes.filter(({ name, spec }) => names.includes(name) && isCopyable(spec));
-  return Object.fromEntries(copied.map(({ name }) => [name, "due"]));
+  const names = mounts.filter(({ type }) => type === "volume").map(({ source }) => volumeName(appId, source));
+  const copied = copiedVolumes(app, current.volumes).filter((name) => names.includes(name));
+  return Object.fromEntries(copied.map((name) => [name, "due"]));
 }
-
-/** With options, the content may be elsewhere, such as in a folder of the host, and a new volume is not empty. */
-const isCopyable = ({ driver, driverOptions }: VolumeSpec): boolean =>
-  driver === "local" && Object.keys(driverOptions).length === 0;
 
 /** The copies that must be made before the target's `steps` go on; undefined: all are. */
 export function planSnapshots(input: Input, record: UpdateRecord, steps: readonly Step[]): Step[] | undefined {

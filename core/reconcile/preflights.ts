@@ -12,7 +12,7 @@ import type { Download, PreflightFacts } from "./current.ts";
 import { downloadSizes, fitsAnyway } from "./plan-preflight.ts";
 
 interface Parts {
-  readonly engine: Pick<Engine, "imageConfig">;
+  readonly engine: Pick<Engine, "imageConfig" | "volumeSize">;
   readonly engineHost: EngineHost | Missing;
   readonly registry: Registry | Missing;
   readonly clock: Clock;
@@ -35,6 +35,8 @@ export class Preflights {
   readonly #manifests = new Map<string, Manifest>();
   readonly #asked = new Map<string, AbortController>();
   readonly #failures = new WeakSet<Download>();
+  /** The bytes of volumes, by name; undefined: the engine has been asked. */
+  readonly #volumes = new Map<string, number | undefined>();
   /** By image id. */
   #layers: ReadonlyMap<string, readonly string[]> = new Map();
 
@@ -42,9 +44,9 @@ export class Preflights {
     this.#parts = parts;
   }
 
-  /** Undefined if no download is due, or if the space is not known. `services`: of the target. */
+  /** Undefined if no download is due, or if the space is not known. `services`, `volumes`: of the target. */
   async facts(
-    services: readonly Service[],
+    { services, volumes }: { readonly services: readonly Service[]; readonly volumes: readonly string[] },
     { images }: Pick<EngineState, "images">,
     downloads: ReadonlyMap<string, Download>,
   ): Promise<PreflightFacts | undefined> {
@@ -52,15 +54,20 @@ export class Preflights {
     this.#keep(new Set(services.map(({ image }) => image.name)));
     const absent = services.filter(({ image }) => !findImage(images, image.name));
     const isDue = absent.some(({ image }) => downloads.get(image.name)?.is !== "running");
+    if (!isDue) this.#volumes.clear();
     if (!isDue || isMissing(engineHost) || isMissing(registry)) return undefined;
     const space = await engineHost.space();
     if (!space) return undefined;
     for (const { image } of absent) this.#forgetAfterFailure(image.name, downloads.get(image.name));
     for (const { image } of absent)
       if (!this.#manifests.has(image.name) && !this.#asked.has(image.name)) void this.#ask(image, registry);
+    for (const name of volumes) if (!this.#volumes.has(name)) void this.#measure(name);
     const manifests = new Map(this.#manifests);
     const layers = fitsAnyway(space, manifests, absent) ? new Map() : await this.#layersOf(images.map(({ id }) => id));
-    return { space, asked: new Set(this.#asked.keys()), manifests, layers };
+    const known = [...this.#volumes].flatMap(([name, bytes]): [string, number][] =>
+      bytes === undefined ? [] : [[name, bytes]],
+    );
+    return { space, asked: new Set(this.#asked.keys()), manifests, layers, volumes: new Map(known) };
   }
 
   /** The bytes to download, by image; images are left out whose registry does not answer in time. Asks at most 20 of them. */
@@ -96,12 +103,13 @@ export class Preflights {
   }
 
   isAsking(): boolean {
-    return this.#asked.size > 0;
+    return this.#asked.size > 0 || [...this.#volumes.values()].includes(undefined);
   }
 
   /** Asks again what could not be known. */
   forgetUnknown(): void {
     for (const [name, { is }] of this.#manifests) if (is === "unknown") this.#manifests.delete(name);
+    this.#volumes.clear();
   }
 
   /** A registry that could not be reached when the target came may answer now. It is asked once for each failed download. */
@@ -123,6 +131,15 @@ export class Preflights {
         this.#asked.delete(name);
         end.abort();
       }
+  }
+
+  /** Once for each update: the engine reads the whole volume. One of an unknown size does not count. */
+  async #measure(name: string): Promise<void> {
+    this.#volumes.set(name, undefined);
+    const bytes = (await this.#parts.engine.volumeSize(name).catch(() => undefined)) ?? 0;
+    if (!this.#volumes.has(name)) return;
+    this.#volumes.set(name, bytes);
+    this.#parts.moved();
   }
 
   async #ask(image: ImageReference, registry: Registry): Promise<void> {

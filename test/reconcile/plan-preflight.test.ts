@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Manifest } from "../../core/model/image.ts";
 import { fingerprintOf } from "../../core/model/fingerprint.ts";
 import type { App } from "../../core/model/target.ts";
+import type { UpdateFacts } from "../../core/model/update-facts.ts";
 import { plainImage } from "../compose/specs.ts";
 import type { CurrentState, PreflightFacts } from "../../core/reconcile/current.ts";
 import { plan } from "../../core/reconcile/plan.ts";
@@ -34,6 +35,7 @@ const facts = (
   asked: new Set(),
   manifests: new Map(Object.entries(manifests)),
   layers: new Map(),
+  volumes: new Map(),
   ...more,
 });
 
@@ -277,6 +279,28 @@ describe("the committed release, while another one is downloaded,", () => {
       "wait for an image of service web for this machine, which is amd64: it is for arm64",
     ]);
   });
+});
+
+test("the copy of a volume before an update needs space, too, and its size is waited for", () => {
+  const volumes = { data: { labels: { "io.balena.update.snapshot": "true" } } };
+  const next = app({ web: { image: "web:2", volumes: ["data:/data"] } }, { volumes });
+  const known: UpdateFacts = { committed: { app: app({ web: "web:1" }), fingerprint: "1", images: [] } };
+  const data = { name: "1_data", spec: { driver: "local", driverOptions: {}, labels: {} } };
+  const beside = { volumes: [data], updates: new Map([[1, known]]) };
+  const having = (bytes: ReadonlyMap<string, number>, updates = beside.updates) =>
+    device([web], {
+      ...{ ...beside, updates },
+      preflight: facts(900, { "web:2": layers(100) }, { volumes: bytes }),
+    });
+  const sized = (megabytes: number) => new Map([["1_data", megabytes * megabyte]]);
+  expect(sentences(having(sized(50)), next)).toContain("fetch image web:2");
+  expect(sentences(having(sized(51)), next)).toContain(
+    "wait for space on the disk: 401 MB needed, 900 MB free, 500 MB kept in reserve",
+  );
+  expect(diskOf(1, having(sized(51)), target([next]))).toMatchObject({ need: 401e6, free: 900e6 });
+  expect(sentences(having(new Map()), next)).toContain("wait for the registries to tell how large the images are");
+  // A first installation copies nothing.
+  expect(sentences(having(sized(51), new Map()), next)).toContain("fetch image web:2");
 });
 
 test("the figures of an application are known while its downloads are judged", () => {

@@ -25,9 +25,9 @@ async function deviceWith({ megabytes, safe = true, ports = {}, ...options }: Op
   const disk = { bytes: megabytes * megabyte, layers };
   const device = await testDevice({ clock, disk, pullMs: 30_000, ports, ...options });
   const asked: string[] = [];
-  const wish = async (image: string, more: object = {}) => {
+  const wish = async (image: string, more: object = {}, others: object = {}) => {
     const config = safe ? { SUPERVISOR_SAFE_UPDATES: "on" } : {};
-    const apps = { "1": app({ web: { image, ...more } }) };
+    const apps = { "1": app({ web: { image, ...more } }, others) };
     const answer = await device.post("/v2/local/target-state", { local: { name: "device", config, apps } });
     expect(answer.status).toBe(200);
   };
@@ -38,6 +38,29 @@ async function deviceWith({ megabytes, safe = true, ports = {}, ...options }: Op
 }
 
 describe("a download that does not fit", () => {
+  test("beside the copy of a volume is not begun; the volume is measured once", async () => {
+    const device = await deviceWith({ megabytes: 800 });
+    const more = { volumes: ["data:/data"] };
+    const volumes = { data: { labels: { "io.balena.update.snapshot": "true" } } };
+    await device.wish("web:1", more, { volumes });
+    await device.clock.advance(60_000);
+    device.engine.files("1_data").set("large", "x".repeat(10_000));
+    const measured: string[] = [];
+    const measure = device.engine.volumeSize.bind(device.engine);
+    device.engine.volumeSize = (name) => (measured.push(name), measure(name));
+    await device.wish("web:2", more, { volumes });
+    await device.clock.advance(600_000);
+    expect(await device.images()).toEqual(["web:1"]);
+    expect(device.problems()).toEqual([
+      "diskFull: The update waits for space on the disk: 350 MB needed, 550 MB free, 200 MB kept in reserve",
+    ]);
+    expect((await device.get("/v3/apps/1/update")).json).toMatchObject({ disk: { need: 350e6 + 10_000, free: 550e6 } });
+    expect(measured).toEqual(["1_data"]);
+    device.engine.otherBytes = -1 * megabyte;
+    await device.clock.advance(120_000);
+    expect(await device.images()).toContain("web:2");
+  });
+
   test("is not begun, and nothing stops; it is begun when there is space", async () => {
     const device = await deviceWith({ megabytes: 600 });
     await device.wish("web:1");
