@@ -84,12 +84,13 @@ function judgeDownloads(
     if (open.length === 0) continue;
     // A first installation copies nothing.
     const copied = current.updates.get(app.appId)?.committed ? copiedVolumes(app, current.volumes) : [];
+    const sizes = copied.flatMap((name) => facts.volumes.get(name) ?? []);
     const foreign = open.flatMap((one) => whyForeign(one, facts.manifests.get(one.image.name), current))[0];
     if (foreign) judged.set(app.appId, foreign);
-    else if (open.some(({ image }) => facts.asked.has(image.name)) || copied.some((name) => !facts.volumes.has(name)))
+    else if (open.some(({ image }) => facts.asked.has(image.name)) || sizes.length < copied.length)
       judged.set(app.appId, { is: "asked" });
     else {
-      const copies = copied.reduce((sum, name) => sum + (facts.volumes.get(name) ?? 0), 0);
+      const copies = sizes.reduce((sum, size) => sum + size, 0);
       const need = measure.need(open) + copies;
       const space = { ...facts.space, freeBytes: Math.max(0, facts.space.freeBytes - claimed) };
       const disk = { need, free: space.freeBytes, reserve: reserveOf(space) };
