@@ -33,6 +33,7 @@ const typed: readonly Typed[] = [...(story ?? "").matchAll(/^```console\n([^]*?)
 const escaped = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 function patternOf(output: string): RegExp {
+  if (output === "") return /^$/;
   const lines = output
     .split("\n")
     .map((line) => (line === "…" ? "(?:.*\n)*" : `${line.split("…").map(escaped).join(".*")}\n`));
@@ -60,7 +61,7 @@ describe.skipIf(noDocker !== undefined)("docs/updates.md", () => {
     };
     const type = async (command: string): Promise<string> => {
       const line = command.replaceAll(":48484", `:${port}`);
-      const ended = await promisify(execFile)("sh", ["-c", `${line} 2>&1`], { cwd: folder, env }).catch(
+      const ended = await promisify(execFile)("sh", ["-c", `{ ${line}; } 2>&1`], { cwd: folder, env }).catch(
         (error: { readonly stdout?: string }) => ({ stdout: `${error.stdout}it has failed\n` }),
       );
       return ended.stdout.replaceAll(/ +$/gm, "").replace(/([^\n])$/, "$1\n");
