@@ -60,7 +60,12 @@ test("exits between two rounds all count; the last code is kept when the engine 
 });
 
 test("the time of exits is that from the first to the last, however long the last run is", () => {
-  const rounds = [[0, web], [1_000, restarted(1)], [9_000, restarted(2)], [50_000, restarted(2)]] as const;
+  const rounds = [
+    [0, web],
+    [1_000, restarted(1)],
+    [9_000, restarted(2)],
+    [50_000, restarted(2)],
+  ] as const;
   expect(after(...rounds)).toMatchObject({ exits: 2, exitsOverMs: 8_000 });
 });
 
