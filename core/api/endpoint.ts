@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { RefusalName } from "./refusal-types.ts";
 import type { Principal } from "../model/scope.ts";
 
 /** How a reply's body is written; `T` is the handler's value. */
@@ -14,6 +15,8 @@ export interface Wire<out T> {
   readonly schema?: z.ZodType;
   /** The media type of the body if it is a stream, which a client may prefer to JSON. */
   readonly streamType?: string;
+  /** The names of the refusals, if these are the body. */
+  readonly refusals?: readonly RefusalName[];
   /** A stream that goes on: proxies must neither collect nor change what arrives. */
   readonly isLive?: true;
 }

@@ -10,6 +10,7 @@ import * as keys from "./device/keys.ts";
 import * as local from "./device/local-mode.ts";
 import * as locks from "./device/locks.ts";
 import * as metrics from "./device/metrics.ts";
+import * as openapi from "./device/openapi.ts";
 import * as plan from "./device/plan.ts";
 import * as processes from "./device/processes.ts";
 import * as serviceLogs from "./device/service-logs.ts";
@@ -90,5 +91,6 @@ export const endpoints = {
   releaseLock: locks.releaseLock,
 
   journalLogs: journal.journalLogs,
+  openApi: openapi.openApi,
   regenerateApiKey: keys.regenerateApiKey,
 };

@@ -1,43 +1,110 @@
 import * as z from "zod";
 import { none, type Endpoint, type Replies, type Wire } from "./endpoint.ts";
-import { common } from "./fields.ts";
+import { commonOf } from "./fields.ts";
+import { refusalType } from "./refusal.ts";
+import { refusalTypes, type RefusalName } from "./refusal-types.ts";
 
 type Described = Pick<
   Endpoint<unknown, unknown, Replies>,
   "method" | "path" | "summary" | "open" | "params" | "headers" | "body" | "replies"
 >;
 
-/** The endpoints as an OpenAPI 3.1 document; each one's name is its operationId. `shared`: replies of every endpoint. */
+interface About {
+  readonly title: string;
+  readonly version: string;
+  readonly description?: string;
+}
+
+/**
+ * The endpoints as an OpenAPI 3.1 document; each one's name is its operationId. `sharedOf`: the replies that an endpoint has
+ * besides its own.
+ */
 export const toOpenApi = (
   endpoints: Readonly<Record<string, Described>>,
-  info: { title: string; version: string },
-  shared: Replies = common,
+  { description = "", ...info }: About,
+  sharedOf: (endpoint: Described) => Replies = commonOf,
 ) => ({
-  openapi: "3.1.0",
-  info,
+  openapi: "3.1.0" as const,
+  info: { ...info, description, license },
+  servers: [{ url: "/" }],
+  tags: [...new Set(Object.values(endpoints).map(tagOf))].map((name) => ({ name, description: tags[name] ?? "" })),
   components: {
     securitySchemes: {
       header: { type: "http", scheme: "bearer" },
       query: { type: "apiKey", in: "query", name: "apikey" },
     },
+    schemas: { Refusal },
   },
   security: [{ header: [] }, { query: [] }],
-  paths: toPaths(endpoints, shared),
+  paths: toPaths(endpoints, sharedOf, createConversion()),
 });
+
+const license = { name: "Apache-2.0", identifier: "Apache-2.0" };
+
+const tags: Readonly<Record<string, string>> = {
+  device: "The device",
+  v1: "Version 1 of the Supervisor API",
+  v2: "Version 2 of the Supervisor API",
+  v3: "Version 3, of this agent",
+  administration: "Administration of the cloud",
+  devices: "Between devices and cloud",
+};
+
+const tagOf = ({ path }: Described): string => {
+  const [, first = ""] = path.split("/");
+  return /^v\d$/.test(first)
+    ? first
+    : first === "admin"
+      ? "administration"
+      : ["device", "supervisor"].includes(first)
+        ? "devices"
+        : "device";
+};
+
+/** The schema of every refusal; `type` has other values for each. */
+const Refusal = {
+  type: "object",
+  description: "Problem details (RFC 9457). Programs compare `type`, whose values are stable",
+  properties: {
+    type: { type: "string" },
+    title: { type: "string", description: "The same for every error of the type" },
+    status: { type: "integer" },
+    detail: { type: "string", description: "What was expected, and what was got" },
+    errors: {
+      type: "array",
+      description: "Of an invalid request: each invalid field",
+      items: {
+        type: "object",
+        properties: { path: { type: "string" }, message: { type: "string" } },
+        required: ["path", "message"],
+      },
+    },
+  },
+  required: ["type", "title", "status", "detail"],
+};
 
 function toPaths(
   endpoints: Readonly<Record<string, Described>>,
-  shared: Replies,
+  sharedOf: (endpoint: Described) => Replies,
+  toJsonSchema: Conversion,
 ): Record<string, Record<string, object>> {
   const paths: Record<string, Record<string, object>> = {};
   for (const [operationId, endpoint] of Object.entries(endpoints)) {
     const path = endpoint.path.replace(/:(\w+)/g, "{$1}");
-    (paths[path] ??= {})[endpoint.method.toLowerCase()] = { operationId, ...toOperation(endpoint, shared) };
+    (paths[path] ??= {})[endpoint.method.toLowerCase()] = {
+      operationId,
+      tags: [tagOf(endpoint)],
+      ...toOperation(endpoint, sharedOf(endpoint), toJsonSchema),
+    };
   }
   return paths;
 }
 
-function toOperation({ path, summary, open, params, headers = [], body, replies }: Described, shared: Replies) {
+function toOperation(
+  { path, summary, open, params, headers = [], body, replies }: Described,
+  shared: Replies,
+  toJsonSchema: Conversion,
+) {
   const { properties = {}, required = [] } = toJsonSchema(params, "input");
   // What a client accepts is said by the replies.
   const named = Object.entries(properties).filter(([name]) => name !== "accept");
@@ -46,47 +113,138 @@ function toOperation({ path, summary, open, params, headers = [], body, replies 
     const place = inPath ? "path" : headers.includes(name) ? "header" : "query";
     return { name, in: place, required: inPath || required.includes(name), schema };
   });
-  const statuses = [...new Set([...Object.keys(replies), ...(open ? [] : Object.keys(shared))])].map(Number);
+  // Without a body there is none that is too large or of another type.
+  const isShared = (status: string) => !(open && status === "401") && !(body === none && /^41[35]$/.test(status));
+  const statuses = [...new Set([...Object.keys(replies), ...Object.keys(shared).filter(isShared)])].map(Number);
   return {
     summary,
     ...(open && { security: [] }),
     ...(parameters.length > 0 && { parameters }),
-    ...(body !== none && { requestBody: { content: { "application/json": { schema: toJsonSchema(body, "input") } } } }),
-    responses: Object.fromEntries(statuses.map((status) => [status, toResponse(wiresOf(replies, shared, status))])),
+    ...(body !== none && { requestBody: toRequestBody(toJsonSchema(body, "input")) }),
+    responses: Object.fromEntries(
+      statuses.map((status) => [
+        status,
+        toResponse(
+          status,
+          [shared[status], replies[status]].filter((wire) => wire !== undefined),
+          toJsonSchema,
+        ),
+      ]),
+    ),
   };
 }
 
-/** A status may have the endpoint's own form and the shared one. */
-const wiresOf = (replies: Replies, shared: Replies, status: number): Wire<unknown>[] =>
-  [shared[status], replies[status]].filter((wire) => wire !== undefined);
-
-function toResponse(wires: readonly Wire<unknown>[]) {
-  const content = Object.fromEntries(
-    wires.flatMap((wire) =>
-      contentTypes(wire).map((type) => [type, wire.schema ? { schema: toJsonSchema(wire.schema, "output") } : {}]),
-    ),
-  );
-  return { description: "", ...(Object.keys(content).length > 0 && { content }) };
+function toRequestBody(schema: JsonSchema) {
+  const required = Array.isArray(schema.required) && schema.required.length > 0;
+  return { ...(required && { required }), content: { "application/json": { schema } } };
 }
 
-const contentTypes = ({ type, contentType, contentTypes: forms, streamType }: Wire<unknown>): string[] => {
-  if (forms) return forms.map((form) => form.split(";")[0] ?? form);
+/** A status may have the endpoint's own form and the shared one. */
+function toResponse(status: number, wires: readonly Wire<unknown>[], toJsonSchema: Conversion) {
+  const content: Record<string, MediaType> = {};
+  for (const wire of wires)
+    for (const [type, media] of mediaTypesOf(wire, toJsonSchema)) content[type] = merged(content[type], media);
+  const names = Object.values(content).flatMap(refusalNamesOf);
+  const description =
+    names.length > 0 ? names.map((name) => refusalTypes[name].title).join("; ") : (phrases[status] ?? "Refused");
+  return { description, ...(Object.keys(content).length > 0 && { content }) };
+}
+
+interface MediaType {
+  readonly schema: JsonSchema;
+  /** The types of the refusals. */
+  readonly "x-refusals"?: readonly RefusalName[];
+  /** There may be no body at all, which OpenAPI cannot say. */
+  readonly "x-optional"?: true;
+  /** Of a stream: each line. OpenAPI 3.2 has `itemSchema` for it. */
+  readonly "x-itemSchema"?: JsonSchema;
+}
+type JsonSchema = z.core.JSONSchema.BaseSchema;
+
+const refusalNamesOf = (media: MediaType) => media["x-refusals"] ?? [];
+
+/** Both of two forms of the same media type. */
+function merged(first: MediaType | undefined, second: MediaType): MediaType {
+  if (!first) return second;
+  const names = [...new Set([...refusalNamesOf(first), ...refusalNamesOf(second)])];
+  if (names.length > 0) return toRefusal(names);
+  if (JSON.stringify(first) === JSON.stringify(second)) return first;
+  return { ...first, ...second, schema: { anyOf: [first.schema, second.schema] } };
+}
+
+const toRefusal = (names: readonly RefusalName[]): MediaType => ({
+  schema: {
+    allOf: [
+      { $ref: "#/components/schemas/Refusal" },
+      { type: "object", properties: { type: { type: "string", enum: names.map((name) => `/docs/errors#${name}`) } } },
+    ],
+  },
+  "x-refusals": names,
+});
+
+function mediaTypesOf(
+  { type, contentType, contentTypes, streamType, schema, refusals }: Wire<unknown>,
+  toJsonSchema: Conversion,
+): readonly (readonly [string, MediaType])[] {
+  const isOptional = schema?.safeParse(undefined).success ?? false;
+  const own: MediaType = {
+    schema: schema ? toJsonSchema(schema, "output") : {},
+    ...(isOptional && { "x-optional": true }),
+  };
   switch (type) {
     case "mixed":
-      return ["application/json", "text/plain"];
+      return [
+        ["application/json", own],
+        ["text/plain", own],
+      ];
     case "empty":
       return [];
-    case "json":
-    case "text":
     case "stream":
-      return [
-        contentType?.split(";")[0] ?? "application/octet-stream",
-        ...(streamType === undefined ? [] : [streamType]),
-      ];
+      return [[bare(contentType), { schema: { type: "string" }, ...(schema && { "x-itemSchema": own.schema }) }]];
+    case "json": {
+      if (contentType === refusalType && refusals) return [[bare(contentType), toRefusal(refusals)]];
+      const streams: readonly [string, MediaType][] =
+        streamType === undefined ? [] : [[streamType, { schema: { type: "string" } }]];
+      return [[bare(contentType), own], ...streams];
+    }
+    case "text":
+      return (contentTypes ?? [contentType]).map((one) => [bare(one), own]);
   }
+}
+
+const bare = (contentType = "application/octet-stream"): string => contentType.split(";")[0] ?? "";
+
+const phrases: Readonly<Record<number, string>> = {
+  200: "Success",
+  201: "Created",
+  202: "Accepted; it is done after the answer",
+  204: "Done",
+  207: "The answer of each device",
+  400: "The request is invalid",
+  401: "A valid credential is required",
+  403: "Not allowed",
+  404: "There is no such thing",
+  409: "Not possible in the current state",
+  413: "The body is too large",
+  415: "The body has an unsupported form",
+  421: "The request is for another host",
+  423: "An update lock is held",
+  501: "The device cannot do this",
+  502: "The device has not answered",
+  503: "Not possible now",
+  504: "The device has not answered in time",
 };
 
-const toJsonSchema = (schema: z.ZodType, io: "input" | "output") => {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
-  return rest;
-};
+type Conversion = (schema: z.ZodType, io: "input" | "output") => JsonSchema;
+
+/** Converts each schema once: many endpoints share one. */
+function createConversion(): Conversion {
+  const made = { input: new Map<z.ZodType, JsonSchema>(), output: new Map<z.ZodType, JsonSchema>() };
+  return (schema, io) => {
+    const known = made[io].get(schema);
+    if (known) return known;
+    const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
+    made[io].set(schema, rest);
+    return rest;
+  };
+}

@@ -13,6 +13,7 @@ import * as keys from "./keys.ts";
 import * as localMode from "./local-mode.ts";
 import * as locks from "./locks.ts";
 import * as metrics from "./metrics.ts";
+import * as openapi from "./openapi.ts";
 import * as plan from "./plan.ts";
 import * as processes from "./processes.ts";
 import * as serviceLogs from "./service-logs.ts";
@@ -37,6 +38,7 @@ const handlers = {
   ...localMode,
   ...locks,
   ...metrics,
+  ...openapi,
   ...plan,
   ...processes,
   ...serviceLogs,

@@ -1,6 +1,7 @@
 import type { Fault } from "../../core/api/endpoint.ts";
 import { hasRefusals } from "../../core/api/fields.ts";
-import { refuse, refuseWith, type RefusalName } from "../../core/api/refusal.ts";
+import { refuse, refuseWith } from "../../core/api/refusal.ts";
+import type { RefusalName } from "../../core/api/refusal-types.ts";
 import type { Answer } from "../support/device.ts";
 
 /** The parts of an answer that a client sees. The functions below write expected answers. */

@@ -1,8 +1,25 @@
+import { Ajv2020 } from "ajv/dist/2020.js";
+import formats from "ajv-formats";
 import { describe, expect, test } from "vitest";
+import * as z from "zod";
 import { endpoints } from "../../core/api/index.ts";
 import { toOpenApi } from "../../core/api/openapi.ts";
+import { testDevice } from "../support/device.ts";
 
 const document = toOpenApi(endpoints, { title: "Fairlead", version: "1" });
+
+const Content = z.object({
+  description: z.string().default(""),
+  content: z.record(z.string(), z.object({ schema: z.looseObject({}) })).optional(),
+});
+const Operation = z.object({
+  operationId: z.string(),
+  tags: z.array(z.string()).length(1),
+  summary: z.string(),
+  parameters: z.array(z.object({ name: z.string(), in: z.string(), schema: z.looseObject({}) })).optional(),
+  requestBody: Content.optional(),
+  responses: z.record(z.string(), Content),
+});
 
 /** Every endpoint as "GET /v1/apps/{appId}", in order. */
 const described = Object.entries(document.paths)
@@ -61,5 +78,83 @@ describe("an operation", () => {
     expect(document.paths["/ping"]?.["get"]).toMatchObject({ security: [] });
     expect(document.paths["/v2/version"]?.["get"]).not.toHaveProperty("security");
     expect(document.paths["/v2/version"]?.["get"]).toMatchObject({ responses: { 401: {} } });
+  });
+});
+
+describe("the document", () => {
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method, ...Operation.parse(operation) })),
+  );
+
+  test("is answered by the device, and made of every endpoint", async () => {
+    const device = await testDevice();
+    const { status, json } = await device.get("/openapi.json");
+    expect(status).toBe(200);
+    expect(Object(json).paths).toEqual(document.paths);
+  });
+
+  test("has a tag, a summary and described answers for each operation", () => {
+    const tags = document.tags.map(({ name }) => name);
+    for (const { operationId, ...operation } of operations) {
+      expect([operationId, tags]).toEqual([operationId, expect.arrayContaining(operation.tags)]);
+      expect([operationId, operation.summary]).toEqual([operationId, expect.stringMatching(/^\S.*[^.]$/)]);
+      for (const [status, { description }] of Object.entries(operation.responses))
+        expect([operationId, status, description]).toEqual([operationId, status, expect.stringMatching(/\S/)]);
+    }
+  });
+
+  test("has each parameter of a path", () => {
+    for (const { path, parameters = [] } of operations)
+      expect(parameters.flatMap((one) => (one.in === "path" ? [`{${one.name}}`] : [])).sort()).toEqual(
+        (path.match(/\{\w+\}/g) ?? []).sort(),
+      );
+  });
+
+  test("has schemas that JSON Schema 2020-12 allows", () => {
+    const ajv = new Ajv2020({ strict: false });
+    formats.default(ajv);
+    ajv.addSchema({ $id: "document", ...document });
+    for (const { operationId, responses, requestBody, parameters = [] } of operations)
+      for (const schema of [
+        ...[...Object.values(responses), ...(requestBody ? [requestBody] : [])].flatMap(({ content = {} }) =>
+          Object.values(content).map((media) => media.schema),
+        ),
+        ...parameters.map((one) => one.schema),
+      ])
+        expect([operationId, ajv.validateSchema(schema)]).toEqual([operationId, true]);
+  });
+
+  test("names the types of each refusal", () => {
+    expect(document.paths["/v3/locks"]?.["post"]).toMatchObject({
+      responses: {
+        401: {
+          description: "A valid credential is required; The key is not for this",
+          content: {
+            "application/problem+json": {
+              schema: {
+                allOf: [
+                  { $ref: "#/components/schemas/Refusal" },
+                  { properties: { type: { enum: ["/docs/errors#unauthorized", "/docs/errors#outside-scope"] } } },
+                ],
+              },
+            },
+          },
+        },
+        423: { content: { "application/problem+json": {} } },
+      },
+    });
+  });
+
+  test("describes streams by their lines", () => {
+    expect(document.paths["/v3/logs"]?.["get"]).toMatchObject({
+      responses: {
+        200: {
+          content: { "application/x-ndjson": { "x-itemSchema": { properties: { service: { type: "string" } } } } },
+        },
+      },
+    });
+    expect(document.paths["/v3/events"]?.["get"]).toMatchObject({
+      responses: { 200: { content: { "application/json": {}, "text/event-stream": { schema: { type: "string" } } } } },
+    });
   });
 });

@@ -67,6 +67,7 @@ const ofTheApplication: readonly [string, string, object | undefined, number][] 
   ["GET", "/v1/healthy", undefined, 200],
   ["GET", "/v1/device", undefined, 200],
   ["GET", "/metrics", undefined, 200],
+  ["GET", "/openapi.json", undefined, 200],
   ["GET", "/v1/apps/1", undefined, 200],
   ["GET", "/v1/apps/2", undefined, 401],
   ["POST", "/v1/apps/1/stop", {}, 200],

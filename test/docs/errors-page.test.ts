@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { format, resolveConfig } from "prettier";
 import { expect, test } from "vitest";
-import { refusalTypes } from "../../core/api/refusal.ts";
+import { refusalTypes } from "../../core/api/refusal-types.ts";
 
 /** docs/errors.md is generated: `npx vitest -u --config test/vitest.config.ts errors-page` writes it. */
 

@@ -1,7 +1,25 @@
+import * as z from "zod";
 import * as admin from "../../../core/api/admin/index.ts";
 import * as cloud from "../../../core/api/cloud/index.ts";
-import { commonRefusals } from "../../../core/api/fields.ts";
+import { hasRefusals } from "../../../core/api/fields.ts";
+import { json } from "../../../core/api/endpoint.ts";
+import { refusal } from "../../../core/api/refusal.ts";
 import { toOpenApi } from "../../../core/api/openapi.ts";
+
+const description =
+  "The administration of the cloud, the API between devices and cloud, and requests to devices. The credential is a token, or the key of a device.";
+
+/** What the endpoints answer besides their own replies. */
+const ofAdministration = {
+  400: refusal("invalid-request"),
+  401: refusal("unauthorized"),
+  413: refusal("too-large"),
+  415: refusal("unsupported-media-type"),
+  429: refusal("too-many-failures"),
+  503: refusal("unavailable"),
+};
+const Error = json(z.object({ error: z.string() }));
+const ofDevices = { 400: Error, 401: cloud.Refused, 404: Error, 413: Error, 415: Error, 429: Error, 503: Error };
 
 let document: ReturnType<typeof toOpenApi> | undefined;
 
@@ -9,6 +27,6 @@ let document: ReturnType<typeof toOpenApi> | undefined;
 export const openApi = () =>
   (document ??= toOpenApi(
     { ...admin.endpoints, ...cloud.endpoints },
-    { title: "Fairlead cloud", version: "1" },
-    { 401: commonRefusals[401], 503: commonRefusals[503] },
+    { title: "Fairlead cloud API", version: "1", description },
+    ({ path }) => (hasRefusals(path) ? ofAdministration : ofDevices),
   ));
