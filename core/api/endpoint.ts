@@ -15,6 +15,7 @@ export interface Wire<out T> {
   readonly schema?: z.ZodType;
   /** The media type of the body if it is a stream, which a client may prefer to JSON. */
   readonly streamType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   /** The names of the refusals, if these are the body. */
   readonly refusals?: readonly RefusalName[];
   /** A stream that goes on: proxies must neither collect nor change what arrives. */
@@ -39,6 +40,17 @@ export const textIn = (...contentTypes: readonly [string, ...string[]]): Wire<st
   contentTypes,
   schema: z.string(),
 });
+/** A page. No page of another origin may show it in a frame. */
+export const html: Wire<string> = {
+  type: "text",
+  contentType: "text/html; charset=utf-8",
+  schema: z.string(),
+  headers: {
+    "content-security-policy": "frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+  },
+};
 /** A status with JSON or, as recorded, with one of these texts. */
 export const mixed = <T, const U extends string>({ schema }: Wire<T>, ...allowed: readonly U[]): Wire<T | U> => ({
   type: "mixed",

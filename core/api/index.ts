@@ -1,6 +1,7 @@
 import * as applications from "./device/applications.ts";
 import * as device from "./device/device.ts";
 import * as events from "./device/events.ts";
+import * as docs from "./device/docs.ts";
 import * as exec from "./device/exec.ts";
 import * as health from "./device/health.ts";
 import * as history from "./device/history.ts";
@@ -91,6 +92,8 @@ export const endpoints = {
   releaseLock: locks.releaseLock,
 
   journalLogs: journal.journalLogs,
+  docs: docs.docs,
+  errorDocs: docs.errorDocs,
   openApi: openapi.openApi,
   regenerateApiKey: keys.regenerateApiKey,
 };

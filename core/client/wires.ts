@@ -65,6 +65,8 @@ export const device = {
   renewLock: { method: "PUT", path: "/v3/locks/:id" },
   releaseLock: { method: "DELETE", path: "/v3/locks/:id" },
   journalLogs: { method: "POST", path: "/v2/journal-logs" },
+  docs: { method: "GET", path: "/docs" },
+  errorDocs: { method: "GET", path: "/docs/errors" },
   openApi: { method: "GET", path: "/openapi.json" },
   regenerateApiKey: { method: "POST", path: "/v1/regenerate-api-key" },
 } as const satisfies Readonly<Record<keyof typeof deviceApi, Wire>>;

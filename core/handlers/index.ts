@@ -4,6 +4,7 @@ import type { Principal } from "../model/scope.ts";
 import * as applications from "./applications.ts";
 import * as device from "./device.ts";
 import * as events from "./events.ts";
+import * as docs from "./docs.ts";
 import * as exec from "./exec.ts";
 import * as health from "./health.ts";
 import * as history from "./history.ts";
@@ -29,6 +30,7 @@ const handlers = {
   ...applications,
   ...device,
   ...events,
+  ...docs,
   ...exec,
   ...health,
   ...history,

@@ -30,7 +30,7 @@ export function toResponse(replies: Replies, { status, body }: AnyReply, request
     case "text":
       return wire.contentTypes
         ? inForm(String(body), status, preferredOf(wire.contentTypes, request.headers.get("accept")), request)
-        : sized(String(body), status, plain, request);
+        : withHeaders(sized(String(body), status, wire.contentType ?? plain, request), wire.headers);
     case "mixed":
       return typeof body === "string" ? sized(body, status, plain, request) : toJson(body, status, jsonType, request);
     case "json":
@@ -40,6 +40,11 @@ export function toResponse(replies: Replies, { status, body }: AnyReply, request
 }
 
 const live = { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" };
+
+function withHeaders(response: Response, headers: Readonly<Record<string, string>> = {}): Response {
+  for (const name in headers) response.headers.set(name, headers[name] ?? "");
+  return response;
+}
 
 function inForm(body: string, status: number, contentType: string, request: Request): Response {
   const response = sized(body, status, contentType, request);

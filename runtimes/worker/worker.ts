@@ -1,3 +1,4 @@
+import { answerDocs } from "../../core/http/docs-page.ts";
 import { openApi } from "./admin/openapi.ts";
 import { authenticate, cacheKey, isKeyOf, rejectKey } from "./auth/authenticate.ts";
 import { credentialOf } from "./auth/credential.ts";
@@ -38,6 +39,7 @@ async function answerOther(request: Request, url: URL, env: Env): Promise<Respon
   const { pathname } = url;
   if (pathname.startsWith("/tunnel/")) return tunnel(request, url, env);
   if (pathname === "/ping") return new Response("OK");
+  if (pathname === "/docs" || pathname === "/docs/errors") return answerDocs(request, pathname);
   if (pathname === "/openapi.json") return Response.json(openApi());
   const [, uuid] = /^\/device\/v2\/([^/]+)\/log(?:s|-stream)$/.exec(pathname) ?? [];
   return uuid !== undefined && isUuid(uuid) ? answerLogs(request, uuid, env) : answerRoute(request, env);

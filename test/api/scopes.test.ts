@@ -68,6 +68,8 @@ const ofTheApplication: readonly [string, string, object | undefined, number][] 
   ["GET", "/v1/device", undefined, 200],
   ["GET", "/metrics", undefined, 200],
   ["GET", "/openapi.json", undefined, 200],
+  ["GET", "/docs", undefined, 200],
+  ["GET", "/docs/errors", undefined, 200],
   ["GET", "/v1/apps/1", undefined, 200],
   ["GET", "/v1/apps/2", undefined, 401],
   ["POST", "/v1/apps/1/stop", {}, 200],

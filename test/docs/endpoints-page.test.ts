@@ -160,7 +160,7 @@ async function answerOf(name: string, { method, path, replies }: Described, samp
   const body =
     name === "metrics"
       ? excerptOf(answer.text)
-      : name === "openApi"
+      : ["openApi", "docs", "errorDocs"].includes(name)
         ? `${answer.text.slice(0, 100)}…`
         : answer.text.trimEnd();
   return steady(`${answer.status}${body === "" ? "" : `\n${body}`}`);

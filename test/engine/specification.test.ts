@@ -146,6 +146,8 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     expect(await (await call("GET", `${exec}/output`, 200)).text()).toContain('{"exitCode":4}');
     const second = await (await call("POST", "/v3/apps/1/services/one/exec", 201, {})).json();
     await call("DELETE", `/v3/exec/${z.object({ id: z.string() }).parse(second).id}`, 204);
+    expect(await (await call("GET", "/docs", 200)).text()).toContain("<!doctype html>");
+    expect(await (await call("GET", "/docs/errors", 200)).text()).toContain('id="locked"');
     expect(await (await call("GET", "/openapi.json", 200)).json()).toMatchObject({ openapi: "3.1.0" });
     expect(await (await call("GET", "/metrics?collect=containers", 200)).text()).toMatch(
       /^fairlead_service_memory_used_bytes\{app_id="1",service="one"\} \d+$/m,

@@ -97,11 +97,11 @@ export function expectDeclared(method: string, path: string, { status, headers, 
   const isText = wire.type === "text" || (wire.type === "mixed" && type === plainType);
   const declared = wire.contentTypes
     ? (wire.contentTypes.find((one) => one === type) ?? wire.contentTypes.join(" or "))
-    : isText
-      ? plainType
-      : wire.type === "mixed"
-        ? jsonType
-        : (wire.contentType ?? null);
+    : wire.type === "mixed"
+      ? isText
+        ? plainType
+        : jsonType
+      : (wire.contentType ?? null);
   if (type !== declared) throw new Error(`${said}\nDeclared is ${declared ?? "no content-type"}`);
   if (wire.type === "empty" && text !== "") throw new Error(`${said}\nDeclared is an empty body`);
   if (wire.schema && wire.type !== "stream") {

@@ -41,3 +41,13 @@ test("the Worker answers what its OpenAPI document declares", { timeout: 60_000 
   );
   if (runs >= 3000) expect([...seen].sort()).toEqual(wanted.map(({ operationId }) => operationId).sort());
 });
+
+test("the pages of the API need no credential, and may be shown in no frame", async () => {
+  for (const path of ["/docs", "/docs/errors"]) {
+    const { status, headers, text } = await cloud.ask("GET", path, undefined, null);
+    expect([status, headers.get("content-type"), headers.get("content-security-policy")]).toEqual([
+      ...[200, "text/html; charset=utf-8", "frame-ancestors 'none'"],
+    ]);
+    expect(text).toContain("default-src 'none'");
+  }
+});
