@@ -53,8 +53,11 @@ function appReport(app: App, { view, activity, images, targetOnly }: AppsView): 
   );
   const running = runningCommit(app, view);
   const isReached = running === app.commit && reachedCommit(app, view) === running && running !== "";
+  // A release that was tried and replaced by another target has not proved itself.
+  const committed = view.current.updates.get(app.appId)?.committed?.app.commit ?? running;
+  const isOlder = running !== undefined && older.includes(running) && running === committed;
   return {
-    ...(running !== undefined && (isReached || older.includes(running)) && { release_uuid: running }),
+    ...((isReached || isOlder) && { release_uuid: running }),
     releases: Object.fromEntries(
       releases.map(({ commit, services }) => [
         commit,

@@ -38,6 +38,8 @@ interface Scene {
   /** The remaining steps. */
   readonly steps?: readonly Step[];
   readonly rejected?: boolean;
+  /** The commit of the release to which a failed update returns. */
+  readonly committed?: string;
   readonly targetOnly?: boolean;
 }
 
@@ -49,7 +51,7 @@ const fetching = (image: string): Step => ({
 });
 
 function appsOf({ releases, known, target, containers, here = [], downloads = {}, steps = [], ...more }: Scene) {
-  const { rejected = false, targetOnly = false } = more;
+  const { rejected = false, targetOnly = false, committed } = more;
   const idOf = (image: string) => `sha256:${image}`;
   const nameOf = (image: string) => (image === "digested" ? spelled(image) : `${locationOf(image)}:latest`);
   const service = ([name, image]: [string, string]): Service => ({
@@ -87,6 +89,9 @@ function appsOf({ releases, known, target, containers, here = [], downloads = {}
     current: {
       ...unseen(0, { ...memoryIdentity, uuid, name: "n" }, false),
       containers: made,
+      ...(committed !== undefined && {
+        updates: new Map([[1, { committed: { app: { ...app, commit: committed }, fingerprint: "", images: [] } }]]),
+      }),
       images: images.map((image) => ({ id: idOf(image), tags: [nameOf(image)], digests: [nameOf(image)] })),
       downloads: new Map(Object.entries(downloads).map(([image, download]) => [nameOf(image), download])),
     },
@@ -148,6 +153,15 @@ function said(scene: Scene): object {
 }
 
 const one = { web: "a" };
+
+test("a release that was tried, and then replaced by another target, is not named as the one that the device has", () => {
+  const scene: Scene = {
+    ...{ releases: { c1: { web: "a" }, c2: { web: "a2" }, c3: { web: "a3" } }, target: "c3", steps: [fetching("a3")] },
+    containers: { "c2/web": "running" },
+  };
+  const named = (committed: string) => appsOf({ ...scene, committed })[cloudFleet.uuid]?.release_uuid;
+  expect([named("c1"), named("c2")]).toEqual([undefined, "c2"]);
+});
 
 describe("of a device's releases, the report contains", () => {
   test.each<[string, Scene, object]>([
