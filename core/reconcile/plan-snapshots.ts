@@ -55,6 +55,8 @@ export function planRestoration(input: Input, record: UpdateRecord, steps: reado
   });
 }
 
+const isOfImages = ({ action }: Step): boolean => action === "fetch" || action === "removeImage" || action === "wait";
+
 const plain: VolumeSpec = { driver: "local", driverOptions: {}, labels: {} };
 
 /** The volumes of which a copy is due, or is made. */
@@ -78,7 +80,7 @@ function planCopies(
   if (kills.length > 0) return withLocks(kills, appId, current);
   const images = [...committed.services, ...app.services].map(({ image }) => findImage(current.images, image.name));
   const image = images.find((one) => one !== undefined);
-  return image ? [toCopy(volume, image.id)] : steps.filter(({ action }) => action === "fetch");
+  return image ? [toCopy(volume, image.id)] : steps.filter(isOfImages);
 }
 
 /** A purge deletes the data, so nothing of it may come back. */

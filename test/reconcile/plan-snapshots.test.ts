@@ -6,7 +6,7 @@ import type { Snapshots } from "../../core/model/update.ts";
 import type { CurrentState } from "../../core/reconcile/current.ts";
 import type { UpdateFacts } from "../../core/model/update-facts.ts";
 import { plan } from "../../core/reconcile/plan.ts";
-import { app, device, held, inVain, running, sentences, target, volume } from "./literals.ts";
+import { app, device, downloading, held, inVain, running, sentences, target, volume } from "./literals.ts";
 
 /** When volumes are copied before an update and restored after it, as sentences. */
 
@@ -94,6 +94,9 @@ test("a volume that a crash has removed comes back as the committed release defi
 test("the images are downloaded before, if there is none of which the engine could make its helpers", () => {
   const beside = { volumes: [here, copy], locks: all, updates: back(made) };
   expect(sentences(device([], beside), next)).toEqual(["fetch image web:1", "fetch image reader:1"]);
+  // It is not settled meanwhile.
+  const current = device([], { ...beside, downloads: downloading("web:1", "reader:1") });
+  expect(sentences(current, next)).toEqual(["wait for image web:1", "wait for image reader:1"]);
 });
 
 test("a copy that was not made is not restored", () => {
