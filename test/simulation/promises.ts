@@ -352,7 +352,8 @@ export class UpdatePromises {
     if (successors.some(isServing)) return;
     // What the new target has in common with what runs cannot be there twice.
     if (app.services.some(({ strategy, name }) => name === service.name && strategy !== "hand-over")) return;
-    if (container.spec.ports.length > 0 || Object.keys(app.networks).length > 0) return;
+    const mayChange = Object.keys(app.networks).some((name) => name !== "default");
+    if (container.spec.ports.length > 0 || mayChange) return;
     this.#world.breaks(`Always has an instance that serves: the old one of ${app.appId}/${service.name} leaves`);
   }
 
