@@ -6,7 +6,9 @@ import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { toNodeListener } from "fairlead/node";
 import { createMemoryDevice } from "fairlead/testing";
+import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
+import receiver from "./webhook/worker.ts";
 
 /** Each example is run as its first lines say. */
 
@@ -95,4 +97,70 @@ test("curl.sh sets a target state, sees it reached, restarts a service, and foll
   expect(state).toMatch(/"web":\{"status":"Running".*"camera":\{"status":"Running"/);
   expect(watched).toContain("restart: OK");
   expect(watched).toContainEqual(expect.stringContaining('"message":"web is here"'));
+});
+
+test("status-light.ts is green, and red with the reason while something is wrong", async () => {
+  const device = await createMemoryDevice({
+    restartMs: 10,
+    program: ({ service }) => (service === "bad" ? { exit: { code: 3, afterMs: 10 } } : {}),
+  });
+  onTestFinished(device.stop);
+  const server = createServer(toNodeListener(device.fetch));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const address = server.address();
+  const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+  const run = (serviceName: string) =>
+    fetch(`${url}/v2/local/target-state`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        local: {
+          ...{ name: "device", config: {} },
+          apps: {
+            1: {
+              ...{ name: "shop", commit: serviceName, releaseId: 1 },
+              services: { 1: { serviceName, imageId: 1, image: "web:1", environment: {}, labels: {} } },
+            },
+          },
+        },
+      }),
+    });
+  const child = spawn(process.execPath, ["--import", "tsx", join(here, "status-light.ts"), url], {
+    cwd: join(here, ".."),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let said = "";
+  child.stdout.on("data", (bytes) => (said += String(bytes)));
+  await expect.poll(() => said, { timeout: 30_000 }).toMatch(/^green$/m);
+  await run("bad");
+  await expect.poll(() => said, { timeout: 30_000 }).toMatch(/^red .*3/m);
+  said = "";
+  await run("good");
+  await expect.poll(() => said, { timeout: 30_000 }).toMatch(/^green$/m);
+}, 120_000);
+
+test("webhook/worker.ts accepts what is signed, and nothing else", async () => {
+  const secret = `whsec_${Buffer.from("a secret of thirty-two characters").toString("base64")}`;
+  const body = JSON.stringify({ type: "device.offline", data: { uuid: "abc", data: { name: "kitchen" } } });
+  const send = (sent: string, at = Math.floor(Date.now() / 1000)) => {
+    const key = Buffer.from(secret.slice(6), "base64");
+    const signature = createHmac("sha256", key).update(`msg_1.${at}.${body}`).digest("base64");
+    const headers = {
+      ...{ "webhook-id": "msg_1", "webhook-timestamp": String(at) },
+      "webhook-signature": `v1,other v1,${signature}`,
+    };
+    return receiver.fetch(new Request("https://receiver.example/", { method: "POST", headers, body: sent }), {
+      WEBHOOK_SECRET: secret,
+    });
+  };
+  expect((await send(body)).status).toBe(204);
+  expect((await send(body.replace("offline", "online"))).status).toBe(401);
+  expect((await send(body, Math.floor(Date.now() / 1000) - 3600)).status).toBe(401);
+  const bare = new Request("https://receiver.example/", { method: "POST", body });
+  expect((await receiver.fetch(bare, { WEBHOOK_SECRET: secret })).status).toBe(401);
 });

@@ -96,6 +96,11 @@ export const refusalTypes = {
     title: "There is no such token",
     about: "It does not exist, or was not made by the token of the request.",
   },
+  "unknown-webhook": {
+    status: 404,
+    title: "There is no such webhook",
+    about: "It does not exist, or was not made by the token of the request.",
+  },
   "not-running": {
     status: 409,
     title: "The service does not run",

@@ -98,4 +98,9 @@ export const administration = {
   createToken: { method: "POST", path: "/admin/v1/tokens" },
   revokeToken: { method: "DELETE", path: "/admin/v1/tokens/:tokenId" },
   audit: { method: "GET", path: "/admin/v1/audit" },
+  changes: { method: "GET", path: "/admin/v1/changes" },
+  webhooks: { method: "GET", path: "/admin/v1/webhooks" },
+  createWebhook: { method: "POST", path: "/admin/v1/webhooks" },
+  changeWebhook: { method: "PATCH", path: "/admin/v1/webhooks/:webhookId" },
+  deleteWebhook: { method: "DELETE", path: "/admin/v1/webhooks/:webhookId" },
 } as const satisfies Readonly<Record<keyof typeof administrationApi, Wire>>;

@@ -9,6 +9,7 @@ const fleet = () => import("./cloud/fleet.ts");
 const token = () => import("./cloud/token.ts");
 const device = () => import("./cloud/device.ts");
 const release = () => import("./cloud/release.ts");
+const webhook = () => import("./cloud/webhook.ts");
 const variables = () => import("./cloud/variables.ts");
 
 /** Every command. The module of a command is loaded when the command is chosen: a board has little memory. */
@@ -44,6 +45,11 @@ export const commands: readonly Entry[] = [
     usage: "history [service]",
     summary: "show when and why containers were replaced, and what people did",
     load: async () => (await import("./device/history.ts")).history,
+  },
+  {
+    usage: "events",
+    summary: "print what has happened on the device, and with --follow what happens",
+    load: async () => (await import("./device/events.ts")).events,
   },
   { usage: "down [app]", summary: "remove the containers of an application", load: async () => (await local()).down },
   {
@@ -260,6 +266,26 @@ export const commands: readonly Entry[] = [
     usage: "cloud token revoke <id>",
     summary: "revoke a token, and all keys and tokens that were made with it",
     load: async () => (await token()).revoke,
+  },
+  {
+    usage: "cloud webhook",
+    summary: "list the webhooks, and whether they work",
+    load: async () => (await webhook()).list,
+  },
+  {
+    usage: "cloud webhook create <url>",
+    summary: "send what happens to devices, and what people change, to a URL",
+    load: async () => (await webhook()).create,
+  },
+  {
+    usage: "cloud webhook enable <id>",
+    summary: "enable a webhook again that has failed for three days",
+    load: async () => (await webhook()).enable,
+  },
+  {
+    usage: "cloud webhook delete <id>",
+    summary: "delete a webhook",
+    load: async () => (await webhook()).remove,
   },
   {
     usage: "cloud audit",

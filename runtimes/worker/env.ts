@@ -11,6 +11,8 @@ export interface Env {
   readonly FAILURES?: RateLimit;
   /** As a Bearer it is the owner's credential. The tokens' signing key is derived from it: changing it ends every token. */
   readonly ADMIN_SECRET: string;
+  /** "1": webhooks may have addresses of this machine, also without TLS. For development only. */
+  readonly ALLOW_LOOPBACK_WEBHOOKS?: string;
 }
 
 /** The one record of fleets, devices and keys. */

@@ -1,5 +1,6 @@
 import { createRouter } from "../../core/http/router.ts";
 import { auditRoutes } from "./admin/audit.ts";
+import { changeRoutes } from "./admin/changes.ts";
 import { deviceRoutes as adminDeviceRoutes } from "./admin/devices.ts";
 import { fleetRoutes } from "./admin/fleets.ts";
 import { keyRoutes } from "./admin/keys.ts";
@@ -15,7 +16,16 @@ import { publicRoutes } from "./public-api/public-api.ts";
 
 /** What the directory answers. */
 export const routes: readonly Route[] = [
-  ...[fleetRoutes, keyRoutes, releaseRoutes, variableRoutes, adminDeviceRoutes, tokenRoutes, auditRoutes].flat(),
+  ...[
+    fleetRoutes,
+    keyRoutes,
+    releaseRoutes,
+    variableRoutes,
+    adminDeviceRoutes,
+    tokenRoutes,
+    auditRoutes,
+    changeRoutes,
+  ].flat(),
   ...[registerRoutes, stateRoutes, reportRoutes, tagRoutes].flat(),
   ...publicRoutes,
 ];

@@ -170,6 +170,15 @@ describe("services", () => {
   });
 });
 
+test("fairlead events prints what has happened, of some kinds or of one application", async () => {
+  const { printed } = await type("events", "--app", "proj", "--kinds", "serviceStarted");
+  expect(printed).toMatch(/^\S+ \S+ (web|db|job): Started service '/);
+  expect(printed).not.toContain("Downloading");
+  const [first = ""] = (await type("events", "--json")).printed.split("\n");
+  expect(JSON.parse(first)).toMatchObject({ id: 1, text: expect.any(String), why: [] });
+  expect((await type("events", "--kinds", "started")).fault).toMatch(/kinds: expected kinds of events .* got started/);
+});
+
 test("fairlead history prints what happened to services, of all or one", async () => {
   const { printed } = await type("history");
   expect(printed).toMatch(/^TIME +APPLICATION +SERVICE +WHAT +BY +RELEASE +WHY\n/);

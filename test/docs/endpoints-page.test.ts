@@ -336,12 +336,22 @@ const bodies: Readonly<Record<string, unknown>> = {
   setFleetVariables: { variables: { MODE: "night" } },
   setDeviceVariables: { service: "web", variables: { MODE: "night" } },
   changeDevice: { release: "latest" },
+  createWebhook: { url: "https://example.com/hooks", kinds: ["device.offline"] },
+  changeWebhook: { enabled: true },
   createToken: { name: "alice", fleets: "all", write: true, lifetimeDays: 90 },
 } satisfies Partial<Record<keyof typeof cloudEndpoints | keyof typeof adminEndpoints, unknown>>;
 
 /** Parameters of paths in the cloud. */
 const values: Readonly<Record<string, string>> = {
-  ...{ uuid, fleetUuid: uuid, fleetId: "1", keyId: "1", name: "MODE", tokenId: "<token id>" },
+  ...{
+    uuid,
+    fleetUuid: uuid,
+    fleetId: "1",
+    keyId: "1",
+    name: "MODE",
+    tokenId: "<token id>",
+    webhookId: "<webhook id>",
+  },
   path: "v1/restart",
   commit: "e607cafd5e0e",
 };

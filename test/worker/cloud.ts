@@ -25,9 +25,11 @@ export interface Cloud {
 }
 
 /** The deployed Worker in a real workerd, which runs until the test file ends. */
-export function startCloud(secret = adminSecret): Cloud {
+export function startCloud(secret = adminSecret, more: Readonly<Record<string, string>> = {}): Cloud {
   const worker = createTestHarness({
-    workers: [{ configPath: join(import.meta.dirname, "../../wrangler.toml"), secrets: { ADMIN_SECRET: secret } }],
+    workers: [
+      { configPath: join(import.meta.dirname, "../../wrangler.toml"), secrets: { ADMIN_SECRET: secret, ...more } },
+    ],
   });
   let url = "";
   beforeAll(async () => {

@@ -1,4 +1,5 @@
 import { audit } from "./audit.ts";
+import { changes, changeWebhook, createWebhook, deleteWebhook, webhooks } from "./changes.ts";
 import { changeDevice, deleteDevice, device, devices, replaceDeviceKey } from "./devices.ts";
 import { changeFleet, createFleet, deleteFleet, fleets } from "./fleets.ts";
 import { createProvisioningKey, deleteProvisioningKey, provisioningKeys } from "./provisioning-keys.ts";
@@ -14,6 +15,7 @@ import {
 } from "./variables.ts";
 
 export * from "./audit.ts";
+export * from "./changes.ts";
 export * from "./devices.ts";
 export * from "./fleets.ts";
 export * from "./provisioning-keys.ts";
@@ -49,4 +51,9 @@ export const endpoints = {
   createToken,
   revokeToken,
   audit,
+  changes,
+  webhooks,
+  createWebhook,
+  changeWebhook,
+  deleteWebhook,
 };

@@ -107,6 +107,18 @@ function cacheOf(env: Secret): Cache {
   return made;
 }
 
+/** The 256 bits with which a webhook's messages are signed. They are not stored. */
+export async function webhookSecret(
+  id: string,
+  salt: string,
+  { ADMIN_SECRET }: Secret,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const material = await crypto.subtle.importKey("raw", utf8.encode(ADMIN_SECRET), "HKDF", false, ["deriveBits"]);
+  const info = utf8.encode(`fairlead webhook 1 ${id} ${salt}`);
+  const how = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info };
+  return new Uint8Array(await crypto.subtle.deriveBits(how, material, 256));
+}
+
 async function deriveKey(secret: string): Promise<CryptoKey> {
   const material = await crypto.subtle.importKey("raw", utf8.encode(secret), "HKDF", false, ["deriveKey"]);
   return crypto.subtle.deriveKey(

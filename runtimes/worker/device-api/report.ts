@@ -9,7 +9,9 @@ import {
   type Install,
   type ReportedRelease,
 } from "../../../core/fleet/reported-state.ts";
+import { ReportedProblem } from "../../../core/api/problem.ts";
 import { isoTime, type Database } from "../database.ts";
+import type { NewChange } from "../directory/changes.ts";
 import { imagesOf, releaseIdOf } from "../directory/releases.ts";
 import { emptyError, objectError, type Route } from "../http.ts";
 import { deviceRoute, ownPart } from "./route.ts";
@@ -19,7 +21,7 @@ import { deviceRoute, ownPart } from "./route.ts";
  * an image may be reported under two names; no progress or metric is dropped; and 400 has a reason.
  */
 const report = deviceRoute(api.report, {
-  answer: async (request, { principal: { principal } }, { db, now }) => {
+  answer: async (request, { principal: { principal } }, { db, now, changes }) => {
     const own = await ownPart(request, principal);
     if (own instanceof Response) return own;
     const parsed = api.StateReport.safeParse(own.part);
@@ -28,9 +30,63 @@ const report = deviceRoute(api.report, {
         400,
         parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issueMessage(issue)}`).join("\n"),
       );
+    const before = storedOf(db, own.id);
     db.transaction(() => applyReport(db, own.id, parsed.data, isoTime(now())));
+    const after = storedOf(db, own.id);
+    if (before && after)
+      for (const change of changesBetween(before, after)) changes.record({ uuid: own.uuid, ...change });
     return emptyError(200);
   },
+});
+
+interface StoredRow extends Record<string, SqlStorageValue> {
+  readonly status: string | null;
+  readonly commit: string | null;
+  readonly problems: string;
+}
+
+/** What a report may change, and readers of changes want to know. */
+const storedOf = (db: Database, deviceId: number): StoredRow | undefined =>
+  db.one<StoredRow>(
+    `SELECT json_extract(report, '$.update_status') AS status, json_extract(report, '$.update_commit') AS "commit", problems
+     FROM devices WHERE id = ?`,
+    deviceId,
+  );
+
+function changesBetween(before: StoredRow, after: StoredRow): readonly Omit<NewChange, "uuid">[] {
+  const [old, now] = [before, after].map(({ problems }) => problemsIn(problems));
+  const missing = (from: typeof old, others: typeof old) => [...(from ?? [])].filter(([key]) => !others?.has(key));
+  return [
+    ...(after.status !== null && (before.status !== after.status || before.commit !== after.commit)
+      ? [
+          {
+            kind: "update.changed" as const,
+            data: { status: after.status, release: after.commit, before: before.status },
+          },
+        ]
+      : []),
+    ...missing(now, old).map(([, problem]) => ({ kind: kindOf(problem, "found"), data: dataOf(problem) })),
+    ...missing(old, now).map(([, problem]) => ({ kind: kindOf(problem, "ended"), data: dataOf(problem) })),
+  ];
+}
+
+const problemsIn = (text: string): ReadonlyMap<string, ReportedProblem> =>
+  new Map(
+    (text === "[]" ? [] : z.array(ReportedProblem).parse(JSON.parse(text))).map((one) => [
+      JSON.stringify([one.appId, one.app, one.service, one.kind]),
+      one,
+    ]),
+  );
+
+/** A held update lock is no fault. */
+const kindOf = <const T extends "found" | "ended">({ kind }: ReportedProblem, what: T) =>
+  kind === "locked" ? (`lock.${what}` as const) : (`problem.${what}` as const);
+
+const dataOf = ({ appId, service, kind, message, since }: ReportedProblem): NewChange["data"] => ({
+  problem: kind,
+  ...(appId !== undefined && { appId }),
+  ...(service !== undefined && { service }),
+  ...{ message, since },
 });
 
 interface DeviceRow extends Record<string, SqlStorageValue> {

@@ -24,7 +24,9 @@ export const audited = (route: Route): Route => ({
       const kind = principal.is === "person" ? "change" : "device";
       const address = request.headers.get(addressHeader) || undefined;
       const entry = { kind, at: now(), who: nameOf(principal), address, operation, method, path, status } as const;
-      if (status !== 401) writeAudit(db, [{ ...entry, ...target }]);
+      if (status === 401) return;
+      writeAudit(db, [{ ...entry, ...target }]);
+      context.changes.recordAudit([{ ...entry, ...target }]);
     };
     try {
       const response = await route.answer(request, { ...asked, principal: { principal, note } }, context);

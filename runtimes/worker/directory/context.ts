@@ -1,5 +1,6 @@
 import type { Claims } from "../auth/token.ts";
 import type { Database } from "../database.ts";
+import type { Changes } from "./changes.ts";
 import type { ConnectionStatus } from "../relay/device-session-rpc.ts";
 
 /** What the handlers of the directory work with. */
@@ -17,4 +18,10 @@ export interface DirectoryContext {
    * transaction of the change.
    */
   readonly requestUpdates: (uuids: readonly string[]) => void;
+  readonly changes: Changes;
+  readonly webhookSecret: (webhook: { readonly id: string; readonly salt: string }) => Promise<Uint8Array<ArrayBuffer>>;
+  /** Webhooks may have addresses of this machine. */
+  readonly allowsLoopback: boolean;
+  /** A webhook may have something to send. */
+  readonly webhooksChanged: () => void;
 }

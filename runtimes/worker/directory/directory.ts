@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import { createFetch, type Fetch } from "../../../core/http/fetch.ts";
 import { noBytes } from "../../../core/relay/frame.ts";
 import { authenticationOf, ownerGrant, type Grant } from "../auth/grant.ts";
-import { signToken } from "../auth/token.ts";
+import { signToken, webhookSecret } from "../auth/token.ts";
 import { Database } from "../database.ts";
 import type { Env } from "../env.ts";
 import { errorOf, type Route, type Sender } from "../http.ts";
@@ -11,6 +11,8 @@ import { notFound, routes } from "../routes.ts";
 import { writeAudit } from "./audit.ts";
 import { audited } from "./audited-route.ts";
 import type { AuditItem } from "./audit-entry.ts";
+import { Changes } from "./changes.ts";
+import { Connections } from "./connections.ts";
 import type { DirectoryContext } from "./context.ts";
 import { DeviceSync } from "./device-sync.ts";
 import { findDevices } from "./devices.ts";
@@ -19,6 +21,7 @@ import { deviceGrant, identify, isValid } from "./principal.ts";
 import { endApiKeys } from "./revocation.ts";
 import { Schedule, type Job } from "./schedule.ts";
 import { migrations } from "./schema.ts";
+import { Webhooks } from "./webhooks.ts";
 import { UpdateRequests, type UpdateRequestOutcome } from "./update-requests.ts";
 
 /** A device that does not answer `/v1/update` within this time no longer holds up others. */
@@ -29,6 +32,7 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
   readonly #context: DirectoryContext;
   readonly #sync: DeviceSync;
   readonly #schedule: Schedule;
+  readonly #connections: Connections;
   readonly #fetch: Fetch<never>;
 
   constructor(state: DurableObjectState, env: Env) {
@@ -42,11 +46,29 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
       send: (uuid) => this.#requestUpdate(uuid),
       changed: () => this.#schedule.plan(),
     });
-    this.#schedule = new Schedule(state.storage, now, [this.#expiry, this.#sync, updates]);
+    const changes = new Changes(db, now);
+    const connectionOf = (uuid: string) => env.DEVICES.getByName(uuid).status();
+    this.#connections = new Connections({ db, now, changes, connectionOf, changed: () => this.#schedule.plan() });
+    const secretOf = ({ id, salt }: { readonly id: string; readonly salt: string }) => webhookSecret(id, salt, env);
+    const webhooks = new Webhooks({
+      ...{ db, now, changes, secretOf, send: (request: Request) => fetch(request) },
+      changed: () => this.#schedule.plan(),
+    });
+    this.#schedule = new Schedule(state.storage, now, [
+      ...[this.#expiry, this.#sync, updates, this.#connections],
+      webhooks,
+    ]);
+    changes.subscribe(() => {
+      if (webhooks.dueAt() !== Infinity) this.#schedule.plan();
+    });
     this.#context = {
       db,
       now,
-      connectionOf: (uuid) => env.DEVICES.getByName(uuid).status(),
+      connectionOf,
+      changes,
+      webhookSecret: secretOf,
+      allowsLoopback: env.ALLOW_LOOPBACK_WEBHOOKS === "1",
+      webhooksChanged: () => this.#schedule.plan(),
       signToken: (claims) => signToken(claims, env),
       syncDevices: (uuids) => this.#syncDevices(uuids),
       requestUpdates: (uuids) => {
@@ -69,6 +91,11 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
 
   writeAudit(items: readonly AuditItem[]): void {
     writeAudit(this.#context.db, items);
+    this.#context.changes.recordAudit(items);
+  }
+
+  connectionChanged(uuid: string, isConnected: boolean): void {
+    this.#connections.changed(uuid, isConnected);
   }
 
   find(grant: Grant, filters: DeviceFilters): readonly DeviceIds[] {

@@ -173,4 +173,37 @@ export const migrations: readonly string[] = [
   "ALTER TABLE tokens ADD COLUMN shell INTEGER NOT NULL DEFAULT 0",
   // What is wrong on the device, as it has reported last: a list in JSON.
   "ALTER TABLE devices ADD COLUMN problems TEXT NOT NULL DEFAULT '[]'",
+  `
+  -- Whether the device's session has its socket, and when to ask the session again, in case the socket is dead.
+  ALTER TABLE devices ADD COLUMN connected INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE devices ADD COLUMN check_at INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX connected_devices ON devices (check_at) WHERE connected;
+  -- Times in milliseconds; \`data\` in JSON.
+  CREATE TABLE changes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    fleet_id INTEGER,
+    uuid TEXT,
+    data TEXT NOT NULL
+  ) STRICT;
+  -- The secret is derived from the installation's, the id and the salt. \`fleets\`: those of the token that made it.
+  -- \`cursor\`: the last change that was delivered.
+  CREATE TABLE webhooks (
+    id TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    salt TEXT NOT NULL,
+    fleet_id INTEGER REFERENCES fleets ON DELETE CASCADE,
+    kinds TEXT NOT NULL,
+    fleets TEXT NOT NULL,
+    made_by TEXT REFERENCES tokens,
+    created_at INTEGER NOT NULL,
+    cursor INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    failing_since INTEGER,
+    last_error TEXT,
+    disabled_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -20,6 +20,9 @@ import { operationOf } from "./operation.ts";
 
 const replaceAgainMs = 60_000;
 
+/** A device that has lost its connection has this time to come back before it counts as offline. */
+const offlineAfterMs = 10_000;
+
 /** The headers of an answer that are passed on; others concern the device and its session. */
 const relayedHeaders = new Set([
   "allow",
@@ -123,16 +126,29 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
     this.#connection.receive(socket, message);
   }
 
-  override webSocketClose(socket: WebSocket): void {
+  override async webSocketClose(socket: WebSocket): Promise<void> {
     this.#connection.closed(socket);
+    if (!this.#connection.live()) await this.ctx.storage.setAlarm(Date.now() + offlineAfterMs);
   }
 
-  override webSocketError(socket: WebSocket): void {
-    this.#connection.closed(socket);
+  override webSocketError(socket: WebSocket): Promise<void> {
+    return this.webSocketClose(socket);
   }
 
   override async alarm(): Promise<void> {
+    if (!this.#connection.live()) await this.#reportConnection(false);
     await this.#replaceApiKey();
+  }
+
+  /** The directory asks for the connection later, if this fails. */
+  async #reportConnection(isConnected: boolean): Promise<void> {
+    const { uuid } = this.#enrolled ?? {};
+    if (uuid === undefined) return;
+    try {
+      await directoryOf(this.env).connectionChanged(uuid, isConnected);
+    } catch (error) {
+      console.warn(`The directory could not be told of a connection: ${String(error)}`);
+    }
   }
 
   async #call(
@@ -189,6 +205,7 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
     if (digest === undefined || expected === undefined || !sameDigest(digest, expected))
       return Response.json(wrongKey, { status: 401 });
     const webSocket = this.#connection.accept();
+    void this.#reportConnection(true);
     void this.#replaceApiKey();
     return new Response(null, { status: 101, webSocket });
   }

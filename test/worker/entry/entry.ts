@@ -53,6 +53,10 @@ export class Directory extends DurableObject {
     this.#audit.push(...items);
   }
 
+  connectionChanged(): void {
+    // test/worker/changes.test.ts tests it with the real directory.
+  }
+
   audit(): readonly object[] {
     return this.#audit;
   }
