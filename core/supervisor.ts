@@ -16,6 +16,7 @@ import { AgentMetrics } from "./metrics/agent-metrics.ts";
 import { Counters } from "./metrics/counters.ts";
 import { EngineCalls } from "./metrics/engine-calls.ts";
 import { HostFigures } from "./metrics/host-figures.ts";
+import { MetricsHistory } from "./metrics/metrics-history.ts";
 import { apiScopeOf, isOn } from "./model/config.ts";
 import type { FileContent } from "./model/service-file.ts";
 import { findApp } from "./model/target.ts";
@@ -89,6 +90,7 @@ export interface Assembly extends Supervisor {
   readonly preflights: Preflights;
   readonly problems: Problems;
   readonly metrics: AgentMetrics;
+  readonly metricsHistory: MetricsHistory;
   readonly events: Events;
   readonly feed: EventFeed;
   readonly live: LiveStreams;
@@ -114,14 +116,15 @@ export async function createSupervisor(
   events.onEvent(toLog(log));
   events.onEvent((_, event) => counters.event(event));
   const feed = new EventFeed({ clock, events });
-  const live = new LiveStreams({ clock, events, metrics: adapters.metrics });
+  const figures = new HostFigures(adapters.metrics, clock);
+  const live = new LiveStreams({ clock, events, metrics: figures });
   events.onEvent(() => live.changed());
   const documents = new Documents(store);
   const leases = new Leases({
     ...{ documents, clock, events, locks: adapters.locks, files: adapters.leaseFiles },
     onEnd: (appId) => loop.unlocked(appId),
   });
-  const ports = { ...adapters, engine, locks: leases, metrics: new HostFigures(adapters.metrics, clock) };
+  const ports = { ...adapters, engine, locks: leases, metrics: figures };
   const { developmentMode = false } = given;
   const identity = {
     ...given,
@@ -239,6 +242,8 @@ export async function createSupervisor(
     cloudReachedAt: () => cloud?.reachedAt(),
   });
 
+  const metricsHistory = new MetricsHistory(ports);
+
   const supervisor: Assembly = {
     identity,
     ports,
@@ -252,6 +257,7 @@ export async function createSupervisor(
     preflights,
     problems,
     metrics,
+    metricsHistory,
     events,
     feed,
     live,
@@ -263,6 +269,7 @@ export async function createSupervisor(
     view: () => loop.view ?? loop.blankView(),
     fetch: (request, principal) => fetch(request, principal),
     start: () => {
+      metricsHistory.start();
       void folders
         .clearLeftovers()
         .catch((error: unknown) => events.emit({ kind: "locksNotCleared", reason: String(error) }))
@@ -281,6 +288,7 @@ export async function createSupervisor(
     },
     stop: async () => {
       loop.stop();
+      metricsHistory.stop();
       probes.stop();
       logs.stop();
       serviceLogs.stop();

@@ -54,6 +54,7 @@ export const endpoints = {
   containerId: services.containerId,
 
   metrics: metrics.metrics,
+  metricsHistory: metrics.metricsHistory,
   problems: problems.problems,
   stateStatus: state.stateStatus,
   version: state.version,

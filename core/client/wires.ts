@@ -33,6 +33,7 @@ export const device = {
   restartService: { method: "POST", path: "/v2/applications/:appId/restart-service" },
   containerId: { method: "GET", path: "/v2/containerId" },
   metrics: { method: "GET", path: "/metrics" },
+  metricsHistory: { method: "GET", path: "/v3/metrics" },
   problems: { method: "GET", path: "/v3/problems" },
   stateStatus: { method: "GET", path: "/v2/state/status" },
   version: { method: "GET", path: "/v2/version" },

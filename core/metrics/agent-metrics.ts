@@ -61,13 +61,21 @@ export class AgentMetrics {
     const [agent, host, used] = await Promise.all([
       this.#ofAgent(isSeen),
       this.#ofHost(),
-      use ? this.useOf(services) : [],
+      use ? this.#useOf(services) : [],
     ]);
     return [...agent, ...host, ...ofTheApps(apps, view), ...ofServices(services, view), ...ofTheUse(used)];
   }
 
+  /** The services, and what they use if that is wanted. */
+  async services({ covers, use }: Omit<Wanted, "device">): Promise<readonly (ServiceFigure & Partial<ServiceUse>)[]> {
+    const view = this.#sources.view();
+    const services = view.target.apps.flatMap((app) => (covers(app.appId) ? servicesOf(app, view) : []));
+    const used = use ? await this.#useOf(services) : [];
+    return services.map((service) => ({ ...service, ...used.find(({ labels }) => labels === service.labels) }));
+  }
+
   /** What running services use. A service that the engine cannot measure in time is left out. */
-  async useOf(services: readonly ServiceFigure[]): Promise<readonly ServiceUse[]> {
+  async #useOf(services: readonly ServiceFigure[]): Promise<readonly ServiceUse[]> {
     const measured = await Promise.all(
       services.map(async ({ labels, container }) => {
         const use = container?.state === "running" ? await this.#measure(container.id) : undefined;

@@ -190,3 +190,40 @@ test("no key is needed in local mode; elsewhere, a key reads what it may", async
   await local.run({ "1": app({ web: {} }) });
   expect((await local.get("/metrics")).status).toBe(200);
 });
+
+test("the last day as columns for graphs, with the services as they are now and no call of the engine", async () => {
+  const device = await testDevice();
+  await device.run({ "1": app({ web: {}, db: {} }) });
+  const { id } = await device.container("web");
+  await device.post("/v2/applications/1/stop-service", { serviceName: "db" });
+  await device.settled();
+  const calls = watch(device.engine);
+  const services = [
+    { appId: 1, service: "web", state: "running", restarts: 0 },
+    { appId: 1, service: "db", state: "exited", restarts: 0 },
+  ];
+  const { json } = await device.get("/v3/metrics");
+  expect(json).toEqual({
+    sampleSeconds: 60,
+    samples: {
+      at: [expect.any(Number)],
+      cpuPercent: [7],
+      memoryUsedMb: [512],
+      storageUsedMb: [2048],
+      cpuCelsius: [48],
+    },
+    memoryTotalMb: 1024,
+    storageTotalMb: 8192,
+    services,
+  });
+  expect((await device.get(`/v3/metrics?after=${Date.now() + 1000}`)).json).toMatchObject({ samples: { at: [] } });
+  expect(calls).toEqual([]);
+  const asked = await device.get("/v3/metrics?collect=containers");
+  expect(asked.json).toMatchObject({ services: [{ service: "web", use: { memoryBytes: 1048576 } }, services[1]] });
+  expect(calls).toEqual([`stats ${id}`]);
+  expect(seen(await device.get("/v3/metrics?after=noon"))).toEqual(
+    refused("invalid-request", "after: expected milliseconds since the epoch", [
+      { path: "after", message: "expected milliseconds since the epoch" },
+    ]),
+  );
+});

@@ -89,6 +89,7 @@ const ofTheApplication: readonly [string, string, object | undefined, number][] 
   ["GET", "/v2/containerId", undefined, 200],
   ["GET", "/v2/cleanup-volumes", undefined, 200],
   ["GET", "/v3/problems", undefined, 200],
+  ["GET", "/v3/metrics", undefined, 200],
   ["GET", "/v2/version", undefined, 200],
   ["GET", "/v2/device/name", undefined, 200],
   ["GET", "/v2/device/vpn", undefined, 200],

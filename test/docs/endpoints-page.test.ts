@@ -70,6 +70,7 @@ const samples: Readonly<Record<string, Sample>> = {
   containerId: { params: { service: "web" } },
   setTargetState: { body: sampleTarget },
   metrics: { params: { collect: "containers" } },
+  metricsHistory: { params: { collect: "containers" } },
   plan: { params: { appId: "1" } },
   history: { params: { appId: "1", limit: "1" } },
   stream: { params: { app: "2", logs: "1", state: "1" } },
@@ -124,7 +125,7 @@ const steady = (text: string): string =>
     .replace(/\b[0-9a-f]{64}\b/g, "5f2d…")
     .replace(/\b[0-9a-f]{32}\b/g, (id) => (id === "0123456789abcdef0123456789abcdef" ? id : "8a41…"))
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "2026-11-23T20:00:00.000Z")
-    .replace(/("timestamp":)\d+/g, "$11764410400123")
+    .replace(/("timestamp":|"at":\[)\d+/g, "$11764410400123")
     .replace(/("id":|"last":|"after":)\d+(?=,"(?:at|gaps)"|\})/g, "$118");
 
 async function answerOf(name: string, { method, path, replies }: Described, sample: Sample): Promise<string> {

@@ -152,6 +152,9 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     expect(await (await call("GET", "/metrics?collect=containers", 200)).text()).toMatch(
       /^fairlead_service_memory_used_bytes\{app_id="1",service="one"\} \d+$/m,
     );
+    expect(await (await call("GET", "/v3/metrics?collect=containers", 200)).json()).toMatchObject({
+      services: [{ service: "one", state: "running", use: { memoryBytes: expect.any(Number) } }],
+    });
     expect(await (await call("GET", "/v3/problems", 200)).json()).toEqual({ problems: [] });
     const lease = { appId: 1, service: "one", reason: "firmware upload", ttl: 60 };
     const { id: leaseId } = Leased.parse(await (await call("POST", "/v3/locks", 201, lease)).json());

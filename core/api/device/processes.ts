@@ -30,7 +30,7 @@ export const serviceProcesses = endpoint({
   scope,
 });
 
-const Use = z.object({
+export const Use = z.object({
   cpuPercent: z.number().describe("Of one core: 200 is two whole cores"),
   memoryBytes: z.number().describe("Without the page cache that the kernel can drop"),
   memoryLimitBytes: z.number().describe("The service's own limit, or the machine's memory"),
