@@ -5,6 +5,7 @@ import { isHandingOver } from "../model/names.ts";
 import type { Problem } from "../model/problem.ts";
 import type { ResourceUse } from "../model/processes.ts";
 import type { App } from "../model/target.ts";
+import type { Clock } from "../ports/clock.ts";
 import type { Measurements } from "../ports/metrics.ts";
 import { isMissing, type Ports } from "../ports/index.ts";
 import { reachedCommit, releaseInstead, runningCommit, updateStatus } from "../reconcile/status.ts";
@@ -40,8 +41,18 @@ export interface Wanted {
   readonly use: boolean;
 }
 
-/** How long the engine may take to measure one service. */
+/** How long a measurement of a service, or of the machine, may take. */
 const measureMs = 5_000;
+
+/** Undefined if it takes longer. */
+async function within<T>(ms: number, result: Promise<T>, clock: Pick<Clock, "sleep">): Promise<T | undefined> {
+  const end = new AbortController();
+  try {
+    return await Promise.race([result, clock.sleep(ms, end.signal).then(() => undefined)]);
+  } finally {
+    end.abort();
+  }
+}
 
 /** Reads all families. Changes nothing, and asks the engine only for what services use, if that is wanted. */
 export class AgentMetrics {
@@ -93,12 +104,7 @@ export class AgentMetrics {
       this.#measuring.set(id, measuring);
       void measuring.then(() => this.#measuring.delete(id));
     }
-    const end = new AbortController();
-    try {
-      return await Promise.race([measuring, clock.sleep(measureMs, end.signal).then(() => undefined)]);
-    } finally {
-      end.abort();
-    }
+    return within(measureMs, measuring, clock);
   }
 
   async #ofAgent(isSeen: (problem: Problem) => boolean): Promise<readonly Reading[]> {
@@ -158,10 +164,10 @@ export class AgentMetrics {
   }
 
   async #ofHost(): Promise<readonly Reading[]> {
-    const { metrics, system } = this.#sources.ports;
+    const { metrics, system, clock } = this.#sources.ports;
     const booted = one(ofHost.booted, system.bootedAt() / 1000);
-    // A machine that cannot be measured has no values; the rest of the answer has.
-    const measured = await metrics.measure().catch(() => undefined);
+    // A machine that cannot be measured, or an engine that does not say where its storage is, leaves the rest of the answer.
+    const measured = await within(measureMs, metrics.measure(), clock).catch(() => undefined);
     return measured ? [booted, ...ofMeasurements(measured)] : [booted];
   }
 }

@@ -7,7 +7,7 @@ export const sampleMs = 60_000;
 export const keptSamples = 24 * 60;
 
 /** The figures of a sample, named as in `Measurements`. */
-export const sampled = ["cpuPercent", "memoryUsedMb", "storageUsedMb", "cpuCelsius"] as const;
+const sampled = ["cpuPercent", "memoryUsedMb", "storageUsedMb", "cpuCelsius"] as const;
 
 /** Samples from the oldest to the newest, as columns of the same length. */
 export interface Samples extends Readonly<Record<(typeof sampled)[number], readonly (number | null)[]>> {
