@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { noDocker } from "../test/support/docker.ts";
-import { benchImage, callsRow, engineRows } from "./engine-rows.ts";
+import { benchImage, callsRow, engineRows, metricsRow } from "./engine-rows.ts";
 import { loadRows, startRow } from "./http-rows.ts";
 import { plannerRow } from "./planner-row.ts";
 import { toMarkdown, type Row } from "./table.ts";
@@ -9,7 +9,7 @@ import { commitRow, downtimeRow, returnRow, updateRows, watchRow } from "./updat
 /**
  * `npm run bench`: what the agent costs, each figure beside a baseline that was measured in the same minutes, turn by
  * turn; medians. With a Docker engine at DOCKER_HOST, also what it adds to the engine's own time.
- * The names of parts (start, load, planner, engine, calls, updates) as arguments choose some of them; `--rounds 3` takes fewer.
+ * The names of parts (start, load, planner, engine, calls, metrics, updates) as arguments choose some of them; `--rounds 3` takes fewer.
  */
 
 const { values, positionals: chosen } = parseArgs({
@@ -37,6 +37,7 @@ const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
       await watchRow(image),
       ...(await updateRows(image, rounds)),
     ],
+    metrics: async () => [await metricsRow()],
   }),
 };
 
