@@ -238,6 +238,7 @@ const rules: readonly Rule[] = [
     from: [worker(surface)],
     may: [
       ...["core/api/", "core/fleet/", "core/http/", "core/model/", "zod"],
+      ...(surface === "admin/" ? ["core/metrics/exposition.ts", "core/metrics/cloud-families.ts"] : []),
       ...[worker("auth/"), worker("database.ts"), worker("directory/"), worker("http.ts"), worker(surface)],
       worker("relay/device-session-rpc.ts"),
     ],

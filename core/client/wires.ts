@@ -78,6 +78,7 @@ export const administration = {
   createFleet: { method: "POST", path: "/admin/v1/fleets" },
   changeFleet: { method: "PATCH", path: "/admin/v1/fleets/:fleetId" },
   deleteFleet: { method: "DELETE", path: "/admin/v1/fleets/:fleetId" },
+  fleetMetrics: { method: "GET", path: "/metrics" },
   provisioningKeys: { method: "GET", path: "/admin/v1/fleets/:fleetId/provisioning-keys" },
   createProvisioningKey: { method: "POST", path: "/admin/v1/fleets/:fleetId/provisioning-keys" },
   deleteProvisioningKey: { method: "DELETE", path: "/admin/v1/fleets/:fleetId/provisioning-keys/:keyId" },

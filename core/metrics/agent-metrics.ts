@@ -14,7 +14,8 @@ import type { Counters } from "./counters.ts";
 import type { EngineCalls } from "./engine-calls.ts";
 import type { Labels, Reading, Sample } from "./exposition.ts";
 import { outcomes } from "./counters.ts";
-import { ofAgent, ofApps, ofHost, ofUse, type Family } from "./families.ts";
+import { ofAgent, ofApps, ofHost, ofUse } from "./families.ts";
+import type { Family } from "./family.ts";
 
 interface Sources {
   readonly ports: Pick<Ports, "clock" | "engine" | "metrics" | "ownUse" | "system" | "tunnel">;

@@ -1,4 +1,4 @@
-import type { Family } from "./families.ts";
+import type { Family } from "./family.ts";
 
 /** A value of a family with its labels. */
 export interface Sample {

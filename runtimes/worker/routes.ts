@@ -4,6 +4,7 @@ import { changeRoutes } from "./admin/changes.ts";
 import { deviceRoutes as adminDeviceRoutes } from "./admin/devices.ts";
 import { fleetRoutes } from "./admin/fleets.ts";
 import { keyRoutes } from "./admin/keys.ts";
+import { metricsRoutes } from "./admin/metrics.ts";
 import { releaseRoutes } from "./admin/releases.ts";
 import { tokenRoutes } from "./admin/tokens.ts";
 import { variableRoutes } from "./admin/variables.ts";
@@ -28,6 +29,7 @@ export const routes: readonly Route[] = [
   ].flat(),
   ...[registerRoutes, stateRoutes, reportRoutes, tagRoutes].flat(),
   ...publicRoutes,
+  ...metricsRoutes,
 ];
 
 /** The Worker finds the route, too: it answers requests without a credential itself. */

@@ -2,7 +2,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { format, resolveConfig } from "prettier";
 import { expect, test } from "vitest";
-import { ofAgent, ofApps, ofHost, ofUse, type Family } from "../../core/metrics/families.ts";
+import { ofCloud } from "../../core/metrics/cloud-families.ts";
+import { ofAgent, ofApps, ofHost, ofUse } from "../../core/metrics/families.ts";
+import type { Family } from "../../core/metrics/family.ts";
 
 /** The tables of docs/metrics.md are generated: `npx vitest run -u --config test/vitest.config.ts metrics-page` writes them. */
 
@@ -13,6 +15,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Family>>>> = {
   "The machine": ofHost,
   "Applications and services": ofApps,
   "What services use: with `?collect=containers`": ofUse,
+  "Fleets: `GET /metrics` of the cloud": ofCloud,
 };
 
 const tableOf = (families: readonly Family[]): string =>

@@ -2,6 +2,7 @@ import { audit } from "./audit.ts";
 import { changes, changeWebhook, createWebhook, deleteWebhook, webhooks } from "./changes.ts";
 import { changeDevice, deleteDevice, device, devices, replaceDeviceKey } from "./devices.ts";
 import { changeFleet, createFleet, deleteFleet, fleets } from "./fleets.ts";
+import { fleetMetrics } from "./metrics.ts";
 import { createProvisioningKey, deleteProvisioningKey, provisioningKeys } from "./provisioning-keys.ts";
 import { createRelease, releaseProgress, releases } from "./releases.ts";
 import { createToken, revokeToken, tokens, whoami } from "./tokens.ts";
@@ -18,6 +19,7 @@ export * from "./audit.ts";
 export * from "./changes.ts";
 export * from "./devices.ts";
 export * from "./fleets.ts";
+export * from "./metrics.ts";
 export * from "./provisioning-keys.ts";
 export * from "./releases.ts";
 export * from "./tokens.ts";
@@ -30,6 +32,7 @@ export const endpoints = {
   createFleet,
   changeFleet,
   deleteFleet,
+  fleetMetrics,
   provisioningKeys,
   createProvisioningKey,
   deleteProvisioningKey,
