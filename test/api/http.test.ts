@@ -260,6 +260,8 @@ describe("paths and methods", () => {
       }
       const get = await device.get(path);
       expect(head).toMatchObject({ status: get.status, text: "" });
+      // Figures of the machine, which change between the two.
+      if (path === "/v3/metrics") return;
       for (const name of ["content-type", "etag"]) expect(head.headers.get(name)).toBe(get.headers.get(name));
       if (get.text) expect(head.headers.get("content-length")).toBe(String(new TextEncoder().encode(get.text).length));
     },
