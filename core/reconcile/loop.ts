@@ -238,7 +238,7 @@ export class Loop {
   async #recreate(appId: number, temporary: "stopped" | "purged", { force }: { force: boolean }): Promise<Reached> {
     this.#requests.setTemporary(appId, { is: temporary, force });
     const down = await this.reached(appId);
-    this.#requests.endTemporary(appId);
+    this.#requests.endTemporary(appId, this.#scheduler.nextRound());
     if (down.is === "settled") return this.reached(appId, { force });
     // The temporary target was not reached, so it is dropped. This failure must not delay the update.
     this.#resetRetries(appId);

@@ -17,8 +17,11 @@ export class Requests {
     this.#temporary.set(appId, temporary);
   }
 
-  endTemporary(appId: number): void {
+  /** A round that has begun finds the temporary target reached. That does not end the override, so it lasts until `fromRound`. */
+  endTemporary(appId: number, fromRound: number): void {
     this.#temporary.delete(appId);
+    const forcedFrom = this.#forced.get(appId);
+    if (forcedFrom !== undefined) this.#forced.set(appId, Math.max(forcedFrom, fromRound));
   }
 
   /** Overrides an application's update locks until a round from `fromRound` on finds its target reached. */

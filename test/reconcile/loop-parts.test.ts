@@ -193,7 +193,7 @@ describe("the requests", () => {
     expect(requests.applyTo(wanted)).toBe(wanted);
     requests.setTemporary(1, { is: "purged", force: false });
     expect(requests.applyTo(wanted).apps.map(({ temporary }) => temporary)).toEqual(["purged"]);
-    requests.endTemporary(1);
+    requests.endTemporary(1, 2);
     expect(requests.applyTo(wanted)).toBe(wanted);
   });
 
@@ -215,8 +215,12 @@ describe("the requests", () => {
     requests.setTemporary(1, { is: "stopped", force: false });
     expect(requests.isForced(1)).toBe(false);
     requests.forgetReached(new Map([[1, []]]), 1, nobody);
-    requests.endTemporary(1);
+    requests.endTemporary(1, 3);
+    // The round that has begun before is about the restart.
+    requests.forgetReached(new Map([[1, []]]), 2, nobody);
     expect(requests.isForced(1)).toBe(true);
+    requests.forgetReached(new Map([[1, []]]), 3, nobody);
+    expect(requests.isForced(1)).toBe(false);
   });
 });
 
