@@ -19,8 +19,8 @@ import {
  */
 
 /** How many bad updates are made, and how often the agent is killed. With more, the tests take longer. */
-const updates = Number(process.env["FAIRLEAD_TEST_UPDATES"] ?? 50);
-const kills = Number(process.env["FAIRLEAD_TEST_KILLS"] ?? 100);
+const updates = Number(process.env["FAIRLEAD_TEST_UPDATES"] ?? 24);
+const kills = Number(process.env["FAIRLEAD_TEST_KILLS"] ?? 20);
 
 const image = "fairlead-safe:1";
 
