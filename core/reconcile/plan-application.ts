@@ -73,7 +73,8 @@ function planNow(
   const serving = new Set(present.filter(isActive).map(({ id }) => id));
   const endsService = stops.some(({ action, id }) => action === "kill" && serving.has(id));
   const first = app && imagesComplete && endsService ? planPrepared(wanted, app, outdated, current) : [];
-  if (first.length > 0) return [...fetches, ...creations, ...waits, ...unfit, ...first];
+  // The new ones may have the names of those that go.
+  if (first.length > 0) return [...fetches, ...creations, ...waits, ...(unfit.length > 0 ? unfit : first)];
   if (stops.length + unfit.length > 0) return [...fetches, ...creations, ...waits, ...unfit, ...stops];
 
   const removals = [

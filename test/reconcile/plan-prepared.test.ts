@@ -141,10 +141,9 @@ describe("the next container of a service", () => {
     ]);
   });
 
-  test("is removed when it is not that of the target", () => {
+  test("is removed when it is not that of the target, and only then is another one created, which may have its name", () => {
     expect(tried({ web: checked }, { prepared: [next("web", checked, "web:3")] })).toEqual([
       "remove the prepared container of web",
-      "create the next container of web",
     ]);
     const other = prepared("web", "web:2", checked, { appId: 2 });
     expect(tried({ web: checked }, { prepared: [other] })).toEqual([

@@ -16,7 +16,7 @@ import {
 } from "../../core/embedded/ports.ts";
 import { rejectionOf } from "../../core/model/fingerprint.ts";
 import { findImage, isKeptImageName, keptImageName, type Layer } from "../../core/model/image.ts";
-import { isHandingOver, networkName, volumeName } from "../../core/model/names.ts";
+import { isHandingOver, isPrepared, networkName, volumeName } from "../../core/model/names.ts";
 import { prerequisites } from "../../core/compose/target-checks.ts";
 import type { App, Service, TargetState } from "../../core/model/target.ts";
 import { isSettled } from "../../core/reconcile/plan.ts";
@@ -357,7 +357,7 @@ export class World {
           const state = await engine.look({ fresh: true });
           await this.promises.stops(container, state);
           const locked = state.containers.filter(
-            (one) => one.appId === appId && this.folders.isLocked(appId, one.service),
+            (one) => one.appId === appId && !isPrepared(one) && this.folders.isLocked(appId, one.service),
           );
           const lease = [...this.leases.values()].find(
             (one) => one.appId === appId && one.until > this.clock.monotonic(),
