@@ -52,6 +52,7 @@ const names = new Set([
     "fairlead cloud env set",
     "fairlead cloud fleet forbid",
     "fairlead cloud init",
+    "fairlead cloud token create",
   ],
 ]);
 
