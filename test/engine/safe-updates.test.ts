@@ -19,8 +19,8 @@ import {
  */
 
 /** How many bad updates are made, and how often the agent is killed. With more, the tests take longer. */
-const updates = Number(process.env["FAIRLEAD_TEST_UPDATES"] ?? 24);
-const kills = Number(process.env["FAIRLEAD_TEST_KILLS"] ?? 20);
+const updates = Number(process.env["FAIRLEAD_TEST_UPDATES"] ?? 12);
+const kills = Number(process.env["FAIRLEAD_TEST_KILLS"] ?? 8);
 
 const image = "fairlead-safe:1";
 
