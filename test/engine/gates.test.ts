@@ -95,7 +95,7 @@ describe.skipIf(noDocker !== undefined)("the gates of a release", () => {
   test("a program that ends several times until another one is ready has not failed", async () => {
     const agent = await agentOnEngine();
     const gate = watchGates(agent);
-    const labels = { "io.balena.update.monitor": "6s" };
+    const labels = { "io.balena.update.monitor": "20s" };
     const waits = "test -e /tmp/balena/healthz || exit 1; trap 'exit 0' TERM; while :; do sleep 1; done";
     await agent.accept(target({ one: { image, labels, command: ["sh", "-c", waits] } }));
     await gate("stay-up", says(/^has exited [3-9] times/));
