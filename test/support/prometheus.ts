@@ -47,7 +47,7 @@ const Targets = z.object({
 export async function startPrometheus(target: string, params: Readonly<Record<string, readonly string[]>> = {}) {
   const folder = await temporaryFolder();
   const config = {
-    global: { scrape_interval: "1s" },
+    global: { scrape_interval: "4s", scrape_timeout: "4s" },
     scrape_configs: [{ job_name: "fairlead", params, static_configs: [{ targets: [target] }] }],
   };
   // JSON is YAML.
