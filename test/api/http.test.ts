@@ -260,9 +260,10 @@ describe("paths and methods", () => {
       }
       const get = await device.get(path);
       expect(head).toMatchObject({ status: get.status, text: "" });
+      expect(head.headers.get("content-type")).toBe(get.headers.get("content-type"));
       // Figures of the machine, which change between the two.
       if (path === "/v3/metrics") return;
-      for (const name of ["content-type", "etag"]) expect(head.headers.get(name)).toBe(get.headers.get(name));
+      expect(head.headers.get("etag")).toBe(get.headers.get("etag"));
       if (get.text) expect(head.headers.get("content-length")).toBe(String(new TextEncoder().encode(get.text).length));
     },
   );
