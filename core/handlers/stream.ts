@@ -4,6 +4,7 @@ import { refuse } from "../api/refusal.ts";
 import { mostLiveReaders, type LiveStreams } from "../events/live-streams.ts";
 import { mostReaders } from "../events/logs.ts";
 import type { Container } from "../model/container.ts";
+import { isHandingOver } from "../model/names.ts";
 import type { Problem } from "../model/problem.ts";
 import { covers, type Scope } from "../model/scope.ts";
 import { supervisorVersion } from "../model/version.ts";
@@ -79,7 +80,7 @@ function show(context: StreamContext, scope: Scope, isOwn: (appId: number) => bo
       .apps.filter(({ appId }) => isOwn(appId))
       .map((target) => {
         const { appId, commit, updateStatus, services } = stateOf(target, seen, memory.activity);
-        const own = seen.current.containers.filter((container) => container.appId === appId);
+        const own = seen.current.containers.filter((one) => one.appId === appId && !isHandingOver(one));
         return {
           ...{ appId, name: target.name, commit, updateStatus },
           waits: (seen.plan.get(appId) ?? []).flatMap((step) => (step.action === "wait" ? [step.reason] : [])),

@@ -68,6 +68,22 @@ describe("GET /v3/stream", () => {
     });
   });
 
+  test("during a hand-over, shows the run of the new container", async () => {
+    const device = await testDevice();
+    const labels = { "io.balena.update.strategy": "hand-over" };
+    await device.run({ "1": app({ web: { image: "web:1", labels } }) });
+    const { until } = await open(device, "?state");
+    const apps = { "1": app({ web: { image: "web:2", labels } }, { commit: "c2" }) };
+    await device.post("/v2/local/target-state", { local: { name: "device", config: {}, apps } });
+    const during = await until(
+      ({ is, apps: shown }) => is === "state" && /Awaiting handover/.test(JSON.stringify(shown)),
+    );
+    const runs = (await device.engine.look()).containers.map(({ startedAt }) => new Date(startedAt).toISOString());
+    expect(runs).toHaveLength(2);
+    expect(runs[0]).not.toBe(runs[1]);
+    expect(during).toMatchObject({ settled: false, apps: [{ services: { web: { startedAt: runs[1] } } }] });
+  });
+
   test("has what is asked for, and events after a cursor", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ web: {} }) });
