@@ -23,6 +23,8 @@ interface ClientOptions {
   readonly key?: string;
   /** How often a request that changes nothing is repeated after a failure of the network; 2 by default. */
   readonly retries?: number;
+  /** Sees each answer before its reader does. Throws for one that the reader should not get. */
+  readonly check?: TransportOptions["check"];
   /** Absent: that of the system. Tests have their own. */
   readonly clock?: Pick<Clock, "sleep" | "random">;
 }
@@ -63,13 +65,21 @@ function deviceClient(transport: TransportOptions): DeviceClient {
 /** The origin of requests that do not reach the network as they are. */
 const nowhere = "http://device";
 
-function toTransport({ baseUrl, fetch, key, retries = 2, clock = systemClock }: ClientOptions): TransportOptions {
+function toTransport({
+  baseUrl,
+  fetch,
+  key,
+  retries = 2,
+  check,
+  clock = systemClock,
+}: ClientOptions): TransportOptions {
   if (baseUrl === undefined && !fetch) throw new TypeError("A client needs a baseUrl, or a fetch");
   return {
     baseUrl: baseUrl ?? nowhere,
     fetch: fetch ?? ((request) => globalThis.fetch(request)),
     key,
     retries,
+    check,
     clock,
   };
 }

@@ -1,11 +1,11 @@
 import type { Endpoint, Nothing, ReplyOf, SentOf } from "../api/endpoint.ts";
-import type { common } from "../api/fields.ts";
+import type { common, commonRefusals } from "../api/fields.ts";
 import type { Answer, Sent, Wire } from "./transport.ts";
 
 /** Operations as methods, typed from the endpoints that the servers answer with. */
 
 /** Replies of every endpoint besides its own. */
-type Common = ReplyOf<typeof common>;
+type Common = ReplyOf<typeof common> | ReplyOf<typeof commonRefusals>;
 
 type RepliesOf<E> = E extends Endpoint<infer _P, infer _B, infer R, infer _SP, infer _SB> ? ReplyOf<R> | Common : never;
 

@@ -40,6 +40,8 @@ export interface TransportOptions {
   readonly key?: string | undefined;
   /** How often a request that only reads is repeated after a failure. */
   readonly retries: number;
+  /** Sees each answer before its reader does. Throws for one that the reader should not get. */
+  readonly check?: ((wire: Wire, answer: Answer) => void) | undefined;
   readonly clock: Pick<Clock, "sleep" | "random">;
 }
 
@@ -54,12 +56,17 @@ export async function sendTo(options: TransportOptions, wire: Wire, sent: Sent):
   const { signal } = sent;
   const isRead = wire.method === "GET" && !wire.writes;
   for (let left = isRead ? options.retries : 0, failures = 1; ; left--, failures++) {
+    let answer: Answer | undefined;
     try {
       const response = await options.fetch(requestOf(options, wire, sent));
-      if (left <= 0 || !transientStatuses.has(response.status)) return await answerOf(response);
-      await response.body?.cancel();
+      if (left <= 0 || !transientStatuses.has(response.status)) answer = await answerOf(response);
+      else await response.body?.cancel();
     } catch (error) {
       if (left <= 0 || signal?.aborted) throw error;
+    }
+    if (answer) {
+      options.check?.(wire, answer);
+      return answer;
     }
     await pause(options, failures, retryPolicy, signal);
   }

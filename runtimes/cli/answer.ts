@@ -1,4 +1,6 @@
 import * as z from "zod";
+import type { Endpoint, Replies } from "../../core/api/endpoint.ts";
+import { common, commonRefusals } from "../../core/api/fields.ts";
 import { SettingsError } from "../node/settings-error.ts";
 
 /** The answers of a cloud or a device. */
@@ -31,3 +33,43 @@ const Refusal = z.union([
 ]);
 
 export const messageIn = (body: unknown): string => Refusal.safeParse(body).data ?? JSON.stringify(body) ?? "";
+
+interface Operation {
+  readonly method: string;
+  readonly path: string;
+}
+type Described = Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "replies">;
+
+/**
+ * A check of answers for the client: throws `SettingsError` for one that the operation does not declare. It comes from
+ * another program, or from another version.
+ */
+export function checkAgainst(endpoints: Readonly<Record<string, Described>>) {
+  const key = ({ method, path }: Operation) => `${method} ${path}`;
+  const declared = new Map(Object.values(endpoints).map((endpoint) => [key(endpoint), endpoint.replies] as const));
+  return (operation: Operation, answer: AnyReply): void => {
+    const forms = [declared.get(key(operation)) ?? {}, common, commonRefusals];
+    if (forms.some((replies: Replies) => fits(replies[answer.status], answer.body))) return;
+    // A successful reply may hold keys and variables.
+    const said = answer.status < 300 ? "" : `: ${JSON.stringify(answer.body)}`;
+    throw new SettingsError(
+      `${key(operation)} answered ${answer.status} in a form that this version does not know${said}. Is the address that of an agent, or of a cloud of Fairlead?`,
+    );
+  };
+}
+
+function fits(wire: Replies[number] | undefined, body: unknown): boolean {
+  if (wire?.streamType !== undefined && body instanceof ReadableStream) return true;
+  switch (wire?.type) {
+    case undefined:
+      return false;
+    case "empty":
+      return body === undefined;
+    case "stream":
+      return body instanceof ReadableStream;
+    case "json":
+    case "text":
+    case "mixed":
+      return wire.schema?.safeParse(body).success ?? false;
+  }
+}

@@ -361,3 +361,28 @@ test("without an agent, the fault names the address and what to check", async ()
     /^No agent answers on http:\/\/127\.0\.0\.1:1 \(.+\)\. Does it run\? systemctl status fairlead/,
   );
 });
+
+test("of another server, the fault says what it answered, and asks for the address", async () => {
+  const other = createServer((_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<html>"));
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const bound = other.address();
+  const url = `http://127.0.0.1:${typeof bound === "object" ? bound?.port : ""}`;
+  const say = (environment: Record<string, string>, ...words: string[]) =>
+    runProgram(
+      words,
+      plainIo(environment, () => undefined),
+    );
+  const question = "Is the address that of an agent, or of a cloud of Fairlead?";
+  try {
+    for (const [ask, operation] of [
+      [() => say({ BALENA_SUPERVISOR_ADDRESS: url }, "ps"), "GET /v2/applications/state"],
+      [() => say({ FAIRLEAD_CLOUD_URL: url, FAIRLEAD_CLOUD_TOKEN: "t" }, "cloud", "fleet"), "GET /admin/v1/fleets"],
+    ] as const)
+      await expect(ask()).rejects.toThrow(
+        new SettingsError(`${operation} answered 200 in a form that this version does not know. ${question}`),
+      );
+  } finally {
+    other.closeAllConnections();
+    other.close();
+  }
+});

@@ -125,6 +125,32 @@ describe("after a failure", () => {
   });
 });
 
+test("an answer that the check does not accept is an error, and is not asked for again", async () => {
+  const asked: string[] = [];
+  const client = createClient({
+    fetch: ({ url }) => {
+      asked.push(url);
+      return Promise.resolve(new Response("<html>", { headers: { "content-type": "text/html" } }));
+    },
+    check: ({ method, path }, { status, body }) => {
+      throw new Error(`${method} ${path}: ${status} ${String(body)}`);
+    },
+  });
+  await expect(client.version()).rejects.toThrow("GET /v2/version: 200 <html>");
+  expect(asked).toHaveLength(1);
+});
+
+test("a call that does not match its operation does not compile", () => {
+  const client = createClient({ fetch });
+  // @ts-expect-error the application is missing
+  const missing = () => client.stop({ body: {} });
+  // @ts-expect-error the body is missing
+  const bodiless = () => client.restart();
+  // @ts-expect-error an unknown field
+  const unknown = () => client.restart({ body: { appId: 1, banana: 1 } });
+  for (const one of [missing, bodiless, unknown]) expectTypeOf(one).toBeFunction();
+});
+
 test("it is small, and brings no schemas", async () => {
   const { outputFiles } = await build({
     entryPoints: [join(import.meta.dirname, "../../core/client/index.ts")],

@@ -1,7 +1,7 @@
 import { PassThrough } from "node:stream";
 import { text as textOf } from "node:stream/consumers";
 import { expect, test } from "vitest";
-import { createClient } from "../../core/api/client.ts";
+import { createClient } from "../../core/client/index.ts";
 import { runExec, type ExecOptions } from "../../runtimes/cli/device/exec-session.ts";
 import { app, testDevice } from "../support/device.ts";
 
@@ -9,13 +9,13 @@ import { app, testDevice } from "../support/device.ts";
 async function inWeb() {
   const device = await testDevice();
   await device.run({ "1": app({ web: {} }) });
-  const call = createClient({ base: "http://device", fetch: device.fetch });
+  const client = createClient({ fetch: device.fetch });
   const modes: boolean[] = [];
   const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (isRaw: boolean) => modes.push(isRaw) });
   const stdout = Object.assign(new PassThrough(), { columns: 93, rows: 31 });
   const stderr = new PassThrough();
   const run = (options: Partial<ExecOptions>) => {
-    const ended = runExec({ call }, { appId: 1, service: "web", tty: false, ...options }, { stdin, stdout, stderr });
+    const ended = runExec(client, { appId: 1, service: "web", tty: false, ...options }, { stdin, stdout, stderr });
     return ended.finally(() => [stdout, stderr].forEach((one) => one.end()));
   };
   return { device, modes, stdin, stdout, stderr, run };

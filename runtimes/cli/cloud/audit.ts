@@ -17,9 +17,9 @@ export const audit = command({
   },
   run: async ({ options, environment, print, columns }) => {
     const count = wholeNumber("count", options.count) ?? usualCount;
-    const call = cloudOf({ environment });
-    const of = options.fleet === undefined ? {} : { fleetId: (await findFleet(call, options.fleet)).id };
-    const ask = async (params: object) => expectStatus(await call(api.audit, { params: { ...of, ...params } }), 200);
+    const cloud = cloudOf({ environment });
+    const of = options.fleet === undefined ? {} : { fleetId: (await findFleet(cloud, options.fleet)).id };
+    const ask = async (params: object) => expectStatus(await cloud.audit.reply({ params: { ...of, ...params } }), 200);
 
     const latest: api.AuditEntry[] = [];
     for (let page = [...latest]; latest.length < count;) {

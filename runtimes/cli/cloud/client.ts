@@ -1,19 +1,22 @@
 import * as api from "../../../core/api/admin/index.ts";
-import { createClient } from "../../../core/api/client.ts";
+import { createCloudClient, type CloudClient } from "../../../core/client/index.ts";
 import { SettingsError } from "../../node/settings-error.ts";
-import { bodyOf, type AnyReply } from "../answer.ts";
+import { bodyOf, checkAgainst, type AnyReply } from "../answer.ts";
 import type { Io } from "../io.ts";
 import { readAccount, type Account } from "./account.ts";
 
 /** The cloud's administration, as the commands of `fairlead cloud` call it. */
 
-export type Call = ReturnType<typeof createClient>;
+export type Cloud = CloudClient["admin"];
 
-export const clientOf = ({ url, token }: Account): Call =>
-  createClient({ base: url, headers: { authorization: `Bearer ${token}` }, fetch: (request) => reach(url, request) });
+export const clientOf = ({ url, token }: Account): Cloud =>
+  createCloudClient({
+    ...{ baseUrl: url, key: token, fetch: (request) => reach(url, request) },
+    check: checkAgainst(api.endpoints),
+  }).admin;
 
 /** Calls the cloud of the environment, or that of `fairlead cloud init`. */
-export const cloudOf = ({ environment }: Pick<Io, "environment">): Call => clientOf(readAccount(environment));
+export const cloudOf = ({ environment }: Pick<Io, "environment">): Cloud => clientOf(readAccount(environment));
 
 /** Throws `SettingsError` if the cloud cannot be reached: the user can correct the URL or the network. */
 export async function reach(url: string, request: Request): Promise<Response> {
@@ -28,8 +31,8 @@ export async function reach(url: string, request: Request): Promise<Response> {
 export const expectStatus = <R extends AnyReply, S extends R["status"]>(answer: R, status: S) =>
   bodyOf(answer, status, "The cloud");
 
-export async function findFleet(call: Call, nameOrId: string): Promise<api.Fleet> {
-  const all = expectStatus(await call(api.fleets), 200);
+export async function findFleet(cloud: Cloud, nameOrId: string): Promise<api.Fleet> {
+  const all = expectStatus(await cloud.fleets.reply(), 200);
   const found = all.find(({ id, name }) => name.toLowerCase() === nameOrId.toLowerCase() || String(id) === nameOrId);
   if (found) return found;
   const names = all.map(({ name }) => name).join(", ");
@@ -37,26 +40,26 @@ export async function findFleet(call: Call, nameOrId: string): Promise<api.Fleet
 }
 
 /** The devices of a fleet, or of all fleets. */
-export async function allDevices(call: Call, fleetName?: string): Promise<readonly api.Device[]> {
-  const params = { limit: 500, ...(fleetName !== undefined && { fleetId: (await findFleet(call, fleetName)).id }) };
+export async function allDevices(cloud: Cloud, fleetName?: string): Promise<readonly api.Device[]> {
+  const params = { limit: 500, ...(fleetName !== undefined && { fleetId: (await findFleet(cloud, fleetName)).id }) };
   const all: api.Device[] = [];
   for (let after = 0, page: readonly api.Device[] = []; ; after = page.at(-1)?.id ?? 0) {
-    page = expectStatus(await call(api.devices, { params: { ...params, ...(after > 0 && { after }) } }), 200);
+    page = expectStatus(await cloud.devices.reply({ params: { ...params, ...(after > 0 && { after }) } }), 200);
     all.push(...page);
     if (page.length < params.limit) return all;
   }
 }
 
 /** A whole uuid is not looked up: the cloud's answer to the request names it. */
-export const uuidOf = async (call: Call, wanted: string): Promise<string> =>
-  isUuid(wanted) ? wanted : (await findDevice(call, wanted)).uuid;
+export const uuidOf = async (cloud: Cloud, wanted: string): Promise<string> =>
+  isUuid(wanted) ? wanted : (await findDevice(cloud, wanted)).uuid;
 
 const isUuid = (text: string): boolean => /^([0-9a-f]{32}|[0-9a-f]{62})$/.test(text);
 
 /** `wanted`: a name, a uuid, or the beginning of one, of at least 3 characters. A whole name takes precedence. */
-export async function findDevice(call: Call, wanted: string): Promise<api.Device> {
-  if (isUuid(wanted)) return expectStatus(await call(api.device, { params: { uuid: wanted } }), 200);
-  const all = await allDevices(call);
+export async function findDevice(cloud: Cloud, wanted: string): Promise<api.Device> {
+  if (isUuid(wanted)) return expectStatus(await cloud.device.reply({ params: { uuid: wanted } }), 200);
+  const all = await allDevices(cloud);
   const named = all.filter(({ name }) => name === wanted);
   const begun = all.filter(
     ({ name, uuid }) => wanted.length >= 3 && [name, uuid].some((one) => one.startsWith(wanted)),

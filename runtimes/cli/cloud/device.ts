@@ -48,9 +48,9 @@ export const show = command({
 export const rename = command({
   options: {},
   run: async ({ words: [wanted = "", name = ""], environment, say }) => {
-    const call = cloudOf({ environment });
-    const { uuid, name: before } = await findDevice(call, wanted);
-    const changed = expectStatus(await call(api.changeDevice, { params: { uuid }, body: { name } }), 200);
+    const cloud = cloudOf({ environment });
+    const { uuid, name: before } = await findDevice(cloud, wanted);
+    const changed = expectStatus(await cloud.changeDevice.reply({ params: { uuid }, body: { name } }), 200);
     say(`${before} is ${changed.name} now`, changed);
   },
 });
@@ -58,9 +58,12 @@ export const rename = command({
 export const move = command({
   options: {},
   run: async ({ words: [wanted = "", fleetName = ""], environment, say }) => {
-    const call = cloudOf({ environment });
-    const [{ uuid, name }, fleet] = [await findDevice(call, wanted), await findFleet(call, fleetName)];
-    const changed = expectStatus(await call(api.changeDevice, { params: { uuid }, body: { fleetId: fleet.id } }), 200);
+    const cloud = cloudOf({ environment });
+    const [{ uuid, name }, fleet] = [await findDevice(cloud, wanted), await findFleet(cloud, fleetName)];
+    const changed = expectStatus(
+      await cloud.changeDevice.reply({ params: { uuid }, body: { fleetId: fleet.id } }),
+      200,
+    );
     say(`${name} belongs to ${fleet.name} now`, changed);
   },
 });
@@ -68,10 +71,10 @@ export const move = command({
 export const remove = command({
   options: { yes: yesOption },
   run: async ({ words: [wanted = ""], environment, confirm, say }) => {
-    const call = cloudOf({ environment });
-    const { uuid, name } = await findDevice(call, wanted);
+    const cloud = cloudOf({ environment });
+    const { uuid, name } = await findDevice(cloud, wanted);
     await confirm(`Delete the device ${name} (${uuid})?`);
-    expectStatus(await call(api.deleteDevice, { params: { uuid } }), 204);
+    expectStatus(await cloud.deleteDevice.reply({ params: { uuid } }), 204);
     say(`The cloud has forgotten ${name}. What runs on it goes on`, { uuid, name });
   },
 });
@@ -79,10 +82,10 @@ export const remove = command({
 export const newKey = command({
   options: { yes: yesOption },
   run: async ({ words: [wanted = ""], environment, confirm, say }) => {
-    const call = cloudOf({ environment });
-    const { uuid, name } = await findDevice(call, wanted);
+    const cloud = cloudOf({ environment });
+    const { uuid, name } = await findDevice(cloud, wanted);
     await confirm(`Replace the key of ${name} (${uuid})? It is offline until the new one is in its config.json.`);
-    const made = expectStatus(await call(api.replaceDeviceKey, { params: { uuid } }), 200);
+    const made = expectStatus(await cloud.replaceDeviceKey.reply({ params: { uuid } }), 200);
     say(made.key, made);
   },
 });

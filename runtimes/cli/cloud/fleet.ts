@@ -1,4 +1,3 @@
-import * as api from "../../../core/api/admin/index.ts";
 import { parsePowers, powers, type Power } from "../../../core/model/powers.ts";
 import { command, unknownWord, wholeNumber, yesOption, type Invocation, type Options } from "../command.ts";
 import { readAccount } from "./account.ts";
@@ -9,7 +8,7 @@ export const list = command({
   options: {},
   run: async (invocation) =>
     invocation.show(
-      expectStatus(await cloudOf(invocation)(api.fleets), 200),
+      expectStatus(await cloudOf(invocation).fleets.reply(), 200),
       "There is no fleet yet. To create one: fairlead cloud fleet create <name>",
     ),
 });
@@ -20,7 +19,7 @@ export const create = command({
   },
   run: async ({ words: [name = ""], options: { "device-type": deviceType }, environment, say }) => {
     const body = { name, ...(deviceType !== undefined && { deviceType }) };
-    const made = expectStatus(await cloudOf({ environment })(api.createFleet, { body }), 201);
+    const made = expectStatus(await cloudOf({ environment }).createFleet.reply({ body }), 201);
     say(
       `Fleet ${made.name}, for devices of type ${made.deviceType}. A key with which devices join it: fairlead cloud fleet key ${shellWord(made.name)}`,
       made,
@@ -31,9 +30,9 @@ export const create = command({
 export const rename = command({
   options: {},
   run: async ({ words: [wanted = "", name = ""], environment, say }) => {
-    const call = cloudOf({ environment });
-    const fleet = await findFleet(call, wanted);
-    const changed = expectStatus(await call(api.changeFleet, { params: { fleetId: fleet.id }, body: { name } }), 200);
+    const cloud = cloudOf({ environment });
+    const fleet = await findFleet(cloud, wanted);
+    const changed = expectStatus(await cloud.changeFleet.reply({ params: { fleetId: fleet.id }, body: { name } }), 200);
     say(`${fleet.name} is ${changed.name} now`, changed);
   },
 });
@@ -41,10 +40,10 @@ export const rename = command({
 export const remove = command({
   options: { yes: yesOption },
   run: async ({ words: [wanted = ""], environment, confirm, say }) => {
-    const call = cloudOf({ environment });
-    const { id, name } = await findFleet(call, wanted);
+    const cloud = cloudOf({ environment });
+    const { id, name } = await findFleet(cloud, wanted);
     await confirm(`Delete the fleet ${name}, its releases and its variables?`);
-    expectStatus(await call(api.deleteFleet, { params: { fleetId: id } }), 204);
+    expectStatus(await cloud.deleteFleet.reply({ params: { fleetId: id } }), 204);
     say(`There is no fleet ${name} any more`, { id, name });
   },
 });
@@ -57,15 +56,15 @@ export const key = command({
   },
   run: async ({ words: [fleet = ""], options, environment, say }) => {
     const account = readAccount(environment);
-    const call = cloudOf({ environment });
+    const cloud = cloudOf({ environment });
     const uses = wholeNumber("uses", options.uses);
-    const { id } = await findFleet(call, fleet);
+    const { id } = await findFleet(cloud, fleet);
     const body = {
       ...(options.name !== undefined && { name: options.name }),
       ...lifetimeOf(options.days),
       ...(uses !== undefined && { uses }),
     };
-    const made = expectStatus(await call(api.createProvisioningKey, { params: { fleetId: id }, body }), 201);
+    const made = expectStatus(await cloud.createProvisioningKey.reply({ params: { fleetId: id }, body }), 201);
     const until = made.expiresAt === null ? "It does not expire" : `It is good until ${made.expiresAt.slice(0, 10)}`;
     const devices =
       made.usesLeft === null ? "" : `, for ${made.usesLeft} ${made.usesLeft === 1 ? "device" : "devices"}`;
@@ -79,10 +78,10 @@ export const key = command({
 export const keys = command({
   options: {},
   run: async ({ words: [fleet = ""], environment, show }) => {
-    const call = cloudOf({ environment });
-    const { id, name } = await findFleet(call, fleet);
+    const cloud = cloudOf({ environment });
+    const { id, name } = await findFleet(cloud, fleet);
     show(
-      expectStatus(await call(api.provisioningKeys, { params: { fleetId: id } }), 200),
+      expectStatus(await cloud.provisioningKeys.reply({ params: { fleetId: id } }), 200),
       `${name} has no key. To create one: fairlead cloud fleet key ${shellWord(name)}`,
     );
   },
@@ -91,10 +90,10 @@ export const keys = command({
 export const revokeKey = command({
   options: { yes: yesOption },
   run: async ({ words: [fleet = "", keyId = ""], environment, confirm, say }) => {
-    const call = cloudOf({ environment });
-    const { id } = await findFleet(call, fleet);
+    const cloud = cloudOf({ environment });
+    const { id } = await findFleet(cloud, fleet);
     await confirm(`Delete the provisioning key ${keyId}?`);
-    expectStatus(await call(api.deleteProvisioningKey, { params: { fleetId: id, keyId } }), 204);
+    expectStatus(await cloud.deleteProvisioningKey.reply({ params: { fleetId: id, keyId } }), 204);
     say("No device joins with this key any more", { id: keyId });
   },
 });
@@ -115,10 +114,10 @@ async function changeForbidden(
 ): Promise<void> {
   const { known, unknown } = parsePowers(words.join(" "));
   if (unknown[0] !== undefined) unknownWord("power", unknown[0], powers);
-  const call = cloudOf({ environment });
-  const { id, name, forbidden: before } = await findFleet(call, wanted);
+  const cloud = cloudOf({ environment });
+  const { id, name, forbidden: before } = await findFleet(cloud, wanted);
   const body = { forbidden: [...change(before, known)] };
-  const changed = expectStatus(await call(api.changeFleet, { params: { fleetId: id }, body }), 200);
+  const changed = expectStatus(await cloud.changeFleet.reply({ params: { fleetId: id }, body }), 200);
   say(`${name} forbids ${changed.forbidden.join(", ") || "nothing"}`, changed);
 }
 

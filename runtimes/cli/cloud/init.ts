@@ -16,7 +16,7 @@ export const init = command({
       (await ask("The token, or the admin secret: ", { secret: true }));
     if (token.trim() === "") throw new UsageError("Expected a token: --token, or a line on standard input");
     const account = { url, token: token.trim() };
-    const who = expectStatus(await clientOf(account)(api.whoami), 200);
+    const who = expectStatus(await clientOf(account).whoami.reply(), 200);
     const file = keepAccount(account, environment);
     say(`${who.tokenId} may ${permissionsOf(who)} in ${fleetsOf(who.fleets)} of ${url}. Kept in ${file}`, {
       url,

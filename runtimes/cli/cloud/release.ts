@@ -34,8 +34,8 @@ export const create = command({
     const profiles = (options.profile ?? environment["COMPOSE_PROFILES"] ?? "").split(",").filter(Boolean);
     const read = await readComposition(file, { environment, profiles });
     if (!read.ok) throw new SettingsError(read.faults.join("\n"));
-    const call = cloudOf({ environment });
-    const fleet = await findFleet(call, fleetName);
+    const cloud = cloudOf({ environment });
+    const fleet = await findFleet(cloud, fleetName);
     const { composition, warnings } = options["keep-tags"]
       ? { composition: read.composition, warnings: [] }
       : await lookUpImages(read.composition, fleet.deviceType);
@@ -45,7 +45,7 @@ export const create = command({
       ...(options["allow-unsupported"] && { allowUnsupported: true }),
       ...(options["dry-run"] && { dryRun: true }),
     };
-    const answer = await call(api.createRelease, { params: { fleetId: fleet.id }, body });
+    const answer = await cloud.createRelease.reply({ params: { fleetId: fleet.id }, body });
     if (answer.status === 400) throw new SettingsError(refusalOf(file, messageIn(answer.body)));
     const made = options["dry-run"] ? expectStatus(answer, 200) : expectStatus(answer, 201);
     if (options.json && !options.wait) return show({ ...made, warnings: [...warnings, ...made.warnings] });
@@ -57,16 +57,16 @@ export const create = command({
     tell(
       `Release ${made.commit} of ${made.services.join(", ") || "no services"}${made.target ? "" : "; the fleet is pinned to another"}\n`,
     );
-    return options.wait ? waitForRelease(invocation, call, fleet, made.commit, settings) : undefined;
+    return options.wait ? waitForRelease(invocation, cloud, fleet, made.commit, settings) : undefined;
   },
 });
 
 export const list = command({
   options: {},
   run: async ({ words: [fleetName = ""], options, environment, show }) => {
-    const call = cloudOf({ environment });
-    const { id, name } = await findFleet(call, fleetName);
-    const all = expectStatus(await call(api.releases, { params: { fleetId: id } }), 200);
+    const cloud = cloudOf({ environment });
+    const { id, name } = await findFleet(cloud, fleetName);
+    const all = expectStatus(await cloud.releases.reply({ params: { fleetId: id } }), 200);
     const rows = all.map(({ commit, services, target, devices, createdAt }) => ({
       commit,
       services: services.join(","),
@@ -86,15 +86,15 @@ export const pin = command({
   options: { fleet: { ...fleetOption, hint: "pin this fleet, instead of a device" } },
   run: async ({ words, options, environment, say }) => {
     const [release = "", device = ""] = words.toReversed();
-    const call = cloudOf({ environment });
+    const cloud = cloudOf({ environment });
     if (options.fleet !== undefined) {
-      const { id, name } = await findFleet(call, options.fleet);
-      const made = expectStatus(await call(api.changeFleet, { params: { fleetId: id }, body: { release } }), 200);
+      const { id, name } = await findFleet(cloud, options.fleet);
+      const made = expectStatus(await cloud.changeFleet.reply({ params: { fleetId: id }, body: { release } }), 200);
       const verb = made.tracksLatest ? "follows its latest release" : "is pinned to";
       return say(`${name} ${verb} ${made.release ?? "(none yet)"}`, made);
     }
-    const { uuid } = await findDevice(call, device);
-    const changed = expectStatus(await call(api.changeDevice, { params: { uuid }, body: { release } }), 200);
+    const { uuid } = await findDevice(cloud, device);
+    const changed = expectStatus(await cloud.changeDevice.reply({ params: { uuid }, body: { release } }), 200);
     const verb = changed.pinned ? "is pinned to" : "follows its fleet to";
     say(`${changed.name} ${verb} ${changed.target ?? "(none yet)"}`, changed);
   },

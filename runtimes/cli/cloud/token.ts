@@ -7,7 +7,7 @@ export const list = command({
   options: {},
   run: async (invocation) =>
     invocation.show(
-      expectStatus(await cloudOf(invocation)(api.tokens), 200),
+      expectStatus(await cloudOf(invocation).tokens.reply(), 200),
       "There is no token yet. To create one: fairlead cloud token create <name>",
     ),
 });
@@ -23,12 +23,12 @@ export const create = command({
   },
   run: async ({ words: [name = ""], options, environment, say }) => {
     const { write = false, secrets = false, manage = false, shell = false } = options;
-    const call = cloudOf({ environment });
+    const cloud = cloudOf({ environment });
     const names = options.fleet?.split(",");
-    const ids = names && (await Promise.all(names.map(async (one) => (await findFleet(call, one)).id)));
+    const ids = names && (await Promise.all(names.map(async (one) => (await findFleet(cloud, one)).id)));
     const fleets: number[] | "all" = ids ?? "all";
     const body = { name, fleets, write, secrets, manage, shell, ...lifetimeOf(options.days) };
-    const made = expectStatus(await call(api.createToken, { body }), 201);
+    const made = expectStatus(await cloud.createToken.reply({ body }), 201);
     say(`${made.token}\n\nIt is shown only now. Its id, by which it is revoked, is ${made.id}`, made);
   },
 });
@@ -37,7 +37,7 @@ export const revoke = command({
   options: { yes: yesOption },
   run: async ({ words: [tokenId = ""], environment, confirm, say }) => {
     await confirm(`Revoke the token ${tokenId}, and all keys and tokens that were made with it?`);
-    const ended = expectStatus(await cloudOf({ environment })(api.revokeToken, { params: { tokenId } }), 200);
+    const ended = expectStatus(await cloudOf({ environment }).revokeToken.reply({ params: { tokenId } }), 200);
     say(["The token is refused from now on", ...endedLines(ended)].join("\n"), ended);
   },
 });

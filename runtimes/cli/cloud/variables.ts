@@ -1,9 +1,8 @@
-import * as api from "../../../core/api/admin/index.ts";
 import { updateVariableWarnings } from "../../../core/compose/update-words.ts";
 import { bareConfig } from "../../../core/model/config.ts";
 import { UsageError } from "../../node/settings-error.ts";
 import { command, fleetOption, type Invocation, type Options } from "../command.ts";
-import { cloudOf, expectStatus, findDevice, findFleet, type Call } from "./client.ts";
+import { cloudOf, expectStatus, findDevice, findFleet, type Cloud } from "./client.ts";
 
 const fleetInstead = { ...fleetOption, hint: "of a fleet, instead of a device" } as const;
 const serviceOption = { type: "string", value: "<service>", hint: "only for this service (default: all)" } as const;
@@ -12,12 +11,12 @@ export const list = command({
   orFleet: true,
   options: { fleet: fleetInstead },
   run: async ({ words, options, environment, show }) => {
-    const call = cloudOf({ environment });
-    const owner = await ownerOf(call, words, options.fleet);
+    const cloud = cloudOf({ environment });
+    const owner = await ownerOf(cloud, words, options.fleet);
     const variables =
       owner.is === "fleet"
-        ? await call(api.fleetVariables, { params: owner.params })
-        : await call(api.deviceVariables, { params: owner.params });
+        ? await cloud.fleetVariables.reply({ params: owner.params })
+        : await cloud.deviceVariables.reply({ params: owner.params });
     show(expectStatus(variables, 200), "There are no variables. To set one: fairlead cloud env set");
   },
 });
@@ -29,13 +28,13 @@ export const set = command({
     const { words, options, environment, print, say } = invocation;
     const pairs = options.fleet === undefined ? words.slice(1) : words;
     const variables = await readVariables(pairs, invocation);
-    const call = cloudOf({ environment });
-    const owner = await ownerOf(call, words, options.fleet);
+    const cloud = cloudOf({ environment });
+    const owner = await ownerOf(cloud, words, options.fleet);
     const body = { variables, ...(options.service !== undefined && { service: options.service }) };
     expectStatus(
       owner.is === "fleet"
-        ? await call(api.setFleetVariables, { params: owner.params, body })
-        : await call(api.setDeviceVariables, { params: owner.params, body }),
+        ? await cloud.setFleetVariables.reply({ params: owner.params, body })
+        : await cloud.setDeviceVariables.reply({ params: owner.params, body }),
       204,
     );
     const names = Object.keys(variables);
@@ -57,13 +56,13 @@ export const remove = command({
   orFleet: true,
   options: { fleet: fleetInstead, service: serviceOption },
   run: async ({ words, options, environment, say }) => {
-    const call = cloudOf({ environment });
-    const owner = await ownerOf(call, words, options.fleet);
+    const cloud = cloudOf({ environment });
+    const owner = await ownerOf(cloud, words, options.fleet);
     const which = { name: words.at(-1) ?? "", ...(options.service !== undefined && { service: options.service }) };
     expectStatus(
       owner.is === "fleet"
-        ? await call(api.deleteFleetVariable, { params: { ...owner.params, ...which } })
-        : await call(api.deleteDeviceVariable, { params: { ...owner.params, ...which } }),
+        ? await cloud.deleteFleetVariable.reply({ params: { ...owner.params, ...which } })
+        : await cloud.deleteDeviceVariable.reply({ params: { ...owner.params, ...which } }),
       204,
     );
     say(`Removed: ${which.name}`, which);
@@ -71,10 +70,10 @@ export const remove = command({
 });
 
 /** The device or fleet whose variables a command reads or changes. */
-async function ownerOf(call: Call, [device = ""]: readonly string[], fleet: string | undefined): Promise<Owner> {
+async function ownerOf(cloud: Cloud, [device = ""]: readonly string[], fleet: string | undefined): Promise<Owner> {
   return fleet === undefined
-    ? { is: "device", params: { uuid: (await findDevice(call, device)).uuid } }
-    : { is: "fleet", params: { fleetId: (await findFleet(call, fleet)).id } };
+    ? { is: "device", params: { uuid: (await findDevice(cloud, device)).uuid } }
+    : { is: "fleet", params: { fleetId: (await findFleet(cloud, fleet)).id } };
 }
 
 type Owner =

@@ -4,7 +4,7 @@ import { messageOf } from "../../../core/model/show.ts";
 import { SettingsError, UsageError } from "../../node/settings-error.ts";
 import { command } from "../command.ts";
 import type { Io } from "../io.ts";
-import { cloudOf, expectStatus, findFleet, type Call } from "./client.ts";
+import { cloudOf, expectStatus, findFleet, type Cloud } from "./client.ts";
 import { describeCounts } from "./follow/describe.ts";
 import { follow, type Polled } from "./follow/follow.ts";
 
@@ -51,14 +51,14 @@ export const wait = command({
     const { words, options, environment } = invocation;
     const [fleetName = "", commit] = words;
     const settings = waitSettings(options);
-    const call = cloudOf({ environment });
-    const fleet = await findFleet(call, fleetName);
+    const cloud = cloudOf({ environment });
+    const fleet = await findFleet(cloud, fleetName);
     const target = commit ?? fleet.release;
     if (target === null)
       throw new SettingsError(
         `${fleet.name} has no release yet. To make one: fairlead cloud release <fleet> <compose file>`,
       );
-    return waitForRelease(invocation, call, fleet, target, settings);
+    return waitForRelease(invocation, cloud, fleet, target, settings);
   },
 });
 
@@ -70,14 +70,14 @@ interface Output extends Pick<Io, "print" | "warn" | "screen"> {
 /** Shows how the devices of a fleet get a release. Resolves with the exit status. */
 export async function waitForRelease(
   { print, warn, screen, options, show }: Output,
-  call: Call,
+  cloud: Cloud,
   { id: fleetId, name }: api.Fleet,
   commit: string,
   { minutes, stayUp, awaitsOffline }: WaitSettings,
 ): Promise<number> {
   const poll = async (limit: number): Promise<Polled> => {
     const params = { fleetId, commit, stayUp, limit };
-    const answer = await call(api.releaseProgress, { params }).catch((error: unknown) => messageOf(error));
+    const answer = await cloud.releaseProgress.reply({ params }).catch((error: unknown) => messageOf(error));
     if (typeof answer === "string") return { is: "unreachable", reason: answer };
     return { is: "progress", progress: expectStatus(answer, 200) };
   };

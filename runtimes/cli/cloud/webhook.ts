@@ -6,7 +6,7 @@ import { cloudOf, expectStatus, findFleet } from "./client.ts";
 export const list = command({
   options: {},
   run: async ({ environment, options, show }) => {
-    const all = expectStatus(await cloudOf({ environment })(api.webhooks), 200);
+    const all = expectStatus(await cloudOf({ environment }).webhooks.reply(), 200);
     show(
       options.json
         ? all
@@ -29,9 +29,9 @@ export const create = command({
   about: "docs/events.md says what is sent, and how to verify the signature.",
   run: async ({ words: [url = ""], options, environment, say }) => {
     const kinds = options.kinds?.split(",").map(kindOf);
-    const call = cloudOf({ environment });
-    const of = options.fleet === undefined ? {} : { fleetId: (await findFleet(call, options.fleet)).id };
-    const made = expectStatus(await call(api.createWebhook, { body: { url, ...of, ...(kinds && { kinds }) } }), 201);
+    const cloud = cloudOf({ environment });
+    const of = options.fleet === undefined ? {} : { fleetId: (await findFleet(cloud, options.fleet)).id };
+    const made = expectStatus(await cloud.createWebhook.reply({ body: { url, ...of, ...(kinds && { kinds }) } }), 201);
     say(`${made.secret}\n\nThis secret signs the messages. It is shown only now. The webhook's id is ${made.id}`, made);
   },
 });
@@ -46,9 +46,9 @@ function kindOf(word: string): api.ChangeKind {
 export const enable = command({
   options: {},
   run: async ({ words: [webhookId = ""], environment, say }) => {
-    const call = cloudOf({ environment });
+    const cloud = cloudOf({ environment });
     const changed = expectStatus(
-      await call(api.changeWebhook, { params: { webhookId }, body: { enabled: true } }),
+      await cloud.changeWebhook.reply({ params: { webhookId }, body: { enabled: true } }),
       200,
     );
     say("The webhook goes on with the change that it has not accepted", changed);
@@ -59,7 +59,7 @@ export const remove = command({
   options: { yes: yesOption },
   run: async ({ words: [webhookId = ""], environment, confirm, say }) => {
     await confirm(`Delete the webhook ${webhookId}?`);
-    const deleted = expectStatus(await cloudOf({ environment })(api.deleteWebhook, { params: { webhookId } }), 200);
+    const deleted = expectStatus(await cloudOf({ environment }).deleteWebhook.reply({ params: { webhookId } }), 200);
     say("The webhook gets nothing from now on", deleted);
   },
 });

@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { createClient } from "../../../core/api/client.ts";
 import { endpoints } from "../../../core/api/index.ts";
+import { createClient, createCloudClient, type DeviceClient } from "../../../core/client/index.ts";
 import { readSettings, withServiceEnvironment } from "../../node/settings.ts";
 import { SettingsError, UsageError } from "../../node/settings-error.ts";
-import { bodyOf, type AnyReply } from "../answer.ts";
+import { bodyOf, checkAgainst, type AnyReply } from "../answer.ts";
 import { readAccount } from "../cloud/account.ts";
 import { cloudOf, reach, uuidOf } from "../cloud/client.ts";
 import type { Io } from "../io.ts";
@@ -20,12 +20,7 @@ export const deviceOption = {
 export const appOption = { type: "string", value: "<app>", hint: "the application, by its name or id" } as const;
 export const forceOption = { type: "boolean", hint: "also while an update lock is held" } as const;
 
-export interface Device {
-  readonly call: ReturnType<typeof createClient>;
-  /** One request, whose answer may be a stream. `path` with its query. */
-  readonly fetch: (request: Request) => Promise<Response>;
-  readonly base: string;
-}
+export type Device = DeviceClient;
 
 interface Choice {
   readonly device?: string | undefined;
@@ -50,7 +45,6 @@ async function thisDevice({ environment }: Pick<Io, "environment">): Promise<Dev
   // This machine's key is not sent to another address.
   const key = environment["BALENA_SUPERVISOR_API_KEY"] || (given ? undefined : await storedKey(variables));
   const send = async (request: Request): Promise<Response> => {
-    if (key !== undefined) request.headers.set("authorization", `Bearer ${key}`);
     try {
       return await fetch(request);
     } catch (error) {
@@ -61,7 +55,7 @@ async function thisDevice({ environment }: Pick<Io, "environment">): Promise<Dev
       );
     }
   };
-  return { call: createClient({ base, fetch: send }), fetch: send, base };
+  return createClient({ baseUrl: base, fetch: send, ...(key !== undefined && { key }), ...asCommands });
 }
 
 /** The key of the agent on this machine. Undefined if there is none, or if only root may read it. */
@@ -77,27 +71,17 @@ async function storedKey(variables: Io["environment"]): Promise<string | undefin
   }
 }
 
-/** Each request is sent to the cloud's proxy, which relays it. */
 async function remoteDevice(wanted: string, io: Pick<Io, "environment">): Promise<Device> {
   const { url, token } = readAccount(io.environment);
   const uuid = await uuidOf(cloudOf(io), wanted);
-  const base = "http://device";
-  const send = async (request: Request): Promise<Response> => {
-    const { pathname, search } = new URL(request.url);
-    const text = await request.text();
-    const data: unknown = text === "" ? undefined : JSON.parse(text);
-    return reach(
-      url,
-      new Request(`${url}/supervisor${pathname}${search}`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-        body: JSON.stringify({ uuid, method: request.method, ...(data !== undefined && { data }) }),
-        signal: request.signal,
-      }),
-    );
-  };
-  return { call: createClient({ base, fetch: send }), fetch: send, base };
+  return createCloudClient({
+    ...{ baseUrl: url, key: token, fetch: (request) => reach(url, request) },
+    ...asCommands,
+  }).device(uuid);
 }
+
+/** A person who waits repeats a command himself. */
+const asCommands = { retries: 0, check: checkAgainst(endpoints) } as const;
 
 /** A device's applications and their services. */
 export interface Application {
@@ -106,14 +90,14 @@ export interface Application {
   readonly services: readonly string[];
 }
 
-export async function applicationsOf({ call }: Pick<Device, "call">): Promise<readonly Application[]> {
-  const state = expectStatus(await call(endpoints.applicationsState), 200);
+export async function applicationsOf(device: Device): Promise<readonly Application[]> {
+  const state = expectStatus(await device.applicationsState.reply(), 200);
   return Object.entries(state).map(([name, { appId, services }]) => ({ name, appId, services: Object.keys(services) }));
 }
 
 /** The application of `--app`, else the only one that has the service. Throws `UsageError` for none, or several. */
 export async function findApplication(
-  device: Pick<Device, "call">,
+  device: Device,
   { app, service }: { readonly app?: string | undefined; readonly service?: string | undefined },
 ): Promise<Application> {
   const all = await applicationsOf(device);

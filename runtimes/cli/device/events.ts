@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { endpoints } from "../../../core/api/index.ts";
 import { SettingsError } from "../../node/settings-error.ts";
 import { command } from "../command.ts";
 import { shortTime } from "../table.ts";
@@ -21,7 +20,7 @@ export const events = command({
     const of = options.app === undefined ? {} : { app: (await findApplication(device, options)).appId };
     const params = { ...of, ...(options.kinds !== undefined && { kinds: options.kinds }) };
     const ask = async (more: object) =>
-      expectStatus(await device.call(endpoints.events, { params: { ...params, ...more } }), 200);
+      expectStatus(await device.events.reply({ params: { ...params, ...more } }), 200);
     for (let next: object = {}; ;) {
       const answer = await ask(next).catch(async (error: unknown) => {
         // Following goes on when the device is back.

@@ -2,7 +2,6 @@ import { Buffer } from "node:buffer";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ExecFrame } from "../../../core/api/device/exec.ts";
-import { endpoints } from "../../../core/api/index.ts";
 import { SettingsError } from "../../node/settings-error.ts";
 import { linesOf } from "../ndjson.ts";
 import { expectStatus, type Device } from "./client.ts";
@@ -33,14 +32,12 @@ const retryMs = 300;
 const reconnections = 20;
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-type Call = Device["call"];
-
 /**
  * Runs a program in a container, with the terminal or the pipes of this process. Resolves with its exit code, and leaves the
  * terminal as it was. Throws `SettingsError` if the program cannot be started, or was cut off.
  */
 export async function runExec(
-  { call }: Pick<Device, "call">,
+  device: Device,
   { appId, service, command, tty, environment = {}, user, workdir }: ExecOptions,
   { stdin, stdout, stderr }: ExecStreams = process,
 ): Promise<number> {
@@ -52,18 +49,18 @@ export async function runExec(
     ...(user !== undefined && { user }),
     ...(workdir !== undefined && { workdir }),
   };
-  const { id } = expectStatus(await call(endpoints.startExec, { params: { appId, service }, body }), 201);
+  const { id } = expectStatus(await device.startExec.reply({ params: { appId, service }, body }), 201);
   const params = { sessionId: id };
-  const resize = () => void call(endpoints.resizeExec, { params, body: size() }).catch(() => {});
-  const hangUp = () => void call(endpoints.endExec, { params }).catch(() => {});
+  const resize = () => void device.resizeExec.reply({ params, body: size() }).catch(() => {});
+  const hangUp = () => void device.endExec.reply({ params }).catch(() => {});
   const isRaw = tty && stdin.isTTY === true;
   let isOver = false;
   try {
     if (isRaw) stdin.setRawMode?.(true);
     if (tty) stdout.on("resize", resize);
     for (const signal of signals) process.on(signal, hangUp);
-    void sendInput(call, id, stdin).catch(() => {});
-    for await (const frame of framesOf(call, id)) {
+    void sendInput(device, id, stdin).catch(() => {});
+    for await (const frame of framesOf(device, id)) {
       if ("stdout" in frame) await write(stdout, frame.stdout);
       else if ("stderr" in frame) await write(stderr, frame.stderr);
       else {
@@ -83,15 +80,17 @@ export async function runExec(
 }
 
 /** Sends what is typed, in order and once, until the session has ended. */
-async function sendInput(call: Call, sessionId: string, stdin: Readable): Promise<void> {
+async function sendInput(device: Device, sessionId: string, stdin: Readable): Promise<void> {
   let sequence = 0;
   const send = async (body: { readonly data?: string; readonly end?: true }) => {
     sequence++;
     for (;;) {
-      const { status } = await call(endpoints.execInput, {
-        params: { sessionId },
-        body: { ...body, sequence },
-      }).catch(() => ({ status: 503 }));
+      const { status } = await device.execInput
+        .reply({
+          params: { sessionId },
+          body: { ...body, sequence },
+        })
+        .catch(() => ({ status: 503 }));
       if (status !== 503) return;
       await sleep(retryMs);
     }
@@ -105,10 +104,10 @@ async function sendInput(call: Call, sessionId: string, stdin: Readable): Promis
 }
 
 /** The output, read again when the connection breaks. */
-async function* framesOf(call: Call, sessionId: string): AsyncIterable<ExecFrame> {
+async function* framesOf(device: Device, sessionId: string): AsyncIterable<ExecFrame> {
   for (let lost = 0; lost <= reconnections; lost++) {
     if (lost > 0) await sleep(retryMs);
-    const answer = await call(endpoints.execOutput, { params: { sessionId } }).catch(() => undefined);
+    const answer = await device.execOutput.reply({ params: { sessionId } }).catch(() => undefined);
     if (answer) yield* linesOf(expectStatus(answer, 200), ExecFrame);
   }
 }

@@ -1,4 +1,3 @@
-import { endpoints } from "../../../core/api/index.ts";
 import { shortenIds } from "../../../core/model/show.ts";
 import { command, wholeNumber } from "../command.ts";
 import { shortTime } from "../table.ts";
@@ -23,7 +22,7 @@ export const history = command({
     const found = await Promise.all(
       apps.map(async ({ appId, name }) => {
         const params = { appId, limit: most };
-        const answer = expectStatus(await device.call(endpoints.history, { params }), 200);
+        const answer = expectStatus(await device.history.reply({ params }), 200);
         return answer.history.map((entry) => ({ ...entry, application: name }));
       }),
     );

@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { endpoints } from "../../../core/api/index.ts";
 import { SettingsError, UsageError } from "../../node/settings-error.ts";
 import { command, wholeNumber, yesOption } from "../command.ts";
 import { readComposition } from "../compose/composition.ts";
@@ -36,7 +35,7 @@ export async function readTarget(given: string | undefined, options: Wanted, env
   const read = await readComposition(file, { environment, profiles });
   if (!read.ok) throw new SettingsError(read.faults.join("\n"));
   const device = await deviceOf(options, { environment });
-  const before = expectStatus(await device.call(endpoints.targetState), 200).state.local;
+  const before = expectStatus(await device.targetState.reply(), 200).state.local;
   const project = options.project ?? read.project;
   const allowUnsupported = options["allow-unsupported"] === true;
   const target = toLocalTarget(read.composition, project, { before, allowUnsupported });
@@ -59,7 +58,7 @@ export const up = command({
     const { device, project, target } = await readTarget(given, options, environment);
     if (options.safe && options["no-safe"]) throw new UsageError("Expected --safe or --no-safe, but got both");
     const body = withSafety(target.body, options.safe ? "on" : options["no-safe"] ? "off" : undefined);
-    const answer = expectStatus(await device.call(endpoints.setTargetState, { body }), 200);
+    const answer = expectStatus(await device.setTargetState.reply({ body }), 200);
     const warnings = [...new Set([...target.warnings, ...(answer.warnings ?? []).map(target.inTheFile)])];
     if (!options.json) for (const warning of warnings) print(`Warning: ${warning}\n`);
     if (options["no-wait"]) return say(`The device applies ${project}`, { project, warnings });
@@ -80,7 +79,7 @@ const stayUpMs = 3000;
 
 /** Prints each change of a service's status, and each problem. Resolves with false after the timeout, or with problems at the end. */
 async function waitUntilApplied(
-  { call }: Pick<Device, "call">,
+  device: Device,
   project: string,
   timeoutS: number,
   print: Io["print"],
@@ -93,19 +92,19 @@ async function waitUntilApplied(
   };
   /** Prints each problem once, and returns whether there are any. */
   const isFailing = async (appId: number | undefined): Promise<boolean> => {
-    const { problems } = expectStatus(await call(endpoints.problems), 200);
+    const { problems } = expectStatus(await device.problems.reply(), 200);
     const own = problems.filter((problem) => problem.appId === appId);
     for (const { service = project, kind, message } of own)
       printOnce(`${service} ${kind}`, kind, `${style("red", `${service}:`)} ${cellOf(message)}`);
     return own.length > 0;
   };
   for (let waitedMs = 0; waitedMs < timeoutS * 1000; waitedMs += pollMs) {
-    const state = expectStatus(await call(endpoints.applicationsState), 200)[project];
+    const state = expectStatus(await device.applicationsState.reply(), 200)[project];
     for (const [service, { status, downloadProgress }] of Object.entries(state?.services ?? {})) {
       const now = downloadProgress === null ? status : `${status} ${downloadProgress} %`;
       printOnce(service, now, `${style("cyan", `${service}:`)} ${now}`);
     }
-    const { appState } = expectStatus(await call(endpoints.stateStatus), 200);
+    const { appState } = expectStatus(await device.stateStatus.reply(), 200);
     const failing = await isFailing(state?.appId);
     if (state?.updateStatus === "rejected") {
       print(`The device runs what ran before. To try this again: fairlead update retry\n`);
@@ -127,7 +126,7 @@ export const down = command({
   about: "Without an application: all of them. The volumes stay. The device has to be in local mode.",
   run: async ({ words: [app], options, environment, confirm, say }) => {
     const device = await deviceOf(options, { environment });
-    const local = expectStatus(await device.call(endpoints.targetState), 200).state.local;
+    const local = expectStatus(await device.targetState.reply(), 200).state.local;
     const running = await applicationsOf(device);
     const removed = running.filter(({ name, appId }) => app === undefined || name === app || String(appId) === app);
     if (app !== undefined && removed.length === 0)
@@ -138,7 +137,7 @@ export const down = command({
     if (app === undefined && removed.length > 1) await confirm(`Remove the containers of ${names}?`);
     const ids = new Set(removed.map(({ appId }) => String(appId)));
     const apps = Object.fromEntries(Object.entries(local.apps).filter(([id]) => !ids.has(id)));
-    expectStatus(await device.call(endpoints.setTargetState, { body: { local: { ...local, apps } } }), 200);
+    expectStatus(await device.setTargetState.reply({ body: { local: { ...local, apps } } }), 200);
     say(`The device removes ${names}; the volumes stay`, { applications: removed });
   },
 });

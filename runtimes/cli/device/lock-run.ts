@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { endpoints } from "../../../core/api/index.ts";
 import { messageOf } from "../../../core/model/show.ts";
 import { UsageError } from "../../node/settings-error.ts";
 import { command } from "../command.ts";
@@ -71,7 +70,7 @@ async function keepRenewing(device: Device, id: string, signal: AbortSignal, war
     await sleep(renewMs, undefined, { signal, ref: false }).catch(() => undefined);
     if (signal.aborted) return;
     try {
-      const { status, body } = await device.call(endpoints.renewLock, { params: { id }, body: { ttl } });
+      const { status, body } = await device.renewLock.reply({ params: { id }, body: { ttl } });
       if (status !== 200) warn(`The lease cannot be renewed (${status}): ${messageIn(body)}\n`);
       isLost = status === 404;
     } catch (error) {
@@ -83,7 +82,7 @@ async function keepRenewing(device: Device, id: string, signal: AbortSignal, war
 /** The command has ended: its status counts, whatever becomes of the lease. */
 async function release(device: Device, id: string, warn: Io["warn"]): Promise<void> {
   try {
-    expectStatus(await device.call(endpoints.releaseLock, { params: { id } }), 204);
+    expectStatus(await device.releaseLock.reply({ params: { id } }), 204);
   } catch (error) {
     warn(`The lease was not released: ${messageOf(error)}\n`);
   }

@@ -1,4 +1,3 @@
-import { endpoints } from "../../../core/api/index.ts";
 import { parseDuration } from "../../../core/compose/quantities.ts";
 import { longestLeaseS } from "../../../core/model/lease.ts";
 import { UsageError } from "../../node/settings-error.ts";
@@ -20,7 +19,7 @@ export const list = command({
   run: async ({ options, show, ...io }) => {
     const device = await deviceOf(options, io);
     const appId = options.app === undefined ? undefined : (await findApplication(device, { app: options.app })).appId;
-    const { locks } = expectStatus(await device.call(endpoints.locks), 200);
+    const { locks } = expectStatus(await device.locks.reply(), 200);
     const shown = locks.filter((lock) => appId === undefined || lock.appId === appId);
     if (options.json) return show(shown);
     show(
@@ -54,8 +53,8 @@ export const renew = command({
   run: async ({ words: [id = ""], options, say, ...io }) => {
     if (options.for === undefined) throw new UsageError(`Expected --for ${forOption.value}: ${forOption.hint}`);
     const body = { ttl: secondsOf(options.for) };
-    const { call } = await deviceOf(options, io);
-    const lease = expectStatus(await call(endpoints.renewLock, { params: { id }, body }), 200);
+    const device = await deviceOf(options, io);
+    const lease = expectStatus(await device.renewLock.reply({ params: { id }, body }), 200);
     say(`Renewed until ${lease.expiresAt}`, lease);
   },
 });
@@ -63,8 +62,8 @@ export const renew = command({
 export const release = command({
   options: { device: deviceOption },
   run: async ({ words: [id = ""], options, say, ...io }) => {
-    const { call } = await deviceOf(options, io);
-    expectStatus(await call(endpoints.releaseLock, { params: { id } }), 204);
+    const device = await deviceOf(options, io);
+    expectStatus(await device.releaseLock.reply({ params: { id } }), 204);
     say("Released", { id });
   },
 });
@@ -80,7 +79,7 @@ export async function takeLease(device: Device, { app, service, reason, ttl }: W
   if (!reason) throw new UsageError(`Expected --reason ${reasonOption.value}: ${reasonOption.hint}`);
   const { appId } = await findApplication(device, { app, service });
   const body = { appId, ...(service !== undefined && { service }), reason, ttl };
-  return expectStatus(await device.call(endpoints.takeLock, { body }), 201);
+  return expectStatus(await device.takeLock.reply({ body }), 201);
 }
 
 function secondsOf(given: string): number {

@@ -1,12 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
-import { fillPath } from "../../../core/api/path.ts";
-import { endpoints } from "../../../core/api/index.ts";
-import { SettingsError, UsageError } from "../../node/settings-error.ts";
-import { messageIn } from "../answer.ts";
+import { UsageError } from "../../node/settings-error.ts";
 import { command } from "../command.ts";
 import { linesOf } from "../ndjson.ts";
-import { appOption, deviceOf, deviceOption, findApplication } from "./client.ts";
+import { appOption, deviceOf, deviceOption, expectStatus, findApplication } from "./client.ts";
 
 const LogLine = z.object({ timestamp: z.number(), service: z.string(), isStdErr: z.boolean(), message: z.string() });
 
@@ -34,8 +31,6 @@ export const logs = command({
     const isChosen = service !== undefined || options.app !== undefined;
     const of = isChosen ? { appId: (await findApplication(device, { app: options.app, service })).appId } : {};
     let latest = 0;
-    const ask = async (query: object) =>
-      device.fetch(new Request(new URL(fillPath(endpoints.serviceLogs.path, query), device.base)));
     const show = (line: z.output<typeof LogLine>) => {
       latest = Math.max(latest, line.timestamp);
       print(
@@ -45,11 +40,9 @@ export const logs = command({
       );
     };
     const first = { ...of, service, tail, since: options.since, ...(options.follow && { follow: true }) };
-    for (let query: object = first; ; query = { ...first, tail: "all", since: String((latest + 1) / 1000) }) {
-      const response = await ask(query);
-      if (!response.ok)
-        throw new SettingsError(`The device refuses (${response.status}): ${await refusalIn(response)}`);
-      for await (const line of linesOf(response.body, LogLine)) show(line);
+    for (let params = first; ; params = { ...first, tail: "all", since: String((latest + 1) / 1000) }) {
+      const lines = expectStatus(await device.serviceLogs.reply({ params }), 200);
+      for await (const line of linesOf(lines, LogLine)) show(line);
       if (!options.follow) return;
       // A cloud ends a stream after a time. The next one continues after the last line.
       if (latest === 0) latest = Date.now();
@@ -57,12 +50,3 @@ export const logs = command({
     }
   },
 });
-
-async function refusalIn(response: Response): Promise<string> {
-  const text = await response.text();
-  try {
-    return messageIn(JSON.parse(text));
-  } catch {
-    return text;
-  }
-}

@@ -1,4 +1,3 @@
-import { endpoints } from "../../../core/api/index.ts";
 import { SettingsError } from "../../node/settings-error.ts";
 import { command } from "../command.ts";
 import { table } from "../table.ts";
@@ -15,7 +14,7 @@ export const plan = command({
         "The device is managed by its cloud, and up would be refused. What a release changes: fairlead cloud release --dry-run",
       );
     const { appId, body, warnings } = target;
-    const answer = expectStatus(await device.call(endpoints.planTarget, { params: { appId }, body }), 200);
+    const answer = expectStatus(await device.planTarget.reply({ params: { appId }, body }), 200);
     if (options.json) return show({ project, appId, ...answer, warnings });
     for (const warning of warnings) print(`Warning: ${warning}\n`);
     const { services, networks, volumes, waitsFor } = answer;

@@ -1,13 +1,12 @@
-import { endpoints } from "../../../core/api/index.ts";
 import { command, yesOption, type Command } from "../command.ts";
 import { appOption, deviceOf, deviceOption, expectStatus, findApplication, forceOption } from "./client.ts";
 
 const options = { device: deviceOption, app: appOption, force: forceOption } as const;
 
 const actions = {
-  start: { endpoint: endpoints.startService, said: "Started" },
-  stop: { endpoint: endpoints.stopService, said: "Stopped" },
-  restart: { endpoint: endpoints.restartService, said: "Restarted" },
+  start: { operation: "startService", said: "Started" },
+  stop: { operation: "stopService", said: "Stopped" },
+  restart: { operation: "restartService", said: "Restarted" },
 } as const;
 
 /** One service, or all services of the application. */
@@ -19,10 +18,10 @@ const onServices = (action: keyof typeof actions, about: string): Command =>
       const device = await deviceOf({ device: wanted }, io);
       const { appId, name, services } = await findApplication(device, { app, service });
       const chosen = service === undefined ? services : [service];
-      const { endpoint, said } = actions[action];
+      const { operation, said } = actions[action];
       for (const serviceName of chosen)
         expectStatus(
-          await device.call(endpoint, { params: { appId }, body: { serviceName, ...(force && { force }) } }),
+          await device[operation].reply({ params: { appId }, body: { serviceName, ...(force && { force }) } }),
           200,
         );
       say(`${said}: ${chosen.join(", ") || `nothing, since ${name} has no service`}`, { appId, services: chosen });
@@ -46,7 +45,7 @@ export const purge = command({
     const device = await deviceOf({ device: wanted }, io);
     const { appId, name } = await findApplication(device, { app: app ?? chosen.app });
     await confirm(`Remove all volumes of ${name}, and what is stored in them?`);
-    expectStatus(await device.call(endpoints.purgeV2, { params: { appId }, body: force ? { force } : {} }), 200);
+    expectStatus(await device.purgeV2.reply({ params: { appId }, body: force ? { force } : {} }), 200);
     say(`The volumes of ${name} are empty`, { appId, name });
   },
 });

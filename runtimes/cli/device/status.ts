@@ -1,4 +1,3 @@
-import { endpoints } from "../../../core/api/index.ts";
 import { shortenIds } from "../../../core/model/show.ts";
 import { command } from "../command.ts";
 import { ageOf, cellOf, details, table } from "../table.ts";
@@ -7,16 +6,16 @@ import { deviceOf, deviceOption, expectStatus, type Device } from "./client.ts";
 export const status = command({
   options: { device: deviceOption },
   run: async ({ options, print, show, ...io }) => {
-    const { call } = await deviceOf(options, io);
-    const [device, { deviceName }, { vpn }] = [
-      expectStatus(await call(endpoints.device), 200),
-      expectStatus(await call(endpoints.deviceName), 200),
-      expectStatus(await call(endpoints.vpn), 200),
+    const device = await deviceOf(options, io);
+    const [about, { deviceName }, { vpn }] = [
+      expectStatus(await device.device.reply(), 200),
+      expectStatus(await device.deviceName.reply(), 200),
+      expectStatus(await device.vpn.reply(), 200),
     ];
-    const applications = expectStatus(await call(endpoints.applicationsState), 200);
-    const { problems } = expectStatus(await call(endpoints.problems), 200);
-    if (options.json) return show({ ...device, deviceName, vpn, applications, problems });
-    const { os_version: os, ip_address: address, api_port: port, supervisor_version: version } = device;
+    const applications = expectStatus(await device.applicationsState.reply(), 200);
+    const { problems } = expectStatus(await device.problems.reply(), 200);
+    if (options.json) return show({ ...about, deviceName, vpn, applications, problems });
+    const { os_version: os, ip_address: address, api_port: port, supervisor_version: version } = about;
     const overview = {
       device: deviceName,
       system: os,
@@ -49,8 +48,8 @@ export const ps = command({
     ),
 });
 
-async function containersOf({ call }: Pick<Device, "call">) {
-  const applications = expectStatus(await call(endpoints.applicationsState), 200);
+async function containersOf(device: Device) {
+  const applications = expectStatus(await device.applicationsState.reply(), 200);
   return Object.entries(applications).flatMap(([application, { services }]) =>
     Object.entries(services).map(([service, { status: state, image, downloadProgress }]) => ({
       service,

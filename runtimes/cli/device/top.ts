@@ -1,4 +1,3 @@
-import { endpoints } from "../../../core/api/index.ts";
 import { command } from "../command.ts";
 import { toTable } from "../table.ts";
 import { appOption, applicationsOf, deviceOf, deviceOption, expectStatus, findApplication } from "./client.ts";
@@ -11,7 +10,7 @@ export const top = command({
     if (service !== undefined) {
       const { appId } = await findApplication(device, { app: options.app, service });
       const params = { appId, service };
-      const { titles, processes } = expectStatus(await device.call(endpoints.serviceProcesses, { params }), 200);
+      const { titles, processes } = expectStatus(await device.serviceProcesses.reply({ params }), 200);
       if (options.json) return show({ titles, processes });
       return print(toTable(titles, processes, { columns, style }));
     }
@@ -19,7 +18,7 @@ export const top = command({
       options.app === undefined ? await applicationsOf(device) : [await findApplication(device, { app: options.app })];
     const all = await Promise.all(
       chosen.map(async ({ appId, name }) => {
-        const { services } = expectStatus(await device.call(endpoints.applicationStats, { params: { appId } }), 200);
+        const { services } = expectStatus(await device.applicationStats.reply({ params: { appId } }), 200);
         return Object.entries(services).map(([one, use]) => ({ service: one, application: name, ...use }));
       }),
     );

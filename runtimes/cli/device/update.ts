@@ -1,4 +1,3 @@
-import { endpoints } from "../../../core/api/index.ts";
 import { shortenIds } from "../../../core/model/show.ts";
 import { command, type Command, type Invocation, type Options } from "../command.ts";
 import { cellOf, details, table } from "../table.ts";
@@ -25,7 +24,7 @@ async function printStatus(
   const found = await Promise.all(
     apps.map(async ({ appId, name }) => ({
       ...{ name, appId },
-      ...expectStatus(await device.call(endpoints.updateState, { params: { appId } }), 200),
+      ...expectStatus(await device.updateState.reply({ params: { appId } }), 200),
     })),
   );
   if (json) return show(found);
@@ -61,7 +60,7 @@ const states = {
   rejected: "runs the committed release; the target has failed",
 } as const;
 
-type Send = (call: Device["call"], appId: number) => Promise<unknown>;
+type Send = (device: Device, appId: number) => Promise<unknown>;
 
 interface Decision {
   readonly about: string;
@@ -74,27 +73,26 @@ const decisions = {
   apply: {
     about: "For an application whose updates wait for consent. What else holds the update up still does.",
     said: "the update begins when nothing else holds it up",
-    send: async (call, appId) => expectStatus(await call(endpoints.applyUpdate, { params: { appId }, body: {} }), 202),
+    send: async (device, appId) => expectStatus(await device.applyUpdate.reply({ params: { appId }, body: {} }), 202),
   },
   retry: {
     about: "A release that has failed is not tried again by itself.",
     said: "the release is tried again",
-    send: async (call, appId) => expectStatus(await call(endpoints.retryUpdate, { params: { appId } }), 202),
+    send: async (device, appId) => expectStatus(await device.retryUpdate.reply({ params: { appId } }), 202),
   },
   confirm: {
     about: "In place of the services that have to confirm. A release that has failed and waits for a decision stays.",
     said: "the update is confirmed",
-    send: async (call, appId) =>
-      expectStatus(await call(endpoints.confirmUpdate, { params: { appId }, body: {} }), 204),
+    send: async (device, appId) => expectStatus(await device.confirmUpdate.reply({ params: { appId }, body: {} }), 204),
   },
 } as const satisfies Readonly<Record<string, Decision>>;
 
 const rollBack = (reason: string | undefined): Decision => ({
   about: "While a release is tried, or has failed and waits for a decision. It is not tried again by itself.",
   said: "the committed release comes back",
-  send: async (call, appId) => {
+  send: async (device, appId) => {
     const body = reason === undefined ? {} : { reason };
-    return expectStatus(await call(endpoints.rollBackUpdate, { params: { appId }, body }), 202);
+    return expectStatus(await device.rollBackUpdate.reply({ params: { appId }, body }), 202);
   },
 });
 
@@ -105,7 +103,7 @@ async function decide(
   say: Output["say"],
 ): Promise<void> {
   const { appId, name } = await findApplication(device, { app });
-  await send(device.call, appId);
+  await send(device, appId);
   say(`${name}: ${said}`, { appId, name });
 }
 
