@@ -20,6 +20,8 @@ export interface FollowOptions {
   /** Only events of these kinds. */
   readonly kinds?: readonly string[];
   readonly signal?: AbortSignal;
+  /** Called after a disconnection. When it resolves, such as when the network is back, the pause ends. */
+  readonly wake?: () => Promise<unknown>;
 }
 
 /** The connection has ended, and is made again. What follows goes on where it has ended. */
@@ -42,7 +44,7 @@ const overlap = 1000;
  */
 export async function* follow(
   transport: TransportOptions,
-  { signal, kinds, ...wanted }: FollowOptions = {},
+  { signal, kinds, wake, ...wanted }: FollowOptions = {},
 ): AsyncGenerator<Followed> {
   const positions = new LogPositions();
   let after = wanted.after;
@@ -69,7 +71,7 @@ export async function* follow(
     }
     failures++;
     yield { is: "disconnected", why };
-    await pause(transport, failures, policy, signal);
+    await Promise.race([pause(transport, failures, policy, signal), ...(wake ? [wake()] : [])]);
   }
 }
 

@@ -41,23 +41,27 @@ export class Refusal<R = Answer> extends Error {
   override readonly name = "Refusal";
   readonly operation: string;
   readonly reply: R;
+  /** The sentence of the answer, without the operation and the status; empty if it has none. */
+  readonly detail: string;
 
   constructor(operation: string, reply: R & Answer) {
-    super(`${operation} was refused with ${reply.status}${messageIn(reply.body)}`);
+    const detail = messageIn(reply.body);
+    super(`${operation} was refused with ${reply.status}${detail === "" ? "" : `: ${detail}`}`);
     this.operation = operation;
     this.reply = reply;
+    this.detail = detail;
   }
 }
 
 /** The sentence in a body, in each of the forms in which the APIs say why. */
 function messageIn(body: unknown): string {
-  if (typeof body === "string") return body === "" ? "" : `: ${body}`;
+  if (typeof body === "string") return body;
   if (typeof body !== "object" || body === null) return "";
   const found = ["detail", "message", "error", "Error", "title"].flatMap((name) => {
     const value: unknown = Reflect.get(body, name);
     return typeof value === "string" && value !== "" ? [value] : [];
   });
-  return found[0] === undefined ? "" : `: ${found[0]}`;
+  return found[0] ?? "";
 }
 
 /** The methods of an API, of which each request is sent with `send`. */

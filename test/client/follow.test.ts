@@ -69,6 +69,18 @@ describe("a stream that is followed", () => {
     expect(seen.find(({ is }) => is === "lost")).toEqual({ is: "lost", of: "logs", appId: 1, service: "db" });
   });
 
+  test("connects again at once when it is woken", async () => {
+    let asked = 0;
+    const fetch = () => {
+      asked++;
+      return Promise.reject(new TypeError("fetch failed"));
+    };
+    const never = { ...impatient, sleep: () => new Promise<void>(() => {}) };
+    const client = createClient({ fetch, clock: never });
+    await read(client, { wake: async () => undefined }, cuts(3));
+    expect(asked).toBe(3);
+  });
+
   test("ends with the device's refusal, but not with a failure of the network", async () => {
     const refused = Response.json({ status: "failed", message: "no such kind" }, { status: 400 });
     const { client } = deviceWith(new TypeError("fetch failed"), new Response("", { status: 502 }), refused);
