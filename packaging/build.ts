@@ -2,7 +2,9 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build, type Metafile, type Plugin } from "esbuild";
+import { gzipSync } from "node:zlib";
 import * as z from "zod";
+import { buildPage } from "./page.ts";
 
 /**
  * Makes `dist/` (or the folder that is named), the package that is published. Everything that it runs is bundled: a board starts it in a third of the
@@ -118,6 +120,8 @@ const { metafile } = await build({
   entryPoints: { ...doors, ...program },
   plugins: [leaner, ownPieceOfAgent],
 });
+const page = await buildPage("device");
+writeFileSync(join(dist, "device.html.gz"), gzipSync(page.html, { level: 9 }));
 const bin = join(dist, "cli.js");
 const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(engines["node"] ?? "") ?? [];
 if (!major || !minor) throw new Error(`package.json: engines.node: expected >=<major>.<minor>, got ${engines["node"]}`);
@@ -137,8 +141,9 @@ chmodSync(bin, 0o755);
 
 // The software bill of materials: what is bundled, and nothing else. Without times and random ids, so that two builds are alike.
 const metafileOfAll = join(dist, "metafile.json");
-const inputs = { ...ofCloud.inputs, ...ofClient.inputs, ...ofAgent.inputs, ...metafile.inputs };
-const outputs = { ...ofCloud.outputs, ...ofClient.outputs, ...ofAgent.outputs, ...metafile.outputs };
+const all = [ofCloud, ofClient, ofAgent, metafile, page.metafile];
+const inputs = Object.assign({}, ...all.map((one) => one.inputs));
+const outputs = Object.assign({}, ...all.map((one) => one.outputs));
 const withoutUnused = (key: string, value: unknown) => (key.startsWith("unused:") ? undefined : value);
 writeFileSync(metafileOfAll, JSON.stringify({ inputs, outputs }, withoutUnused));
 const sbom = join(root, "node_modules/@cyclonedx/cyclonedx-esbuild/bin/cyclonedx-esbuild-cli.js");
@@ -174,7 +179,7 @@ const published = {
   dependencies: { zod: dependencies["zod"] },
 };
 writeFileSync(join(dist, "package.json"), `${JSON.stringify(published, undefined, 2)}\n`);
-writeFileSync(join(dist, "THIRD-PARTY-LICENSES.txt"), licences([ofCloud, ofClient, ofAgent, metafile]));
+writeFileSync(join(dist, "THIRD-PARTY-LICENSES.txt"), licences(all));
 const deployment = readFileSync(join(root, "wrangler.toml"), "utf8");
 writeFileSync(join(dist, "wrangler.toml"), deployment.replace(/^main = .*/m, 'main = "worker.js"'));
 for (const file of ["README.md", "LICENSE"]) copyFileSync(join(root, file), join(dist, file));

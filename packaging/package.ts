@@ -146,6 +146,7 @@ async function layOut(tree: string, arch: string, dist: string): Promise<void> {
   // What `fairlead` loads; the doors for programs and the Worker are for the package of npm.
   for (const file of loaded(dist, "cli.js"))
     put(`${library}/${file}`, readFileSync(join(dist, file), "utf8").replace(/^#!.*\n/, ""));
+  put(`${library}/device.html.gz`, readFileSync(join(dist, "device.html.gz")));
   put(`${library}/package.json`, `${JSON.stringify({ name: "fairlead", version, type: "module" })}\n`);
   put(
     "usr/bin/fairlead",

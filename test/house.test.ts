@@ -265,6 +265,11 @@ const rules: readonly Rule[] = [
     because: "the runtime assembles what the others are",
   },
   {
+    from: ["runtimes/page/"],
+    may: ["runtimes/page/", "core/client/", "core/api/path.ts", "preact", "@preact/signals"],
+    because: "a browser loads it: of the device it knows the client, and shows what that says",
+  },
+  {
     from: ["runtimes/cli/"],
     may: ["core/", "hardware/", "runtimes/node/", "runtimes/cli/", "node:", "zod", "yaml"],
     because: "the commands are for a computer with Node; only they import the Node runtime",
@@ -275,13 +280,13 @@ function* sources(folder: string): Generator<string> {
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) yield* sources(path);
-    else if (path.endsWith(".ts")) yield path;
+    else if (/\.tsx?$/.test(path)) yield path;
   }
 }
 
-const files = ["core", "hardware", "runtimes/node", "runtimes/cli", "runtimes/worker"].flatMap((folder) => [
-  ...sources(folder),
-]);
+const files = ["core", "hardware", "runtimes/node", "runtimes/cli", "runtimes/page", "runtimes/worker"].flatMap(
+  (folder) => [...sources(folder)],
+);
 
 const textOf = (file: string) => readFileSync(join(root, file), "utf8");
 
@@ -340,6 +345,18 @@ test("no `any`, and nothing that silences the compiler", () => {
     /\bas any\b|: any\b|<any>|@ts-ignore|@ts-expect-error|as unknown as/.test(codeOf(file)),
   );
   expect(silenced).toEqual([]);
+});
+
+test("the pages insert text alone, and store no key", () => {
+  const inserting = files.filter(
+    (file) =>
+      file.startsWith("runtimes/page/") &&
+      /dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|\bdocument\.(write|cookie)|sessionStorage|eval\(/.test(
+        codeOf(file),
+      ),
+  );
+  expect(inserting).toEqual([]);
+  expect(files.filter((file) => /localStorage/.test(codeOf(file)))).toEqual(["runtimes/page/live/preferences.ts"]);
 });
 
 /** Names that GLOSSARY.md has replaced: alone, in a longer identifier, or in a sentence. */

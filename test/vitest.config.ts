@@ -5,7 +5,7 @@ const timeouts = { testTimeout: 30_000, hookTimeout: 120_000 };
 
 const anywhere = {
   include: ["**/*.test.ts", "../examples/**/*.test.ts"],
-  exclude: ["conformance/engine.test.ts", "engine/**", "boards/**", "host/**", "worker/**"],
+  exclude: ["conformance/engine.test.ts", "engine/**", "boards/**", "host/**", "page/**", "worker/**"],
   ...timeouts,
 };
 
@@ -56,6 +56,10 @@ export default defineConfig(({ mode }) => ({
             {
               // Boards with engines of their own, and one cloud for all of them.
               test: { name: "boards", include: ["boards/**/*.test.ts"], fileParallelism: false, ...timeouts },
+            },
+            {
+              // Each file starts a browser, which takes what a small machine has.
+              test: { name: "page", include: ["page/**/*.test.ts"], fileParallelism: false, ...timeouts },
             },
             {
               // Machines with a real systemd, one at a time: they boot, and reboot.

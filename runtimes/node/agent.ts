@@ -5,6 +5,7 @@ import { userAgent } from "../../core/cloud/user-agent.ts";
 import { FailureLog } from "../../core/events/failure-log.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
 import { guardOrigin } from "../../core/http/origin.ts";
+import { withPage } from "../../core/http/page.ts";
 import { systemClock as clock } from "../../core/ports/clock.ts";
 import type { Engine } from "../../core/ports/engine.ts";
 import { isMissing, type Missing } from "../../core/ports/index.ts";
@@ -22,6 +23,7 @@ import { Listener, toNodeListener, toOwnListener } from "./listener.ts";
 import { createConsoleLog } from "./log.ts";
 import { needed } from "./settings-error.ts";
 import { ownUse } from "./own-use.ts";
+import { devicePage } from "./page.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { FileFolders, seenByEngine } from "./store/file-folders.ts";
 import { StoredFiles, filesFolderOf } from "./store/stored-files.ts";
@@ -155,7 +157,7 @@ async function assembleIn(
     cloudSettingsOf(settings),
   );
   const isOpen = () => supervisor.targets.isLocalMode();
-  fetch = guardOrigin(supervisor.fetch, { isOpen, allowOrigins, allowHosts });
+  fetch = guardOrigin(withPage(supervisor.fetch, devicePage), { isOpen, allowOrigins, allowHosts });
   assembled.resolve(fetch);
   supervisor.start();
   await host.start();

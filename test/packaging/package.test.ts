@@ -64,6 +64,7 @@ test("it holds the program, the doors, their types, and the licences; no sources
       ...["types/core/index.d.ts", "types/runtimes/node/index.d.ts", "types/core/embedded/index.d.ts"],
       "types/runtimes/worker/worker.d.ts",
       ...["README.md", "LICENSE", "THIRD-PARTY-LICENSES.txt", "sbom.cdx.json"],
+      "device.html.gz",
       ...["systemd/fairlead.service", "systemd/fairlead.conf"],
     ]),
   );

@@ -1,0 +1,123 @@
+import { signal } from "@preact/signals";
+import { fillPath } from "../../../core/api/path.ts";
+import { Refusal } from "../../../core/client/index.ts";
+import { words } from "../words.ts";
+
+/** A request that changes something. */
+export interface Action {
+  /** Of the button that shows it. */
+  readonly key: string;
+  readonly label: string;
+  readonly send: () => Promise<unknown>;
+  /** The same as a command line: what a dialog shows. */
+  readonly curl: string;
+  /** What is said when it has succeeded; else the label. */
+  readonly done?: string;
+  /** The same action, which overrides update locks. */
+  readonly forced?: Action;
+}
+
+/** What is asked in a dialog before an action. */
+export interface Question {
+  readonly title: string;
+  readonly text: string;
+  readonly lines?: readonly string[];
+  readonly verb: string;
+  readonly isDangerous?: boolean;
+  /** What has to be typed, if the action destroys something. */
+  readonly word?: string;
+  readonly action: Action;
+}
+
+export interface Notice {
+  readonly id: number;
+  readonly text: string;
+  readonly isFailure: boolean;
+}
+
+/** The state that shows the effect arrives a moment after the answer. Until then the button is not free. */
+const effectMs = 500;
+const noticeMs = 8000;
+
+/** Actions under way, the question that is open, and what has come of them. Nothing is shown as done before it is. */
+export class Actions {
+  readonly pending = signal<ReadonlySet<string>>(new Set());
+  readonly question = signal<Question | undefined>(undefined);
+  readonly notices = signal<readonly Notice[]>([]);
+  #count = 0;
+
+  ask(question: Question): void {
+    this.question.value = question;
+  }
+
+  async run(action: Action): Promise<void> {
+    const { key, label, send, done, forced } = action;
+    if (this.pending.value.has(key)) return;
+    this.pending.value = new Set([...this.pending.value, key]);
+    try {
+      await send();
+      this.say(done ?? words.value.done.done(label));
+      setTimeout(() => this.#end(key), effectMs);
+    } catch (error) {
+      this.#end(key);
+      const why = whyOf(error);
+      if (error instanceof Refusal && error.reply.status === 423 && forced) this.ask(toForce(forced, why));
+      else this.say(words.value.done.failed(label, why), true);
+    }
+  }
+
+  say(text: string, isFailure = false): void {
+    const id = ++this.#count;
+    this.notices.value = [...this.notices.value.slice(-2), { id, text, isFailure }];
+    if (!isFailure) setTimeout(() => this.dismiss(id), noticeMs);
+  }
+
+  dismiss(id: number): void {
+    this.notices.value = this.notices.value.filter((notice) => notice.id !== id);
+  }
+
+  #end(key: string): void {
+    this.pending.value = new Set([...this.pending.value].filter((one) => one !== key));
+  }
+}
+
+const whyOf = (error: unknown): string =>
+  error instanceof Refusal && error.detail !== ""
+    ? error.detail
+    : error instanceof Error
+      ? error.message
+      : String(error);
+
+const toForce = (action: Action, why: string): Question => ({
+  title: words.value.confirm.locked,
+  text: words.value.confirm.force,
+  lines: [why],
+  verb: words.value.act.force,
+  isDangerous: true,
+  action,
+});
+
+interface Wire {
+  readonly method: string;
+  readonly path: string;
+}
+
+/** As a shell takes it: in single quotes, which end before one and go on after it. */
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** A request to a device as a command line. */
+export function toCurl(
+  { method, path }: Wire,
+  {
+    params,
+    body,
+    origin,
+    hasKey,
+  }: { readonly params?: object; readonly body?: unknown; readonly origin: string; readonly hasKey: boolean },
+): string {
+  const parts = ["curl", ...(method === "GET" ? [] : ["-X", method]), quoted(origin + fillPath(path, params))];
+  if (hasKey) parts.push("-H", '"Authorization: Bearer $KEY"');
+  if (body !== undefined)
+    parts.push("-H", quoted("Content-Type: application/json"), "-d", quoted(JSON.stringify(body)));
+  return parts.join(" ");
+}

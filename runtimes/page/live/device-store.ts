@@ -1,0 +1,176 @@
+import { computed, signal } from "@preact/signals";
+import { Refusal, type DeviceClient, type Followed } from "../../../core/client/index.ts";
+import { LogLines } from "./log-lines.ts";
+import type { Visibility } from "./visibility.ts";
+
+type LineOf<Is extends Followed["is"]> = Extract<Followed, { readonly is: Is }>;
+export type Hello = LineOf<"hello">;
+export type State = LineOf<"state">;
+export type AppState = State["apps"][number];
+export type ServiceState = AppState["services"][string];
+export type Problem = State["problems"][number];
+export type DeviceEvent = LineOf<"event">;
+
+const figureNames = [
+  ...(["cpuPercent", "memoryUsedMb", "memoryTotalMb"] as const),
+  ...(["storageUsedMb", "storageTotalMb", "cpuCelsius"] as const),
+] as const;
+
+/** Figures of the machine. A value that it does not have is absent. */
+export type Figures = { readonly [_ in (typeof figureNames)[number]]?: number };
+
+/** What a client is made with: a stream needs another `fetch` than an action. */
+export type Connect = (fetch: (request: Request) => Promise<Response>) => DeviceClient;
+
+type Link =
+  | { readonly is: "loading" | "live" }
+  | { readonly is: "reconnecting"; readonly why: string; readonly since: number }
+  /** The device wants a key, or another one. */
+  | { readonly is: "refused"; readonly why: string }
+  | { readonly is: "failed"; readonly why: string };
+
+export type LinkState = Link["is"];
+
+const keptEvents = 200;
+
+/** Identity and addresses, which the stream does not tell. */
+export interface About {
+  readonly name: string;
+  readonly type: string;
+  readonly arch: string;
+  readonly addresses: readonly string[];
+  readonly os: string;
+}
+
+/** What one device is like now, as signals, read from its stream. */
+export class DeviceStore {
+  readonly client: DeviceClient;
+  readonly link = signal<Link>({ is: "loading" });
+  readonly hello = signal<Hello | undefined>(undefined);
+  readonly about = signal<About | undefined>(undefined);
+  readonly state = signal<State | undefined>(undefined);
+  readonly figures = signal<Figures | undefined>(undefined);
+  readonly events = signal<readonly DeviceEvent[]>([]);
+  readonly logs = new LogLines();
+  /** How much the clock of the device is ahead of the browser's, in milliseconds. */
+  readonly clockAheadMs = signal(0);
+  /** Whether what is shown is of this connection. Otherwise a click could hit what is no longer there. */
+  readonly isFresh = computed(() => this.link.value.is === "live");
+  readonly #streamClient: DeviceClient;
+  readonly #visibility: Visibility;
+  readonly #end = new AbortController();
+
+  constructor(connect: Connect, visibility: Visibility) {
+    const send = (request: Request) => fetch(request, { credentials: "omit" });
+    this.client = connect(send);
+    this.#streamClient = connect(visibility.while(send));
+    this.#visibility = visibility;
+  }
+
+  /** Reads the stream until `stop`. Connections that end are made again. */
+  async start(): Promise<void> {
+    const { signal, wake } = { signal: this.#end.signal, wake: this.#visibility.woken };
+    // A key of an application gets no figures of the machine.
+    for (const metrics of [true, false]) {
+      try {
+        const wanted = { state: true, events: true, metrics, logs: 200, signal, wake };
+        for await (const line of this.#streamClient.follow(wanted)) this.#take(line);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof Refusal)) return this.#fail(error);
+        const isScope = error.detail.includes("metrics");
+        if (isScope && metrics) continue;
+        this.link.value =
+          error.reply.status === 401 ? { is: "refused", why: error.detail } : { is: "failed", why: error.detail };
+        return;
+      }
+    }
+  }
+
+  stop(): void {
+    this.#end.abort();
+  }
+
+  #fail(error: unknown): void {
+    this.link.value = { is: "failed", why: error instanceof Error ? error.message : String(error) };
+  }
+
+  #take(line: Followed): void {
+    switch (line.is) {
+      case "hello":
+        this.#greet(line);
+        return;
+      case "state":
+        this.state.value = line;
+        this.link.value = { is: "live" };
+        return;
+      case "metrics":
+        this.figures.value = figuresIn(line);
+        return;
+      case "event":
+        this.#takeEvent(line);
+        return;
+      case "log":
+        this.logs.add({ ...line, at: line.timestamp });
+        return;
+      case "lost":
+        this.logs.add({ at: Date.now(), service: "", isStdErr: true, message: lostText(line) });
+        return;
+      case "disconnected":
+        if (this.link.value.is !== "reconnecting")
+          this.link.value = { is: "reconnecting", why: line.why, since: Date.now() };
+        return;
+    }
+  }
+
+  #greet(hello: Hello): void {
+    const known = this.hello.value;
+    this.hello.value = hello;
+    this.clockAheadMs.value = Date.parse(hello.now) - Date.now();
+    if (known?.bootId === hello.bootId && known.version === hello.version) return;
+    void this.#readAbout();
+    if (!known) void this.#readEvents(hello.after);
+  }
+
+  #takeEvent(event: DeviceEvent): void {
+    this.events.value = [...this.events.value, event].slice(-keptEvents);
+    const isStdErr = event.level === "warn" || event.level === "error";
+    this.logs.add({ at: Date.parse(event.at), service: "", isStdErr, message: event.text });
+  }
+
+  /** Those that have happened before the page was opened. */
+  async #readEvents(last: number): Promise<void> {
+    const answer = await this.client
+      .events({ params: { after: Math.max(0, last - keptEvents) } })
+      .catch(() => undefined);
+    if (!answer || !("events" in answer)) return;
+    const before = answer.events.filter(({ id }) => id <= last);
+    this.events.value = [...before.map((event) => ({ is: "event" as const, ...event })), ...this.events.value];
+  }
+
+  async #readAbout(): Promise<void> {
+    const [name, info, device] = await Promise.allSettled([
+      this.client.deviceName(),
+      this.client.deviceInfo(),
+      this.client.device(),
+    ]);
+    const { arch = "", deviceType = "" } = info.status === "fulfilled" ? info.value.info : {};
+    this.about.value = {
+      name: name.status === "fulfilled" ? name.value.deviceName : "",
+      ...{ type: deviceType, arch },
+      addresses: device.status === "fulfilled" ? device.value.ip_address.split(" ").filter(Boolean) : [],
+      os: device.status === "fulfilled" ? device.value.os_version : "",
+    };
+  }
+}
+
+const lostText = (line: LineOf<"lost">): string =>
+  line.of === "logs"
+    ? `… lines of ${line.service} are missing here`
+    : `… ${line.count ?? "some"} events are missing here`;
+
+function figuresIn(line: Readonly<Record<string, unknown>>): Figures {
+  const named = figureNames.map((name) => [name, line[name]] as const);
+  return Object.fromEntries(named.filter(([, value]) => typeof value === "number"));
+}

@@ -1,0 +1,24 @@
+import { createContext } from "preact";
+import { useContext } from "preact/hooks";
+import type { Actions } from "../live/actions.ts";
+import type { DeviceActions } from "../live/device-actions.ts";
+import type { DeviceStore } from "../live/device-store.ts";
+
+/** What every part of the view of one device needs. */
+export interface DeviceContext {
+  readonly store: DeviceStore;
+  readonly actions: Actions;
+  readonly can: DeviceActions;
+  /** The route of the device: "/" on its own page, "/d/<uuid>/" in a fleet. Screens are below it. */
+  readonly base: string;
+  /** The key that requests carry; undefined: none. */
+  readonly key: string | undefined;
+}
+
+export const Device = createContext<DeviceContext | undefined>(undefined);
+
+export function useDevice(): DeviceContext {
+  const context = useContext(Device);
+  if (!context) throw new Error("There is no device around this component");
+  return context;
+}

@@ -1,0 +1,24 @@
+import type { DeviceEvent } from "../live/device-store.ts";
+import { withShortDigests } from "../format.ts";
+import { Moment } from "../parts/since.tsx";
+import { words } from "../words.ts";
+
+/** What has happened, newest first. */
+export function EventList({ events }: { readonly events: readonly DeviceEvent[] }) {
+  const t = words.value.device;
+  if (events.length === 0) return <p class="faint">{t.noEvents}</p>;
+  return (
+    <ol class="events">
+      {events.map(({ id, at, level, text, by, why }) => (
+        <li key={id} class={level}>
+          <Moment at={Date.parse(at)} />
+          <span>
+            {withShortDigests(text)}
+            {why.length > 0 && !why.every((one) => text.includes(one)) && `: ${why.join(", ")}`}
+            {by !== undefined && <small> {t.by(by)}</small>}
+          </span>
+        </li>
+      ))}
+    </ol>
+  );
+}

@@ -1,0 +1,3 @@
+import { LogView } from "./log-view.tsx";
+
+export const LogsScreen = () => <LogView isWhole />;
