@@ -266,7 +266,7 @@ const rules: readonly Rule[] = [
   },
   {
     from: ["runtimes/page/"],
-    may: ["runtimes/page/", "core/client/", "core/api/path.ts", "preact", "@preact/signals"],
+    may: ["runtimes/page/", "core/client/", "core/api/path.ts", "core/model/show.ts", "preact", "@preact/signals"],
     because: "a browser loads it: of the device it knows the client, and shows what that says",
   },
   {

@@ -29,6 +29,11 @@ export const commands: readonly Entry[] = [
     summary: "make this device a member of a fleet",
     load: async () => (await import("./join.ts")).join,
   },
+  {
+    usage: "open",
+    summary: "open the page of this device in a browser",
+    load: async () => (await import("./device/open.ts")).open,
+  },
   { usage: "status", summary: "show what this device runs, and its cloud", load: async () => (await status()).status },
   { usage: "ps", summary: "list the services", load: async () => (await status()).ps },
   {

@@ -41,7 +41,7 @@ export const wholeMoment = (at: number): string =>
 
 const unitsOfSize = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"] as const;
 
-function bytes(value: number): string {
+export function bytes(value: number): string {
   const power = Math.min(unitsOfSize.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, value)) / 3)));
   const unit = unitsOfSize[power] ?? "byte";
   return new Intl.NumberFormat(language.value, {

@@ -65,6 +65,7 @@ interface OpenOptions extends BrowserContextOptions {
 export async function openPage(browser: Browser, url: string, { before, ...options }: OpenOptions = {}): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", ...options });
   const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
   const faults: string[] = [];
   const own = new URL(url).origin;
   page.on("request", (request) => {

@@ -1,16 +1,13 @@
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import axe from "axe-core";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { app, testDevice } from "../support/device.ts";
 import { noBrowser } from "../support/chromium.ts";
 import { openPage, serve, useBrowser } from "./browser.ts";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
 const Violations = z.array(z.object({ id: z.string(), nodes: z.array(z.object({ html: z.string() })) }));
 
-const screens = ["", "logs"];
+const screens = ["", "logs", "update", "figures", "target", "host"];
 
 describe.skipIf(noBrowser)("every screen", () => {
   const browser = useBrowser();
@@ -22,7 +19,7 @@ describe.skipIf(noBrowser)("every screen", () => {
     await device.run({ "1": app({ web: {}, db: { restart: "no" } }, { name: "shop" }) });
     // The policy of the page forbids the script that looks for faults.
     const page = await openPage(browser(), await serve(device.fetch), { colorScheme, bypassCSP: true });
-    await page.evaluate(axe);
+    await page.evaluate(axe.source);
     for (const screen of screens) {
       await page.goto(`${page.url().split("#")[0]}#/${screen}`);
       await page.locator("#main > :not(.skeleton)").first().waitFor();

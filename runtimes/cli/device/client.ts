@@ -38,12 +38,18 @@ export function expectStatus<R extends AnyReply, S extends R["status"]>(answer: 
   return bodyOf(answer, status, "The device");
 }
 
-async function thisDevice({ environment }: Pick<Io, "environment">): Promise<Device> {
+/** Where this device's API is, and the key for it. */
+export async function addressOf({ environment }: Pick<Io, "environment">) {
   const variables = withServiceEnvironment(environment);
   const given = environment["BALENA_SUPERVISOR_ADDRESS"];
   const base = given || `http://127.0.0.1:${variables["FAIRLEAD_PORT"] || "48484"}`;
   // This machine's key is not sent to another address.
   const key = environment["BALENA_SUPERVISOR_API_KEY"] || (given ? undefined : await storedKey(variables));
+  return { base, key };
+}
+
+async function thisDevice(io: Pick<Io, "environment">): Promise<Device> {
+  const { base, key } = await addressOf(io);
   const send = async (request: Request): Promise<Response> => {
     try {
       return await fetch(request);

@@ -81,7 +81,7 @@ export class Actions {
   }
 }
 
-const whyOf = (error: unknown): string =>
+export const whyOf = (error: unknown): string =>
   error instanceof Refusal && error.detail !== ""
     ? error.detail
     : error instanceof Error

@@ -1,5 +1,6 @@
 import { computed, signal } from "@preact/signals";
 import { Refusal, type DeviceClient, type Followed } from "../../../core/client/index.ts";
+import { figuresIn, type Figures } from "./figures.ts";
 import { LogLines } from "./log-lines.ts";
 import type { Visibility } from "./visibility.ts";
 
@@ -10,14 +11,6 @@ export type AppState = State["apps"][number];
 export type ServiceState = AppState["services"][string];
 export type Problem = State["problems"][number];
 export type DeviceEvent = LineOf<"event">;
-
-const figureNames = [
-  ...(["cpuPercent", "memoryUsedMb", "memoryTotalMb"] as const),
-  ...(["storageUsedMb", "storageTotalMb", "cpuCelsius"] as const),
-] as const;
-
-/** Figures of the machine. A value that it does not have is absent. */
-export type Figures = { readonly [_ in (typeof figureNames)[number]]?: number };
 
 /** What a client is made with: a stream needs another `fetch` than an action. */
 export type Connect = (fetch: (request: Request) => Promise<Response>) => DeviceClient;
@@ -169,8 +162,3 @@ const lostText = (line: LineOf<"lost">): string =>
   line.of === "logs"
     ? `… lines of ${line.service} are missing here`
     : `… ${line.count ?? "some"} events are missing here`;
-
-function figuresIn(line: Readonly<Record<string, unknown>>): Figures {
-  const named = figureNames.map((name) => [name, line[name]] as const);
-  return Object.fromEntries(named.filter(([, value]) => typeof value === "number"));
-}

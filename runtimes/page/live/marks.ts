@@ -12,7 +12,8 @@ export function markOfService(service: ServiceState, problems: readonly Problem[
   if (problems.some((problem) => markOfProblem(problem) === "failing")) return "failing";
   if (service.health === "unhealthy") return "failing";
   if (service.status === "Running") return service.health === "starting" ? "working" : "well";
-  if (/^(exited|Stopped|dead|paused)$/i.test(service.status)) return service.exitCode ? "failing" : "off";
+  // One that has failed has a problem. The others were stopped, or have done their work.
+  if (/^(exited|Stopped|dead|paused)$/i.test(service.status)) return "off";
   return "working";
 }
 

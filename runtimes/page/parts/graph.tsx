@@ -1,8 +1,4 @@
-/** A series of values in time; null: not measured. */
-export interface Series {
-  readonly at: readonly number[];
-  readonly values: readonly (number | null)[];
-}
+import type { Series } from "../live/figures.ts";
 
 const width = 100;
 

@@ -1,5 +1,8 @@
-import { signal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
+import { whyOf } from "../live/actions.ts";
+import { saveFile, toText } from "../live/log-file.ts";
 import { route } from "../live/route.ts";
+import { Button } from "../parts/button.tsx";
 import { LogPanel } from "../parts/log-panel.tsx";
 import { words } from "../words.ts";
 import { useDevice } from "./context.ts";
@@ -20,6 +23,7 @@ export function LogView({ isWhole = false }: { readonly isWhole?: boolean }) {
       <div class="row log-head">
         <h2>{t.title}</h2>
         <ServiceChoice services={services} value={filter.service} />
+        {isWhole && <DownloadButton />}
         <input
           type="search"
           class="log-filter"
@@ -60,6 +64,31 @@ function ServiceChoice({
         </button>
       ))}
     </div>
+  );
+}
+
+/** Every line that the engine still has, as a file. */
+function DownloadButton() {
+  const { store, actions } = useDevice();
+  const isReading = useSignal(false);
+  const t = words.value.logs;
+  const save = async () => {
+    isReading.value = true;
+    try {
+      const name = store.about.value?.name || "device";
+      saveFile(
+        `${name}.log`,
+        toText(await new Response(await store.client.serviceLogs({ params: { tail: "all" } })).text()),
+      );
+    } catch (error) {
+      actions.say(words.value.done.failed(t.download, whyOf(error)), true);
+    }
+    isReading.value = false;
+  };
+  return (
+    <Button disabled={isReading.value || !store.isFresh.value} onClick={() => void save()}>
+      {isReading.value ? words.value.reading : t.download}
+    </Button>
   );
 }
 

@@ -3,12 +3,20 @@ import { route } from "../live/route.ts";
 import { words } from "../words.ts";
 import { useDevice } from "./context.ts";
 import { LogsScreen } from "./logs-screen.tsx";
+import { UpdateScreen } from "./update-screen.tsx";
+import { FiguresScreen } from "./figures-screen.tsx";
+import { TargetScreen } from "./target-screen.tsx";
+import { HostScreen } from "./host-screen.tsx";
 import { OverviewScreen } from "./overview-screen.tsx";
 
 /** By what follows the device's route. */
 const screens = {
   "": { name: "device", component: OverviewScreen },
   logs: { name: "logs", component: LogsScreen },
+  update: { name: "update", component: UpdateScreen },
+  figures: { name: "figures", component: FiguresScreen },
+  target: { name: "target", component: TargetScreen },
+  host: { name: "host", component: HostScreen },
 } as const satisfies Readonly<Record<string, { readonly name: string; readonly component: FunctionComponent }>>;
 
 export const screenPaths = Object.keys(screens);

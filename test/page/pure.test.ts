@@ -1,0 +1,56 @@
+import { describe, expect, test } from "vitest";
+import { toParts } from "../../runtimes/page/parts/ansi.ts";
+import { daysUntilFull } from "../../runtimes/page/live/figures.ts";
+import { appsIn, parseTarget, placeOf } from "../../runtimes/page/live/target-text.ts";
+
+/** What the page decides without a browser. */
+
+describe("a line of a log", () => {
+  test("keeps colours and weights, and leaves out every other sequence of a terminal", () => {
+    expect(toParts("plain")).toEqual([{ text: "plain", classes: "" }]);
+    expect(toParts("\u001b[1;31mred\u001b[39m bold\u001b[0m \u001b[2K\u001b]0;title\u0007end")).toEqual([
+      { text: "red", classes: "bold a1" },
+      { text: " bold", classes: "bold" },
+      { text: " ", classes: "" },
+      { text: "end", classes: "" },
+    ]);
+  });
+
+  test("shows characters that nobody would see", () => {
+    expect(toParts("a\u202eb\u0007\r").map(({ text }) => text)).toEqual(["a", "U+202E", "b", "\u2407", ""]);
+  });
+});
+
+describe("the disk is full", () => {
+  const hourMs = 3_600_000;
+  const grown = (first: number, last: number, hours: number) =>
+    daysUntilFull({ at: [0, hours * hourMs], values: [first, last] }, 100);
+
+  test("after as many days as it goes on to grow", () => {
+    expect(grown(40, 50, 24)).toBe(5);
+    expect(grown(90, 95, 12)).toBe(1);
+  });
+
+  test("at no time that can be told, if it shrinks, grows slowly, or was measured for a short time", () => {
+    expect([grown(50, 40, 24), grown(50, 51, 24), grown(50, 60, 5)]).toEqual([undefined, undefined, undefined]);
+    expect(daysUntilFull({ at: [], values: [] }, 100)).toBeUndefined();
+  });
+});
+
+describe("the text of a target state", () => {
+  test("that is no JSON object has a place", () => {
+    const text = '{\n  "local": ]\n}';
+    const parsed = parseTarget(text);
+    expect(parsed.ok).toBe(false);
+    expect(!parsed.ok && placeOf(text, parsed.at)).toEqual({ line: 2, column: 12 });
+    expect(parseTarget("[]")).toMatchObject({ ok: false, at: 0 });
+  });
+
+  test("names its applications", () => {
+    expect(appsIn({ local: { apps: { "1": { name: "shop" }, "2": {} } } })).toEqual([
+      { appId: 1, name: "shop" },
+      { appId: 2, name: "2" },
+    ]);
+    expect(appsIn({ local: 7 })).toEqual([]);
+  });
+});
