@@ -5,8 +5,9 @@ import { deviceCredentials } from "./cloud/registry.ts";
 import type { DeviceFacts } from "./compose/container-spec.ts";
 import type { RequirementFacts } from "./compose/requirements.ts";
 import { createDeviceRoutes } from "./handlers/index.ts";
-import { createDeviceFetch, deviceSurface } from "./http/device.ts";
+import { createDeviceFetch, deviceError, deviceSurface } from "./http/device.ts";
 import type { Fetch } from "./http/fetch.ts";
+import { Once } from "./http/once.ts";
 import { EventFeed } from "./events/event-feed.ts";
 import { Events, toLog } from "./events/events.ts";
 import { LiveStreams } from "./events/live-streams.ts";
@@ -25,6 +26,7 @@ import { isMissing, type Missing, type Ports } from "./ports/index.ts";
 import { ExecSessions } from "./operations/exec-sessions.ts";
 import { powerDown } from "./operations/power.ts";
 import { recordObservation } from "./operations/record.ts";
+import { RunningOperations } from "./operations/running.ts";
 import { Applier, type Outcome } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
 import { GateWatch } from "./reconcile/gate-watch.ts";
@@ -97,6 +99,7 @@ export interface Assembly extends Supervisor {
   readonly logs: Logs;
   readonly serviceLogs: ServiceLogs;
   readonly exec: ExecSessions;
+  readonly operations: RunningOperations;
   readonly tags: Tags;
   /** Absent: the device uses no cloud. */
   readonly cloud: CloudSession | undefined;
@@ -243,6 +246,8 @@ export async function createSupervisor(
   });
 
   const metricsHistory = new MetricsHistory(ports);
+  const once = new Once({ requests: ports.requestJournal, now: () => clock.now(), error: deviceError });
+  const operations = new RunningOperations({ journal: ports.requestJournal, clock });
 
   const supervisor: Assembly = {
     identity,
@@ -264,6 +269,7 @@ export async function createSupervisor(
     logs,
     serviceLogs,
     exec,
+    operations,
     tags,
     cloud,
     view: () => loop.view ?? loop.blankView(),
@@ -299,7 +305,9 @@ export async function createSupervisor(
     },
   };
   const fetch = createDeviceFetch({
-    routes: createDeviceRoutes(deviceSurface(events)),
+    routes: createDeviceRoutes(
+      deviceSurface({ events, once, operations, callerOf: (principal) => keys.callerOf(principal) }),
+    ),
     context: supervisor,
     cloudKey: () => keys.global(),
     // In local mode, no key is needed and any key is ignored: the developer's tool sends the cloud's key. The scope of an

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { RefusalName } from "./refusal-types.ts";
 import type { Principal } from "../model/scope.ts";
+import type { Turn } from "../model/turn.ts";
 
 /** How a reply's body is written; `T` is the handler's value. */
 export interface Wire<out T> {
@@ -109,6 +110,8 @@ export const sentences = (faults: readonly Fault[]): string =>
 export interface InputOf<P, B> {
   readonly params: P;
   readonly body: B;
+  /** Taken before it acts, by an endpoint that `waits`. */
+  readonly turn?: Turn;
   /** Of the forms of a 200, the one that the request wants; absent if there is only one. */
   readonly accepted?: string;
 }
@@ -130,6 +133,12 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   readonly writes?: true;
   /** It creates or revokes credentials. */
   readonly manages?: true;
+  /** Its method is not GET, but a repetition changes nothing more: it needs no `Idempotency-Key`. */
+  readonly repeats?: true;
+  /** A success has a key or a token, which is not kept. */
+  readonly secretAnswer?: true;
+  /** It waits for its turn before it acts, and can be cancelled until then. */
+  readonly waits?: true;
   /**
    * It opens a shell in a container, or concerns an open one, and is not for keys of applications. `refused`: the reply to
    * these, and to a request of the cloud for somebody who may not.
@@ -157,6 +166,17 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   /** The reply to an unforeseen error. Absent: 503 in the common form. */
   readonly failed?: (message: string) => ReplyOf<R>;
 }
+
+type Kind = Pick<Endpoint<unknown, unknown, Replies>, "method" | "repeats" | "secretAnswer"> & {
+  readonly shell?: unknown;
+};
+
+/** Whether an `Idempotency-Key` makes its requests act once. */
+export const actsOnce = ({ method, repeats }: Kind): boolean => method !== "GET" && !repeats;
+
+/** Whether `Prefer: respond-async` makes it an operation. */
+export const mayRespondAsync = (kind: Kind): boolean =>
+  actsOnce(kind) && kind.method !== "DELETE" && !kind.shell && !kind.secretAnswer;
 
 export const endpoint = <P, B, const R extends Replies, SentP, SentB>(
   description: Endpoint<P, B, R, SentP, SentB>,

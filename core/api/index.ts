@@ -12,6 +12,7 @@ import * as local from "./device/local-mode.ts";
 import * as locks from "./device/locks.ts";
 import * as metrics from "./device/metrics.ts";
 import * as openapi from "./device/openapi.ts";
+import * as operations from "./device/operations.ts";
 import * as plan from "./device/plan.ts";
 import * as processes from "./device/processes.ts";
 import * as serviceLogs from "./device/service-logs.ts";
@@ -91,6 +92,10 @@ export const endpoints = {
   takeLock: locks.takeLock,
   renewLock: locks.renewLock,
   releaseLock: locks.releaseLock,
+
+  operations: operations.operations,
+  operation: operations.operation,
+  cancelOperation: operations.cancelOperation,
 
   journalLogs: journal.journalLogs,
   docs: docs.docs,

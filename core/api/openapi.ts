@@ -1,13 +1,27 @@
 import * as z from "zod";
 import { none, type Endpoint, type Replies, type Wire } from "./endpoint.ts";
 import { commonOf } from "./fields.ts";
+import { headersOf, repliesToHeaders } from "./once.ts";
 import { refusalType } from "./refusal.ts";
 import { refusalTypes, type RefusalName } from "./refusal-types.ts";
 
 type Described = Pick<
   Endpoint<unknown, unknown, Replies>,
-  "method" | "path" | "summary" | "open" | "params" | "headers" | "body" | "replies"
->;
+  "method" | "path" | "summary" | "open" | "params" | "headers" | "body" | "replies" | "repeats" | "secretAnswer"
+> & { readonly shell?: unknown };
+
+/** What the endpoints of a surface have in common. */
+interface Shared {
+  /** The replies that an endpoint has besides its own. */
+  readonly repliesOf: (endpoint: Described) => Replies;
+  /** Request headers that an endpoint knows besides its own, and their descriptions. */
+  readonly headersOf: (endpoint: Described) => Readonly<Record<string, string>>;
+}
+
+const ofDevice: Shared = {
+  repliesOf: (endpoint) => ({ ...commonOf(endpoint), ...repliesToHeaders(endpoint) }),
+  headersOf: (endpoint) => headersOf(endpoint, { isAsync: true }),
+};
 
 interface About {
   readonly title: string;
@@ -16,13 +30,12 @@ interface About {
 }
 
 /**
- * The endpoints as an OpenAPI 3.1 document; each one's name is its operationId. `sharedOf`: the replies that an endpoint has
- * besides its own.
+ * The endpoints as an OpenAPI 3.1 document; each one's name is its operationId.
  */
 export const toOpenApi = (
   endpoints: Readonly<Record<string, Described>>,
   { description = "", ...info }: About,
-  sharedOf: (endpoint: Described) => Replies = commonOf,
+  shared: Shared = ofDevice,
 ) => ({
   openapi: "3.1.0" as const,
   info: { ...info, description, license },
@@ -36,7 +49,7 @@ export const toOpenApi = (
     schemas: { Refusal },
   },
   security: [{ header: [] }, { query: [] }],
-  paths: toPaths(endpoints, sharedOf, createConversion()),
+  paths: toPaths(endpoints, shared, createConversion()),
 });
 
 const license = { name: "Apache-2.0", identifier: "Apache-2.0" };
@@ -85,7 +98,7 @@ const Refusal = {
 
 function toPaths(
   endpoints: Readonly<Record<string, Described>>,
-  sharedOf: (endpoint: Described) => Replies,
+  shared: Shared,
   toJsonSchema: Conversion,
 ): Record<string, Record<string, object>> {
   const paths: Record<string, Record<string, object>> = {};
@@ -94,17 +107,15 @@ function toPaths(
     (paths[path] ??= {})[endpoint.method.toLowerCase()] = {
       operationId,
       tags: [tagOf(endpoint)],
-      ...toOperation(endpoint, sharedOf(endpoint), toJsonSchema),
+      ...toOperation(endpoint, shared, toJsonSchema),
     };
   }
   return paths;
 }
 
-function toOperation(
-  { path, summary, open, params, headers = [], body, replies }: Described,
-  shared: Replies,
-  toJsonSchema: Conversion,
-) {
+function toOperation(endpoint: Described, { repliesOf, headersOf }: Shared, toJsonSchema: Conversion) {
+  const { path, summary, open, params, headers = [], body, replies } = endpoint;
+  const shared = repliesOf(endpoint);
   const { properties = {}, required = [] } = toJsonSchema(params, "input");
   // What a client accepts is said by the replies.
   const named = Object.entries(properties).filter(([name]) => name !== "accept");
@@ -113,6 +124,8 @@ function toOperation(
     const place = inPath ? "path" : headers.includes(name) ? "header" : "query";
     return { name, in: place, required: inPath || required.includes(name), schema };
   });
+  for (const [name, description] of Object.entries(headersOf(endpoint)))
+    parameters.push({ name, in: "header", required: false, schema: { type: "string", description } });
   // Without a body there is none that is too large or of another type.
   const isShared = (status: string) => !(open && status === "401") && !(body === none && /^41[35]$/.test(status));
   const statuses = [...new Set([...Object.keys(replies), ...Object.keys(shared).filter(isShared)])].map(Number);

@@ -101,6 +101,11 @@ export const refusalTypes = {
     title: "There is no such webhook",
     about: "It does not exist, or was not made by the token of the request.",
   },
+  "unknown-operation": {
+    status: 404,
+    title: "There is no such operation",
+    about: "It was made with another key, or is one of so many that it is no longer kept.",
+  },
   "not-running": {
     status: 409,
     title: "The service does not run",
@@ -136,6 +141,27 @@ export const refusalTypes = {
     title: "The fleet has devices",
     about: "Only a fleet without devices can be deleted. Delete its devices, or move them to another fleet.",
   },
+  "may-have-acted": {
+    status: 409,
+    title: "The first request with this key may have acted",
+    about:
+      "It was interrupted, for example by a restart of the agent, and is not done again. Look at the state, and send what is still wanted with a new Idempotency-Key.",
+  },
+  "answer-not-kept": {
+    status: 409,
+    title: "The first request with this key was done, and its answer is not kept",
+    about: "Its answer had a key or a token, or was too large. What it has made can be listed, and revoked.",
+  },
+  "operation-ended": {
+    status: 409,
+    title: "The operation has ended",
+    about: "It cannot be cancelled any more. `GET /v3/operations/:id` has its answer.",
+  },
+  "already-acting": {
+    status: 409,
+    title: "The operation has begun to act",
+    about: "Only an operation that waits for its turn can be cancelled. What was done is not undone.",
+  },
   "too-large": {
     status: 413,
     title: "The body is too large",
@@ -145,6 +171,11 @@ export const refusalTypes = {
     status: 415,
     title: "The body has an unsupported form",
     about: "Expected JSON as UTF-8, and gzip, deflate or no encoding.",
+  },
+  "key-reused": {
+    status: 422,
+    title: "The Idempotency-Key came with another request",
+    about: "A key belongs to one request: method, path and body. Every other request needs a new one.",
   },
   "foreign-host": {
     status: 421,

@@ -12,6 +12,7 @@ import { administration, device } from "./wires.ts";
  */
 
 export { Refusal, type Operation } from "./operations.ts";
+export type { RunningOperation } from "../api/once.ts";
 export type { Followed, FollowOptions } from "./follow.ts";
 
 interface ClientOptions {
@@ -21,7 +22,10 @@ interface ClientOptions {
   readonly fetch?: Fetch;
   /** A key of the device, or a token of the cloud. */
   readonly key?: string;
-  /** How often a request that changes nothing is repeated after a failure of the network; 2 by default. */
+  /**
+   * How often a request is repeated after a failure of the network; 2 by default. One that changes something is repeated only if
+   * the server does it once for each `Idempotency-Key`.
+   */
   readonly retries?: number;
   /** Sees each answer before its reader does. Throws for one that the reader should not get. */
   readonly check?: TransportOptions["check"];
@@ -50,7 +54,11 @@ export function createCloudClient(options: ClientOptions): CloudClient {
   return {
     admin: operationsOf<typeof adminEndpoints>(administration, (wire, sent) => sendTo(cloud, wire, sent)),
     device: (uuid) =>
-      deviceClient({ ...cloud, baseUrl: nowhere, key: undefined, fetch: (request) => relay(cloud, uuid, request) }),
+      deviceClient({
+        ...cloud,
+        ...{ baseUrl: nowhere, key: undefined, knowsKeys: undefined },
+        fetch: (request) => relay(cloud, uuid, request),
+      }),
   };
 }
 
@@ -89,14 +97,17 @@ async function relay({ baseUrl, fetch, key }: TransportOptions, uuid: string, re
   const { pathname, search } = new URL(request.url);
   const text = await request.text();
   const data: unknown = text === "" ? undefined : JSON.parse(text);
-  const accept = request.headers.get("accept");
+  const passed = ["accept", "idempotency-key", "prefer"].flatMap((name): [string, string][] => {
+    const value = request.headers.get(name);
+    return value === null ? [] : [[name, value]];
+  });
   return fetch(
     new Request(`${withoutSlash(baseUrl)}/supervisor${pathname}${search}`, {
       method: "POST",
       headers: {
         "content-type": "application/json",
         ...(key !== undefined && { authorization: `Bearer ${key}` }),
-        ...(accept !== null && { accept }),
+        ...Object.fromEntries(passed),
       },
       body: JSON.stringify({ uuid, method: request.method, ...(data !== undefined && { data }) }),
       signal: request.signal,

@@ -1,5 +1,6 @@
 import type { Endpoint, Nothing, ReplyOf, SentOf } from "../api/endpoint.ts";
 import type { common, commonRefusals } from "../api/fields.ts";
+import type { RunningOperation } from "../api/once.ts";
 import type { Answer, Sent, Wire } from "./transport.ts";
 
 /** Operations as methods, typed from the endpoints that the servers answer with. */
@@ -30,6 +31,8 @@ export interface Operation<E> {
   (...sent: Arguments<E>): Promise<SuccessOf<E>>;
   /** Resolves with the answer, whatever its status: a union that narrows by it. */
   reply(...sent: Arguments<E>): Promise<RepliesOf<E>>;
+  /** Resolves once the device has begun: `operation` has the answer later. Rejects with `Refusal` if it has not. */
+  begin(...sent: Arguments<E>): Promise<RunningOperation>;
   /** Whether an error is a refusal of this operation; its `reply` narrows by its status then. */
   refused(error: unknown): error is Refusal<RefusalOf<E>>;
 }
@@ -77,13 +80,21 @@ export function operationsOf<Api>(
         if (answer.status < 300) return answer.body;
         throw new Refusal(name, answer);
       };
+      const begin = async (sent?: Sent) => {
+        const answer = await reply({ ...sent, prefer: "respond-async" });
+        if (answer.status === 202 && isOperation(answer.body)) return answer.body;
+        throw new Refusal(name, answer);
+      };
       const refused = (error: unknown) => error instanceof Refusal && error.operation === name;
-      return [name, Object.assign(call, { reply, refused })];
+      return [name, Object.assign(call, { reply, begin, refused })];
     }),
   );
   if (!hasAll<Api>(made, wires)) throw new Error("An operation is missing");
   return made;
 }
+
+const isOperation = (body: unknown): body is RunningOperation =>
+  typeof body === "object" && body !== null && "id" in body && "state" in body;
 
 const hasAll = <Api>(made: object, wires: object): made is Operations<Api> =>
   Object.keys(wires).every((name) => name in made);

@@ -18,6 +18,7 @@ import {
   memoryMetrics,
   memorySystem,
 } from "./ports.ts";
+import { MemoryRequestJournal } from "./request-journal.ts";
 
 export interface MemoryDeviceOptions extends Omit<EmbeddedOptions, "clock"> {
   readonly clock?: Clock;
@@ -95,6 +96,7 @@ export async function createMemoryDevice({
       handover: folders,
       store: new MemoryStore(),
       eventJournal: new MemoryEventJournal(),
+      requestJournal: new MemoryRequestJournal(),
       log,
       system: memorySystem,
       metrics: memoryMetrics,

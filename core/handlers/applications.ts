@@ -4,6 +4,7 @@ import { failed } from "../api/fields.ts";
 import { isHandingOver, parseContainerName } from "../model/names.ts";
 import { covers } from "../model/scope.ts";
 import { hidden } from "../model/secrets.ts";
+import type { Turn } from "../model/turn.ts";
 import { findApp, type App } from "../model/target.ts";
 import { recreateApplication, type RecreateContext } from "../operations/recreate.ts";
 import {
@@ -29,38 +30,38 @@ const refuse = (appId: number, outcome: Failure | { readonly is: "unknown" }) =>
 };
 
 export async function restart(
-  { body }: Input<typeof api.restart>,
+  { body, turn }: Input<typeof api.restart>,
   context: RecreateContext,
 ): Promise<Reply<typeof api.restart>> {
-  const outcome = await recreateApplication(context, body.appId, "stopped", body);
+  const outcome = await recreateApplication(context, body.appId, "stopped", { ...body, turn });
   return outcome.is === "settled" ? reply(200, "OK") : refuse(body.appId, outcome);
 }
 
 export async function purge(
-  { body }: Input<typeof api.purge>,
+  { body, turn }: Input<typeof api.purge>,
   context: RecreateContext,
 ): Promise<Reply<typeof api.purge>> {
-  const outcome = await recreateApplication(context, body.appId, "purged", body);
+  const outcome = await recreateApplication(context, body.appId, "purged", { ...body, turn });
   return outcome.is === "settled" ? reply(200, { Data: "OK", Error: "" }) : refuse(body.appId, outcome);
 }
 
 export const restartV2 = (
-  { params, body }: Input<typeof api.restartV2>,
+  { params, body, turn }: Input<typeof api.restartV2>,
   context: RecreateContext,
-): Promise<Reply<typeof api.restartV2>> => recreateV2(params.appId, "stopped", body, context);
+): Promise<Reply<typeof api.restartV2>> => recreateV2(params.appId, "stopped", { ...body, turn }, context);
 
 export const purgeV2 = (
-  { params, body }: Input<typeof api.purgeV2>,
+  { params, body, turn }: Input<typeof api.purgeV2>,
   context: RecreateContext,
-): Promise<Reply<typeof api.purgeV2>> => recreateV2(params.appId, "purged", body, context);
+): Promise<Reply<typeof api.purgeV2>> => recreateV2(params.appId, "purged", { ...body, turn }, context);
 
 async function recreateV2(
   appId: number,
   kind: "stopped" | "purged",
-  body: { readonly force: boolean },
+  options: { readonly force: boolean; readonly turn: Turn | undefined },
   context: RecreateContext,
 ): Promise<Reply<typeof api.restartV2>> {
-  const outcome = await recreateApplication(context, appId, kind, body);
+  const outcome = await recreateApplication(context, appId, kind, options);
   return outcome.is === "settled" ? reply(200, "OK") : refuse(appId, outcome);
 }
 

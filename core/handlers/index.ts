@@ -15,6 +15,7 @@ import * as localMode from "./local-mode.ts";
 import * as locks from "./locks.ts";
 import * as metrics from "./metrics.ts";
 import * as openapi from "./openapi.ts";
+import * as operations from "./operations.ts";
 import * as plan from "./plan.ts";
 import * as processes from "./processes.ts";
 import * as serviceLogs from "./service-logs.ts";
@@ -41,6 +42,7 @@ const handlers = {
   ...locks,
   ...metrics,
   ...openapi,
+  ...operations,
   ...plan,
   ...processes,
   ...serviceLogs,

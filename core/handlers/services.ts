@@ -8,7 +8,7 @@ import type { Failure, View } from "../reconcile/view.ts";
 
 async function v1(
   action: "start" | "stop",
-  { params: { appId }, body }: Input<typeof api.start>,
+  { params: { appId }, body, turn }: Input<typeof api.start>,
   context: ServiceContext,
 ): Promise<Reply<typeof api.start>> {
   const found = await findService(context, appId);
@@ -19,7 +19,7 @@ async function v1(
     case "several":
       return reply(400, api.noService);
     case "found": {
-      const outcome = await controlService(context, action, found, body);
+      const outcome = await controlService(context, action, found, { ...body, turn });
       return outcome.is === "settled" ? reply(200, { containerId: found.container.id }) : refuse(outcome);
     }
   }
@@ -27,7 +27,7 @@ async function v1(
 
 async function v2(
   action: ServiceAction,
-  { params: { appId }, body }: Input<typeof api.startService>,
+  { params: { appId }, body, turn }: Input<typeof api.startService>,
   context: ServiceContext,
 ): Promise<Reply<typeof api.startService>> {
   const { serviceName, imageId } = body;
@@ -40,7 +40,7 @@ async function v2(
     case "several":
       return reply(404, api.serviceNotFound);
     case "found": {
-      const outcome = await controlService(context, action, found, body);
+      const outcome = await controlService(context, action, found, { ...body, turn });
       return outcome.is === "settled" ? reply(200, "OK") : refuse(outcome);
     }
   }

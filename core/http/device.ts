@@ -1,12 +1,18 @@
 import type { EventSink } from "../events/events.ts";
-import type { Fault } from "../api/endpoint.ts";
+import { mayRespondAsync, type Fault } from "../api/endpoint.ts";
 import { common, failed } from "../api/fields.ts";
+import { asyncReplies } from "../api/once.ts";
+import { fromKept, toKept, type KeptAnswer } from "../model/kept-request.ts";
 import { covers, everything, type Principal, type Scope } from "../model/scope.ts";
+import type { Turn } from "../model/turn.ts";
 import { keyOf } from "./auth.ts";
 import { LargeBodies } from "./body.ts";
 import { createFetch, type Fetch } from "./fetch.ts";
+import type { Once } from "./once.ts";
+import { preferencesOf } from "./prefer.ts";
 import { plain, refusalAt, sized, toResponse } from "./reply.ts";
 import type { Route, Surface } from "./route.ts";
+import { showOperation, type ShownOperation } from "./shown-operation.ts";
 
 interface DeviceOptions<Context> {
   readonly routes: readonly Route<Principal, Context>[];
@@ -37,8 +43,42 @@ export const createDeviceFetch = <Context>({ routes, context, scopeOf, cloudKey 
     error: deviceError,
   });
 
+interface Parts {
+  readonly events: EventSink;
+  readonly once: Once;
+  readonly operations: Operations;
+  readonly callerOf: (principal: Principal) => string;
+}
+
+/** Where operations go on after the first answer. */
+interface Operations {
+  start(
+    of: { readonly caller: string; readonly name: string; readonly waits: boolean },
+    act: (turn: Turn) => Promise<KeptAnswer>,
+  ): Promise<ShownOperation | undefined>;
+  find(caller: string, id: string, waitMs: number): Promise<ShownOperation | undefined>;
+}
+
 /** Rules that all endpoints of the device's API share. */
-export const deviceSurface = (events: EventSink): Surface<Principal, unknown> => ({
+export const deviceSurface = ({ events, once, operations, callerOf }: Parts): Surface<Principal, unknown> => ({
+  perform: (endpoint, { request, principal, body }, act) => {
+    const caller = callerOf(principal);
+    const asking = { request, caller, body, isSecret: endpoint.secretAnswer === true };
+    const { respondAsync, waitMs = 0 } = preferencesOf(request);
+    if (!respondAsync || !mayRespondAsync(endpoint)) return once.answer(asking, act);
+    return once.answer(asking, async () => {
+      const { method, path, waits = false } = endpoint;
+      const of = { caller, name: `${method} ${path}`, waits };
+      const started = await operations.start(of, async (turn) => toKept(await act(turn)));
+      if (!started) return deviceError(503, "There are too many operations in progress; try again later", request);
+      const now = waitMs > 0 ? await operations.find(caller, started.id, Math.min(waitMs, longestWaitMs)) : started;
+      if (now?.answer && !("without" in now.answer)) return fromKept(now.answer);
+      const accepted = toResponse(asyncReplies, { status: 202, body: showOperation(now ?? started) }, request);
+      accepted.headers.set("location", `/v3/operations/${started.id}`);
+      accepted.headers.set("preference-applied", "respond-async");
+      return accepted;
+    });
+  },
   refuse: ({ device, shell, person, replies }, { scope }, _, request) =>
     device && !scope.device
       ? toResponse(replies, device.refused(), request)
@@ -52,6 +92,9 @@ export const deviceSurface = (events: EventSink): Surface<Principal, unknown> =>
   failed: ({ method, path }, message) => events.emit({ kind: "requestFailed", method, path, reason: message }),
   largeBodies: new LargeBodies(),
 });
+
+/** A relayed request is answered within 50 s. */
+const longestWaitMs = 45_000;
 
 /** An error in the form of the version to which the path belongs. */
 export function deviceError(status: number, message: string, request: Request, faults?: readonly Fault[]): Response {

@@ -111,7 +111,7 @@ function preflight({ headers }: Request): Response {
     status: 204,
     headers: {
       "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
-      "access-control-allow-headers": "Authorization, Content-Type",
+      "access-control-allow-headers": "Authorization, Content-Type, Idempotency-Key, Prefer",
       "access-control-max-age": "600",
       ...(isPrivate && { "access-control-allow-private-network": "true" }),
     },

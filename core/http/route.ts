@@ -1,6 +1,8 @@
 import { issueMessage } from "../model/issue.ts";
 import type * as z from "zod";
+import { Cancelled, type Turn } from "../model/turn.ts";
 import {
+  actsOnce,
   none,
   sentences,
   type Endpoint,
@@ -31,7 +33,10 @@ interface Asked<Principal> {
 }
 
 /** What is known of an endpoint before its input is. */
-interface EndpointHead extends Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "replies" | "manages"> {
+interface EndpointHead extends Pick<
+  Endpoint<unknown, unknown, Replies>,
+  "method" | "path" | "replies" | "manages" | "repeats" | "secretAnswer" | "waits"
+> {
   readonly device?: { readonly refused: () => AnyReply };
   readonly shell?: { readonly refused: () => AnyReply };
   readonly person?: { readonly refused: () => AnyReply };
@@ -56,6 +61,13 @@ export interface Surface<Principal, Context> {
   readonly failed?: (endpoint: EndpointHead, message: string) => void;
   /** Absent: any number of large bodies may arrive at once. */
   readonly largeBodies?: LargeBodies | undefined;
+  /** Calls `act` once for a request and its repetitions, or later. Absent: it is called at once. For what is not only read. */
+  readonly perform?: (
+    endpoint: EndpointHead,
+    asked: { readonly request: Request; readonly principal: Principal; readonly body: unknown },
+    act: (turn?: Turn) => Promise<Response>,
+    context: Context,
+  ) => Promise<Response>;
 }
 
 export type Handler<P, B, R, Principal, Context> = (
@@ -70,7 +82,7 @@ export function createRoute<P, B, R extends Replies, Principal, Context>(
   surface: Surface<Principal, Context>,
 ): Route<Principal, Context> {
   const { method, path, open, replies, scope, bodyLimitBytes, headers = [] } = endpoint;
-  const { failed, largeBodies } = surface;
+  const { failed, largeBodies, perform } = surface;
   const forms = replies[200]?.contentTypes;
 
   const answer: Route<Principal, Context>["answer"] = async (request, asked, context) => {
@@ -100,15 +112,28 @@ export function createRoute<P, B, R extends Replies, Principal, Context>(
       };
       if (scope && !scope.apps(input).every((appId) => surface.covers(principal, appId)))
         return toResponse(replies, scope.refused(input), request);
-      return toResponse(replies, await handler({ ...input, ...principal }, context), request);
+      const act = async (turn?: Turn): Promise<Response> => {
+        try {
+          const reply = await handler({ ...input, ...(turn && { turn }), ...principal }, context);
+          return toResponse(replies, reply, request);
+        } catch (error) {
+          return afterError(error, request);
+        }
+      };
+      return await (perform && actsOnce(endpoint)
+        ? perform(endpoint, { request, principal, body: sent.value }, act, context)
+        : act());
     } catch (error) {
-      if (!failed) throw error;
-      const message = messageOf(error);
-      failed(endpoint, message);
-      return endpoint.failed
-        ? toResponse(replies, endpoint.failed(message), request)
-        : surface.error(503, message, request);
+      return afterError(error, request);
     }
+  };
+  const afterError = (error: unknown, request: Request): Response => {
+    if (!failed || error instanceof Cancelled) throw error;
+    const message = messageOf(error);
+    failed(endpoint, message);
+    return endpoint.failed
+      ? toResponse(replies, endpoint.failed(message), request)
+      : surface.error(503, message, request);
   };
   return { method, path, ...(open && { open }), answer };
 }

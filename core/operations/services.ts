@@ -1,6 +1,7 @@
 import type { EventSink } from "../events/events.ts";
 import type { Container } from "../model/container.ts";
 import { isHandingOver, parseContainerName, serviceKey } from "../model/names.ts";
+import type { Turn } from "../model/turn.ts";
 import { findApp } from "../model/target.ts";
 import type { Applier } from "../reconcile/apply.ts";
 import type { CurrentState } from "../reconcile/current.ts";
@@ -45,7 +46,7 @@ export async function controlService(
   context: ServiceContext,
   action: ServiceAction,
   { container, current }: Extract<FoundService, { readonly is: "found" }>,
-  { force }: { readonly force: boolean },
+  { force, turn }: { readonly force: boolean; readonly turn?: Turn | undefined },
 ): Promise<Reached> {
   const { loop, applier, memory, targets, events } = context;
   const { appId, id, service } = container;
@@ -57,6 +58,7 @@ export async function controlService(
   }
   const siblings = current.containers.filter((one) => one.appId === appId);
   const outcome = await loop.exclusively(appId, async () => {
+    turn?.take();
     if (action === "start") return applier.start(id, current);
     return withLocks(context, siblings, { force }, async () => {
       if (action === "restart") return applier.kill(id, current, "a restart was asked for", { again: true });

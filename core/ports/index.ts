@@ -19,6 +19,7 @@ import type { Power } from "./power.ts";
 import type { Probe } from "./probe.ts";
 import type { Proxy } from "./proxy.ts";
 import type { Registry } from "./registry.ts";
+import type { RequestJournal } from "./request-journal.ts";
 import type { ServiceFiles } from "./service-files.ts";
 import type { ServiceFolders } from "./service-folders.ts";
 import type { Store } from "./store.ts";
@@ -53,6 +54,7 @@ export interface Ports {
   readonly handover: Handover;
   readonly store: Store;
   readonly eventJournal: EventJournal;
+  readonly requestJournal: RequestJournal;
   readonly log: Log;
   readonly system: System;
   readonly metrics: Metrics;

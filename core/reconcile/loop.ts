@@ -28,6 +28,12 @@ import type { Failure, Reached, View } from "./view.ts";
 import { Waiters } from "./waiters.ts";
 
 /** The input of each round. */
+interface RecreateOptions {
+  readonly force: boolean;
+  /** Called when it is its turn; if it throws, nothing is done. */
+  readonly begin?: () => void;
+}
+
 interface RoundInput {
   readonly target: TargetState;
   readonly device: DeviceFacts;
@@ -228,14 +234,15 @@ export class Loop {
   }
 
   /** Applies a temporary target and then the real one, for a restart or a purge. Calls for one application run in turn. */
-  recreate(appId: number, temporary: "stopped" | "purged", options: { force: boolean }): Promise<Reached> {
-    const previous = this.#recreations.get(appId) ?? Promise.resolve();
+  recreate(appId: number, temporary: "stopped" | "purged", options: RecreateOptions): Promise<Reached> {
+    const previous = this.#recreations.get(appId)?.then(noop, noop) ?? Promise.resolve();
     const result = previous.then(() => this.#recreate(appId, temporary, options));
     this.#recreations.set(appId, result);
     return result;
   }
 
-  async #recreate(appId: number, temporary: "stopped" | "purged", { force }: { force: boolean }): Promise<Reached> {
+  async #recreate(appId: number, temporary: "stopped" | "purged", { force, begin }: RecreateOptions): Promise<Reached> {
+    begin?.();
     this.#requests.setTemporary(appId, { is: temporary, force });
     const down = await this.reached(appId);
     this.#requests.endTemporary(appId, this.#scheduler.nextRound());

@@ -1,4 +1,4 @@
-import { everything, type Scope } from "../model/scope.ts";
+import { everything, type Principal, type Scope } from "../model/scope.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Documents, Key } from "./documents.ts";
 import { oneByOne } from "./one-by-one.ts";
@@ -63,6 +63,13 @@ export class Keys {
   /** Whose key it is: the global one has no `service`. Undefined for an unknown key. */
   ownerOf(key: string): { readonly service?: string | undefined } | undefined {
     return this.#find(key);
+  }
+
+  /** Who makes a request, so that others do not learn what came of it. */
+  callerOf({ key, isRelayed }: Pick<Principal, "key" | "isRelayed">): string {
+    if (isRelayed) return "cloud";
+    const owner = key === undefined ? undefined : this.#find(key);
+    return owner ? (owner.appId === undefined ? "device" : `${owner.appId}/${owner.service}`) : "anyone";
   }
 
   /** Replaces a key and returns the new one; undefined for an unknown key. The old key becomes invalid. */

@@ -28,6 +28,7 @@ import { readSettings, type Settings } from "./settings.ts";
 import { FileFolders, seenByEngine } from "./store/file-folders.ts";
 import { StoredFiles, filesFolderOf } from "./store/stored-files.ts";
 import { SqliteEventJournal } from "./store/sqlite-event-journal.ts";
+import { SqliteRequestJournal } from "./store/sqlite-request-journal.ts";
 import { SqliteLogRing } from "./store/sqlite-log-ring.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
 import { claimStateFolder } from "./store/state-folder.ts";
@@ -110,6 +111,7 @@ async function assembleIn(
   const ring = apiEndpoint ? await needed(`keep logs in ${logsFile}`, () => new SqliteLogRing(logsFile)) : undefined;
   const eventJournal = new SqliteEventJournal(file.replace(/\.sqlite$/, "-events.sqlite"));
   const engineRoot = await needed(`use ${hostRoot} as the host's root`, () => seenByEngine(hostRoot));
+  const requestJournal = new SqliteRequestJournal(file.replace(/\.sqlite$/, "-requests.sqlite"));
   const folders = await chooseFolders(hostRoot, engineRoot);
   const files = await chooseFiles(settings, engineRoot, isEngineEmbedded);
   const facts = machineFacts(hostRoot);
@@ -144,6 +146,7 @@ async function assembleIn(
       handover: folders,
       store,
       eventJournal,
+      requestJournal,
       log,
       system: nodeSystem(hostRoot, () => clock.now()),
       metrics: hostMetrics(hostRoot, async () => findStorage(hostRoot, await chosen.storage().catch(() => []))),
@@ -171,6 +174,7 @@ async function assembleIn(
     store.close();
     ring?.close();
     eventJournal.close();
+    requestJournal.close();
     log.stop();
   };
   return {

@@ -49,7 +49,11 @@ describe("an operation", () => {
   test("has its parameters, its body and its answers", () => {
     expect(document.paths["/v1/apps/{appId}/stop"]?.["post"]).toMatchObject({
       operationId: "stop",
-      parameters: [{ name: "appId", in: "path", required: true }],
+      parameters: [
+        { name: "appId", in: "path", required: true },
+        { name: "Idempotency-Key", in: "header", required: false },
+        { name: "Prefer", in: "header", required: false },
+      ],
       requestBody: { content: { "application/json": { schema: { type: "object", properties: { force: {} } } } } },
       responses: {
         200: { content: { "application/json": { schema: { properties: { containerId: { type: "string" } } } } } },
@@ -59,6 +63,9 @@ describe("an operation", () => {
             "application/json": { schema: { properties: { status: { const: "failed" } } } },
           },
         },
+        202: { content: { "application/json": { schema: { properties: { state: {} } } } } },
+        409: { content: { "application/problem+json": {} } },
+        422: { content: { "application/problem+json": {} } },
         423: { content: { "application/json": {} } },
       },
     });

@@ -119,6 +119,9 @@ const ofTheApplication: readonly [string, string, object | undefined, number][] 
   ["POST", "/v3/locks", { appId: 2, reason: "x", ttl: 1 }, 401],
   ["PUT", "/v3/locks/unknown", { ttl: 1 }, 404],
   ["DELETE", "/v3/locks/unknown", undefined, 404],
+  ["GET", "/v3/operations", undefined, 200],
+  ["GET", "/v3/operations/unknown", undefined, 404],
+  ["DELETE", "/v3/operations/unknown", undefined, 404],
   ["POST", "/v1/regenerate-api-key", undefined, 200],
 ];
 

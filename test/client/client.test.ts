@@ -108,10 +108,37 @@ describe("after a failure", () => {
     expect(never.asked).toHaveLength(3);
   });
 
-  test("what changes something is not repeated", async () => {
+  test("what changes something is not repeated to a server that knows no Idempotency-Key", async () => {
     const { asked, client } = failing(1, unreachable);
     await expect(client.reboot()).rejects.toThrow("fetch failed");
-    expect(asked).toEqual(["POST"]);
+    expect(asked).toEqual(["POST", "GET"]);
+  });
+
+  test("what changes something is done once by a device, whose answers are cut", async () => {
+    const device = await testDevice();
+    const keys = new Set<string | null>();
+    let cuts = 0;
+    const fetch = async (request: Request) => {
+      const isPost = request.method === "POST";
+      if (isPost) keys.add(request.headers.get("idempotency-key"));
+      const answer = await device.fetch(request);
+      if (isPost && cuts++ < 2) throw new TypeError("fetch failed");
+      return answer;
+    };
+    await createClient({ fetch, clock: impatient }).blink();
+    expect([cuts, device.led.blinks, keys.size]).toEqual([3, 1, 1]);
+    await createClient({ fetch, clock: impatient }).blink();
+    expect([device.led.blinks, keys.size]).toEqual([2, 2]);
+  });
+
+  test("an operation is begun, and has its answer later", async () => {
+    const { client } = await deviceWith({ one: {} });
+    const { id, state } = await client.restart.begin({ body: { appId: 1 } });
+    expect(state).toBe("running");
+    expect(await client.operation({ params: { id, wait: 20 } })).toMatchObject({
+      ...{ state: "done" },
+      answer: { status: 200, body: "OK" },
+    });
   });
 
   test("nothing is repeated when the caller has given up", async () => {

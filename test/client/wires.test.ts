@@ -7,14 +7,14 @@ import { endpoints } from "../../core/api/index.ts";
 
 /** core/client/wires.ts is generated: `npx vitest -u --config test/vitest.config.ts client/wires` writes it. */
 
-type Described = Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "writes" | "headers">;
+type Described = Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "writes" | "repeats" | "headers">;
 
 const tableOf = (name: string, api: string, all: Readonly<Record<string, Described>>) =>
   `export const ${name} = ${JSON.stringify(
     Object.fromEntries(
-      Object.entries(all).map(([operation, { method, path, writes, headers }]) => [
+      Object.entries(all).map(([operation, { method, path, writes, repeats, headers }]) => [
         operation,
-        { method, path, ...(writes && { writes }), ...(headers && { headers }) },
+        { method, path, ...(writes && { writes }), ...(repeats && { repeats }), ...(headers && { headers }) },
       ]),
     ),
   )} as const satisfies Readonly<Record<keyof typeof ${api}, Wire>>;\n`;

@@ -93,6 +93,8 @@ const samples: Readonly<Record<string, Sample>> = {
   takeLock: { body: { appId: 1, service: "web", reason: "firmware upload", ttl: 1800 } },
   renewLock: { params: { id: leaseId }, body: { ttl: 1800 } },
   releaseLock: { params: { id: leaseId } },
+  operation: { params: { id: "8a41", wait: "45" } },
+  cancelOperation: { params: { id: "8a41" } },
   journalLogs: { body: { count: 1 } },
   regenerateApiKey: { keyed: true },
 } satisfies Partial<Record<keyof typeof endpoints, Sample>>;
@@ -135,6 +137,8 @@ async function answerOf(name: string, { method, path, replies }: Described, samp
     const { json } = await device.post("/v3/apps/1/services/web/exec", exec);
     sample = { ...sample, params: { sessionId: z.object({ id: z.string() }).parse(json).id } };
   }
+  if (name === "operation" || name === "cancelOperation")
+    sample = { ...sample, params: await begin(device, name, sample) };
   if (name === "logs") return steady(`200\n${await firstLogLine(device)}`);
   if (name === "stream") return steady(`200\n${await firstLines(device, urlOf(path, sample, ""), 2)}`);
   const lease = { appId: 1, service: "web", services: ["web"], owner: "web", reason: "firmware upload", ttlMs: 1e6 };
@@ -165,6 +169,17 @@ async function answerOf(name: string, { method, path, replies }: Described, samp
         ? `${answer.text.slice(0, 100)}…`
         : answer.text.trimEnd();
   return steady(`${answer.status}${body === "" ? "" : `\n${body}`}`);
+}
+
+/** An operation that has ended, or that waits for its turn. */
+async function begin(device: TestDevice, name: string, { params }: Sample) {
+  if (name === "cancelOperation") void device.supervisor.loop.exclusively(1, () => new Promise(() => {}));
+  const begun = await device.post(
+    "/v2/applications/1/restart-service",
+    { serviceName: "web" },
+    { prefer: "respond-async" },
+  );
+  return { ...params, id: z.object({ id: z.string() }).parse(begun.json).id };
 }
 
 /** Three families of many. */

@@ -10,6 +10,7 @@ import { agentOnEngine, docker, environmentOf, inspect, names, target } from "./
 import { specifiedBody } from "../support/specification.ts";
 
 const Leased = z.object({ id: z.string() });
+const Begun = z.object({ id: z.string() });
 const Shown = z.object({ status: z.literal("success"), state: z.looseObject({ local: z.looseObject({}) }) });
 
 describe.skipIf(noDocker !== undefined)("the specification's example", () => {
@@ -94,10 +95,10 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
 
     const { power, journal } = agent.supervisor.ports;
     const called = new Set<string>();
-    const call = async (method: string, path: string, status: number, body?: object) => {
+    const call = async (method: string, path: string, status: number, body?: object, headers: object = {}) => {
       const response = await fetch(agent.url + path, {
         method,
-        headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
+        headers: { "content-type": "application/json", authorization: `Bearer ${key}`, ...headers },
         ...(body && { body: JSON.stringify(body) }),
       });
       called.add(
@@ -106,7 +107,7 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
           .replace(/(apps|applications)\/1/, "$1/:appId")
           .replace(/services\/\w+/, "services/:service")
           .replace(/exec\/\w+/, "exec/:sessionId")
-          .replace(/locks\/\w+/, "locks/:id")}`,
+          .replace(/(locks|operations)\/\w+/, "$1/:id")}`,
       );
       if (response.status !== status) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
       return response;
@@ -213,6 +214,19 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
       await call("POST", path, 200, body);
       expect((await agent.settled())["one"]).not.toBe(before);
     }
+    const headers = { prefer: "respond-async", "idempotency-key": '"restart once"' };
+    const begin = async () => (await call("POST", "/v1/restart", 202, { appId: 1 }, headers)).json();
+    const { one: before } = await agent.settled();
+    const begun: unknown = await begin();
+    const { id: operation } = Begun.parse(begun);
+    expect(await (await call("GET", `/v3/operations/${operation}?wait=45`, 200)).json()).toMatchObject({
+      state: "done",
+      answer: { status: 200, body: "OK" },
+    });
+    const { one: after } = await agent.settled();
+    expect([after === before, await begin(), (await agent.settled())["one"] === after]).toEqual([false, begun, true]);
+    await call("GET", "/v3/operations", 200);
+    await call("DELETE", `/v3/operations/${operation}`, 409);
     const fresh = await (await call("POST", "/v1/regenerate-api-key", 200)).text();
     expect(fresh).toMatch(/^[0-9a-f]{32,}$/);
     expect(fresh).not.toBe(key);

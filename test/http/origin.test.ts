@@ -230,7 +230,7 @@ describe("a page whose origin is allowed", () => {
   const allowed = {
     "access-control-allow-origin": origin,
     "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
-    "access-control-allow-headers": "Authorization, Content-Type",
+    "access-control-allow-headers": "Authorization, Content-Type, Idempotency-Key, Prefer",
     "access-control-max-age": "600",
     vary: "Origin",
   };

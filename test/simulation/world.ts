@@ -2,6 +2,7 @@ import { differences } from "../../core/compose/differences.ts";
 import { toContainerSpec } from "../../core/compose/container-spec.ts";
 import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { memoryIdentity } from "../../core/embedded/device.ts";
+import { MemoryRequestJournal } from "../../core/embedded/request-journal.ts";
 import {
   MemoryEventJournal,
   MemoryFiles,
@@ -142,6 +143,7 @@ export class World {
       ...hostile.folders(this.folders),
       store: hostile.store(this.promises.store()),
       eventJournal: this.#eventJournal,
+      requestJournal: new MemoryRequestJournal(),
       files: this.#files,
       log: this.log,
       system: { ...memorySystem, bootedAt: () => this.#startedAt },

@@ -2,6 +2,7 @@ import { onTestFinished } from "vitest";
 import type { Endpoint, Replies } from "../../core/api/endpoint.ts";
 import { commonOf, commonRefusals, hasRefusals } from "../../core/api/fields.ts";
 import { endpoints } from "../../core/api/index.ts";
+import { repliesToHeaders } from "../../core/api/once.ts";
 import { createMemoryDevice, type MemoryDevice, type MemoryDeviceOptions } from "../../core/embedded/device.ts";
 import type { Container } from "../../core/model/container.ts";
 
@@ -91,7 +92,9 @@ export function expectDeclared(method: string, path: string, { status, headers, 
   }
   if ([400, 413, 415, 503].includes(status) && type === jsonType && isFailed(json) && !hasRefusals(pathname)) return;
 
-  const shared = hasRefusals(pathname) ? commonOf(route)[status] : undefined;
+  const toHeaders = repliesToHeaders(route)[status];
+  const common = hasRefusals(pathname) ? commonOf(route)[status] : undefined;
+  const shared = toHeaders?.schema?.safeParse(json).success ? toHeaders : common;
   const wire = shared?.schema?.safeParse(json).success ? shared : route.replies[status];
   if (!wire) throw new Error(`${said}\nDeclared are ${Object.keys(route.replies).join(", ")}`);
   const isText = wire.type === "text" || (wire.type === "mixed" && type === plainType);
@@ -110,7 +113,12 @@ export function expectDeclared(method: string, path: string, { status, headers, 
   }
 }
 
-type Described = Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "replies">;
+type Described = Pick<
+  Endpoint<unknown, unknown, Replies>,
+  "method" | "path" | "replies" | "repeats" | "secretAnswer"
+> & {
+  readonly shell?: unknown;
+};
 
 const plainType = "text/plain; charset=utf-8";
 const jsonType = "application/json; charset=utf-8";

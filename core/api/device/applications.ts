@@ -6,6 +6,7 @@ const unauthorized = () => reply(401, failed("Unauthorized"));
 
 export const restart = endpoint({
   method: "POST",
+  waits: true,
   path: "/v1/restart",
   summary: "Restart an application: its containers are made anew",
   params: none,
@@ -17,6 +18,7 @@ export const restart = endpoint({
 
 export const purge = endpoint({
   method: "POST",
+  waits: true,
   path: "/v1/purge",
   summary: "Remove an application's volumes and start it anew",
   params: none,
@@ -119,6 +121,7 @@ export const applicationState = endpoint({
 
 const v2Action = {
   method: "POST",
+  waits: true,
   params: z.object({ appId: AppIdV2 }),
   body: Force,
   replies: { 200: text("OK"), 400: Failed, 401: Failed, 423: Failed, 503: Failed },

@@ -77,6 +77,7 @@ export const execOutput = endpoint({
 
 export const execInput = endpoint({
   method: "POST",
+  repeats: true,
   path: "/v3/exec/:sessionId/input",
   summary: "Type into a session, up to 45,000 bytes at once",
   shell: used,
@@ -95,6 +96,7 @@ export const execInput = endpoint({
 
 export const resizeExec = endpoint({
   method: "POST",
+  repeats: true,
   path: "/v3/exec/:sessionId/resize",
   summary: "Give the terminal of a session another size",
   shell: used,

@@ -1,5 +1,8 @@
 import { empty, endpoint, none, text } from "../endpoint.ts";
 
+/** A client repeats a request that changes something only to a server that answers `/ping` with this header. */
+const knowsKeys = { "accept-idempotency-key": "?1" } as const;
+
 export const ping = endpoint({
   method: "GET",
   path: "/ping",
@@ -7,7 +10,7 @@ export const ping = endpoint({
   open: true,
   params: none,
   body: none,
-  replies: { 200: text("OK") },
+  replies: { 200: { ...text("OK"), headers: knowsKeys } },
 });
 
 export const healthy = endpoint({

@@ -15,6 +15,7 @@ const Time = optional(
 
 export const journalLogs = endpoint({
   method: "POST",
+  repeats: true,
   path: "/v2/journal-logs",
   summary: "The journal of the host, as journalctl prints it",
   params: none,

@@ -63,6 +63,7 @@ const params = z.object({ id: z.string() });
 
 export const renewLock = endpoint({
   method: "PUT",
+  repeats: true,
   path: "/v3/locks/:id",
   summary: "Renew a lease: it ends after this time from now",
   params,

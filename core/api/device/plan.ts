@@ -58,6 +58,7 @@ export const planTarget = endpoint({
   ...planned,
   ...targetBody,
   method: "POST",
+  repeats: true,
   path: "/v3/apps/:appId/plan",
   summary: "What an update of the application to this target state would change; nothing is changed by asking",
   invalid: (what) => {

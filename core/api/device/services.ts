@@ -9,6 +9,7 @@ export const serviceNotFound = "Service not found, a container must exist for th
 
 const v1Action = {
   method: "POST",
+  waits: true,
   params: z.object({ appId: AppId }),
   body: Force,
   replies: {
@@ -39,6 +40,7 @@ export const start = endpoint({
 
 const v2Action = {
   method: "POST",
+  waits: true,
   params: z.object({ appId: AppIdV2 }),
   body: fields({
     serviceName: z.string().nullish().catch(undefined),

@@ -2,7 +2,8 @@ import * as z from "zod";
 import * as admin from "../../../core/api/admin/index.ts";
 import * as cloud from "../../../core/api/cloud/index.ts";
 import { hasRefusals } from "../../../core/api/fields.ts";
-import { json } from "../../../core/api/endpoint.ts";
+import { actsOnce, json } from "../../../core/api/endpoint.ts";
+import { headersOf, onceReplies } from "../../../core/api/once.ts";
 import { refusal } from "../../../core/api/refusal.ts";
 import { toOpenApi } from "../../../core/api/openapi.ts";
 
@@ -28,5 +29,9 @@ export const openApi = () =>
   (document ??= toOpenApi(
     { ...admin.endpoints, ...cloud.endpoints },
     { title: "Fairlead cloud API", version: "1", description },
-    ({ path }) => (hasRefusals(path) ? ofAdministration : ofDevices),
+    {
+      repliesOf: (endpoint) =>
+        hasRefusals(endpoint.path) ? { ...ofAdministration, ...(actsOnce(endpoint) && onceReplies) } : ofDevices,
+      headersOf: (endpoint) => (hasRefusals(endpoint.path) ? headersOf(endpoint, { isAsync: false }) : {}),
+    },
   ));
