@@ -317,6 +317,12 @@ test("only the engine's adapter speaks the engine's JSON", () => {
   expect([...importing, ...naming]).toEqual([]);
 });
 
+test("routes are made of lists of endpoints, of which the OpenAPI documents are made too", () => {
+  // createDeviceRoutes takes the device's list, adminRoute and deviceRoute names of the cloud's.
+  const makers = ["core/http/route.ts", "core/handlers/index.ts", worker("admin/route.ts")];
+  expect(files.filter((file) => /\bcreateRoutes?\b/.test(codeOf(file))).toSorted()).toEqual(makers.toSorted());
+});
+
 test("only the Worker's Durable Objects import the platform", () => {
   const objects = ["directory/directory.ts", "logs/device-logs.ts", "relay/device-session.ts"].map(worker);
   expect(files.filter((file) => importsOf(file).includes("cloudflare:workers")).toSorted()).toEqual(objects);

@@ -24,7 +24,7 @@ interface AuditRow extends Record<string, SqlStorageValue> {
 
 const columns = `audit.id, at, who, name, address, operation, method, path, fleet_id AS fleetId, uuid, about, status, count`;
 
-const audit = adminRoute(api.audit, ({ params: { fleetId, after, before, limit }, grant }, { db, now }) => {
+const audit = adminRoute("audit", ({ params: { fleetId, after, before, limit }, grant }, { db, now }) => {
   const [visible, ...fleets] = inFleets("fleet_id", grant);
   const rows = db.all<AuditRow>(
     `SELECT ${columns} FROM audit LEFT JOIN tokens ON tokens.id = who

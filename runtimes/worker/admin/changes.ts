@@ -21,7 +21,7 @@ const mostWebhooks = 50;
 /** Of each directory. */
 const readersOf = new WeakMap<object, Set<ChangeReader>>();
 
-const changes = adminRoute(api.changes, ({ params: { fleetId, after }, grant }, context) => {
+const changes = adminRoute("changes", ({ params: { fleetId, after }, grant }, context) => {
   if (fleetId !== undefined && !findFleet(context, grant, fleetId)) return noFleet;
   const { db, changes: all } = context;
   const readers = readersOf.get(all) ?? new Set();
@@ -58,12 +58,10 @@ const ownWebhooks = ({ db }: Pick<DirectoryContext, "db">, grant: Grant): readon
         grant.tokenId,
       );
 
-const webhooks = adminRoute(api.webhooks, ({ grant }, context) =>
-  reply(200, ownWebhooks(context, grant).map(toWebhook)),
-);
+const webhooks = adminRoute("webhooks", ({ grant }, context) => reply(200, ownWebhooks(context, grant).map(toWebhook)));
 
 const createWebhook = adminRoute(
-  api.createWebhook,
+  "createWebhook",
   async ({ body: { url, fleetId, kinds = [...api.changeKinds] }, grant, note }, context) => {
     const { db, now, changes: all, webhookSecret, allowsLoopback } = context;
     const fault = webhookUrlFault(url, { allowLoopback: allowsLoopback });
@@ -100,7 +98,7 @@ const createWebhook = adminRoute(
 const noWebhook = refuse("unknown-webhook", "There is no such webhook");
 
 const changeWebhook = adminRoute(
-  api.changeWebhook,
+  "changeWebhook",
   ({ params: { webhookId }, body: { url, kinds, enabled }, grant, note }, context) => {
     const { db, now, allowsLoopback, webhooksChanged } = context;
     const fault = url === undefined ? undefined : webhookUrlFault(url, { allowLoopback: allowsLoopback });
@@ -121,7 +119,7 @@ const changeWebhook = adminRoute(
   },
 );
 
-const deleteWebhook = adminRoute(api.deleteWebhook, ({ params: { webhookId }, grant, note }, context) => {
+const deleteWebhook = adminRoute("deleteWebhook", ({ params: { webhookId }, grant, note }, context) => {
   if (!ownWebhooks(context, grant).some(({ id }) => id === webhookId)) return noWebhook;
   context.db.run("DELETE FROM webhooks WHERE id = ?", webhookId);
   note({ about: `webhook ${webhookId}` });

@@ -36,7 +36,7 @@ const deviceColumns = `id, uuid, name, fleet_id AS fleetId, device_type AS devic
   ${commitOf("running_release_id")} AS release, ${commitOf(targetOfDevice)} AS target,
   problems, pinned_release_id IS NOT NULL AS pinned, report ->> '$.update_status' AS updateStatus, ${progressOfDevice} AS progress`;
 
-const devices = adminRoute(api.devices, async ({ params: { fleetId, after = 0, limit }, grant }, context) => {
+const devices = adminRoute("devices", async ({ params: { fleetId, after = 0, limit }, grant }, context) => {
   if (fleetId !== undefined && !findFleet(context, grant, fleetId)) return noFleet;
   const [visible, ...values] = inFleets("fleet_id", grant);
   const rows = context.db.all<DeviceRow>(
@@ -69,12 +69,12 @@ async function withConnection({ connectionOf }: DirectoryContext, row: DeviceRow
   };
 }
 
-const device = adminRoute(api.device, async ({ params: { uuid }, grant }, context) => {
+const device = adminRoute("device", async ({ params: { uuid }, grant }, context) => {
   const found = findDevice(context, grant, uuid);
   return found ? reply(200, await withConnection(context, found)) : noDevice;
 });
 
-const changeDevice = adminRoute(api.changeDevice, async ({ params: { uuid }, body, grant, note }, context) => {
+const changeDevice = adminRoute("changeDevice", async ({ params: { uuid }, body, grant, note }, context) => {
   const { name, fleetId, release } = body;
   const before = findDevice(context, grant, uuid);
   if (!before) return noDevice;
@@ -110,7 +110,7 @@ function leaveFleet({ db }: Pick<DirectoryContext, "db">, deviceId: number, flee
   });
 }
 
-const deleteDevice = adminRoute(api.deleteDevice, async ({ params: { uuid }, grant }, context) => {
+const deleteDevice = adminRoute("deleteDevice", async ({ params: { uuid }, grant }, context) => {
   if (!findDevice(context, grant, uuid)) return noDevice;
   context.db.run("DELETE FROM devices WHERE uuid = ?", uuid);
   await context.syncDevices([uuid]);

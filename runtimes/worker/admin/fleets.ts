@@ -11,7 +11,7 @@ import { releaseIdOf } from "../directory/releases.ts";
 import type { Route } from "../http.ts";
 import { adminRoute, noFleet, noRelease } from "./route.ts";
 
-const whoami = adminRoute(api.whoami, ({ grant: { tokenId, fleets, write, secrets, manage, shell } }) =>
+const whoami = adminRoute("whoami", ({ grant: { tokenId, fleets, write, secrets, manage, shell } }) =>
   reply(200, { tokenId, fleets: fleets === "all" ? fleets : [...fleets], write, secrets, manage, shell }),
 );
 
@@ -37,7 +37,7 @@ const toFleet = (row: FleetRow): api.Fleet => ({
   forbidden: api.Fleet.shape.forbidden.parse(JSON.parse(row.forbidden)),
 });
 
-const fleets = adminRoute(api.fleets, ({ grant }, { db }) => {
+const fleets = adminRoute("fleets", ({ grant }, { db }) => {
   const [visible, ...values] = inFleets("id", grant);
   const rows = db.all<FleetRow>(`SELECT ${fleetColumns} FROM fleets WHERE ${visible} ORDER BY id`, ...values);
   return reply(200, rows.map(toFleet));
@@ -51,7 +51,7 @@ export const findFleet = ({ db }: Pick<DirectoryContext, "db">, grant: Grant, id
   return row && toFleet(row);
 };
 
-const createFleet = adminRoute(api.createFleet, ({ body: { name, deviceType, forbidden }, grant, note }, context) => {
+const createFleet = adminRoute("createFleet", ({ body: { name, deviceType, forbidden }, grant, note }, context) => {
   if (grant.fleets !== "all") return refuse("forbidden", "This token is for certain fleets and cannot make another");
   if (isTaken(context, name)) return taken(name);
   const { db, now } = context;
@@ -67,7 +67,7 @@ const createFleet = adminRoute(api.createFleet, ({ body: { name, deviceType, for
   return reply(201, toFleet(made));
 });
 
-const changeFleet = adminRoute(api.changeFleet, ({ params: { fleetId }, body, grant, note }, context) => {
+const changeFleet = adminRoute("changeFleet", ({ params: { fleetId }, body, grant, note }, context) => {
   const { name, release, forbidden } = body;
   if (!findFleet(context, grant, fleetId)) return noFleet;
   note({ about: Object.keys(body).join(", ") });
@@ -99,7 +99,7 @@ const isTaken = ({ db }: Pick<DirectoryContext, "db">, name: string, by = 0): bo
 const taken = (name: string) => refuse("already-exists", `There is a fleet ${JSON.stringify(name)} already`);
 
 /** Deletes its releases and variables, too. */
-const deleteFleet = adminRoute(api.deleteFleet, ({ params: { fleetId }, grant }, context) => {
+const deleteFleet = adminRoute("deleteFleet", ({ params: { fleetId }, grant }, context) => {
   const fleet = findFleet(context, grant, fleetId);
   if (!fleet) return noFleet;
   if (fleet.devices > 0)

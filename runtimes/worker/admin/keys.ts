@@ -17,7 +17,7 @@ const mostKeys = 100;
 const keyColumns = `id, fleet_id AS fleetId, name, created_at AS createdAt, expires_at AS expiresAt,
   uses_left AS usesLeft, made_by AS madeBy`;
 
-const provisioningKeys = adminRoute(api.provisioningKeys, ({ params: { fleetId }, grant }, context) => {
+const provisioningKeys = adminRoute("provisioningKeys", ({ params: { fleetId }, grant }, context) => {
   if (!findFleet(context, grant, fleetId)) return noFleet;
   const sql = `SELECT ${keyColumns} FROM provisioning_keys WHERE fleet_id = ? ORDER BY id`;
   return reply(200, [...context.db.all<api.ProvisioningKey>(sql, fleetId)]);
@@ -27,7 +27,7 @@ const provisioningKeys = adminRoute(api.provisioningKeys, ({ params: { fleetId }
 const defaultKeyDays = 90;
 
 const createProvisioningKey = adminRoute(
-  api.createProvisioningKey,
+  "createProvisioningKey",
   async ({ params: { fleetId }, body: { name, lifetimeDays, uses }, grant, note }, context) => {
     const key = newKey();
     const digest = await digestOf(key);
@@ -51,7 +51,7 @@ const createProvisioningKey = adminRoute(
 );
 
 const deleteProvisioningKey = adminRoute(
-  api.deleteProvisioningKey,
+  "deleteProvisioningKey",
   ({ params: { fleetId, keyId }, grant, note }, context) => {
     if (!findFleet(context, grant, fleetId)) return noFleet;
     const one = context.db.one("SELECT 1 FROM provisioning_keys WHERE id = ? AND fleet_id = ?", keyId, fleetId);
@@ -62,7 +62,7 @@ const deleteProvisioningKey = adminRoute(
   },
 );
 
-const replaceDeviceKey = adminRoute(api.replaceDeviceKey, async ({ params: { uuid }, grant }, context) => {
+const replaceDeviceKey = adminRoute("replaceDeviceKey", async ({ params: { uuid }, grant }, context) => {
   const key = newKey();
   const { digest, serviceKeyDigest } = await digestsOf(key);
   if (!isValid(grant, context.db)) return revoked;

@@ -1,4 +1,3 @@
-import * as api from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
 import { render, type Reading, type Sample } from "../../../core/metrics/exposition.ts";
 import { ofCloud } from "../../../core/metrics/cloud-families.ts";
@@ -27,7 +26,7 @@ interface RelayedRow extends Record<string, SqlStorageValue> {
 }
 
 /** From the tables alone: neither a device nor its session is asked. */
-const fleetMetrics = adminRoute(api.fleetMetrics, ({ grant, accepted }, { db, now }) => {
+const fleetMetrics = adminRoute("fleetMetrics", ({ grant, accepted }, { db, now }) => {
   const [visible, ...values] = inFleets("fleets.id", grant);
   const fleets = db.all<FleetRow>(
     `SELECT fleets.id, fleets.name, count(devices.id) AS devices,

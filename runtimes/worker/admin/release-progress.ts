@@ -68,7 +68,7 @@ interface DeviceRow extends Record<string, SqlStorageValue> {
 }
 
 export const releaseProgress = adminRoute(
-  api.releaseProgress,
+  "releaseProgress",
   ({ params: { fleetId, commit, stayUp, limit }, grant }, context) => {
     if (!findFleet(context, grant, fleetId)) return noFleet;
     const { db, now } = context;

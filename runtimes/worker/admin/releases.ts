@@ -36,7 +36,7 @@ const toRelease = ({ services, target, ...row }: ReleaseRow): api.Release => ({
   target: target === 1,
 });
 
-const releases = adminRoute(api.releases, ({ params: { fleetId, before, limit }, grant }, context) => {
+const releases = adminRoute("releases", ({ params: { fleetId, before, limit }, grant }, context) => {
   if (!findFleet(context, grant, fleetId)) return noFleet;
   const rows = context.db.all<ReleaseRow>(
     `SELECT ${releaseColumns} FROM releases WHERE fleet_id = ? AND ifnull(id < ?, TRUE) ORDER BY id DESC LIMIT ?`,
@@ -45,7 +45,7 @@ const releases = adminRoute(api.releases, ({ params: { fleetId, before, limit },
   return reply(200, rows.map(toRelease));
 });
 
-const createRelease = adminRoute(api.createRelease, ({ params: { fleetId }, body, grant, note }, context) => {
+const createRelease = adminRoute("createRelease", ({ params: { fleetId }, body, grant, note }, context) => {
   const fleet = findFleet(context, grant, fleetId);
   if (!fleet) return noFleet;
   const { commit = newKey().slice(0, 32) } = body;

@@ -1,8 +1,15 @@
 import { endpoints } from "../../../core/api/admin/index.ts";
-import { type Endpoint, type Replies } from "../../../core/api/endpoint.ts";
+import type { Endpoint } from "../../../core/api/endpoint.ts";
 import { refuse } from "../../../core/api/refusal.ts";
 import { refusalResponse } from "../../../core/http/reply.ts";
-import { createRoute, type Handler, type Surface } from "../../../core/http/route.ts";
+import {
+  createRoute,
+  type BodiesOf,
+  type Handlers,
+  type ParamsOf,
+  type RepliesOf,
+  type Surface,
+} from "../../../core/http/route.ts";
 import { coversFleet, type Grant } from "../auth/grant.ts";
 import type { DirectoryContext } from "../directory/context.ts";
 import { isValid } from "../directory/principal.ts";
@@ -30,25 +37,32 @@ const surface: Surface<Administrator, DirectoryContext> = {
   error: errorOf,
 };
 
-/** An endpoint of the administration, which only people with a token may use, with its handler. */
-export function adminRoute<P, B, R extends Replies>(
-  endpoint: Endpoint<P, B, R>,
-  handler: Handler<P, B, R, Administrator, DirectoryContext>,
+type Api = typeof endpoints;
+type Named = {
+  readonly [N in keyof Api]: Endpoint<ParamsOf<Api>[N], BodiesOf<Api>[N], RepliesOf<Api>[N]>;
+};
+
+/**
+ * An endpoint of the administration, which only people with a token may use, with its handler. By its name: what is not in
+ * the list would not be in the OpenAPI document either, and does not compile.
+ */
+export function adminRoute<N extends keyof Api>(
+  name: N,
+  handler: Handlers<Api, Administrator, DirectoryContext>[N],
 ): Route {
-  const { method, path, answer } = createRoute(endpoint, handler, surface);
+  const named: Named = endpoints;
+  const { method, path, answer } = createRoute(named[name], handler, surface);
   return {
     method,
     path,
     anonymous: tokenRequired,
-    operation: method === "GET" ? undefined : operationIds.get(endpoint),
+    operation: method === "GET" ? undefined : name,
     answer: (request, { params, principal: { principal, note } }, context) =>
       principal.is === "person"
         ? answer(request, { params, principal: { grant: principal.grant, note } }, context)
         : tokenRequired(),
   };
 }
-
-const operationIds = new Map<unknown, string>(Object.entries(endpoints).map(([name, endpoint]) => [endpoint, name]));
 
 /** A fleet or device that the grant does not cover is answered like one that does not exist. */
 export const noFleet = refuse("unknown-fleet", "There is no such fleet");

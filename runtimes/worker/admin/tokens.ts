@@ -40,7 +40,7 @@ const toToken = ({ id, name, fleets, write, secrets, manage, shell, made_by: mad
   revokedAt: at.revoked_at === null ? null : isoTime(at.revoked_at * 1000),
 });
 
-const tokens = adminRoute(api.tokens, ({ grant }, { db }) =>
+const tokens = adminRoute("tokens", ({ grant }, { db }) =>
   reply(
     200,
     (isOwner(grant)
@@ -53,7 +53,7 @@ const tokens = adminRoute(api.tokens, ({ grant }, { db }) =>
   ),
 );
 
-const createToken = adminRoute(api.createToken, async ({ body, grant, note }, context) => {
+const createToken = adminRoute("createToken", async ({ body, grant, note }, context) => {
   const { name, fleets, lifetimeDays, ...permissions } = body;
   const beyond = beyondOf(grant, body);
   if (beyond !== undefined) return refuse("forbidden", `A token can give no more than it has, and this one ${beyond}`);
@@ -132,7 +132,7 @@ function beyondOf(
   return undefined;
 }
 
-const revokeToken = adminRoute(api.revokeToken, async ({ params: { tokenId }, grant, note }, context) => {
+const revokeToken = adminRoute("revokeToken", async ({ params: { tokenId }, grant, note }, context) => {
   const { db, syncDevices } = context;
   const found = db.one<{ fleets: string }>(
     `${lineage} SELECT fleets FROM tokens WHERE id = ?2 AND (?3 OR id IN lineage)`,

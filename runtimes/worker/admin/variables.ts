@@ -1,4 +1,3 @@
-import * as api from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
 import { refuse } from "../../../core/api/refusal.ts";
 import type { DirectoryContext } from "../directory/context.ts";
@@ -54,36 +53,36 @@ const unset = (
   return reply(204, undefined);
 };
 
-const fleetVariables = adminRoute(api.fleetVariables, ({ params: { fleetId }, grant }, context) =>
+const fleetVariables = adminRoute("fleetVariables", ({ params: { fleetId }, grant }, context) =>
   findFleet(context, grant, fleetId) ? reply(200, [...listVariables(context.db, fleetOwner(fleetId))]) : noFleet,
 );
 
-const setFleetVariables = adminRoute(api.setFleetVariables, ({ params: { fleetId }, body, grant, note }, context) =>
+const setFleetVariables = adminRoute("setFleetVariables", ({ params: { fleetId }, body, grant, note }, context) =>
   findFleet(context, grant, fleetId)
     ? set(context, fleetOwner(fleetId), body, uuidsOfFleet(context.db, fleetId), note)
     : noFleet,
 );
 
 const deleteFleetVariable = adminRoute(
-  api.deleteFleetVariable,
+  "deleteFleetVariable",
   ({ params: { fleetId, ...variable }, grant, note }, context) =>
     findFleet(context, grant, fleetId)
       ? unset(context, fleetOwner(fleetId), variable, uuidsOfFleet(context.db, fleetId), note)
       : noFleet,
 );
 
-const deviceVariables = adminRoute(api.deviceVariables, ({ params: { uuid }, grant }, context) => {
+const deviceVariables = adminRoute("deviceVariables", ({ params: { uuid }, grant }, context) => {
   const found = findDevice(context, grant, uuid);
   return found ? reply(200, [...listVariables(context.db, deviceOwner(found))]) : noDevice;
 });
 
-const setDeviceVariables = adminRoute(api.setDeviceVariables, ({ params: { uuid }, body, grant, note }, context) => {
+const setDeviceVariables = adminRoute("setDeviceVariables", ({ params: { uuid }, body, grant, note }, context) => {
   const found = findDevice(context, grant, uuid);
   return found ? set(context, deviceOwner(found), body, [uuid], note) : noDevice;
 });
 
 const deleteDeviceVariable = adminRoute(
-  api.deleteDeviceVariable,
+  "deleteDeviceVariable",
   ({ params: { uuid, ...variable }, grant, note }, context) => {
     const found = findDevice(context, grant, uuid);
     return found ? unset(context, deviceOwner(found), variable, [uuid], note) : noDevice;

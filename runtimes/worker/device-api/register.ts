@@ -1,4 +1,4 @@
-import { register as endpoint, Registration, uuidTaken } from "../../../core/api/cloud/register.ts";
+import { Registration, uuidTaken } from "../../../core/api/cloud/register.ts";
 import { readBody } from "../../../core/http/body.ts";
 import { digestsOf, isLongEnough, newKey } from "../auth/credential.ts";
 import { isoTime, type Database } from "../database.ts";
@@ -11,7 +11,7 @@ import { deviceRoute } from "./route.ts";
  * Exchanges a provisioning key for a device key. Answers are those recorded of the public cloud; every device type with the
  * format of one exists, and a key that is too short is replaced by a generated one.
  */
-const register = deviceRoute(endpoint, {
+const register = deviceRoute("register", {
   operation: "register",
   answer: async (request, { principal: { principal, note } }, context) => {
     if (principal.is !== "provisioning") return keyRequired();

@@ -20,7 +20,7 @@ import { deviceRoute, ownPart } from "./route.ts";
  * Differs from the public cloud: numbers are rounded; an unknown release or image does not reject the rest of the report;
  * an image may be reported under two names; no progress or metric is dropped; and 400 has a reason.
  */
-const report = deviceRoute(api.report, {
+const report = deviceRoute("report", {
   answer: async (request, { principal: { principal } }, { db, now, changes }) => {
     const own = await ownPart(request, principal);
     if (own instanceof Response) return own;

@@ -1,14 +1,20 @@
 import * as z from "zod";
+import { endpoints } from "../../../core/api/cloud/index.ts";
 import type { Endpoint, Replies } from "../../../core/api/endpoint.ts";
 import { readBody } from "../../../core/http/body.ts";
 import type { Principal } from "../directory/principal.ts";
 import { emptyError, keyRequired, limitBytes, objectError, type Route } from "../http.ts";
 
-/** The endpoint's route. Its declaration says whether the answer to a missing key has a body. */
-export function deviceRoute(
-  { method, path, replies }: Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "replies">,
-  rest: Pick<Route, "operation" | "answer">,
-): Route {
+/**
+ * The endpoint's route. By its name, as for the administration: what is not in the list is not in the OpenAPI document. Its
+ * declaration says whether the answer to a missing key has a body.
+ */
+export function deviceRoute(name: keyof typeof endpoints, rest: Pick<Route, "operation" | "answer">): Route {
+  const {
+    method,
+    path,
+    replies,
+  }: Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "replies"> = endpoints[name];
   return { method, path, anonymous: replies[401]?.type === "empty" ? () => emptyError(401) : keyRequired, ...rest };
 }
 

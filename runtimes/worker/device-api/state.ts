@@ -12,8 +12,8 @@ const mayRead = (principal: Principal, fleetId: number, uuid?: string): boolean 
   (principal.is === "person" && coversFleet(principal.grant, fleetId));
 
 /** An unknown or deleted device must not give up what it runs: 304 without an ETag, for any credential. */
-const deviceState = (endpoint: typeof api.deviceState | typeof api.deviceStateV2, toState: ToState): Route =>
-  deviceRoute(endpoint, {
+const deviceState = (name: "deviceState" | "deviceStateV2", toState: ToState): Route =>
+  deviceRoute(name, {
     answer: async (request, { params: { uuid = "" }, principal: { principal } }, { db, now }) => {
       const input = targetInputOfDevice(db, uuid);
       if (!input) return emptyError(304);
@@ -37,7 +37,7 @@ async function stateOf(principal: Principal, request: Request, input: TargetInpu
   return answer;
 }
 
-const fleetState = deviceRoute(api.fleetState, {
+const fleetState = deviceRoute("fleetState", {
   answer: (request, { params: { fleetUuid = "", releaseUuid }, principal: { principal } }, { db }) => {
     const input = targetInputOfFleet(db, fleetUuid, releaseUuid || undefined);
     return input && mayRead(principal, input.fleet.id)
@@ -77,7 +77,7 @@ async function tagged(request: Request, state: object, suffix: string): Promise<
 }
 
 export const stateRoutes: readonly Route[] = [
-  deviceState(api.deviceState, targetState),
-  deviceState(api.deviceStateV2, targetStateV2),
+  deviceState("deviceState", targetState),
+  deviceState("deviceStateV2", targetStateV2),
   fleetState,
 ];

@@ -4,7 +4,7 @@ import { tagsFault } from "../directory/tags.ts";
 import { emptyError, sentenceError, type Route } from "../http.ts";
 import { deviceRoute, ownPart } from "./route.ts";
 
-const setTags = deviceRoute(api.setTags, {
+const setTags = deviceRoute("setTags", {
   operation: "setTags",
   answer: async (request, { principal: { principal, note } }, { db }) => {
     const own = await ownPart(request, principal);
