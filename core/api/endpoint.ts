@@ -114,6 +114,8 @@ export interface InputOf<P, B> {
   readonly turn?: Turn;
   /** Of the forms of a 200, the one that the request wants; absent if there is only one. */
   readonly accepted?: string;
+  /** Aborts when the client has left. A function: not every runtime has the signal without a cost. */
+  readonly left?: () => AbortSignal;
 }
 
 /** No parameters, or no body: then the body of a request is not read. */

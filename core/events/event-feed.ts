@@ -20,6 +20,8 @@ interface Poll extends EventQuery {
   readonly limit: number;
   /** How long to wait if there is no event. */
   readonly waitMs: number;
+  /** The reader has left: its place is free for another. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Polled {
@@ -46,7 +48,7 @@ export class EventFeed {
   }
 
   /** Undefined: it would have to wait, and there are `mostEventReaders` already. */
-  async poll({ after, wants, limit, waitMs }: Poll): Promise<Polled | undefined> {
+  async poll({ after, wants, limit, waitMs, signal }: Poll): Promise<Polled | undefined> {
     const { events, clock } = this.#parts;
     await events.settle();
     const cursor = await EventCursor.at(events, after, wants);
@@ -58,9 +60,10 @@ export class EventFeed {
       if (items.length === 0 && waitMs > 0) {
         if (this.#isFull()) return undefined;
         this.#waiting++;
+        const end = signal ? AbortSignal.any([this.#end.signal, signal]) : this.#end.signal;
         try {
-          while (items.length === 0 && clock.monotonic() < until && !this.#end.signal.aborted) {
-            await arrivals.next(until - clock.monotonic(), this.#end.signal);
+          while (items.length === 0 && clock.monotonic() < until && !end.aborted) {
+            await arrivals.next(until - clock.monotonic(), end);
             items = await cursor.next(limit);
           }
         } finally {

@@ -7,7 +7,7 @@ import type { EventRecord } from "../model/event.ts";
 import { covers, type Scope } from "../model/scope.ts";
 
 export async function events(
-  { params: { after, kinds, app, limit, wait, ...headers }, scope }: Input<typeof api.events>,
+  { params: { after, kinds, app, limit, wait, ...headers }, scope, left }: Input<typeof api.events>,
   { feed }: { readonly feed: Pick<EventFeed, "poll" | "stream"> },
 ): Promise<Reply<typeof api.events>> {
   const wants = wantedBy(scope, { kinds, app });
@@ -18,7 +18,13 @@ export async function events(
     const stream = await feed.stream({ after: start, wants });
     return stream ? reply(200, stream) : full();
   }
-  const polled = await feed.poll({ after: start, wants, limit, waitMs: wait * 1000 });
+  const polled = await feed.poll({
+    after: start,
+    wants,
+    limit,
+    waitMs: wait * 1000,
+    ...(wait > 0 && { signal: left?.() }),
+  });
   if (!polled) return full();
   const { entries, gaps, last } = polled;
   const shown = { events: entries.map(toShownEvent), last, gaps: [...gaps] };

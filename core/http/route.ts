@@ -109,6 +109,7 @@ export function createRoute<P, B, R extends Replies, Principal, Context>(
         params: params.data,
         body: body.data,
         ...(forms && { accepted: preferredOf(forms, request.headers.get("accept")) }),
+        left: () => request.signal,
       };
       if (scope && !scope.apps(input).every((appId) => surface.covers(principal, appId)))
         return toResponse(replies, scope.refused(input), request);

@@ -1,3 +1,5 @@
+import { Listener, toNodeListener, toOwnListener } from "../../runtimes/node/listener.ts";
+import { get, rawClient } from "../node/raw-client.ts";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { MemoryEventJournal } from "../../core/embedded/ports.ts";
@@ -216,4 +218,44 @@ describe("the same as server-sent events", () => {
     await first?.cancel();
     await follow(device);
   });
+});
+
+describe("a reader that waits and leaves", () => {
+  const leaves = async (device: TestDevice, leave: () => void) => {
+    expect(seen(await device.get("/v3/events?after=latest&wait=0.01"))).toMatchObject({ status: 503 });
+    leave();
+    await expect
+      .poll(async () => (await device.get("/v3/events?after=latest&wait=0.01")).status, { timeout: 10_000 })
+      .toBe(200);
+  };
+
+  test("makes room at once", async () => {
+    const device = await testDevice();
+    const left = new AbortController();
+    const url = "http://device/v3/events?after=latest&wait=45";
+    const waiting = Array.from({ length: mostEventReaders }, () =>
+      device.fetch(new Request(url, { signal: left.signal })),
+    );
+    await leaves(device, () => left.abort());
+    await Promise.all(waiting);
+  });
+
+  test.each([["the listener", toOwnListener] as const, ["a server of one's own", toNodeListener] as const])(
+    "makes room at once, through %s",
+    async (_, toListener) => {
+      const device = await testDevice();
+      const listener = new Listener(device.fetch, 0, toListener);
+      onTestFinished(() => listener.close());
+      await listener.listen("127.0.0.1");
+      const clients = await Promise.all(
+        Array.from({ length: mostEventReaders }, () =>
+          rawClient(listener.port, get("/v3/events?after=latest&wait=45")),
+        ),
+      );
+      await expect
+        .poll(async () => (await device.get("/v3/events?after=latest&wait=0.01")).status, { timeout: 10_000 })
+        .toBe(503);
+      await leaves(device, () => clients.forEach((client) => client.leave()));
+    },
+  );
 });
