@@ -1,9 +1,7 @@
 import type { StreamLine } from "../api/device/stream.ts";
-import type { RetryPolicy } from "../model/retry.ts";
-import { linesOf } from "./lines.ts";
 import { LogPositions, type LostLogs } from "./log-positions.ts";
-import { Refusal } from "./operations.ts";
-import { pause, sendTo, transientStatuses, type TransportOptions } from "./transport.ts";
+import { linesAcross, type Disconnected } from "./streams.ts";
+import type { TransportOptions } from "./transport.ts";
 import { device } from "./wires.ts";
 
 /** What to follow. Without `state`, `events`, `metrics` and `logs`: the first three. */
@@ -24,14 +22,8 @@ export interface FollowOptions {
   readonly wake?: () => Promise<unknown>;
 }
 
-/** The connection has ended, and is made again. What follows goes on where it has ended. */
-interface Disconnected {
-  readonly is: "disconnected";
-  readonly why: string;
-}
 export type Followed = StreamLine | Disconnected | LostLogs;
 
-const policy: RetryPolicy = { firstMs: 500, maxMs: 15_000, jitter: [1, 1.5] };
 /** The device sends an empty line each 15 s. */
 const silenceMs = 35_000;
 /** So many of the last lines of each service are asked for again, to go on after a disconnection. */
@@ -48,30 +40,24 @@ export async function* follow(
 ): AsyncGenerator<Followed> {
   const positions = new LogPositions();
   let after = wanted.after;
-  for (let failures = 0, isFirst = true; !signal?.aborted; isFirst = false) {
-    const logs = isFirst || wanted.logs === undefined ? wanted.logs : overlap;
-    const params = { ...wanted, after, logs, ...(kinds && { kinds: kinds.join(",") }) };
-    let why = "The device has ended the stream";
-    try {
-      const answer = await sendTo({ ...transport, retries: 0 }, device.stream, { params, signal });
-      if (transientStatuses.has(answer.status)) throw new Error(`It answered ${answer.status}`);
-      if (!(answer.body instanceof ReadableStream) || answer.status !== 200) throw new Refusal("stream", answer);
+  let logs = wanted.logs;
+  const lines = linesAcross(transport, {
+    ...{ operation: "stream", wire: device.stream, silenceMs, signal, wake },
+    params: () => ({ ...wanted, after, logs, ...(kinds && { kinds: kinds.join(",") }) }),
+  });
+  for await (const one of lines) {
+    if ("is" in one) {
       positions.restart();
-      for await (const value of linesOf(answer.body, { clock: transport.clock, silenceMs, signal })) {
-        if (!isLine(value)) continue;
-        failures = 0;
-        if (value.is === "hello" && typeof after !== "number") after = value.after;
-        if (value.is === "event") after = value.id;
-        if (value.is === "log") yield* positions.take(value);
-        else yield value;
-      }
-    } catch (error) {
-      if (error instanceof Refusal || signal?.aborted) throw error;
-      why = error instanceof Error ? error.message : String(error);
+      if (logs !== undefined) logs = overlap;
+      yield one;
+      continue;
     }
-    failures++;
-    yield { is: "disconnected", why };
-    await Promise.race([pause(transport, failures, policy, signal), ...(wake ? [wake()] : [])]);
+    const value = one.line;
+    if (!isLine(value)) continue;
+    if (value.is === "hello" && typeof after !== "number") after = value.after;
+    if (value.is === "event") after = value.id;
+    if (value.is === "log") yield* positions.take(value);
+    else yield value;
   }
 }
 

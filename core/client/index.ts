@@ -1,6 +1,7 @@
 import type { endpoints as adminEndpoints } from "../api/admin/index.ts";
 import type { endpoints } from "../api/index.ts";
 import { systemClock, type Clock } from "../ports/clock.ts";
+import { followChanges, type FollowChangesOptions, type FollowedChange } from "./follow-changes.ts";
 import { follow, type Followed, type FollowOptions } from "./follow.ts";
 import { operationsOf, type Operations } from "./operations.ts";
 import { sendTo, withoutSlash, type Fetch, type Sent, type TransportOptions, type Wire } from "./transport.ts";
@@ -14,6 +15,7 @@ import { administration, device } from "./wires.ts";
 export { Refusal, type Operation } from "./operations.ts";
 export type { RunningOperation } from "../api/once.ts";
 export type { Followed, FollowOptions } from "./follow.ts";
+export type { FollowChangesOptions, FollowedChange } from "./follow-changes.ts";
 
 interface ClientOptions {
   /** "http://10.0.0.7:48484", or the address of a cloud. Absent: only with `fetch`. */
@@ -45,6 +47,8 @@ export interface CloudClient {
   readonly admin: Operations<typeof adminEndpoints>;
   /** The API of a device, through the relay: the same as on the device itself. */
   readonly device: (uuid: string) => DeviceClient;
+  /** What happens in the cloud, as it happens, across disconnections. */
+  readonly follow: (options?: FollowChangesOptions) => AsyncGenerator<FollowedChange>;
 }
 
 export const createClient = (options: ClientOptions): DeviceClient => deviceClient(toTransport(options));
@@ -59,6 +63,7 @@ export function createCloudClient(options: ClientOptions): CloudClient {
         ...{ baseUrl: nowhere, key: undefined, knowsKeys: undefined },
         fetch: (request) => relay(cloud, uuid, request),
       }),
+    follow: (options) => followChanges(cloud, options),
   };
 }
 

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { createClient, type Followed } from "../../core/client/index.ts";
+import {
+  createClient,
+  createCloudClient,
+  Refusal,
+  type Followed,
+  type FollowedChange,
+} from "../../core/client/index.ts";
 import { impatient } from "./impatient.ts";
 import { app, testDevice } from "../support/device.ts";
 
@@ -19,7 +25,11 @@ function deviceWith(...answers: (string | Error | Response)[]) {
     });
     return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
   };
-  return { asked, client: createClient({ fetch, clock: impatient }) };
+  return {
+    asked,
+    client: createClient({ fetch, clock: impatient }),
+    cloud: createCloudClient({ fetch, clock: impatient }),
+  };
 }
 
 const lines = (...all: object[]): string => all.map((one) => `${JSON.stringify(one)}\n`).join("");
@@ -124,5 +134,34 @@ describe("a stream that is followed", () => {
       }
     })();
     expect(await reading).toMatchObject({ is: "event", kind: "serviceStarted", service: "web", app: 1 });
+  });
+});
+
+describe("the changes of a cloud", () => {
+  const change = (id: number) => ({ id, kind: "device.online" });
+
+  test("are followed after the last one that has come", async () => {
+    const { asked, cloud } = deviceWith(
+      lines(change(7)) + "\n",
+      new TypeError("fetch failed"),
+      new Response("busy", { status: 503 }),
+      lines(change(8), change(9)),
+    );
+    const seen: FollowedChange[] = [];
+    for await (const one of cloud.follow({ fleetId: 3 })) {
+      seen.push(one);
+      if (asked.length === 4 && one.is === "disconnected") break;
+    }
+    expect(seen.map((one) => (one.is === "change" ? one.id : one.why))).toEqual([
+      ...[7, "The server has ended the stream", "fetch failed", "It answered 503"],
+      ...[8, 9, "The server has ended the stream"],
+    ]);
+    expect(asked).toEqual(["?fleetId=3", "?fleetId=3&after=7", "?fleetId=3&after=7", "?fleetId=3&after=7"]);
+  });
+
+  test("begin after an id, and end with a refusal", async () => {
+    const { asked, cloud } = deviceWith(Response.json({ detail: "This token has ended" }, { status: 401 }));
+    await expect(cloud.follow({ after: 5 }).next()).rejects.toThrow(Refusal);
+    expect(asked).toEqual(["?after=5"]);
   });
 });

@@ -30,6 +30,20 @@ describe("the administration through the client", () => {
   });
 });
 
+test("changes of the cloud are followed", async () => {
+  const cloud = createCloudClient({ baseUrl: managed.url(), key: adminSecret });
+  const begin = new AbortController();
+  const changes = cloud.follow({ after: 0, signal: begin.signal });
+  const made = await cloud.admin.createFleet({ body: { name: "followed", deviceType: "generic-amd64" } });
+  for await (const change of changes) {
+    if (change.is !== "change" || change.kind !== "audit" || change.fleetId !== made.id) continue;
+    expect(change.data).toMatchObject({ operation: "createFleet" });
+    break;
+  }
+  begin.abort();
+  await expect(cloud.follow({ signal: begin.signal }).next()).resolves.toEqual({ done: true, value: undefined });
+});
+
 describe("a device through the relay", () => {
   const cloud = () => createCloudClient({ baseUrl: relayed.url(), key: "the-secret-of-the-owner-in-tests" });
 
