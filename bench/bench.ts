@@ -4,16 +4,17 @@ import { benchImage, callsRow, engineRows, metricsRow } from "./engine-rows.ts";
 import { loadRows, startRow } from "./http-rows.ts";
 import { plannerRow } from "./planner-row.ts";
 import { toMarkdown, type Row } from "./table.ts";
-import { commitRow, downtimeRow, returnRow, updateRows, watchRow } from "./update-rows.ts";
+import { commitRow, downtimeRow, returnRow, ungatedRow, updateRows, watchRow } from "./update-rows.ts";
 
 /**
  * `npm run bench`: what the agent costs, each figure beside a baseline that was measured in the same minutes, turn by
  * turn; medians. With a Docker engine at DOCKER_HOST, also what it adds to the engine's own time.
  * The names of parts (start, load, planner, engine, calls, metrics, updates) as arguments choose some of them; `--rounds 3` takes fewer.
+ * `--before <folder of another build>` compares updates with those of that build, too.
  */
 
 const { values, positionals: chosen } = parseArgs({
-  options: { rounds: { type: "string", default: "7" } },
+  options: { rounds: { type: "string", default: "7" }, before: { type: "string" } },
   allowPositionals: true,
 });
 const rounds = Number(values.rounds);
@@ -31,7 +32,9 @@ const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
     engine: () => engineRows(rounds),
     calls: async () => [await callsRow()],
     updates: async () => [
-      await downtimeRow(image, rounds),
+      await downtimeRow(image, rounds, false),
+      await downtimeRow(image, rounds, true),
+      ...(values.before === undefined ? [] : [await ungatedRow(image, rounds, values.before)]),
       await commitRow(image, rounds),
       await returnRow(image, rounds),
       await watchRow(image),

@@ -216,7 +216,7 @@ export async function callsRow(): Promise<Row> {
   for (const size of sizes) {
     await sweep(docker);
     const engine = await countingEngine(socketOfEngine());
-    const agent = await startBuilt("docker", engine.host);
+    const agent = await startBuilt("docker", { dockerHost: engine.host });
     // They need not run to be looked at.
     const services = Array.from({ length: size }, (_, n) => service(`s${n}`, n + 1, image, { running: false }));
     await post(agent, target(services));
@@ -248,7 +248,7 @@ export async function metricsRow(): Promise<Row> {
   const socket = /^unix:\/\/(.+)$/.exec(process.env["DOCKER_HOST"] ?? "")?.[1] ?? "/var/run/docker.sock";
   await sweep(docker);
   const engine = await countingEngine(socket);
-  const agent = await startBuilt("docker", engine.host);
+  const agent = await startBuilt("docker", { dockerHost: engine.host });
   const services = Array.from({ length: 30 }, (_, n) => service(`s${n}`, n + 1, image, { running: false }));
   await post(agent, target(services));
   await settled(agent);

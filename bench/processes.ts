@@ -82,15 +82,27 @@ export const startBare = (answers: Readonly<Record<string, Answer>> = {}): Promi
 
 export type EngineKind = "docker" | "embedded";
 
-/** The built program, on an empty state; with a config.json, if one is given. */
-export async function startBuilt(engine: EngineKind, dockerHost?: string, config?: object): Promise<Served> {
+export const builtProgram = join(root, "dist/cli.js");
+
+interface BuiltOptions {
+  readonly dockerHost?: string;
+  /** What its config.json is to say. */
+  readonly config?: object;
+  readonly program?: string;
+}
+
+/** The built program, on an empty state. */
+export async function startBuilt(
+  engine: EngineKind,
+  { dockerHost, config, program = builtProgram }: BuiltOptions = {},
+): Promise<Served> {
   const folder = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
   mkdirSync(join(folder, "state"));
   if (config) writeFileSync(join(folder, "state/config.json"), JSON.stringify(config));
   const paths = ["--state-dir", join(folder, "state"), "--host-root", folder];
   const settings = ["--engine", engine, ...paths, "--iptables", "no"];
   const served = await serve(
-    (port) => [join(root, "dist/cli.js"), "agent", "--port", String(port), ...settings],
+    (port) => [program, "agent", "--port", String(port), ...settings],
     dockerHost === undefined ? {} : { DOCKER_HOST: dockerHost },
   );
   const stop = async () => {

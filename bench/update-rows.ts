@@ -1,11 +1,12 @@
 import { get } from "node:http";
+import { join } from "node:path";
 import Docker from "dockerode";
 import { systemClock } from "../core/ports/clock.ts";
 import { DockerEngine } from "../runtimes/node/engine/docker-engine.ts";
 import { runIn } from "../test/support/volumes.ts";
 import { sweep } from "../test/support/docker.ts";
 import { countingEngine, socketOfEngine, untilStarted } from "./engine-rows.ts";
-import { startBuilt } from "./processes.ts";
+import { builtProgram, startBuilt } from "./processes.ts";
 import { mb, median, ms, ratioRow, type Row } from "./table.ts";
 import { appId, post, service, settled, target, threeServices } from "./target.ts";
 
@@ -14,28 +15,50 @@ const spec = { driver: "local", driverOptions: {}, labels: { "io.balena.supervis
 /** Megabytes of the small and of the large volume. */
 const [small, large] = [50, 400];
 
+/** An update without gates, beside the same on another build of the agent, in `before`. */
+export async function ungatedRow(image: string, rounds: number, before: string): Promise<Row> {
+  const programs = { before: join(before, "cli.js"), ours: builtProgram };
+  return laterRow("update without gates, beside that of the build before", image, rounds, (name) => ({
+    program: programs[name],
+    config: {},
+  }));
+}
+
 /** An update without gates on a device that commits its releases, beside one that does not: what the record costs. */
 export async function commitRow(image: string, rounds: number): Promise<Row> {
+  const what = "update without gates that is committed, beside one in local mode, which is as before";
+  return laterRow(what, image, rounds, (name) => ({
+    program: builtProgram,
+    config: { SUPERVISOR_SAFE_UPDATES: name === "ours" ? "on" : "off" },
+  }));
+}
+
+async function laterRow(
+  what: string,
+  image: string,
+  rounds: number,
+  agentOf: (name: "before" | "ours") => { readonly program: string; readonly config: Readonly<Record<string, string>> },
+): Promise<Row> {
   const docker = new Docker();
-  const times = { off: [] as number[], on: [] as number[] };
+  const times = { before: [] as number[], ours: [] as number[] };
   // The first round warms up the engine.
   for (let round = 0; round <= rounds; round++)
-    for (const safe of ["off", "on"] as const) {
+    for (const name of ["before", "ours"] as const) {
       await sweep(docker);
-      const agent = await startBuilt("docker");
-      const put = (environment = {}) =>
-        post(agent, threeServices(image, environment, { SUPERVISOR_SAFE_UPDATES: safe }));
+      const { program, config } = agentOf(name);
+      const agent = await startBuilt("docker", { program });
+      const put = (environment = {}) => post(agent, threeServices(image, environment, config));
       await put();
       await settled(agent);
       const took = await untilStarted(docker, ["web"], () => put({ round: String(round) }));
-      if (round > 0) times[safe].push(took);
+      if (round > 0) times[name].push(took);
       await settled(agent);
       await agent.stop();
     }
   await sweep(docker);
-  const [baseline, ours] = [median(times.off), median(times.on)];
+  const [baseline, ours] = [median(times.before), median(times.ours)];
   return {
-    what: "update without gates that is committed, beside one in local mode, which is as before",
+    what,
     baseline: ms(baseline),
     ours: ms(ours),
     ratio: ours - baseline,
@@ -86,46 +109,61 @@ async function downtime(act: () => Promise<unknown>): Promise<number> {
   return Math.max(...answered.map((at, n) => at - (answered[n - 1] ?? at)));
 }
 
-/** A service that is replaced, beside the same calls of the engine by hand, which are those of compose. */
-export async function downtimeRow(image: string, rounds: number): Promise<Row> {
+/**
+ * A service that is replaced, beside the same calls of the engine by hand. With gates, the new container is created before
+ * the old one is stopped, as compose does; without, the old one is removed first, as the reference implementation does.
+ */
+export async function downtimeRow(image: string, rounds: number, gated: boolean): Promise<Row> {
   const docker = new Docker();
   const times = { ours: [] as number[], hand: [] as number[] };
+  const labels: Readonly<Record<string, string>> = gated ? { "io.balena.update.monitor": "1s" } : {};
   for (let round = 0; round <= rounds; round++) {
     await sweep(docker);
     const agent = await startBuilt("docker");
-    await post(agent, server(image, "before"));
+    await post(agent, server(image, "before", labels));
     await settled(agent);
     const ours = await downtime(() =>
-      untilStarted(docker, ["web"], () => post(agent, server(image, String(round)))).then(() => settled(agent)),
+      untilStarted(docker, ["web"], () => post(agent, server(image, String(round), labels))).then(() => settled(agent)),
     );
     await agent.stop();
-    const [container] = await docker.listContainers();
-    const hand = await downtime(async () => {
-      const before = docker.getContainer(container?.Id ?? "");
-      const { Name, Config, HostConfig, NetworkSettings } = await before.inspect();
-      const { Hostname: _, ...config } = Config;
-      const EndpointsConfig = Object.fromEntries(
-        Object.keys(NetworkSettings.Networks).map((one) => [one, { Aliases: ["web"] }]),
-      );
-      await before.rename({ name: "before" });
-      const after = await docker.createContainer({
-        ...{ ...config, name: Name.slice(1), HostConfig, NetworkingConfig: { EndpointsConfig } },
-      });
-      await before.stop();
-      await before.remove({ v: true });
-      await after.start();
-    });
+    const hand = await downtime(() => replaceByHand(docker, gated));
     // The first round warms up the engine.
     if (round === 0) continue;
     times.ours.push(ours);
     times.hand.push(hand);
   }
   await sweep(docker);
-  return ratioRow("a service that is replaced: without an answer, beside compose's calls by hand", ms, {
+  const calls = gated ? "with gates: without an answer, beside compose's calls" : "without an answer, beside the calls";
+  return ratioRow(`a service that is replaced ${calls} by hand`, ms, {
     baseline: median(times.hand),
     ours: median(times.ours),
     aim: { atMost: 1.1 },
   });
+}
+
+async function replaceByHand(docker: Docker, createsFirst: boolean): Promise<void> {
+  const [container] = await docker.listContainers();
+  const before = docker.getContainer(container?.Id ?? "");
+  const { Name, Config, HostConfig, NetworkSettings } = await before.inspect();
+  const { Hostname: _, ...config } = Config;
+  const EndpointsConfig = Object.fromEntries(
+    Object.keys(NetworkSettings.Networks).map((one) => [one, { Aliases: ["web"] }]),
+  );
+  const create = (name: string) =>
+    docker.createContainer({ ...config, name, HostConfig, NetworkingConfig: { EndpointsConfig } });
+  const remove = async () => {
+    await before.stop();
+    await before.remove({ v: true });
+  };
+  if (createsFirst) {
+    const after = await create(`next_${Name.slice(1)}`);
+    await remove();
+    await after.rename({ name: Name.slice(1) });
+    await after.start();
+  } else {
+    await remove();
+    await (await create(Name.slice(1))).start();
+  }
 }
 
 /** From the failure of a release until the committed one has started, beside the update to it. */
@@ -161,7 +199,7 @@ export async function watchRow(image: string): Promise<Row> {
   const docker = new Docker();
   await sweep(docker);
   const engine = await countingEngine(socketOfEngine());
-  const agent = await startBuilt("docker", engine.host);
+  const agent = await startBuilt("docker", { dockerHost: engine.host });
   const labels = { "io.balena.update.monitor": "10m", "io.balena.update.http": "8080/" };
   await post(agent, server(image, "before", labels));
   await settled(agent);

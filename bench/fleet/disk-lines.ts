@@ -13,7 +13,7 @@ export async function diskLines(cloud: Cloud, idleMinutes: number): Promise<read
   const fleet = await newFleet(cloud);
   const uuid = systemClock.token(16);
   const config = { uuid, apiEndpoint: cloud.url, apiKey: fleet.key, applicationId: fleet.id };
-  const [alone, joined] = [await startBuilt("embedded"), await startBuilt("embedded", undefined, config)];
+  const [alone, joined] = [await startBuilt("embedded"), await startBuilt("embedded", { config })];
   try {
     const Device = z.object({ release: z.string().nullable() });
     const update = async () => {
