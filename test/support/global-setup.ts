@@ -4,12 +4,15 @@ import { noNamespaces } from "./namespaces.ts";
 import { noPrometheus } from "./prometheus.ts";
 import { noHost } from "./systemd-host.ts";
 
-/** Prints before and after the tests which are skipped on this machine, and how to run them. */
-export default function setup(): () => void {
-  const say = () => {
-    for (const why of [noDocker, noRestart, noHost, noNamespaces, noPrometheus, noBrowser])
-      if (why) process.stdout.write(`${why}\n`);
-  };
-  say();
-  return say;
+/** Prints which tests are skipped on this machine, and how to run them. */
+export function saySkipped(): void {
+  for (const why of [noDocker, noRestart, noHost, noNamespaces, noPrometheus, noBrowser])
+    if (why) process.stdout.write(`${why}\n`);
+}
+
+/** Says so before and after the tests, unless who runs vitest has said so. */
+export default function setup(): (() => void) | undefined {
+  if (process.env["FAIRLEAD_TEST_SKIPPED_SAID"]) return undefined;
+  saySkipped();
+  return saySkipped;
 }
