@@ -15,9 +15,9 @@ export function range(length: number): number[] {
 async function endings(world: World): Promise<string[]> {
   const broken = [...world.broken];
   const left = await settle(world);
-  if (left.length > 0) return [...broken, ...left.map((one) => `Converges: ${one}`)];
   const mixed = await world.promises.mixed(await world.heldUp());
   broken.push(...mixed.map((one) => `Mixes no releases in the end: ${one}`));
+  if (left.length > 0) return [...broken, ...left.map((one) => `Converges: ${one}`)];
 
   const rested = await doings(world, () => world.clock.advance(3_600_000));
   broken.push(...rested.map((one) => `Rests: ${one}`));

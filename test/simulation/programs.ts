@@ -25,7 +25,7 @@ export class Programs {
     if (!troubled) return;
     for (const service of ["job", "a", "b", "c"])
       for (const image of [1, 2, 3])
-        if (chance.happens(0.1)) this.#troubles.set(`${service} ${image}`, chance.pick(troubles));
+        if (chance.happens(0.25)) this.#troubles.set(`${service} ${image}`, chance.pick(troubles));
   }
 
   of(

@@ -8,12 +8,14 @@ import { fingerprintOf } from "../../core/model/fingerprint.ts";
 import { findImage, keptImageName } from "../../core/model/image.ts";
 import { isHandingOver, isPrepared } from "../../core/model/names.ts";
 import type { App, Service, TargetState } from "../../core/model/target.ts";
-import type { UpdateRecord } from "../../core/model/update.ts";
+import type { UpdateRecord, Window } from "../../core/model/update.ts";
 import type { EngineState } from "../../core/ports/engine.ts";
 import type { Store } from "../../core/ports/store.ts";
 import { planApplication } from "../../core/reconcile/plan-application.ts";
 import { wantedImagesOf } from "../../core/reconcile/plan.ts";
+import type { Step } from "../../core/reconcile/step.ts";
 import { updateStatus } from "../../core/reconcile/status.ts";
+import { nextOpening } from "../../core/reconcile/update-policy.ts";
 import type { View } from "../../core/reconcile/view.ts";
 import { Documents, type CommittedRelease } from "../../core/state/documents.ts";
 import type { Assembly } from "../../core/supervisor.ts";
@@ -185,10 +187,21 @@ export class UpdatePromises {
       const rules = target.apps.find((app) => app.appId === appId && fingerprintOf(app) === to.fingerprint)?.update;
       const isForgiven = isUnderWay || rules?.applyByMs !== undefined || forcedInThisRun.has(appId);
       const hasConsent = from?.phase === "waiting" && from.consent !== undefined;
-      if (!isForgiven && !hasConsent && rules?.apply.some(({ is }) => is === "consent"))
-        breaks(`Waits for what the release asks for: ${appId} begins without consent`);
+      for (const condition of isForgiven ? [] : (rules?.apply ?? [])) {
+        if (condition.is === "consent" && !hasConsent)
+          breaks(`Waits for what the release asks for: ${appId} begins without consent`);
+        if (condition.is === "window" && !condition.windows.some((one) => this.#isOpen(one)))
+          breaks(`Waits for what the release asks for: ${appId} begins outside its window`);
+      }
     }
     if (from?.phase === "back") this.#judgeData(appId);
+  }
+
+  /** A window that was open when the agent decided. The clock of a simulation jumps by whole days. */
+  #isOpen(window: Window): boolean {
+    const { clock, slackMs } = this.#world;
+    const now = clock.now();
+    return [now, now - (slackMs > 0 ? decisionMs : 1000)].some((at) => nextOpening(window, at, "UTC") === at);
   }
 
   /** The committed release is back. */
@@ -301,6 +314,7 @@ export class UpdatePromises {
         if (JSON.stringify(steps) !== JSON.stringify(expected))
           breaks(`Changes nothing in local mode: the steps for ${appId} are others`);
       }
+      if (isSafe) this.#judgeUngated(app, steps, view);
       const { committed, record, begunMs } = view.current.updates.get(appId) ?? {};
       if (begunMs !== undefined) this.#tried(appId);
       if (record?.phase === "back" && this.#records[appId]?.phase === "trying")
@@ -313,6 +327,26 @@ export class UpdatePromises {
       if (named !== undefined && !commits.includes(named))
         breaks(`Reports committed releases alone: ${named} of ${appId}, not ${committed.app.commit}`);
     }
+  }
+
+  /** What an update asks of the engine is what it asks without commits, if the release says nothing about updates. */
+  #judgeUngated(app: App, steps: readonly Step[], { target, current, temporary }: View): void {
+    const { appId, services } = app;
+    const { record, triedMs } = current.updates.get(appId) ?? {};
+    if (record?.phase !== "trying" || record.fingerprint !== fingerprintOf(app) || triedMs === undefined) return;
+    const isSilent = services.every(
+      ({ gates, config, strategy }) =>
+        gates === undefined && config.healthcheck === undefined && strategy !== "hand-over",
+    );
+    // Until it is replaced, a container is judged by its own healthcheck.
+    const isChecked = current.containers.some((one) => one.appId === appId && one.spec.healthcheck);
+    const isCopied = Object.keys(record.snapshots ?? {}).length > 0;
+    if (!isSilent || isChecked || isCopied || temporary.has(appId)) return;
+    const own = steps.filter(isOfEngine);
+    if (own.length === 0) return;
+    const expected = planApplication(appId, app, current, wantedImagesOf(target, new Map())).filter(isOfEngine);
+    if (JSON.stringify(own) !== JSON.stringify(expected))
+      this.#world.breaks(`Asks the same of the engine without gates: the steps for ${appId} are others`);
   }
 
   // ── What the engine is told ────────────────────────────────────────────────────────────────────────────────────────
@@ -480,6 +514,9 @@ export class UpdatePromises {
     return isWithHome && differences(toServiceNamespaces(container.spec, own), spec).length === 0;
   }
 }
+
+const isOfEngine = ({ action }: Step): boolean =>
+  action !== "wait" && action !== "recordUpdate" && action !== "commitUpdate";
 
 const isAside = (one: Container): boolean => isHandingOver(one) || isPrepared(one);
 

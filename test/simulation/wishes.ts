@@ -46,10 +46,10 @@ export function anyWish(chance: Chance, { words = false } = {}): Wish {
 function anyApp(appId: number, chance: Chance, words: boolean): WishedApp {
   const names = chance.some(["job", "a", "b", "c"], 0.6);
   const networks = chance.happens(0.3) ? { back: chance.pick(definitions)(chance) } : {};
-  const volumes = chance.happens(0.4)
+  const volumes = chance.happens(words ? 0.8 : 0.4)
     ? { data: chance.happens(0.5) ? {} : { labels: { v: String(chance.below(2)) } } }
     : {};
-  if (words && "data" in volumes && chance.happens(0.6))
+  if (words && "data" in volumes && chance.happens(0.8))
     Object.assign(volumes, { data: { labels: { "io.balena.update.snapshot": "true" } } });
   const services = names.map((name, n) => anyService(name, names.slice(0, n), { appId, networks, volumes }, chance));
   return {
@@ -68,7 +68,7 @@ function withWords(services: readonly WishedService[], chance: Chance): readonly
     ...(chance.happens(0.15) && {
       apply: chance.pick(["now", "consent", "idle=20s", "window", "idle=5s, consent"]),
       // Simulations begin at midnight.
-      window: "00:01-23:59",
+      window: chance.pick(["00:00-23:59", "00:02-23:59"]),
       ...(chance.happens(0.5) && { "apply-by": "10m" }),
     }),
     ...(chance.happens(0.1) && { "on-disk-short": "delete-then-download" }),

@@ -457,10 +457,11 @@ export class World {
     return new Set(
       this.wanted.apps.flatMap((app) =>
         app.services
-          .filter(
-            (service) =>
-              isBlocked(service, app) || (of(app, service.name).some(isHandingOver) && isStopped(app, service.name)),
-          )
+          .filter((service) => {
+            // A predecessor serves until its successor has taken over.
+            const isWaiting = isStopped(app, service.name) || this.programs.isBroken(service.name, service.image.name);
+            return isBlocked(service, app) || (of(app, service.name).some(isHandingOver) && isWaiting);
+          })
           .map(({ name }) => `${app.appId}/${name}`),
       ),
     );
