@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { accessOnDevice } from "./access.ts";
 import { none, type Endpoint, type Replies, type Wire } from "./endpoint.ts";
 import { commonOf } from "./fields.ts";
 import { headersOf, repliesToHeaders } from "./once.ts";
@@ -7,8 +8,21 @@ import { refusalTypes, type RefusalName } from "./refusal-types.ts";
 
 type Described = Pick<
   Endpoint<unknown, unknown, Replies>,
-  "method" | "path" | "summary" | "open" | "params" | "headers" | "body" | "replies" | "repeats" | "secretAnswer"
-> & { readonly shell?: unknown };
+  | "method"
+  | "path"
+  | "summary"
+  | "open"
+  | "writes"
+  | "manages"
+  | "params"
+  | "headers"
+  | "body"
+  | "replies"
+  | "repeats"
+  | "secretAnswer"
+  | "bodyLimitBytes"
+> &
+  Pick<Parameters<typeof accessOnDevice>[0], "scope" | "device" | "shell" | "person">;
 
 /** What the endpoints of a surface have in common. */
 interface Shared {
@@ -23,19 +37,32 @@ const ofDevice: Shared = {
   headersOf: (endpoint) => headersOf(endpoint, { isAsync: true }),
 };
 
+/** An exchange with an endpoint, or a request. */
+export interface Example {
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly body?: unknown;
+  /** `type`: the media type, without parameters. */
+  readonly answer?: { readonly status: number; readonly type?: string; readonly body?: unknown };
+}
+
 interface About {
   readonly title: string;
   readonly version: string;
   readonly description?: string;
 }
 
-/**
- * The endpoints as an OpenAPI 3.1 document; each one's name is its operationId.
- */
+interface Options {
+  readonly shared?: Shared;
+  /** Who may use it. */
+  readonly accessOf?: (endpoint: Described, name: string) => string;
+  readonly examples?: Readonly<Record<string, Example>>;
+}
+
+/** The endpoints as an OpenAPI 3.1 document; each one's name is its operationId. */
 export const toOpenApi = (
   endpoints: Readonly<Record<string, Described>>,
   { description = "", ...info }: About,
-  shared: Shared = ofDevice,
+  options: Options = {},
 ) => ({
   openapi: "3.1.0" as const,
   info: { ...info, description, license },
@@ -49,7 +76,7 @@ export const toOpenApi = (
     schemas: { Refusal },
   },
   security: [{ header: [] }, { query: [] }],
-  paths: toPaths(endpoints, shared, createConversion()),
+  paths: toPaths(endpoints, options, createConversion()),
 });
 
 const license = { name: "Apache-2.0", identifier: "Apache-2.0" };
@@ -98,23 +125,30 @@ const Refusal = {
 
 function toPaths(
   endpoints: Readonly<Record<string, Described>>,
-  shared: Shared,
+  { shared = ofDevice, accessOf, examples = {} }: Options,
   toJsonSchema: Conversion,
 ): Record<string, Record<string, object>> {
   const paths: Record<string, Record<string, object>> = {};
   for (const [operationId, endpoint] of Object.entries(endpoints)) {
     const path = endpoint.path.replace(/:(\w+)/g, "{$1}");
+    const description = accessOf?.(endpoint, operationId);
     (paths[path] ??= {})[endpoint.method.toLowerCase()] = {
       operationId,
       tags: [tagOf(endpoint)],
-      ...toOperation(endpoint, shared, toJsonSchema),
+      summary: endpoint.summary,
+      ...(description !== undefined && { description }),
+      ...toOperation(endpoint, { shared, example: examples[operationId] }, toJsonSchema),
     };
   }
   return paths;
 }
 
-function toOperation(endpoint: Described, { repliesOf, headersOf }: Shared, toJsonSchema: Conversion) {
-  const { path, summary, open, params, headers = [], body, replies } = endpoint;
+function toOperation(
+  endpoint: Described,
+  { shared: { repliesOf, headersOf }, example }: { readonly shared: Shared; readonly example: Example | undefined },
+  toJsonSchema: Conversion,
+) {
+  const { path, open, params, headers = [], body, bodyLimitBytes, replies } = endpoint;
   const shared = repliesOf(endpoint);
   const { properties = {}, required = [] } = toJsonSchema(params, "input");
   // What a client accepts is said by the replies.
@@ -122,7 +156,11 @@ function toOperation(endpoint: Described, { repliesOf, headersOf }: Shared, toJs
   const parameters = named.map(([name, schema]) => {
     const inPath = path.includes(`:${name}`);
     const place = inPath ? "path" : headers.includes(name) ? "header" : "query";
-    return { name, in: place, required: inPath || required.includes(name), schema };
+    const given = example?.params?.[name];
+    return {
+      ...{ name, in: place, required: inPath || required.includes(name), schema },
+      ...(given !== undefined && { example: given }),
+    };
   });
   for (const [name, description] of Object.entries(headersOf(endpoint)))
     parameters.push({ name, in: "header", required: false, schema: { type: "string", description } });
@@ -130,10 +168,11 @@ function toOperation(endpoint: Described, { repliesOf, headersOf }: Shared, toJs
   const isShared = (status: string) => !(open && status === "401") && !(body === none && /^41[35]$/.test(status));
   const statuses = [...new Set([...Object.keys(replies), ...Object.keys(shared).filter(isShared)])].map(Number);
   return {
-    summary,
     ...(open && { security: [] }),
     ...(parameters.length > 0 && { parameters }),
-    ...(body !== none && { requestBody: toRequestBody(toJsonSchema(body, "input")) }),
+    ...(body !== none && {
+      requestBody: toRequestBody(toJsonSchema(body, "input"), { bodyLimitBytes, example: example?.body }),
+    }),
     responses: Object.fromEntries(
       statuses.map((status) => [
         status,
@@ -141,22 +180,40 @@ function toOperation(endpoint: Described, { repliesOf, headersOf }: Shared, toJs
           status,
           [shared[status], replies[status]].filter((wire) => wire !== undefined),
           toJsonSchema,
+          example?.answer?.status === status ? example.answer : undefined,
         ),
       ]),
     ),
   };
 }
 
-function toRequestBody(schema: JsonSchema) {
+function toRequestBody(
+  schema: JsonSchema,
+  { bodyLimitBytes, example }: { readonly bodyLimitBytes: number | undefined; readonly example: unknown },
+) {
   const required = Array.isArray(schema.required) && schema.required.length > 0;
-  return { ...(required && { required }), content: { "application/json": { schema } } };
+  return {
+    ...(bodyLimitBytes !== undefined && { description: `At most ${bodyLimitBytes / 1024 / 1024} MiB` }),
+    ...(required && { required }),
+    content: { "application/json": { schema, ...(example !== undefined && { example }) } },
+  };
 }
 
 /** A status may have the endpoint's own form and the shared one. */
-function toResponse(status: number, wires: readonly Wire<unknown>[], toJsonSchema: Conversion) {
+function toResponse(
+  status: number,
+  wires: readonly Wire<unknown>[],
+  toJsonSchema: Conversion,
+  example: Example["answer"],
+) {
   const content: Record<string, MediaType> = {};
   for (const wire of wires)
     for (const [type, media] of mediaTypesOf(wire, toJsonSchema)) content[type] = merged(content[type], media);
+  // One form of the answer has no body.
+  if (wires.some(({ type }) => type === "empty"))
+    for (const [type, media] of Object.entries(content)) content[type] = { ...media, "x-optional": true };
+  const shown = example?.type === undefined ? undefined : content[example.type];
+  if (shown && example?.type !== undefined) content[example.type] = { ...shown, example: example.body };
   const names = Object.values(content).flatMap(refusalNamesOf);
   const description =
     names.length > 0 ? names.map((name) => refusalTypes[name].title).join("; ") : (phrases[status] ?? "Refused");
@@ -165,6 +222,7 @@ function toResponse(status: number, wires: readonly Wire<unknown>[], toJsonSchem
 
 interface MediaType {
   readonly schema: JsonSchema;
+  readonly example?: unknown;
   /** The types of the refusals. */
   readonly "x-refusals"?: readonly RefusalName[];
   /** There may be no body at all, which OpenAPI cannot say. */

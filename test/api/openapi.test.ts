@@ -2,21 +2,31 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
+import { accessOnDevice } from "../../core/api/access.ts";
+import { deviceExamples } from "../../core/api/examples/device.ts";
 import { endpoints } from "../../core/api/index.ts";
 import { toOpenApi } from "../../core/api/openapi.ts";
+import { createContract } from "../support/contract.ts";
 import { testDevice } from "../support/device.ts";
 
-const document = toOpenApi(endpoints, { title: "Fairlead", version: "1" });
+const document = toOpenApi(
+  endpoints,
+  { title: "Fairlead", version: "1" },
+  { accessOf: accessOnDevice, examples: deviceExamples },
+);
 
 const Content = z.object({
   description: z.string().default(""),
-  content: z.record(z.string(), z.object({ schema: z.looseObject({}) })).optional(),
+  content: z.record(z.string(), z.object({ schema: z.looseObject({}), example: z.unknown().optional() })).optional(),
 });
 const Operation = z.object({
   operationId: z.string(),
   tags: z.array(z.string()).length(1),
   summary: z.string(),
-  parameters: z.array(z.object({ name: z.string(), in: z.string(), schema: z.looseObject({}) })).optional(),
+  description: z.string(),
+  parameters: z
+    .array(z.object({ name: z.string(), in: z.string(), schema: z.looseObject({}), example: z.unknown().optional() }))
+    .optional(),
   requestBody: Content.optional(),
   responses: z.record(z.string(), Content),
 });
@@ -129,6 +139,46 @@ describe("the document", () => {
         ...parameters.map((one) => one.schema),
       ])
         expect([operationId, ajv.validateSchema(schema)]).toEqual([operationId, true]);
+  });
+
+  test("has an exchange with each operation as its example, which fits what is declared", async () => {
+    const contract = createContract(document, new Ajv2020({ strict: false }), formats.default);
+    const ajv = new Ajv2020({ strict: false });
+    formats.default(ajv);
+    for (const [operationId, { answer, body }] of Object.entries(deviceExamples)) {
+      const operation = contract.operations.find((one) => one.operationId === operationId);
+      const { parameters = [], requestBody } = operations.find((one) => one.operationId === operationId) ?? {};
+      if (!operation || !answer) throw new Error(`${operationId} has no example`);
+      const { status, type, body: said } = answer;
+      const text = type === "application/json" ? JSON.stringify(said) : said;
+      await contract.check(
+        operation,
+        new Response(typeof text === "string" ? text : null, {
+          status,
+          headers: type === undefined ? {} : { "content-type": type },
+        }),
+      );
+      for (const { name, schema, example, in: place } of parameters) {
+        if (place === "path") expect([operationId, name, example]).not.toContain(undefined);
+        if (example !== undefined)
+          expect([operationId, name, ajv.validate(schema, example), example]).toEqual([
+            operationId,
+            name,
+            true,
+            example,
+          ]);
+      }
+      const sent = requestBody?.content?.["application/json"];
+      expect([operationId, sent?.example]).toEqual([operationId, body]);
+      if (sent && body !== undefined)
+        expect([operationId, ajv.validate(sent.schema, body)]).toEqual([operationId, true]);
+    }
+  });
+
+  test("says who may use an operation", () => {
+    expect(document.paths["/v1/apps/{appId}/stop"]?.["post"]).toMatchObject({
+      description: "May: the global key; the key of a service, for its own application. Through the cloud: `--write`",
+    });
   });
 
   test("names the types of each refusal", () => {

@@ -1,6 +1,8 @@
 import * as z from "zod";
+import { accessInCloud } from "../../../core/api/access.ts";
 import * as admin from "../../../core/api/admin/index.ts";
 import * as cloud from "../../../core/api/cloud/index.ts";
+import { adminExamples, cloudExamples } from "../../../core/api/examples/cloud.ts";
 import { hasRefusals } from "../../../core/api/fields.ts";
 import { actsOnce, json } from "../../../core/api/endpoint.ts";
 import { headersOf, onceReplies } from "../../../core/api/once.ts";
@@ -30,8 +32,12 @@ export const openApi = () =>
     { ...admin.endpoints, ...cloud.endpoints },
     { title: "Fairlead cloud API", version: "1", description },
     {
-      repliesOf: (endpoint) =>
-        hasRefusals(endpoint.path) ? { ...ofAdministration, ...(actsOnce(endpoint) && onceReplies) } : ofDevices,
-      headersOf: (endpoint) => (hasRefusals(endpoint.path) ? headersOf(endpoint, { isAsync: false }) : {}),
+      shared: {
+        repliesOf: (endpoint) =>
+          hasRefusals(endpoint.path) ? { ...ofAdministration, ...(actsOnce(endpoint) && onceReplies) } : ofDevices,
+        headersOf: (endpoint) => (hasRefusals(endpoint.path) ? headersOf(endpoint, { isAsync: false }) : {}),
+      },
+      accessOf: (endpoint, name) => accessInCloud(name, endpoint),
+      examples: { ...adminExamples, ...cloudExamples },
     },
   ));
