@@ -57,6 +57,10 @@ export const longestMessage = 300;
 
 /** A text as one line of limited length, without control characters. */
 export function toMessage(text: string): string {
-  const line = text.replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, " ").trim();
+  // Colours of terminals leave nothing behind.
+  const line = text
+    .replace(/\u001b\[[\d;]*m/g, "")
+    .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, " ")
+    .trim();
   return line.length > longestMessage ? `${line.slice(0, longestMessage - 1)}…` : line;
 }

@@ -28,7 +28,7 @@ const english = {
   login: {
     title: "This device needs its key",
     field: "Key of the device",
-    why: "On the device: fairlead open prints an address with the key in it. In a service: BALENA_SUPERVISOR_API_KEY.",
+    why: "On the device: fairlead open --print prints an address with the key in it. In a service: BALENA_SUPERVISOR_API_KEY.",
     wrong: "The device does not accept this key.",
     enter: "Open",
     kept: "The key stays in this tab, and is forgotten when it is closed or loaded again.",
@@ -134,6 +134,7 @@ const english = {
   logs: {
     title: "Logs",
     services: "Services",
+    all: "all",
     agent: "agent",
     filter: "Filter",
     follow: "Follow",
@@ -299,7 +300,7 @@ const german: Words = {
   login: {
     title: "Dieses Gerät verlangt seinen Schlüssel",
     field: "Schlüssel des Geräts",
-    why: "Auf dem Gerät: fairlead open gibt eine Adresse aus, die den Schlüssel enthält. In einem Dienst: BALENA_SUPERVISOR_API_KEY.",
+    why: "Auf dem Gerät: fairlead open --print gibt eine Adresse aus, die den Schlüssel enthält. In einem Dienst: BALENA_SUPERVISOR_API_KEY.",
     wrong: "Das Gerät nimmt diesen Schlüssel nicht an.",
     enter: "Öffnen",
     kept: "Der Schlüssel bleibt in diesem Tab und wird vergessen, wenn der Tab geschlossen oder neu geladen wird.",
@@ -406,6 +407,7 @@ const german: Words = {
   logs: {
     title: "Logs",
     services: "Dienste",
+    all: "alle",
     agent: "Agent",
     filter: "Filter",
     follow: "Folgen",

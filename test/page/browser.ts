@@ -1,23 +1,12 @@
-import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
-import type { Fetch } from "../../core/http/fetch.ts";
-import { guardOrigin } from "../../core/http/origin.ts";
-import { withPage } from "../../core/http/page.ts";
-import { buildPage } from "../../packaging/page.ts";
 import { executablePath, noBrowser } from "../support/chromium.ts";
-import { Listener, toNodeListener } from "../../runtimes/node/listener.ts";
+import { flags, servePage } from "./served.ts";
 
 /** A real Chromium, and the page of a device in it. */
-
-const flags = [
-  ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-  ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-];
 
 /** Starts one browser with an empty profile for the tests of a file. */
 export function useBrowser(): () => Browser {
@@ -38,22 +27,11 @@ export function useBrowser(): () => Browser {
   };
 }
 
-let built: Promise<{ readonly gzipped: Uint8Array<ArrayBuffer>; readonly tag: string }> | undefined;
-
-/** The page as it is in the sources now. */
-export const pageOfSources = () =>
-  (built ??= buildPage("device").then(({ html }) => ({
-    gzipped: new Uint8Array(gzipSync(html, { level: 9 })),
-    tag: createHash("sha256").update(html).digest("hex"),
-  })));
-
-/** Serves an API and the page as the agent does. Resolves with the address. */
-export async function serve(fetch: Fetch, { isOpen = true }: { readonly isOpen?: boolean } = {}): Promise<string> {
-  const guarded = guardOrigin(withPage(fetch, pageOfSources), { isOpen: () => isOpen });
-  const listener = new Listener(guarded, 0, toNodeListener);
-  await listener.listen("127.0.0.1");
-  onTestFinished(() => listener.close());
-  return `http://127.0.0.1:${listener.port}`;
+/** As `servePage`, until the end of the test. Resolves with the address. */
+export async function serve(...given: Parameters<typeof servePage>): Promise<string> {
+  const { url, close } = await servePage(...given);
+  onTestFinished(close);
+  return url;
 }
 
 interface OpenOptions extends BrowserContextOptions {

@@ -4,7 +4,8 @@ import { withPage } from "../../core/http/page.ts";
 import { app, testDevice } from "../support/device.ts";
 import { managedDevice } from "../api/managed.ts";
 import { noBrowser } from "../support/chromium.ts";
-import { openPage, pageOfSources, serve, useBrowser } from "./browser.ts";
+import { openPage, serve, useBrowser } from "./browser.ts";
+import { pageOfSources } from "./served.ts";
 
 const html = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
 

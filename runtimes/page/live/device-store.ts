@@ -119,6 +119,7 @@ export class DeviceStore {
 
   #greet(hello: Hello): void {
     const known = this.hello.value;
+    this.logs.gather();
     this.hello.value = hello;
     this.clockAheadMs.value = Date.parse(hello.now) - Date.now();
     if (known?.bootId === hello.bootId && known.version === hello.version) return;

@@ -1,7 +1,5 @@
 /** A line of a service's log, or of what happened on the device. */
 export interface LogLine {
-  /** Counts from 1, in the order in which the lines arrive. */
-  readonly n: number;
   /** Milliseconds since the epoch. */
   readonly at: number;
   /** Empty: the agent. */
@@ -12,27 +10,32 @@ export interface LogLine {
 
 export const keptLines = 5000;
 
+/** What a new connection sends first comes service by service, and within this time. */
+const gatherMs = 250;
+
 /** The last lines. Readers are called once for each frame, however many lines have arrived. */
 export class LogLines {
   #lines: LogLine[] = [];
-  #count = 0;
-  #isDue = false;
-  readonly #readers = new Set<(added: readonly LogLine[]) => void>();
   #added: LogLine[] = [];
+  #isDue = false;
+  #isGathering = false;
+  readonly #readers = new Set<(added: readonly LogLine[]) => void>();
 
   get lines(): readonly LogLine[] {
     return this.#lines;
   }
 
-  add(line: Omit<LogLine, "n">): void {
-    const added = { n: ++this.#count, ...line };
-    this.#lines.push(added);
-    this.#added.push(added);
-    // Half as many again, so that the list is seldom copied.
-    if (this.#lines.length > keptLines * 1.5) this.#lines = this.#lines.slice(-keptLines);
+  /** A connection begins: its first lines are put in the order of their times. */
+  gather(): void {
+    this.#isGathering = true;
+  }
+
+  add(line: LogLine): void {
+    this.#added.push(line);
     if (this.#isDue) return;
     this.#isDue = true;
-    requestAnimationFrame(() => this.#deliver());
+    if (this.#isGathering) setTimeout(() => this.#deliver(), gatherMs);
+    else requestAnimationFrame(() => this.#deliver());
   }
 
   /** Calls `reader` with lines that come. Returns how to stop that. */
@@ -42,9 +45,13 @@ export class LogLines {
   }
 
   #deliver(): void {
+    const added = this.#added.sort((a, b) => a.at - b.at);
     this.#isDue = false;
-    const added = this.#added;
+    this.#isGathering = false;
     this.#added = [];
+    this.#lines.push(...added);
+    // Half as many again, so that the list is seldom copied.
+    if (this.#lines.length > keptLines * 1.5) this.#lines = this.#lines.slice(-keptLines);
     for (const reader of this.#readers) reader(added);
   }
 }

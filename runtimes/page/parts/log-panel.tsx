@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { keptLines, type LogLine, type LogLines } from "../live/log-lines.ts";
 import { counted, words } from "../words.ts";
-import { toRow } from "./log-rows.ts";
+import { colourChooser, toRow } from "./log-rows.ts";
 
 export interface Filter {
   /** Empty for the agent; undefined: everything. */
@@ -35,13 +35,16 @@ export function LogPanel({
   const [count, setCount] = useState(0);
   const live = useRef(true);
   live.current = isFollowing;
+  const colourOf = useMemo(colourChooser, [lines]);
   const lower = useMemo(() => ({ ...filter, text: filter.text.toLowerCase() }), [filter.service, filter.text]);
 
   useEffect(() => {
     const panel = root.current;
     if (!panel) return;
     const write = (added: readonly LogLine[]) => {
-      const rows = added.filter((line) => fits(line, lower)).map((line) => toRow(line, words.value.logs.agent));
+      const rows = added
+        .filter((line) => fits(line, lower))
+        .map((line) => toRow(line, words.value.logs.agent, colourOf));
       if (rows.length === 0) return;
       panel.append(...rows);
       setCount(panel.childElementCount);

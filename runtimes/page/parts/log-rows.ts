@@ -2,17 +2,24 @@ import { clockTime, wholeMoment } from "../format.ts";
 import type { LogLine } from "../live/log-lines.ts";
 import { toParts } from "./ansi.ts";
 
-/** The colours by which services are told apart, beside their names. */
 const colours = 6;
 
-function colourOf(service: string): number {
-  let sum = 0;
-  for (const character of service) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 997;
-  return sum % colours;
+/** The colours by which services are told apart, beside their names: in the order in which they first write. */
+export function colourChooser(): (service: string) => number {
+  const known = new Map<string, number>();
+  return (service) => {
+    const colour = known.get(service) ?? known.size % colours;
+    known.set(service, colour);
+    return colour;
+  };
 }
 
 /** A line as an element. Everything in it is text. */
-export function toRow({ at, service, isStdErr, message }: LogLine, agent: string): HTMLElement {
+export function toRow(
+  { at, service, isStdErr, message }: LogLine,
+  agent: string,
+  colourOf: (service: string) => number,
+): HTMLElement {
   const row = make("div", isStdErr ? "line err" : "line");
   const time = make("time", "", clockTime(at));
   time.title = wholeMoment(at);

@@ -38,7 +38,10 @@ function WideGraph({ figure }: { readonly figure: Figure }) {
           {figure.note !== undefined && ` · ${figure.note}`}
         </span>
       </figcaption>
-      <Graph series={figure.series} span={span} top={figure.top} label={sentenceOf(figure)} height={96} />
+      <div class="plot">
+        <span class="top">{figure.show(figure.top)}</span>
+        <Graph series={figure.series} span={span} top={figure.top} label={sentenceOf(figure)} height={96} />
+      </div>
       <div class="axis" aria-hidden="true">
         {[0, 1, 2, 3, 4].map((n) => (
           <span key={n}>{clockTime(span[0] + n * eachMs).slice(0, 5)}</span>

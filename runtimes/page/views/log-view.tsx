@@ -52,7 +52,7 @@ function ServiceChoice({
     if (inRoute() !== undefined) location.hash = `#${base}logs`;
   };
   const options = [
-    { name: "*", service: undefined },
+    { name: t.all, service: undefined },
     ...services.map((service) => ({ name: service, service })),
     { name: t.agent, service: "" },
   ];

@@ -1,4 +1,5 @@
 import type { FunctionComponent } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { route } from "../live/route.ts";
 import { words } from "../words.ts";
 import { useDevice } from "./context.ts";
@@ -33,8 +34,13 @@ export function ScreenTabs() {
   const { base } = useDevice();
   const t = words.value.nav;
   const current = pathBelow(route.value, base);
+  const root = useRef<HTMLElement>(null);
+  useEffect(
+    () => root.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }),
+    [current],
+  );
   return (
-    <nav class="tabs" aria-label={t.label}>
+    <nav ref={root} class="tabs" aria-label={t.label}>
       {Object.entries(screens).map(([path, { name }]) => (
         <a key={path} href={`#${base}${path}`} aria-current={path === current ? "page" : undefined}>
           {t[name]}
