@@ -1,4 +1,4 @@
-import { clockTime, wholeMoment } from "../format.ts";
+import { clockTime } from "../format.ts";
 import type { LogLine } from "../live/log-lines.ts";
 import { toParts } from "./ansi.ts";
 
@@ -22,7 +22,7 @@ export function toRow(
 ): HTMLElement {
   const row = make("div", isStdErr ? "line err" : "line");
   const time = make("time", "", clockTime(at));
-  time.title = wholeMoment(at);
+  time.title = new Date(at).toISOString();
   const name = make("b", service === "" ? "agent" : `s${colourOf(service)}`, service === "" ? agent : service);
   const text = make("span", "");
   for (const { text: piece, classes } of toParts(message))
