@@ -30,8 +30,8 @@ const keysOf = ({ open, manages, device, scope, shell, person }: Described): str
             : "every key; with that of a service, it is about the service's own application";
 
 /** What a token needs. */
-const permissionOf = ({ method, writes, manages, shell }: Described): string =>
-  shell ? "`--shell`" : manages ? "`--manage`" : method === "GET" && !writes ? "every token" : "`--write`";
+const permissionOf = ({ method, writes = method !== "GET", manages, shell }: Described): string =>
+  shell ? "`--shell`" : manages ? "`--manage`" : writes ? "`--write`" : "every token";
 
 /** Who may, at the endpoints between devices and cloud. */
 const principals: Readonly<Record<string, string>> = {

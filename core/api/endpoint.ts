@@ -131,8 +131,8 @@ export interface Endpoint<P, B, R extends Replies, SentP = unknown, SentB = unkn
   readonly summary: string;
   /** No key is needed. */
   readonly open?: boolean;
-  /** It changes something, although its method is GET. */
-  readonly writes?: true;
+  /** Whether it changes something, where the method says otherwise. */
+  readonly writes?: boolean;
   /** It creates or revokes credentials. */
   readonly manages?: true;
   /** Its method is not GET, but a repetition changes nothing more: it needs no `Idempotency-Key`. */

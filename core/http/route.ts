@@ -35,7 +35,7 @@ interface Asked<Principal> {
 /** What is known of an endpoint before its input is. */
 interface EndpointHead extends Pick<
   Endpoint<unknown, unknown, Replies>,
-  "method" | "path" | "replies" | "manages" | "repeats" | "secretAnswer" | "waits"
+  "method" | "path" | "replies" | "manages" | "writes" | "repeats" | "secretAnswer" | "waits"
 > {
   readonly device?: { readonly refused: () => AnyReply };
   readonly shell?: { readonly refused: () => AnyReply };

@@ -4,14 +4,25 @@ import { refusal } from "../refusal.ts";
 import { ReportedProblem } from "../problem.ts";
 import { Id, Name, Pin, refusals, When } from "./fields.ts";
 
+/** What matters first of a device, the worst first. */
+export const deviceStates = ["failing", "waiting", "updating", "offline", "well"] as const;
+export type DeviceState = (typeof deviceStates)[number];
+
 export const Device = z.object({
   id: z.int(),
   uuid: z.string(),
   name: z.string(),
   fleetId: z.int(),
   deviceType: z.string(),
-  connected: z.boolean().describe("Its tunnel is connected"),
+  connected: z
+    .boolean()
+    .describe("Its tunnel is connected, as its session has said last; of one device, or with `check`: as it says now"),
   connectedSince: When.nullable(),
+  state: z
+    .enum(deviceStates)
+    .describe(
+      "offline: not connected; failing: it has rejected a release, or something is wrong on it; waiting: for an update lock, or a registry; updating: not at its target; else well",
+    ),
   supervisorVersion: z.string().nullable(),
   osVersion: z.string().nullable(),
   release: z.string().nullable().describe("The commit that it reports to run"),
@@ -37,9 +48,20 @@ export type Device = z.output<typeof Device>;
 export const devices = endpoint({
   method: "GET",
   path: "/admin/v1/devices",
-  summary: "List devices by id, and whether each is connected; for the next page, `after` is the last id of this one",
+  summary:
+    "List devices by id, without waking one; for the next page, `after` is the last id of this one. A device that lost its power counts as connected until its session is asked, after half an hour at the latest",
   params: z.object({
     fleetId: Id.optional(),
+    state: z.enum(deviceStates, { error: `expected one of ${deviceStates.join(", ")}` }).optional(),
+    search: z
+      .string()
+      .max(100)
+      .optional()
+      .describe("Only devices with this in the name, the uuid, the type, or a commit that they run or should run"),
+    check: z
+      .enum(["true", "false"], { error: 'expected "true" or "false"' })
+      .optional()
+      .describe("Ask the sessions of those that count as connected"),
     after: Id.optional(),
     limit: Id.pipe(z.number().max(500)).default(100),
   }),
@@ -54,6 +76,47 @@ export const device = endpoint({
   params: z.object({ uuid: z.string() }),
   body: none,
   replies: { 200: json(Device), ...refusals, 404: refusal("unknown-device") },
+});
+
+const Figure = z.number().nullable();
+
+/** In the form of a line `state` of the device's stream, as far as a report says it. */
+export const DeviceStatus = z.object({
+  heardAt: When.nullable(),
+  state: z.object({
+    settled: z.boolean(),
+    apps: z.array(
+      z.object({
+        appId: z.int(),
+        name: z.string(),
+        commit: z.string(),
+        updateStatus: z.string(),
+        waits: z.array(z.string()),
+        services: z.record(
+          z.string(),
+          z.object({ status: z.string(), image: z.string(), downloadProgress: z.number().nullable() }),
+        ),
+      }),
+    ),
+    problems: z.array(ReportedProblem),
+  }),
+  addresses: z.array(z.string()),
+  figures: z
+    .object({
+      ...{ cpuPercent: Figure, memoryUsedMb: Figure, memoryTotalMb: Figure },
+      ...{ storageUsedMb: Figure, storageTotalMb: Figure, cpuCelsius: Figure },
+    })
+    .describe("Null: not reported"),
+});
+export type DeviceStatus = z.output<typeof DeviceStatus>;
+
+export const deviceStatus = endpoint({
+  method: "GET",
+  path: "/admin/v1/devices/:uuid/status",
+  summary: "What a device has reported last, also of one that is offline; neither it nor its session is asked",
+  params: z.object({ uuid: z.string() }),
+  body: none,
+  replies: { 200: json(DeviceStatus), ...refusals, 404: refusal("unknown-device") },
 });
 
 export const changeDevice = endpoint({

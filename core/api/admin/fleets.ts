@@ -62,3 +62,23 @@ export const deleteFleet = endpoint({
   body: none,
   replies: { 204: empty, ...refusals, 404: refusal("unknown-fleet"), 409: refusal("fleet-not-empty") },
 });
+
+export const FleetSummary = z.object({
+  devices: z.int(),
+  states: z
+    .object({ failing: z.int(), waiting: z.int(), updating: z.int(), offline: z.int(), well: z.int() })
+    .describe("Number of devices by state, as in GET /admin/v1/devices"),
+  releases: z
+    .array(z.object({ commit: z.string(), devices: z.int() }))
+    .describe("The commits that devices report to run, the most frequent first, 20 at most"),
+});
+export type FleetSummary = z.output<typeof FleetSummary>;
+
+export const fleetSummary = endpoint({
+  method: "GET",
+  path: "/admin/v1/fleets/:fleetId/summary",
+  summary: "Count the devices of a fleet by state and by release, without waking one",
+  params: z.object({ fleetId: Id }),
+  body: none,
+  replies: { 200: json(FleetSummary), ...refusals, 404: refusal("unknown-fleet") },
+});

@@ -1,11 +1,11 @@
 import { audit } from "./audit.ts";
 import { changes, changeWebhook, createWebhook, deleteWebhook, webhooks } from "./changes.ts";
-import { changeDevice, deleteDevice, device, devices, replaceDeviceKey } from "./devices.ts";
-import { changeFleet, createFleet, deleteFleet, fleets } from "./fleets.ts";
+import { changeDevice, deleteDevice, device, devices, deviceStatus, replaceDeviceKey } from "./devices.ts";
+import { changeFleet, createFleet, deleteFleet, fleets, fleetSummary } from "./fleets.ts";
 import { fleetMetrics } from "./metrics.ts";
 import { createProvisioningKey, deleteProvisioningKey, provisioningKeys } from "./provisioning-keys.ts";
-import { createRelease, releaseProgress, releases } from "./releases.ts";
-import { createToken, revokeToken, tokens, whoami } from "./tokens.ts";
+import { createRelease, release, releaseProgress, releases } from "./releases.ts";
+import { createSession, createToken, revokeToken, tokens, whoami } from "./tokens.ts";
 import {
   deleteDeviceVariable,
   deleteFleetVariable,
@@ -28,16 +28,19 @@ export * from "./variables.ts";
 /** The whole administration, by the names of its operations. */
 export const endpoints = {
   whoami,
+  createSession,
   fleets,
   createFleet,
   changeFleet,
   deleteFleet,
+  fleetSummary,
   fleetMetrics,
   provisioningKeys,
   createProvisioningKey,
   deleteProvisioningKey,
   createRelease,
   releases,
+  release,
   releaseProgress,
   fleetVariables,
   setFleetVariables,
@@ -47,6 +50,7 @@ export const endpoints = {
   deleteDeviceVariable,
   devices,
   device,
+  deviceStatus,
   changeDevice,
   deleteDevice,
   replaceDeviceKey,

@@ -68,6 +68,19 @@ export const releases = endpoint({
   replies: { 200: json(z.array(Release)), ...refusals, 404: refusal("unknown-fleet") },
 });
 
+export const release = endpoint({
+  method: "GET",
+  path: "/admin/v1/fleets/:fleetId/releases/:commit",
+  summary: "One release, and what it changes from the one before",
+  params: z.object({ fleetId: Id, commit: z.string() }),
+  body: none,
+  replies: {
+    200: json(Release.extend({ changes: z.array(Change).describe("From the release that was made before it") })),
+    ...refusals,
+    404: refusal("unknown-fleet", "unknown-release"),
+  },
+});
+
 /** The states of a device that should run a release. */
 export const updateStates = ["failed", "updating", "settling", "waiting", "offline", "done"] as const;
 export type UpdateState = (typeof updateStates)[number];

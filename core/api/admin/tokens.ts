@@ -34,6 +34,27 @@ export const whoami = endpoint({
   },
 });
 
+export const longestSessionSeconds = 12 * 60 * 60;
+
+export const createSession = endpoint({
+  method: "POST",
+  path: "/admin/v1/session",
+  summary:
+    "Sign a token for a browser, with the id and the permissions of the token that asks: it ends with that one when it is revoked. It cannot be prolonged: a session of a session ends with the first one's 12 hours. Every token may",
+  writes: false,
+  params: none,
+  body: z.object({
+    lifetimeSeconds: z
+      .number()
+      .int()
+      .min(1)
+      .max(longestSessionSeconds)
+      .default(longestSessionSeconds)
+      .describe("Shorter if the token ends sooner"),
+  }),
+  replies: { 201: json(z.object({ token: z.string(), expiresAt: When })), ...refusals },
+});
+
 export const tokens = endpoint({
   method: "GET",
   path: "/admin/v1/tokens",

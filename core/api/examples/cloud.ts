@@ -5,10 +5,12 @@ import type { Example } from "../openapi.ts";
 
 export const adminExamples: Readonly<Record<keyof typeof adminEndpoints, Example>> = {
   whoami: {},
+  createSession: {},
   fleets: {},
   createFleet: { body: { name: "cameras", deviceType: "raspberrypi4-64" } },
   changeFleet: { params: { fleetId: 1 }, body: { forbidden: ["privileged"] } },
   deleteFleet: { params: { fleetId: 1 } },
+  fleetSummary: { params: { fleetId: 1 } },
   fleetMetrics: {},
   provisioningKeys: { params: { fleetId: 1 } },
   createProvisioningKey: { params: { fleetId: 1 }, body: { lifetimeDays: 30, uses: 20 } },
@@ -18,6 +20,7 @@ export const adminExamples: Readonly<Record<keyof typeof adminEndpoints, Example
     body: { composition: { services: { web: { image: "nginx:1", ports: ["80:80"] } } }, dryRun: true },
   },
   releases: { params: { fleetId: 1 } },
+  release: { params: { fleetId: 1, commit: "e607cafd5e0e" } },
   releaseProgress: { params: { fleetId: 1, commit: "e607cafd5e0e" } },
   fleetVariables: { params: { fleetId: 1 } },
   setFleetVariables: { params: { fleetId: 1 }, body: { variables: { MODE: "night" } } },
@@ -30,6 +33,7 @@ export const adminExamples: Readonly<Record<keyof typeof adminEndpoints, Example
   deleteDeviceVariable: { params: { uuid: "0123456789abcdef0123456789abcdef", name: "MODE" } },
   devices: {},
   device: { params: { uuid: "0123456789abcdef0123456789abcdef" } },
+  deviceStatus: { params: { uuid: "0123456789abcdef0123456789abcdef" } },
   changeDevice: { params: { uuid: "0123456789abcdef0123456789abcdef" }, body: { release: "latest" } },
   deleteDevice: { params: { uuid: "0123456789abcdef0123456789abcdef" } },
   replaceDeviceKey: { params: { uuid: "0123456789abcdef0123456789abcdef" } },

@@ -4,6 +4,7 @@ import { ReportedProblems } from "../../../core/api/problem.ts";
 import type { Grant } from "../auth/grant.ts";
 import { isoTime } from "../database.ts";
 import type { DirectoryContext } from "../directory/context.ts";
+import { reportedState } from "../directory/device-state.ts";
 import { inFleets } from "../directory/principal.ts";
 import { progressOfDevice, releaseIdOf, targetOfDevice } from "../directory/releases.ts";
 import type { Route } from "../http.ts";
@@ -27,27 +28,46 @@ export interface DeviceRow extends Record<string, SqlStorageValue> {
   readonly problems: string;
   readonly progress: number | null;
   readonly heardAt: string | null;
+  readonly connected: number;
+  readonly connectedAt: number | null;
+  /** While it is connected. */
+  readonly reported: Exclude<api.DeviceState, "offline">;
 }
 
 const commitOf = (id: string): string => `(SELECT release_uuid FROM releases WHERE releases.id = ${id})`;
 
-const deviceColumns = `id, uuid, name, fleet_id AS fleetId, device_type AS deviceType, created_at AS createdAt,
+const deviceColumns = `connected, connected_at AS connectedAt, ${reportedState} AS reported,
+  id, uuid, name, fleet_id AS fleetId, device_type AS deviceType, created_at AS createdAt,
   supervisor_version AS supervisorVersion, os_version AS osVersion, heard_at AS heardAt,
   ${commitOf("running_release_id")} AS release, ${commitOf(targetOfDevice)} AS target,
   problems, pinned_release_id IS NOT NULL AS pinned, report ->> '$.update_status' AS updateStatus, ${progressOfDevice} AS progress`;
 
-const devices = adminRoute("devices", async ({ params: { fleetId, after = 0, limit }, grant }, context) => {
-  if (fleetId !== undefined && !findFleet(context, grant, fleetId)) return noFleet;
-  const [visible, ...values] = inFleets("fleet_id", grant);
-  const rows = context.db.all<DeviceRow>(
-    `SELECT ${deviceColumns} FROM devices WHERE ${visible} AND id > ? AND ifnull(fleet_id = ?, TRUE) ORDER BY id LIMIT ?`,
-    ...values,
-    after,
-    fleetId ?? null,
-    limit,
-  );
-  return reply(200, await Promise.all(rows.map((row) => withConnection(context, row))));
-});
+const devices = adminRoute(
+  "devices",
+  async ({ params: { fleetId, state, search, check, after = 0, limit }, grant }, context) => {
+    if (fleetId !== undefined && !findFleet(context, grant, fleetId)) return noFleet;
+    const [visible, ...values] = inFleets("fleet_id", grant);
+    const rows = context.db.all<DeviceRow>(
+      `SELECT * FROM (SELECT ${deviceColumns} FROM devices WHERE ${visible} AND id > ? AND ifnull(fleet_id = ?, TRUE))
+       WHERE ifnull(iif(connected, reported, 'offline') = ?, TRUE) AND (? IS NULL OR ${searched}) ORDER BY id LIMIT ?`,
+      ...[...values, after, fleetId ?? null, state ?? null],
+      ...[search ?? null, ...Array<string>(5).fill(`%${escaped(search ?? "")}%`), limit],
+    );
+    return reply(
+      200,
+      await Promise.all(
+        rows.map((row) => (check === "true" && row.connected === 1 ? withConnection(context, row) : toDevice(row))),
+      ),
+    );
+  },
+);
+
+/** SQL: whether a device is searched for; the value is the pattern, for each column. */
+const searched = `(${["name", "uuid", "deviceType", "release", "target"]
+  .map((column) => `ifnull(${column} LIKE ? ESCAPE '\\', FALSE)`)
+  .join(" OR ")})`;
+
+const escaped = (text: string): string => text.replace(/[\\%_]/g, "\\$&");
 
 export const findDevice = ({ db }: Pick<DirectoryContext, "db">, grant: Grant, uuid: string): DeviceRow | undefined => {
   const [visible, ...values] = inFleets("fleet_id", grant);
@@ -55,8 +75,8 @@ export const findDevice = ({ db }: Pick<DirectoryContext, "db">, grant: Grant, u
   return db.one<DeviceRow>(sql, uuid, ...values);
 };
 
-async function withConnection({ connectionOf }: DirectoryContext, row: DeviceRow): Promise<api.Device> {
-  const { connected, since } = await connectionOf(row.uuid);
+/** As the directory knows it. */
+function toDevice({ connectedAt, reported, ...row }: DeviceRow): api.Device {
   const problems = ReportedProblems.parse(JSON.parse(row.problems));
   const isFailing = row.updateStatus === "done" && problems.some(({ service }) => service !== undefined);
   return {
@@ -64,14 +84,85 @@ async function withConnection({ connectionOf }: DirectoryContext, row: DeviceRow
     problems,
     ...(isFailing && { updateStatus: "failing" }),
     pinned: row.pinned === 1,
-    connected,
-    connectedSince: connected && since !== undefined ? isoTime(since) : null,
+    connected: row.connected === 1,
+    state: row.connected === 1 ? reported : "offline",
+    connectedSince: row.connected === 1 && connectedAt !== null ? isoTime(connectedAt) : null,
   };
+}
+
+/** As its session says now. */
+async function withConnection(
+  { connectionOf }: Pick<DirectoryContext, "connectionOf">,
+  row: DeviceRow,
+): Promise<api.Device> {
+  const { connected, since } = await connectionOf(row.uuid);
+  return toDevice({ ...row, connected: Number(connected), connectedAt: since ?? null });
 }
 
 const device = adminRoute("device", async ({ params: { uuid }, grant }, context) => {
   const found = findDevice(context, grant, uuid);
   return found ? reply(200, await withConnection(context, found)) : noDevice;
+});
+
+interface ReportRow extends Record<string, SqlStorageValue> {
+  readonly fleetName: string;
+  readonly addresses: string | null;
+  readonly cpuPercent: number | null;
+  readonly memoryUsedMb: number | null;
+  readonly memoryTotalMb: number | null;
+  readonly storageUsedMb: number | null;
+  readonly storageTotalMb: number | null;
+  readonly cpuCelsius: number | null;
+}
+
+interface ServiceRow extends Record<string, SqlStorageValue> {
+  readonly service: string;
+  readonly status: string;
+  readonly image: string;
+  readonly downloadProgress: number | null;
+}
+
+const figure = (field: string, name: string): string => `report ->> '$.${field}' AS ${name}`;
+
+const deviceStatus = adminRoute("deviceStatus", ({ params: { uuid }, grant }, context) => {
+  const found = findDevice(context, grant, uuid);
+  if (!found) return noDevice;
+  const { db } = context;
+  const row = db.one<ReportRow>(
+    `SELECT fleets.name AS fleetName, report ->> '$.ip_address' AS addresses,
+       ${figure("cpu_usage", "cpuPercent")}, ${figure("cpu_temp", "cpuCelsius")},
+       ${figure("memory_usage", "memoryUsedMb")}, ${figure("memory_total", "memoryTotalMb")},
+       ${figure("storage_usage", "storageUsedMb")}, ${figure("storage_total", "storageTotalMb")}
+     FROM devices JOIN fleets ON fleets.id = fleet_id WHERE devices.id = ?`,
+    found.id,
+  );
+  if (!row) return noDevice;
+  // Of two releases of a service the one that came last.
+  const services = db.all<ServiceRow>(
+    `SELECT services.name AS service, status, location AS image, download_progress AS downloadProgress
+     FROM installs JOIN images ON images.id = image_id JOIN services ON services.id = service_id
+     WHERE device_id = ? AND status <> 'deleted' ORDER BY installs.release_id`,
+    found.id,
+  );
+  const { fleetName, addresses, ...figures } = row;
+  const app = {
+    appId: found.fleetId,
+    name: fleetName,
+    commit: found.release ?? found.target ?? "",
+    updateStatus: found.updateStatus ?? "done",
+    waits: [],
+    services: Object.fromEntries(services.map(({ service, ...rest }) => [service, rest])),
+  };
+  return reply(200, {
+    heardAt: found.heardAt,
+    state: {
+      settled: found.reported === "well",
+      apps: services.length > 0 ? [app] : [],
+      problems: ReportedProblems.parse(JSON.parse(found.problems)),
+    },
+    addresses: addresses?.split(" ").filter(Boolean) ?? [],
+    figures,
+  });
 });
 
 const changeDevice = adminRoute("changeDevice", async ({ params: { uuid }, body, grant, note }, context) => {
@@ -117,4 +208,4 @@ const deleteDevice = adminRoute("deleteDevice", async ({ params: { uuid }, grant
   return reply(204, undefined);
 });
 
-export const deviceRoutes: readonly Route[] = [devices, device, changeDevice, deleteDevice];
+export const deviceRoutes: readonly Route[] = [devices, device, deviceStatus, changeDevice, deleteDevice];

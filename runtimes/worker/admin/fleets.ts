@@ -5,6 +5,7 @@ import { coversFleet, type Grant } from "../auth/grant.ts";
 import { newKey } from "../auth/credential.ts";
 import { isoTime } from "../database.ts";
 import type { DirectoryContext } from "../directory/context.ts";
+import { reportedState } from "../directory/device-state.ts";
 import { uuidsOfFleet } from "../directory/devices.ts";
 import { inFleets } from "../directory/principal.ts";
 import { releaseIdOf } from "../directory/releases.ts";
@@ -108,4 +109,27 @@ const deleteFleet = adminRoute("deleteFleet", ({ params: { fleetId }, grant }, c
   return reply(204, undefined);
 });
 
-export const fleetRoutes: readonly Route[] = [whoami, fleets, createFleet, changeFleet, deleteFleet];
+const fleetSummary = adminRoute("fleetSummary", ({ params: { fleetId }, grant }, context) => {
+  if (!findFleet(context, grant, fleetId)) return noFleet;
+  const { db } = context;
+  const rows = db.all<{ state: api.DeviceState; n: number }>(
+    `SELECT iif(connected, ${reportedState}, 'offline') AS state, count(*) AS n FROM devices WHERE fleet_id = ? GROUP BY state`,
+    fleetId,
+  );
+  const releases = db.all<{ commit: string; devices: number }>(
+    `SELECT release_uuid AS "commit", count(*) AS devices FROM devices JOIN releases ON releases.id = running_release_id
+     WHERE devices.fleet_id = ? GROUP BY running_release_id ORDER BY devices DESC, running_release_id DESC LIMIT 20`,
+    fleetId,
+  );
+  const countOf = (state: api.DeviceState) => rows.find((row) => row.state === state)?.n ?? 0;
+  return reply(200, {
+    devices: rows.reduce((sum, { n }) => sum + n, 0),
+    states: {
+      ...{ failing: countOf("failing"), waiting: countOf("waiting"), updating: countOf("updating") },
+      ...{ offline: countOf("offline"), well: countOf("well") },
+    },
+    releases: [...releases],
+  });
+});
+
+export const fleetRoutes: readonly Route[] = [whoami, fleets, createFleet, changeFleet, deleteFleet, fleetSummary];

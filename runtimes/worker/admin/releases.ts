@@ -2,14 +2,14 @@ import * as api from "../../../core/api/admin/index.ts";
 import { reply } from "../../../core/api/endpoint.ts";
 import { refuse } from "../../../core/api/refusal.ts";
 import { changesBetween } from "../../../core/fleet/changes.ts";
-import { forbiddenFaults, parseComposition } from "../../../core/fleet/release.ts";
+import { forbiddenFaults, parseComposition, type Composition } from "../../../core/fleet/release.ts";
 import { newKey } from "../auth/credential.ts";
 import { uuidsOfFleet } from "../directory/devices.ts";
-import { addRelease, compositionOfFleet, releaseIdOf } from "../directory/releases.ts";
+import { addRelease, compositionOfFleet, compositionsOf, nothing, releaseIdOf } from "../directory/releases.ts";
 import type { Route } from "../http.ts";
 import { findFleet } from "./fleets.ts";
 import { releaseProgress } from "./release-progress.ts";
-import { adminRoute, noFleet } from "./route.ts";
+import { adminRoute, noFleet, noRelease } from "./route.ts";
 
 /** Of a fleet: a token that may write must not fill the database that all fleets share. */
 const mostReleases = 10_000;
@@ -45,6 +45,20 @@ const releases = adminRoute("releases", ({ params: { fleetId, before, limit }, g
   return reply(200, rows.map(toRelease));
 });
 
+const changesFrom = (before: Composition, after: Composition): api.Change[] =>
+  changesBetween(before, after).map(({ fields, ...one }) => ({ ...one, fields: [...fields] }));
+
+const release = adminRoute("release", ({ params: { fleetId, commit }, grant }, context) => {
+  if (!findFleet(context, grant, fleetId)) return noFleet;
+  const { db } = context;
+  const row = db.one<ReleaseRow>(
+    `SELECT ${releaseColumns} FROM releases WHERE fleet_id = ? AND release_uuid = ?`,
+    ...[fleetId, commit],
+  );
+  const [after, before] = (row && compositionsOf(db, row.id)) ?? [];
+  return row && after && before ? reply(200, { ...toRelease(row), changes: changesFrom(before, after) }) : noRelease;
+});
+
 const createRelease = adminRoute("createRelease", ({ params: { fleetId }, body, grant, note }, context) => {
   const fleet = findFleet(context, grant, fleetId);
   if (!fleet) return noFleet;
@@ -59,12 +73,8 @@ const createRelease = adminRoute("createRelease", ({ params: { fleetId }, body, 
   const powers = Object.fromEntries(Object.entries(parsed.powers).map(([service, powers]) => [service, [...powers]]));
   const checked = { warnings: [...parsed.warnings], powers };
   if (body.dryRun) {
-    const before = compositionOfFleet(context.db, fleetId) ?? { services: {}, networks: {}, volumes: {} };
-    const changes = changesBetween(before, parsed.composition).map(({ fields, ...one }) => ({
-      ...one,
-      fields: [...fields],
-    }));
-    return reply(200, { ...checked, changes });
+    const before = compositionOfFleet(context.db, fleetId) ?? nothing;
+    return reply(200, { ...checked, changes: changesFrom(before, parsed.composition) });
   }
   const id = context.db.transaction(() => {
     const added = addRelease(context, fleetId, commit, parsed.composition);
@@ -76,4 +86,4 @@ const createRelease = adminRoute("createRelease", ({ params: { fleetId }, body, 
   return made ? reply(201, { ...toRelease(made), ...checked }) : noFleet;
 });
 
-export const releaseRoutes: readonly Route[] = [createRelease, releases, releaseProgress];
+export const releaseRoutes: readonly Route[] = [createRelease, releases, release, releaseProgress];

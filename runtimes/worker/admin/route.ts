@@ -25,12 +25,11 @@ const tokenRequired = (): Response =>
 
 /** Changes need the permission to write, or to manage. */
 const surface: Surface<Administrator, DirectoryContext> = {
-  refuse: ({ method, manages }, { grant }, { db }) => {
+  refuse: ({ method, manages, writes = method !== "GET" }, { grant }, { db }) => {
     if (!isValid(grant, db)) return tokenRequired();
     if (manages && !grant.manage)
       return refusalResponse(refuse("forbidden", "This token may not manage keys and tokens"));
-    if (!manages && method !== "GET" && !grant.write)
-      return refusalResponse(refuse("forbidden", "This token may only read"));
+    if (!manages && writes && !grant.write) return refusalResponse(refuse("forbidden", "This token may only read"));
     return undefined;
   },
   covers: ({ grant }, fleetId) => coversFleet(grant, fleetId),

@@ -53,6 +53,18 @@ const tokens = adminRoute("tokens", ({ grant }, { db }) =>
   ),
 );
 
+const createSession = adminRoute("createSession", async ({ body: { lifetimeSeconds }, grant }, context) => {
+  const { db, now, signToken } = context;
+  const { tokenId, fleets, write, secrets, manage, shell, sessionUntil } = grant;
+  const iat = Math.floor(now() / 1000);
+  const parent = db.one<{ at: number | null }>("SELECT expires_at AS at FROM tokens WHERE id = ?", tokenId);
+  const until = Math.min(parent?.at ?? Infinity, sessionUntil ?? iat + api.longestSessionSeconds);
+  const exp = Math.min(until, iat + lifetimeSeconds);
+  const token = await signToken({ id: tokenId, fleets, write, secrets, manage, shell, iat, exp, until });
+  if (!isValid(grant, db)) return revoked;
+  return reply(201, { token, expiresAt: isoTime(exp * 1000) });
+});
+
 const createToken = adminRoute("createToken", async ({ body, grant, note }, context) => {
   const { name, fleets, lifetimeDays, ...permissions } = body;
   const beyond = beyondOf(grant, body);
@@ -150,4 +162,4 @@ const revokeToken = adminRoute("revokeToken", async ({ params: { tokenId }, gran
   return reply(200, ended);
 });
 
-export const tokenRoutes: readonly Route[] = [tokens, createToken, revokeToken];
+export const tokenRoutes: readonly Route[] = [createSession, tokens, createToken, revokeToken];

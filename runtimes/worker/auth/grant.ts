@@ -16,6 +16,8 @@ export const Grant = z
     shell: z.boolean().default(false),
     /** Seconds since the epoch when the token was issued. */
     issuedAt: z.number(),
+    /** Of a session's token: until when sessions that it makes may last, in seconds since the epoch. */
+    sessionUntil: z.number().optional(),
     /** Set for a device's own key: the grant covers only the device with this uuid. */
     device: z.string().optional(),
   })

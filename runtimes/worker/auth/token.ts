@@ -21,6 +21,8 @@ const Claims = z.object({
   shell: z.boolean().default(false),
   iat: z.int(),
   exp: z.int().optional(),
+  /** Of a session: until when others that it makes may last. */
+  until: z.int().optional(),
 });
 export type Claims = z.output<typeof Claims>;
 
@@ -49,8 +51,8 @@ export async function verifyCredential(
   if (key.startsWith(tokenPrefix)) {
     const claims = await verifyToken(key, env);
     if (!claims || (claims.exp !== undefined && claims.exp * 1000 <= nowMs)) return undefined;
-    const { id: tokenId, fleets, write, secrets, manage, shell, iat: issuedAt } = claims;
-    return { tokenId, fleets, write, secrets, manage, shell, issuedAt };
+    const { id: tokenId, iat: issuedAt, exp: _, until: sessionUntil, ...permissions } = claims;
+    return { tokenId, ...permissions, issuedAt, ...(sessionUntil !== undefined && { sessionUntil }) };
   }
   if (from === "query") return undefined;
   return sameDigest(await digestOf(key), await digestOf(env.ADMIN_SECRET)) ? ownerGrant : undefined;

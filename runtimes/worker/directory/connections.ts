@@ -7,6 +7,8 @@ import type { Job } from "./schedule.ts";
 const silentMs = 30 * 60_000;
 /** The alarm checks devices together. */
 const checkEachMs = 5 * 60_000;
+/** A device that has lost its connection has this time to come back before it counts as offline. */
+const backWithinMs = 10_000;
 
 interface Parts {
   readonly db: Database;
@@ -20,20 +22,43 @@ interface Parts {
 /** Which devices are connected, as their sessions say. */
 export class Connections implements Job {
   readonly #parts: Parts;
+  /** Since when their sessions have had no socket, of devices that count as connected. */
+  readonly #doubted = new Map<string, number>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
-  changed(uuid: string, isConnected: boolean): void {
+  changed(uuid: string, isConnected: boolean, since = this.#parts.now()): void {
     const { db, now, changes, changed } = this.#parts;
-    const device = db.one<{ name: string }>(
-      "UPDATE devices SET connected = ?1, check_at = ?2 WHERE uuid = ?3 AND connected <> ?1 RETURNING name",
-      ...[Number(isConnected), now() + silentMs, uuid],
+    const at = isConnected ? since : null;
+    this.#doubted.delete(uuid);
+    const before = db.one<{ name: string; connected: number; at: number | null }>(
+      "SELECT name, connected, connected_at AS at FROM devices WHERE uuid = ?",
+      uuid,
     );
-    if (!device) return;
-    changes.record({ kind: isConnected ? "device.online" : "device.offline", uuid, data: { name: device.name } });
+    if (!before || (before.connected === Number(isConnected) && before.at === at)) return;
+    db.run(
+      "UPDATE devices SET connected = ?, connected_at = ?, check_at = ? WHERE uuid = ?",
+      ...[Number(isConnected), at, now() + silentMs, uuid],
+    );
+    // The device has connected anew, before the end of its old socket was noticed.
+    if (before.connected === Number(isConnected)) return;
+    changes.record({ kind: isConnected ? "device.online" : "device.offline", uuid, data: { name: before.name } });
     changed();
+  }
+
+  /** What the session of a device says now. The directory keeps it, unless the device may come back in a moment. */
+  async ask(uuid: string): Promise<ConnectionStatus> {
+    const { db, now, connectionOf } = this.#parts;
+    const status = await connectionOf(uuid);
+    if (status.connected) this.changed(uuid, true, status.since);
+    else if (db.one("SELECT 1 FROM devices WHERE uuid = ? AND connected", uuid)) {
+      const doubtedAt = this.#doubted.get(uuid) ?? now();
+      if (now() - doubtedAt >= backWithinMs) this.changed(uuid, false);
+      else this.#doubted.set(uuid, doubtedAt);
+    }
+    return status;
   }
 
   dueAt(): number {

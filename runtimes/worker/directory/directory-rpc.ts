@@ -20,8 +20,8 @@ export interface DirectoryRpc extends Rpc.DurableObjectBranded {
   writeAudit(items: readonly AuditItem[]): void;
   /** The devices that the filters select and the grant covers, ordered by id. */
   find(grant: Grant, filters: DeviceFilters): readonly DeviceIds[];
-  /** A session has got its device's socket, or has lost it some seconds ago. */
-  connectionChanged(uuid: string, isConnected: boolean): void;
+  /** A session has got its device's socket, or has lost it some seconds ago. `since`: in milliseconds. */
+  connectionChanged(uuid: string, isConnected: boolean, since?: number): void;
   /** The grant of a device's own key: that device and nothing else. */
   grantOfDevice(digest: string): Grant | undefined;
   /** Records who will know a device's API key before the device is asked for a new one. False: the grant does not allow it. */

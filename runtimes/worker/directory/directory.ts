@@ -64,7 +64,7 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
     this.#context = {
       db,
       now,
-      connectionOf,
+      connectionOf: (uuid) => this.#connections.ask(uuid),
       changes,
       webhookSecret: secretOf,
       allowsLoopback: env.ALLOW_LOOPBACK_WEBHOOKS === "1",
@@ -94,8 +94,8 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
     this.#context.changes.recordAudit(items);
   }
 
-  connectionChanged(uuid: string, isConnected: boolean): void {
-    this.#connections.changed(uuid, isConnected);
+  connectionChanged(uuid: string, isConnected: boolean, since?: number): void {
+    this.#connections.changed(uuid, isConnected, since);
   }
 
   find(grant: Grant, filters: DeviceFilters): readonly DeviceIds[] {

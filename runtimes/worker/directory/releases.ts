@@ -94,6 +94,21 @@ export function compositionOfFleet(db: Database, fleetId: number): Composition |
   return row && StoredComposition.parse(JSON.parse(row.composition));
 }
 
+/** What a release, and the one that was made before it, consist of. */
+export function compositionsOf(db: Database, releaseId: number): readonly [Composition, Composition] | undefined {
+  const [now, before] = db
+    .all<{ composition: string }>(
+      `SELECT composition FROM releases WHERE fleet_id = (SELECT fleet_id FROM releases WHERE id = ?1) AND id <= ?1
+       ORDER BY id DESC LIMIT 2`,
+      releaseId,
+    )
+    .map(({ composition }) => StoredComposition.parse(JSON.parse(composition)));
+  return now && [now, before ?? nothing];
+}
+
+/** What a fleet without a release consists of. */
+export const nothing: Composition = { services: {}, networks: {}, volumes: {} };
+
 /** Of a fleet and one of its devices, without those for services of fleets that the device has left. */
 const readVariables = (db: Database, fleetId: number, deviceId: number | null): readonly Variable[] =>
   db

@@ -206,4 +206,6 @@ export const migrations: readonly string[] = [
     disabled_at INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
+  // Since when the device's session has its socket, in milliseconds.
+  "ALTER TABLE devices ADD COLUMN connected_at INTEGER",
 ];

@@ -136,18 +136,20 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
   }
 
   override async alarm(): Promise<void> {
-    if (!this.#connection.live()) await this.#reportConnection(false);
+    await this.#reportConnection();
     await this.#replaceApiKey();
   }
 
-  /** The directory asks for the connection later, if this fails. */
-  async #reportConnection(isConnected: boolean): Promise<void> {
+  /** Tried again, if it fails: the directory lists devices by what it was told. */
+  async #reportConnection(): Promise<void> {
     const { uuid } = this.#enrolled ?? {};
     if (uuid === undefined) return;
+    const { connected, since } = this.status();
     try {
-      await directoryOf(this.env).connectionChanged(uuid, isConnected);
+      await directoryOf(this.env).connectionChanged(uuid, connected, since);
     } catch (error) {
       console.warn(`The directory could not be told of a connection: ${String(error)}`);
+      await this.ctx.storage.setAlarm(Date.now() + offlineAfterMs);
     }
   }
 
@@ -205,7 +207,7 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
     if (digest === undefined || expected === undefined || !sameDigest(digest, expected))
       return Response.json(wrongKey, { status: 401 });
     const webSocket = this.#connection.accept();
-    void this.#reportConnection(true);
+    void this.#reportConnection();
     void this.#replaceApiKey();
     return new Response(null, { status: 101, webSocket });
   }
