@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { build, type Metafile, type Plugin } from "esbuild";
 import { gzipSync } from "node:zlib";
 import * as z from "zod";
-import { buildPage } from "./page.ts";
+import { writePages } from "./page.ts";
 
 /**
  * Makes `dist/` (or the folder that is named), the package that is published. Everything that it runs is bundled: a board starts it in a third of the
@@ -94,8 +94,10 @@ const common = {
   legalComments: "none",
   metafile: true,
 } as const;
+const pages = await writePages(join(root, "runtimes/page/built"));
 const { metafile: ofCloud } = await build({
   ...common,
+  loader: { ".html": "text" },
   entryPoints: cloud,
   target: "es2024",
   external: ["cloudflare:workers"],
@@ -120,8 +122,7 @@ const { metafile } = await build({
   entryPoints: { ...doors, ...program },
   plugins: [leaner, ownPieceOfAgent],
 });
-const page = await buildPage("device");
-writeFileSync(join(dist, "device.html.gz"), gzipSync(page.html, { level: 9 }));
+writeFileSync(join(dist, "device.html.gz"), gzipSync(pages.device.html, { level: 9 }));
 const bin = join(dist, "cli.js");
 const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(engines["node"] ?? "") ?? [];
 if (!major || !minor) throw new Error(`package.json: engines.node: expected >=<major>.<minor>, got ${engines["node"]}`);
@@ -141,7 +142,7 @@ chmodSync(bin, 0o755);
 
 // The software bill of materials: what is bundled, and nothing else. Without times and random ids, so that two builds are alike.
 const metafileOfAll = join(dist, "metafile.json");
-const all = [ofCloud, ofClient, ofAgent, metafile, page.metafile];
+const all = [ofCloud, ofClient, ofAgent, metafile, pages.device.metafile, pages.fleet.metafile];
 const inputs = Object.assign({}, ...all.map((one) => one.inputs));
 const outputs = Object.assign({}, ...all.map((one) => one.outputs));
 const withoutUnused = (key: string, value: unknown) => (key.startsWith("unused:") ? undefined : value);

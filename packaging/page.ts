@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { build, type BuildOptions, type Metafile } from "esbuild";
 
 /** A page as one file: `runtimes/page/<name>.tsx` and the style, bundled into one HTML document that loads nothing. */
@@ -23,7 +25,7 @@ const common = {
   target: ["chrome123", "firefox121", "safari17.5"],
 } as const satisfies BuildOptions;
 
-export async function buildPage(name: "device"): Promise<BuiltPage> {
+export async function buildPage(name: "device" | "fleet"): Promise<BuiltPage> {
   const [code, style] = await Promise.all([
     build({
       ...common,
@@ -39,6 +41,23 @@ export async function buildPage(name: "device"): Promise<BuiltPage> {
   // A parser of HTML would not find the end of such a script.
   if (/<!--|<\/script/i.test(script)) throw new Error(`${name}: the script contains a mark of HTML`);
   return { html: toDocument(script.trim(), textOf(style.outputFiles).trim()), metafile: code.metafile };
+}
+
+/** Both pages, as the agent and the Worker load them. */
+export async function writePages(folder: string): Promise<{ readonly device: BuiltPage; readonly fleet: BuiltPage }> {
+  const [device, fleet] = await Promise.all([buildPage("device"), buildPage("fleet")]);
+  mkdirSync(folder, { recursive: true });
+  replace(join(folder, "device.html.gz"), gzipSync(device.html, { level: 9 }));
+  // The Worker imports it as a text.
+  replace(join(folder, "fleet.html"), fleet.html);
+  return { device, fleet };
+}
+
+/** At once: another process may read it meanwhile. */
+function replace(file: string, content: string | Uint8Array): void {
+  const next = `${file}.${process.pid}`;
+  writeFileSync(next, content);
+  renameSync(next, file);
 }
 
 const textOf = ([file]: readonly { readonly text: string }[]): string => file?.text ?? "";

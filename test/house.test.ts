@@ -250,6 +250,11 @@ const rules: readonly Rule[] = [
     because: "the form of requests and errors is the same for all surfaces",
   },
   {
+    from: [worker("fleet-page.ts"), worker("html.d.ts")],
+    may: ["core/http/page.ts", "runtimes/page/built/fleet.html"],
+    because: "the page is a text, which the Worker does not look into",
+  },
+  {
     from: [worker("routes.ts"), worker("worker.ts")],
     may: ["core/http/", worker("")],
     because: "these assemble the Worker",
@@ -263,6 +268,11 @@ const rules: readonly Rule[] = [
     from: ["runtimes/node/"],
     may: ["core/", "hardware/", "runtimes/node/", "node:", "zod", "yaml", "@hono/node-server"],
     because: "the runtime assembles what the others are",
+  },
+  {
+    from: ["runtimes/page/fleet/"],
+    may: ["runtimes/page/", "core/client/", "preact", "@preact/signals", "yaml"],
+    because: "what only a cloud's page has; it reads compose files",
   },
   {
     from: ["runtimes/page/"],
@@ -357,11 +367,16 @@ test("the pages insert text alone, and store no key", () => {
   const inserting = files.filter(
     (file) =>
       file.startsWith("runtimes/page/") &&
-      /dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|\bdocument\.(write|cookie)|sessionStorage|eval\(/.test(
+      /dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|\bdocument\.(write|cookie)|eval\(/.test(
         codeOf(file),
       ),
   );
   expect(inserting).toEqual([]);
+  const session = "runtimes/page/fleet/session.ts";
+  expect(files.filter((file) => /sessionStorage/.test(codeOf(file)))).toEqual([session]);
+  // What somebody signs in with is exchanged, and only what the cloud signs for the tab is kept.
+  expect(codeOf(session).match(/\bkeep\((?!token: ).*?\)/g)).toEqual(["keep(token)", "keep(undefined)"]);
+  expect(codeOf(session)).toMatch(/const \{ token \} = await admin\.createSession\(/);
   expect(files.filter((file) => /localStorage/.test(codeOf(file)))).toEqual(["runtimes/page/live/preferences.ts"]);
 });
 

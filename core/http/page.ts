@@ -18,27 +18,34 @@ export const withPage =
       ? load().then((page) => (page ? toResponse(page, request) : fetch(request, known)))
       : fetch(request, known);
 
-function isForPage({ method, url, headers }: Request): boolean {
+/** Whether a browser asks for the page at `/`. */
+export function isForPage({ method, url, headers }: Request): boolean {
   if (method !== "GET" && method !== "HEAD") return false;
   // Few requests are for `/`: the others cost a comparison.
   const start = url.indexOf("/", url.indexOf("//") + 2);
   return /^\/(\?|$)/.test(url.slice(start, start + 2)) && /\btext\/html\b/i.test(headers.get("accept") ?? "");
 }
 
-function toResponse({ gzipped, tag }: Page, { method, headers: asked }: Request): Response {
-  const isGzip = /\bgzip\b/i.test(asked.get("accept-encoding") ?? "");
+function toResponse({ gzipped, tag }: Page, request: Request): Response {
+  const isGzip = /\bgzip\b/i.test(request.headers.get("accept-encoding") ?? "");
+  const answer = pageResponse(request, tag, () => (isGzip ? gzipped : unpacked(gzipped)));
+  answer.headers.set("vary", "accept, accept-encoding");
+  if (isGzip) answer.headers.set("content-encoding", "gzip");
+  return answer;
+}
+
+/** The answer with a page, or that the browser has it already. */
+export function pageResponse({ method, headers: asked }: Request, tag: string, body: () => BodyInit): Response {
   const etag = `W/"${tag}"`;
   const headers = {
-    ...{ etag, "cache-control": "no-cache", vary: "accept, accept-encoding" },
+    ...{ etag, "cache-control": "no-cache", vary: "accept" },
     "content-type": "text/html; charset=utf-8",
     // A policy in a `meta` element cannot forbid frames.
     "content-security-policy": "frame-ancestors 'none'",
     ...{ "x-content-type-options": "nosniff", "referrer-policy": "same-origin" },
-    ...(isGzip && { "content-encoding": "gzip" }),
   };
   if (asked.get("if-none-match") === etag) return new Response(null, { status: 304, headers });
-  if (method === "HEAD") return new Response(null, { headers });
-  return new Response(isGzip ? gzipped : unpacked(gzipped), { headers });
+  return new Response(method === "HEAD" ? null : body(), { headers });
 }
 
 const unpacked = (bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array> =>

@@ -23,6 +23,8 @@ const english = {
     reconnecting: "The connection is lost. Trying again",
     lostFor: (time: string) => `no news for ${time}`,
     failed: "The device does not answer",
+    offline: (age: string) => `Offline. This is what the device has reported last, ${age} ago.`,
+    silent: "Offline. The device has not reported anything yet.",
     clock: (time: string) => `The clock of this device is off by ${time}.`,
   },
   login: {
@@ -295,6 +297,8 @@ const german: Words = {
     reconnecting: "Die Verbindung ist unterbrochen. Neuer Versuch läuft",
     lostFor: (time) => `seit ${time} keine Nachricht`,
     failed: "Das Gerät antwortet nicht",
+    offline: (age) => `Offline. Das hat das Gerät zuletzt gemeldet, vor ${age}.`,
+    silent: "Offline. Das Gerät hat noch nichts gemeldet.",
     clock: (time) => `Die Uhr dieses Geräts geht um ${time} falsch.`,
   },
   login: {

@@ -1,10 +1,12 @@
 import { answerDocs } from "../../core/http/docs-page.ts";
+import { isForPage } from "../../core/http/page.ts";
 import { openApi } from "./admin/openapi.ts";
 import { authenticate, cacheKey, isKeyOf, rejectKey } from "./auth/authenticate.ts";
 import { credentialOf } from "./auth/credential.ts";
 import { authenticationHeader, type Authentication } from "./auth/grant.ts";
 import { secretFault } from "./auth/token.ts";
 import { directoryOf, type Env } from "./env.ts";
+import { answerPage } from "./fleet-page.ts";
 import { addressHeader, emptyError, errorOf, inFormOf, keyRequired, unknownHeader } from "./http.ts";
 import { addressOf, recordRefusal } from "./relay/audit-sender.ts";
 import { supervisorProxy } from "./relay/supervisor-proxy.ts";
@@ -38,6 +40,7 @@ export default {
 async function answerOther(request: Request, url: URL, env: Env): Promise<Response> {
   const { pathname } = url;
   if (pathname.startsWith("/tunnel/")) return tunnel(request, url, env);
+  if (pathname === "/" && isForPage(request)) return answerPage(request);
   if (pathname === "/ping") return new Response("OK");
   if (pathname === "/docs" || pathname === "/docs/errors") return answerDocs(request, pathname);
   if (pathname === "/openapi.json") return Response.json(openApi());

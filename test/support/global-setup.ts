@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { writePages } from "../../packaging/page.ts";
 import { noBrowser } from "./chromium.ts";
 import { noDocker, noRestart } from "./docker.ts";
 import { noNamespaces } from "./namespaces.ts";
@@ -10,8 +12,9 @@ export function saySkipped(): void {
     if (why) process.stdout.write(`${why}\n`);
 }
 
-/** Says so before and after the tests, unless who runs vitest has said so. */
-export default function setup(): (() => void) | undefined {
+/** Makes the pages, which the Worker contains. Says what is skipped before and after the tests, unless who runs vitest has said so. */
+export default async function setup(): Promise<(() => void) | undefined> {
+  await writePages(join(import.meta.dirname, "../../runtimes/page/built"));
   if (process.env["FAIRLEAD_TEST_SKIPPED_SAID"]) return undefined;
   saySkipped();
   return saySkipped;

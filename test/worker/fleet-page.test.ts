@@ -36,6 +36,23 @@ async function report(fleet: TestFleet, { uuid, api_key }: Registered, kinds: re
 
 const listed = (query: string) => cloud.get(Devices, `/admin/v1/devices?${query}`);
 
+describe("GET / of the cloud", () => {
+  test("is the page for a browser, with its policy, and 404 for every other client", async () => {
+    const get = (accept: string, more: object = {}) =>
+      fetch(`${cloud.url()}/`, { headers: { accept, ...more }, redirect: "manual" });
+    const page = await get("text/html,*/*;q=0.8");
+    expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+    expect(page.headers.get("content-security-policy")).toBe("frame-ancestors 'none'");
+    expect(["set-cookie", "access-control-allow-origin"].map((name) => page.headers.get(name))).toEqual([null, null]);
+    const text = await page.text();
+    expect(text).toMatch(/default-src 'none'; script-src 'sha256-[^']+'; style-src 'sha256-[^']+'; /);
+    expect(text).not.toMatch(/\bunsafe-|<(script|link|img)[^>]+(src|href)="(?!data:)/);
+    const again = await get("text/html", { "if-none-match": page.headers.get("etag") ?? "" });
+    expect(again.status).toBe(304);
+    expect((await get("*/*")).status).toBe(404);
+  });
+});
+
 describe("POST /admin/v1/session", () => {
   test("signs a token with the same id and permissions, of at most 12 hours", async () => {
     const fleet = await newFleet(cloud, "of a session");

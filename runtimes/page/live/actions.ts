@@ -105,19 +105,28 @@ interface Wire {
 /** As a shell takes it: in single quotes, which end before one and go on after it. */
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
+/** Where a request goes: to the device itself, or, with its `uuid`, to a cloud that passes it on. */
+export interface Address {
+  readonly origin: string;
+  readonly hasKey: boolean;
+  readonly uuid?: string;
+}
+
+interface Asked {
+  readonly params?: object;
+  readonly body?: unknown;
+}
+
 /** A request to a device as a command line. */
-export function toCurl(
-  { method, path }: Wire,
-  {
-    params,
-    body,
-    origin,
-    hasKey,
-  }: { readonly params?: object; readonly body?: unknown; readonly origin: string; readonly hasKey: boolean },
-): string {
-  const parts = ["curl", ...(method === "GET" ? [] : ["-X", method]), quoted(origin + fillPath(path, params))];
+export function toCurl({ method, path }: Wire, { params, body, origin, hasKey, uuid }: Asked & Address): string {
+  const target = fillPath(path, params);
+  const [url, verb, sent] =
+    uuid === undefined
+      ? [origin + target, method, body]
+      : [`${origin}/supervisor${target}`, "POST", { uuid, method, ...(body !== undefined && { data: body }) }];
+  const parts = ["curl", ...(verb === "GET" ? [] : ["-X", verb]), quoted(url)];
   if (hasKey) parts.push("-H", '"Authorization: Bearer $KEY"');
-  if (body !== undefined)
-    parts.push("-H", quoted("Content-Type: application/json"), "-d", quoted(JSON.stringify(body)));
+  if (sent !== undefined)
+    parts.push("-H", quoted("Content-Type: application/json"), "-d", quoted(JSON.stringify(sent)));
   return parts.join(" ");
 }

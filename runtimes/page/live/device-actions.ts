@@ -1,17 +1,11 @@
 import { device as wires } from "../../../core/client/wires.ts";
 import { words } from "../words.ts";
-import { toCurl, type Action, type Question } from "./actions.ts";
+import { toCurl, type Action, type Address, type Question } from "./actions.ts";
 import type { DeviceStore } from "./device-store.ts";
 
 interface App {
   readonly appId: number;
   readonly name: string;
-}
-
-/** Where the commands of the dialogs send their requests. */
-export interface Address {
-  readonly origin: string;
-  readonly hasKey: boolean;
 }
 
 type ServiceVerb = "restart" | "stop" | "start";

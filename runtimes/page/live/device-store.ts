@@ -6,10 +6,14 @@ import type { Visibility } from "./visibility.ts";
 
 type LineOf<Is extends Followed["is"]> = Extract<Followed, { readonly is: Is }>;
 export type Hello = LineOf<"hello">;
-export type State = LineOf<"state">;
-export type AppState = State["apps"][number];
+type StateLine = LineOf<"state">;
+export type AppState = StateLine["apps"][number];
 export type ServiceState = AppState["services"][string];
-export type Problem = State["problems"][number];
+/** A newer agent may have more kinds. */
+export type Problem = Omit<StateLine["problems"][number], "kind"> & { readonly kind: string };
+export interface State extends Pick<StateLine, "settled" | "apps"> {
+  readonly problems: readonly Problem[];
+}
 export type DeviceEvent = LineOf<"event">;
 
 /** What a client is made with: a stream needs another `fetch` than an action. */
@@ -20,7 +24,9 @@ type Link =
   | { readonly is: "reconnecting"; readonly why: string; readonly since: number }
   /** The device wants a key, or another one. */
   | { readonly is: "refused"; readonly why: string }
-  | { readonly is: "failed"; readonly why: string };
+  | { readonly is: "failed"; readonly why: string }
+  /** The cloud has no connection to the device. `heardAt`: of its last report. */
+  | { readonly is: "offline"; readonly heardAt: number | undefined };
 
 export type LinkState = Link["is"];
 
@@ -34,6 +40,17 @@ export interface About {
   readonly addresses: readonly string[];
   readonly os: string;
 }
+
+/** What the cloud knows of a device that is offline. */
+export interface LastReport {
+  readonly heardAt: number | undefined;
+  readonly about: About;
+  readonly state: State;
+  readonly figures: Figures;
+}
+
+/** A device that is offline is looked for after this time. */
+const lookAgainMs = 10_000;
 
 /** What one device is like now, as signals, read from its stream. */
 export class DeviceStore {
@@ -51,17 +68,30 @@ export class DeviceStore {
   readonly isFresh = computed(() => this.link.value.is === "live");
   readonly #streamClient: DeviceClient;
   readonly #visibility: Visibility;
+  readonly #lastReport: (() => Promise<LastReport>) | undefined;
   readonly #end = new AbortController();
 
-  constructor(connect: Connect, visibility: Visibility) {
+  /** `lastReport`: what is shown of a device that is offline; only a cloud knows it. */
+  constructor(connect: Connect, visibility: Visibility, lastReport?: () => Promise<LastReport>) {
     const send = (request: Request) => fetch(request, { credentials: "omit" });
     this.client = connect(send);
     this.#streamClient = connect(visibility.while(send));
     this.#visibility = visibility;
+    this.#lastReport = lastReport;
   }
 
-  /** Reads the stream until `stop`. Connections that end are made again. */
+  /** Reads the stream until `stop`. Connections that end are made again, and a device that is offline is waited for. */
   async start(): Promise<void> {
+    const { signal } = this.#end;
+    do {
+      await this.#read();
+      if (this.link.value.is !== "offline") return;
+      await Promise.race([new Promise((resolve) => setTimeout(resolve, lookAgainMs)), this.#visibility.woken()]);
+      await this.#visibility.shown();
+    } while (!signal.aborted);
+  }
+
+  async #read(): Promise<void> {
     const { signal, wake } = { signal: this.#end.signal, wake: this.#visibility.woken };
     // A key of an application gets no figures of the machine.
     for (const metrics of [true, false]) {
@@ -74,6 +104,7 @@ export class DeviceStore {
         if (!(error instanceof Refusal)) return this.#fail(error);
         const isScope = error.detail.includes("metrics");
         if (isScope && metrics) continue;
+        if (error.reply.status === 404 && this.#lastReport) return this.#showLastReport(this.#lastReport);
         this.link.value =
           error.reply.status === 401 ? { is: "refused", why: error.detail } : { is: "failed", why: error.detail };
         return;
@@ -83,6 +114,20 @@ export class DeviceStore {
 
   stop(): void {
     this.#end.abort();
+  }
+
+  async #showLastReport(read: () => Promise<LastReport>): Promise<void> {
+    try {
+      const { heardAt, about, state, figures } = await read();
+      this.about.value = about;
+      this.state.value = state;
+      this.figures.value = figures;
+      this.link.value = { is: "offline", heardAt };
+    } catch (error) {
+      if (error instanceof Refusal && error.reply.status === 401)
+        this.link.value = { is: "refused", why: error.detail };
+      else this.#fail(error);
+    }
   }
 
   #fail(error: unknown): void {

@@ -25,6 +25,9 @@ export class Visibility {
   /** Resolves when the page is shown again, or the network is back. */
   readonly woken = (): Promise<void> => this.#woken.promise;
 
+  /** Resolves when the page is visible. */
+  readonly shown = (): Promise<void> => this.#shown.promise;
+
   /** The same `send`, for a stream: it begins when the page is visible, and breaks when the page is hidden. */
   while =
     (send: Send): Send =>

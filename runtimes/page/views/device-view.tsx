@@ -1,7 +1,7 @@
 import { useEffect, useMemo } from "preact/hooks";
-import { Actions } from "../live/actions.ts";
-import { deviceActions, type Address } from "../live/device-actions.ts";
-import { DeviceStore, type Connect } from "../live/device-store.ts";
+import { Actions, type Address } from "../live/actions.ts";
+import { deviceActions } from "../live/device-actions.ts";
+import { DeviceStore, type Connect, type LastReport } from "../live/device-store.ts";
 import { markOfDevice } from "../live/marks.ts";
 import { route } from "../live/route.ts";
 import type { Visibility } from "../live/visibility.ts";
@@ -24,11 +24,13 @@ interface Props {
   readonly apiKey: string | undefined;
   /** The device wants a key, or another one. */
   readonly onRefused: (why: string) => void;
+  /** What is shown of a device that is offline. Only a cloud knows it. */
+  readonly lastReport?: () => Promise<LastReport>;
 }
 
 /** Everything about one device. The shell around it says how requests reach the device. */
-export function DeviceView({ connect, visibility, address, base, apiKey, onRefused }: Props) {
-  const store = useMemo(() => new DeviceStore(connect, visibility), [connect, visibility]);
+export function DeviceView({ connect, visibility, address, base, apiKey, onRefused, lastReport }: Props) {
+  const store = useMemo(() => new DeviceStore(connect, visibility, lastReport), [connect, visibility, lastReport]);
   const actions = useMemo(() => new Actions(), [store]);
   const can = useMemo(() => deviceActions(store, address), [store, address]);
   useEffect(() => {
@@ -53,7 +55,7 @@ export function DeviceView({ connect, visibility, address, base, apiKey, onRefus
       </a>
       <DeviceHeader mark={mark} />
       <ScreenTabs />
-      <main id="main" tabIndex={-1}>
+      <main id="main" tabIndex={-1} class={link.is === "offline" ? "old" : undefined}>
         <LinkBar />
         {store.state.value ? Screen ? <Screen /> : <OverviewScreen /> : <Skeleton />}
       </main>

@@ -17,6 +17,12 @@ export function LinkBar() {
         {t.reconnecting}: {t.lostFor(duration(now.value - link.since))}
       </p>
     );
+  if (link.is === "offline")
+    return (
+      <p class="bar waiting" role="status">
+        {link.heardAt === undefined ? t.silent : t.offline(duration(now.value - link.heardAt))}
+      </p>
+    );
   if (link.is === "failed")
     return (
       <p class="bar failing" role="alert">

@@ -1,0 +1,188 @@
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { shortCommit } from "../format.ts";
+import { whyOf } from "../live/actions.ts";
+import type { Mark as Kind } from "../live/marks.ts";
+import { Mark } from "../parts/mark.tsx";
+import { Age } from "../parts/since.tsx";
+import { language, words } from "../words.ts";
+import { useFleets, type CloudDevice, type DeviceState, type Fleet } from "./context.ts";
+import { readDevices, states, type DeviceList } from "./device-list.ts";
+import { followChanges } from "./follow-changes.ts";
+import { pathOf } from "./routes.ts";
+import { fleetWords } from "./words.ts";
+
+export const markOfState: Readonly<Record<DeviceState, Kind>> = {
+  ...{ failing: "failing", waiting: "waiting", updating: "working", offline: "off", well: "well" },
+};
+
+/** A fleet that changes all the time is read this often. */
+const gatherMs = 1500;
+const checkEachMs = 60_000;
+const typedMs = 250;
+
+/** The devices of a fleet: counts that filter, a search, and the devices with trouble first. */
+export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
+  const context = useFleets();
+  const state = useSignal<DeviceState | undefined>(undefined);
+  const search = useSignal("");
+  const list = useSignal<DeviceList | undefined>(undefined);
+  const fault = useSignal<string | undefined>(undefined);
+
+  useEffect(() => {
+    const end = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let number = 0;
+    const read = async (check: boolean) => {
+      const mine = ++number;
+      const filter = { fleetId: fleet.id, state: state.value, search: search.value.trim() };
+      try {
+        const found = await readDevices(context, filter, check);
+        if (mine !== number || end.signal.aborted) return;
+        list.value = found;
+        fault.value = undefined;
+      } catch (error) {
+        if (mine === number && !end.signal.aborted) fault.value = whyOf(error);
+      }
+    };
+    const soon = () => (timer ??= setTimeout(() => ((timer = undefined), void read(false)), gatherMs));
+    const first = setTimeout(() => void read(false), search.value === "" ? 0 : typedMs);
+    const check = setInterval(() => document.visibilityState === "visible" && void read(true), checkEachMs);
+    void followChanges(context, fleet.id, soon, end.signal);
+    return () => {
+      end.abort();
+      clearTimeout(first);
+      clearTimeout(timer);
+      clearInterval(check);
+    };
+  }, [context.cloud, fleet.id, state.value, search.value]);
+
+  const t = fleetWords.value.devices;
+  const shown = list.value;
+  const number = (value: number) => new Intl.NumberFormat(language.value).format(value);
+  return (
+    <div class="screen">
+      <div class="row filters">
+        <div class="choice states" role="group" aria-label={t.why}>
+          {states.map((one) => (
+            <button
+              key={one}
+              type="button"
+              aria-pressed={state.value === one}
+              onClick={() => (state.value = state.value === one ? undefined : one)}
+            >
+              <Mark is={markOfState[one]} /> {shown ? number(shown.summary.states[one]) : "…"} {t.states[one]}
+            </button>
+          ))}
+        </div>
+        <input
+          type="search"
+          class="log-filter"
+          aria-label={t.search}
+          placeholder={t.hint}
+          spellcheck={false}
+          onInput={(event) => (search.value = event.currentTarget.value)}
+        />
+      </div>
+      {fault.value !== undefined && (
+        <p class="bar failing" role="alert">
+          {t.stale}: {fault.value}
+        </p>
+      )}
+      {shown && <Releases list={shown} />}
+      {!shown ? (
+        fault.value === undefined && <p class="faint">{words.value.reading}</p>
+      ) : shown.devices.length > 0 ? (
+        <DeviceTable devices={shown.devices} />
+      ) : shown.summary.devices > 0 ? (
+        <p class="faint">{t.none}</p>
+      ) : (
+        <section class="empty">
+          <h2>{t.empty}</h2>
+          <p>
+            <a href={pathOf(fleet.id, "add")}>{fleetWords.value.nav.add}</a>
+          </p>
+        </section>
+      )}
+      {shown && (shown.all ?? Infinity) > shown.devices.length && (
+        <p class="faint">{t.more(number(shown.devices.length), shown.all === undefined ? "…" : number(shown.all))}</p>
+      )}
+    </div>
+  );
+}
+
+/** How many devices run which release. */
+function Releases({ list: { summary } }: { readonly list: DeviceList }) {
+  const first = summary.releases.slice(0, 3);
+  if (first.length === 0) return null;
+  return (
+    <p class="facts">
+      {first.map(({ commit, devices }) => (
+        <span key={commit}>
+          <code>{shortCommit(commit)}</code> {new Intl.NumberFormat(language.value).format(devices)}
+        </span>
+      ))}
+    </p>
+  );
+}
+
+const DeviceTable = ({ devices }: { readonly devices: readonly CloudDevice[] }) => {
+  const t = fleetWords.value.devices;
+  return (
+    <table class="cards devices">
+      <thead>
+        <tr>
+          <th scope="col">{t.device}</th>
+          <th scope="col">{t.why}</th>
+          <th scope="col">{t.release}</th>
+          <th scope="col">{t.heard}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {devices.map((device) => (
+          <DeviceRow key={device.uuid} device={device} />
+        ))}
+      </tbody>
+    </table>
+  );
+};
+
+function DeviceRow({ device }: { readonly device: CloudDevice }) {
+  const t = fleetWords.value.devices;
+  const { uuid, name, state, release, target, pinned, heardAt } = device;
+  return (
+    <tr>
+      <th scope="row">
+        <Mark is={markOfState[state]} />
+        <a href={`#/d/${uuid}/`}>{name}</a>
+      </th>
+      <td class="why">{whyOfDevice(device)}</td>
+      <td>
+        {release !== null && <code title={release}>{shortCommit(release)}</code>}
+        {target !== null && target !== release && <code title={target}> → {shortCommit(target)}</code>}
+        {pinned && <small> {t.pinned}</small>}
+      </td>
+      <td class="age">{heardAt === null ? t.never : <Age at={Date.parse(heardAt)} />}</td>
+    </tr>
+  );
+}
+
+/** The cause comes before the state. */
+function whyOfDevice({ state, problems, updateStatus, progress, target }: CloudDevice): string {
+  const t = fleetWords.value.devices;
+  const [problem, ...others] = problems;
+  if ((state === "failing" || state === "waiting") && problem) {
+    const kind = words.value.kinds[problem.kind] ?? problem.kind;
+    const more = others.length > 0 ? ` (+${others.length})` : "";
+    return `${problem.service === undefined ? "" : `${problem.service}: `}${kind}. ${problem.message}${more}`;
+  }
+  if (state === "updating")
+    return [
+      target === null ? t.states.updating : t.updating(shortCommit(target)),
+      updateStatus ?? "",
+      progress === null ? "" : `${progress} %`,
+    ]
+      .filter(Boolean)
+      .join(", ");
+  return state === "failing" ? (updateStatus ?? t.states.failing) : t.states[state];
+}

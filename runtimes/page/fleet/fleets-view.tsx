@@ -1,0 +1,169 @@
+import { useEffect, useMemo } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { createCloudClient } from "../../../core/client/index.ts";
+import { Actions } from "../live/actions.ts";
+import { route } from "../live/route.ts";
+import type { Visibility } from "../live/visibility.ts";
+import { Button } from "../parts/button.tsx";
+import { Notices } from "../parts/notices.tsx";
+import { QuestionDialog } from "../parts/question-dialog.tsx";
+import { useAnswer } from "../views/use-answer.ts";
+import { words } from "../words.ts";
+import { AddScreen } from "./add-screen.tsx";
+import { AuditScreen } from "./audit-screen.tsx";
+import { Fleets, type Fleet, type FleetContext, type Who } from "./context.ts";
+import { DevicesScreen } from "./devices-screen.tsx";
+import { FleetDevice } from "./fleet-device.tsx";
+import { ReleasesScreen } from "./releases-screen.tsx";
+import { fleetScreens, pathOf, placeOf, type FleetScreen } from "./routes.ts";
+import { signOut } from "./session.ts";
+import { TokensScreen } from "./tokens-screen.tsx";
+import { VariablesScreen } from "./variables-screen.tsx";
+import { fleetWords } from "./words.ts";
+
+/** Everything that a session sees of a cloud. */
+export function FleetsView({ token, visibility }: { readonly token: string; readonly visibility: Visibility }) {
+  const count = useSignal(0);
+  const known = useMemo(() => {
+    const send = (request: Request) => fetch(request, { credentials: "omit" });
+    const clientOf = (fetch: typeof send) =>
+      createCloudClient({
+        ...{ baseUrl: location.origin, key: token, fetch },
+        check: (_, { status }) => {
+          if (status === 401) signOut(fleetWords.peek().login.ended);
+        },
+      });
+    const cloud = clientOf(send);
+    const live = clientOf(visibility.while(send)).admin;
+    return { cloud, admin: cloud.admin, live, visibility, actions: new Actions() };
+  }, [token]);
+  const { value, fault } = useAnswer(
+    async () => ({ who: await known.admin.whoami(), fleets: await known.admin.fleets() }),
+    [known, count.value],
+  );
+  const place = placeOf(route.value);
+  const isDevice = place.is === "device";
+  useEffect(() => {
+    if (!isDevice) document.title = `Fairlead · ${fleetWords.value.title}`;
+  }, [isDevice, fleetWords.value]);
+  if (!value)
+    return (
+      <main>
+        {fault === undefined ? <p class="faint">{words.value.reading}</p> : <p class="bar failing">{fault}</p>}
+      </main>
+    );
+  const context: FleetContext = { ...known, ...value, renew: () => count.value++ };
+  const fleet = place.is === "fleet" ? value.fleets.find(({ id }) => id === place.id) : value.fleets[0];
+  return (
+    <Fleets.Provider value={context}>
+      {place.is === "device" ? (
+        <FleetDevice key={place.uuid} uuid={place.uuid} token={token} onRefused={(why) => signOut(why)} />
+      ) : (
+        <>
+          <Head
+            {...{ fleet, who: value.who, fleets: value.fleets }}
+            screen={place.is === "fleet" ? place.screen : "devices"}
+          />
+          <main id="main" tabIndex={-1}>
+            {fleet ? (
+              <Screen
+                key={`${fleet.id}`}
+                fleet={fleet}
+                screen={place.is === "fleet" ? place.screen : "devices"}
+                rest={place.is === "fleet" ? place.rest : ""}
+              />
+            ) : (
+              <p class="empty">{fleetWords.value.noFleets}</p>
+            )}
+          </main>
+          <Notices actions={known.actions} />
+          <QuestionDialog actions={known.actions} />
+        </>
+      )}
+    </Fleets.Provider>
+  );
+}
+
+function Screen({
+  fleet,
+  screen,
+  rest,
+}: {
+  readonly fleet: Fleet;
+  readonly screen: FleetScreen;
+  readonly rest: string;
+}) {
+  switch (screen) {
+    case "devices":
+      return <DevicesScreen fleet={fleet} />;
+    case "releases":
+      return <ReleasesScreen fleet={fleet} />;
+    case "variables":
+      return <VariablesScreen fleet={fleet} uuid={rest === "" ? undefined : rest} />;
+    case "add":
+      return <AddScreen fleet={fleet} />;
+    case "tokens":
+      return <TokensScreen fleet={fleet} />;
+    case "audit":
+      return <AuditScreen fleet={fleet} />;
+  }
+}
+
+/** Only for who may manage. */
+const managing: ReadonlySet<FleetScreen> = new Set(["tokens", "audit"]);
+
+function Head({
+  fleet,
+  fleets,
+  who,
+  screen,
+}: {
+  readonly fleet: Fleet | undefined;
+  readonly fleets: readonly Fleet[];
+  readonly who: Who;
+  readonly screen: FleetScreen;
+}) {
+  const t = fleetWords.value.nav;
+  return (
+    <>
+      <header class="fleet-head row">
+        {fleet && (
+          <>
+            <h1>{fleet.name}</h1>
+            {fleets.length > 1 && (
+              <label>
+                <span class="hidden">{t.fleet}</span>
+                <select
+                  value={fleet.id}
+                  onChange={(event) => (location.hash = pathOf(Number(event.currentTarget.value), screen))}
+                >
+                  {fleets.map(({ id, name }) => (
+                    <option key={id} value={id}>
+                      {name}
+                    </option>
+                  ))}
+                </select>
+              </label>
+            )}
+          </>
+        )}
+        {!fleet && <h1>{fleetWords.value.title}</h1>}
+        <span class="space" />
+        <Button kind="quiet" onClick={() => signOut()}>
+          {t.leave}
+        </Button>
+      </header>
+      {fleet && (
+        <nav class="tabs" aria-label={t.label}>
+          {fleetScreens
+            .filter((one) => who.manage || !managing.has(one))
+            .map((one) => (
+              <a key={one} href={pathOf(fleet.id, one)} aria-current={one === screen ? "page" : undefined}>
+                {t[one]}
+              </a>
+            ))}
+        </nav>
+      )}
+    </>
+  );
+}
