@@ -128,6 +128,11 @@ export const commands: readonly Entry[] = [
     summary: "store the URL of a cloud and a token for it",
     load: async () => (await import("./cloud/init.ts")).init,
   },
+  {
+    usage: "cloud open",
+    summary: "open the page of the cloud in a browser, signed in",
+    load: async () => (await import("./cloud/open.ts")).open,
+  },
   { usage: "cloud fleet", summary: "list the fleets", load: async () => (await fleet()).list },
   { usage: "cloud fleet create <name>", summary: "create a fleet", load: async () => (await fleet()).create },
   {

@@ -1,10 +1,11 @@
 import { render } from "preact";
 import { FleetsView } from "./fleet/fleets-view.tsx";
+import { placeOf } from "./fleet/routes.ts";
 import { session, startSession } from "./fleet/session.ts";
 import { SignIn } from "./fleet/sign-in.tsx";
 import { startClock } from "./live/clock.ts";
 import { startPreferences } from "./live/preferences.ts";
-import { startRoute } from "./live/route.ts";
+import { route, startRoute } from "./live/route.ts";
 import { Visibility } from "./live/visibility.ts";
 import { PageFooter } from "./views/page-footer.tsx";
 
@@ -19,7 +20,7 @@ const FleetPage = () => (
     ) : (
       <FleetsView key={session.value} token={session.value} visibility={visibility} />
     )}
-    <PageFooter />
+    <PageFooter hasKeys={session.value !== undefined && placeOf(route.value).is === "device"} />
   </>
 );
 

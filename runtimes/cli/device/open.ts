@@ -29,7 +29,7 @@ export const open = command({
         `Open ${page} in a browser. ${isOpen ? "No key is needed" : "To have the key in the address: --print"}`,
         { url: page },
       );
-    await start(browser, withKey);
+    await openAddress(browser, withKey);
     say(`The browser opens ${page}`, { url: page });
   },
 });
@@ -43,7 +43,7 @@ export function browserOf(environment: Environment): string | undefined {
 }
 
 /** Everybody on this machine can read the arguments of a program, so the address is in a file that only its user can read. */
-async function start(browser: string, url: string): Promise<void> {
+export async function openAddress(browser: string, url: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "fairlead-open-"));
   try {
     const file = join(folder, "open.html");

@@ -32,6 +32,7 @@ export function AddScreen({ fleet }: { readonly fleet: Fleet }) {
       count.value++;
     },
     curl: "",
+    done: "",
   };
   const remove = (id: number, name: string) => {
     const params = { fleetId: fleet.id, keyId: id };

@@ -29,7 +29,7 @@ export function AuditScreen({ fleet }: { readonly fleet: Fleet }) {
         {!entries && fault === undefined && <p class="faint">{words.value.reading}</p>}
         {entries?.length === 0 && <p class="faint">{t.none}</p>}
         {entries && entries.length > 0 && (
-          <table class="cards">
+          <table class="cards stacked">
             <thead>
               <tr>
                 <th scope="col">{t.at}</th>

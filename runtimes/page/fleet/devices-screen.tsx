@@ -5,7 +5,7 @@ import { whyOf } from "../live/actions.ts";
 import type { Mark as Kind } from "../live/marks.ts";
 import { Mark } from "../parts/mark.tsx";
 import { Age } from "../parts/since.tsx";
-import { language, words } from "../words.ts";
+import { counted, language, words } from "../words.ts";
 import { useFleets, type CloudDevice, type DeviceState, type Fleet } from "./context.ts";
 import { readDevices, states, type DeviceList } from "./device-list.ts";
 import { followChanges } from "./follow-changes.ts";
@@ -119,7 +119,7 @@ function Releases({ list: { summary } }: { readonly list: DeviceList }) {
     <p class="facts">
       {first.map(({ commit, devices }) => (
         <span key={commit}>
-          <code>{shortCommit(commit)}</code> {new Intl.NumberFormat(language.value).format(devices)}
+          {counted(devices, fleetWords.value.devices.run)} <code>{shortCommit(commit)}</code>
         </span>
       ))}
     </p>

@@ -212,6 +212,7 @@ function NewRelease({ fleet, onMade }: { readonly fleet: Fleet; readonly onMade:
       onMade();
     },
     curl: "",
+    done: "",
   };
   const result = checked.value?.text === text.value ? checked.value : undefined;
   return (

@@ -39,7 +39,7 @@ export function TokensScreen({ fleet }: { readonly fleet: Fleet }) {
         {fault !== undefined && <p class="fault">{fault}</p>}
         {tokens?.length === 0 && <p class="faint">{t.none}</p>}
         {tokens && tokens.length > 0 && (
-          <table class="cards">
+          <table class="cards stacked">
             <thead>
               <tr>
                 <th scope="col">{t.name}</th>
@@ -106,6 +106,7 @@ function NewToken({ fleet, onMade }: { readonly fleet: Fleet; readonly onMade: (
       onMade();
     },
     curl: "",
+    done: "",
   };
   const toggle = (one: string) => {
     const next = new Set(chosen.value);

@@ -11,7 +11,7 @@ export interface Action {
   readonly send: () => Promise<unknown>;
   /** The same as a command line: what a dialog shows. */
   readonly curl: string;
-  /** What is said when it has succeeded; else the label. */
+  /** What is said when it has succeeded; else the label. Empty: what is shown says enough. */
   readonly done?: string;
   /** The same action, which overrides update locks. */
   readonly forced?: Action;
@@ -56,7 +56,7 @@ export class Actions {
     this.pending.value = new Set([...this.pending.value, key]);
     try {
       await send();
-      this.say(done ?? words.value.done.done(label));
+      if (done !== "") this.say(done ?? words.value.done.done(label));
       setTimeout(() => this.#end(key), effectMs);
     } catch (error) {
       this.#end(key);

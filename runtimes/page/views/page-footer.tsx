@@ -4,15 +4,23 @@ import { Button } from "../parts/button.tsx";
 import { isKeyListOpen } from "./keys.tsx";
 
 /** What the viewer chooses, and where the API is described. */
-export function PageFooter({ version }: { readonly version?: string | undefined }) {
+export function PageFooter({
+  version,
+  hasKeys = true,
+}: {
+  readonly version?: string | undefined;
+  readonly hasKeys?: boolean;
+}) {
   const t = words.value.settings;
   return (
     <footer class="row">
       <span>Fairlead{version && ` · API ${version}`}</span>
       <a href="/docs">{t.api}</a>
-      <Button kind="quiet" onClick={() => (isKeyListOpen.value = true)}>
-        {t.keys} <kbd>?</kbd>
-      </Button>
+      {hasKeys && (
+        <Button kind="quiet" onClick={() => (isKeyListOpen.value = true)}>
+          {t.keys} <kbd>?</kbd>
+        </Button>
+      )}
       <label>
         <span class="hidden">{t.language}</span>
         <select value={language.value} onChange={(event) => chooseLanguage(event.currentTarget.value)}>
