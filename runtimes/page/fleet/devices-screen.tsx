@@ -12,7 +12,7 @@ import { followChanges } from "./follow-changes.ts";
 import { pathOf } from "./routes.ts";
 import { fleetWords } from "./words.ts";
 
-export const markOfState: Readonly<Record<DeviceState, Kind>> = {
+const markOfState: Readonly<Record<DeviceState, Kind>> = {
   ...{ failing: "failing", waiting: "waiting", updating: "working", offline: "off", well: "well" },
 };
 
