@@ -193,7 +193,8 @@ export async function live({
   for (let n = 0; n < count; n++) {
     world.deed();
     await world.elapse(chance.pick([noDeed, ...deeds, ...(troubled ? [decide, decide] : [])])(world, chance));
-    await world.watch(chance.below(8000));
+    // An update takes its time to prove itself.
+    await world.watch(chance.below(troubled ? 30_000 : 8000));
     if (chance.happens(0.08)) {
       world.deed();
       reboot();

@@ -336,7 +336,7 @@ export class UpdatePromises {
     if (record?.phase !== "trying" || record.fingerprint !== fingerprintOf(app) || triedMs === undefined) return;
     const isSilent = services.every(
       ({ gates, config, strategy }) =>
-        gates === undefined && config.healthcheck === undefined && strategy !== "hand-over",
+        gates === undefined && config.healthcheck === undefined && strategy === "download-then-kill",
     );
     // Until it is replaced, a container is judged by its own healthcheck.
     const isChecked = current.containers.some((one) => one.appId === appId && one.spec.healthcheck);

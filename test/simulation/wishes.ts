@@ -65,10 +65,10 @@ function withWords(services: readonly WishedService[], chance: Chance): readonly
   const rules: Readonly<Record<string, string>> = {
     ...(chance.happens(0.2) && { "failure-action": chance.pick(["rollback", "pause", "continue"]) }),
     ...(chance.happens(0.5) && { deadline: chance.pick(["45s", "2m"]) }),
-    ...(chance.happens(0.15) && {
-      apply: chance.pick(["now", "consent", "idle=20s", "window", "idle=5s, consent"]),
+    ...(chance.happens(0.25) && {
+      apply: chance.pick(["now", "consent", "idle=20s", "window", "window", "idle=5s, consent"]),
       // Simulations begin at midnight.
-      window: chance.pick(["00:00-23:59", "00:02-23:59"]),
+      window: chance.pick(["00:00-23:59", "00:04-23:59"]),
       ...(chance.happens(0.5) && { "apply-by": "10m" }),
     }),
     ...(chance.happens(0.1) && { "on-disk-short": "delete-then-download" }),
