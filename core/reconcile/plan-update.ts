@@ -98,7 +98,9 @@ function planPreparation(input: Returnable): Step[] {
   if (!isComplete(input)) return committed();
   // Nothing is replaced: the release has only other names, or other networks that nobody uses yet. A step that was in vain
   // and is tried again later is none that has been done.
-  return steps.every(isNote) ? [...steps, toCommit(input)] : steps;
+  if (steps.every(isNote)) return [...steps, toCommit(input)];
+  // What is added waits, too: it may be what the replacements of the next plan need, and until then has no place.
+  return planWaiting(input) ?? steps;
 }
 
 /** The wait for what the policy asks for; undefined: the update may begin. */

@@ -370,6 +370,21 @@ describe("an update with a policy", () => {
     ]);
   });
 
+  test("creates no network of the release meanwhile, which the committed release would remove again", () => {
+    const bare = app({}, { commit: "c1" });
+    const web = { image: "web:2", networks: ["back"] };
+    const release = app({ web }, { commit: "c2", networks: { back: { internal: true } } });
+    const extended = withRules({ apply: [{ is: "consent" }] }, release);
+    const record: UpdateRecord = { phase: "waiting", ...of(extended), bootId: "" };
+    const facts = { committed: { app: bare, fingerprint: fingerprintOf(bare), images: [] }, record };
+    const without = { ...at(old, facts), containers: [], networks: [] };
+    expect(sentences(without, extended)).toEqual(["wait for consent through the API"]);
+    const allowed = new Map([[1, { ...facts, record: { ...record, consent: "device key" } }]]);
+    expect(sentences({ ...without, updates: allowed }, extended)).toEqual([
+      ...["create network 1_back", "wait for network 1_back"],
+    ]);
+  });
+
   test.each<[string, UpdateFacts, Partial<CurrentState>, App]>([
     ["consent", { record: { ...waiting, consent: "device key" } }, {}, asks],
     ["force", { record: waiting }, { forced: new Set([1]) }, asks],
