@@ -94,7 +94,7 @@ describe("a crash loop", () => {
     const crashLoop = { appId: 1, app: "1", service: "web", kind: "crashLoop", since };
     expect(seen.map(({ problems }) => problems)).toEqual([
       ...[[], [], [], []],
-      [{ ...crashLoop, message: "It has exited 3 times, last with exit code 3: no database at (hidden) [0m" }],
+      [{ ...crashLoop, message: "It has exited 3 times, last with exit code 3: no database at (hidden)" }],
       [{ ...crashLoop, message: "It has exited 3 times, last with exit code 3" }],
       [{ ...crashLoop, message: "It has exited 4 times, last with exit code 3: no database" }],
     ]);
