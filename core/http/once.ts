@@ -101,12 +101,13 @@ const reused = (): Response =>
   refusalResponse(refuse("key-reused", "This Idempotency-Key came with another request; each request needs its own"));
 
 /** A string of structured fields (RFC 9651), or the same without quotes. */
-const parseKey = (header: string): string | undefined =>
+export const parseKey = (header: string): string | undefined =>
   /^(?:"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,128})"|([\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]{1,128}))$/
     .exec(header)
     ?.slice(1)
     .find((text) => text !== undefined);
-const wrongKey = 'Idempotency-Key: expected one text of 1 to 128 visible characters without quotes, commas and "\\"';
+export const wrongKey =
+  'Idempotency-Key: expected one text of 1 to 128 visible characters without quotes, commas and "\\"';
 
 /** What a repetition must have in common with the first request. Keys may be replaced in between. */
 function askedBy({ request, body }: AskedOnce): unknown {

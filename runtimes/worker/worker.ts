@@ -9,6 +9,7 @@ import { directoryOf, type Env } from "./env.ts";
 import { answerPage } from "./fleet-page.ts";
 import { addressHeader, emptyError, errorOf, inFormOf, keyRequired, unknownHeader } from "./http.ts";
 import { addressOf, recordRefusal } from "./relay/audit-sender.ts";
+import { answerPing } from "./relay/operation.ts";
 import { supervisorProxy } from "./relay/supervisor-proxy.ts";
 import { isUuid, tunnel } from "./relay/tunnel.ts";
 import { notFound, router } from "./routes.ts";
@@ -41,7 +42,7 @@ async function answerOther(request: Request, url: URL, env: Env): Promise<Respon
   const { pathname } = url;
   if (pathname.startsWith("/tunnel/")) return tunnel(request, url, env);
   if (pathname === "/" && isForPage(request)) return answerPage(request);
-  if (pathname === "/ping") return new Response("OK");
+  if (pathname === "/ping") return answerPing();
   if (pathname === "/docs" || pathname === "/docs/errors") return answerDocs(request, pathname);
   if (pathname === "/openapi.json") return Response.json(openApi());
   const [, uuid] = /^\/device\/v2\/([^/]+)\/log(?:s|-stream)$/.exec(pathname) ?? [];

@@ -1,4 +1,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
+import * as z from "zod";
+import { endpoints as administration } from "../../core/api/admin/index.ts";
+import type { Endpoint, Replies } from "../../core/api/endpoint.ts";
+import { endpoints } from "../../core/api/index.ts";
 import { createMemoryDevice } from "../../core/embedded/device.ts";
 import { MemoryLed, MemoryStore } from "../../core/embedded/ports.ts";
 import { MemoryRequestJournal } from "../../core/embedded/request-journal.ts";
@@ -132,6 +136,22 @@ describe("a request with an Idempotency-Key", () => {
     expect([answer.status, answer.json]).toMatchObject([409, { type: "/docs/errors#may-have-acted" }]);
     expect(led.blinks).toBe(1);
   });
+});
+
+test("no answer that has a key, a token or a secret is kept", () => {
+  const all: readonly Pick<Endpoint<unknown, unknown, Replies>, "method" | "path" | "replies" | "secretAnswer">[] = [
+    ...Object.values(endpoints),
+    ...Object.values(administration),
+  ];
+  const hasSecret = ({ replies }: { readonly replies: Replies }) =>
+    [200, 201].some((status) => {
+      const schema = replies[status]?.schema;
+      const { properties = {} } = schema ? z.toJSONSchema(schema, { io: "output", unrepresentable: "any" }) : {};
+      return ["key", "token", "secret", "password"].some((name) => name in properties);
+    });
+  const found = all.filter((one) => one.method !== "GET" && hasSecret(one));
+  expect(found.map(({ path }) => path)).toContain("/admin/v1/tokens");
+  expect(found.filter(({ secretAnswer }) => !secretAnswer).map(({ path }) => path)).toEqual([]);
 });
 
 test("without the header nothing is stored", async () => {

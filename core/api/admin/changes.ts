@@ -89,6 +89,7 @@ export const createWebhook = endpoint({
   summary:
     "Send changes to a URL, signed as Standard Webhooks says, at least once, in their order. No other answer contains the secret",
   manages: true,
+  secretAnswer: true,
   params: none,
   body: z.object({ url: Url, fleetId: z.int().positive().optional(), kinds: Kinds.optional() }),
   replies: {

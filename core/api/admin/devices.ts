@@ -141,6 +141,7 @@ export const replaceDeviceKey = endpoint({
   method: "POST",
   path: "/admin/v1/devices/:uuid/key",
   manages: true,
+  secretAnswer: true,
   summary: "Replace a device's key; the old key becomes invalid, and no other answer contains the new one",
   params: z.object({ uuid: z.string() }),
   body: none,

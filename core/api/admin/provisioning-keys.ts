@@ -29,6 +29,7 @@ export const createProvisioningKey = endpoint({
   summary: "Create a key with which devices join the fleet; no other answer contains it",
   params: z.object({ fleetId: Id }),
   manages: true,
+  secretAnswer: true,
   body: z.object({
     name: Name.default("provisioning key"),
     lifetimeDays: LifetimeDays.describe("Absent: 90, or the lifetime of the token that makes it, if that is shorter"),

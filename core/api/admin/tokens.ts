@@ -42,6 +42,7 @@ export const createSession = endpoint({
   summary:
     "Sign a token for a browser, with the id and the permissions of the token that asks: it ends with that one when it is revoked. It cannot be prolonged: a session of a session ends with the first one's 12 hours. Every token may",
   writes: false,
+  secretAnswer: true,
   params: none,
   body: z.object({
     lifetimeSeconds: z
@@ -72,6 +73,7 @@ export const createToken = endpoint({
   summary:
     "Create a token; no other answer contains it. It has no more permissions, and no longer lifetime, than the token that makes it",
   manages: true,
+  secretAnswer: true,
   params: none,
   body: z.object({
     name: Name,

@@ -1,7 +1,7 @@
 import { empty, endpoint, none, text } from "../endpoint.ts";
 
 /** A client repeats a request that changes something only to a server that answers `/ping` with this header. */
-const knowsKeys = { "accept-idempotency-key": "?1" } as const;
+export const knowsKeys = { "accept-idempotency-key": "?1" } as const;
 
 export const ping = endpoint({
   method: "GET",

@@ -1,6 +1,7 @@
 import { endpoints } from "../../../core/api/admin/index.ts";
 import type { Endpoint } from "../../../core/api/endpoint.ts";
 import { refuse } from "../../../core/api/refusal.ts";
+import { Once } from "../../../core/http/once.ts";
 import { refusalResponse } from "../../../core/http/reply.ts";
 import {
   createRoute,
@@ -23,6 +24,16 @@ interface Administrator {
 const tokenRequired = (): Response =>
   refusalResponse(refuse("unauthorized", "Expected Authorization: Bearer, with a token of this cloud"));
 
+/** One for each directory. */
+const onces = new WeakMap<DirectoryContext, Once>();
+
+function onceOf(context: DirectoryContext): Once {
+  const { requests, now } = context;
+  const once = onces.get(context) ?? new Once({ requests, now, error: errorOf });
+  onces.set(context, once);
+  return once;
+}
+
 /** Changes need the permission to write, or to manage. */
 const surface: Surface<Administrator, DirectoryContext> = {
   refuse: ({ method, manages, writes = method !== "GET" }, { grant }, { db }) => {
@@ -32,6 +43,10 @@ const surface: Surface<Administrator, DirectoryContext> = {
     if (!manages && writes && !grant.write) return refusalResponse(refuse("forbidden", "This token may only read"));
     return undefined;
   },
+  perform: (endpoint, { request, principal: { grant }, body }, act, context) =>
+    onceOf(context).answer({ request, caller: grant.tokenId, body, isSecret: endpoint.secretAnswer === true }, () =>
+      act(),
+    ),
   covers: ({ grant }, fleetId) => coversFleet(grant, fleetId),
   error: errorOf,
 };

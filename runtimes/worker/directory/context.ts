@@ -1,5 +1,6 @@
 import type { Claims } from "../auth/token.ts";
 import type { Database } from "../database.ts";
+import type { KeptRequests } from "./kept-requests.ts";
 import type { Changes } from "./changes.ts";
 import type { ConnectionStatus } from "../relay/device-session-rpc.ts";
 
@@ -19,6 +20,7 @@ export interface DirectoryContext {
    */
   readonly requestUpdates: (uuids: readonly string[]) => void;
   readonly changes: Changes;
+  readonly requests: KeptRequests;
   readonly webhookSecret: (webhook: { readonly id: string; readonly salt: string }) => Promise<Uint8Array<ArrayBuffer>>;
   /** Webhooks may have addresses of this machine. */
   readonly allowsLoopback: boolean;

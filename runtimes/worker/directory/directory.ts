@@ -17,6 +17,7 @@ import type { DirectoryContext } from "./context.ts";
 import { DeviceSync } from "./device-sync.ts";
 import { findDevices } from "./devices.ts";
 import type { DeviceFilters, DeviceIds, DirectoryRpc } from "./directory-rpc.ts";
+import { KeptRequests } from "./kept-requests.ts";
 import { deviceGrant, identify, isValid } from "./principal.ts";
 import { endApiKeys } from "./revocation.ts";
 import { Schedule, type Job } from "./schedule.ts";
@@ -66,6 +67,7 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
       now,
       connectionOf: (uuid) => this.#connections.ask(uuid),
       changes,
+      requests: new KeptRequests(db),
       webhookSecret: secretOf,
       allowsLoopback: env.ALLOW_LOOPBACK_WEBHOOKS === "1",
       webhooksChanged: () => this.#schedule.plan(),

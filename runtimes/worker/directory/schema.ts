@@ -208,4 +208,16 @@ export const migrations: readonly string[] = [
   `,
   // Since when the device's session has its socket, in milliseconds.
   "ALTER TABLE devices ADD COLUMN connected_at INTEGER",
+  `
+  -- Requests with an Idempotency-Key, as JSON, without answers that have a key or token. Times in milliseconds.
+  CREATE TABLE kept_requests (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    caller TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    request TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX kept_requests_of_caller ON kept_requests (caller, number);
+  CREATE INDEX kept_requests_by_time ON kept_requests (at);
+  `,
 ];

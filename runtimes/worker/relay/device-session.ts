@@ -25,6 +25,7 @@ const offlineAfterMs = 10_000;
 
 /** The headers of an answer that are passed on; others concern the device and its session. */
 const relayedHeaders = new Set([
+  "accept-idempotency-key",
   "allow",
   "cache-control",
   "content-disposition",

@@ -1,3 +1,4 @@
+import { knowsKeys } from "../../../core/api/device/health.ts";
 import { endpoints } from "../../../core/api/index.ts";
 import { createRouter } from "../../../core/http/router.ts";
 import type { RequestHead } from "../../../core/relay/frame.ts";
@@ -37,3 +38,6 @@ export function operationOf({ method, path }: Pick<RequestHead, "method" | "path
   const { operation } = found.route;
   return operation.shell ? { ...operation, service: found.params["service"] } : operation;
 }
+
+/** As a device answers it: clients of the administration learn that their requests act once. */
+export const answerPing = (): Response => new Response("OK", { headers: knowsKeys });

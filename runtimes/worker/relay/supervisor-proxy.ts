@@ -1,6 +1,8 @@
-import { noBytes, type Bytes } from "../../../core/relay/frame.ts";
+import { parseKey, wrongKey } from "../../../core/http/once.ts";
+import { preferencesOf } from "../../../core/http/prefer.ts";
+import { noBytes, type Bytes, type RequestHead } from "../../../core/relay/frame.ts";
 import { findGrant } from "../auth/authenticate.ts";
-import { credentialOf } from "../auth/credential.ts";
+import { credentialOf, digestOf } from "../auth/credential.ts";
 import type { Grant } from "../auth/grant.ts";
 import type { AuditTarget } from "../directory/audit-entry.ts";
 import type { DeviceIds } from "../directory/directory-rpc.ts";
@@ -38,7 +40,10 @@ export async function supervisorProxy(
   }
   const parsed = await parseProxyRequest(request, url);
   if (!("head" in parsed)) return refuse(parsed.status, parsed.message);
-  const { filters, head, body, hasData } = parsed;
+  const { filters, body, hasData } = parsed;
+  const key = await keyFor(request, grant);
+  if (key === "invalid") return refuse(400, wrongKey);
+  const head = key === undefined ? parsed.head : withHeader(parsed.head, "idempotency-key", key);
 
   const targets = await find(filters, grant, env);
   const [first] = targets;
@@ -68,6 +73,19 @@ export async function supervisorProxy(
   marked.headers.set("preference-applied", `wait=${waitMs / 1000}`);
   return marked;
 }
+
+/** The key that the device gets: each token has keys of its own, though all requests come through the cloud. */
+async function keyFor({ headers }: Request, { tokenId }: Grant): Promise<string | undefined> {
+  const header = headers.get("idempotency-key");
+  if (header === null) return undefined;
+  const key = parseKey(header);
+  return key === undefined ? "invalid" : digestOf(`${tokenId}\n${key}`);
+}
+
+const withHeader = (head: RequestHead, name: string, value: string): RequestHead => ({
+  ...head,
+  headers: [...head.headers, [name, value]],
+});
 
 const targetOf = ({ uuid, appId }: Filters): AuditTarget => ({
   uuid: uuid && isUuid(uuid) ? uuid : undefined,
@@ -104,7 +122,7 @@ async function find(
 }
 
 /** `Prefer: wait=<seconds>` (RFC 7240) in milliseconds; it cannot exceed the usual timeout. */
-function waitMsOf({ headers }: Request): number | undefined {
-  const seconds = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,5})"?/i.exec(headers.get("prefer") ?? "")?.[1];
-  return seconds === undefined ? undefined : Math.min(Math.max(1, Number(seconds)) * 1000, longestMs);
+function waitMsOf(request: Request): number | undefined {
+  const { waitMs } = preferencesOf(request);
+  return waitMs === undefined ? undefined : Math.min(Math.max(1000, waitMs), longestMs);
 }
