@@ -101,6 +101,11 @@ export const refusalTypes = {
     title: "There is no such webhook",
     about: "It does not exist, or was not made by the token of the request.",
   },
+  "unknown-command": {
+    status: 404,
+    title: "There is no such command",
+    about: "It was queued with another token, or has ended more than 24 hours ago.",
+  },
   "unknown-operation": {
     status: 404,
     title: "There is no such operation",
@@ -160,7 +165,8 @@ export const refusalTypes = {
   "already-acting": {
     status: 409,
     title: "The operation has begun to act",
-    about: "Only an operation that waits for its turn can be cancelled. What was done is not undone.",
+    about:
+      "Only an operation that waits for its turn, or a command that was not sent, can be cancelled. What was done is not undone.",
   },
   "too-large": {
     status: 413,

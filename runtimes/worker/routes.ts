@@ -1,6 +1,7 @@
 import { createRouter } from "../../core/http/router.ts";
 import { auditRoutes } from "./admin/audit.ts";
 import { changeRoutes } from "./admin/changes.ts";
+import { commandRoutes } from "./admin/commands.ts";
 import { deviceRoutes as adminDeviceRoutes } from "./admin/devices.ts";
 import { fleetRoutes } from "./admin/fleets.ts";
 import { keyRoutes } from "./admin/keys.ts";
@@ -23,6 +24,7 @@ export const routes: readonly Route[] = [
     releaseRoutes,
     variableRoutes,
     adminDeviceRoutes,
+    commandRoutes,
     tokenRoutes,
     auditRoutes,
     changeRoutes,

@@ -11,6 +11,7 @@ export const changeKinds = [
   "problem.ended",
   "lock.found",
   "lock.ended",
+  "command.finished",
   "audit",
   "webhook.disabled",
   /** Changes between two ids are no longer kept. A reader that missed them gets it, whatever else it asks for. */

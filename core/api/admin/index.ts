@@ -1,5 +1,6 @@
 import { audit } from "./audit.ts";
 import { changes, changeWebhook, createWebhook, deleteWebhook, webhooks } from "./changes.ts";
+import { cancelCommand, command, commands } from "./commands.ts";
 import { changeDevice, deleteDevice, device, devices, deviceStatus, replaceDeviceKey } from "./devices.ts";
 import { changeFleet, createFleet, deleteFleet, fleets, fleetSummary } from "./fleets.ts";
 import { fleetMetrics } from "./metrics.ts";
@@ -17,6 +18,7 @@ import {
 
 export * from "./audit.ts";
 export * from "./changes.ts";
+export * from "./commands.ts";
 export * from "./devices.ts";
 export * from "./fleets.ts";
 export * from "./metrics.ts";
@@ -54,6 +56,9 @@ export const endpoints = {
   changeDevice,
   deleteDevice,
   replaceDeviceKey,
+  commands,
+  command,
+  cancelCommand,
   tokens,
   createToken,
   revokeToken,

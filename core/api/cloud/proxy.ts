@@ -30,6 +30,12 @@ export const ProxiedRequest = z.object({
   deviceId: Id("Device ID"),
   appId: Id("App ID"),
   method: ProxiedMethod.default("POST"),
+  expires: z
+    .int()
+    .min(1)
+    .max(7 * 24 * 60 * 60)
+    .default(24 * 60 * 60)
+    .describe("With `Prefer: respond-async`: seconds for which the request waits for a device that is offline"),
   data: z.record(z.string(), z.unknown()).optional().describe("The body; of GET and HEAD, the query"),
 });
 export type ProxiedRequest = z.output<typeof ProxiedRequest>;
@@ -48,9 +54,20 @@ export const supervisorProxy = endpoint({
   method: "POST",
   path: "/supervisor/:path",
   summary: "Send a request to the Supervisor API of one device or several; `path` may have slashes",
-  params: z.object({ path: z.string() }),
+  params: z.object({
+    path: z.string(),
+    "idempotency-key": z.string().optional().describe("Passed on: the device acts once for each key"),
+    prefer: z
+      .string()
+      .optional()
+      .describe(
+        "wait=<seconds>: for how long to wait. respond-async: queue the request if the one device is offline, or does not answer in this time",
+      ),
+  }),
+  headers: ["idempotency-key", "prefer"],
   body: ProxiedRequest,
   replies: {
+    202: json(z.object({ id: z.string(), state: z.string(), expiresAt: z.iso.datetime() })),
     207: json(z.array(ProxiedAnswer)),
     400: Refused,
     401: Refused,

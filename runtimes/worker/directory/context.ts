@@ -2,7 +2,7 @@ import type { Claims } from "../auth/token.ts";
 import type { Database } from "../database.ts";
 import type { KeptRequests } from "./kept-requests.ts";
 import type { Changes } from "./changes.ts";
-import type { ConnectionStatus } from "../relay/device-session-rpc.ts";
+import type { ConnectionStatus, DeviceSessionRpc } from "../relay/device-session-rpc.ts";
 
 /** What the handlers of the directory work with. */
 export interface DirectoryContext {
@@ -11,6 +11,10 @@ export interface DirectoryContext {
   readonly now: () => number;
   /** Asks the session of a device whether it is connected. */
   readonly connectionOf: (uuid: string) => Promise<ConnectionStatus>;
+  /** The commands of a device. */
+  readonly sessionOf: (
+    uuid: string,
+  ) => Pick<DurableObjectStub<DeviceSessionRpc>, "commands" | "command" | "cancelCommand">;
   readonly signToken: (claims: Claims) => Promise<string>;
   /** Sends their current record, or the news that they are deleted, to the objects of these devices; retries later what fails. */
   readonly syncDevices: (uuids: readonly string[]) => Promise<void>;

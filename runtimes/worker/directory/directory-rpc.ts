@@ -22,6 +22,8 @@ export interface DirectoryRpc extends Rpc.DurableObjectBranded {
   find(grant: Grant, filters: DeviceFilters): readonly DeviceIds[];
   /** A session has got its device's socket, or has lost it some seconds ago. `since`: in milliseconds. */
   connectionChanged(uuid: string, isConnected: boolean, since?: number): void;
+  /** A command that a session had stored has ended. */
+  commandFinished(uuid: string, data: Readonly<Record<string, string | number>>): void;
   /** The grant of a device's own key: that device and nothing else. */
   grantOfDevice(digest: string): Grant | undefined;
   /** Records who will know a device's API key before the device is asked for a new one. False: the grant does not allow it. */

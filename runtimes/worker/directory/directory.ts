@@ -66,6 +66,7 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
       db,
       now,
       connectionOf: (uuid) => this.#connections.ask(uuid),
+      sessionOf: (uuid) => env.DEVICES.getByName(uuid),
       changes,
       requests: new KeptRequests(db),
       webhookSecret: secretOf,
@@ -98,6 +99,10 @@ export class Directory extends DurableObject<Env> implements DirectoryRpc {
 
   connectionChanged(uuid: string, isConnected: boolean, since?: number): void {
     this.#connections.changed(uuid, isConnected, since);
+  }
+
+  commandFinished(uuid: string, data: Readonly<Record<string, string | number>>): void {
+    this.#context.changes.record({ kind: "command.finished", uuid, data });
   }
 
   find(grant: Grant, filters: DeviceFilters): readonly DeviceIds[] {

@@ -10,7 +10,30 @@ export interface PlainRequest extends RequestHead {
 export interface PlainResponse {
   readonly is: "answered";
   readonly status: number;
+  readonly contentType?: string | undefined;
   readonly body: Bytes;
+}
+
+/** A request that is stored until the device has answered it. Times in milliseconds since the epoch. */
+export interface Command {
+  readonly id: string;
+  /** Method and path of the endpoint. */
+  readonly request: string;
+  /** Who has queued it. */
+  readonly tokenId: string;
+  readonly state: "queued" | "sent" | "done" | "failed" | "expired" | "cancelled";
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly endedAt?: number | undefined;
+  readonly answer?: { readonly status: number; readonly contentType?: string; readonly body?: string } | undefined;
+  readonly why?: string | undefined;
+}
+
+export interface CommandOptions {
+  readonly id: string;
+  readonly expiresAt: number;
+  /** For how long its end is waited for. */
+  readonly waitMs: number;
 }
 
 /** The device gave no answer; what to answer instead. */
@@ -37,6 +60,11 @@ export interface DeviceSessionRpc extends Rpc.DurableObjectBranded {
   status(): ConnectionStatus;
   /** A whole request, a whole answer. Never throws. */
   call(grant: Grant, request: PlainRequest, timeoutMs: number): Promise<PlainResponse | CallFailure>;
+  /** Stores a request, and delivers it when the device is online. */
+  queue(grant: Grant, request: PlainRequest, options: CommandOptions): Promise<Command | CallFailure>;
+  commands(): readonly Command[];
+  command(id: string, waitMs: number): Promise<Command | undefined>;
+  cancelCommand(id: string): "cancelled" | "acting" | "ended" | "unknown";
 }
 
 /**

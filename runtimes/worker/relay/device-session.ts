@@ -2,23 +2,27 @@ import { DurableObject } from "cloudflare:workers";
 import { limits, noBytes, type RequestHead } from "../../../core/relay/frame.ts";
 import type { Outgoing, Requester } from "../../../core/relay/requester.ts";
 import { digestOf, keyInHeader, sameDigest } from "../auth/credential.ts";
-import { coversDevice, isOwner, type EnrolledDevice, type Grant } from "../auth/grant.ts";
+import { coversDevice, isOwner, ownerGrant, type EnrolledDevice, type Grant } from "../auth/grant.ts";
 import { directoryOf, type Env } from "../env.ts";
 import { ApiKeyRotation } from "./api-key-rotation.ts";
 import { deviceOffline, lateAnswer, readWhole, timedOut, toCallFailure, toFailure, wrongKey } from "./call-failure.ts";
+import { Commands, mostWaiting } from "./commands.ts";
 import { closeCodes, DeviceConnection } from "./device-connection.ts";
 import {
   callHeader,
   SessionCall,
   type CallFailure,
+  type Command,
+  type CommandOptions,
   type ConnectionStatus,
   type DeviceSessionRpc,
   type PlainRequest,
   type PlainResponse,
 } from "./device-session-rpc.ts";
-import { operationOf } from "./operation.ts";
+import { operationOf, type Operation } from "./operation.ts";
 
 const replaceAgainMs = 60_000;
+const pingMs = 10_000;
 
 /** A device that has lost its connection has this time to come back before it counts as offline. */
 const offlineAfterMs = 10_000;
@@ -48,6 +52,7 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
   #enrolled: EnrolledDevice | undefined;
   readonly #connection: DeviceConnection;
   readonly #apiKey: ApiKeyRotation;
+  readonly #commands: Commands;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -56,6 +61,18 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
     this.#apiKey = new ApiKeyRotation({
       directory: () => directoryOf(env),
       requester: () => this.#connection.live()?.requester,
+    });
+    this.#commands = new Commands({
+      kv: state.storage.kv,
+      isOnline: () => this.#connection.live() !== undefined,
+      mayCall: (grant) => this.#mayCall(grant),
+      call: (grant, request, timeoutMs) => this.call(grant, request, timeoutMs),
+      knowsKeys: () => this.#knowsKeys(),
+      ended: async ({ id, request, state: is, answer }) => {
+        const data = { command: id, request, state: is, ...(answer && { status: answer.status }) };
+        if (this.#enrolled) await directoryOf(env).commandFinished(this.#enrolled.uuid, data);
+      },
+      wake: (ms) => this.#wake(ms),
     });
   }
 
@@ -94,12 +111,43 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
       if (answer.is === "failed") return answer;
       const operation = operationOf(head);
       const whole = await readWhole(answer.body, operation);
-      if (whole instanceof Uint8Array) return { is: "answered", status: answer.status, body: whole };
+      const contentType = answer.headers.find(([name]) => name === "content-type")?.[1];
+      if (whole instanceof Uint8Array) return { is: "answered", status: answer.status, contentType, body: whole };
       return timeout.signal.aborted ? lateAnswer(operation) : whole;
     } finally {
       // A pending timer prevents hibernation, and that is billed.
       clearTimeout(timer);
     }
+  }
+
+  async queue(
+    grant: Grant,
+    request: PlainRequest,
+    { waitMs, ...options }: CommandOptions,
+  ): Promise<Command | CallFailure> {
+    const operation = operationOf(request);
+    if (!this.#mayCall(grant)) return deviceOffline;
+    const refused = refusalOf(grant, operation);
+    if (refused) return refused;
+    const { body, path, method } = request;
+    if (body.length > limits.chunkBytes)
+      return { ...tooLarge, error: `A queued request has at most ${limits.chunkBytes} bytes` };
+    const name = `${method} ${operation.path ?? path.split("?")[0]}`;
+    const command = await this.#commands.add(grant, request, { ...options, name });
+    if (!command) return { ...tooMany, error: `${mostWaiting} commands wait for this device already` };
+    return (await this.#commands.find(command.id, waitMs)) ?? command;
+  }
+
+  commands(): readonly Command[] {
+    return this.#commands.list();
+  }
+
+  command(id: string, waitMs: number): Promise<Command | undefined> {
+    return this.#commands.find(id, waitMs);
+  }
+
+  cancelCommand(id: string): "cancelled" | "acting" | "ended" | "unknown" {
+    return this.#commands.cancel(id);
   }
 
   /** Accepts a device's socket, or relays one request: with bodies as streams, and cancelled when the caller disconnects. */
@@ -129,7 +177,7 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
 
   override async webSocketClose(socket: WebSocket): Promise<void> {
     this.#connection.closed(socket);
-    if (!this.#connection.live()) await this.ctx.storage.setAlarm(Date.now() + offlineAfterMs);
+    if (!this.#connection.live()) await this.#wake(offlineAfterMs);
   }
 
   override webSocketError(socket: WebSocket): Promise<void> {
@@ -139,6 +187,20 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
   override async alarm(): Promise<void> {
     await this.#reportConnection();
     await this.#replaceApiKey();
+    await this.#commands.run();
+  }
+
+  /** Sets the object's only alarm, unless it is earlier. */
+  async #wake(ms: number): Promise<void> {
+    const at = Date.now() + Math.max(0, ms);
+    const set = await this.ctx.storage.getAlarm();
+    if (set === null || set > at) await this.ctx.storage.setAlarm(at);
+  }
+
+  async #knowsKeys(): Promise<boolean> {
+    const ping: RequestHead = { method: "GET", path: "/ping", headers: [] };
+    const answer = await this.#call(ownerGrant, ping, noBytes, AbortSignal.timeout(pingMs));
+    return answer.is === "answered" && answer.headers.some(([name]) => name === "accept-idempotency-key");
   }
 
   /** Tried again, if it fails: the directory lists devices by what it was told. */
@@ -163,8 +225,8 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
     const operation = operationOf(head);
     const connection = this.#mayCall(grant) ? this.#connection.live() : undefined;
     if (!connection) return deviceOffline;
-    if (operation.shell && !grant.shell) return { ...forbidden, error: noShell };
-    if (operation.manages ? !grant.manage : !operation.shell && !operation.reads && !grant.write) return forbidden;
+    const refused = refusalOf(grant, operation);
+    if (refused) return refused;
     // The answer of an operation on credentials is a key, which `manage` allows.
     const sent: RequestHead = {
       ...head,
@@ -194,7 +256,7 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
     const isReplaced = await this.#apiKey.replace(this.#enrolled.uuid, isNeeded, () => {
       if (this.#enrolled) this.#keep({ ...this.#enrolled, replaceApiKey: false });
     });
-    if (!isReplaced) await this.ctx.storage.setAlarm(Date.now() + replaceAgainMs);
+    if (!isReplaced) await this.#wake(replaceAgainMs);
   }
 
   #mayCall(grant: Grant): boolean {
@@ -210,6 +272,7 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
     const webSocket = this.#connection.accept();
     void this.#reportConnection();
     void this.#replaceApiKey();
+    void this.#commands.run();
     return new Response(null, { status: 101, webSocket });
   }
 
@@ -223,5 +286,15 @@ export class DeviceSession extends DurableObject<Env> implements DeviceSessionRp
 const forbidden = { is: "failed", status: 403, error: "Forbidden", mayHaveActed: false } as const;
 const noShell =
   'Forbidden: this token does not have the permission "shell". To make one that has: fairlead cloud token create --shell';
+
+function refusalOf(grant: Grant, operation: Operation): CallFailure | undefined {
+  if (operation.shell && !grant.shell) return { ...forbidden, error: noShell };
+  return (operation.manages ? !grant.manage : !operation.shell && !operation.reads && !grant.write)
+    ? forbidden
+    : undefined;
+}
+
+const tooLarge = { is: "failed", status: 413, mayHaveActed: false } as const;
+const tooMany = { is: "failed", status: 503, mayHaveActed: false } as const;
 
 const hasNoBody = (status: number): boolean => status === 204 || status === 205 || status === 304;

@@ -11,6 +11,8 @@ export interface ParsedProxyRequest {
   readonly head: RequestHead;
   readonly body: Bytes | undefined;
   readonly hasData: boolean;
+  /** Seconds. */
+  readonly expires: number;
 }
 
 interface Refused {
@@ -33,7 +35,7 @@ export async function parseProxyRequest(request: Request, url: URL): Promise<Par
   const parsed = parse(sent.value);
   if (typeof parsed === "string") return refused(parsed);
 
-  const { method, data, ...filters } = parsed;
+  const { method, data, expires, ...filters } = parsed;
   const json = stringify(data);
   if (json === undefined) return refused("data: expected fewer levels in each other");
   const hasNoBody = method === "GET" || method === "HEAD";
@@ -49,7 +51,7 @@ export async function parseProxyRequest(request: Request, url: URL): Promise<Par
       }),
     ],
   };
-  return { filters, head, body, hasData: data !== undefined };
+  return { filters, head, body, expires, hasData: data !== undefined };
 }
 
 const encoder = new TextEncoder();

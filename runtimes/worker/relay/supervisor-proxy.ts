@@ -8,8 +8,8 @@ import type { AuditTarget } from "../directory/audit-entry.ts";
 import type { DeviceIds } from "../directory/directory-rpc.ts";
 import { directoryOf, type Env } from "../env.ts";
 import { audited, recordRefusal, type RelayedRequest } from "./audit-sender.ts";
-import { offline } from "./call-failure.ts";
-import { callHeader, type SessionCall } from "./device-session-rpc.ts";
+import { offline, toFailure } from "./call-failure.ts";
+import { callHeader, type PlainRequest, type SessionCall } from "./device-session-rpc.ts";
 import { fanOut, mostDevices } from "./fan-out.ts";
 import { parseProxyRequest, type ParsedProxyRequest } from "./proxy-request.ts";
 import { operationOf } from "./operation.ts";
@@ -40,7 +40,7 @@ export async function supervisorProxy(
   }
   const parsed = await parseProxyRequest(request, url);
   if (!("head" in parsed)) return refuse(parsed.status, parsed.message);
-  const { filters, body, hasData } = parsed;
+  const { filters, body, hasData, expires } = parsed;
   const key = await keyFor(request, grant);
   if (key === "invalid") return refuse(400, wrongKey);
   const head = key === undefined ? parsed.head : withHeader(parsed.head, "idempotency-key", key);
@@ -57,6 +57,15 @@ export async function supervisorProxy(
 
   if (targets.length > 1 && operationOf(head).shell)
     return refuse(400, `A shell is opened on one device, but this request selects ${targets.length}: name one by uuid`);
+
+  if (preferencesOf(request).respondAsync) {
+    const { shell, manages } = operationOf(head);
+    if (targets.length > 1)
+      return refuse(400, `respond-async is for one device, not ${targets.length}: name one by uuid`);
+    if (shell || manages) return refuse(400, "Shells and keys are not for requests that wait: leave out respond-async");
+    const call = { grant, request: { ...head, body: body ?? noBytes }, key, waitMs: waitMsOf(request) ?? 0, expires };
+    return audited(queue(first.uuid, call, env), { uuid: first.uuid, about: "queued" }, relayed);
+  }
 
   const waitMs = waitMsOf(request);
   const timeoutMs = waitMs ?? longestMs;
@@ -104,6 +113,37 @@ function callDevice(uuid: string, { body, ...rest }: DeviceCall, env: Env): Prom
     headers: { [callHeader]: JSON.stringify(call) },
     ...(body && { body }),
   });
+}
+
+interface QueuedCall {
+  readonly grant: Grant;
+  readonly request: PlainRequest;
+  readonly key: string | undefined;
+  readonly waitMs: number;
+  /** Seconds. */
+  readonly expires: number;
+}
+
+/** The device's answer if it comes in time; else 202, and the device is asked when it is back. */
+async function queue(uuid: string, { grant, request, key, waitMs, expires }: QueuedCall, env: Env): Promise<Response> {
+  const id = key?.slice(0, 32) ?? crypto.randomUUID().replaceAll("-", "");
+  const options = { id, expiresAt: Date.now() + expires * 1000, waitMs };
+  const outcome = await env.DEVICES.getByName(uuid).queue(grant, request, options);
+  if ("is" in outcome) return toFailure(outcome);
+  const { state, expiresAt, answer } = outcome;
+  if (waitMs > 0 && answer?.body !== undefined) {
+    const { status, contentType = "text/plain; charset=utf-8", body } = answer;
+    return body === ""
+      ? new Response(null, { status })
+      : new Response(body, { status, headers: { "content-type": contentType } });
+  }
+  return Response.json(
+    { id, state, expiresAt: new Date(expiresAt).toISOString() },
+    {
+      status: 202,
+      headers: { location: `/admin/v1/devices/${uuid}/commands/${id}`, "preference-applied": "respond-async" },
+    },
+  );
 }
 
 /** A request for one uuid needs only that device's session, which checks the grant. */

@@ -57,6 +57,10 @@ export class Directory extends DurableObject {
     // test/worker/changes.test.ts tests it with the real directory.
   }
 
+  commandFinished(): void {
+    // test/worker/commands.test.ts tests it with the real directory.
+  }
+
   audit(): readonly object[] {
     return this.#audit;
   }
