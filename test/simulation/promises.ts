@@ -515,8 +515,9 @@ export class UpdatePromises {
   }
 }
 
+/** Images are left out: none is downloaded that has no room, and those of the committed release are kept. */
 const isOfEngine = ({ action }: Step): boolean =>
-  action !== "wait" && action !== "recordUpdate" && action !== "commitUpdate";
+  !["wait", "recordUpdate", "commitUpdate", "fetch", "removeImage"].includes(action);
 
 const isAside = (one: Container): boolean => isHandingOver(one) || isPrepared(one);
 
