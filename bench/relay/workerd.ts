@@ -36,6 +36,8 @@ export async function startWorkerd(entry = "runtimes/worker/worker.ts"): Promise
     target: "es2024",
     minify: true,
     external: ["cloudflare:workers"],
+    // As wrangler imports it.
+    loader: { ".html": "text" },
   });
   const port = await freePort();
   const config = join(folder, "workerd.capnp");
