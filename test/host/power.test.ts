@@ -48,9 +48,10 @@ describe.skipIf(noHost)("reboot and shutdown", () => {
     await host.start();
     const after = await startAgentOn(host, { stateDir });
     await wait("the service to run", async () => (await after.services()).includes("one running"));
-    expect(JSON.parse((await after.get("/v2/state/status")).text)).toMatchObject({
-      containers: [{ serviceName: "one", status: "Running" }],
-    });
+    // The agent may not have looked at the engine yet.
+    await expect
+      .poll(async (): Promise<unknown> => JSON.parse((await after.get("/v2/state/status")).text), { timeout: 20_000 })
+      .toMatchObject({ containers: [{ serviceName: "one", status: "Running" }] });
     const second = host.ended();
     expect(await after.send("POST", "/v1/reboot", {})).toEqual(accepted);
     expect(await second).toBe("rebooted");

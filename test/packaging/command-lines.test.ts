@@ -37,10 +37,8 @@ function linesOf(file: string): Line[] {
 
 /** The pages that make a cloud, a fleet, a device and a release come first. */
 const walk = ["cloud.md", "fleet.md"];
-const docs = [
-  "README.md",
-  ...new Set([...walk, ...readdirSync(join(root, "docs")).sort()].map((name) => `docs/${name}`)),
-];
+const pages = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+const docs = ["README.md", ...new Set([...walk, ...pages.sort()].map((name) => `docs/${name}`))];
 const lines = docs.flatMap(linesOf);
 
 /** Parts of sentences that name a command without its arguments: they are refused, with the arguments that are expected. */
