@@ -19,8 +19,8 @@ import {
  */
 
 /** How many bad updates are made, and how often the agent is killed. With more, the tests take longer. */
-const updates = Number(process.env["FAIRLEAD_TEST_UPDATES"] ?? 12);
-const kills = Number(process.env["FAIRLEAD_TEST_KILLS"] ?? 8);
+const updates = Number(process.env["FAIRLEAD_TEST_UPDATES"] ?? 24);
+const kills = Number(process.env["FAIRLEAD_TEST_KILLS"] ?? 30);
 
 const image = "fairlead-safe:1";
 
@@ -33,10 +33,10 @@ interface Release {
 const labels = {
   "io.balena.update.http": "8080/page",
   "io.balena.update.monitor": "300ms",
-  "io.balena.update.deadline": "1s",
+  "io.balena.update.deadline": "4s",
 };
 
-const ungated = { "io.balena.update.deadline": "1s" };
+const ungated = { "io.balena.update.deadline": "4s" };
 
 /** A release of a server with a task before it, and of a program that is the same in all releases. */
 const release = (n: number, server: object = {}, task: object = {}): Release => ({
