@@ -94,7 +94,16 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
 
     await page.reload();
     await page.getByText(/Offline\./).waitFor();
-    await page.getByRole("link", { name: "All devices" }).click();
+
+    // A link of somebody else does not change who is signed in.
+    const session = "sessionStorage.getItem('fairlead.session')";
+    const own = await page.evaluate(session);
+    const { token: foreign } = await newToken(cloud, { fleets: [fleet.id] });
+    await page.goto(`${cloud.url()}/#token=${foreign}`);
+    await page.reload();
+    await rows.first().waitFor();
+    expect([await page.evaluate(session), page.url()]).toEqual([own, `${cloud.url()}/#/`]);
+
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("Token").waitFor();
     expect(await page.evaluate("sessionStorage.length")).toBe(0);

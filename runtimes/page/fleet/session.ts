@@ -23,10 +23,14 @@ export function signOut(why?: string): void {
   keep(undefined);
 }
 
-/** Goes on with the session of this tab, or with the token that `fairlead cloud open` has put behind `#`. */
+/**
+ * Goes on with the session of this tab, else with the token that `fairlead cloud open` has put behind `#`. So a link of
+ * somebody else does not change who is signed in.
+ */
 export async function startSession(): Promise<void> {
   const given = takeToken();
-  if (given === undefined) session.value = read();
+  const known = read();
+  if (given === undefined || known !== undefined) session.value = known;
   else await signIn(given).catch((error: unknown) => signOut(error instanceof Error ? error.message : String(error)));
 }
 
