@@ -1,9 +1,8 @@
-import { closeSync, mkdirSync, openSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
 import { causes, eventLevels, type EventRecord } from "../../../core/model/event.ts";
 import { keptEvents, type EventJournal, type JournalEntry } from "../../../core/ports/event-journal.ts";
+import { gentleOnFlash, openDatabase } from "./database.ts";
 
 /** A stored event. Another version of the agent may have written it. */
 const Stored = z.object({
@@ -93,19 +92,13 @@ export class SqliteEventJournal implements EventJournal {
 
   #open(): DatabaseSync {
     if (this.#opened) return this.#opened;
-    mkdirSync(dirname(this.#file), { recursive: true, mode: 0o700 });
-    // SQLite creates its other files with the mode of this file.
-    closeSync(openSync(this.#file, "a", 0o600));
-    this.#opened = new DatabaseSync(this.#file);
-    // Every change writes whole pages. Small pages cause less wear on flash storage.
-    this.#opened.exec(`
-      PRAGMA page_size = 1024;
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = NORMAL;
-      PRAGMA journal_size_limit = 1048576;
+    this.#opened = openDatabase(
+      this.#file,
+      `${gentleOnFlash}
       CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, event TEXT NOT NULL) STRICT;
       CREATE TABLE IF NOT EXISTS numbers (id INTEGER PRIMARY KEY CHECK (id = 1), reserved INTEGER NOT NULL) STRICT;
-    `);
+    `,
+    );
     const { last } = this.#opened.prepare("SELECT max(number) AS last FROM events").get() ?? {};
     const { reserved } = this.#opened.prepare("SELECT reserved FROM numbers").get() ?? {};
     this.#last = Math.max(Number(last ?? 0), Number(reserved ?? 0));

@@ -1,7 +1,6 @@
-import { closeSync, mkdirSync, openSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import type { KeptLine, LogPosition, LogRing } from "../../../core/ports/log-ring.ts";
+import { gentleOnFlash, openDatabase } from "./database.ts";
 
 const defaultBytes = 5 * 1024 * 1024;
 
@@ -18,24 +17,16 @@ export class SqliteLogRing implements LogRing {
 
   /** `:memory:` keeps nothing. */
   constructor(file: string, { limitBytes = defaultBytes }: { readonly limitBytes?: number } = {}) {
-    if (file !== ":memory:") {
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-      // Other users must not read the logs. SQLite creates its other files with the mode of this file.
-      closeSync(openSync(file, "a", 0o600));
-    }
     this.#limitBytes = limitBytes;
-    this.#database = new DatabaseSync(file);
-    // Every change writes whole pages. Small pages cause less wear on flash storage.
-    this.#database.exec(`
-      PRAGMA page_size = 1024;
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = NORMAL;
-      PRAGMA journal_size_limit = 1048576;
+    this.#database = openDatabase(
+      file,
+      `${gentleOnFlash}
       CREATE TABLE IF NOT EXISTS lines (number INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, text TEXT NOT NULL) STRICT;
       CREATE TABLE IF NOT EXISTS positions (container TEXT PRIMARY KEY, timestamp INTEGER NOT NULL, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS lost (count INTEGER NOT NULL) STRICT;
       INSERT INTO lost SELECT 0 WHERE NOT EXISTS (SELECT * FROM lost);
-    `);
+    `,
+    );
     this.#bytes = this.#sum();
     this.#last = Number(this.#database.prepare("SELECT max(number) AS last FROM lines").get()?.["last"] ?? 0);
   }

@@ -1,9 +1,8 @@
-import { closeSync, mkdirSync, openSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
 import type { KeptRequest } from "../../../core/model/kept-request.ts";
 import { keptRequests, type RequestJournal } from "../../../core/ports/request-journal.ts";
+import { gentleOnFlash, openDatabase } from "./database.ts";
 
 /** A stored request. Another version of the agent may have written it. */
 const Stored: z.ZodType<KeptRequest> = z.object({
@@ -74,15 +73,9 @@ export class SqliteRequestJournal implements RequestJournal {
 
   #open(): DatabaseSync {
     if (this.#opened) return this.#opened;
-    mkdirSync(dirname(this.#file), { recursive: true, mode: 0o700 });
-    // SQLite creates its other files with the mode of this file.
-    closeSync(openSync(this.#file, "a", 0o600));
-    this.#opened = new DatabaseSync(this.#file);
-    this.#opened.exec(`
-      PRAGMA page_size = 1024;
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = NORMAL;
-      PRAGMA journal_size_limit = 1048576;
+    this.#opened = openDatabase(
+      this.#file,
+      `${gentleOnFlash}
       CREATE TABLE IF NOT EXISTS requests (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -92,7 +85,8 @@ export class SqliteRequestJournal implements RequestJournal {
         size INTEGER GENERATED ALWAYS AS (length(request)) STORED
       ) STRICT;
       CREATE INDEX IF NOT EXISTS requests_of_caller ON requests (caller, number, size);
-    `);
+    `,
+    );
     return this.#opened;
   }
 }

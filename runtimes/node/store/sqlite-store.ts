@@ -1,7 +1,6 @@
-import { closeSync, mkdirSync, openSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import type { Store } from "../../../core/ports/store.ts";
+import { openDatabase } from "./database.ts";
 
 /** Stores documents in a SQLite file. Every write is a transaction that is on the disk when `write` resolves. */
 export class SqliteStore implements Store {
@@ -9,17 +8,14 @@ export class SqliteStore implements Store {
 
   /** `:memory:` keeps nothing. */
   constructor(file: string) {
-    if (file !== ":memory:") {
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-      // The file contains keys. SQLite creates its other files with the mode of this file.
-      closeSync(openSync(file, "a", 0o600));
-    }
-    this.#database = new DatabaseSync(file);
-    this.#database.exec(`
+    this.#database = openDatabase(
+      file,
+      `
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
       CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-    `);
+    `,
+    );
   }
 
   async read(name: string): Promise<unknown> {

@@ -1,0 +1,26 @@
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+/** Opens a SQLite file that only its user can read, and runs `sql` on it. `:memory:` keeps nothing. */
+export function openDatabase(file: string, sql: string): DatabaseSync {
+  if (file !== ":memory:") {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    // SQLite creates its other files with the mode of this file.
+    closeSync(openSync(file, "a", 0o600));
+  }
+  const database = new DatabaseSync(file);
+  database.exec(sql);
+  return database;
+}
+
+/**
+ * For what is written often: a power cut can undo the last changes. Every change writes whole pages; small pages cause less wear
+ * on flash storage.
+ */
+export const gentleOnFlash = `
+  PRAGMA page_size = 1024;
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = NORMAL;
+  PRAGMA journal_size_limit = 1048576;
+`;
