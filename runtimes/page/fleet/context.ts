@@ -18,7 +18,7 @@ export interface FleetContext {
   readonly cloud: CloudClient;
   readonly admin: Admin;
   /** The same for streams: they end while the page is hidden. */
-  readonly live: Admin;
+  readonly live: Pick<CloudClient, "follow">;
   readonly visibility: Visibility;
   readonly actions: Actions;
   readonly who: Who;

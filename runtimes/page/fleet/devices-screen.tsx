@@ -1,14 +1,13 @@
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { shortCommit } from "../format.ts";
 import { whyOf } from "../live/actions.ts";
 import type { Mark as Kind } from "../live/marks.ts";
 import { Mark } from "../parts/mark.tsx";
 import { Age } from "../parts/since.tsx";
 import { counted, language, words } from "../words.ts";
-import { useFleets, type CloudDevice, type DeviceState, type Fleet } from "./context.ts";
+import { useFleets, type CloudDevice, type DeviceState, type Fleet, type FleetContext } from "./context.ts";
 import { readDevices, states, type DeviceList } from "./device-list.ts";
-import { followChanges } from "./follow-changes.ts";
 import { pathOf } from "./routes.ts";
 import { fleetWords } from "./words.ts";
 
@@ -21,6 +20,20 @@ const gatherMs = 1500;
 const checkEachMs = 60_000;
 const typedMs = 250;
 
+/** Calls `changed` for each change of a fleet, and after each disconnection, in which changes may have been missed. */
+async function follow(
+  { live, visibility }: Pick<FleetContext, "live" | "visibility">,
+  fleetId: number,
+  changed: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for await (const _ of live.follow({ fleetId, signal, wake: visibility.woken })) changed();
+  } catch {
+    // Refused, or ended. The list is read each minute all the same.
+  }
+}
+
 /** The devices of a fleet: counts that filter, a search, and the devices with trouble first. */
 export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
   const context = useFleets();
@@ -28,6 +41,13 @@ export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
   const search = useSignal("");
   const list = useSignal<DeviceList | undefined>(undefined);
   const fault = useSignal<string | undefined>(undefined);
+  const readSoon = useRef(() => {});
+
+  useEffect(() => {
+    const end = new AbortController();
+    void follow(context, fleet.id, () => readSoon.current(), end.signal);
+    return () => end.abort();
+  }, [context.live, fleet.id]);
 
   useEffect(() => {
     const end = new AbortController();
@@ -48,7 +68,7 @@ export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
     const soon = () => (timer ??= setTimeout(() => ((timer = undefined), void read(false)), gatherMs));
     const first = setTimeout(() => void read(false), search.value === "" ? 0 : typedMs);
     const check = setInterval(() => document.visibilityState === "visible" && void read(true), checkEachMs);
-    void followChanges(context, fleet.id, soon, end.signal);
+    readSoon.current = soon;
     return () => {
       end.abort();
       clearTimeout(first);

@@ -34,7 +34,7 @@ export function FleetsView({ token, visibility }: { readonly token: string; read
         },
       });
     const cloud = clientOf(send);
-    const live = clientOf(visibility.while(send)).admin;
+    const live = clientOf(visibility.while(send));
     return { cloud, admin: cloud.admin, live, visibility, actions: new Actions() };
   }, [token]);
   const { value, fault } = useAnswer(

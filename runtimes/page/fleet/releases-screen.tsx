@@ -5,6 +5,7 @@ import type { CloudClient } from "../../../core/client/index.ts";
 import { shortCommit } from "../format.ts";
 import { toCurl, whyOf, type Action, type Question } from "../live/actions.ts";
 import { Button } from "../parts/button.tsx";
+import { Columns } from "../parts/columns.tsx";
 import { Age } from "../parts/since.tsx";
 import { words } from "../words.ts";
 import { useAnswer } from "../views/use-answer.ts";
@@ -60,17 +61,7 @@ export function ReleasesScreen({ fleet }: { readonly fleet: Fleet }) {
         {releases?.length === 0 && <p class="faint">{t.none}</p>}
         {releases && releases.length > 0 && (
           <table class="cards">
-            <thead>
-              <tr>
-                <th scope="col">{t.commit}</th>
-                <th scope="col">{t.services}</th>
-                <th scope="col">{t.devices}</th>
-                <th scope="col">{t.made}</th>
-                <th scope="col">
-                  <span class="hidden">{words.value.device.actions}</span>
-                </th>
-              </tr>
-            </thead>
+            <Columns names={[t.commit, t.services, t.devices, t.made]} />
             <tbody>
               {releases.map((release) => (
                 <ReleaseRow
@@ -268,9 +259,9 @@ function NewRelease({ fleet, onMade }: { readonly fleet: Fleet; readonly onMade:
   );
 }
 
-/** What is no object, the cloud would refuse with less to go by. */
+/** Throws for what is no object, which the cloud would refuse with less to go by. */
 function compositionIn(text: string): Record<string, unknown> {
   const value: unknown = parse(text);
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
-  throw new Error("services: …");
+  throw new Error(fleetWords.value.releases.noCompose);
 }

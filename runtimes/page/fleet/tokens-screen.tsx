@@ -2,9 +2,9 @@ import { useSignal } from "@preact/signals";
 import { administration as wires } from "../../../core/client/wires.ts";
 import { toCurl, type Action } from "../live/actions.ts";
 import { Button } from "../parts/button.tsx";
+import { Columns } from "../parts/columns.tsx";
 import { Moment } from "../parts/since.tsx";
 import { useAnswer } from "../views/use-answer.ts";
-import { words } from "../words.ts";
 import { FleetButton, Once } from "./action-button.tsx";
 import { useFleets, type Fleet } from "./context.ts";
 import { fleetWords } from "./words.ts";
@@ -40,17 +40,7 @@ export function TokensScreen({ fleet }: { readonly fleet: Fleet }) {
         {tokens?.length === 0 && <p class="faint">{t.none}</p>}
         {tokens && tokens.length > 0 && (
           <table class="cards stacked">
-            <thead>
-              <tr>
-                <th scope="col">{t.name}</th>
-                <th scope="col">{t.may}</th>
-                <th scope="col">{t.fleets}</th>
-                <th scope="col">{t.ends}</th>
-                <th scope="col">
-                  <span class="hidden">{words.value.device.actions}</span>
-                </th>
-              </tr>
-            </thead>
+            <Columns names={[t.name, t.may, t.fleets, t.ends]} />
             <tbody>
               {tokens.toReversed().map((token) => (
                 <tr key={token.id}>
