@@ -410,9 +410,21 @@ describe("if another user has taken the path of a folder", () => {
     const place = join(root, "tmp/balena-supervisor");
     const swap = async () => {
       await rename(place, `${place}.real`);
-      await symlink(victim, place);
-      await rm(place);
-      await rename(`${place}.real`, place);
+      // In each gap, the agent may make the folder anew, which goes then.
+      for (let isLinked = false; !isLinked;) {
+        await rm(place, { recursive: true, force: true });
+        isLinked = await symlink(victim, place).then(
+          () => true,
+          () => false,
+        );
+      }
+      for (let isBack = false; !isBack;) {
+        await rm(place, { recursive: true, force: true });
+        isBack = await rename(`${place}.real`, place).then(
+          () => true,
+          () => false,
+        );
+      }
     };
     const outcomes = { done: 0, refused: 0 };
     for (let round = 0; round < 200; round++) {
