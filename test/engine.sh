@@ -27,6 +27,8 @@ shift
 
 work=$(mktemp -d)
 export DOCKER_HOST="unix://$work/docker.sock" FAIRLEAD_TEST_DOCKERD="$work/dockerd.pid"
+# An engine has subnets for thirty networks, unless they are smaller.
+flags+=(--default-address-pool base=172.16.0.0/12,size=24)
 flags+=(--data-root "$work/data" --exec-root "$work/exec" --host "$DOCKER_HOST" --pidfile "$FAIRLEAD_TEST_DOCKERD")
 # Programs and libraries are the other Debian's, all else is this machine's: that is enough for an engine.
 unshare --mount bash -c '

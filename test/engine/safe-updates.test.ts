@@ -33,10 +33,10 @@ interface Release {
 const labels = {
   "io.balena.update.http": "8080/page",
   "io.balena.update.monitor": "300ms",
-  "io.balena.update.deadline": "4s",
+  "io.balena.update.deadline": "10s",
 };
 
-const ungated = { "io.balena.update.deadline": "4s" };
+const ungated = { "io.balena.update.deadline": "10s" };
 
 /** A release of a server with a task before it, and of a program that is the same in all releases. */
 const release = (n: number, server: object = {}, task: object = {}): Release => ({
@@ -259,7 +259,6 @@ describe.skipIf(noDocker !== undefined)("after a bad update", () => {
       await holder.start();
       const agent = await agentOnEngine();
       const accept = createTarget(agent);
-      // Each has two networks, and the engine has addresses for thirty.
       const apps = Array.from({ length: 12 }, (_, n) => n + 1);
       const untouched = 20;
       await accept([...apps, untouched].map((appId) => [appId, release(0)]));
