@@ -36,7 +36,8 @@ export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, a
   const locked = loop.failureOf(appId);
   const gates = record?.phase === "trying" && app ? gatesOf(app, record, current) : [];
   const disk = diskOf(appId, current, target);
-  const waits = steps.flatMap((step) => (step.action === "wait" ? [step.reason] : []));
+  // What the gates say is not said twice.
+  const waits = steps.flatMap((step) => (step.action === "wait" && !(step.gate && gates.length > 0) ? [step.reason] : []));
   return {
     state: stateOf(record, app, committed?.fingerprint),
     committed: committed ? { commit: committed.commit } : null,

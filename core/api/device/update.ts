@@ -30,7 +30,7 @@ const Update = z.object({
     "The last release that has proved itself. null: none, or the device is in local mode",
   ),
   target: Release.nullable().describe("null: the target state does not contain the application"),
-  waitsFor: z.array(z.string()),
+  waitsFor: z.array(z.string()).describe("What holds it up, beside the gates"),
   gates: z
     .array(
       z.object({
