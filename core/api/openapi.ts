@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { accessOnDevice } from "./access.ts";
 import { none, type Endpoint, type Replies, type Wire } from "./endpoint.ts";
-import { commonOf } from "./fields.ts";
-import { headersOf, repliesToHeaders } from "./once.ts";
+import { commonOf, Failed } from "./fields.ts";
+import { headersOf, repliesToHeaders, RunningOperation } from "./once.ts";
 import { refusalType } from "./refusal.ts";
 import { refusalTypes, type RefusalName } from "./refusal-types.ts";
 
@@ -63,21 +63,25 @@ export const toOpenApi = (
   endpoints: Readonly<Record<string, Described>>,
   { description = "", ...info }: About,
   options: Options = {},
-) => ({
-  openapi: "3.1.0" as const,
-  info: { ...info, description, license },
-  servers: [{ url: "/" }],
-  tags: [...new Set(Object.values(endpoints).map(tagOf))].map((name) => ({ name, description: tags[name] ?? "" })),
-  components: {
-    securitySchemes: {
-      header: { type: "http", scheme: "bearer" },
-      query: { type: "apiKey", in: "query", name: "apikey" },
+) => {
+  const schemas = new Schemas(Object.values(endpoints));
+  const paths = toPaths(endpoints, options, schemas);
+  return {
+    openapi: "3.1.0" as const,
+    info: { ...info, description, license },
+    servers: [{ url: "/" }],
+    tags: [...new Set(Object.values(endpoints).map(tagOf))].map((name) => ({ name, description: tags[name] ?? "" })),
+    components: {
+      securitySchemes: {
+        header: { type: "http", scheme: "bearer" },
+        query: { type: "apiKey", in: "query", name: "apikey" },
+      },
+      schemas: { Refusal, ...schemas.named },
     },
-    schemas: { Refusal },
-  },
-  security: [{ header: [] }, { query: [] }],
-  paths: toPaths(endpoints, options, createConversion()),
-});
+    security: [{ header: [] }, { query: [] }],
+    paths,
+  };
+};
 
 const license = { name: "Apache-2.0", identifier: "Apache-2.0" };
 
@@ -126,7 +130,7 @@ const Refusal = {
 function toPaths(
   endpoints: Readonly<Record<string, Described>>,
   { shared = ofDevice, accessOf, examples = {} }: Options,
-  toJsonSchema: Conversion,
+  schemas: Schemas,
 ): Record<string, Record<string, object>> {
   const paths: Record<string, Record<string, object>> = {};
   for (const [operationId, endpoint] of Object.entries(endpoints)) {
@@ -137,7 +141,7 @@ function toPaths(
       tags: [tagOf(endpoint)],
       summary: endpoint.summary,
       ...(description !== undefined && { description }),
-      ...toOperation(endpoint, { shared, example: examples[operationId] }, toJsonSchema),
+      ...toOperation(endpoint, { shared, example: examples[operationId] }, schemas.of(operationId)),
     };
   }
   return paths;
@@ -146,11 +150,11 @@ function toPaths(
 function toOperation(
   endpoint: Described,
   { shared: { repliesOf, headersOf }, example }: { readonly shared: Shared; readonly example: Example | undefined },
-  toJsonSchema: Conversion,
+  schemas: SchemasOfOperation,
 ) {
   const { path, open, params, headers = [], body, bodyLimitBytes, replies } = endpoint;
   const shared = repliesOf(endpoint);
-  const { properties = {}, required = [] } = toJsonSchema(params, "input");
+  const { properties = {}, required = [] } = schemas.ofParameters(params);
   // What a client accepts is said by the replies.
   const named = Object.entries(properties).filter(([name]) => name !== "accept");
   const parameters = named.map(([name, schema]) => {
@@ -171,7 +175,7 @@ function toOperation(
     ...(open && { security: [] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== none && {
-      requestBody: toRequestBody(toJsonSchema(body, "input"), { bodyLimitBytes, example: example?.body }),
+      requestBody: toRequestBody(schemas.ofBody(body), { bodyLimitBytes, example: example?.body }),
     }),
     responses: Object.fromEntries(
       statuses.map((status) => [
@@ -179,7 +183,7 @@ function toOperation(
         toResponse(
           status,
           [shared[status], replies[status]].filter((wire) => wire !== undefined),
-          toJsonSchema,
+          schemas,
           example?.answer?.status === status ? example.answer : undefined,
         ),
       ]),
@@ -188,10 +192,9 @@ function toOperation(
 }
 
 function toRequestBody(
-  schema: JsonSchema,
+  { schema, required }: { readonly schema: JsonSchema; readonly required: boolean },
   { bodyLimitBytes, example }: { readonly bodyLimitBytes: number | undefined; readonly example: unknown },
 ) {
-  const required = Array.isArray(schema.required) && schema.required.length > 0;
   return {
     ...(bodyLimitBytes !== undefined && { description: `At most ${bodyLimitBytes / 1024 / 1024} MiB` }),
     ...(required && { required }),
@@ -203,12 +206,12 @@ function toRequestBody(
 function toResponse(
   status: number,
   wires: readonly Wire<unknown>[],
-  toJsonSchema: Conversion,
+  schemas: SchemasOfOperation,
   example: Example["answer"],
 ) {
   const content: Record<string, MediaType> = {};
   for (const wire of wires)
-    for (const [type, media] of mediaTypesOf(wire, toJsonSchema)) content[type] = merged(content[type], media);
+    for (const [type, media] of mediaTypesOf(wire, status, schemas)) content[type] = merged(content[type], media);
   // One form of the answer has no body.
   if (wires.some(({ type }) => type === "empty"))
     for (const [type, media] of Object.entries(content)) content[type] = { ...media, "x-optional": true };
@@ -255,11 +258,13 @@ const toRefusal = (names: readonly RefusalName[]): MediaType => ({
 
 function mediaTypesOf(
   { type, contentType, contentTypes, streamType, schema, refusals }: Wire<unknown>,
-  toJsonSchema: Conversion,
+  status: number,
+  schemas: SchemasOfOperation,
 ): readonly (readonly [string, MediaType])[] {
   const isOptional = schema?.safeParse(undefined).success ?? false;
+  const of = type === "stream" ? schemas.ofLine : schemas.ofAnswer;
   const own: MediaType = {
-    schema: schema ? toJsonSchema(schema, "output") : {},
+    schema: schema ? of(schema, status) : {},
     ...(isOptional && { "x-optional": true }),
   };
   switch (type) {
@@ -306,16 +311,61 @@ const phrases: Readonly<Record<number, string>> = {
   504: "The device has not answered in time",
 };
 
-type Conversion = (schema: z.ZodType, io: "input" | "output") => JsonSchema;
+/**
+ * The JSON Schemas of a document. The body and the answer of one operation alone are named after it: the body of `setTags`
+ * is a `SetTagsBody`, and its answer a `SetTagsAnswer`.
+ */
+class Schemas {
+  readonly named: Record<string, JsonSchema> = {};
+  readonly #made = { input: new Map<z.ZodType, JsonSchema>(), output: new Map<z.ZodType, JsonSchema>() };
+  readonly #uses = new Map<z.ZodType, number>();
+  readonly #shared: ReadonlyMap<z.ZodType | undefined, string> = new Map([
+    [Failed.schema, "Failed"],
+    [RunningOperation, "RunningOperation"],
+  ]);
 
-/** Converts each schema once: many endpoints share one. */
-function createConversion(): Conversion {
-  const made = { input: new Map<z.ZodType, JsonSchema>(), output: new Map<z.ZodType, JsonSchema>() };
-  return (schema, io) => {
-    const known = made[io].get(schema);
+  constructor(endpoints: readonly Described[]) {
+    for (const { body, replies } of endpoints)
+      for (const schema of [body, ...Object.values(replies).map((reply) => reply.schema)])
+        if (schema) this.#uses.set(schema, (this.#uses.get(schema) ?? 0) + 1);
+  }
+
+  of(operationId: string) {
+    const name = operationId.replace(/^./, (letter) => letter.toUpperCase());
+    return {
+      ofParameters: (schema: z.ZodType) => this.#convert(schema, "input"),
+      ofBody: (schema: z.ZodType) => {
+        const { required = [] } = this.#convert(schema, "input");
+        return { schema: this.#refer(schema, "input", `${name}Body`), required: required.length > 0 };
+      },
+      ofAnswer: (schema: z.ZodType, status: number) =>
+        this.#refer(schema, "output", status < 300 ? `${name}Answer` : undefined),
+      ofLine: (schema: z.ZodType) => this.#refer(schema, "output", `${name}Line`),
+    };
+  }
+
+  #refer(schema: z.ZodType, io: "input" | "output", ownName: string | undefined): JsonSchema {
+    const made = this.#convert(schema, io);
+    const isOwn = this.#uses.get(schema) === 1 && made.properties !== undefined;
+    const name = this.#shared.get(schema) ?? (isOwn ? ownName : undefined);
+    if (name === undefined || (this.named[name] ?? made) !== made) return made;
+    this.named[name] = made;
+    return { $ref: `#/components/schemas/${name}` };
+  }
+
+  #convert(schema: z.ZodType, io: "input" | "output"): JsonSchema {
+    const known = this.#made[io].get(schema);
     if (known) return known;
-    const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
-    made[io].set(schema, rest);
+    const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any", override: simplify });
+    this.#made[io].set(schema, rest);
     return rest;
-  };
+  }
+}
+
+type SchemasOfOperation = ReturnType<Schemas["of"]>;
+
+/** A format says what the pattern for it says. `base64` is an encoding, no format. */
+function simplify({ jsonSchema }: { readonly jsonSchema: JsonSchema }): void {
+  if (jsonSchema.format === "base64") delete jsonSchema.format;
+  else if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
 }

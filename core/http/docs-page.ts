@@ -77,10 +77,17 @@ const exampleOf = (schema = {}) => {
   return { array: [], boolean: false, integer: 1, number: 1 }[schema.type] ?? "";
 };
 
+const inlined = (value, schemas) => {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((one) => inlined(one, schemas));
+  if (value.$ref) return inlined(schemas[value.$ref.split("/").pop()], schemas);
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, inlined(one, schemas)]));
+};
+
 const formOf = (method, path, { parameters = [], requestBody }) => {
-  const fields = parameters.map((parameter) => ({ parameter, input: make("input") }));
-  const schema = requestBody && Object.values(requestBody.content)[0].schema;
-  const body = make("textarea", { value: schema ? json(exampleOf(schema)) : "" });
+  const fields = parameters.map((parameter) => ({ parameter, input: make("input", { placeholder: parameter.example ?? "" }) }));
+  const { schema, example } = requestBody ? Object.values(requestBody.content)[0] : {};
+  const body = make("textarea", { value: schema ? json(example ?? exampleOf(schema)) : "" });
   const answer = make("pre");
   let left;
   const send = async () => {
@@ -125,7 +132,8 @@ const load = async () => {
   const response = await fetch("/openapi.json", { headers: withKey(), credentials: "omit" });
   const ask = make("label", {}, "Key ", key, " ", make("button", { onclick: load }, "Use"));
   if (!response.ok) return main.replaceChildren(make("h1", {}, "Fairlead"), ask, "Status " + response.status + ": a key is needed");
-  const { info, tags, paths } = await response.json();
+  const { info, tags, components, ...described } = await response.json();
+  const paths = inlined(described.paths, components.schemas);
   main.replaceChildren(make("h1", {}, info.title), make("p", {}, info.description), ask,
     ...tags.flatMap(({ name, description }) => [make("h2", {}, description),
       ...Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods)

@@ -14,12 +14,16 @@ const OperationObject = z.object({
   requestBody: z.object({ content: z.record(z.string(), Media) }).optional(),
   responses: z.record(z.string(), z.object({ content: z.record(z.string(), Media).optional() })),
 });
-const Document = z.looseObject({ paths: z.record(z.string(), z.record(z.string(), OperationObject)) });
+const Document = z.looseObject({
+  components: z.object({ schemas: z.record(z.string(), z.looseObject({})) }),
+  paths: z.record(z.string(), z.record(z.string(), OperationObject)),
+});
 
 export interface Operation extends z.output<typeof OperationObject> {
   readonly method: string;
   readonly path: string;
   readonly isOpen: boolean;
+  readonly bodySchema: Schema | undefined;
 }
 
 export interface Asked {
@@ -38,12 +42,17 @@ export interface Contract {
 
 export function createContract(json: unknown, ajv: Ajv2020, addFormats: FormatsPlugin): Contract {
   const document = Document.parse(json);
+  const schemaOf = (media: z.output<typeof Media> | undefined): Schema | undefined =>
+    typeof media?.schema["$ref"] === "string"
+      ? document.components.schemas[media.schema["$ref"].replace("#/components/schemas/", "")]
+      : media?.schema;
   addFormats(ajv);
   ajv.addSchema(document, "document");
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
       ...operation,
       ...{ method: method.toUpperCase(), path, isOpen: operation.security?.length === 0 },
+      bodySchema: schemaOf(Object.values(operation.requestBody?.content ?? {})[0]),
     })),
   );
   const pointer = (path: string) => path.replaceAll("~", "~0").replaceAll("/", "~1");
@@ -140,12 +149,11 @@ const segmentOf = (text: string): string => (/^\.{0,2}$/.test(text) ? "0" : enco
 /** Requests to any of the operations. */
 export const requestsOf = (operations: readonly Operation[]): fc.Arbitrary<Asked> =>
   fc.constantFrom(...operations).chain((operation) => {
-    const { parameters, requestBody, method } = operation;
+    const { parameters, bodySchema, method } = operation;
     const named = fc.record(Object.fromEntries(parameters.map(({ name, schema }) => [name, valuesOf(schema)])), {
       requiredKeys: parameters.filter(({ required }) => required).map(({ name }) => name),
     });
-    const [json] = Object.values(requestBody?.content ?? {});
-    const body = json ? valuesOf(json.schema).map((value) => JSON.stringify(value)) : fc.constant(undefined);
+    const body = bodySchema ? valuesOf(bodySchema).map((value) => JSON.stringify(value)) : fc.constant(undefined);
     const cut = fc.oneof({ weight: 19, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) });
     return fc.tuple(named, body, cut).map(([given, sent, isCut]): Asked => {
       const of = (place: string) =>
