@@ -33,10 +33,10 @@ interface Release {
 const labels = {
   "io.balena.update.http": "8080/page",
   "io.balena.update.monitor": "300ms",
-  "io.balena.update.deadline": "10s",
+  "io.balena.update.deadline": "15s",
 };
 
-const ungated = { "io.balena.update.deadline": "10s" };
+const ungated = { "io.balena.update.deadline": "15s" };
 
 /** A release of a server with a task before it, and of a program that is the same in all releases. */
 const release = (n: number, server: object = {}, task: object = {}): Release => ({
