@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createClient, type DeviceClient } from "fairlead/client";
 import { createMemoryDevice, type MemoryDevice } from "fairlead/testing";
-import { setNight, type Device } from "./night-mode.ts";
+import { setNight } from "./night-mode.ts";
 
 /** An app tests itself against a device in memory: the real supervisor, on an engine without containers. */
 
 let memory: MemoryDevice;
-let device: Device;
+let device: DeviceClient;
 
 const service = (serviceName: string, imageId: number) => ({
   ...{ serviceName, imageId, image: `${serviceName}:1` },
@@ -21,14 +22,7 @@ const target = (services: readonly object[]) => ({
 });
 
 async function run(services: readonly object[]): Promise<void> {
-  const { status } = await memory.fetch(
-    new Request("http://device/v2/local/target-state", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(target(services)),
-    }),
-  );
-  expect(status).toBe(200);
+  await device.setTargetState({ body: target(services) });
   await memory.settled();
 }
 
@@ -36,32 +30,32 @@ const states = () => memory.supervisor.view().current.containers.map(({ service,
 
 beforeEach(async () => {
   memory = await createMemoryDevice();
-  device = { address: "http://device", key: "any", appId: "7", fetch: memory.fetch };
+  device = createClient({ fetch: memory.fetch });
   await run([service("night", 1), service("camera", 2)]);
 });
 
 afterEach(() => memory.stop());
 
 test("the camera stops at night, and runs again in the morning", async () => {
-  expect(await setNight(true, device)).toBe("done");
+  expect(await setNight(true, device, 7)).toBe("done");
   await memory.settled();
   expect(states()).toEqual(["night running", "camera exited"]);
 
-  expect(await setNight(false, device)).toBe("done");
+  expect(await setNight(false, device, 7)).toBe("done");
   await memory.settled();
   expect(states()).toEqual(["night running", "camera running"]);
 });
 
 test("a camera that is recording is not stopped", async () => {
   memory.folders.lock(7, "camera");
-  expect(await setNight(true, device)).toBe("later");
+  expect(await setNight(true, device, 7)).toBe("later");
   expect(states()).toEqual(["night running", "camera running"]);
 
   memory.folders.unlock(7, "camera");
-  expect(await setNight(true, device)).toBe("done");
+  expect(await setNight(true, device, 7)).toBe("done");
 });
 
 test("a device without a camera is an error that says so", async () => {
   await run([service("night", 1), service("screen", 2)]);
-  await expect(setNight(true, device)).rejects.toThrow(/answered 404: .*Service not found/);
+  await expect(setNight(true, device, 7)).rejects.toThrow(/refused with 404: Service not found/);
 });
