@@ -5,7 +5,15 @@ const timeouts = { testTimeout: 30_000, hookTimeout: 120_000 };
 
 const anywhere = {
   include: ["**/*.test.ts", "../examples/**/*.test.ts"],
-  exclude: ["conformance/engine.test.ts", "engine/**", "boards/**", "host/**", "page/**", "worker/**"],
+  exclude: [
+    "**/node_modules/**",
+    "conformance/engine.test.ts",
+    "engine/**",
+    "boards/**",
+    "host/**",
+    "page/**",
+    "worker/**",
+  ],
   ...timeouts,
 };
 

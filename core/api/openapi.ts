@@ -64,7 +64,7 @@ export const toOpenApi = (
   { description = "", ...info }: About,
   options: Options = {},
 ) => {
-  const schemas = new Schemas(Object.values(endpoints));
+  const schemas = new Schemas();
   const paths = toPaths(endpoints, options, schemas);
   return {
     openapi: "3.1.0" as const,
@@ -312,23 +312,16 @@ const phrases: Readonly<Record<number, string>> = {
 };
 
 /**
- * The JSON Schemas of a document. The body and the answer of one operation alone are named after it: the body of `setTags`
- * is a `SetTagsBody`, and its answer a `SetTagsAnswer`.
+ * The JSON Schemas of a document. The body and the answer of an operation are named after it: the body of `setTags` is a
+ * `SetTagsBody`, and its answer a `SetTagsAnswer`.
  */
 class Schemas {
   readonly named: Record<string, JsonSchema> = {};
   readonly #made = { input: new Map<z.ZodType, JsonSchema>(), output: new Map<z.ZodType, JsonSchema>() };
-  readonly #uses = new Map<z.ZodType, number>();
   readonly #shared: ReadonlyMap<z.ZodType | undefined, string> = new Map([
     [Failed.schema, "Failed"],
     [RunningOperation, "RunningOperation"],
   ]);
-
-  constructor(endpoints: readonly Described[]) {
-    for (const { body, replies } of endpoints)
-      for (const schema of [body, ...Object.values(replies).map((reply) => reply.schema)])
-        if (schema) this.#uses.set(schema, (this.#uses.get(schema) ?? 0) + 1);
-  }
 
   of(operationId: string) {
     const name = operationId.replace(/^./, (letter) => letter.toUpperCase());
@@ -340,14 +333,14 @@ class Schemas {
       },
       ofAnswer: (schema: z.ZodType, status: number) =>
         this.#refer(schema, "output", status < 300 ? `${name}Answer` : undefined),
-      ofLine: (schema: z.ZodType) => this.#refer(schema, "output", `${name}Line`),
+      /** Of a stream, of which OpenAPI knows no lines. */
+      ofLine: (schema: z.ZodType) => this.#convert(schema, "output"),
     };
   }
 
   #refer(schema: z.ZodType, io: "input" | "output", ownName: string | undefined): JsonSchema {
     const made = this.#convert(schema, io);
-    const isOwn = this.#uses.get(schema) === 1 && made.properties !== undefined;
-    const name = this.#shared.get(schema) ?? (isOwn ? ownName : undefined);
+    const name = this.#shared.get(schema) ?? (made.properties === undefined ? undefined : ownName);
     if (name === undefined || (this.named[name] ?? made) !== made) return made;
     this.named[name] = made;
     return { $ref: `#/components/schemas/${name}` };
@@ -364,8 +357,9 @@ class Schemas {
 
 type SchemasOfOperation = ReturnType<Schemas["of"]>;
 
-/** A format says what the pattern for it says. `base64` is an encoding, no format. */
+/** A format, or an encoding, says what the pattern for it says. */
 function simplify({ jsonSchema }: { readonly jsonSchema: JsonSchema }): void {
-  if (jsonSchema.format === "base64") delete jsonSchema.format;
-  else if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
+  const { format, contentEncoding } = jsonSchema;
+  if (format !== undefined) delete jsonSchema.pattern;
+  if (format === contentEncoding) delete jsonSchema.format;
 }

@@ -37,7 +37,9 @@ export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, a
   const gates = record?.phase === "trying" && app ? gatesOf(app, record, current) : [];
   const disk = diskOf(appId, current, target);
   // What the gates say is not said twice.
-  const waits = steps.flatMap((step) => (step.action === "wait" && !(step.gate && gates.length > 0) ? [step.reason] : []));
+  const waits = steps.flatMap((step) =>
+    step.action === "wait" && !(step.gate && gates.length > 0) ? [step.reason] : [],
+  );
   return {
     state: stateOf(record, app, committed?.fingerprint),
     committed: committed ? { commit: committed.commit } : null,

@@ -58,8 +58,8 @@ test("the document consists of plain JSON values", () => {
 describe("an operation", () => {
   test("has its parameters, its body and its answers", () => {
     expect(document.components.schemas).toMatchObject({
-      TakeLockBody: { type: "object", properties: { ttl: {} } },
-      TakeLockAnswer: { properties: { id: { type: "string" } } },
+      StopBody: { type: "object", properties: { force: {} } },
+      StopAnswer: { properties: { containerId: { type: "string" } } },
       Failed: { properties: { status: { const: "failed" } } },
     });
     expect(document.paths["/v1/apps/{appId}/stop"]?.["post"]).toMatchObject({
@@ -69,9 +69,9 @@ describe("an operation", () => {
         { name: "Idempotency-Key", in: "header", required: false },
         { name: "Prefer", in: "header", required: false },
       ],
-      requestBody: { content: { "application/json": { schema: { type: "object", properties: { force: {} } } } } },
+      requestBody: { content: { "application/json": { schema: { $ref: "#/components/schemas/StopBody" } } } },
       responses: {
-        200: { content: { "application/json": { schema: { properties: { containerId: { type: "string" } } } } } },
+        200: { content: { "application/json": { schema: { $ref: "#/components/schemas/StopAnswer" } } } },
         400: {
           content: {
             "text/plain": { schema: { enum: expect.arrayContaining(["Invalid app id"]) } },
@@ -211,7 +211,7 @@ describe("the document", () => {
     expect(document.paths["/v3/logs"]?.["get"]).toMatchObject({
       responses: {
         200: {
-          content: { "application/x-ndjson": { "x-itemSchema": { $ref: "#/components/schemas/ServiceLogsLine" } } },
+          content: { "application/x-ndjson": { "x-itemSchema": { properties: { service: { type: "string" } } } } },
         },
       },
     });

@@ -2,13 +2,14 @@ import { join } from "node:path";
 import { writePages } from "../../packaging/page.ts";
 import { noBrowser } from "./chromium.ts";
 import { noDocker, noRestart } from "./docker.ts";
+import { noGenerators } from "./generators.ts";
 import { noNamespaces } from "./namespaces.ts";
 import { noPrometheus } from "./prometheus.ts";
 import { noHost } from "./systemd-host.ts";
 
 /** Prints which tests are skipped on this machine, and how to run them. */
 export function saySkipped(): void {
-  for (const why of [noDocker, noRestart, noHost, noNamespaces, noPrometheus, noBrowser])
+  for (const why of [noDocker, noRestart, noHost, noNamespaces, noPrometheus, noBrowser, noGenerators])
     if (why) process.stdout.write(`${why}\n`);
 }
 

@@ -24,7 +24,7 @@ export const CloudChange = z.object({
   kind: z.enum(changeKinds),
   fleetId: z.int().nullable(),
   uuid: z.string().nullable().describe("The device's"),
-  data: z.record(z.string(), z.json()).describe("As in docs/events.md. Never a key or the value of a variable"),
+  data: z.record(z.string(), z.unknown()).describe("As in docs/events.md. Never a key or the value of a variable"),
 });
 export type CloudChange = z.output<typeof CloudChange>;
 export type ChangeKind = CloudChange["kind"];
