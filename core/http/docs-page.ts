@@ -7,7 +7,7 @@ import { toResponse } from "./reply.ts";
  * script and this style by their hashes, and requests to the same origin. The key stays in the field of the page. Everything
  * that the document says is inserted as text.
  */
-export const docsPage = (): Promise<string> => toPage("API", style, script, `<main id="operations">Loading …</main>`);
+export const docsPage = (): Promise<string> => toPage("API", style, script, `<main>Loading …</main>`);
 
 /** What the `type` of a refusal refers to. */
 export const errorsPage = (): Promise<string> =>
@@ -58,7 +58,7 @@ label { display: block; margin: .25rem 0; } details details { margin-left: 1rem;
 // As text: it runs in the browser. No innerHTML, no storage.
 const script = `
 "use strict";
-const main = document.getElementById("operations");
+const main = document.querySelector("main");
 const make = (name, given = {}, ...children) => {
   const element = Object.assign(document.createElement(name), given);
   element.append(...children);

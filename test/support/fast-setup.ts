@@ -7,6 +7,7 @@ export const leftOut = [
   "api/fuzz.test.ts",
   "cloud/{agent,update}.test.ts",
   "packaging/**",
+  "generated/**",
   "node/{agent,agent-*,cloud-cli,doctor,embedded-host,guard,join,state-folder}.test.ts",
   "../examples/**",
 ];
