@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { noBrowser } from "../test/support/chromium.ts";
 import { noDocker } from "../test/support/docker.ts";
+import { clientRow, eventRow } from "./client-rows.ts";
 import { benchImage, callsRow, engineRows, metricsRow } from "./engine-rows.ts";
 import { loadRows, startRow } from "./http-rows.ts";
 import { pageRows } from "./page-rows.ts";
@@ -11,7 +12,7 @@ import { commitRow, downtimeRow, returnRow, ungatedRow, updateRows, watchRow } f
 /**
  * `npm run bench`: what the agent costs, each figure beside a baseline that was measured in the same minutes, turn by
  * turn; medians. With a Docker engine at DOCKER_HOST, also what it adds to the engine's own time.
- * The names of parts (start, load, planner, page, engine, calls, metrics, updates) as arguments choose some of them; `--rounds 3` takes fewer.
+ * The names of parts (start, load, planner, page, client, engine, calls, metrics, updates) as arguments choose some of them; `--rounds 3` takes fewer.
  * `--before <folder of another build>` compares updates with those of that build, too.
  */
 
@@ -30,6 +31,10 @@ const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   start: async () => [await startRow(engine, rounds)],
   load: () => loadRows(engine, image, rounds),
   planner: async () => [await plannerRow(), await plannerRow({ safe: true })],
+  client: async () => [
+    await clientRow(engine, image, rounds),
+    ...(noDocker === undefined ? [await eventRow(image, rounds)] : []),
+  ],
   ...(noBrowser === undefined && { page: () => pageRows(engine, image, rounds) }),
   ...(noDocker === undefined && {
     engine: () => engineRows(rounds),
