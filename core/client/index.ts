@@ -4,7 +4,7 @@ import { systemClock, type Clock } from "../ports/clock.ts";
 import { followChanges, type FollowChangesOptions, type FollowedChange } from "./follow-changes.ts";
 import { follow, type Followed, type FollowOptions } from "./follow.ts";
 import { operationsOf, type Operations } from "./operations.ts";
-import { sendTo, withoutSlash, type Fetch, type Sent, type TransportOptions, type Wire } from "./transport.ts";
+import { sendTo, withoutSlash, type Outgoing, type Sent, type TransportOptions, type Wire } from "./transport.ts";
 import { administration, device } from "./wires.ts";
 
 /**
@@ -21,7 +21,7 @@ interface ClientOptions {
   /** "http://10.0.0.7:48484", or the address of a cloud. Absent: only with `fetch`. */
   readonly baseUrl?: string;
   /** Sends a request. Absent: the global one. That of a device in memory, or a Worker's binding, need no network. */
-  readonly fetch?: Fetch;
+  readonly fetch?: (request: Request) => Promise<Response>;
   /** A key of the device, or a token of the cloud. */
   readonly key?: string;
   /**
@@ -61,7 +61,7 @@ export function createCloudClient(options: ClientOptions): CloudClient {
       deviceClient({
         ...cloud,
         ...{ baseUrl: nowhere, key: undefined, knowsKeys: undefined },
-        fetch: (request) => relay(cloud, uuid, request),
+        send: (request) => relay(cloud, uuid, request),
       }),
     follow: (options) => followChanges(cloud, options),
   };
@@ -89,7 +89,7 @@ function toTransport({
   if (baseUrl === undefined && !fetch) throw new TypeError("A client needs a baseUrl, or a fetch");
   return {
     baseUrl: baseUrl ?? nowhere,
-    fetch: fetch ?? ((request) => globalThis.fetch(request)),
+    send: ({ url, ...init }) => (fetch ? fetch(new Request(url, init)) : globalThis.fetch(url, init)),
     key,
     retries,
     check,
@@ -98,24 +98,24 @@ function toTransport({
 }
 
 /** Sends a request for a device to its cloud, which passes it on. */
-async function relay({ baseUrl, fetch, key }: TransportOptions, uuid: string, request: Request): Promise<Response> {
-  const { pathname, search } = new URL(request.url);
-  const text = await request.text();
-  const data: unknown = text === "" ? undefined : JSON.parse(text);
-  const passed = ["accept", "idempotency-key", "prefer"].flatMap((name): [string, string][] => {
-    const value = request.headers.get(name);
-    return value === null ? [] : [[name, value]];
-  });
-  return fetch(
-    new Request(`${withoutSlash(baseUrl)}/supervisor${pathname}${search}`, {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        ...(key !== undefined && { authorization: `Bearer ${key}` }),
-        ...Object.fromEntries(passed),
-      },
-      body: JSON.stringify({ uuid, method: request.method, ...(data !== undefined && { data }) }),
-      signal: request.signal,
-    }),
+async function relay(
+  { baseUrl, send, key }: TransportOptions,
+  uuid: string,
+  { url, method, headers, body, signal }: Outgoing,
+): Promise<Response> {
+  const passed = ["accept", "idempotency-key", "prefer"].flatMap((name) =>
+    headers[name] === undefined ? [] : [[name, headers[name]]],
   );
+  const data: unknown = body === undefined ? undefined : JSON.parse(body);
+  return send({
+    url: `${withoutSlash(baseUrl)}/supervisor${url.slice(nowhere.length)}`,
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      ...(key !== undefined && { authorization: `Bearer ${key}` }),
+      ...Object.fromEntries(passed),
+    },
+    body: JSON.stringify({ uuid, method, ...(data !== undefined && { data }) }),
+    ...(signal && { signal }),
+  });
 }

@@ -4,7 +4,15 @@ import type { Clock } from "../ports/clock.ts";
 
 /** Sends requests of operations. It knows nothing of their meaning. */
 
-export type Fetch = (request: Request) => Promise<Response>;
+/** A request, before it is a `Request`: the global fetch would copy that, which takes longer than the rest of this. */
+export interface Outgoing {
+  readonly url: string;
+  readonly method: string;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+}
 
 /** An endpoint, as far as a request needs it. */
 export interface Wire {
@@ -38,7 +46,7 @@ export interface Answer {
 export interface TransportOptions {
   /** "http://10.0.0.7:48484", or the address of a cloud. A path in front of the API's own may follow. */
   readonly baseUrl: string;
-  readonly fetch: Fetch;
+  readonly send: (request: Outgoing) => Promise<Response>;
   /** Sent as `Authorization: Bearer <key>`. */
   readonly key?: string | undefined;
   /** How often a request is repeated after a failure, if that changes nothing more. */
@@ -71,7 +79,7 @@ export async function sendTo(options: TransportOptions, wire: Wire, sent: Sent):
   for (let left = isRead || key !== undefined ? options.retries : 0, failures = 1; ; left--, failures++) {
     let answer: Answer | undefined;
     try {
-      const response = await options.fetch(requestOf(options, wire, sent, key));
+      const response = await options.send(requestOf(options, wire, sent, key));
       if (left <= 0 || !isTransient(response, isRead) || !(await mayRepeat())) answer = await answerOf(response);
       else await response.body?.cancel();
     } catch (error) {
@@ -98,7 +106,7 @@ async function knowsKeys(options: TransportOptions): Promise<boolean> {
   options.knowsKeys ??= (async () => {
     for (let failures = 1; ; failures++)
       try {
-        const response = await options.fetch(requestOf(options, { method: "GET", path: "/ping" }, {}));
+        const response = await options.send(requestOf(options, { method: "GET", path: "/ping" }, {}));
         await response.body?.cancel();
         return response.headers.has("accept-idempotency-key");
       } catch (error) {
@@ -119,13 +127,13 @@ function requestOf(
   { method, path, headers = [] }: Wire,
   sent: Sent,
   onceKey?: string,
-): Request {
+): Outgoing {
   const named = Object.entries(sent.params ?? {}).filter(([, value]) => value !== undefined);
   const isHeader = ([name]: readonly [string, unknown]) => headers.includes(name);
   const url = withoutSlash(baseUrl) + fillPath(path, Object.fromEntries(named.filter((one) => !isHeader(one))));
   const carries = sent.body !== undefined;
-  return new Request(url, {
-    method,
+  return {
+    ...{ url, method },
     headers: {
       ...Object.fromEntries(named.filter(isHeader).map(([name, value]) => [name, String(value)])),
       ...(key !== undefined && { authorization: `Bearer ${key}` }),
@@ -135,7 +143,7 @@ function requestOf(
     },
     ...(carries && { body: JSON.stringify(sent.body) }),
     ...(sent.signal && { signal: sent.signal }),
-  });
+  };
 }
 
 export const withoutSlash = (url: string): string => (url.endsWith("/") ? url.slice(0, -1) : url);
