@@ -1,4 +1,5 @@
 import { request as ask, Agent, createServer } from "node:http";
+import { connect, createServer as createLink, type Socket } from "node:net";
 import * as z from "zod";
 import { createMemoryDevice } from "../../core/embedded/device.ts";
 import type { Fetch } from "../../core/http/fetch.ts";
@@ -14,6 +15,8 @@ const Role = z.discriminatedUnion("is", [
     is: z.literal("agent"),
     cloud: z.string(),
     devices: z.array(z.object({ uuid: z.string(), key: z.string() })),
+    /** Its connections to the cloud are cut after times up to this. */
+    cutMs: z.number().optional(),
   }),
   z.object({ is: z.literal("proxy"), target: z.string() }),
   z.object({ is: z.literal("echo"), cloud: z.string() }),
@@ -33,10 +36,11 @@ export type Role = z.input<typeof Role>;
 const silent = { info: () => {}, warn: () => {}, error: () => {} };
 const encoder = new TextEncoder();
 
-/** The agent's own answers, and two bodies that are large. */
-function withBodies(fetch: Fetch): Fetch {
+/** The agent's own answers, how often its LED has blinked, and two bodies that are large. */
+function withBodies(fetch: Fetch, blinks: () => number): Fetch {
   return (request, caller) => {
     const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/bench/blinks") return Promise.resolve(Response.json(blinks()));
     let left = Number(searchParams.get("n") ?? 0);
     const lines = pathname === "/bench/lines";
     if (!lines && pathname !== "/bench/bytes") return fetch(request, caller);
@@ -54,16 +58,41 @@ function withBodies(fetch: Fetch): Fetch {
   };
 }
 
+/** The way to a cloud, on which all connections are cut again and again. Resolves with its address. */
+function linkWithCuts(cloud: string, cutMs: number): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createLink((near) => {
+    const far = connect(Number(new URL(cloud).port), "127.0.0.1");
+    near.pipe(far).pipe(near);
+    for (const one of [near, far]) {
+      sockets.add(one);
+      one.once("close", () => sockets.delete(one)).once("error", () => (near.destroy(), far.destroy()));
+    }
+  });
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+    setTimeout(cut, Math.random() * cutMs);
+  };
+  cut();
+  return new Promise((resolve) =>
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      resolve(`http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`);
+    }),
+  );
+}
+
 /** The devices of this process share one agent; each has a tunnel of its own. Resolves with the address of its API. */
-async function agent({ cloud, devices }: Extract<Role, { is: "agent" }>): Promise<string> {
+async function agent({ cloud, devices, cutMs }: Extract<Role, { is: "agent" }>): Promise<string> {
   const device = await createMemoryDevice();
-  const fetch = withBodies(device.fetch);
+  const fetch = withBodies(device.fetch, () => device.led.blinks);
+  const url = cutMs === undefined ? cloud : await linkWithCuts(cloud, cutMs);
   const listener = new Listener(fetch, 0);
   await listener.listen("127.0.0.1");
   const waiting = [...devices];
   const lane = async () => {
     for (let one = waiting.pop(); one; one = waiting.pop()) {
-      const tunnel = startTunnel({ url: cloud, ...one, fetch, clock: systemClock, log: silent });
+      const tunnel = startTunnel({ url, ...one, fetch, clock: systemClock, log: silent });
       while (tunnel.state().is !== "connected") await systemClock.sleep(2);
     }
   };

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import type { Load, Measured } from "./load.ts";
+import { repeatPosts } from "./once.ts";
 import type { Role } from "./part.ts";
 import { startWorkerd } from "./workerd.ts";
 
@@ -11,6 +12,7 @@ import { startWorkerd } from "./workerd.ts";
 /** Short and many, since machines are shared: what is told is the median of each round's own ratio. */
 const rounds = 7;
 const many = 1000;
+const posts = 10_000;
 const uuidOf = (n: number) => n.toString(16).padStart(32, "0");
 
 const parts: ChildProcess[] = [];
@@ -143,6 +145,16 @@ async function bench(): Promise<readonly (readonly [what: string, value: string]
     }
     await reader?.cancel();
 
+    progress(`${posts} POSTs, while the connection of their device is cut`);
+    const cut = await register(2, await newFleet("cut"));
+    const { result: cutDirect } = await part({ is: "agent", cloud: cloud.url, devices: [cut], cutMs: 4000 });
+    const once = await repeatPosts(posts, {
+      cloud: cloud.url,
+      headers,
+      uuid: cut.uuid,
+      direct: z.string().parse(cutDirect),
+    });
+
     progress(`${many} devices`);
     const fleet = await newFleet("many");
     const devices: Awaited<ReturnType<typeof register>>[] = [];
@@ -181,6 +193,10 @@ async function bench(): Promise<readonly (readonly [what: string, value: string]
       ["added by the relay at one connection", `${(latency("relay") - latency("direct")).toFixed(2)} ms`],
       ["NDJSON through the relay", `${linesPerSecond.toFixed(0)} lines/s`],
       ["slow reader of 1 GiB: memory grown, relay and agent", most.map((one) => `${one.toFixed(0)} MiB`).join(", ")],
+      [
+        `${posts} POSTs with a key through cuts: requests sent, how often the device has acted`,
+        `${once.sent}, ${once.acts}`,
+      ],
       [
         `${many} idle devices: memory of each, awake and asleep`,
         [awake, asleep].map((one) => `${(((one - empty) * 1024) / many).toFixed(0)} KiB`).join(", "),
