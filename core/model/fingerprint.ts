@@ -21,6 +21,10 @@ export function fingerprintOf(app: App): string {
 export const rejectionOf = (app: App, record: UpdateRecord | undefined): UpdateFailure | undefined =>
   record?.phase === "rejected" && record.fingerprint === fingerprintOf(app) ? record.failure : undefined;
 
+/** Whether a target has failed, so that nothing of it is applied any more. */
+export const isGivenUp = (app: App, record: UpdateRecord | undefined): boolean =>
+  record?.phase === "back" ? record.fingerprint === fingerprintOf(app) : rejectionOf(app, record) !== undefined;
+
 /** JSON with sorted keys. */
 const canonical = (value: unknown): string =>
   JSON.stringify(value, (_, part: unknown) =>

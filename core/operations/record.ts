@@ -1,5 +1,6 @@
 import { hasFeature } from "../compose/features.ts";
 import type { Container } from "../model/container.ts";
+import { isGivenUp } from "../model/fingerprint.ts";
 import { findImage, isKeptImageName } from "../model/image.ts";
 import { serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
@@ -44,7 +45,8 @@ export async function recordObservation(
     })),
   );
   await memory.save();
-  memory.forgetInterrupted(new Set(services.flatMap(({ key, image }) => (image ? [] : [key]))), containers);
+  const mayReturn = services.filter(({ app, image }) => !image && !isGivenUp(app, states.get(app.appId)?.record));
+  memory.forgetInterrupted(new Set(mayReturn.map(({ key }) => key)), containers);
   await memory.recordImages(
     services.flatMap(({ app, service, image }) =>
       // The names under which committed releases are kept were recorded when they were given.

@@ -1,6 +1,7 @@
 import { hasFeature } from "../compose/features.ts";
 import { supervisorNetworkSpec } from "../compose/definitions.ts";
-import { findImage } from "../model/image.ts";
+import { isGivenUp } from "../model/fingerprint.ts";
+import { findImage, isKeptImageName } from "../model/image.ts";
 import { supervisorNetwork, serviceKey } from "../model/names.ts";
 import type { TargetState } from "../model/target.ts";
 import { isImageInUse, usersOf, type CurrentState } from "./current.ts";
@@ -46,18 +47,21 @@ export function planUnusedImages(
   if (current.localMode) return [];
   // The old image is kept during the download: layers that both images share are then not downloaded again.
   const downloading = new Set(
-    apps.flatMap(({ appId, services }) =>
-      (isShort(preflights?.get(appId)) ? [] : services)
-        .filter(({ strategy, image }) => strategy === "kill-then-download" && !findImage(current.images, image.name))
-        .map(({ name }) => serviceKey(appId, name)),
-    ),
+    apps
+      .filter((app) => !isShort(preflights?.get(app.appId)) && !isGivenUp(app, current.updates.get(app.appId)?.record))
+      .flatMap(({ appId, services }) =>
+        services
+          .filter(({ strategy, image }) => strategy === "kill-then-download" && !findImage(current.images, image.name))
+          .map(({ name }) => serviceKey(appId, name)),
+      ),
   );
-  const unused = current.imageRecords.filter(
-    ({ name, appId, serviceName }) =>
-      !wantedImages.has(name) &&
-      !current.keptImages.has(name) &&
-      !downloading.has(serviceKey(appId, serviceName)) &&
-      !isImageInUse(name, current),
+  const recorded = current.imageRecords
+    .filter(({ appId, serviceName }) => !downloading.has(serviceKey(appId, serviceName)))
+    .map(({ name }) => name);
+  // Nobody else gives these names: they go also if their records were lost.
+  const second = current.images.flatMap(({ tags }) => tags.filter(isKeptImageName));
+  const unused = [...new Set([...recorded, ...second])].filter(
+    (name) => !wantedImages.has(name) && !current.keptImages.has(name) && !isImageInUse(name, current),
   );
-  return [...new Set(unused.map(({ name }) => name))].map((name) => ({ action: "removeImage", name }));
+  return unused.map((name) => ({ action: "removeImage", name }));
 }

@@ -206,13 +206,19 @@ function planProof(input: Returnable, record: Trying): Step[] {
   const failure = facts.told ?? failureOf(input, steps, gates, { leftMs, isLate });
   if (failure) return fail(input, record, failure);
   // What takes effect only after a reboot cannot prove itself before.
-  if (isSettled(steps) && closed.length === 0 && !app.temporary && !current.rebootRequired)
-    return [...steps, toCommit(input)];
+  const isDone = (isSettled(steps) && closed.length === 0) || (leftMs <= 0 && isAllThatIsAsked(input, steps));
+  if (isDone && !app.temporary && !current.rebootRequired) return [...steps, toCommit(input)];
   // The file with which a service confirms has no event.
   const pollMs = closed.some(({ gate }) => gate === "confirm") ? confirmPollMs : Infinity;
   const soonest = Math.ceil(Math.min(recheckMs(gates) ?? Infinity, leftMs > 0 ? leftMs : Infinity, pollMs));
   return [...steps, ...closed.map((gate) => toWait(gate, soonest))];
 }
+
+/** Without gates, a release need not be complete: a service may wait for another one as long as it takes. */
+const isAllThatIsAsked = (input: Input, steps: readonly Step[]): boolean =>
+  !isGated(input.app, presentOf(input.appId, input.current)) &&
+  isComplete(input) &&
+  steps.every((step) => isNote(step) || step.action === "wait");
 
 const confirmPollMs = 1000;
 

@@ -33,10 +33,10 @@ interface Release {
 const labels = {
   "io.balena.update.http": "8080/page",
   "io.balena.update.monitor": "300ms",
-  "io.balena.update.deadline": "15s",
+  "io.balena.update.deadline": "20s",
 };
 
-const ungated = { "io.balena.update.deadline": "15s" };
+const ungated = { "io.balena.update.deadline": "20s" };
 
 /** A release of a server with a task before it, and of a program that is the same in all releases. */
 const release = (n: number, server: object = {}, task: object = {}): Release => ({
@@ -179,21 +179,28 @@ async function committed(agent: Remote, appId: number, n: number): Promise<Servi
 
 const ids: Readonly<Record<string, number>> = { web: 0, task: 1, same: 2 };
 
-/** The update has ended and failed for this reason, and the release from before serves as before. */
-async function expectRestored(agent: Remote, appId: number, { n, parts }: Serving, commit: string, why: RegExp) {
+/** The update has ended and failed, and the release from before serves as before. Resolves with the reason. */
+async function expectRestored(agent: Remote, appId: number, { n, parts }: Serving, commit: string): Promise<string> {
   const update = await untilAnswered(() => updateOf(agent, appId));
   expect(update, JSON.stringify(update)).toMatchObject({
     ...{ state: "rejected", committed: { commit: `c${n}` } },
-    failure: { commit, message: expect.stringMatching(why) },
+    failure: { commit },
   });
   await expectPage(appId, n);
   expect(await partsOf(appId)).toEqual(parts);
+  return update.failure?.message ?? "";
 }
 
-/** Runs one function for each application at once. Throws what went wrong when all have ended. */
+/** Runs one function for each application at once. Says at once what went wrong, and throws it when all have ended. */
 async function forEach(appIds: readonly number[], act: (appId: number) => Promise<void>): Promise<void> {
-  const results = await Promise.allSettled(appIds.map(act));
-  expect(results.flatMap((one, n) => (one.status === "rejected" ? [`${appIds[n]}: ${one.reason}`] : []))).toEqual([]);
+  const faults: string[] = [];
+  const run = (appId: number) =>
+    act(appId).catch((error: unknown) => {
+      faults.push(`${appId}: ${String(error)}`);
+      process.stdout.write(`${faults.at(-1)}\n`);
+    });
+  await Promise.all(appIds.map(run));
+  expect(faults).toEqual([]);
 }
 
 const makeServer = () =>
@@ -267,15 +274,18 @@ describe.skipIf(noDocker !== undefined)("after a bad update", () => {
       await forEach(apps, async (appId) => void serving.set(appId, await committed(agent, appId, 0)));
       const tagsBefore = await tags();
       let made = 0;
+      const otherReasons: string[] = [];
       await forEach(apps, async (appId) => {
         while (made < updates) {
           const n = ++made;
           const [why, makeBad] = kinds[n % kinds.length]!;
           await accept([[appId, makeBad(n)]]);
           await ended(agent, appId);
-          await expectRestored(agent, appId, serving.get(appId)!, `c${n}`, why);
+          const reason = await expectRestored(agent, appId, serving.get(appId)!, `c${n}`);
+          if (!why.test(reason)) otherReasons.push(`c${n}: ${reason} (not ${why})`);
         }
       });
+      expect(otherReasons).toEqual([]);
       expect(await partsOf(untouched)).toEqual(neighbour.parts);
       expect(await tags()).toEqual(tagsBefore);
       expect(await deviceOf(agent)).toEqual({ update_pending: false, update_failed: true });
@@ -333,7 +343,7 @@ describe.skipIf(noDocker !== undefined)("a target that is not reached", () => {
     await tried(1);
     await accept(makeBad(2));
     await ended(agent, 1);
-    await expectRestored(agent, 1, before, "c2", why);
+    expect(await expectRestored(agent, 1, before, "c2")).toMatch(why);
     await tried(3);
     await accept(release(4));
     await committed(agent, 1, 4);
@@ -344,7 +354,7 @@ describe.skipIf(noDocker !== undefined)("a target that is not reached", () => {
     await tried(1);
     expect((await agent.post("/v3/apps/1/update/fail", { reason: "no sensor" })).status).toBe(202);
     await ended(agent, 1);
-    await expectRestored(agent, 1, before, "c1", /no sensor/);
+    expect(await expectRestored(agent, 1, before, "c1")).toMatch(/no sensor/);
   });
 });
 
@@ -371,7 +381,7 @@ async function inTurn(agent: Remote, appIds: readonly number[], { isOver, excuse
       const { state, failure } = await untilAnswered(() => updateOf(agent, appId));
       const hasCommitted = isGood && !(state === "rejected" && !isLast && excuse?.test(failure?.message ?? ""));
       if (hasCommitted) serving = await committed(agent, appId, n);
-      else await expectRestored(agent, appId, serving, `c${n}`, /./);
+      else await expectRestored(agent, appId, serving, `c${n}`);
       expect(serving.parts.same).toEqual(same);
       if (isLast) return;
     }

@@ -167,6 +167,22 @@ describe("a target that is tried", () => {
     ]);
   });
 
+  test("without gates is committed at its deadline, if a service waits for another one", () => {
+    const parts = { web: { image: "web:2", depends_on: ["db"] }, db: { image: "web:1", running: false } };
+    const whole = app(parts, { commit: "c2" });
+    const db = created("db", "web:1", {}, { commit: "c2" });
+    const web = created("web", "web:2", { depends_on: ["db"] }, { commit: "c2" });
+    const after = (triedMs: number, more: Partial<CurrentState> = {}) => {
+      const facts = { committed, record: trying(whole), triedMs };
+      return sentences({ ...at(web), containers: [web, db], updates: new Map([[1, facts]]), ...more }, whole);
+    };
+    const wait = "wait for db to start, on which web depends";
+    const proof = "wait for the update of web to prove itself (started: has not started yet)";
+    expect(after(minutes(4))).toEqual([wait, proof]);
+    expect(after(minutes(6))).toEqual([wait, "commit release c2 of app 1"]);
+    expect(after(minutes(6), { rebootRequired: true })).toEqual([wait, proof]);
+  });
+
   test("has time for its downloads, but not for those that fail", () => {
     const label = { "io.balena.update.strategy": "kill-then-download" };
     const killed = app({ web: { image: "web:9", ...checked, labels: label } }, { commit: "c2" });

@@ -58,6 +58,12 @@ interface Written {
   readonly to: UpdateRecord | undefined;
   readonly before: CommittedRelease | undefined;
   readonly release: CommittedRelease | undefined;
+  readonly looks: readonly Look[];
+}
+
+interface Look {
+  readonly at: number;
+  readonly seen: readonly Seen[];
 }
 
 /** The time from a decision to the write that follows from it, if each call takes its time. */
@@ -72,7 +78,9 @@ export class UpdatePromises {
   #records: Readonly<Record<string, UpdateRecord | undefined>> = {};
   #committed: Readonly<Record<string, CommittedRelease | undefined>> = {};
   /** What the agent saw while an update was tried. */
-  #looks: { readonly at: number; readonly seen: readonly Seen[] }[] = [];
+  #looks: readonly Look[] = [];
+  /** The targets since the oldest decision of which a call may come now. */
+  #targets: readonly { readonly at: number; readonly apps: TargetState["apps"] }[] = [];
   readonly #upSince = new Map<string, number>();
   readonly #healthySince = new Map<string, number>();
   /** By application: the fingerprint that was rejected, until somebody wants it again. */
@@ -120,6 +128,8 @@ export class UpdatePromises {
 
   /** Somebody sets a target. */
   wanted({ apps }: TargetState): void {
+    const at = this.#world.clock.monotonic();
+    this.#targets = [...this.#targets.filter((_, n, all) => at - (all[n + 1]?.at ?? at) <= decisionMs), { at, apps }];
     for (const known of [this.#rejected, this.#done])
       for (const [appId, fingerprint] of known) {
         const app = apps.find((one) => one.appId === appId);
@@ -143,14 +153,14 @@ export class UpdatePromises {
   // ── What is stored ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #written(): Promise<void> {
-    const [records, committed] = [this.#records, this.#committed];
+    const [records, committed, looks] = [this.#records, this.#committed, this.#looks];
     this.#records = (await this.#documents.read("updates")) ?? {};
     this.#committed = (await this.#documents.read("committed")) ?? {};
     const state = await this.#world.engine.look();
     for (const id of new Set([records, committed, this.#records, this.#committed].flatMap(Object.keys)))
       this.#judge(
         Number(id),
-        { from: records[id], to: this.#records[id], before: committed[id], release: this.#committed[id] },
+        { from: records[id], to: this.#records[id], before: committed[id], release: this.#committed[id], looks },
         state,
       );
   }
@@ -215,7 +225,7 @@ export class UpdatePromises {
     }
   }
 
-  #judgeCommit(appId: number, { from, before, release }: Written, state: EngineState): void {
+  #judgeCommit(appId: number, { from, before, release, looks }: Written, state: EngineState): void {
     const { breaks, clock, slackMs } = this.#world;
     if (!release || !before) return;
     for (const [volume, one] of this.#baselines) if (one.appId === appId) this.#baselines.delete(volume);
@@ -232,9 +242,7 @@ export class UpdatePromises {
     if (this.#turned.get(appId) === from.fingerprint)
       breaks(`Never turns forward again: ${appId} was given up, and is committed`);
     const since = clock.monotonic() - (slackMs > 0 ? decisionMs : 1000);
-    const reasons = this.#looks
-      .filter(({ at }) => at >= since)
-      .map(({ seen }) => this.#closed(app, seen, from.confirmed));
+    const reasons = looks.filter(({ at }) => at >= since).map(({ seen }) => this.#closed(app, seen, from.confirmed));
     if (!reasons.some((closed) => closed.length === 0))
       breaks(
         `Commits what has proved itself: ${appId} is committed although ${reasons.at(-1)?.join(", ") ?? "nobody looked"}`,
@@ -398,9 +406,13 @@ export class UpdatePromises {
     for (const [key, committed] of Object.entries(this.#committed)) {
       const service = Object.entries(committed?.images ?? {}).find(([, one]) => one === id)?.[0];
       if (service === undefined) continue;
-      const app = this.#world.target.apps.find(({ appId }) => String(appId) === key);
-      const next = app?.services.find((one) => one.name === service);
-      const isGiven = app?.update?.onDiskShort === "delete-then-download" || next?.strategy === "delete-then-download";
+      const isGiven = this.#targets
+        .flatMap(({ apps }) => apps.filter(({ appId }) => String(appId) === key))
+        .some(
+          ({ update, services }) =>
+            update?.onDiskShort === "delete-then-download" ||
+            services.some(({ name, strategy }) => name === service && strategy === "delete-then-download"),
+        );
       if (!isGiven) this.#world.breaks(`Keeps the images of the committed release: ${name} of ${key}/${service} goes`);
     }
   }

@@ -361,11 +361,13 @@ export class World {
           const locked = state.containers.filter(
             (one) => one.appId === appId && !isPrepared(one) && this.folders.isLocked(appId, one.service),
           );
-          const lease = [...this.leases.values()].find(
-            (one) => one.appId === appId && one.until > this.clock.monotonic(),
+          const leases = [...this.leases].filter(
+            ([, one]) => one.appId === appId && one.until > this.clock.monotonic(),
           );
-          if (lease && !this.forcedInThisRun.has(appId))
-            breaks(`Respects leases: ${appId}/${service} stops under a lease`);
+          const isForced = this.forcedInThisRun.has(appId);
+          if (leases.length > 0 && !isForced) breaks(`Respects leases: ${appId}/${service} stops under a lease`);
+          // Force has ended them.
+          if (isForced) for (const [id] of leases) this.leases.delete(id);
           if (locked.length > 0 && !this.forced.has(appId))
             breaks(`Respects locks: ${appId}/${service} stops under the lock of ${locked[0]?.service}`);
           const app = this.target.apps.find((one) => one.appId === appId);
