@@ -1,3 +1,4 @@
+import { keptImageName } from "../../core/model/image.ts";
 import { describe, expect, test } from "vitest";
 import { app, device, downloading, fetched, held, image, prepared, running, sentences, times } from "./literals.ts";
 
@@ -84,6 +85,12 @@ describe("an image that no release uses any more", () => {
   test("is removed once, although several services used it", () => {
     const imageRecords = [...fetched("web", "web:0"), ...fetched("db", "web:0")];
     expect(sentences(device([web], { ...old, imageRecords }), release)).toEqual(["remove image web:0"]);
+  });
+
+  test("loses the second name of a committed release, also if nobody remembers that it was given", () => {
+    const kept = keptImageName("web:0");
+    const current = device([web], { images: [image("web:1"), image("web:0"), image(kept, "web:0"), image("other:1")] });
+    expect(sentences(current, release)).toEqual([`remove image ${kept}`]);
   });
 
   test("is removed during other downloads", () => {

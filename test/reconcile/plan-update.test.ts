@@ -18,6 +18,7 @@ import {
   times,
   network,
   prepared,
+  strategy,
   target,
 } from "./literals.ts";
 
@@ -455,6 +456,19 @@ describe("the images of the committed release", () => {
       updates: new Map([[1, { committed: { app: v2, fingerprint: fingerprintOf(v2), images: [] } }]]),
     };
     expect(sentences(after, v2)).toEqual(["remove image web:1"]);
+  });
+
+  test("are all that stays of a release that has failed before its images were here", () => {
+    const killed = { ...strategy("kill-then-download"), image: "web:9" };
+    const release = app({ web: killed }, { commit: "c9" });
+    const imageRecords = record("web:1", "web:2");
+    const after = (update: UpdateRecord) =>
+      sentences({ ...at(old, { record: update }, { imageRecords }) }, release).filter((one) =>
+        one.startsWith("remove"),
+      );
+    expect(after({ phase: "rejected", ...of(release), failure, at: 0 })).toEqual(["remove image web:2"]);
+    expect(after({ phase: "back", ...of(release), failure, rejects: true })).toEqual(["remove image web:2"]);
+    expect(after(trying(release))).toEqual([]);
   });
 
   test("make room with delete-then-download", () => {
