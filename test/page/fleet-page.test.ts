@@ -109,6 +109,23 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
     expect(await page.evaluate("sessionStorage.length")).toBe(0);
   });
 
+  test("offers nothing that a token which only reads may not do", async () => {
+    const fleet = await newFleet(cloud, "watched");
+    const one = await newDevice(cloud, fleet);
+    const agent = await join(one);
+    await agent.run({ "1": app({ web: {} }, { name: "shop" }) });
+    const { token } = await newToken(cloud, { fleets: [fleet.id] });
+    const page = await openPage(browser(), `${cloud.url()}/#/d/${one.uuid}/`);
+    await page.getByLabel("Token").fill(token);
+    await page.keyboard.press("Enter");
+    await page.getByText("a token that only reads").waitFor();
+    await page.getByText("1 of 1 run").waitFor();
+    for (const name of ["Blink", "Check for updates"])
+      expect([name, await page.getByRole("button", { name }).isDisabled()]).toEqual([name, true]);
+    // Also those in menus.
+    expect(await page.locator("main button[aria-label='Restart web']").isDisabled()).toBe(true);
+  });
+
   test("is opened by fairlead cloud open, and makes releases, variables, keys and tokens", async () => {
     const fleet = await newFleet(cloud, "kitchens");
     await makeRelease(fleet, "c0ffee0", "nginx:1");

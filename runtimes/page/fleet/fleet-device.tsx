@@ -19,7 +19,7 @@ export function FleetDevice({
   readonly token: string;
   readonly onRefused: (why: string) => void;
 }) {
-  const { admin, visibility } = useFleets();
+  const { admin, visibility, who } = useFleets();
   const { value: device, fault } = useAnswer(() => admin.device({ params: { uuid } }), [uuid]);
   const connect = useMemo<Connect>(
     () => (fetch) => createCloudClient({ baseUrl: location.origin, fetch, key: token }).device(uuid),
@@ -58,6 +58,7 @@ export function FleetDevice({
         {...{ connect, visibility, address, lastReport, onRefused }}
         base={`/d/${uuid}/`}
         apiKey={token}
+        isReadOnly={!who.write}
       />
     </>
   );

@@ -52,6 +52,13 @@ export interface LastReport {
 /** A device that is offline is looked for after this time. */
 const lookAgainMs = 10_000;
 
+interface Options {
+  /** What is shown of a device that is offline; only a cloud knows it. */
+  readonly lastReport?: (() => Promise<LastReport>) | undefined;
+  /** The key, or the token, may change nothing. */
+  readonly isReadOnly?: boolean | undefined;
+}
+
 /** What one device is like now, as signals, read from its stream. */
 export class DeviceStore {
   readonly client: DeviceClient;
@@ -66,18 +73,21 @@ export class DeviceStore {
   readonly clockAheadMs = signal(0);
   /** Whether what is shown is of this connection. Otherwise a click could hit what is no longer there. */
   readonly isFresh = computed(() => this.link.value.is === "live");
+  /** Whether the device can be asked to do something: what is shown is true now, and the key does not only read. */
+  readonly mayAct = computed(() => this.isFresh.value && !this.isReadOnly);
+  readonly isReadOnly: boolean;
   readonly #streamClient: DeviceClient;
   readonly #visibility: Visibility;
   readonly #lastReport: (() => Promise<LastReport>) | undefined;
   readonly #end = new AbortController();
 
-  /** `lastReport`: what is shown of a device that is offline; only a cloud knows it. */
-  constructor(connect: Connect, visibility: Visibility, lastReport?: () => Promise<LastReport>) {
+  constructor(connect: Connect, visibility: Visibility, { lastReport, isReadOnly = false }: Options = {}) {
     const send = (request: Request) => fetch(request, { credentials: "omit" });
     this.client = connect(send);
     this.#streamClient = connect(visibility.while(send));
     this.#visibility = visibility;
     this.#lastReport = lastReport;
+    this.isReadOnly = isReadOnly;
   }
 
   /** Reads the stream until `stop`. Connections that end are made again, and a device that is offline is waited for. */

@@ -31,7 +31,7 @@ export function ActionButton({
     <Button
       {...(kind && { kind })}
       label={action.label}
-      disabled={disabled || isPending || !store.isFresh.value}
+      disabled={disabled || isPending || !store.mayAct.value}
       onClick={() => void actions.run(action)}
     >
       {isPending ? words.value.act.asked : children}

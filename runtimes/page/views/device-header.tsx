@@ -13,7 +13,7 @@ export function DeviceHeader({ mark }: { readonly mark: MarkKind }) {
   const { name, type, addresses } = store.about.value ?? { name: "", type: "", addresses: [] };
   const state = store.state.value;
   const lacks = store.hello.value?.lacks ?? {};
-  const isInert = !store.isFresh.value;
+  const isInert = !store.mayAct.value;
   const { running, all } = runningOf(state?.apps ?? []);
   const [app, ...others] = state?.apps ?? [];
   const facts = [type, ...addresses].filter(Boolean);
@@ -81,7 +81,7 @@ function PurgeButton({ app }: { readonly app: { readonly appId: number; readonly
     actions.ask(can.askPurge(app, plan?.volumes.map(({ name }) => name) ?? []));
   };
   return (
-    <Button kind="quiet" disabled={!store.isFresh.value} onClick={() => void ask()}>
+    <Button kind="quiet" disabled={!store.mayAct.value} onClick={() => void ask()}>
       {words.value.act.purge(app.name)} …
     </Button>
   );

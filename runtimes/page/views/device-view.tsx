@@ -26,11 +26,16 @@ interface Props {
   readonly onRefused: (why: string) => void;
   /** What is shown of a device that is offline. Only a cloud knows it. */
   readonly lastReport?: () => Promise<LastReport>;
+  /** The key may change nothing. */
+  readonly isReadOnly?: boolean;
 }
 
 /** Everything about one device. The shell around it says how requests reach the device. */
-export function DeviceView({ connect, visibility, address, base, apiKey, onRefused, lastReport }: Props) {
-  const store = useMemo(() => new DeviceStore(connect, visibility, lastReport), [connect, visibility, lastReport]);
+export function DeviceView({ connect, visibility, address, base, apiKey, onRefused, lastReport, isReadOnly }: Props) {
+  const store = useMemo(
+    () => new DeviceStore(connect, visibility, { lastReport, isReadOnly }),
+    [connect, visibility, lastReport, isReadOnly],
+  );
   const actions = useMemo(() => new Actions(), [store]);
   const can = useMemo(() => deviceActions(store, address), [store, address]);
   useEffect(() => {

@@ -5,7 +5,7 @@ import { useDevice } from "./context.ts";
 
 const tolerableMs = 60_000;
 
-/** Above the content while the connection is lost: what is shown stays, and is old. Also says once that a clock is wrong. */
+/** Above the content while the connection is lost: what is shown stays, and is old. Also says that the token only reads, or that a clock is wrong. */
 export function LinkBar() {
   const { store } = useDevice();
   const t = words.value.link;
@@ -29,6 +29,7 @@ export function LinkBar() {
         {t.failed}: {link.why}
       </p>
     );
+  if (store.isReadOnly) return <p class="bar">{t.readOnly}</p>;
   if (Math.abs(ahead) > tolerableMs) return <p class="bar waiting">{t.clock(duration(Math.abs(ahead)))}</p>;
   return null;
 }

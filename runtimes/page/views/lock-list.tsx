@@ -25,7 +25,7 @@ export function LockList() {
       <div class="head">
         <h2>{t.locks}</h2>
         {locks.some(({ held }) => held !== "agent") && (
-          <Button disabled={!store.isFresh.value} onClick={() => actions.ask(can.askForce(sentences))}>
+          <Button disabled={!store.mayAct.value} onClick={() => actions.ask(can.askForce(sentences))}>
             {words.value.act.force} …
           </Button>
         )}

@@ -58,7 +58,7 @@ function ProblemRow({ problem }: { readonly problem: Problem }) {
       </p>
       <ProblemActions service={service}>
         {kind === "locked" && (
-          <Button disabled={!store.isFresh.value} onClick={() => actions.ask(can.askForce([message]))}>
+          <Button disabled={!store.mayAct.value} onClick={() => actions.ask(can.askForce([message]))}>
             {t.act.force} …
           </Button>
         )}

@@ -131,7 +131,7 @@ function Editor({ stored }: { readonly stored: string }) {
           <div class="row">
             <Button
               kind="filled"
-              disabled={result?.is !== "accepted" || !store.isFresh.value}
+              disabled={result?.is !== "accepted" || !store.mayAct.value}
               onClick={() => void apply()}
             >
               {t.apply}

@@ -167,7 +167,7 @@ function Decisions({ app, update: { state } }: { readonly app: AppState; readonl
         </ActionButton>
       )}
       {(state === "trying" || state === "paused") && (
-        <Button disabled={!store.isFresh.value} onClick={() => actions.ask(can.askRollBack(app))}>
+        <Button disabled={!store.mayAct.value} onClick={() => actions.ask(can.askRollBack(app))}>
           {t.rollBack} …
         </Button>
       )}
