@@ -108,6 +108,29 @@ describe.skipIf(noBrowser)("with the keyboard alone", () => {
     await wait("a reboot", async () => device.power.asked.includes("reboot"));
   });
 
+  test("an update is applied, rolled back after a question, and tried again", async () => {
+    const device = await testDevice();
+    const release = (commit: string, labels: object) =>
+      device.post("/v2/local/target-state", {
+        local: {
+          ...{ name: "kitchen", config: { SUPERVISOR_SAFE_UPDATES: "on" } },
+          apps: { "1": app({ web: { labels, environment: { COMMIT: commit } } }, { name: "shop", commit }) },
+        },
+      });
+    await release("c1", {});
+    const page = await openPage(browser(), `${await serve(device.fetch)}#/update`);
+    await page.getByText("The release has proved itself.").waitFor();
+    await release("c2", { "io.balena.update.apply": "consent", "io.balena.update.confirm": "true" });
+    await page.getByText("The update waits.").waitFor();
+    await press(page, "button", "Apply the update: shop");
+    await page.getByText("The update is being tried.").waitFor();
+    await press(page, "button", "Roll back …");
+    await press(page, "button", "Roll back");
+    await page.getByText("The release was rejected on this device.").waitFor();
+    await press(page, "button", "Try again: shop");
+    await page.getByText("The update waits.").waitFor();
+  });
+
   test("the target state is checked while it is written, and only then applied", async () => {
     const device = await shop();
     const page = await openPage(browser(), await serve(device.fetch));
