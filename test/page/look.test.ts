@@ -28,6 +28,37 @@ describe.skipIf(noBrowser)("every screen", () => {
     }
   });
 
+  test("moves nothing for people who ask for that", async () => {
+    const device = await testDevice();
+    await device.run({ "1": app({ web: {} }, { name: "shop" }) });
+    const page = await openPage(browser(), await serve(device.fetch), { reducedMotion: "reduce" });
+    for (const screen of screens) {
+      await page.goto(`${page.url().split("#")[0]}#/${screen}`);
+      await page.getByText(/1 of 1 run/).waitFor();
+      const moving = `[...document.querySelectorAll("*")].flatMap((one) => {
+        const { transitionDuration, animationName, animationDuration } = getComputedStyle(one);
+        const lasts = (times) => times.split(", ").some((time) => parseFloat(time) > 0.01);
+        return lasts(transitionDuration) || (animationName !== "none" && lasts(animationDuration)) ? [one.className || one.tagName] : [];
+      }).join(" ")`;
+      expect([screen, await page.evaluate(moving)]).toEqual([screen, ""]);
+    }
+  });
+
+  test("says with shapes and words what it says with colours", async () => {
+    const device = await testDevice({
+      program: ({ service }) => (service === "db" ? { exit: { code: 1, afterMs: 1 } } : {}),
+    });
+    await device.run({ "1": app({ web: {}, db: { restart: "no" } }, { name: "shop" }) });
+    const page = await openPage(browser(), await serve(device.fetch), { forcedColors: "active" });
+    await page.getByText(/1 of 2 run/).waitFor();
+    const marks = page.locator("main tbody .mark");
+    const shapes = await marks.locator("path").evaluateAll((all) => all.map((one) => one.getAttribute("d")));
+    const labels = await marks.evaluateAll((all) => all.map((one) => one.getAttribute("aria-label")));
+    expect([new Set(shapes).size, new Set(labels).size]).toEqual([2, 2]);
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")).not.toBe("none");
+  });
+
   test.each([320, 640, 1280])("scrolls only downwards at %i pixels", async (width) => {
     const device = await testDevice();
     const long = "a-service-with-a-name-that-is-longer-than-the-screen-of-a-telephone";
@@ -37,6 +68,11 @@ describe.skipIf(noBrowser)("every screen", () => {
       await page.goto(`${page.url().split("#")[0]}#/${screen}`);
       await page.getByText(/1 of 1 run/).waitFor();
       expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+      // Also with letters of twice the size.
+      if (width === 320) continue;
+      await page.evaluate("document.documentElement.style.fontSize = '200%'");
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+      await page.evaluate("document.documentElement.style.fontSize = ''");
     }
   });
 });
