@@ -42,7 +42,7 @@ export interface Example {
   readonly params?: Readonly<Record<string, unknown>>;
   readonly body?: unknown;
   /** `type`: the media type, without parameters. */
-  readonly answer?: { readonly status: number; readonly type?: string; readonly body?: unknown };
+  readonly answer?: { readonly status: number; readonly type?: string; readonly body?: unknown } | undefined;
 }
 
 interface About {

@@ -7,6 +7,7 @@ import { endpoints as adminEndpoints } from "../../core/api/admin/index.ts";
 import { fillPath } from "../../core/api/path.ts";
 import { endpoints as cloudEndpoints } from "../../core/api/cloud/index.ts";
 import { none, type Endpoint, type Replies, type Wire } from "../../core/api/endpoint.ts";
+import { adminAnswers, cloudAnswers } from "../../core/api/examples/cloud-answers.ts";
 import { endpoints } from "../../core/api/index.ts";
 import type { Example } from "../../core/api/openapi.ts";
 import { refusalType } from "../../core/api/refusal.ts";
@@ -93,15 +94,19 @@ function formOf(schema: z.ZodType, io: "input" | "output", more = ""): string {
   return `\`${shapeOf(schema, io)}\`${more}${notes.join("")}`;
 }
 
-function deviceSection(endpoint: Described, { answer = { status: 0 }, ...example }: Example): string {
-  const { status, type, body } = answer;
+/** The status of an answer, and its body. */
+function textOf({ status, type, body }: NonNullable<Example["answer"]>): string {
   const text = type === "application/json" ? JSON.stringify(body) : String(body ?? "");
+  return `${status}${text === "" ? "" : `\n${text.trimEnd()}`}`;
+}
+
+function deviceSection(endpoint: Described, { answer = { status: 0 }, ...example }: Example): string {
   return [
     `### ${endpoint.method} ${endpoint.path}`,
     `${endpoint.summary}.`,
     [`- ${accessOnDevice(endpoint)}`, ...inputsOf(endpoint), ...repliesOf(endpoint)].join("\n"),
     code(
-      `$ ${decodeURIComponent(toCurl(endpoint, example, endpoint.manages ? withKey : onDevice))}\n${status}${text === "" ? "" : `\n${text}`}`,
+      `$ ${decodeURIComponent(toCurl(endpoint, example, endpoint.manages ? withKey : onDevice))}\n${textOf(answer)}`,
     ),
   ].join("\n\n");
 }
@@ -123,7 +128,7 @@ const bodies: Readonly<Record<string, unknown>> = {
   createProvisioningKey: { lifetimeDays: 30, uses: 20 },
   createRelease: { composition, dryRun: true },
   setFleetVariables: { variables: { MODE: "night" } },
-  setDeviceVariables: { service: "web", variables: { MODE: "night" } },
+  setDeviceVariables: { variables: { MODE: "night" } },
   changeDevice: { release: "latest" },
   createWebhook: { url: "https://example.com/hooks", kinds: ["device.offline"] },
   changeWebhook: { enabled: true },
@@ -140,6 +145,7 @@ const values: Readonly<Record<string, string>> = {
     name: "MODE",
     tokenId: "<token id>",
     webhookId: "<webhook id>",
+    commandId: "<command id>",
   },
   path: "v1/restart",
   commit: "e607cafd5e0e",
@@ -147,9 +153,10 @@ const values: Readonly<Record<string, string>> = {
 
 /** A request to an endpoint of the cloud. */
 function requestTo(name: string, { path, params, body }: Described): Example {
-  const named = Object.fromEntries(
-    [...path.matchAll(/:(\w+)/g)].map(([, param = ""]) => [param, values[param] ?? param]),
-  );
+  const named = {
+    ...Object.fromEntries([...path.matchAll(/:(\w+)/g)].map(([, param = ""]) => [param, values[param] ?? param])),
+    ...(name === "audit" && { limit: "2" }),
+  };
   const sent = bodies[name];
   expect([name, params.safeParse(named).error, body.safeParse(sent ?? {}).error]).toEqual([name, undefined, undefined]);
   return {
@@ -161,15 +168,17 @@ function requestTo(name: string, { path, params, body }: Described): Example {
 const requestsTo = (list: Readonly<Record<string, Described>>): Readonly<Record<string, Example>> =>
   Object.fromEntries(entriesOf(list).map(([name, endpoint]) => [name, requestTo(name, endpoint)]));
 
-function cloudSection(name: string, endpoint: Described, example: Example): string {
+function cloudSection(name: string, endpoint: Described, example: Example, answer: Example["answer"]): string {
   const curl = toCurl(endpoint, example, inCloud);
   return [
     `### ${endpoint.method} ${endpoint.path}`,
     `${endpoint.summary}.`,
     [`- ${accessInCloud(name, endpoint)}`, ...inputsOf(endpoint), ...repliesOf(endpoint)].join("\n"),
-    code(decodeURIComponent(curl)),
+    code(`${answer ? "$ " : ""}${decodeURIComponent(curl)}${answer ? `\n${textOf(answer)}` : ""}`),
   ].join("\n\n");
 }
+
+const answersOf = (list: Readonly<Record<string, Example["answer"]>>) => list;
 
 const entriesOf = (list: Readonly<Record<string, Described>>) => Object.entries(list);
 
@@ -264,10 +273,10 @@ test(
       cloud,
     );
     const between = entriesOf(cloudEndpoints).map(([name, endpoint]) =>
-      cloudSection(name, endpoint, cloud.cloudExamples[name] ?? {}),
+      cloudSection(name, endpoint, cloud.cloudExamples[name] ?? {}, answersOf(cloudAnswers)[name]),
     );
     const admin = entriesOf(adminEndpoints).map(([name, endpoint]) =>
-      cloudSection(name, endpoint, cloud.adminExamples[name] ?? {}),
+      cloudSection(name, endpoint, cloud.adminExamples[name] ?? {}, answersOf(adminAnswers)[name]),
     );
     const page = `${intro}
 
