@@ -277,10 +277,9 @@ export class Loop {
     const target = this.#requests.applyTo(accepted);
     const observed = await observer.observe(target, { fresh, guarded: isGuarded({ localMode }, target) });
     const failures = new Map(
-      this.#retries.subjects().flatMap((subject): [number, string][] => {
-        const failure = this.#retries.failureOf(subject);
-        return typeof subject === "number" && failure?.is === "failed" ? [[subject, failure.message]] : [];
-      }),
+      [...this.#retries.lastFailures()].flatMap(([subject, failure]): [number, string][] =>
+        typeof subject === "number" && failure.is === "failed" ? [[subject, failure.message]] : [],
+      ),
     );
     const current = {
       ...observed,

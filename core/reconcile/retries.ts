@@ -17,6 +17,8 @@ export class Retries {
   begun = 0;
   retried = 0;
   readonly #entries = new Map<Subject, Entry>();
+  /** Failures that a reset has forgotten, until the steps have been tried again. */
+  readonly #before = new Map<Subject, Failure>();
   /** Subjects whose steps began before a reset. The result of these steps is ignored. */
   readonly #superseded = new Set<Subject>();
 
@@ -27,6 +29,14 @@ export class Retries {
   /** Of each step that has failed. */
   failuresOf(subject: Subject): readonly Failure[] {
     return this.#entries.get(subject)?.failures ?? [];
+  }
+
+  /** How the last try ended that has ended, of each subject that has failed then. */
+  lastFailures(): ReadonlyMap<Subject, Failure> {
+    const waiting = [...this.#entries].flatMap(([subject, { failures }]): [Subject, Failure][] =>
+      failures[0] ? [[subject, failures[0]]] : [],
+    );
+    return new Map([...this.#before, ...waiting]);
   }
 
   any(): boolean {
@@ -56,6 +66,7 @@ export class Retries {
   /** Called when they have ended, with the failures of those that failed. Returns whether the first differs from the last one. */
   end(subject: Subject, failures: readonly Failure[], now: number): boolean {
     if (this.#superseded.has(subject)) return false;
+    this.#before.delete(subject);
     const before = this.#entries.get(subject);
     const [failure] = failures;
     if (before) this.retried++;
@@ -72,15 +83,18 @@ export class Retries {
 
   /** Forgets the subject's failure, and ignores a failure of steps in progress. */
   reset(subject: Subject, { isBusy }: { readonly isBusy: boolean }): void {
+    const failure = this.failureOf(subject);
+    if (failure) this.#before.set(subject, failure);
     this.#entries.delete(subject);
     if (isBusy) this.#superseded.add(subject);
   }
 
   /** Forgets subjects that are not in the plan or have no steps left. Stale subjects in the plan are kept. */
   retain(decided: Plan, isStale: (subject: Subject) => boolean): void {
-    for (const subject of this.#entries.keys()) {
-      const steps = decided.get(subject);
-      if (!steps || (!isStale(subject) && !steps.some(isWork))) this.#entries.delete(subject);
-    }
+    for (const known of [this.#entries, this.#before])
+      for (const subject of known.keys()) {
+        const steps = decided.get(subject);
+        if (!steps || (!isStale(subject) && !steps.some(isWork))) known.delete(subject);
+      }
   }
 }

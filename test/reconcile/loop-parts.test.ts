@@ -126,6 +126,23 @@ describe("the retries", () => {
     expect(retries.failureOf(2)).toEqual(locked);
   });
 
+  test("remember a failure that was reset, until the next try has ended or is not needed", () => {
+    const retries = new Retries();
+    const last = () => retries.lastFailures().get(1);
+    retries.end(1, [failed], 0);
+    retries.reset(1, { isBusy: false });
+    expect([retries.failureOf(1), last()]).toEqual([undefined, failed]);
+    retries.end(1, [locked], 1000);
+    expect(last()).toEqual(locked);
+    retries.reset(1, { isBusy: false });
+    retries.end(1, [], 2000);
+    expect(last()).toBeUndefined();
+    retries.end(1, [failed], 3000);
+    retries.reset(1, { isBusy: false });
+    retries.retain(new Map([[1, []]]), nobody);
+    expect(last()).toBeUndefined();
+  });
+
   test("distinguish a new failure from a repeated one", () => {
     const retries = new Retries();
     expect([retries.end(1, [failed], 0), retries.end(1, [failed], 0), retries.end(1, [locked], 0)]).toEqual([
