@@ -37,10 +37,10 @@ export async function buildPage(name: "device" | "fleet"): Promise<BuiltPage> {
     }),
     build({ ...common, entryPoints: [join(room, "style.css")], outfile: `${name}.css` }),
   ]);
-  const script = textOf(code.outputFiles);
+  const script = afterFirstFrame(textOf(code.outputFiles).trim());
   // A parser of HTML would not find the end of such a script.
   if (/<!--|<\/script/i.test(script)) throw new Error(`${name}: the script contains a mark of HTML`);
-  return { html: toDocument(script.trim(), textOf(style.outputFiles).trim()), metafile: code.metafile };
+  return { html: toDocument(script, textOf(style.outputFiles).trim()), metafile: code.metafile };
 }
 
 /** Both pages, as the agent and the Worker load them. */
@@ -62,12 +62,16 @@ function replace(file: string, content: string | Uint8Array): void {
 
 const textOf = ([file]: readonly { readonly text: string }[]): string => file?.text ?? "";
 
+/** The skeleton is painted before the script begins, which takes a slow machine longer. A hidden tab paints nothing. */
+const afterFirstFrame = (script: string): string =>
+  `{const start=()=>setTimeout(()=>{${script}});document.hidden?start():requestAnimationFrame(start)}`;
+
 /** Style and skeleton come first: they are in the first 14 KB, which is one TCP window. */
 const toDocument = (script: string, style: string): string => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policyOf(script, style)}">
 <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>Fairlead</title>
 <link rel="icon" href="${icon}"><style>${style}</style></head>
-<body><div id="page"><div class="skeleton" aria-hidden="true"><i></i><i></i><i></i><i></i><i></i></div></div>
+<body><div id="page"><div class="skeleton" aria-hidden="true"><b>Fairlead</b><i></i><i></i><i></i><i></i><i></i></div></div>
 <noscript>This page needs JavaScript. The API works without: /docs</noscript><script>${script}</script></body></html>
 `;
 
