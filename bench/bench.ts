@@ -7,7 +7,7 @@ import { loadRows, startRow } from "./http-rows.ts";
 import { pageRows } from "./page-rows.ts";
 import { plannerRow } from "./planner-row.ts";
 import { toMarkdown, type Row } from "./table.ts";
-import { commitRow, downtimeRow, returnRow, ungatedRow, updateRows, watchRow } from "./update-rows.ts";
+import { commitRow, downtimeRow, handOverRow, returnRow, ungatedRow, updateRows, watchRow } from "./update-rows.ts";
 
 /**
  * `npm run bench`: what the agent costs, each figure beside a baseline that was measured in the same minutes, turn by
@@ -42,6 +42,7 @@ const parts: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
     updates: async () => [
       await downtimeRow(image, rounds, false),
       await downtimeRow(image, rounds, true),
+      await handOverRow(image),
       ...(values.before === undefined ? [] : [await ungatedRow(image, rounds, values.before)]),
       await commitRow(image, rounds),
       await returnRow(image, rounds),

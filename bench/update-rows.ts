@@ -76,13 +76,18 @@ async function laterRow(
 const port = 18_480;
 const served = `http://127.0.0.1:${port}/`;
 
-/** A server; `labels`: what its release must show. */
-const server = (image: string, round: string, labels: Readonly<Record<string, string>> = {}, command?: string) => {
+/** A server; `labels`: what its release must show. Without ports, it is reached by its address. */
+const server = (
+  image: string,
+  round: string,
+  labels: Readonly<Record<string, string>> = {},
+  { command, ports = [`${port}:8080`] }: { readonly command?: string; readonly ports?: readonly string[] } = {},
+) => {
   const script = command ?? "/bin/busybox httpd -p 8080 -h /bin";
   return target(
     [
       service("web", 1, image, {
-        ...{ environment: { round }, labels, ports: [`${port}:8080`] },
+        ...{ environment: { round }, labels, ports },
         command: ["sh", "-c", `${script}; trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done`],
       }),
     ],
@@ -90,9 +95,9 @@ const server = (image: string, round: string, labels: Readonly<Record<string, st
   );
 };
 
-const isAnswered = (): Promise<boolean> =>
+const isAnswered = (url = served): Promise<boolean> =>
   new Promise((resolve) => {
-    const request = get(served, { agent: false, timeout: 1000 }, (response) => {
+    const request = get(url, { agent: false, timeout: 1000 }, (response) => {
       response.resume().once("end", () => resolve(true));
     });
     request.once("timeout", () => request.destroy()).once("error", () => resolve(false));
@@ -144,6 +149,55 @@ export async function downtimeRow(image: string, rounds: number, gated: boolean)
     ours: median(times.ours),
     aim: { atMost: 1.1 },
   });
+}
+
+/** A hundred requests a second to a service, at the addresses of its containers, while it hands over. */
+export async function handOverRow(image: string): Promise<Row> {
+  const docker = new Docker();
+  await sweep(docker);
+  const agent = await startBuilt("docker");
+  const labels = {
+    ...{ "io.balena.update.strategy": "hand-over", "io.balena.update.handover-timeout": "2000" },
+    ...{ "io.balena.update.http": "8080/page", "io.balena.update.monitor": "2s" },
+  };
+  const addresses = async () =>
+    (await docker.listContainers()).flatMap(({ NetworkSettings }) =>
+      Object.values(NetworkSettings.Networks).flatMap(({ IPAddress }) => IPAddress || []),
+    );
+  const script = { command: "echo ok > /tmp/page; /bin/busybox httpd -p 8080 -h /tmp", ports: [] };
+  await post(agent, server(image, "before", labels, script));
+  await settled(agent);
+  let known = await addresses();
+  const asked = { times: 0, lost: 0 };
+  const pending = new Set<Promise<void>>();
+  const ask = async () => {
+    asked.times++;
+    for (const address of known) if (await isAnswered(`http://${address}:8080/page`)) return;
+    asked.lost++;
+  };
+  const look = setInterval(() => void addresses().then((found) => (known = found)), 100);
+  const timer = setInterval(() => {
+    const one = ask().finally(() => pending.delete(one));
+    pending.add(one);
+  }, 10);
+  await untilStarted(docker, ["web"], () => post(agent, server(image, "after", labels, script)));
+  while ((await docker.listContainers()).length > 1) await pause(100);
+  await settled(agent);
+  await pause(1000);
+  clearInterval(timer);
+  await Promise.all(pending);
+  clearInterval(look);
+  await agent.stop();
+  await sweep(docker);
+  return {
+    what: "requests without an answer, of 100 a second, while a service hands over",
+    baseline: "–",
+    ours: `${asked.lost} of ${asked.times}`,
+    ratio: asked.lost,
+    shown: String(asked.lost),
+    aim: { atMost: 0 },
+    aimShown: "0",
+  };
 }
 
 async function replaceByHand(docker: Docker, createsFirst: boolean): Promise<void> {
@@ -205,7 +259,7 @@ export async function watchRow(image: string): Promise<Row> {
   await sweep(docker);
   const engine = await countingEngine(socketOfEngine());
   const agent = await startBuilt("docker", { dockerHost: engine.host });
-  const labels = { "io.balena.update.monitor": "10m", "io.balena.update.http": "8080/" };
+  const labels = { "io.balena.update.monitor": "10m", "io.balena.update.http": "8080/page" };
   await post(agent, server(image, "before", labels));
   await settled(agent);
   await untilStarted(docker, ["web"], () => post(agent, server(image, "after", labels)));
