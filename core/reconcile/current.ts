@@ -60,6 +60,8 @@ export interface CurrentState extends EngineState {
   readonly seen: ReadonlySet<string>;
   /** When this run of the agent began. */
   readonly runningSince: number;
+  /** The same, if the clock was set forward since: what it would have shown then. */
+  readonly runningSinceBySetClock?: number;
   /** Services that were stopped through the API in an earlier run, as `serviceKey`. They are started again. */
   readonly stoppedBefore: ReadonlySet<string>;
   /** Services that were stopped through the API in this run, as `serviceKey`. They stay stopped. */

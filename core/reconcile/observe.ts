@@ -25,6 +25,9 @@ interface Parts {
   readonly committedImages: () => readonly { readonly id: string; readonly name: string }[];
 }
 
+/** A clock that drifts is not set. */
+const setForwardMs = 1000;
+
 /** Reads the state of the device and changes nothing. Called once in each round. */
 export class Observer {
   readonly #configs = new Map<string, ImageConfig>();
@@ -90,7 +93,7 @@ export class Observer {
       locks: locks.held(),
       takenOver: new Set(successors.flat()),
       confirmed: new Set(confirmed.flat()),
-      runningSince: this.#beginning(),
+      ...this.#beginning(),
       repeats: this.#parts.repeats.retryAt(),
       rebootRequired: !isMissing(power) && (await power.rebootRequired()),
       firewall: isMissing(firewall) ? firewall : (firewall.policy() ?? "unset"),
@@ -103,10 +106,14 @@ export class Observer {
    * The time of the start of this run. If the clock was set back since, it is what the clock would have shown then: containers
    * that start from now on have started later. If it was set forward, those that have started before stay later.
    */
-  #beginning(): number {
+  #beginning(): Pick<Observation, "runningSince" | "runningSinceBySetClock"> {
     const { clock } = this.#ports;
     const { wall, monotonic } = this.#runningSince;
-    return Math.min(wall, Math.round(clock.now() - (clock.monotonic() - monotonic)));
+    const bySetClock = Math.round(clock.now() - (clock.monotonic() - monotonic));
+    return {
+      runningSince: Math.min(wall, bySetClock),
+      ...(bySetClock > wall + setForwardMs && { runningSinceBySetClock: bySetClock }),
+    };
   }
 
   /** Read once for each run that has failed. A log that cannot be read has no last line. */

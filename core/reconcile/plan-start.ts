@@ -96,8 +96,10 @@ function mustStart(container: Container, current: CurrentState): boolean {
   if (state === "created") return true;
   if (state !== "exited") return false;
   const key = serviceKey(container.appId, container.service);
-  const interrupted =
-    startedAt < current.runningSince && finishedAt < current.runningSince + stopDelayMs && !current.stoppedNow.has(key);
+  const begun = current.runningSinceBySetClock ?? current.runningSince;
+  const endedSoon =
+    finishedAt < current.runningSince + stopDelayMs || (finishedAt >= begun && finishedAt < begun + stopDelayMs);
+  const interrupted = startedAt < current.runningSince && endedSoon && !current.stoppedNow.has(key);
   if (current.seen.has(id) && !interrupted) return false;
   const { restart } = container.spec;
   // Exit codes of SIGTERM and SIGKILL: the container was stopped and did not finish by itself.

@@ -118,6 +118,15 @@ describe("a container that has exited", () => {
       expect(interrupted(30_000)).toEqual([]);
     });
 
+    test("starts again, although the clock was set forward in between", () => {
+      const years = 10 * 365 * 86_400_000;
+      const set = { runningSinceBySetClock: times.agent + years };
+      expect(interrupted(years + 1, set)).toEqual(start);
+      expect(interrupted(1, set)).toEqual(start);
+      expect(interrupted(years + 30_000, set)).toEqual([]);
+      expect(interrupted(years - 1, set)).toEqual([]);
+    });
+
     test("stays stopped if the API has stopped it in this run of the agent", () => {
       expect(interrupted(1, { stoppedNow: key })).toEqual([]);
     });

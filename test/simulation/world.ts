@@ -272,6 +272,8 @@ export class World {
     }
     this.#targetSince = this.clock.monotonic();
     this.promises.wanted(this.target);
+    // The forced update may have been reached since the last look.
+    if (!force) this.forcedUpdates.clear();
     this.retry({ force });
   }
 
