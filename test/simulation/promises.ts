@@ -394,6 +394,9 @@ export class UpdatePromises {
     if (successors.some(isServing)) return;
     // What the new target has in common with what runs cannot be there twice.
     if (app.services.some(({ strategy, name }) => name === service.name && strategy !== "hand-over")) return;
+    // A volume that is in use is not copied.
+    const copied = this.#records[app.appId]?.snapshots ?? {};
+    if (container.spec.mounts.some(({ source }) => source in copied)) return;
     const mayChange = Object.keys(app.networks).some((name) => name !== "default");
     if (container.spec.ports.length > 0 || mayChange) return;
     this.#world.breaks(`Always has an instance that serves: the old one of ${app.appId}/${service.name} leaves`);
