@@ -233,6 +233,27 @@ describe("a webhook", () => {
     expect((await cloud.ask("GET", "/admin/v1/webhooks")).text).not.toContain(secret.slice(6));
   });
 
+  test("is told how a command has ended that waited for its device", async () => {
+    const fleet = await newFleet(cloud, "commanded");
+    const device = await newDevice(cloud, fleet);
+    const { url, messages } = await receiver();
+    await newWebhook({ url, fleetId: fleet.id, kinds: ["command.finished"] });
+    const answer = await fetch(`${cloud.url()}/supervisor/v1/blink`, {
+      method: "POST",
+      headers: {
+        ...{ authorization: `Bearer ${adminSecret}`, "content-type": "application/json" },
+        prefer: "respond-async",
+      },
+      body: JSON.stringify({ uuid: device.uuid, expires: 1 }),
+    });
+    const { id } = z.object({ id: z.string() }).parse(await answer.json());
+    await expect.poll(() => messages().length, { timeout: 20_000 }).toBe(1);
+    expect(messages()[0]).toMatchObject({
+      type: "command.finished",
+      data: { uuid: device.uuid, data: { command: id, request: "POST /v1/blink", state: "expired" } },
+    });
+  });
+
   test("is sent the same message with the same id until it accepts it, and the next ones wait", async () => {
     const fleet = await newFleet(cloud, "failing");
     const device = await newDevice(cloud, fleet);
