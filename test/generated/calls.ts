@@ -1,6 +1,6 @@
 import createClient from "openapi-fetch";
-import type { paths as CloudPaths } from "./made/cloud.d.ts";
-import type { paths } from "./made/device.d.ts";
+import type { paths as CloudPaths } from "./node_modules/.made/cloud.d.ts";
+import type { paths } from "./node_modules/.made/device.d.ts";
 
 /** Ten calls with the client that openapi-typescript and openapi-fetch make; what was answered is printed as JSON. */
 

@@ -12,7 +12,7 @@ import { debianPython, noGenerators } from "../support/generators.ts";
 /** Clients that public generators make from the OpenAPI documents, in two languages: what the documents say is true. */
 
 const here = import.meta.dirname;
-const made = join(here, "made");
+const made = join(here, "node_modules/.made");
 const program = (name: string) => join(here, "node_modules/.bin", name);
 const run = async (file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> =>
   (await promisify(execFile)(file, args, { cwd: here, env: { ...process.env, ...env }, maxBuffer: 1e8 })).stdout;
