@@ -19,7 +19,7 @@ const endOfTransmission = Uint8Array.of(4);
 /** How often, and after which pauses, it is asked for the exit code: the engine may know it a moment after the output ends. */
 const inspections = 20;
 const inspectionPauseMs = 50;
-const hangUpPausesMs = [50, 100, 200, 400];
+const hangUpPausesMs = [50, 100, 200, 400, 800];
 
 /** A program that Docker has started with `exec`. */
 export class DockerExec implements Exec {
@@ -74,7 +74,9 @@ export class DockerExec implements Exec {
       if (this.#isOver) break;
       await hangUp().catch(() => {});
       await clock.sleep(pauseMs);
-      if ((await inspect().catch(() => undefined))?.Running !== true) break;
+      const found = await inspect().catch(() => undefined);
+      // One that is being started does not run, and has no exit code.
+      if (found === undefined || (!found.Running && found.ExitCode != null)) break;
     }
     stream.destroy();
   }
