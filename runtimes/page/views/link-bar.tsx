@@ -5,7 +5,10 @@ import { useDevice } from "./context.ts";
 
 const tolerableMs = 60_000;
 
-/** Above the content while the connection is lost: what is shown stays, and is old. Also says that the token only reads, or that a clock is wrong. */
+/**
+ * Above the content while the connection is lost: what is shown stays, and is old. Also says that the token only reads, or that a
+ * clock is wrong.
+ */
 export function LinkBar() {
   const { store } = useDevice();
   const t = words.value.link;
