@@ -1,4 +1,7 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import * as z from "zod";
 import { makeImage, noDocker, restartEngine, sweep } from "../support/docker.ts";
 import { agentOnEngine, docker, target } from "./on-the-engine.ts";
 
@@ -84,4 +87,22 @@ describe.skipIf(noDocker !== undefined)("networks that an engine returns with ot
     expect(await agent.settled()).toEqual(services);
     expect(await idsOfNetworks()).toEqual(made);
   });
+
+  test.skipIf(restartEngine === undefined)(
+    "are made again, with their services, if the engine has lost them",
+    async () => {
+      const agent = await agentOnEngine();
+      await agent.accept(wish());
+      await agent.settled();
+      const made = await idsOfNetworks();
+      const { DockerRootDir } = z.object({ DockerRootDir: z.string() }).parse(await docker.info());
+      rmSync(join(DockerRootDir, "network/files/local-kv.db"));
+      await restartEngine?.();
+      await agent.accept(wish());
+      await agent.settled();
+      const again = await idsOfNetworks();
+      expect(Object.keys(again).sort()).toEqual(Object.keys(made).sort());
+      for (const [name, id] of Object.entries(again)) expect(id).not.toBe(made[name]);
+    },
+  );
 });

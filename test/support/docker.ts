@@ -47,6 +47,7 @@ export const restartEngine =
             return "";
           }
         };
+        await wait("the engine's process", async () => pid() !== "");
         const before = pid();
         process.kill(Number(before));
         const docker = new Docker();
