@@ -8,10 +8,17 @@ interface Parts {
   readonly stream: Duplex;
   readonly hasTerminal: boolean;
   readonly clock: Pick<Clock, "sleep">;
-  readonly inspect: () => Promise<{ readonly Running: boolean; readonly ExitCode: number | null } | undefined>;
+  readonly inspect: () => Promise<Inspected | undefined>;
   readonly resize: (size: TerminalSize) => Promise<void>;
   /** Sends SIGHUP to the program and its children. */
   readonly hangUp: () => Promise<void>;
+}
+
+/** `Pid`: 0 while the program is being started; then it "runs" already. */
+interface Inspected {
+  readonly Running: boolean;
+  readonly ExitCode: number | null;
+  readonly Pid: number;
 }
 
 const endOfTransmission = Uint8Array.of(4);
@@ -20,6 +27,8 @@ const endOfTransmission = Uint8Array.of(4);
 const inspections = 20;
 const inspectionPauseMs = 50;
 const hangUpPausesMs = [50, 100, 200, 400, 800];
+/** A busy engine starts a program in seconds. */
+const [mostStartPauses, startPauseMs] = [200, 50];
 
 /** A program that Docker has started with `exec`. */
 export class DockerExec implements Exec {
@@ -70,13 +79,15 @@ export class DockerExec implements Exec {
   /** Repeated while the program runs: one that has just been started is not found by its environment yet. */
   async hangUp(): Promise<void> {
     const { clock, hangUp, inspect, stream } = this.#parts;
-    for (const pauseMs of hangUpPausesMs) {
-      if (this.#isOver) break;
-      await hangUp().catch(() => {});
-      await clock.sleep(pauseMs);
+    let starts = 0;
+    for (let n = 0; n < hangUpPausesMs.length && !this.#isOver;) {
       const found = await inspect().catch(() => undefined);
-      // One that is being started does not run, and has no exit code.
       if (found === undefined || (!found.Running && found.ExitCode != null)) break;
+      if (found.Pid === 0 && starts++ < mostStartPauses) await clock.sleep(startPauseMs);
+      else {
+        await hangUp().catch(() => {});
+        await clock.sleep(hangUpPausesMs[n++] ?? 0);
+      }
     }
     stream.destroy();
   }
