@@ -29,6 +29,7 @@ import { recordObservation } from "./operations/record.ts";
 import { RunningOperations } from "./operations/running.ts";
 import { Applier, type Outcome } from "./reconcile/apply.ts";
 import { Downloads } from "./reconcile/downloads.ts";
+import { Exits } from "./reconcile/exits.ts";
 import { GateWatch } from "./reconcile/gate-watch.ts";
 import { IdleWatch } from "./reconcile/idle-watch.ts";
 import { Loop } from "./reconcile/loop.ts";
@@ -194,6 +195,7 @@ export async function createSupervisor(
   };
   const credentialsFor = (image: string) =>
     deviceCredentials(image, { registry: cloudSettings.registry, uuid, key: cloud?.registration.key() });
+  const exits = new Exits({ clock, engine, events, memory });
   const preflights = new Preflights({
     ...{ ...ports, arch: identity.arch, credentialsFor },
     moved: () => loop.nudge(),
@@ -280,7 +282,10 @@ export async function createSupervisor(
         .clearLeftovers()
         .catch((error: unknown) => events.emit({ kind: "locksNotCleared", reason: String(error) }))
         .then(() => leases.start())
-        .then(() => loop.start());
+        .then(() => {
+          exits.start();
+          loop.start();
+        });
       cloud?.start({
         // Before the first observation under a new target nothing is known of its applications; they are not absent.
         apps: (options) =>
@@ -294,6 +299,7 @@ export async function createSupervisor(
     },
     stop: async () => {
       loop.stop();
+      exits.stop();
       metricsHistory.stop();
       probes.stop();
       logs.stop();

@@ -415,7 +415,13 @@ export class EmbeddedEngine implements Engine {
     container.finishedAt = this.#options.clock.now();
     delete container.health;
     for (const wake of container.followers) wake();
-    this.#emit({ of: "container", what: "changed", id: container.id });
+    const { id, appId, service, name, spec } = container;
+    this.#emit({
+      of: "container",
+      what: "exited",
+      id,
+      exited: { appId, service, name, image: spec.image, exitCode: code },
+    });
   }
 
   async removeContainer(id: string): Promise<void> {

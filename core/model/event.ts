@@ -62,10 +62,11 @@ export type Event = About &
           | "serviceStarting"
           | "serviceStarted"
           | "serviceStopping"
-          | "serviceExited"
           | "serviceKilled"
           | "serviceTakenBack";
       } & OfService)
+    /** `reason`: absent if the agent has stopped it. */
+    | ({ readonly kind: "serviceExited" } & OfService & Partial<Reason>)
     | ({ readonly kind: "serviceKilling" | "serviceHandingOver" } & OfService & Reason)
     | { readonly kind: "serviceNotStarted"; readonly service: string }
     /** `reason`: the difference. */
@@ -300,7 +301,7 @@ export function describe(event: Event): string {
     case "serviceHandingOver":
       return `Handing over service '${labelOf(event)}': ${event.reason}`;
     case "serviceExited":
-      return `Service exited '${labelOf(event)}'`;
+      return `Service exited '${labelOf(event)}'${event.reason === undefined ? "" : ` with ${event.reason}`}`;
     case "serviceKilled":
       return `Killed service '${labelOf(event)}'`;
     case "serviceTakenBack":
@@ -451,7 +452,7 @@ export function toRecord(event: Event, at: number): EventRecord {
     ...(commit !== undefined && { commit }),
     ...(cause !== undefined && { cause }),
     ...(fields !== undefined && { fields }),
-    ...("reason" in event && { reason: event.reason }),
+    ...("reason" in event && event.reason !== undefined && { reason: event.reason }),
     ...("by" in event && { by: event.by }),
   };
 }

@@ -18,9 +18,16 @@ export interface EngineState {
 export type EngineEvent =
   /** "gone": it was removed, or connected to or disconnected from a network. */
   | { readonly of: "container"; readonly what: "changed" | "gone"; readonly id: string }
+  | { readonly of: "container"; readonly what: "exited"; readonly id: string; readonly exited: ExitedContainer }
   | { readonly of: "network" | "volume"; readonly what: "changed" | "gone"; readonly id: string }
   /** The connection was restored. Events may have been missed. */
   | { readonly of: "connection"; readonly what: "restored" };
+
+/** A service's container that has just ended. Its details can be looked at only when the engine has cleaned up after it. */
+export interface ExitedContainer extends Pick<Container, "appId" | "service" | "name" | "exitCode"> {
+  /** The image, as the container names it. */
+  readonly image: string;
+}
 
 /** One line that a container wrote. */
 export interface ContainerLine {

@@ -7,7 +7,7 @@ import { messageOf } from "../model/show.ts";
 import type { Container } from "../model/container.ts";
 import type { TargetState } from "../model/target.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Engine } from "../ports/engine.ts";
+import type { Engine, EngineEvent } from "../ports/engine.ts";
 import type { Applier, Outcome } from "./apply.ts";
 import { engineRetry } from "./backoff.ts";
 import { unseen, type CurrentState, type Observation, type Remembered } from "./current.ts";
@@ -99,7 +99,8 @@ export class Loop {
 
   start(): void {
     // A removed container is created again from the image that its tag points to now, so no cached state is used.
-    this.#unsubscribe = this.#parts.engine.onEvent(({ what }) => void this.#scheduler.requestSoon(what !== "changed"));
+    const isFresh = ({ what }: EngineEvent) => what === "gone" || what === "restored";
+    this.#unsubscribe = this.#parts.engine.onEvent((event) => void this.#scheduler.requestSoon(isFresh(event)));
     this.trigger();
   }
 

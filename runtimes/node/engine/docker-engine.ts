@@ -28,6 +28,7 @@ import {
   type TerminalSize,
   type EngineEvent,
   type EngineState,
+  type ExitedContainer,
   type LogOptions,
   type PullRequest,
 } from "../../../core/ports/engine.ts";
@@ -70,6 +71,27 @@ const Top = z.looseObject({ Titles: z.array(z.string()), Processes: z.array(z.ar
 
 const Listed = z.array(z.looseObject({ Id: z.string(), State: z.string(), Names: z.array(z.string()) }));
 type Listed = z.output<typeof Listed>;
+
+/** The attributes of a "die" event: the container's labels, and the engine's own. */
+const DieAttributes = z
+  .looseObject({
+    "io.balena.app-id": z.coerce.number<string>().int(),
+    "io.balena.service-name": z.string(),
+    name: z.string(),
+    image: z.string(),
+    exitCode: z.coerce.number<string>().int(),
+  })
+  .transform(
+    ({ "io.balena.app-id": appId, "io.balena.service-name": service, name, image, exitCode }): ExitedContainer => ({
+      ...{ appId, service, name, image, exitCode },
+    }),
+  );
+
+/** A container that belongs to no service, such as a helper of ours, has only changed. */
+function whatChanged(action: string, attributes: object) {
+  const { data: exited } = action === "die" ? DieAttributes.safeParse(attributes) : {};
+  return exited ? ({ what: "exited", exited } as const) : ({ what: "changed" } as const);
+}
 
 /** dockerode reads address and TLS settings only from DOCKER_HOST, and only in its constructor. */
 function dockerAt(address: string | undefined): Docker {
@@ -234,7 +256,7 @@ export class DockerEngine implements Engine {
       case "container":
         if (!("io.balena.supervised" in attributes)) return;
         this.#changed(id);
-        return this.#emit({ of: "container", what: gone ? "gone" : "changed", id });
+        return this.#emit({ of: "container", id, ...(gone ? { what: "gone" } : whatChanged(Action, attributes)) });
       case "network":
         if (attributes["container"]) this.#inspections.get(attributes["container"])?.forget();
         else this.#networks.forget();
