@@ -8,6 +8,7 @@ const lock = () => import("./device/lock.ts");
 const fleet = () => import("./cloud/fleet.ts");
 const token = () => import("./cloud/token.ts");
 const device = () => import("./cloud/device.ts");
+const queued = () => import("./cloud/queued.ts");
 const release = () => import("./cloud/release.ts");
 const webhook = () => import("./cloud/webhook.ts");
 const variables = () => import("./cloud/variables.ts");
@@ -261,6 +262,21 @@ export const commands: readonly Entry[] = [
     usage: "cloud call <device> <method> <path>",
     summary: "send a request to a device's API; with --fleet (and no device), to all its devices",
     load: async () => (await import("./cloud/call.ts")).call,
+  },
+  {
+    usage: "cloud command list <device>",
+    summary: "list the requests that you have queued for a device, of the last 24 hours",
+    load: async () => (await queued()).list,
+  },
+  {
+    usage: "cloud command show <device> <id>",
+    summary: "show a queued request, and the device's answer once there is one",
+    load: async () => (await queued()).show,
+  },
+  {
+    usage: "cloud command cancel <device> <id>",
+    summary: "cancel a queued request that the device did not get yet",
+    load: async () => (await queued()).cancel,
   },
   {
     usage: "cloud token",

@@ -4,6 +4,8 @@ import { Command } from "../../core/api/admin/index.ts";
 import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/device.ts";
 import { MemoryLog } from "../../core/embedded/ports.ts";
 import { systemClock } from "../../core/ports/clock.ts";
+import { plainIo } from "../../runtimes/cli/io.ts";
+import { runProgram } from "../../runtimes/cli/run.ts";
 import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { adminSecret, startCloud } from "./cloud.ts";
 import { connected } from "./devices.ts";
@@ -144,3 +146,34 @@ test("a device that is online answers within the time that the caller waits", as
   const answer = await ask("/v2/applications/7/restart", device, { prefer: "respond-async, wait=20" });
   expect([answer.status, await answer.json()]).toMatchObject([503, { status: "failed" }]);
 }, 60_000);
+
+test("the command line queues a request, lists it, shows what has become of it, and cancels it", async () => {
+  const { device, agent } = await newAgent();
+  const said = async (...args: readonly string[]) => {
+    let [printed, warned] = ["", ""];
+    const io = plainIo({ FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: adminSecret }, (text) => {
+      printed += text;
+    });
+    const status = await runProgram(["cloud", ...args], { ...io, warn: (text) => void (warned += text) });
+    return { status, printed, warned };
+  };
+  const queue = async (path: string, ...more: readonly string[]) => {
+    const { status, printed, warned } = await said("call", device.uuid, "POST", path, "--when-online", ...more);
+    expect([status, JSON.parse(printed)]).toMatchObject([0, { state: "queued" }]);
+    const [, id = ""] =
+      new RegExp(`^.*: fairlead cloud command show ${device.uuid} ([0-9a-f]{32})\n$`).exec(warned) ?? [];
+    return id;
+  };
+  expect((await said("command", "list", device.uuid)).printed).toMatch(/^This token has queued nothing/);
+  const blink = await queue("/v1/blink");
+  const restart = await queue("/v1/restart", "--data", '{"appId":1}', "--expires", "60");
+  expect((await said("command", "cancel", device.uuid, restart)).printed).toBe(`The device will not get ${restart}\n`);
+  expect((await said("command", "list", device.uuid)).printed).toMatch(
+    new RegExp(`^ID +REQUEST +STATE[^]*${restart} +POST /v1/restart +cancelled[^]*${blink} +POST /v1/blink +queued`),
+  );
+  await comeBack(device, agent);
+  await expect
+    .poll(async () => (await said("command", "show", device.uuid, blink, "--json")).printed)
+    .toMatch(/"state": "done",[^]*"status": 200/);
+  expect(agent.led.blinks).toBe(1);
+});
