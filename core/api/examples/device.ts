@@ -607,7 +607,7 @@ export const deviceExamples: Readonly<Record<keyof typeof endpoints, Example>> =
     answer: {
       status: 200,
       type: "application/x-ndjson",
-      body: '{"is":"hello","version":"19.0.5","uuid":"0123456789abcdef0123456789abcdef","bootId":"boot","now":"2026-11-23T20:00:00.000Z","lacks":{},"after":18}\n{"is":"state","settled":true,"apps":[{"appId":2,"name":"house","commit":"c1","updateStatus":"done","waits":[],"services":{"door":{"status":"Running","image":"door:latest","downloadProgress":null,"startedAt":"2026-11-23T20:00:00.000Z"}}}],"problems":[]}',
+      body: '{"is":"hello","version":"19.0.5","uuid":"0123456789abcdef0123456789abcdef","bootId":"boot","bootedAt":"2026-11-23T20:00:00.000Z","now":"2026-11-23T20:00:00.000Z","lacks":{},"after":18}\n{"is":"state","settled":true,"apps":[{"appId":2,"name":"house","commit":"c1","updateStatus":"done","waits":[],"services":{"door":{"status":"Running","image":"door:latest","downloadProgress":null,"startedAt":"2026-11-23T20:00:00.000Z"}}}],"problems":[]}',
     },
   },
   updateState: {
