@@ -41,10 +41,11 @@ export function LogPanel({
   useEffect(() => {
     const panel = root.current;
     if (!panel) return;
-    const write = (added: readonly LogLine[]) => {
-      const rows = added
-        .filter((line) => fits(line, lower))
-        .map((line) => toRow(line, words.value.logs.agent, colourOf));
+    const toRows = (given: readonly LogLine[]) =>
+      given.filter((line) => fits(line, lower)).map((line) => toRow(line, words.value.logs.agent, colourOf));
+    const write = (added?: readonly LogLine[]) => {
+      if (!added) return writeAll();
+      const rows = toRows(added);
       if (rows.length === 0) return;
       panel.append(...rows);
       setCount(panel.childElementCount);
@@ -52,6 +53,16 @@ export function LogPanel({
       // Only while the reader is at the end: above him nothing may disappear.
       while (panel.childElementCount > keptLines) panel.firstElementChild?.remove();
       panel.scrollTop = panel.scrollHeight;
+    };
+    const writeAll = () => {
+      const before = panel.scrollHeight;
+      panel.replaceChildren(...toRows(lines.lines));
+      setCount(panel.childElementCount);
+      if (panel.scrollHeight <= panel.clientHeight + nearEnd) return;
+      // The last of the earlier lines are seen, and the first ones that were there.
+      live.current = false;
+      follow(false);
+      panel.scrollTop = panel.scrollHeight - before - panel.clientHeight / 2;
     };
     panel.replaceChildren();
     setCount(0);
