@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { keptLines, type LogLine, type LogLines } from "../live/log-lines.ts";
 import { counted, words } from "../words.ts";
-import { colourChooser, toRow } from "./log-rows.ts";
+import { colourChooser, RowBlocks, toRow } from "./log-rows.ts";
 
 export interface Filter {
   /** Empty for the agent; undefined: everything. */
@@ -41,30 +41,31 @@ export function LogPanel({
   useEffect(() => {
     const panel = root.current;
     if (!panel) return;
+    let blocks = new RowBlocks(panel);
     const toRows = (given: readonly LogLine[]) =>
       given.filter((line) => fits(line, lower)).map((line) => toRow(line, words.value.logs.agent, colourOf));
     const write = (added?: readonly LogLine[]) => {
       if (!added) return writeAll();
       const rows = toRows(added);
       if (rows.length === 0) return;
-      panel.append(...rows);
-      setCount(panel.childElementCount);
+      blocks.append(rows);
+      setCount(blocks.count);
       if (!live.current) return setFresh((before) => before + rows.length);
       // Only while the reader is at the end: above him nothing may disappear.
-      while (panel.childElementCount > keptLines) panel.firstElementChild?.remove();
+      blocks.trim(keptLines);
       panel.scrollTop = panel.scrollHeight;
     };
     const writeAll = () => {
       const before = panel.scrollHeight;
-      panel.replaceChildren(...toRows(lines.lines));
-      setCount(panel.childElementCount);
+      blocks = new RowBlocks(panel);
+      blocks.append(toRows(lines.lines));
+      setCount(blocks.count);
       if (panel.scrollHeight <= panel.clientHeight + nearEnd) return;
       // The last of the earlier lines are seen, and the first ones that were there.
       live.current = false;
       follow(false);
       panel.scrollTop = panel.scrollHeight - before - panel.clientHeight / 2;
     };
-    panel.replaceChildren();
     setCount(0);
     setFresh(0);
     write(lines.lines.slice(-keptLines));
