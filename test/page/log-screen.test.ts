@@ -13,7 +13,7 @@ describe.skipIf(noBrowser)("the screen of the logs", () => {
     const device = await testDevice();
     await device.run({ "1": app({ web: {} }) });
     const { id } = await device.container("web");
-    for (let n = 0; n < 500; n++) device.engine.write(id, `line ${n}.`);
+    for (let n = 0; n < 500; n++) device.engine.write(id, `${"pad ".repeat(n % 80)}line ${n}.`);
     const page = await openPage(browser(), `${await serve(device.fetch)}/#/logs`);
     const log = page.getByRole("log");
     await log.getByText("line 499.").waitFor();
@@ -24,6 +24,11 @@ describe.skipIf(noBrowser)("the screen of the logs", () => {
     await log.getByText("line 0.", { exact: true }).waitFor();
     expect(await seen()).toEqual(Array.from({ length: 500 }, (_, n) => `${n}.`));
     // The reader is where the earlier lines end, and stays there.
+    const middle = `(() => {
+      const { left, top, height } = document.querySelector(".log").getBoundingClientRect();
+      return document.elementFromPoint(left + 100, top + height / 2 + 4).closest(".line").textContent;
+    })()`;
+    await expect.poll(() => page.evaluate(middle)).toMatch(/line 300\.$/);
     await page.getByRole("button", { name: /Follow/ }).waitFor();
     device.engine.write(id, "line 500.");
     await page.getByRole("button", { name: /1 new line/ }).waitFor();

@@ -55,16 +55,18 @@ export function LogPanel({
       blocks.trim(keptLines);
       panel.scrollTop = panel.scrollHeight;
     };
+    /** Earlier lines have been put among the others: the reader is shown where they end. */
     const writeAll = () => {
-      const before = panel.scrollHeight;
+      const rows = toRows(lines.lines);
+      const boundary = rows[rows.length - blocks.count];
       blocks = new RowBlocks(panel);
-      blocks.append(toRows(lines.lines));
+      blocks.append(rows);
       setCount(blocks.count);
-      if (panel.scrollHeight <= panel.clientHeight + nearEnd) return;
-      // The last of the earlier lines are seen, and the first ones that were there.
+      if (!boundary || panel.scrollHeight <= panel.clientHeight + nearEnd) return;
       live.current = false;
       follow(false);
-      panel.scrollTop = panel.scrollHeight - before - panel.clientHeight / 2;
+      const below = boundary.getBoundingClientRect().top - panel.getBoundingClientRect().top;
+      panel.scrollTop += below - panel.clientHeight / 2;
     };
     setCount(0);
     setFresh(0);
