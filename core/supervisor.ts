@@ -63,6 +63,8 @@ export interface Identity extends Omit<DeviceFacts, "name" | "uuid"> {
   readonly osVariant: "dev" | "prod";
   /** The device is for development: its cloud may switch it to local mode. */
   readonly developmentMode?: boolean;
+  /** The engine is one in memory: no container really runs. */
+  readonly isSimulated?: boolean;
   /** False: callers run no programs in containers. */
   readonly exec?: boolean;
 }

@@ -1,4 +1,5 @@
 import * as applications from "./device/applications.ts";
+import * as compose from "./device/compose.ts";
 import * as device from "./device/device.ts";
 import * as events from "./device/events.ts";
 import * as docs from "./device/docs.ts";
@@ -77,6 +78,7 @@ export const endpoints = {
   endExec: exec.endExec,
   plan: plan.plan,
   planTarget: plan.planTarget,
+  composeTarget: compose.composeTarget,
   history: history.history,
   events: events.events,
   stream: stream.stream,

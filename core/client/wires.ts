@@ -52,6 +52,7 @@ export const device = {
   endExec: { method: "DELETE", path: "/v3/exec/:sessionId" },
   plan: { method: "GET", path: "/v3/apps/:appId/plan" },
   planTarget: { method: "POST", path: "/v3/apps/:appId/plan", repeats: true },
+  composeTarget: { method: "POST", path: "/v3/target/compose", repeats: true },
   history: { method: "GET", path: "/v3/apps/:appId/history" },
   events: { method: "GET", path: "/v3/events", headers: ["accept", "last-event-id"] },
   stream: { method: "GET", path: "/v3/stream" },

@@ -2,6 +2,7 @@ import { endpoints } from "../api/index.ts";
 import { createRoutes, type BodiesOf, type ParamsOf, type RepliesOf, type Route, type Surface } from "../http/route.ts";
 import type { Principal } from "../model/scope.ts";
 import * as applications from "./applications.ts";
+import * as compose from "./compose.ts";
 import * as device from "./device.ts";
 import * as events from "./events.ts";
 import * as docs from "./docs.ts";
@@ -29,6 +30,7 @@ type Api = typeof endpoints;
 
 const handlers = {
   ...applications,
+  ...compose,
   ...device,
   ...events,
   ...docs,

@@ -18,8 +18,8 @@ import type { ServiceLogsContext } from "./service-logs.ts";
 
 export interface StreamContext extends StateContext, ProblemsContext, Pick<ServiceLogsContext, "serviceLogs"> {
   readonly live: Pick<LiveStreams, "open" | "isFull">;
-  readonly loop: Pick<Loop, "isSettled" | "look">;
-  readonly identity: { readonly uuid: string };
+  readonly loop: Pick<Loop, "isSettled" | "look" | "trouble">;
+  readonly identity: { readonly uuid: string; readonly isSimulated?: boolean };
   readonly ports: Ports;
 }
 
@@ -38,7 +38,7 @@ export async function stream(
   const lines =
     logs === undefined
       ? undefined
-      : context.serviceLogs.stream((await context.loop.look({ fresh: false })).current.containers, {
+      : context.serviceLogs.stream(await containersOf(context), {
           ...{ wants: ({ appId }) => isOwn(appId), follow: true, since: 0 },
           tail: logs === "all" ? undefined : logs,
         });
@@ -46,7 +46,9 @@ export async function stream(
   const answer = await live.open({
     hello: {
       ...{ version: supervisorVersion, uuid: identity.uuid, bootId: ports.system.bootId() },
+      bootedAt: new Date(ports.system.bootedAt()).toISOString(),
       ...{ now: new Date(ports.clock.now()).toISOString(), lacks: lacksOf(ports) },
+      ...(identity.isSimulated && { simulated: true }),
     },
     ...((state || isDefault) && {
       state: { key: JSON.stringify([scope, app]), show: () => show(context, scope, isOwn) },
@@ -59,6 +61,10 @@ export async function stream(
   await lines?.cancel();
   return full("The stream has", mostLiveReaders);
 }
+
+/** While the engine does not answer, those that were seen last: a page has to say so. */
+const containersOf = async ({ loop, view }: StreamContext): Promise<readonly Container[]> =>
+  (await loop.look({ fresh: false }).catch(view)).current.containers;
 
 /** What a page offers only where the device can do it. */
 const lacksOf = (ports: Ports): Readonly<Record<string, string>> => {
@@ -73,8 +79,10 @@ const lacksOf = (ports: Ports): Readonly<Record<string, string>> => {
 function show(context: StreamContext, scope: Scope, isOwn: (appId: number) => boolean): api.LiveState {
   const { targets, view, memory, loop, problems } = context;
   const seen = view();
+  const trouble = loop.trouble();
   return {
     settled: loop.isSettled(),
+    ...(trouble && { engine: { unreachableSince: new Date(trouble.since).toISOString(), why: trouble.why } }),
     apps: targets
       .current()
       .apps.filter(({ appId }) => isOwn(appId))

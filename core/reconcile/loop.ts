@@ -34,6 +34,13 @@ interface RecreateOptions {
   readonly begin?: () => void;
 }
 
+/** The engine does not answer. */
+interface EngineTrouble {
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+  readonly why: string;
+}
+
 interface RoundInput {
   readonly target: TargetState;
   readonly device: DeviceFacts;
@@ -84,7 +91,7 @@ export class Loop {
   #pauses = 0;
   readonly #end = new AbortController();
   #engineFailures = 0;
-  #failingSince: number | undefined;
+  #trouble: EngineTrouble | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(parts: Parts) {
@@ -189,7 +196,12 @@ export class Loop {
 
   /** When the engine stopped answering, in milliseconds since the epoch; undefined when it answers. */
   troubleSince(): number | undefined {
-    return this.#failingSince;
+    return this.#trouble?.since;
+  }
+
+  /** The same with the reason. */
+  trouble(): EngineTrouble | undefined {
+    return this.#trouble;
   }
 
   /** Resolves with the result of the next round to begin. `fresh`: the round uses no cached state. */
@@ -313,11 +325,11 @@ export class Loop {
       this.#unsettled = this.#busy.size > 0 || [...decided.values()].some((steps) => !isSettled(steps));
     this.#scheduleRecheck(decided, current.monotonicMs);
     this.#engineFailures = 0;
-    if (this.#failingSince !== undefined) {
+    if (this.#trouble) {
       events.emit({ kind: "engineReachable" });
       this.#parts.onEngineBack();
     }
-    this.#failingSince = undefined;
+    this.#trouble = undefined;
     const recheckMs = this.#parts.onRound?.(this.view);
     if (recheckMs !== undefined) this.#requestAfter(recheckMs);
   }
@@ -392,15 +404,16 @@ export class Loop {
   }
 
   #requestAfter(ms: number): void {
-    void this.#scheduler.requestAfter(ms, () => this.hasFailures() || this.#failingSince !== undefined);
+    void this.#scheduler.requestAfter(ms, () => this.hasFailures() || this.#trouble !== undefined);
   }
 
   #onRoundFailed(error: unknown): void {
     const { clock, events } = this.#parts;
     this.#engineFailures++;
-    if (this.#failingSince === undefined) events.emit({ kind: "engineUnreachable", reason: messageOf(error) });
-    this.#failingSince ??= clock.now();
-    this.#waiters.failAll(messageOf(error));
+    const why = messageOf(error);
+    if (!this.#trouble) events.emit({ kind: "engineUnreachable", reason: why });
+    this.#trouble = { since: this.#trouble?.since ?? clock.now(), why };
+    this.#waiters.failAll(why);
     this.#requestAfter(delayMs(engineRetry, this.#engineFailures));
   }
 }

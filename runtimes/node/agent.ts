@@ -128,11 +128,14 @@ async function assembleIn(
   const apiPort = () => listener.port;
   const host = await findHostPorts({ settings, isEngineEmbedded, osSlug: facts.osSlug, apiPort, log });
 
-  const identity = identityOf(settings, facts, {
-    apiPort: listener.port,
-    servicesFolder: folders.root,
-    filesFolder: isMissing(files) ? "" : files.root,
-  });
+  const identity = {
+    ...identityOf(settings, facts, {
+      apiPort: listener.port,
+      servicesFolder: folders.root,
+      filesFolder: isMissing(files) ? "" : files.root,
+    }),
+    isSimulated: isEngineEmbedded,
+  };
   const supervisor = await createSupervisor(
     {
       clock,

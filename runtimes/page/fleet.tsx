@@ -1,5 +1,6 @@
 import { render } from "preact";
 import { FleetsView } from "./fleet/fleets-view.tsx";
+import { linkedToken, LinkQuestion, takeLinkedToken } from "./fleet/link-question.tsx";
 import { placeOf } from "./fleet/routes.ts";
 import { session, startSession } from "./fleet/session.ts";
 import { SignIn } from "./fleet/sign-in.tsx";
@@ -15,10 +16,12 @@ const visibility = new Visibility();
 
 const FleetPage = () => (
   <>
-    {session.value === undefined ? (
-      <SignIn />
-    ) : (
+    {session.value !== undefined ? (
       <FleetsView key={session.value} token={session.value} visibility={visibility} />
+    ) : linkedToken.value !== undefined ? (
+      <LinkQuestion token={linkedToken.value} />
+    ) : (
+      <SignIn />
     )}
     <PageFooter hasKeys={session.value !== undefined && placeOf(route.value).is === "device"} />
   </>
@@ -34,4 +37,9 @@ function show(): void {
 }
 
 startPreferences();
-void startSession().then(show);
+takeLinkedToken();
+void startSession().then(() => {
+  // Somebody who is signed in stays so, and the link is forgotten.
+  if (session.value !== undefined) linkedToken.value = undefined;
+  show();
+});

@@ -64,8 +64,9 @@ export const percent = (value: number): string =>
 export const celsius = (value: number): string =>
   new Intl.NumberFormat(language.value, { style: "unit", unit: "celsius", maximumFractionDigits: 0 }).format(value);
 
-/** Digests in a sentence, as short as engines show them. */
-export const withShortDigests = (text: string): string => text.replace(/\b(sha256:[0-9a-f]{12})[0-9a-f]+/g, "$1");
+/** Images in a sentence by their tags: a digest beside it tells people nothing. Without a tag, as short as engines show it. */
+export const withShortImages = (text: string): string =>
+  text.replace(/(:\w[\w.-]{0,127})@sha256:[0-9a-f]{64}\b/g, "$1").replace(/\b(sha256:[0-9a-f]{12})[0-9a-f]+/g, "$1");
 
 /** A commit as people say it. */
 export const shortCommit = (commit: string): string => commit.slice(0, 7);

@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
-import { EmbeddedEngine } from "../../core/embedded/engine.ts";
 import { systemClock } from "../../core/ports/clock.ts";
-import type { EngineState } from "../../core/ports/engine.ts";
 import { testDevice } from "../support/device.ts";
+import { UnpluggedEngine } from "../support/unplugged-engine.ts";
 import { empty, ok, seen, text } from "./answers.ts";
 
 test("ping answers OK", async () => {
@@ -15,13 +14,6 @@ test("a healthy device answers with an empty 200", async () => {
   await device.settled();
   expect(seen(await device.get("/v1/healthy"))).toEqual(empty(200));
 });
-
-class UnpluggedEngine extends EmbeddedEngine {
-  isAway = false;
-  override look(): Promise<EngineState> {
-    return this.isAway ? Promise.reject(new Error("connect ENOENT /var/run/docker.sock")) : super.look();
-  }
-}
 
 test("a device is unhealthy after its engine has been away for a minute, until the engine is back", async () => {
   let aheadMs = 0;

@@ -445,6 +445,7 @@ describe("bodies", () => {
     "POST /v3/apps/1/update/fail",
     "POST /v3/apps/1/update/rollback",
     "POST /v3/locks",
+    "POST /v3/target/compose",
     "PUT /v3/locks/lease",
   ].map((line) => line.split(" "));
 

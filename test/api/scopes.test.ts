@@ -38,6 +38,10 @@ const ofTheDevice: readonly [string, string, object | undefined, Seen][] = [
   ["GET", "/v2/local/target-state", undefined, failedUnauthorized],
   ["POST", "/v2/local/target-state", { local: { apps: {} } }, failedUnauthorized],
   ["GET", "/v2/local/logs", undefined, failedUnauthorized],
+  [
+    ...(["POST", "/v3/target/compose", { compose: "services: {}" }] as const),
+    refused("outside-scope", "The target state of the device is not for the key of a service"),
+  ],
 ];
 
 const onlyShell = refused(

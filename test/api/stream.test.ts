@@ -1,9 +1,11 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { endpoints } from "../../core/api/index.ts";
+import { systemClock } from "../../core/ports/clock.ts";
 import { mostLiveReaders } from "../../core/events/live-streams.ts";
 import { keptEvents } from "../../core/ports/event-journal.ts";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
+import { UnpluggedEngine } from "../support/unplugged-engine.ts";
 import { refused, seen } from "./answers.ts";
 import { cloudApp, twoApps } from "./managed.ts";
 
@@ -55,6 +57,7 @@ describe("GET /v3/stream", () => {
     expect(await next()).toMatchObject({
       ...{ is: "hello", bootId: "boot", uuid: device.supervisor.identity.uuid, after: expect.any(Number) },
       lacks: { journal: "There is no journal in memory" },
+      bootedAt: "1970-01-01T00:00:00.000Z",
     });
     expect(await next()).toMatchObject({
       ...{ is: "state", settled: true, problems: [] },
@@ -65,6 +68,29 @@ describe("GET /v3/stream", () => {
     expect(await until(isEvent("serviceStarted"))).toMatchObject({ service: "db", app: 1, why: [] });
     expect(await until(({ is, settled }) => is === "state" && settled === true)).toMatchObject({
       apps: [{ services: { web: { status: "Running" }, db: { status: "Running" } } }],
+    });
+  });
+
+  test("says that the engine does not answer, and since when, also to readers that come meanwhile", async () => {
+    const engine = new UnpluggedEngine({ clock: systemClock });
+    const device = await testDevice({ ports: { engine }, identity: { isSimulated: true } });
+    await device.run({ "1": app({ web: {} }, { name: "shop" }) });
+    const first = await open(device, "?state");
+    expect(await first.next()).toMatchObject({ is: "hello", simulated: true });
+    expect(await first.next()).not.toHaveProperty("engine");
+    engine.isAway = true;
+    device.supervisor.loop.trigger();
+    const trouble = { unreachableSince: expect.any(String), why: expect.stringContaining("ENOENT") };
+    const isAway = ({ is, engine: state }: Line) => is === "state" && state !== undefined;
+    expect(await first.until(isAway)).toMatchObject({ engine: trouble });
+    const second = await open(device, "?state&logs=10");
+    expect(await second.until(isAway)).toMatchObject({
+      engine: trouble,
+      apps: [{ services: { web: { status: "Running" } } }],
+    });
+    engine.isAway = false;
+    expect(await first.until(({ is, engine: state }) => is === "state" && state === undefined)).toMatchObject({
+      apps: [{ name: "shop" }],
     });
   });
 

@@ -69,6 +69,7 @@ const samples: Readonly<Record<string, Sample>> = {
   retryUpdate: { params: { appId: "1" } },
   rollBackUpdate: { params: { appId: "1" }, body: { reason: "wrong colour" } },
   planTarget: { params: { appId: "1" }, body: sampleTarget },
+  composeTarget: { body: { compose: "services: { door: { image: door:2 } }", project: "garden" } },
   serviceLogs: { params: { service: "web", tail: "10" } },
   serviceProcesses: { params: { appId: "1", service: "web" } },
   applicationStats: { params: { appId: "1" } },

@@ -1,20 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { Page } from "playwright-core";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { noBrowser } from "../support/chromium.ts";
 import { wait } from "../support/wait.ts";
 import { openPage, serve, useBrowser } from "./browser.ts";
-
-/** Presses Tab until the element with this name has the focus, and then Enter: as somebody without a mouse. */
-async function press(page: Page, role: Parameters<Page["getByRole"]>[0], name: string | RegExp): Promise<void> {
-  const wanted = page.getByRole(role, { name, exact: typeof name === "string" }).first();
-  await wanted.waitFor();
-  for (let n = 0; n < 80; n++) {
-    await page.keyboard.press("Tab");
-    if ((await wanted.and(page.locator(":focus")).count()) > 0) return page.keyboard.press("Enter");
-  }
-  throw new Error(`Tab does not reach ${name}`);
-}
+import { press } from "./keyboard.ts";
 
 /** Whether the service has another container than this one. */
 async function isOther(device: TestDevice, service: string, id: string): Promise<boolean> {
@@ -159,6 +148,64 @@ describe.skipIf(noBrowser)("with the keyboard alone", () => {
     );
   });
 
+  test("a compose file is checked while it is written, becomes a target state, and is applied", async () => {
+    const device = await shop();
+    const page = await openPage(browser(), `${await serve(device.fetch)}#/target`);
+    await press(page, "button", "Compose file");
+    const field = page.getByLabel("Compose file as YAML");
+    await page.getByText("Paste a compose file.").waitFor();
+    await field.fill("services: [");
+    await page
+      .getByRole("listitem")
+      .filter({ hasText: /line 1, column/ })
+      .waitFor();
+    await field.fill("services:\n  sensor:\n    build: .\n");
+    await page
+      .getByRole("listitem")
+      .filter({ hasText: /^services\.sensor\.build: images are not built here/ })
+      .waitFor();
+    expect(await page.getByRole("button", { name: "Apply", exact: true }).isDisabled()).toBe(true);
+    await field.fill("services:\n  sensor:\n    image: sensor:1\n");
+    await page.getByText("The device accepts this.").waitFor();
+    await page.getByRole("heading", { name: "What this changes for app" }).waitFor();
+    await page.getByLabel("Name of the application").fill("weather");
+    await page.getByRole("heading", { name: "What this changes for weather" }).waitFor();
+    await page.getByRole("row", { name: /sensor.*create/ }).waitFor();
+    await page.getByText("The target state that it becomes").click();
+    await page.getByText('"serviceName": "sensor"').waitFor();
+    await press(page, "button", "Apply");
+    await wait("the new service", async () =>
+      (await device.engine.look()).containers.some(({ service, state }) => service === "sensor" && state === "running"),
+    );
+    await page.getByText("This is the target state now.").waitFor();
+    // The services of the other application still run, and the text of the whole has both.
+    expect((await device.container("web")).state).toBe("running");
+    await press(page, "button", "JSON");
+    expect(await page.getByLabel("Target state as JSON").inputValue()).toMatch(
+      /"weather"[^]*"shop"|"shop"[^]*"weather"/,
+    );
+  });
+
+  test("a proxy is set, and removed", async () => {
+    const device = await shop();
+    const page = await openPage(browser(), `${await serve(device.fetch)}#/host`);
+    await page.getByRole("combobox", { name: /^Type/ }).selectOption("socks5");
+    await page.getByLabel("Address", { exact: true }).fill("10.0.0.9");
+    await page.getByLabel("Port").fill("1080");
+    await page.getByLabel("User").fill("tom");
+    await page.getByLabel("Password").fill("secret");
+    await page.getByLabel("Not through the proxy").fill("10.0.0.0/8, registry.lan");
+    await press(page, "button", "Save: Proxy");
+    await page.getByText("Saved.").waitFor();
+    const proxy = async () => device.get("/v1/device/host-config");
+    expect(await proxy()).toMatchObject({
+      json: { network: { proxy: { type: "socks5", ip: "10.0.0.9", noProxy: ["10.0.0.0/8", "registry.lan"] } } },
+    });
+    await page.getByRole("combobox", { name: /^Type/ }).selectOption("");
+    await press(page, "button", "Save: Proxy");
+    await expect.poll(async () => JSON.stringify((await proxy()).json)).not.toContain("10.0.0.9");
+  });
+
   test("the host name is changed", async () => {
     const device = await shop();
     const page = await openPage(browser(), await serve(device.fetch));
@@ -170,6 +217,40 @@ describe.skipIf(noBrowser)("with the keyboard alone", () => {
     await press(page, "button", "Save: Host name");
     await page.getByText("Saved.").waitFor();
     expect(await device.get("/v1/device/host-config")).toMatchObject({ json: { network: { hostname: "misty-sea" } } });
+  });
+});
+
+describe.skipIf(noBrowser)("a button", () => {
+  const browser = useBrowser();
+  test("is free again when the page shows what was asked, not before", async () => {
+    const device = await shop();
+    // The device answers, and the page learns nothing of what has come of it.
+    let passes = true;
+    const held = async (request: Request): Promise<Response> => {
+      const response = await device.fetch(request);
+      if (!response.body || !request.url.includes("/v3/stream")) return response;
+      const until = new TransformStream<Uint8Array, Uint8Array>({
+        transform: async (chunk, controller) => {
+          await wait("the pass", async () => passes);
+          controller.enqueue(chunk);
+        },
+      });
+      return new Response(response.body.pipeThrough(until), response);
+    };
+    const page = await openPage(browser(), await serve(held));
+    await page.getByText("2 of 2 run").waitFor();
+    passes = false;
+    const menu = page.locator('summary[aria-label="More actions for web"]');
+    await menu.click();
+    await page.getByRole("button", { name: "Stop web" }).click();
+    await page.getByText("Stop web: done.").waitFor();
+    await page.waitForTimeout(1000);
+    await menu.click();
+    const stop = page.getByRole("button", { name: "Stop web" });
+    expect([await stop.textContent(), await stop.isDisabled()]).toEqual(["asked …", true]);
+    passes = true;
+    await page.getByRole("button", { name: "Start web" }).waitFor();
+    expect(await page.getByRole("button", { name: "Start web" }).isDisabled()).toBe(false);
   });
 });
 

@@ -137,6 +137,7 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
     expect(printed).not.toContain(adminSecret);
     // The policy of the page forbids the script that looks for faults, which would also measure colours on their way to others.
     const page = await openPage(browser(), printed.trim(), { bypassCSP: true, reducedMotion: "reduce" });
+    await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("button", { name: "Sign out" }).waitFor();
     expect(page.url()).toBe(`${cloud.url()}/#/`);
     await page.evaluate(axe.source);

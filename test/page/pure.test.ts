@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { toParts } from "../../runtimes/page/parts/ansi.ts";
 import { daysUntilFull } from "../../runtimes/page/live/figures.ts";
+import { withShortImages } from "../../runtimes/page/format.ts";
+import { LogLines, type LogLine } from "../../runtimes/page/live/log-lines.ts";
 import { appsIn, parseTarget, placeOf } from "../../runtimes/page/live/target-text.ts";
 
 /** What the page decides without a browser. */
@@ -52,5 +54,37 @@ describe("the text of a target state", () => {
       { appId: 2, name: "2" },
     ]);
     expect(appsIn({ local: 7 })).toEqual([]);
+  });
+});
+
+test("an image has its tag, else a short digest", () => {
+  const digest = `sha256:${"0123456789ab".repeat(5)}0123`;
+  expect(withShortImages(`Downloading image 'registry.lan:5000/web:7@${digest}'`)).toBe(
+    "Downloading image 'registry.lan:5000/web:7'",
+  );
+  expect(withShortImages(`registry.lan:5000/web@${digest} and ${digest}`)).toBe(
+    "registry.lan:5000/web@sha256:0123456789ab and sha256:0123456789ab",
+  );
+});
+
+describe("earlier lines of a log", () => {
+  const line = (at: number, message: string, service = "web"): LogLine => ({
+    ...{ at, message, service, appId: 1, isStdErr: false },
+  });
+
+  test("are those before the known ones, of each service, also within a millisecond", async () => {
+    const lines = new LogLines();
+    // A browser delivers the first ones after a while, and the next ones with a frame.
+    lines.gather();
+    for (const one of [line(5, "c"), line(5, "d"), line(6, "e"), line(9, "x", "db")]) lines.add(one);
+    await new Promise<void>((resolve) => lines.subscribe(() => resolve()));
+    const given = [
+      ...[line(4, "a"), line(5, "b"), line(5, "c"), line(5, "d"), line(6, "e")],
+      ...[line(7, "w", "db"), line(9, "x", "db"), line(10, "y", "db")],
+    ];
+    expect(lines.mostOfOne()).toBe(3);
+    expect(lines.addEarlier(given)).toBe(3);
+    expect(lines.lines.map(({ message }) => message)).toEqual(["a", "b", "c", "d", "e", "w", "x"]);
+    expect(lines.addEarlier(given)).toBe(0);
   });
 });

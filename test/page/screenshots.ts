@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { chromium, type Browser, type Page } from "playwright-core";
 import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/index.ts";
+import { memorySystem } from "../../core/embedded/ports.ts";
 import { app } from "../support/device.ts";
 import { executablePath } from "../support/chromium.ts";
 import { flags, servePage } from "./served.ts";
@@ -14,9 +15,13 @@ mkdirSync(folder, { recursive: true });
 
 const widths = [360, 768, 1280] as const;
 
+/** A machine that runs for twelve days. */
+const ports = { system: { ...memorySystem, bootedAt: () => Date.now() - 12 * 86_400_000 } };
+
 /** A morning in the life of a device: one service runs, one is downloaded, one fails again and again, one holds a lock. */
 async function busyDevice(): Promise<MemoryDevice> {
   const device = await createMemoryDevice({
+    ports,
     restartMs: 2000,
     program: ({ service }) =>
       service === "db"
@@ -85,12 +90,12 @@ interface Scene {
 }
 
 const emptyDevice = async () => {
-  const device = await createMemoryDevice();
+  const device = await createMemoryDevice({ ports });
   await set(device, {});
   return device;
 };
 
-const managed = () => createMemoryDevice({ identity: { cloudUrl: "https://cloud.example", cloudKey: "k" } });
+const managed = () => createMemoryDevice({ ports, identity: { cloudUrl: "https://cloud.example", cloudKey: "k" } });
 
 const scenes: readonly Scene[] = [
   { name: "device", path: "", device: busyDevice },

@@ -35,6 +35,10 @@ export const LiveState = z.object({
     }),
   ),
   problems: z.array(Problem),
+  engine: z
+    .object({ unreachableSince: z.iso.datetime(), why: z.string() })
+    .optional()
+    .describe("Absent: it answers. Else the rest is what was seen last"),
 });
 export type LiveState = z.output<typeof LiveState>;
 
@@ -44,8 +48,10 @@ const Line = z.union([
     version: z.string(),
     uuid: z.string(),
     bootId: z.string().describe("Another one after a reboot"),
+    bootedAt: z.iso.datetime().describe("By the clock of the machine, as `now`"),
     now: z.iso.datetime(),
     lacks: z.record(z.string(), z.string()).describe("What this device cannot do, and why"),
+    simulated: z.literal(true).optional().describe("The engine is one in memory: no container really runs"),
     after: z.int().describe("The `after` for a reader that reconnects before the first event"),
   }),
   LiveState.extend({ is: z.literal("state") }).describe("Whole, at most 4 in a second"),

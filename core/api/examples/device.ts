@@ -483,6 +483,80 @@ export const deviceExamples: Readonly<Record<keyof typeof endpoints, Example>> =
       },
     },
   },
+  composeTarget: {
+    body: { compose: "services: { door: { image: door:2 } }", project: "garden" },
+    answer: {
+      status: 200,
+      type: "application/json",
+      body: {
+        project: "garden",
+        appId: 301423439,
+        target: {
+          local: {
+            name: "device",
+            config: {
+              SUPERVISOR_POLL_INTERVAL: "900000",
+              SUPERVISOR_INSTANT_UPDATE_TRIGGER: "true",
+              SUPERVISOR_LOCAL_MODE: "true",
+              SUPERVISOR_CONNECTIVITY_CHECK: "true",
+              SUPERVISOR_LOG_CONTROL: "true",
+              SUPERVISOR_API_REQUEST_TIMEOUT: "59000",
+              SUPERVISOR_DELTA: "false",
+              SUPERVISOR_DELTA_REQUEST_TIMEOUT: "59000",
+              SUPERVISOR_DELTA_APPLY_TIMEOUT: "0",
+              SUPERVISOR_DELTA_RETRY_COUNT: "30",
+              SUPERVISOR_DELTA_RETRY_INTERVAL: "10000",
+              SUPERVISOR_DELTA_VERSION: "2",
+              SUPERVISOR_OVERRIDE_LOCK: "false",
+              SUPERVISOR_PERSISTENT_LOGGING: "false",
+              HOST_FIREWALL_MODE: "",
+              HOST_DISCOVERABILITY: "true",
+              SUPERVISOR_HARDWARE_METRICS: "true",
+              SUPERVISOR_VPN_CONTROL: "true",
+            },
+            apps: {
+              "1": {
+                name: "shop",
+                commit: "c1",
+                releaseId: 1,
+                services: {
+                  "1": { serviceName: "web", imageId: 11, image: "web:latest", environment: {}, labels: {} },
+                  "2": { serviceName: "db", imageId: 12, image: "db:latest", environment: {}, labels: {} },
+                },
+              },
+              "2": {
+                name: "house",
+                commit: "c1",
+                releaseId: 1,
+                services: {
+                  "1": { serviceName: "door", imageId: 21, image: "door:latest", environment: {}, labels: {} },
+                },
+              },
+              "301423439": {
+                name: "garden",
+                commit: "10ca12e1ea5e",
+                releaseId: 1,
+                services: {
+                  "354328825": {
+                    image: "door:2",
+                    environment: {},
+                    labels: {},
+                    serviceName: "door",
+                    serviceId: 354328825,
+                    imageId: 354328825,
+                    running: true,
+                  },
+                },
+                networks: {},
+                volumes: {},
+              },
+            },
+          },
+        },
+        warnings: [],
+      },
+    },
+  },
   history: {
     params: { appId: 1, limit: 1 },
     answer: {
@@ -533,7 +607,7 @@ export const deviceExamples: Readonly<Record<keyof typeof endpoints, Example>> =
     answer: {
       status: 200,
       type: "application/x-ndjson",
-      body: '{"is":"hello","version":"19.0.5","uuid":"0123456789abcdef0123456789abcdef","bootId":"boot","now":"2026-11-23T20:00:00.000Z","lacks":{},"after":18}\n{"is":"state","settled":true,"apps":[{"appId":2,"name":"house","commit":"c1","updateStatus":"done","waits":[],"services":{"door":{"status":"Running","image":"door:latest","downloadProgress":null,"startedAt":"2026-11-23T20:00:00.000Z"}}}],"problems":[]}',
+      body: '{"is":"hello","version":"19.0.5","uuid":"0123456789abcdef0123456789abcdef","bootId":"boot","bootedAt":"2026-11-23T20:00:00.000Z","now":"2026-11-23T20:00:00.000Z","lacks":{},"after":18}\n{"is":"state","settled":true,"apps":[{"appId":2,"name":"house","commit":"c1","updateStatus":"done","waits":[],"services":{"door":{"status":"Running","image":"door:latest","downloadProgress":null,"startedAt":"2026-11-23T20:00:00.000Z"}}}],"problems":[]}',
     },
   },
   updateState: {

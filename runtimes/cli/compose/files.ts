@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { isUtf8 } from "node:buffer";
 import { resolve } from "node:path";
 import * as z from "zod";
+import type { FileContents } from "../../../core/compose/compose-file.ts";
 import { largestFileBytes } from "../../../core/compose/files.ts";
 import { didYouMean } from "../../../core/model/nearest.ts";
 import { messageOf } from "../../../core/model/show.ts";
@@ -15,19 +16,13 @@ const Definitions = z.record(
 );
 const sources = ["file", "content", "environment"];
 
-interface ReadFiles {
-  /** `configs` and `secrets` with their contents. A kind without definitions is absent. */
-  readonly definitions: Readonly<Record<string, Readonly<Record<string, object>>>>;
-  readonly faults: readonly string[];
-}
-
 /** Only definitions that services use are read. */
 export async function readFiles(
   file: Readonly<Record<string, unknown>>,
   services: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
   folder: string,
   variables: Readonly<Record<string, string | undefined>>,
-): Promise<ReadFiles> {
+): Promise<FileContents> {
   const definitions: Record<string, Record<string, object>> = {};
   const faults: string[] = [];
   for (const kind of ["configs", "secrets"]) {

@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SettingsError, UsageError } from "../../node/settings-error.ts";
 import { command, wholeNumber, yesOption } from "../command.ts";
+import { toLocalTarget } from "../../../core/operations/local-target.ts";
 import { readComposition } from "../compose/composition.ts";
-import { toLocalTarget } from "../compose/local-target.ts";
 import type { Io } from "../io.ts";
 import { cellOf } from "../table.ts";
 import { applicationsOf, deviceOf, deviceOption, expectStatus, type Device } from "./client.ts";
@@ -38,7 +38,7 @@ export async function readTarget(given: string | undefined, options: Wanted, env
   const before = expectStatus(await device.targetState.reply(), 200).state.local;
   const project = options.project ?? read.project;
   const allowUnsupported = options["allow-unsupported"] === true;
-  const target = toLocalTarget(read.composition, project, { before, allowUnsupported });
+  const target = await toLocalTarget(read.composition, project, { before, allowUnsupported });
   if (!target.ok)
     throw new SettingsError([`${file} cannot run:`, ...target.faults.map((fault) => `  ${fault}`)].join("\n"));
   return { device, project, target, isManaged: before.config["SUPERVISOR_LOCAL_MODE"] === "false" };

@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { fillPath } from "../../../core/api/path.ts";
 import { Refusal } from "../../../core/client/index.ts";
 import { words } from "../words.ts";
@@ -13,6 +13,8 @@ export interface Action {
   readonly curl: string;
   /** What is said when it has succeeded; else the label. Empty: what is shown says enough. */
   readonly done?: string;
+  /** Called before it is sent. Returns whether the state shows the effect: then the button is free again. Absent: at the answer. */
+  readonly watch?: () => () => boolean;
   /** The same action, which overrides update locks. */
   readonly forced?: Action;
 }
@@ -35,8 +37,8 @@ export interface Notice {
   readonly isFailure: boolean;
 }
 
-/** The state that shows the effect arrives a moment after the answer. Until then the button is not free. */
-const effectMs = 500;
+/** An effect that is not seen by then is not waited for. */
+const effectMs = 15_000;
 const noticeMs = 8000;
 
 /** Actions under way, the question that is open, and what has come of them. Nothing is shown as done before it is. */
@@ -51,13 +53,15 @@ export class Actions {
   }
 
   async run(action: Action): Promise<void> {
-    const { key, label, send, done, forced } = action;
+    const { key, label, send, done, forced, watch } = action;
     if (this.pending.value.has(key)) return;
     this.pending.value = new Set([...this.pending.value, key]);
+    const isShown = watch?.();
     try {
       await send();
       if (done !== "") this.say(done ?? words.value.done.done(label));
-      setTimeout(() => this.#end(key), effectMs);
+      if (isShown) void whenShown(isShown).then(() => this.#end(key));
+      else this.#end(key);
     } catch (error) {
       this.#end(key);
       const why = whyOf(error);
@@ -79,6 +83,19 @@ export class Actions {
   #end(key: string): void {
     this.pending.value = new Set([...this.pending.value].filter((one) => one !== key));
   }
+}
+
+/** Resolves when the signals that `isShown` reads make it true, or after the time limit. */
+function whenShown(isShown: () => boolean): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, effectMs);
+  const stop = effect(() => {
+    if (isShown()) resolve();
+  });
+  return promise.finally(() => {
+    clearTimeout(timer);
+    stop();
+  });
 }
 
 export const whyOf = (error: unknown): string =>

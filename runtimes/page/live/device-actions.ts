@@ -11,8 +11,47 @@ interface App {
 type ServiceVerb = "restart" | "stop" | "start";
 
 /** What can be asked of a device: actions that are done at once, and questions that come before the others. */
-export function deviceActions({ client }: Pick<DeviceStore, "client">, address: Address) {
+export function deviceActions(
+  { client, state, hello }: Pick<DeviceStore, "client" | "state" | "hello">,
+  address: Address,
+) {
   const t = () => words.value;
+  const appOf = (appId: number) => state.value?.apps.find((app) => app.appId === appId);
+  const startsOf = (appId: number) => Object.values(appOf(appId)?.services ?? {}).map(({ startedAt }) => startedAt);
+
+  /** What shows that a service has done what was asked. */
+  const ofServiceSeen =
+    (verb: ServiceVerb, { appId }: App, name: string) =>
+    () => {
+      const now = () => appOf(appId)?.services[name];
+      const before = now()?.startedAt;
+      return () => {
+        const isRunning = now()?.status === "Running";
+        if (verb === "stop") return !isRunning && now()?.status !== "Stopping";
+        return isRunning && (verb === "start" || now()?.startedAt !== before);
+      };
+    };
+
+  /** The containers are others, and the device has nothing left to do. */
+  const ofAppSeen =
+    ({ appId }: App) =>
+    () => {
+      const before = startsOf(appId);
+      return () => state.value?.settled === true && startsOf(appId).every((at, n) => at !== before[n]);
+    };
+
+  const ofUpdateSeen =
+    ({ appId }: App) =>
+    () => {
+      const show = () => [appOf(appId)?.updateStatus, appOf(appId)?.commit, ...(appOf(appId)?.waits ?? [])].join("\n");
+      const before = show();
+      return () => show() !== before;
+    };
+
+  const rebootSeen = () => {
+    const before = hello.value?.bootId;
+    return () => hello.value?.bootId !== before;
+  };
 
   const ofService = (verb: ServiceVerb, { appId }: App, serviceName: string, force = false): Action => {
     const sent = { params: { appId }, body: { serviceName, ...(force && { force }) } };
@@ -22,6 +61,7 @@ export function deviceActions({ client }: Pick<DeviceStore, "client">, address: 
       label: `${t().act[verb]} ${serviceName}`,
       send: () => client[operation](sent),
       curl: toCurl(wires[operation], { ...sent, ...address }),
+      watch: ofServiceSeen(verb, { appId, name: "" }, serviceName),
       ...(!force && { forced: ofService(verb, { appId, name: "" }, serviceName, true) }),
     };
   };
@@ -33,6 +73,7 @@ export function deviceActions({ client }: Pick<DeviceStore, "client">, address: 
       label: operation === "purgeV2" ? t().act.purge(app.name) : t().act.restartApp(app.name),
       send: () => client[operation](sent),
       curl: toCurl(wires[operation], { ...sent, ...address }),
+      watch: ofAppSeen(app),
       ...(!force && { forced: ofApp(operation, app, true) }),
     };
   };
@@ -44,6 +85,7 @@ export function deviceActions({ client }: Pick<DeviceStore, "client">, address: 
       label: t().act[operation],
       send: () => client[operation](sent),
       curl: toCurl(wires[operation], { ...sent, ...address }),
+      watch: rebootSeen,
       ...(!force && { forced: ofPower(operation, true) }),
     };
   };
@@ -61,6 +103,7 @@ export function deviceActions({ client }: Pick<DeviceStore, "client">, address: 
     label: `${decisionWords(operation)}: ${name}`,
     send: () => client[operation]({ params: { appId } }),
     curl: toCurl(wires[operation], { params: { appId }, ...address }),
+    watch: ofUpdateSeen({ appId, name }),
   });
 
   const decisionWords = (operation: "applyUpdate" | "retryUpdate" | "rollBackUpdate"): string =>

@@ -1,6 +1,8 @@
 import { computed, signal } from "@preact/signals";
 import { Refusal, type DeviceClient, type Followed } from "../../../core/client/index.ts";
+import { withShortImages } from "../format.ts";
 import { figuresIn, type Figures } from "./figures.ts";
+import { toLines } from "./log-file.ts";
 import { LogLines } from "./log-lines.ts";
 import type { Visibility } from "./visibility.ts";
 
@@ -11,7 +13,7 @@ export type AppState = StateLine["apps"][number];
 export type ServiceState = AppState["services"][string];
 /** A newer agent may have more kinds. */
 export type Problem = Omit<StateLine["problems"][number], "kind"> & { readonly kind: string };
-export interface State extends Pick<StateLine, "settled" | "apps"> {
+export interface State extends Pick<StateLine, "settled" | "apps" | "engine"> {
   readonly problems: readonly Problem[];
 }
 export type DeviceEvent = LineOf<"event">;
@@ -52,6 +54,12 @@ export interface LastReport {
 /** A device that is offline is looked for after this time. */
 const lookAgainMs = 10_000;
 
+/** How often an agent without a stream is asked. */
+const pollMs = 4000;
+
+/** So many lines of each service are asked for at once, besides those that are known. */
+const earlierLines = 1000;
+
 interface Options {
   /** What is shown of a device that is offline; only a cloud knows it. */
   readonly lastReport?: (() => Promise<LastReport>) | undefined;
@@ -69,6 +77,10 @@ export class DeviceStore {
   readonly figures = signal<Figures | undefined>(undefined);
   readonly events = signal<readonly DeviceEvent[]>([]);
   readonly logs = new LogLines();
+  /** The agent has no stream: only what the second version of the API tells is known. */
+  readonly isOlder = signal(false);
+  /** When the machine has started, by the browser's clock. */
+  readonly bootedAt = signal<number | undefined>(undefined);
   /** How much the clock of the device is ahead of the browser's, in milliseconds. */
   readonly clockAheadMs = signal(0);
   /** Whether what is shown is of this connection. Otherwise a click could hit what is no longer there. */
@@ -95,7 +107,7 @@ export class DeviceStore {
     const { signal } = this.#end;
     do {
       await this.#read();
-      if (this.link.value.is !== "offline") return;
+      if (this.link.value.is !== "offline" && this.link.value.is !== "reconnecting") return;
       await Promise.race([new Promise((resolve) => setTimeout(resolve, lookAgainMs)), this.#visibility.woken()]);
       await this.#visibility.shown();
     } while (!signal.aborted);
@@ -114,6 +126,7 @@ export class DeviceStore {
         if (!(error instanceof Refusal)) return this.#fail(error);
         const isScope = error.detail.includes("metrics");
         if (isScope && metrics) continue;
+        if (error.reply.status === 404 && (await this.#poll())) return;
         if (error.reply.status === 404 && this.#lastReport) return this.#showLastReport(this.#lastReport);
         this.link.value =
           error.reply.status === 401 ? { is: "refused", why: error.detail } : { is: "failed", why: error.detail };
@@ -124,6 +137,38 @@ export class DeviceStore {
 
   stop(): void {
     this.#end.abort();
+  }
+
+  /** Reads log lines that are older than the known ones. Resolves with how many have been put above them. */
+  async readEarlierLines(): Promise<number> {
+    const tail = String(this.logs.mostOfOne() + earlierLines);
+    return this.logs.addEarlier(
+      toLines(await new Response(await this.client.serviceLogs({ params: { tail } })).text()),
+    );
+  }
+
+  /** Asks an agent without a stream, as long as it answers and somebody looks. Resolves with false if there is none. */
+  async #poll(): Promise<boolean> {
+    const { signal } = this.#end;
+    for (let isKnown = false; !signal.aborted; isKnown = true) {
+      await this.#visibility.shown();
+      try {
+        const [apps, device] = await Promise.all([
+          this.client.applicationsState({ signal }),
+          this.client.device({ signal }),
+        ]);
+        this.state.value = olderState(apps, device.status === "Idle");
+      } catch (error) {
+        if (!isKnown) return false;
+        this.link.value = { is: "reconnecting", why: String(error), since: Date.now() };
+        return true;
+      }
+      this.isOlder.value = true;
+      this.link.value = { is: "live" };
+      if (!isKnown) void this.#readAbout();
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+    return true;
   }
 
   async #showLastReport(read: () => Promise<LastReport>): Promise<void> {
@@ -176,7 +221,10 @@ export class DeviceStore {
     const known = this.hello.value;
     this.logs.gather();
     this.hello.value = hello;
+    this.isOlder.value = false;
     this.clockAheadMs.value = Date.parse(hello.now) - Date.now();
+    const bootedAt = Date.parse(hello.bootedAt) - this.clockAheadMs.value;
+    this.bootedAt.value = Number.isNaN(bootedAt) ? undefined : bootedAt;
     if (known?.bootId === hello.bootId && known.version === hello.version) return;
     void this.#readAbout();
     if (!known) void this.#readEvents(hello.after);
@@ -185,7 +233,7 @@ export class DeviceStore {
   #takeEvent(event: DeviceEvent): void {
     this.events.value = [...this.events.value, event].slice(-keptEvents);
     const isStdErr = event.level === "warn" || event.level === "error";
-    this.logs.add({ at: Date.parse(event.at), service: "", isStdErr, message: event.text });
+    this.logs.add({ at: Date.parse(event.at), service: "", isStdErr, message: withShortImages(event.text) });
   }
 
   /** Those that have happened before the page was opened. */
@@ -213,6 +261,23 @@ export class DeviceStore {
     };
   }
 }
+
+type AppsOfV2 = Awaited<ReturnType<DeviceClient["applicationsState"]>>;
+
+/** The reference implementation tells no images. */
+const olderState = (apps: AppsOfV2, settled: boolean): State => ({
+  settled,
+  problems: [],
+  apps: Object.entries(apps).map(([name, { appId, commit, updateStatus, services }]) => ({
+    ...{ appId, name, commit, updateStatus, waits: [] },
+    services: Object.fromEntries(
+      Object.entries(services).map(([service, { status, image = "", downloadProgress }]) => [
+        service,
+        { status, image, downloadProgress },
+      ]),
+    ),
+  })),
+});
 
 const lostText = (line: LineOf<"lost">): string =>
   line.of === "logs"

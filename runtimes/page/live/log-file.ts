@@ -1,12 +1,22 @@
-/** The lines of `GET /v3/logs` as people read them: time, service, message. */
-export function toText(lines: string): string {
-  const read = lines.split("\n").filter((line) => line !== "");
-  return read.map((line) => textOf(JSON.parse(line))).join("");
-}
+import type { LogLine } from "./log-lines.ts";
 
-function textOf(line: { readonly timestamp: number; readonly service: string; readonly message: string }): string {
-  return `${new Date(line.timestamp).toISOString()} ${line.service} ${line.message}\n`;
-}
+/** The lines of `GET /v3/logs`. */
+export const toLines = (text: string): readonly LogLine[] =>
+  text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => lineOf(JSON.parse(line)));
+
+const lineOf = ({ timestamp, ...line }: Omit<LogLine, "at"> & { readonly timestamp: number }): LogLine => ({
+  ...line,
+  at: timestamp,
+});
+
+/** The same as people read them: time, service, message. */
+export const toText = (text: string): string =>
+  toLines(text)
+    .map(({ at, service, message }) => `${new Date(at).toISOString()} ${service} ${message}\n`)
+    .join("");
 
 /** The browser saves it as it saves what is downloaded. */
 export function saveFile(name: string, text: string): void {

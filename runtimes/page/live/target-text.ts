@@ -61,15 +61,23 @@ export function appsIn(target: Record<string, unknown>): readonly { readonly app
 
 export type AppPlan = Awaited<ReturnType<DeviceClient["plan"]>>;
 
-export type Checked =
-  | { readonly is: "refused"; readonly faults: readonly string[] }
-  | { readonly is: "accepted"; readonly plans: readonly { readonly name: string; readonly plan: AppPlan }[] };
+interface Accepted {
+  readonly is: "accepted";
+  /** What is applied. */
+  readonly body: Record<string, unknown>;
+  readonly plans: readonly { readonly name: string; readonly plan: AppPlan }[];
+  readonly warnings: readonly string[];
+}
+
+export type Checked = { readonly is: "refused"; readonly faults: readonly string[] } | Accepted;
+
+type Apps = readonly { readonly appId: number; readonly name: string }[];
 
 /** Asks the device what it thinks of a target state. Nothing is changed by asking. */
 export async function checkTarget(
   client: Pick<DeviceClient, "planTarget">,
   body: Record<string, unknown>,
-  current: readonly { readonly appId: number; readonly name: string }[],
+  current: Apps,
 ): Promise<Checked> {
   const written = appsIn(body);
   const gone = current.filter(({ appId }) => !written.some((app) => app.appId === appId));
@@ -84,16 +92,35 @@ export async function checkTarget(
         throw new Error(detailOf(answer.body));
       }),
     );
-    return { is: "accepted", plans: plans.filter((one) => one !== undefined) };
+    return { is: "accepted", body, plans: plans.filter((one) => one !== undefined), warnings: [] };
   } catch (error) {
-    return {
-      is: "refused",
-      faults: whyOf(error)
-        .replace(/^Invalid target state\.\n/, "")
-        .split("\n"),
-    };
+    return refused(whyOf(error));
   }
 }
+
+/** The same of a compose file, which the device reads: the page has no parser of YAML. */
+export async function checkCompose(
+  client: Pick<DeviceClient, "planTarget" | "composeTarget">,
+  { compose, project }: { readonly compose: string; readonly project: string },
+  current: Apps,
+): Promise<Checked> {
+  try {
+    const body = { compose, ...(project !== "" && { project }) };
+    const answer = await client.composeTarget.reply({ body });
+    if (answer.status !== 200) return refused(detailOf(answer.body));
+    const { target, warnings } = answer.body;
+    const checked = await checkTarget(client, { ...target }, current);
+    return checked.is === "accepted" ? { ...checked, warnings } : checked;
+  } catch (error) {
+    return refused(whyOf(error));
+  }
+}
+
+/** The first line only says that there are faults. */
+const refused = (why: string): Checked => ({
+  is: "refused",
+  faults: why.replace(/^(?:Invalid target state|The compose file cannot run)\.\n/, "").split("\n"),
+});
 
 const detailOf = (body: unknown): string =>
   isRecord(body) ? String(body["detail"] ?? body["message"] ?? body["title"]) : String(body);

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { keptLines, type LogLine, type LogLines } from "../live/log-lines.ts";
 import { counted, words } from "../words.ts";
-import { colourChooser, toRow } from "./log-rows.ts";
+import { colourChooser, RowBlocks, toRow } from "./log-rows.ts";
 
 export interface Filter {
   /** Empty for the agent; undefined: everything. */
@@ -41,19 +41,33 @@ export function LogPanel({
   useEffect(() => {
     const panel = root.current;
     if (!panel) return;
-    const write = (added: readonly LogLine[]) => {
-      const rows = added
-        .filter((line) => fits(line, lower))
-        .map((line) => toRow(line, words.value.logs.agent, colourOf));
+    let blocks = new RowBlocks(panel);
+    const toRows = (given: readonly LogLine[]) =>
+      given.filter((line) => fits(line, lower)).map((line) => toRow(line, words.value.logs.agent, colourOf));
+    const write = (added?: readonly LogLine[]) => {
+      if (!added) return writeAll();
+      const rows = toRows(added);
       if (rows.length === 0) return;
-      panel.append(...rows);
-      setCount(panel.childElementCount);
+      blocks.append(rows);
+      setCount(blocks.count);
       if (!live.current) return setFresh((before) => before + rows.length);
       // Only while the reader is at the end: above him nothing may disappear.
-      while (panel.childElementCount > keptLines) panel.firstElementChild?.remove();
+      blocks.trim(keptLines);
       panel.scrollTop = panel.scrollHeight;
     };
-    panel.replaceChildren();
+    /** Earlier lines have been put among the others: the reader is shown where they end. */
+    const writeAll = () => {
+      const rows = toRows(lines.lines);
+      const boundary = rows[rows.length - blocks.count];
+      blocks = new RowBlocks(panel);
+      blocks.append(rows);
+      setCount(blocks.count);
+      if (!boundary || panel.scrollHeight <= panel.clientHeight + nearEnd) return;
+      live.current = false;
+      follow(false);
+      const below = boundary.getBoundingClientRect().top - panel.getBoundingClientRect().top;
+      panel.scrollTop += below - panel.clientHeight / 2;
+    };
     setCount(0);
     setFresh(0);
     write(lines.lines.slice(-keptLines));

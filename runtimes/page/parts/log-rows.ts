@@ -37,3 +37,46 @@ function make(name: string, className: string, text = ""): HTMLElement {
   if (text !== "") element.textContent = text;
   return element;
 }
+
+/** A browser looks at each part of which it may skip the drawing, in each frame: so rows are put together. */
+const rowsOfBlock = 100;
+
+/** The rows of a log in blocks. */
+export class RowBlocks {
+  readonly #root: HTMLElement;
+  #count = 0;
+
+  constructor(root: HTMLElement) {
+    this.#root = root;
+    root.replaceChildren();
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  append(rows: readonly HTMLElement[]): void {
+    for (let from = 0; from < rows.length;) {
+      let block = this.#root.lastElementChild;
+      if (!block || block.childElementCount >= rowsOfBlock) {
+        block = make("div", "block");
+        this.#root.append(block);
+      }
+      const to = from + rowsOfBlock - block.childElementCount;
+      block.append(...rows.slice(from, to));
+      from = to;
+    }
+    this.#count += rows.length;
+  }
+
+  /** Removes the first rows until so many are left. */
+  trim(most: number): void {
+    while (this.#count > most) {
+      const block = this.#root.firstElementChild;
+      if (!block) return;
+      block.firstElementChild?.remove();
+      this.#count--;
+      if (block.childElementCount === 0) block.remove();
+    }
+  }
+}

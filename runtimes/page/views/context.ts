@@ -3,12 +3,14 @@ import { useContext } from "preact/hooks";
 import type { Actions } from "../live/actions.ts";
 import type { DeviceActions } from "../live/device-actions.ts";
 import type { DeviceStore } from "../live/device-store.ts";
+import type { ViewState } from "../live/view-state.ts";
 
 /** What every part of the view of one device needs. */
 export interface DeviceContext {
   readonly store: DeviceStore;
   readonly actions: Actions;
   readonly can: DeviceActions;
+  readonly view: ViewState;
   /** The route of the device: "/" on its own page, "/d/<uuid>/" in a fleet. Screens are below it. */
   readonly base: string;
   /** The key that requests carry; undefined: none. */

@@ -1,4 +1,5 @@
-import { shortCommit } from "../format.ts";
+import { duration, shortCommit } from "../format.ts";
+import { now } from "../live/clock.ts";
 import { runningOf, type Mark as MarkKind } from "../live/marks.ts";
 import { ActionButton, Button } from "../parts/button.tsx";
 import { Mark } from "../parts/mark.tsx";
@@ -16,7 +17,9 @@ export function DeviceHeader({ mark }: { readonly mark: MarkKind }) {
   const isInert = !store.mayAct.value;
   const { running, all } = runningOf(state?.apps ?? []);
   const [app, ...others] = state?.apps ?? [];
-  const facts = [type, ...addresses].filter(Boolean);
+  const bootedAt = store.bootedAt.value;
+  const up = bootedAt === undefined ? "" : t.device.up(duration(now.value - bootedAt));
+  const facts = [type, ...addresses, up].filter(Boolean);
   return (
     <header class="device">
       <div class="device-name">

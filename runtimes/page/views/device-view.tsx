@@ -4,13 +4,14 @@ import { deviceActions } from "../live/device-actions.ts";
 import { DeviceStore, type Connect, type LastReport } from "../live/device-store.ts";
 import { markOfDevice } from "../live/marks.ts";
 import { route } from "../live/route.ts";
+import { ViewState } from "../live/view-state.ts";
 import type { Visibility } from "../live/visibility.ts";
 import { Notices } from "../parts/notices.tsx";
 import { QuestionDialog } from "../parts/question-dialog.tsx";
 import { words } from "../words.ts";
 import { Device } from "./context.ts";
 import { DeviceHeader } from "./device-header.tsx";
-import { LinkBar } from "./link-bar.tsx";
+import { Banners } from "./banners.tsx";
 import { OverviewScreen } from "./overview-screen.tsx";
 import { ScreenTabs, screenOf } from "./screen-tabs.tsx";
 import { Skeleton } from "./skeleton.tsx";
@@ -37,6 +38,7 @@ export function DeviceView({ connect, visibility, address, base, apiKey, onRefus
     [connect, visibility, lastReport, isReadOnly],
   );
   const actions = useMemo(() => new Actions(), [store]);
+  const view = useMemo(() => new ViewState(), [store]);
   const can = useMemo(() => deviceActions(store, address), [store, address]);
   useEffect(() => {
     void store.start();
@@ -52,16 +54,16 @@ export function DeviceView({ connect, visibility, address, base, apiKey, onRefus
     document.title = `${titleMarks[mark]} ${name || "Fairlead"}`;
   }, [mark, name]);
 
-  const Screen = screenOf(route.value, base);
+  const Screen = store.isOlder.value ? undefined : screenOf(route.value, base);
   return (
-    <Device.Provider value={{ store, actions, can, base, key: apiKey }}>
+    <Device.Provider value={{ store, actions, can, view, base, key: apiKey }}>
       <a class="skip" href="#main" onClick={skip}>
         {words.value.skip}
       </a>
       <DeviceHeader mark={mark} />
       <ScreenTabs />
       <main id="main" tabIndex={-1} class={link.is === "offline" ? "old" : undefined}>
-        <LinkBar />
+        <Banners />
         {store.state.value ? Screen ? <Screen /> : <OverviewScreen /> : <Skeleton />}
       </main>
       <Notices actions={actions} />

@@ -1,5 +1,5 @@
 import type { DeviceEvent } from "../live/device-store.ts";
-import { withShortDigests } from "../format.ts";
+import { withShortImages } from "../format.ts";
 import { Moment } from "../parts/since.tsx";
 import { words } from "../words.ts";
 
@@ -13,7 +13,7 @@ export function EventList({ events }: { readonly events: readonly DeviceEvent[] 
         <li key={id} class={level}>
           <Moment at={Date.parse(at)} />
           <span>
-            {withShortDigests(text)}
+            {withShortImages(text)}
             {why.length > 0 && !why.every((one) => text.includes(one)) && `: ${why.join(", ")}`}
             {by !== undefined && <small> {t.by(by)}</small>}
           </span>

@@ -2,11 +2,10 @@ import { ActionButton } from "../parts/button.tsx";
 import { words } from "../words.ts";
 import { useDevice } from "./context.ts";
 import { HostForm } from "./host-form.tsx";
-import { JournalView } from "./journal-view.tsx";
 
 /** The machine: what it is, its name and proxy, its LED, its journal, and what it cannot do. */
 export function HostScreen() {
-  const { store, can } = useDevice();
+  const { store, can, view, base } = useDevice();
   const t = words.value.host;
   const { uuid = "", version = "", lacks = {} } = store.hello.value ?? {};
   const about = store.about.value;
@@ -41,7 +40,18 @@ export function HostScreen() {
           </ActionButton>
         </div>
       </section>
-      <JournalView lack={lacks["journal"]} />
+      <section>
+        <h2>{words.value.logs.journalOfHost}</h2>
+        {lacks["journal"] !== undefined ? (
+          <p class="faint">{lacks["journal"]}</p>
+        ) : (
+          <div class="row">
+            <a class="button" href={`#${base}logs`} onClick={() => (view.showsJournal.value = true)}>
+              {words.value.logs.showJournal}
+            </a>
+          </div>
+        )}
+      </section>
       <section>
         <h2>{t.lacks}</h2>
         {Object.keys(lacks).length === 0 && <p class="faint">{t.lacksNothing}</p>}

@@ -1,69 +1,107 @@
-import { signal, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { whyOf } from "../live/actions.ts";
 import { saveFile, toText } from "../live/log-file.ts";
 import { route } from "../live/route.ts";
 import { Button } from "../parts/button.tsx";
+import { Choice } from "../parts/choice.tsx";
 import { LogPanel } from "../parts/log-panel.tsx";
 import { words } from "../words.ts";
 import { useDevice } from "./context.ts";
+import { JournalView } from "./journal-view.tsx";
 
-/** What is typed in the filter, kept across screens. */
-const text = signal("");
-/** The chosen service; empty: the agent; undefined: all. */
-const chosen = signal<string | undefined>(undefined);
-
-/** The log with its choice of services and its filter. */
+/** The log with its choice of services and its filter; as a screen of its own, also what is older, and the host's journal. */
 export function LogView({ isWhole = false }: { readonly isWhole?: boolean }) {
-  const { store } = useDevice();
+  const { store, view } = useDevice();
   const t = words.value.logs;
-  const services = [...new Set((store.state.value?.apps ?? []).flatMap((app) => Object.keys(app.services)))];
-  const filter = { service: isWhole ? (inRoute() ?? chosen.value) : chosen.value, text: text.value };
+  const showsJournal = isWhole && view.showsJournal.value && inRoute() === undefined;
+  const service = isWhole ? (inRoute() ?? view.service.value) : view.service.value;
   return (
     <section class={isWhole ? "logs whole" : "logs"}>
       <div class="row log-head">
         <h2>{t.title}</h2>
-        <ServiceChoice services={services} value={filter.service} />
-        {isWhole && <DownloadButton />}
-        <input
-          type="search"
-          class="log-filter"
-          aria-label={t.filter}
-          placeholder={`${t.filter}  /`}
-          value={text.value}
-          onInput={(event) => (text.value = event.currentTarget.value)}
-        />
+        <SourceChoice isWhole={isWhole} service={service} showsJournal={showsJournal} />
+        {isWhole && !showsJournal && <EarlierButton />}
+        {isWhole && !showsJournal && <DownloadButton />}
+        {!showsJournal && (
+          <input
+            type="search"
+            class="log-filter"
+            aria-label={t.filter}
+            placeholder={`${t.filter}  /`}
+            value={view.filter.value}
+            onInput={(event) => (view.filter.value = event.currentTarget.value)}
+          />
+        )}
       </div>
-      <LogPanel lines={store.logs} filter={filter} label={t.title} />
+      {showsJournal ? (
+        <JournalView />
+      ) : (
+        <LogPanel lines={store.logs} filter={{ service, text: view.filter.value }} label={t.title} />
+      )}
     </section>
   );
 }
 
-function ServiceChoice({
-  services,
-  value,
+function SourceChoice({
+  isWhole,
+  service: chosen,
+  showsJournal,
 }: {
-  readonly services: readonly string[];
-  readonly value: string | undefined;
+  readonly isWhole: boolean;
+  readonly service: string | undefined;
+  readonly showsJournal: boolean;
 }) {
   const t = words.value.logs;
-  const { base } = useDevice();
-  const choose = (service: string | undefined) => {
-    chosen.value = service;
+  const { base, store, view } = useDevice();
+  const services = [...new Set((store.state.value?.apps ?? []).flatMap((app) => Object.keys(app.services)))];
+  const hasJournal = isWhole && store.hello.value?.lacks["journal"] === undefined;
+  const leaveRoute = () => {
     if (inRoute() !== undefined) location.hash = `#${base}logs`;
   };
+  const ofLog = (name: string, service: string | undefined) => ({
+    name,
+    isChosen: !showsJournal && service === chosen,
+    choose: () => {
+      view.service.value = service;
+      view.showsJournal.value = false;
+      leaveRoute();
+    },
+  });
+  const journal = {
+    name: t.journal,
+    isChosen: showsJournal,
+    choose: () => {
+      view.showsJournal.value = true;
+      leaveRoute();
+    },
+  };
   const options = [
-    { name: t.all, service: undefined },
-    ...services.map((service) => ({ name: service, service })),
-    { name: t.agent, service: "" },
+    ofLog(t.all, undefined),
+    ...services.map((service) => ofLog(service, service)),
+    ofLog(t.agent, ""),
+    ...(hasJournal ? [journal] : []),
   ];
+  return <Choice label={t.services} options={options} />;
+}
+
+/** Puts lines above those that the stream has given. */
+function EarlierButton() {
+  const { store, actions } = useDevice();
+  const isReading = useSignal(false);
+  const t = words.value.logs;
+  const read = async () => {
+    isReading.value = true;
+    try {
+      if ((await store.readEarlierLines()) === 0) actions.say(t.noEarlier);
+    } catch (error) {
+      actions.say(words.value.done.failed(t.earlier, whyOf(error)), true);
+    }
+    isReading.value = false;
+  };
   return (
-    <div class="choice" role="group" aria-label={t.services}>
-      {options.map(({ name, service }) => (
-        <button key={name} type="button" aria-pressed={service === value} onClick={() => choose(service)}>
-          {name}
-        </button>
-      ))}
-    </div>
+    <Button disabled={isReading.value || !store.isFresh.value} onClick={() => void read()}>
+      {isReading.value ? words.value.reading : t.earlier}
+    </Button>
   );
 }
 

@@ -1,4 +1,3 @@
-import { signal } from "@preact/signals";
 import { words } from "../words.ts";
 import { useDevice } from "./context.ts";
 import { EmptyDevice } from "./empty-device.tsx";
@@ -9,18 +8,20 @@ import { ProblemList } from "./problem-list.tsx";
 import { ServicesTable } from "./services-table.tsx";
 
 const fewEvents = 5;
-const showsAll = signal(false);
 
 /** The device at a glance: what is wrong, what runs, figures, what has happened, and the log. */
 export function OverviewScreen() {
-  const { store } = useDevice();
+  const { store, view } = useDevice();
+  const showsAll = view.showsAllEvents;
   const t = words.value.device;
   const apps = store.state.value?.apps ?? [];
   const events = store.events.value.toReversed();
+  const services = apps.length === 0 ? <EmptyDevice /> : apps.map((app) => <ServicesTable key={app.appId} app={app} />);
+  if (store.isOlder.value) return <div class="overview">{services}</div>;
   return (
     <div class="overview">
       <ProblemList />
-      {apps.length === 0 ? <EmptyDevice /> : apps.map((app) => <ServicesTable key={app.appId} app={app} />)}
+      {services}
       <FiguresStrip />
       <section class="timeline">
         <h2>{t.events}</h2>

@@ -1,5 +1,5 @@
 import type { DeviceClient } from "../../../core/client/index.ts";
-import { bytes } from "../format.ts";
+import { bytes, withShortImages } from "../format.ts";
 import { words } from "../words.ts";
 
 export type Plan = Awaited<ReturnType<DeviceClient["plan"]>>;
@@ -57,8 +57,8 @@ const Differences = ({ list }: { readonly list: readonly Difference[] }) => (
 
 const Change = ({ from, to }: { readonly from: string | undefined; readonly to: string | undefined }) => (
   <>
-    {from !== undefined && <del>{from}</del>}
+    {from !== undefined && <del>{withShortImages(from)}</del>}
     {from !== undefined && to !== undefined && " → "}
-    {to !== undefined && <ins>{to}</ins>}
+    {to !== undefined && <ins>{withShortImages(to)}</ins>}
   </>
 );

@@ -1,3 +1,4 @@
+import { withShortImages } from "../format.ts";
 import type { Problem } from "../live/device-store.ts";
 import { markOfProblem } from "../live/marks.ts";
 import { Button } from "../parts/button.tsx";
@@ -50,7 +51,7 @@ function ProblemRow({ problem }: { readonly problem: Problem }) {
           {service && `${service}: `}
           {t.kinds[kind] ?? kind}
         </strong>{" "}
-        {message}{" "}
+        {withShortImages(message)}{" "}
         <small>
           {t.device.since("")}
           <Age at={Date.parse(since)} />

@@ -31,7 +31,7 @@ export function screenOf(path: string, base: string): FunctionComponent | undefi
 }
 
 export function ScreenTabs() {
-  const { base } = useDevice();
+  const { base, store } = useDevice();
   const t = words.value.nav;
   const current = pathBelow(route.value, base);
   const root = useRef<HTMLElement>(null);
@@ -39,6 +39,7 @@ export function ScreenTabs() {
     () => root.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }),
     [current],
   );
+  if (store.isOlder.value) return null;
   return (
     <nav ref={root} class="tabs" aria-label={t.label}>
       {Object.entries(screens).map(([path, { name }]) => (

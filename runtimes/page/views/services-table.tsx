@@ -1,5 +1,5 @@
 import type { AppState, ServiceState } from "../live/device-store.ts";
-import { shortCommit } from "../format.ts";
+import { shortCommit, withShortImages } from "../format.ts";
 import { markOfService, problemsOf } from "../live/marks.ts";
 import { ActionButton } from "../parts/button.tsx";
 import { Mark } from "../parts/mark.tsx";
@@ -61,13 +61,15 @@ function ServiceRow({
         <Status service={service} />
       </td>
       <td class="image">
-        <code title={service.image}>{service.image}</code>
+        <code title={service.image}>{withShortImages(service.image)}</code>
       </td>
       <td class="age">{service.startedAt !== undefined && <Age at={Date.parse(service.startedAt)} />}</td>
       <td class="row end">
-        <a class="button" href={`#${base}logs/${encodeURIComponent(name)}`} aria-label={`${t.act.logs}: ${name}`}>
-          {t.act.logs}
-        </a>
+        {!store.isOlder.value && (
+          <a class="button" href={`#${base}logs/${encodeURIComponent(name)}`} aria-label={`${t.act.logs}: ${name}`}>
+            {t.act.logs}
+          </a>
+        )}
         <Menu label={t.act.more(name)}>
           {isRunning ? (
             <>

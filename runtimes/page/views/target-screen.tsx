@@ -1,14 +1,17 @@
-import { useSignal } from "@preact/signals";
+import { useSignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { whyOf } from "../live/actions.ts";
-import { checkTarget, parseTarget, placeOf, type Checked } from "../live/target-text.ts";
+import { checkCompose, checkTarget, parseTarget, placeOf, type Checked } from "../live/target-text.ts";
 import { Button } from "../parts/button.tsx";
+import { Choice } from "../parts/choice.tsx";
 import { words } from "../words.ts";
 import { useDevice } from "./context.ts";
 import { PlanTable } from "./plan-table.tsx";
 import { useAnswer } from "./use-answer.ts";
 
 const pauseMs = 400;
+
+const toText = (target: object): string => `${JSON.stringify(target, undefined, 2)}\n`;
 
 /** The target state as text, with what the device says about it beside it. Only what was checked can be applied. */
 export function TargetScreen() {
@@ -19,7 +22,7 @@ export function TargetScreen() {
   if (!stored.value) return <p class="faint">{words.value.reading}</p>;
   const { name, config, apps } = stored.value.state.local;
   // What is edited most comes first.
-  const text = `${JSON.stringify({ local: { name, apps, config } }, undefined, 2)}\n`;
+  const text = toText({ local: { name, apps, config } });
   if (config["SUPERVISOR_LOCAL_MODE"] !== "true")
     return (
       <div class="screen">
@@ -43,91 +46,93 @@ export function TargetScreen() {
   );
 }
 
+type Form = "json" | "compose";
+
 function Editor({ stored }: { readonly stored: string }) {
   const { store, actions } = useDevice();
   const t = words.value.target;
-  const applied = useSignal(stored);
-  const text = useSignal(stored);
-  /** With the text that it is about. */
-  const checked = useSignal<{ readonly text: string; readonly result: Checked } | undefined>(undefined);
-  const warnings = useSignal<readonly string[]>([]);
-  const field = useRef<HTMLTextAreaElement>(null);
-  const parsed = parseTarget(text.value);
+  const form = useSignal<Form>("json");
+  const json = useSignal(stored);
+  const compose = useSignal("");
+  const project = useSignal("");
+  const isJson = form.value === "json";
+  /** What is written now, and what of it the device has. */
+  const written = isJson ? json.value : JSON.stringify([compose.value, project.value]);
+  const applied = useSignal<Readonly<Record<Form, string>>>({ json: stored, compose: JSON.stringify(["", ""]) });
+  /** With what it is about. */
+  const checked = useSignal<{ readonly written: string; readonly result: Checked } | undefined>(undefined);
+  const remarks = useSignal<readonly string[]>([]);
+  const parsed = parseTarget(json.value);
+  const isSame = written === applied.value[form.value];
 
   useEffect(() => {
-    const now = text.value;
-    if (!parsed.ok || now === applied.value) return;
+    if (isSame || (isJson && !parsed.ok)) return;
     const timer = setTimeout(() => {
       const current = (store.state.peek()?.apps ?? []).map(({ appId, name }) => ({ appId, name }));
-      void checkTarget(store.client, parsed.value, current).then((result) => (checked.value = { text: now, result }));
+      const asked =
+        isJson && parsed.ok
+          ? checkTarget(store.client, parsed.value, current)
+          : checkCompose(store.client, { compose: compose.value, project: project.value.trim() }, current);
+      void asked.then((result) => (checked.value = { written, result }));
     }, pauseMs);
     return () => clearTimeout(timer);
-  }, [text.value, applied.value]);
+  }, [written, isSame]);
 
-  const isSame = text.value === applied.value;
-  const result = checked.value?.text === text.value ? checked.value.result : undefined;
+  const result = !isSame && checked.value?.written === written ? checked.value.result : undefined;
   const apply = async () => {
-    if (!parsed.ok || result?.is !== "accepted") return;
+    if (result?.is !== "accepted") return;
     try {
-      const answer = await store.client.setTargetState({ body: parsed.value });
-      warnings.value = answer.warnings ?? [];
-      applied.value = text.value;
+      const answer = await store.client.setTargetState({ body: result.body });
+      remarks.value = [...new Set([...result.warnings, ...(answer.warnings ?? [])])];
+      json.value = isJson ? written : toText(result.body);
+      applied.value = { ...applied.value, json: json.value, [form.value]: written };
       actions.say(t.applied);
     } catch (error) {
       actions.say(words.value.done.failed(t.apply, whyOf(error)), true);
     }
   };
-  const goTo = (at: number) => {
-    field.current?.focus();
-    field.current?.setSelectionRange(at, at + 1);
+  const reset = () => {
+    if (isJson) json.value = applied.value.json;
+    else compose.value = project.value = "";
   };
 
   return (
     <>
+      <Choice
+        label={t.form}
+        options={[
+          { name: t.asJson, isChosen: isJson, choose: () => (form.value = "json") },
+          { name: t.asCompose, isChosen: !isJson, choose: () => (form.value = "compose") },
+        ]}
+      />
       <div class="columns editor">
-        <label>
-          <span class="hidden">{t.field}</span>
-          <textarea
-            ref={field}
-            spellcheck={false}
-            rows={22}
-            value={text.value}
-            onInput={(event) => (text.value = event.currentTarget.value)}
-          />
-        </label>
+        {isJson ? (
+          <TextField key="json" label={t.field} text={json} fault={parsed.ok ? undefined : parsed} />
+        ) : (
+          <div class="screen" key="compose">
+            <label>
+              {t.project}
+              <input
+                value={project.value}
+                placeholder={t.projectHelp}
+                spellcheck={false}
+                onInput={(event) => (project.value = event.currentTarget.value)}
+              />
+            </label>
+            <TextField label={t.composeField} text={compose} />
+          </div>
+        )}
         <div class="screen" role="status">
-          {!parsed.ok ? (
-            <p class="fault">
-              <Button kind="quiet" onClick={() => goTo(parsed.at)}>
-                {t.json(placeOf(text.value, parsed.at).line, placeOf(text.value, parsed.at).column, parsed.why)}
-              </Button>
-            </p>
-          ) : isSame ? (
-            <p class="faint">{t.same}</p>
+          {isJson && !parsed.ok ? null : isSame ? (
+            <p class="faint">{isJson || compose.value !== "" ? t.same : t.composeText}</p>
           ) : result === undefined ? (
             <p class="faint">{t.checking}</p>
           ) : result.is === "refused" ? (
-            <section>
-              <h3>{t.faults}</h3>
-              <ul class="lines fault">
-                {result.faults.map((fault) => (
-                  <li key={fault}>{fault}</li>
-                ))}
-              </ul>
-            </section>
+            <Sentences title={t.faults} lines={result.faults} kind="fault" />
           ) : (
             <p class="good">{t.noFaults}</p>
           )}
-          {warnings.value.length > 0 && (
-            <section>
-              <h3>{t.warnings}</h3>
-              <ul class="lines">
-                {warnings.value.map((warning) => (
-                  <li key={warning}>{warning}</li>
-                ))}
-              </ul>
-            </section>
-          )}
+          <Sentences title={t.warnings} lines={result?.is === "accepted" ? result.warnings : remarks.value} />
           <div class="row">
             <Button
               kind="filled"
@@ -136,10 +141,18 @@ function Editor({ stored }: { readonly stored: string }) {
             >
               {t.apply}
             </Button>
-            {!isSame && <Button onClick={() => (text.value = applied.value)}>{t.reset}</Button>}
+            {!isSame && <Button onClick={reset}>{t.reset}</Button>}
           </div>
         </div>
       </div>
+      {result?.is === "accepted" && !isJson && (
+        <details>
+          <summary>{t.becomes}</summary>
+          <pre tabIndex={0}>
+            <code>{toText(result.body)}</code>
+          </pre>
+        </details>
+      )}
       {result?.is === "accepted" &&
         result.plans.map(({ name, plan }) => (
           <section key={name}>
@@ -155,3 +168,62 @@ function Editor({ stored }: { readonly stored: string }) {
     </>
   );
 }
+
+/** A text, and below it where it is wrong: a button that goes there. */
+function TextField({
+  label,
+  text,
+  fault,
+}: {
+  readonly label: string;
+  readonly text: Signal<string>;
+  readonly fault?: { readonly at: number; readonly why: string } | undefined;
+}) {
+  const field = useRef<HTMLTextAreaElement>(null);
+  const goTo = (at: number) => {
+    field.current?.focus();
+    field.current?.setSelectionRange(at, at + 1);
+  };
+  const place = fault && placeOf(text.value, fault.at);
+  return (
+    <div class="screen">
+      <label>
+        <span class="hidden">{label}</span>
+        <textarea
+          ref={field}
+          spellcheck={false}
+          rows={22}
+          value={text.value}
+          onInput={(event) => (text.value = event.currentTarget.value)}
+        />
+      </label>
+      {fault && place && (
+        <p class="fault" role="status">
+          <Button kind="quiet" onClick={() => goTo(fault.at)}>
+            {words.value.target.json(place.line, place.column, fault.why)}
+          </Button>
+        </p>
+      )}
+    </div>
+  );
+}
+
+const Sentences = ({
+  title,
+  lines,
+  kind = "",
+}: {
+  readonly title: string;
+  readonly lines: readonly string[];
+  readonly kind?: string;
+}) =>
+  lines.length === 0 ? null : (
+    <section>
+      <h3>{title}</h3>
+      <ul class={`lines ${kind}`}>
+        {lines.map((line) => (
+          <li key={line}>{line}</li>
+        ))}
+      </ul>
+    </section>
+  );

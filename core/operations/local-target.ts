@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
-import { serviceFields } from "../../../core/compose/service-config.ts";
-import { parseLocalTarget } from "../../../core/compose/target-state.ts";
-import { usedDeploy } from "../../../core/compose/update-words.ts";
-import { anyDevice, environmentIn, labelsOf, parseComposition } from "../../../core/fleet/release.ts";
-import type { Power } from "../../../core/model/powers.ts";
+import { serviceFields } from "../compose/service-config.ts";
+import { parseLocalTarget } from "../compose/target-state.ts";
+import { usedDeploy } from "../compose/update-words.ts";
+import { anyDevice, environmentIn, labelsOf, parseComposition } from "../fleet/release.ts";
+import type { Power } from "../model/powers.ts";
 
 /** A compose file in the form of the body of `POST /v2/local/target-state`. */
 export type LocalTarget =
@@ -19,31 +18,33 @@ export type LocalTarget =
     }
   | { readonly ok: false; readonly faults: readonly string[] };
 
-interface LocalState {
+export interface LocalState {
   readonly name?: string;
   readonly config?: Readonly<Record<string, string>>;
   readonly apps: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Converts a composition that `readComposition` has read. `project` becomes the application's name. `before`: the parts of the
+ * Converts a composition that `resolveComposition` has made. `project` becomes the application's name. `before`: the parts of the
  * current target state that stay, as `GET /v2/local/target-state` shows them; an application with the project's id is replaced.
  * Images are not pinned: the device may have images that are in no registry.
  */
-export function toLocalTarget(
+export async function toLocalTarget(
   composition: Readonly<Record<string, unknown>>,
   project: string,
   { before = { apps: {} }, allowUnsupported = false }: { before?: LocalState; allowUnsupported?: boolean } = {},
-): LocalTarget {
+): Promise<LocalTarget> {
   if (!/^[a-z0-9][a-z0-9_-]{0,254}$/.test(project)) {
     const expected = "expected a lowercase letter or digit, then at most 254 lowercase letters, digits, _ and -";
     return { ok: false, faults: [`project name: ${expected}, but got ${JSON.stringify(project)}`] };
   }
   const parsed = parseComposition(composition, { allowUnsupported, local: true });
   if (!parsed.ok) return parsed;
+  const entries = Object.entries(parsed.composition.services);
+  const wanted = await Promise.all(entries.map(([serviceName]) => idOf(`${project}/${serviceName}`)));
   const ids = new Map<number, string>();
-  const services = Object.entries(parsed.composition.services).map(([serviceName, entry]) => {
-    let id = idOf(`${project}/${serviceName}`);
+  const services = entries.map(([serviceName, entry], n) => {
+    let id = wanted[n] ?? 1;
     while (ids.has(id)) id++;
     ids.set(id, serviceName);
     const supported = Object.entries(entry)
@@ -56,7 +57,7 @@ export function toLocalTarget(
     };
   });
   // Volumes are named by the application's id, so a project keeps its volumes whatever other projects the device has.
-  const appId = idOf(project);
+  const appId = await idOf(project);
   const { services: _, ...definitions } = parsed.composition;
   const app = {
     name: project,
@@ -77,7 +78,10 @@ export function toLocalTarget(
 const localCommit = "10ca12e1ea5e";
 
 /** 31 bits of a hash: an id does not change when others are added, which would replace containers. */
-const idOf = (name: string): number => (createHash("sha256").update(name).digest().readUInt32BE() >>> 1) + 1;
+async function idOf(name: string): Promise<number> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
+  return (new DataView(digest).getUint32(0) >>> 1) + 1;
+}
 
 function withFilePath(sentence: string, appId: number, services: ReadonlyMap<number, string>): string {
   const [before, rest] = [`local.apps.${appId}.`, sentence.slice(`local.apps.${appId}.`.length)];

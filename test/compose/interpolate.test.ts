@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { interpolate, interpolateAll } from "../../runtimes/cli/compose/interpolate.ts";
+import { interpolate, interpolateAll } from "../../core/compose/interpolate.ts";
 
 const variables = { TAG: "1.2", EMPTY: "", HOST: "example.com" };
 

@@ -11,10 +11,13 @@ type Variables = Readonly<Record<string, string | undefined>>;
 
 class Fault extends Error {}
 
-/** Replaces the variables in one text. */
-export function interpolate(text: string, variables: Variables): Interpolated {
+/** What to do about an unset variable, where the file is on the machine of the command. */
+const usualAdvice = "set it, put it into .env, or";
+
+/** Replaces the variables in one text. `advice`: what to do about one that is not set. */
+export function interpolate(text: string, variables: Variables, advice = usualAdvice): Interpolated {
   try {
-    return { ok: true, text: read(text, variables) };
+    return { ok: true, text: read(text, { variables, advice }) };
   } catch (error) {
     if (error instanceof Fault) return { ok: false, fault: error.message };
     throw error;
@@ -22,11 +25,15 @@ export function interpolate(text: string, variables: Variables): Interpolated {
 }
 
 /** Replaces the variables in every text of a value, but not in field names. Faults begin with the path. */
-export function interpolateAll(value: unknown, variables: Variables): { value: unknown; faults: readonly string[] } {
+export function interpolateAll(
+  value: unknown,
+  variables: Variables,
+  advice = usualAdvice,
+): { value: unknown; faults: readonly string[] } {
   const faults: string[] = [];
   const walk = (one: unknown, path: string): unknown => {
     if (typeof one === "string") {
-      const result = interpolate(one, variables);
+      const result = interpolate(one, variables, advice);
       if (result.ok) return result.text;
       faults.push(path === "" ? result.fault : `${path}: ${result.fault}`);
       return one;
@@ -45,6 +52,11 @@ interface Reader {
   at: number;
 }
 
+interface Known {
+  readonly variables: Variables;
+  readonly advice: string;
+}
+
 const nameAt = /[A-Za-z_]\w*/y;
 const operatorAt = /:?[-?+]/y;
 
@@ -55,18 +67,18 @@ const match = (pattern: RegExp, reader: Reader): string | undefined => {
   return found;
 };
 
-function read(text: string, variables: Variables): string {
+function read(text: string, known: Known): string {
   const reader = { text, at: 0 };
   let result = "";
   while (reader.at < text.length) {
     const character = text[reader.at++];
-    result += character === "$" ? readVariable(reader, variables) : character;
+    result += character === "$" ? readVariable(reader, known) : character;
   }
   return result;
 }
 
 /** Reads a variable; the dollar sign has been read. */
-function readVariable(reader: Reader, variables: Variables): string {
+function readVariable(reader: Reader, known: Known): string {
   const next = reader.text[reader.at];
   if (next === "$") {
     reader.at++;
@@ -75,7 +87,7 @@ function readVariable(reader: Reader, variables: Variables): string {
   if (next !== "{") {
     const name = match(nameAt, reader);
     if (name === undefined) throw new Fault('expected the name of a variable after "$"; write $$ for a dollar sign');
-    return valueOf(name, variables);
+    return valueOf(name, known);
   }
   reader.at++;
   const name = match(nameAt, reader);
@@ -84,12 +96,12 @@ function readVariable(reader: Reader, variables: Variables): string {
   const operand = readOperand(reader);
   if (operator === undefined) {
     if (operand !== "") throw new Fault(`expected "}" after "\${${name}"`);
-    return valueOf(name, variables);
+    return valueOf(name, known);
   }
-  const value = variables[name];
+  const value = known.variables[name];
   const isSet = value !== undefined && (value !== "" || !operator.startsWith(":"));
   // Read only if it is used: the default of a set variable may contain unset variables.
-  const operandText = () => read(operand, variables);
+  const operandText = () => read(operand, known);
   switch (operator.at(-1)) {
     case "-":
       return isSet ? value : operandText();
@@ -112,8 +124,8 @@ function readOperand(reader: Reader): string {
   }
 }
 
-function valueOf(name: string, variables: Variables): string {
+function valueOf(name: string, { variables, advice }: Known): string {
   const value = variables[name];
   if (value !== undefined) return value;
-  throw new Fault(`the variable ${name} is not set: set it, put it into .env, or write \${${name}:-default}`);
+  throw new Fault(`the variable ${name} is not set: ${advice} write \${${name}:-default}`);
 }

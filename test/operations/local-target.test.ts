@@ -1,25 +1,25 @@
 import { expect, test } from "vitest";
 import { parseLocalTarget } from "../../core/compose/target-state.ts";
-import { toLocalTarget } from "../../runtimes/cli/compose/local-target.ts";
+import { toLocalTarget } from "../../core/operations/local-target.ts";
 import { facts } from "../compose/read.ts";
 
 type Options = Parameters<typeof toLocalTarget>[2];
 
-const faultsOf = (composition: Readonly<Record<string, unknown>>, project = "weather", options: Options = {}) => {
-  const result = toLocalTarget(composition, project, options);
+const faultsOf = async (composition: Readonly<Record<string, unknown>>, project = "weather", options: Options = {}) => {
+  const result = await toLocalTarget(composition, project, options);
   return result.ok ? [] : result.faults;
 };
 
-function targetOf(composition: Readonly<Record<string, unknown>>, project = "weather", options: Options = {}) {
-  const result = toLocalTarget(composition, project, options);
+async function targetOf(composition: Readonly<Record<string, unknown>>, project = "weather", options: Options = {}) {
+  const result = await toLocalTarget(composition, project, options);
   if (!result.ok) throw new Error(result.faults.join("\n"));
   const parsed = parseLocalTarget(result.body, facts, "kitchen");
   if (!parsed.ok) throw new Error(parsed.faults.join("\n"));
   return { ...parsed, local: result.body.local, ownWarnings: result.warnings, powers: result.powers };
 }
 
-test("a device accepts the composition as one application with the project's name", () => {
-  const { target, warnings, ownWarnings, powers } = targetOf({
+test("a device accepts the composition as one application with the project's name", async () => {
+  const { target, warnings, ownWarnings, powers } = await targetOf({
     services: {
       web: {
         image: "nginx",
@@ -54,26 +54,26 @@ test("a device accepts the composition as one application with the project's nam
   });
 });
 
-test("ids do not change when services are added", () => {
-  const ids = (names: readonly string[]) =>
-    new Map(
-      targetOf({
-        services: Object.fromEntries(names.map((name) => [name, { image: `${name}:1` }])),
-      }).target.apps[0]?.services.map(({ name, serviceId, imageId }) => [name, [serviceId, imageId]]),
-    );
-  const [before, after] = [ids(["web", "db"]), ids(["api", "db", "web"])];
+test("ids do not change when services are added", async () => {
+  const ids = async (names: readonly string[]) => {
+    const { target } = await targetOf({
+      services: Object.fromEntries(names.map((name) => [name, { image: `${name}:1` }])),
+    });
+    return new Map(target.apps[0]?.services.map(({ name, serviceId, imageId }) => [name, [serviceId, imageId]]));
+  };
+  const [before, after] = [await ids(["web", "db"]), await ids(["api", "db", "web"])];
   expect(after.get("web")).toEqual(before.get("web"));
   expect(after.get("db")).toEqual(before.get("db"));
   expect(after.get("api")).not.toEqual(before.get("db"));
 });
 
-test("the name, the config and other projects of the device stay", () => {
+test("the name, the config and other projects of the device stay", async () => {
   const one = { services: { web: { image: "one:1" } } };
-  const first = targetOf(one, "one", { before: { name: "porch", config: { SUPERVISOR_DELTA: "1" }, apps: {} } });
-  const second = targetOf(one, "two", { before: first.local });
+  const first = await targetOf(one, "one", { before: { name: "porch", config: { SUPERVISOR_DELTA: "1" }, apps: {} } });
+  const second = await targetOf(one, "two", { before: first.local });
   expect(second.target).toMatchObject({ name: "porch", config: { SUPERVISOR_DELTA: "1" } });
   expect(second.target.apps.map(({ name }) => name).toSorted()).toEqual(["one", "two"]);
-  const changed = targetOf({ services: { web: { image: "one:2" } } }, "one", { before: second.local });
+  const changed = await targetOf({ services: { web: { image: "one:2" } } }, "one", { before: second.local });
   const images = changed.target.apps.map(({ name, services }) => [name, services[0]?.image.name]);
   expect(Object.fromEntries(images)).toEqual({ one: "one:2", two: "one:1" });
 });
@@ -109,28 +109,28 @@ test.each<readonly [string, Readonly<Record<string, unknown>>, readonly unknown[
     { services: { a: { image: "a:1", ports: ["80:80"] }, b: { image: "b:1", ports: ["80:81"] } } },
     ["services.b.ports: port 80/tcp of the host is published by a, too"],
   ],
-])("%s is a fault with its path", (_, composition, faults) => {
-  expect(faultsOf(composition)).toEqual(faults);
+])("%s is a fault with its path", async (_, composition, faults) => {
+  expect(await faultsOf(composition)).toEqual(faults);
 });
 
-test("a part that is not supported is left out if this is allowed", () => {
+test("a part that is not supported is left out if this is allowed", async () => {
   const composition = { services: { web: { image: "web:1", deploy: { replicas: 2 } } } };
-  expect(faultsOf(composition)).toEqual(["services.web.deploy.replicas: not supported"]);
-  const { warnings, ownWarnings } = targetOf(composition, "weather", { allowUnsupported: true });
+  expect(await faultsOf(composition)).toEqual(["services.web.deploy.replicas: not supported"]);
+  const { warnings, ownWarnings } = await targetOf(composition, "weather", { allowUnsupported: true });
   expect(ownWarnings).toEqual(["services.web.deploy.replicas: not supported"]);
   expect(warnings).toEqual([]);
 });
 
-test.each(["", "My Project", "-x"])("%j is no project name", (project) => {
-  expect(faultsOf({ services: {} }, project)).toEqual([
+test.each(["", "My Project", "-x"])("%j is no project name", async (project) => {
+  expect(await faultsOf({ services: {} }, project)).toEqual([
     `project name: expected a lowercase letter or digit, then at most 254 lowercase letters, digits, _ and -, but got ${JSON.stringify(project)}`,
   ]);
 });
 
-test("warnings of the device have the paths of the compose file, and are those of the command", () => {
+test("warnings of the device have the paths of the compose file, and are those of the command", async () => {
   const labels = { "io.balena.update.windows": "02:00-04:00" };
   const composition = { services: { web: { image: "web:1", labels, networks: ["front"] } } };
-  const result = toLocalTarget(composition, "weather");
+  const result = await toLocalTarget(composition, "weather");
   if (!result.ok) throw new Error(result.faults.join("\n"));
   const onDevice = parseLocalTarget(result.body, facts, "kitchen");
   expect(onDevice.ok && onDevice.warnings.map(result.inTheFile)).toEqual(result.warnings);
