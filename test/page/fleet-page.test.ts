@@ -79,9 +79,12 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
 
     await page.getByRole("button", { name: "1 well" }).click();
     await expect.poll(() => rows.count()).toBe(1);
-    await page.getByPlaceholder("Name, UUID").fill("nothing like it");
+    const filter = page.getByLabel("Filter");
+    expect(await filter.inputValue()).toBe("is:well");
+    await filter.fill("nothing like it");
     await page.getByText("No device fits.").waitFor();
-    await page.getByPlaceholder("Name, UUID").fill(well.uuid);
+    await filter.fill(well.uuid);
+    await expect.poll(() => rows.count()).toBe(1);
     await rows.getByRole("link").click();
 
     await page.getByText("live", { exact: true }).waitFor();
@@ -107,6 +110,48 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("Token").waitFor();
     expect(await page.evaluate("sessionStorage.length")).toBe(0);
+  });
+
+  test("filters by words, and says which word is wrong", async () => {
+    const fleet = await newFleet(cloud, "filtered");
+    await makeRelease(fleet, "c0ffee0", "nginx:1");
+    const [north, south] = [await newDevice(cloud, fleet), await newDevice(cloud, fleet)];
+    await report(fleet, north);
+    const tags = { [north.uuid]: { site: "north", hall: "1, left" } };
+    expect((await cloud.ask("PATCH", "/device/v3/tags", tags, north.api_key)).status).toBe(200);
+    const { token } = await newToken(cloud, { fleets: [fleet.id] });
+    const page = await openPage(browser(), `${cloud.url()}/#/f/${fleet.id}/`);
+    await page.getByLabel("Token").fill(token);
+    await page.keyboard.press("Enter");
+    const rows = page.locator("tbody tr");
+    await expect.poll(() => rows.count()).toBe(2);
+    const filter = page.getByLabel("Filter");
+    const found = async (typed: string, ...devices: readonly Registered[]) => {
+      await filter.fill(typed);
+      const links = devices.map(({ uuid }) => `#/d/${uuid}/`).sort();
+      const shown = async () =>
+        (await rows.getByRole("link").evaluateAll((all) => all.map((one) => one.getAttribute("href")))).sort();
+      await expect.poll(shown, { message: typed }).toEqual(links);
+    };
+    await found("release:c0ff", north);
+    await found("tag:site is:offline", north);
+    await found('tag:"hall=1, left" release:c0ffee0 ' + north.uuid.slice(0, 7), north);
+    await found("tag:site=south");
+    await found("is:offline", north, south);
+    await filter.fill("is:offline is:");
+    await page.getByText("Expected is:failing, is:waiting").waitFor();
+    await filter.fill("state:offline");
+    await page.getByText("Expected is:, release: or tag:").waitFor();
+    expect(await rows.count()).toBe(2);
+    await page.getByRole("button", { name: "2 offline" }).click();
+    expect(await filter.inputValue()).toBe("is:offline state:offline");
+    await filter.fill("tag:site");
+    await expect.poll(() => rows.count()).toBe(1);
+    // What is typed stays while a device is looked at.
+    await rows.getByRole("link").click();
+    await page.getByRole("link", { name: "All devices" }).click();
+    await expect.poll(() => rows.count()).toBe(1);
+    expect(await filter.inputValue()).toBe("tag:site");
   });
 
   test("offers nothing that a token which only reads may not do", async () => {
@@ -225,7 +270,7 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
     for (const count of ["50 failing", "40 offline", "8,910 well"])
       await page.getByRole("button", { name: count }).waitFor();
     await page.getByText("The first 100 of 9,000.").waitFor();
-    await page.getByPlaceholder("Name, UUID").fill("device-4321");
+    await page.getByLabel("Filter").fill("device-4321");
     await expect.poll(() => rows.count()).toBe(1);
   });
 });

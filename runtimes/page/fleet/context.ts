@@ -1,3 +1,4 @@
+import type { Signal } from "@preact/signals";
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import type { CloudClient } from "../../../core/client/index.ts";
@@ -21,6 +22,8 @@ export interface FleetContext {
   readonly live: Pick<CloudClient, "follow">;
   readonly visibility: Visibility;
   readonly actions: Actions;
+  /** What is typed above the list of devices. It stays while a device of the list is looked at. */
+  readonly typedFilter: Signal<string>;
   readonly who: Who;
   readonly fleets: readonly Fleet[];
   /** Reads who and fleets again. */

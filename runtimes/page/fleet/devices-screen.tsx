@@ -7,13 +7,31 @@ import { Mark } from "../parts/mark.tsx";
 import { Age } from "../parts/since.tsx";
 import { counted, language, words } from "../words.ts";
 import { useFleets, type CloudDevice, type DeviceState, type Fleet, type FleetContext } from "./context.ts";
-import { readDevices, states, type DeviceList } from "./device-list.ts";
+import { parseFilter, states, toggleState, type DeviceFilter, type ParsedFilter } from "./device-filter.ts";
+import { readDevices, type DeviceList } from "./device-list.ts";
 import { pathOf } from "./routes.ts";
 import { fleetWords } from "./words.ts";
 
 const markOfState: Readonly<Record<DeviceState, Kind>> = {
   ...{ failing: "failing", waiting: "waiting", updating: "working", offline: "off", well: "well" },
 };
+
+const noFilter: DeviceFilter = { tags: [], text: "" };
+
+/** What is expected; below the field, so that nothing moves when a word is wrong. */
+function hintOf(parsed: ParsedFilter): string {
+  const t = fleetWords.value.devices.filters;
+  switch (parsed.is) {
+    case "filter":
+      return t.words;
+    case "unknown word":
+      return t.unknown;
+    case "wrong value":
+      return t.wrong[parsed.of];
+    case "twice":
+      return t.twice(`${parsed.of}:`);
+  }
+}
 
 /** A fleet that changes all the time is read this often. */
 const gatherMs = 1500;
@@ -34,11 +52,15 @@ async function follow(
   }
 }
 
-/** The devices of a fleet: counts that filter, a search, and the devices with trouble first. */
+/** The devices of a fleet: counts that filter, a field for filters, and the devices with trouble first. */
 export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
   const context = useFleets();
-  const state = useSignal<DeviceState | undefined>(undefined);
-  const search = useSignal("");
+  const typed = context.typedFilter;
+  const parsed = parseFilter(typed.value);
+  // Until a word is right, the list stays that of the last right ones.
+  const filter = useRef<DeviceFilter>(noFilter);
+  if (parsed.is === "filter") filter.current = parsed.filter;
+  const asked = JSON.stringify(filter.current);
   const list = useSignal<DeviceList | undefined>(undefined);
   const fault = useSignal<string | undefined>(undefined);
   const readSoon = useRef(() => {});
@@ -55,9 +77,8 @@ export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
     let number = 0;
     const read = async (check: boolean) => {
       const mine = ++number;
-      const filter = { fleetId: fleet.id, state: state.value, search: search.value.trim() };
       try {
-        const found = await readDevices(context, filter, check);
+        const found = await readDevices(context, fleet.id, filter.current, check);
         if (mine !== number || end.signal.aborted) return;
         list.value = found;
         fault.value = undefined;
@@ -66,7 +87,7 @@ export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
       }
     };
     const soon = () => (timer ??= setTimeout(() => ((timer = undefined), void read(false)), gatherMs));
-    const first = setTimeout(() => void read(false), search.value === "" ? 0 : typedMs);
+    const first = setTimeout(() => void read(false), list.peek() ? typedMs : 0);
     const check = setInterval(() => document.visibilityState === "visible" && void read(true), checkEachMs);
     readSoon.current = soon;
     return () => {
@@ -75,7 +96,7 @@ export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
       clearTimeout(timer);
       clearInterval(check);
     };
-  }, [context.cloud, fleet.id, state.value, search.value]);
+  }, [context.cloud, fleet.id, asked]);
 
   const t = fleetWords.value.devices;
   const shown = list.value;
@@ -88,22 +109,30 @@ export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
             <button
               key={one}
               type="button"
-              aria-pressed={state.value === one}
-              onClick={() => (state.value = state.value === one ? undefined : one)}
+              aria-pressed={filter.current.state === one}
+              onClick={() => (typed.value = toggleState(typed.value, one))}
             >
               <Mark is={markOfState[one]} /> {shown ? number(shown.summary.states[one]) : "…"} {t.states[one]}
             </button>
           ))}
         </div>
-        <input
-          type="search"
-          class="log-filter"
-          aria-label={t.search}
-          placeholder={t.hint}
-          spellcheck={false}
-          onInput={(event) => (search.value = event.currentTarget.value)}
-        />
+        <div class="filter-field">
+          <input
+            type="search"
+            aria-label={t.filter}
+            aria-describedby="filter-hint"
+            aria-invalid={parsed.is !== "filter"}
+            placeholder={t.hint}
+            spellcheck={false}
+            autocomplete="off"
+            value={typed.value}
+            onInput={(event) => (typed.value = event.currentTarget.value)}
+          />
+        </div>
       </div>
+      <p id="filter-hint" class={parsed.is === "filter" ? "faint" : "fault"} role="status">
+        {hintOf(parsed)}
+      </p>
       {fault.value !== undefined && (
         <p class="bar failing" role="alert">
           {t.stale}: {fault.value}

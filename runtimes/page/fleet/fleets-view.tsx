@@ -1,5 +1,5 @@
 import { useEffect, useMemo } from "preact/hooks";
-import { useSignal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
 import { createCloudClient } from "../../../core/client/index.ts";
 import { Actions } from "../live/actions.ts";
 import { route } from "../live/route.ts";
@@ -11,7 +11,7 @@ import { useAnswer } from "../views/use-answer.ts";
 import { words } from "../words.ts";
 import { AddScreen } from "./add-screen.tsx";
 import { AuditScreen } from "./audit-screen.tsx";
-import { Fleets, type Fleet, type FleetContext, type Who } from "./context.ts";
+import { Fleets, useFleets, type Fleet, type FleetContext, type Who } from "./context.ts";
 import { DevicesScreen } from "./devices-screen.tsx";
 import { FleetDevice } from "./fleet-device.tsx";
 import { ReleasesScreen } from "./releases-screen.tsx";
@@ -35,7 +35,7 @@ export function FleetsView({ token, visibility }: { readonly token: string; read
       });
     const cloud = clientOf(send);
     const live = clientOf(visibility.while(send));
-    return { cloud, admin: cloud.admin, live, visibility, actions: new Actions() };
+    return { cloud, admin: cloud.admin, live, visibility, actions: new Actions(), typedFilter: signal("") };
   }, [token]);
   const { value, fault } = useAnswer(
     async () => ({ who: await known.admin.whoami(), fleets: await known.admin.fleets() }),
@@ -123,7 +123,12 @@ function Head({
   readonly who: Who;
   readonly screen: FleetScreen;
 }) {
+  const { typedFilter } = useFleets();
   const t = fleetWords.value.nav;
+  const choose = (id: number) => {
+    typedFilter.value = "";
+    location.hash = pathOf(id, screen);
+  };
   return (
     <>
       <header class="fleet-head row">
@@ -133,10 +138,7 @@ function Head({
             {fleets.length > 1 && (
               <label>
                 <span class="hidden">{t.fleet}</span>
-                <select
-                  value={fleet.id}
-                  onChange={(event) => (location.hash = pathOf(Number(event.currentTarget.value), screen))}
-                >
+                <select value={fleet.id} onChange={(event) => choose(Number(event.currentTarget.value))}>
                   {fleets.map(({ id, name }) => (
                     <option key={id} value={id}>
                       {name}
