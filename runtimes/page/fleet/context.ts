@@ -4,6 +4,7 @@ import { useContext } from "preact/hooks";
 import type { CloudClient } from "../../../core/client/index.ts";
 import type { Actions } from "../live/actions.ts";
 import type { Visibility } from "../live/visibility.ts";
+import type { BulkOperation } from "./bulk-operation.ts";
 
 type Admin = CloudClient["admin"];
 export type Fleet = Awaited<ReturnType<Admin["fleets"]>>[number];
@@ -20,8 +21,12 @@ export interface FleetContext {
   readonly admin: Admin;
   /** The same for streams: they end while the page is hidden. */
   readonly live: Pick<CloudClient, "follow">;
+  /** The same, which sends each request once: for many devices. */
+  readonly once: CloudClient;
   readonly visibility: Visibility;
   readonly actions: Actions;
+  /** It goes on while another screen is shown. */
+  readonly bulk: BulkOperation;
   /** What is typed above the list of devices. It stays while a device of the list is looked at. */
   readonly typedFilter: Signal<string>;
   readonly who: Who;

@@ -6,10 +6,12 @@ import type { Mark as Kind } from "../live/marks.ts";
 import { Mark } from "../parts/mark.tsx";
 import { Age } from "../parts/since.tsx";
 import { counted, language, words } from "../words.ts";
+import { BulkResults } from "./bulk-results.tsx";
 import { useFleets, type CloudDevice, type DeviceState, type Fleet, type FleetContext } from "./context.ts";
 import { parseFilter, states, toggleState, type DeviceFilter, type ParsedFilter } from "./device-filter.ts";
 import { readDevices, type DeviceList } from "./device-list.ts";
 import { pathOf } from "./routes.ts";
+import { SelectionBar } from "./selection-bar.tsx";
 import { fleetWords } from "./words.ts";
 
 const markOfState: Readonly<Record<DeviceState, Kind>> = {
@@ -139,10 +141,11 @@ export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
         </p>
       )}
       {shown && <Releases list={shown} />}
+      <BulkResults fleet={fleet} />
       {!shown ? (
         fault.value === undefined && <p class="faint">{words.value.reading}</p>
       ) : shown.devices.length > 0 ? (
-        <DeviceTable devices={shown.devices} />
+        <DeviceTable fleet={fleet} devices={shown.devices} />
       ) : shown.summary.devices > 0 ? (
         <p class="faint">{t.none}</p>
       ) : (
@@ -175,38 +178,83 @@ function Releases({ list: { summary } }: { readonly list: DeviceList }) {
   );
 }
 
-const DeviceTable = ({ devices }: { readonly devices: readonly CloudDevice[] }) => {
+/** Only devices that are shown can be selected: what is acted on is what is seen. */
+function DeviceTable({ fleet, devices }: { readonly fleet: Fleet; readonly devices: readonly CloudDevice[] }) {
+  const chosen = useSignal<ReadonlySet<string>>(new Set());
+  const choose = (uuid: string, isWanted: boolean) => {
+    const others = [...chosen.value].filter((one) => one !== uuid);
+    chosen.value = new Set(isWanted ? [...others, uuid] : others);
+  };
   const t = fleetWords.value.devices;
   return (
-    <table class="cards devices">
-      <thead>
-        <tr>
-          <th scope="col">{t.device}</th>
-          <th scope="col">{t.why}</th>
-          <th scope="col">{t.release}</th>
-          <th scope="col">{t.heard}</th>
-        </tr>
-      </thead>
-      <tbody>
-        {devices.map((device) => (
-          <DeviceRow key={device.uuid} device={device} />
-        ))}
-      </tbody>
-    </table>
+    <>
+      <SelectionBar
+        fleet={fleet}
+        selected={devices.filter(({ uuid }) => chosen.value.has(uuid))}
+        shown={devices.length}
+        onAll={(isWanted) => {
+          chosen.value = new Set(isWanted ? devices.map(({ uuid }) => uuid) : []);
+        }}
+      />
+      <table class="cards devices">
+        <thead>
+          <tr>
+            <th scope="col">
+              <span class="hidden">{fleetWords.value.bulk.column}</span>
+            </th>
+            <th scope="col">{t.device}</th>
+            <th scope="col">{t.why}</th>
+            <th scope="col">{t.release}</th>
+            <th scope="col">{t.heard}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {devices.map((device) => (
+            <DeviceRow
+              key={device.uuid}
+              device={device}
+              isSelected={chosen.value.has(device.uuid)}
+              onSelect={(isWanted) => choose(device.uuid, isWanted)}
+            />
+          ))}
+        </tbody>
+      </table>
+    </>
   );
-};
+}
 
-function DeviceRow({ device }: { readonly device: CloudDevice }) {
+function DeviceRow({
+  device,
+  isSelected,
+  onSelect,
+}: {
+  readonly device: CloudDevice;
+  readonly isSelected: boolean;
+  readonly onSelect: (isWanted: boolean) => void;
+}) {
+  const { who } = useFleets();
   const t = fleetWords.value.devices;
   const { uuid, name, state, release, target, pinned, heardAt } = device;
   return (
-    <tr>
+    <tr class={isSelected ? "selected" : undefined}>
+      <td class="select">
+        <label class="tick-label">
+          <input
+            type="checkbox"
+            class="tick"
+            disabled={!who.write}
+            checked={isSelected}
+            onChange={(event) => onSelect(event.currentTarget.checked)}
+          />
+          <span class="hidden">{fleetWords.value.bulk.select(name)}</span>
+        </label>
+      </td>
       <th scope="row">
         <Mark is={markOfState[state]} />
         <a href={`#/d/${uuid}/`}>{name}</a>
       </th>
       <td class="why">{whyOfDevice(device)}</td>
-      <td>
+      <td class="runs">
         {release !== null && <code title={release}>{shortCommit(release)}</code>}
         {target !== null && target !== release && <code title={target}> → {shortCommit(target)}</code>}
         {pinned && <small> {t.pinned}</small>}

@@ -11,6 +11,7 @@ import { useAnswer } from "../views/use-answer.ts";
 import { words } from "../words.ts";
 import { AddScreen } from "./add-screen.tsx";
 import { AuditScreen } from "./audit-screen.tsx";
+import { BulkOperation } from "./bulk-operation.ts";
 import { Fleets, useFleets, type Fleet, type FleetContext, type Who } from "./context.ts";
 import { DevicesScreen } from "./devices-screen.tsx";
 import { FleetDevice } from "./fleet-device.tsx";
@@ -26,17 +27,20 @@ export function FleetsView({ token, visibility }: { readonly token: string; read
   const count = useSignal(0);
   const known = useMemo(() => {
     const send = (request: Request) => fetch(request, { credentials: "omit" });
-    const clientOf = (fetch: typeof send) =>
+    const clientOf = (fetch: typeof send, more: { readonly retries?: number } = {}) =>
       createCloudClient({
-        ...{ baseUrl: location.origin, key: token, fetch },
+        ...{ baseUrl: location.origin, key: token, fetch, ...more },
         check: (_, { status }) => {
           if (status === 401) signOut(fleetWords.peek().login.ended);
         },
       });
     const cloud = clientOf(send);
-    const live = clientOf(visibility.while(send));
-    return { cloud, admin: cloud.admin, live, visibility, actions: new Actions(), typedFilter: signal("") };
+    return {
+      ...{ cloud, admin: cloud.admin, live: clientOf(visibility.while(send)), once: clientOf(send, { retries: 0 }) },
+      ...{ visibility, actions: new Actions(), bulk: new BulkOperation(), typedFilter: signal("") },
+    };
   }, [token]);
+  useEffect(() => () => known.bulk.cancel(), [known]);
   const { value, fault } = useAnswer(
     async () => ({ who: await known.admin.whoami(), fleets: await known.admin.fleets() }),
     [known, count.value],
@@ -76,10 +80,10 @@ export function FleetsView({ token, visibility }: { readonly token: string; read
               <p class="empty">{fleetWords.value.noFleets}</p>
             )}
           </main>
-          <Notices actions={known.actions} />
-          <QuestionDialog actions={known.actions} />
         </>
       )}
+      <Notices actions={known.actions} />
+      <QuestionDialog actions={known.actions} />
     </Fleets.Provider>
   );
 }
