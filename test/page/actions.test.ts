@@ -1,20 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Page } from "playwright-core";
 import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { noBrowser } from "../support/chromium.ts";
 import { wait } from "../support/wait.ts";
-import { openPage, serve, useBrowser } from "./browser.ts";
-
-/** Presses Tab until the element with this name has the focus, and then Enter: as somebody without a mouse. */
-async function press(page: Page, role: Parameters<Page["getByRole"]>[0], name: string | RegExp): Promise<void> {
-  const wanted = page.getByRole(role, { name, exact: typeof name === "string" }).first();
-  await wanted.waitFor();
-  for (let n = 0; n < 80; n++) {
-    await page.keyboard.press("Tab");
-    if ((await wanted.and(page.locator(":focus")).count()) > 0) return page.keyboard.press("Enter");
-  }
-  throw new Error(`Tab does not reach ${name}`);
-}
+import { openPage, press, serve, useBrowser } from "./browser.ts";
 
 /** Whether the service has another container than this one. */
 async function isOther(device: TestDevice, service: string, id: string): Promise<boolean> {

@@ -12,6 +12,7 @@ export type CloudDevice = Awaited<ReturnType<Admin["devices"]>>[number];
 export type DeviceState = CloudDevice["state"];
 export type Summary = Awaited<ReturnType<Admin["fleetSummary"]>>;
 export type Release = Awaited<ReturnType<Admin["releases"]>>[number];
+export type Progress = Awaited<ReturnType<Admin["releaseProgress"]>>;
 export type Variable = Awaited<ReturnType<Admin["fleetVariables"]>>[number];
 export type Who = Awaited<ReturnType<Admin["whoami"]>>;
 

@@ -1,4 +1,4 @@
-import type { CloudDevice, FleetContext, Summary } from "./context.ts";
+import type { CloudDevice, FleetContext, Progress, Summary } from "./context.ts";
 import { states, tagParameter, type DeviceFilter } from "./device-filter.ts";
 
 export interface DeviceList {
@@ -6,6 +6,8 @@ export interface DeviceList {
   readonly devices: readonly CloudDevice[];
   /** How many there are; undefined: more than are shown. */
   readonly all: number | undefined;
+  /** How far the fleet is on its way to its target; undefined: it has none. */
+  readonly progress: Progress | undefined;
 }
 
 const mostRows = 100;
@@ -31,7 +33,17 @@ export async function readDevices(
     const params = { fleetId, state: one, limit, ...filter, ...(check && { check: "true" as const }) };
     devices.push(...(await admin.devices({ params })));
   }
+  const { target } = summary;
+  const progress =
+    target === null || summary.devices === 0
+      ? undefined
+      : await admin.releaseProgress({ params: { fleetId, commit: target, stayUp: 0, limit: 1 } });
   const counted = wanted.map((one) => summary.states[one]).reduce((sum, n) => sum + n, 0);
   const isWhole = Object.keys(filter).length === 0;
-  return { summary, devices, all: isWhole ? counted : devices.length < mostRows ? devices.length : undefined };
+  return {
+    summary,
+    devices,
+    progress,
+    all: isWhole ? counted : devices.length < mostRows ? devices.length : undefined,
+  };
 }

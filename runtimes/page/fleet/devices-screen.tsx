@@ -6,11 +6,13 @@ import type { Mark as Kind } from "../live/marks.ts";
 import { Mark } from "../parts/mark.tsx";
 import { Age } from "../parts/since.tsx";
 import { counted, language, words } from "../words.ts";
+import { openOf } from "./bulk-operation.ts";
 import { BulkResults } from "./bulk-results.tsx";
 import { useFleets, type CloudDevice, type DeviceState, type Fleet, type FleetContext } from "./context.ts";
 import { parseFilter, states, toggleState, type DeviceFilter, type ParsedFilter } from "./device-filter.ts";
 import { readDevices, type DeviceList } from "./device-list.ts";
 import { pathOf } from "./routes.ts";
+import { RolloutLine } from "./rollout-line.tsx";
 import { SelectionBar } from "./selection-bar.tsx";
 import { fleetWords } from "./words.ts";
 
@@ -100,6 +102,13 @@ export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
     };
   }, [context.cloud, fleet.id, asked]);
 
+  // What has been done to several devices is seen in the list.
+  const run = context.bulk.run.value;
+  const isDone = run !== undefined && openOf(run) === 0;
+  useEffect(() => {
+    if (isDone) readSoon.current();
+  }, [isDone]);
+
   const t = fleetWords.value.devices;
   const shown = list.value;
   const number = (value: number) => new Intl.NumberFormat(language.value).format(value);
@@ -139,6 +148,16 @@ export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
         <p class="bar failing" role="alert">
           {t.stale}: {fault.value}
         </p>
+      )}
+      {shown?.progress && (
+        <RolloutLine
+          fleet={fleet}
+          progress={shown.progress}
+          onChanged={() => {
+            readSoon.current();
+            context.renew();
+          }}
+        />
       )}
       {shown && <Releases list={shown} />}
       <BulkResults fleet={fleet} />

@@ -87,6 +87,20 @@ const english = {
       unknown: "no answer, it may have acted",
     },
   },
+  rollout: {
+    label: (commit: string) => `Rollout of ${commit}`,
+    done: (done: string, all: string) => `${done} of ${all}`,
+    states: {
+      failed: "failed",
+      updating: "updating",
+      waiting: "have not begun",
+      offline: "offline",
+    },
+    downloaded: (percent: string) => `${percent} downloaded`,
+    rollBack: (commit: string) => `Roll back to ${commit}`,
+    rollBackText:
+      "Devices of the fleet that are not pinned go back to the release before. The fleet stays pinned to that one.",
+  },
   releases: {
     title: "Releases",
     commit: "Commit",
@@ -278,6 +292,20 @@ const german: FleetWords = {
       refused: "abgelehnt",
       unknown: "keine Antwort, es kann gehandelt haben",
     },
+  },
+  rollout: {
+    label: (commit) => `Ausrollen von ${commit}`,
+    done: (done, all) => `${done} von ${all}`,
+    states: {
+      failed: "fehlgeschlagen",
+      updating: "im Update",
+      waiting: "noch nicht begonnen",
+      offline: "offline",
+    },
+    downloaded: (percent) => `${percent} geladen`,
+    rollBack: (commit) => `Zurück zu ${commit}`,
+    rollBackText:
+      "Geräte der Flotte, die nicht festgelegt sind, kehren zum Release davor zurück. Die Flotte bleibt darauf festgelegt.",
   },
   releases: {
     title: "Releases",
