@@ -119,7 +119,7 @@ export const fleetScenes: readonly FleetScene[] = [
     path: ({ fleetId }) => `/f/${fleetId}/`,
     act: async (page) => {
       await select(page);
-      await page.getByRole("button", { name: /^(Pin to|Auf ein)/ }).click();
+      await page.getByRole("button", { name: /^(Pin to|Release festlegen)/ }).click();
       await page.getByRole("dialog").waitFor();
     },
   },

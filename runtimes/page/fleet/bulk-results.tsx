@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "preact/hooks";
 import type { Mark as Kind } from "../live/marks.ts";
 import { Button } from "../parts/button.tsx";
 import { Mark } from "../parts/mark.tsx";
@@ -15,6 +16,9 @@ const markOf: Readonly<Record<DeviceResult["is"], Kind>> = {
 export function BulkResults({ fleet }: { readonly fleet: Fleet }) {
   const { bulk } = useFleets();
   const run = bulk.run.value;
+  const root = useRef<HTMLElement>(null);
+  // Who has selected devices far below would not see them.
+  useEffect(() => root.current?.scrollIntoView({ block: "nearest" }), [run?.title]);
   if (run?.fleetId !== fleet.id) return null;
   const t = fleetWords.value.bulk;
   const open = openOf(run);
@@ -24,7 +28,7 @@ export function BulkResults({ fleet }: { readonly fleet: Fleet }) {
     .filter(([, count]) => count > 0)
     .map(([is, count]) => `${count} ${t.results[is]}`);
   return (
-    <section class="results" aria-label={run.title}>
+    <section ref={root} class="results" aria-label={run.title}>
       <div class="head">
         <h2>{run.title}</h2>
         <p class="row">

@@ -113,7 +113,7 @@ export function DevicesScreen({ fleet }: { readonly fleet: Fleet }) {
   const shown = list.value;
   const number = (value: number) => new Intl.NumberFormat(language.value).format(value);
   return (
-    <div class="screen">
+    <div class="screen dense">
       <div class="row filters">
         <div class="choice states" role="group" aria-label={t.why}>
           {states.map((one) => (
@@ -269,8 +269,10 @@ function DeviceRow({
         </label>
       </td>
       <th scope="row">
-        <Mark is={markOfState[state]} />
-        <a href={`#/d/${uuid}/`}>{name}</a>
+        <span class="named">
+          <Mark is={markOfState[state]} />
+          <a href={`#/d/${uuid}/`}>{name}</a>
+        </span>
       </th>
       <td class="why">{whyOfDevice(device)}</td>
       <td class="runs">

@@ -1,4 +1,4 @@
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { signal, useSignal } from "@preact/signals";
 import { createCloudClient } from "../../../core/client/index.ts";
 import { Actions } from "../live/actions.ts";
@@ -128,6 +128,11 @@ function Head({
   readonly screen: FleetScreen;
 }) {
   const { typedFilter } = useFleets();
+  const tabs = useRef<HTMLElement>(null);
+  // On a phone, the tab of a screen may be outside of the row.
+  useEffect(() => {
+    tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [screen]);
   const t = fleetWords.value.nav;
   const choose = (id: number) => {
     typedFilter.value = "";
@@ -138,11 +143,15 @@ function Head({
       <header class="fleet-head row">
         {fleet && (
           <>
-            <h1>{fleet.name}</h1>
+            <h1 class={fleets.length > 1 ? "hidden" : undefined}>{fleet.name}</h1>
             {fleets.length > 1 && (
               <label>
                 <span class="hidden">{t.fleet}</span>
-                <select value={fleet.id} onChange={(event) => choose(Number(event.currentTarget.value))}>
+                <select
+                  class="fleet-name"
+                  value={fleet.id}
+                  onChange={(event) => choose(Number(event.currentTarget.value))}
+                >
                   {fleets.map(({ id, name }) => (
                     <option key={id} value={id}>
                       {name}
@@ -160,7 +169,7 @@ function Head({
         </Button>
       </header>
       {fleet && (
-        <nav class="tabs" aria-label={t.label}>
+        <nav class="tabs" aria-label={t.label} ref={tabs}>
           {fleetScreens
             .filter((one) => who.manage || !managing.has(one))
             .map((one) => (

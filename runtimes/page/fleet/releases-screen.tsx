@@ -87,8 +87,8 @@ function ReleaseRow({
           <code title={commit}>{shortCommit(commit)}</code> {target && <small>{t.target}</small>}
         </th>
         <td>{services.join(", ")}</td>
-        <td>{devices}</td>
-        <td>
+        <td data-name={t.devices}>{devices}</td>
+        <td data-name={t.made}>
           <Age at={Date.parse(createdAt)} />
         </td>
         <td class="row">

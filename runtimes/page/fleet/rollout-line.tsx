@@ -26,6 +26,7 @@ export function RolloutLine({
   // Devices that are offline get it when they come back, which may be never.
   if (updating + waiting + failed === 0) return null;
   const t = fleetWords.value.rollout;
+  const done = counts.done + counts.settling;
   const number = (value: number) => new Intl.NumberFormat(language.value).format(value);
   const facts = (["failed", "updating", "waiting", "offline"] as const)
     .filter((state) => counts[state] > 0)
@@ -39,8 +40,10 @@ export function RolloutLine({
   return (
     <section class="rollout row" aria-label={t.label(shortCommit(commit))}>
       <code title={commit}>{shortCommit(commit)}</code>
-      <progress max={devices} value={counts.done} aria-label={t.label(shortCommit(commit))} />
-      <span>{t.done(number(counts.done), counted(devices, fleetWords.value.bulk.count))}</span>
+      <progress max={devices} value={done} aria-label={t.label(shortCommit(commit))} />
+      <span>
+        {number(done)} {counted(devices, t.of)}
+      </span>
       <p class="facts">
         {facts.map((fact) => (
           <span key={fact}>{fact}</span>

@@ -89,11 +89,11 @@ const english = {
   },
   rollout: {
     label: (commit: string) => `Rollout of ${commit}`,
-    done: (done: string, all: string) => `${done} of ${all}`,
+    of: { one: "of 1 device", other: "of {n} devices" },
     states: {
       failed: "failed",
       updating: "updating",
-      waiting: "have not begun",
+      waiting: "not begun",
       offline: "offline",
     },
     downloaded: (percent: string) => `${percent} downloaded`,
@@ -276,11 +276,11 @@ const german: FleetWords = {
     more: { one: "und 1 weiteres", other: "und {n} weitere" },
     restart: "App neu starten",
     rebootText: "Die Anwendungen werden angehalten, und jedes Gerät startet neu.",
-    pin: "Auf ein Release festlegen",
+    pin: "Release festlegen",
     pinTo: (commit) => `Auf ${commit} festlegen`,
     pinText: "Festgelegte Geräte wechseln zu diesem Release und bleiben dabei, was ihre Flotte auch tut.",
     release: "Release",
-    unpin: "Festlegung aufheben",
+    unpin: "Festlegung lösen",
     unpinText: "Geräte, die nicht festgelegt sind, wechseln zum Release ihrer Flotte und folgen ihr.",
     open: "offen",
     results: {
@@ -295,7 +295,7 @@ const german: FleetWords = {
   },
   rollout: {
     label: (commit) => `Ausrollen von ${commit}`,
-    done: (done, all) => `${done} von ${all}`,
+    of: { one: "von 1 Gerät", other: "von {n} Geräten" },
     states: {
       failed: "fehlgeschlagen",
       updating: "im Update",
