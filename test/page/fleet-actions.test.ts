@@ -1,10 +1,11 @@
 import type { Page } from "playwright-core";
+import axe from "axe-core";
 import { describe, expect, test } from "vitest";
 import { app } from "../support/device.ts";
 import { noBrowser } from "../support/chromium.ts";
 import { startCloud } from "../worker/cloud.ts";
 import { newDevice, newFleet, newToken, type TestFleet } from "../worker/people.ts";
-import { openPage, press, useBrowser } from "./browser.ts";
+import { openPage, press, useBrowser, Violations } from "./browser.ts";
 import { joinFleet, makeRelease, reportTo, signIn } from "./fleet-devices.ts";
 
 /** Types what the dialog asks for, once it is open. */
@@ -224,5 +225,36 @@ describe.skipIf(noBrowser)("a fleet, with the keyboard alone", () => {
     await page.goto(`${cloud.url()}/#/d/${device.uuid}/`);
     await page.getByText("follows its fleet c0ffee1").waitFor();
     expect(await page.getByRole("button", { name: "Pin to a release" }).isDisabled()).toBe(true);
+  });
+
+  test.each(["light", "dark"] as const)("has no fault that axe finds, in %s colours", async (colorScheme) => {
+    const fleet = await newFleet(cloud, `seen in ${colorScheme}`);
+    await makeRelease(cloud, fleet, "c0ffee0", "nginx:1");
+    await makeRelease(cloud, fleet, "c0ffee1", "nginx:2");
+    for (let n = 0; n < 3; n++) await reportTo(cloud, fleet, await named(fleet, `device-${n}-${"long".repeat(20)}`));
+    const { token } = await newToken(cloud, { fleets: "all", write: true });
+    // The policy of the page forbids the script that looks for faults.
+    const options = { colorScheme, bypassCSP: true, reducedMotion: "reduce" } as const;
+    const page = await openPage(browser(), `${cloud.url()}/#/f/${fleet.id}/`, options);
+    await signIn(page, token);
+    await page.evaluate(axe.source);
+    const check = async () => {
+      const violations = Violations.parse(await page.evaluate("axe.run().then(({ violations }) => violations)"));
+      expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+      await page.setViewportSize({ width: 320, height: 700 });
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(320);
+      await page.setViewportSize({ width: 1280, height: 800 });
+    };
+    await page.getByRole("checkbox", { name: "Select all that are shown" }).check();
+    await page.getByLabel("Filter").fill("is:broken");
+    await check();
+    await page.getByRole("button", { name: "Pin to a release" }).click();
+    await page.getByRole("dialog").waitFor();
+    await check();
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Restart app" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Restart app" }).click();
+    await page.getByText("3 offline", { exact: true }).waitFor();
+    await check();
   });
 });

@@ -1,7 +1,6 @@
 import { gzipSync } from "node:zlib";
 import axe from "axe-core";
 import { describe, expect, test } from "vitest";
-import * as z from "zod";
 import { buildPage } from "../../packaging/page.ts";
 import { plainIo } from "../../runtimes/cli/io.ts";
 import { runProgram } from "../../runtimes/cli/run.ts";
@@ -9,10 +8,8 @@ import { noBrowser } from "../support/chromium.ts";
 import { app } from "../support/device.ts";
 import { adminSecret, startCloud } from "../worker/cloud.ts";
 import { newDevice, newFleet, newToken, type Registered } from "../worker/people.ts";
-import { openPage, useBrowser } from "./browser.ts";
+import { openPage, useBrowser, Violations } from "./browser.ts";
 import { joinFleet, makeRelease, reportTo, signIn } from "./fleet-devices.ts";
-
-const Violations = z.array(z.object({ id: z.string(), nodes: z.array(z.object({ html: z.string() })) }));
 
 test("the page of the fleets has at most 110 KB", async () => {
   const { html } = await buildPage("fleet");

@@ -75,7 +75,7 @@ export async function startFleetCloud(): Promise<FleetCloud> {
   const storage = await worker.getWorker().getDurableObjectStorage("Directory", { name: "directory" });
   for (const [n, [name, commit, kind, message]] of devices.entries()) {
     const problems = kind === undefined ? [] : [{ appId: fleet.id, service: "camera", kind, message, since }];
-    const isUpdating = commit === "e607cafd" && kind === undefined;
+    const isUpdating = name === "deep-well";
     const report = {
       update_status: isUpdating ? "downloading" : "done",
       update_commit: isUpdating ? "9b1c2d0e" : commit,
