@@ -46,11 +46,13 @@ export function BulkResults({ fleet }: { readonly fleet: Fleet }) {
         {run.devices.map(({ uuid, name, result }) => (
           <li key={uuid}>
             <Mark is={markOf[result.is]} />
-            <a href={`#/d/${uuid}/`}>{name}</a>
-            <span>
-              {t.results[result.is]}
-              {"why" in result && `: ${result.why}`}
-            </span>
+            <p>
+              <a href={`#/d/${uuid}/`}>{name}</a>{" "}
+              <span>
+                {t.results[result.is]}
+                {"why" in result && `: ${result.why}`}
+              </span>
+            </p>
           </li>
         ))}
       </ul>
