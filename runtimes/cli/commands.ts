@@ -131,7 +131,7 @@ export const commands: readonly Entry[] = [
   },
   {
     usage: "cloud open",
-    summary: "open the page of the cloud in a browser, signed in",
+    summary: "open the page of the cloud in a browser, with a link that signs in",
     load: async () => (await import("./cloud/open.ts")).open,
   },
   { usage: "cloud fleet", summary: "list the fleets", load: async () => (await fleet()).list },

@@ -38,8 +38,7 @@ function show(): void {
 
 startPreferences();
 takeLinkedToken();
-void startSession().then(() => {
-  // Somebody who is signed in stays so, and the link is forgotten.
-  if (session.value !== undefined) linkedToken.value = undefined;
-  show();
-});
+startSession();
+// Somebody who is signed in stays so, and the link is forgotten.
+if (session.value !== undefined) linkedToken.value = undefined;
+show();

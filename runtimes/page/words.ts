@@ -44,6 +44,9 @@ const english = {
     text: "Write a compose file on your computer, and send it to this device:",
     or: "Or write a target state here:",
     editor: "Open the editor",
+    ofFleet: "No services are known yet",
+    fromFleet:
+      "The device runs the release of its fleet, or the one that it is pinned to, and reports its services then.",
   },
   device: {
     release: (commit: string) => `release ${commit}`,
@@ -350,6 +353,8 @@ const german: Words = {
     text: "Schreiben Sie auf Ihrem Rechner eine Compose-Datei und schicken Sie sie an dieses Gerät:",
     or: "Oder schreiben Sie hier einen Sollzustand:",
     editor: "Editor öffnen",
+    ofFleet: "Noch sind keine Dienste bekannt",
+    fromFleet: "Das Gerät führt das Release seiner Flotte aus, oder das festgelegte, und meldet dann seine Dienste.",
   },
   device: {
     release: (commit) => `Release ${commit}`,

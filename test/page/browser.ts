@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
+import * as z from "zod";
 import { executablePath, noBrowser } from "../support/chromium.ts";
 import { flags, servePage } from "./served.ts";
 
@@ -62,3 +63,6 @@ export async function openPage(browser: Browser, url: string, { before, ...optio
   await page.goto(url);
   return page;
 }
+
+/** What axe finds. */
+export const Violations = z.array(z.object({ id: z.string(), nodes: z.array(z.object({ html: z.string() })) }));

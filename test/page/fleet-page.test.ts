@@ -1,21 +1,15 @@
 import { gzipSync } from "node:zlib";
 import axe from "axe-core";
-import { describe, expect, onTestFinished, test } from "vitest";
-import * as z from "zod";
-import { MemoryLog } from "../../core/embedded/ports.ts";
-import { systemClock } from "../../core/ports/clock.ts";
+import { describe, expect, test } from "vitest";
 import { buildPage } from "../../packaging/page.ts";
 import { plainIo } from "../../runtimes/cli/io.ts";
 import { runProgram } from "../../runtimes/cli/run.ts";
-import { startTunnel } from "../../runtimes/node/cloud/tunnel.ts";
 import { noBrowser } from "../support/chromium.ts";
-import { app, testDevice, type TestDevice } from "../support/device.ts";
+import { app } from "../support/device.ts";
 import { adminSecret, startCloud } from "../worker/cloud.ts";
-import { connected } from "../worker/devices.ts";
-import { newDevice, newFleet, newToken, type Registered, type TestFleet } from "../worker/people.ts";
-import { openPage, useBrowser } from "./browser.ts";
-
-const Violations = z.array(z.object({ id: z.string(), nodes: z.array(z.object({ html: z.string() })) }));
+import { newDevice, newFleet, newToken, type Registered } from "../worker/people.ts";
+import { openPage, useBrowser, Violations } from "./browser.ts";
+import { joinFleet, makeRelease, reportTo, signIn } from "./fleet-devices.ts";
 
 test("the page of the fleets has at most 110 KB", async () => {
   const { html } = await buildPage("fleet");
@@ -26,42 +20,14 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
   const cloud = startCloud();
   const browser = useBrowser();
 
-  /** A whole agent on the engine in memory, connected to the cloud. */
-  async function join({ uuid, api_key: key }: Registered): Promise<TestDevice & { readonly leave: () => void }> {
-    const agent = await testDevice({ identity: { uuid } });
-    const tunnel = startTunnel({
-      ...{ url: cloud.url(), uuid, key, fetch: agent.fetch, clock: systemClock, log: new MemoryLog() },
-    });
-    onTestFinished(() => tunnel.stop());
-    await connected(tunnel);
-    return { ...agent, leave: () => tunnel.stop() };
-  }
-
-  async function report(fleet: TestFleet, { uuid, api_key }: Registered, kind?: string) {
-    const since = "2026-11-23T20:00:00.000Z";
-    const part = {
-      problems: kind === undefined ? [] : [{ appId: fleet.id, service: "web", kind, message: `<img> ${kind}`, since }],
-      apps: {
-        [fleet.uuid]: {
-          release_uuid: "c0ffee0",
-          releases: { c0ffee0: { update_status: "done", services: { web: { image: "nginx:1", status: "Running" } } } },
-        },
-      },
-    };
-    expect((await cloud.ask("PATCH", "/device/v3/state", { [uuid]: part }, api_key)).status).toBe(200);
-  }
-
-  const makeRelease = ({ id }: TestFleet, commit: string, image: string) =>
-    cloud.ask("POST", `/admin/v1/fleets/${id}/releases`, { commit, composition: { services: { web: { image } } } });
-
   test("signs in, shows trouble first, and opens a device through the relay, also when it is offline", async () => {
     const fleet = await newFleet(cloud, "cameras");
-    await makeRelease(fleet, "c0ffee0", "nginx:1");
+    await makeRelease(cloud, fleet, "c0ffee0", "nginx:1");
     const [well, failing] = [await newDevice(cloud, fleet), await newDevice(cloud, fleet)];
-    const agent = await join(well);
-    await join(failing);
-    await report(fleet, well);
-    await report(fleet, failing, "crashLoop");
+    const agent = await joinFleet(cloud, well);
+    await joinFleet(cloud, failing);
+    await reportTo(cloud, fleet, well);
+    await reportTo(cloud, fleet, failing, { kind: "crashLoop" });
     const { token } = await newToken(cloud, { fleets: [fleet.id], write: true });
 
     const page = await openPage(browser(), `${cloud.url()}/`);
@@ -79,9 +45,12 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
 
     await page.getByRole("button", { name: "1 well" }).click();
     await expect.poll(() => rows.count()).toBe(1);
-    await page.getByPlaceholder("Name, UUID").fill("nothing like it");
+    const filter = page.getByLabel("Filter");
+    expect(await filter.inputValue()).toBe("is:well");
+    await filter.fill("nothing like it");
     await page.getByText("No device fits.").waitFor();
-    await page.getByPlaceholder("Name, UUID").fill(well.uuid);
+    await filter.fill(well.uuid);
+    await expect.poll(() => rows.count()).toBe(1);
     await rows.getByRole("link").click();
 
     await page.getByText("live", { exact: true }).waitFor();
@@ -109,10 +78,51 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
     expect(await page.evaluate("sessionStorage.length")).toBe(0);
   });
 
+  test("filters by words, and says which word is wrong", async () => {
+    const fleet = await newFleet(cloud, "filtered");
+    await makeRelease(cloud, fleet, "c0ffee0", "nginx:1");
+    const [north, south] = [await newDevice(cloud, fleet), await newDevice(cloud, fleet)];
+    await reportTo(cloud, fleet, north);
+    const tags = { [north.uuid]: { site: "north", hall: "1, left" } };
+    expect((await cloud.ask("PATCH", "/device/v3/tags", tags, north.api_key)).status).toBe(200);
+    const { token } = await newToken(cloud, { fleets: [fleet.id] });
+    const page = await openPage(browser(), `${cloud.url()}/#/f/${fleet.id}/`);
+    await signIn(page, token);
+    const rows = page.locator("tbody tr");
+    await expect.poll(() => rows.count()).toBe(2);
+    const filter = page.getByLabel("Filter");
+    const found = async (typed: string, ...devices: readonly Registered[]) => {
+      await filter.fill(typed);
+      const links = devices.map(({ uuid }) => `#/d/${uuid}/`).sort();
+      const shown = async () =>
+        (await rows.getByRole("link").evaluateAll((all) => all.map((one) => one.getAttribute("href")))).sort();
+      await expect.poll(shown, { message: typed }).toEqual(links);
+    };
+    await found("release:c0ff", north);
+    await found("tag:site is:offline", north);
+    await found('tag:"hall=1, left" release:c0ffee0 ' + north.uuid.slice(0, 7), north);
+    await found("tag:site=south");
+    await found("is:offline", north, south);
+    await filter.fill("is:offline is:");
+    await page.getByText("Expected is:failing, is:waiting").waitFor();
+    await filter.fill("state:offline");
+    await page.getByText("Expected is:, release: or tag:").waitFor();
+    expect(await rows.count()).toBe(2);
+    await page.getByRole("button", { name: "2 offline" }).click();
+    expect(await filter.inputValue()).toBe("is:offline state:offline");
+    await filter.fill("tag:site");
+    await expect.poll(() => rows.count()).toBe(1);
+    // What is typed stays while a device is looked at.
+    await rows.getByRole("link").click();
+    await page.getByRole("link", { name: "All devices" }).click();
+    await expect.poll(() => rows.count()).toBe(1);
+    expect(await filter.inputValue()).toBe("tag:site");
+  });
+
   test("offers nothing that a token which only reads may not do", async () => {
     const fleet = await newFleet(cloud, "watched");
     const one = await newDevice(cloud, fleet);
-    const agent = await join(one);
+    const agent = await joinFleet(cloud, one);
     await agent.run({ "1": app({ web: {} }, { name: "shop" }) });
     const { token } = await newToken(cloud, { fleets: [fleet.id] });
     const page = await openPage(browser(), `${cloud.url()}/#/d/${one.uuid}/`);
@@ -128,8 +138,8 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
 
   test("is opened by fairlead cloud open, and makes releases, variables, keys and tokens", async () => {
     const fleet = await newFleet(cloud, "kitchens");
-    await makeRelease(fleet, "c0ffee0", "nginx:1");
-    await makeRelease(fleet, "c0ffee1", "nginx:2");
+    await makeRelease(cloud, fleet, "c0ffee0", "nginx:1");
+    await makeRelease(cloud, fleet, "c0ffee1", "nginx:2");
     let printed = "";
     const environment = { FAIRLEAD_CLOUD_URL: cloud.url(), FAIRLEAD_CLOUD_TOKEN: adminSecret };
     const io = plainIo(environment, (text) => void (printed += text));
@@ -226,7 +236,7 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
     for (const count of ["50 failing", "40 offline", "8,910 well"])
       await page.getByRole("button", { name: count }).waitFor();
     await page.getByText("The first 100 of 9,000.").waitFor();
-    await page.getByPlaceholder("Name, UUID").fill("device-4321");
+    await page.getByLabel("Filter").fill("device-4321");
     await expect.poll(() => rows.count()).toBe(1);
   });
 });

@@ -1,11 +1,8 @@
 import axe from "axe-core";
 import { describe, expect, test } from "vitest";
-import * as z from "zod";
 import { app, testDevice } from "../support/device.ts";
 import { noBrowser } from "../support/chromium.ts";
-import { openPage, serve, useBrowser } from "./browser.ts";
-
-const Violations = z.array(z.object({ id: z.string(), nodes: z.array(z.object({ html: z.string() })) }));
+import { openPage, serve, useBrowser, Violations } from "./browser.ts";
 
 const screens = ["", "logs", "update", "figures", "target", "host"];
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { parseFilter, tagParameter, toggleState } from "../../runtimes/page/fleet/device-filter.ts";
 import { toParts } from "../../runtimes/page/parts/ansi.ts";
 import { daysUntilFull } from "../../runtimes/page/live/figures.ts";
 import { withShortImages } from "../../runtimes/page/format.ts";
@@ -86,5 +87,45 @@ describe("earlier lines of a log", () => {
     expect(lines.addEarlier(given)).toBe(3);
     expect(lines.lines.map(({ message }) => message)).toEqual(["a", "b", "c", "d", "e", "w", "x"]);
     expect(lines.addEarlier(given)).toBe(0);
+  });
+});
+
+describe("a filter of devices", () => {
+  const filter = (typed: string) => {
+    const parsed = parseFilter(typed);
+    return parsed.is === "filter" ? parsed.filter : parsed;
+  };
+
+  test("has words, and free text around them", () => {
+    expect(filter("  ")).toEqual({ tags: [], text: "" });
+    expect(filter("kitchen is:failing pi release:9b1 tag:site=north tag:spare")).toEqual({
+      ...{ state: "failing", release: "9b1", tags: ["site=north", "spare"], text: "kitchen pi" },
+    });
+    expect(filter('tag:"hall=1, left" "a:b" IS:well is:well')).toEqual({
+      ...{ state: "well", tags: ["hall=1, left"], text: "a:b" },
+    });
+    expect(filter('tag:site="north')).toEqual({ tags: ["site=north"], text: "" });
+  });
+
+  test.each([
+    ["is:", { is: "wrong value", of: "is" }],
+    ["is:broken", { is: "wrong value", of: "is" }],
+    ["release:", { is: "wrong value", of: "release" }],
+    ["tag:=north", { is: "wrong value", of: "tag" }],
+    ["state:well", { is: "unknown word" }],
+    ["is:well is:failing", { is: "twice", of: "is" }],
+    ["release:9b1 release:e60", { is: "twice", of: "release" }],
+  ])("says what is wrong with %j", (typed, fault) => {
+    expect(filter(typed)).toEqual(fault);
+  });
+
+  test("gets and loses its state by a count", () => {
+    expect(toggleState("kitchen", "well")).toBe("is:well kitchen");
+    expect(toggleState('is:failing "my kitchen"', "well")).toBe('is:well "my kitchen"');
+    expect(toggleState("is:well kitchen", "well")).toBe("kitchen");
+  });
+
+  test("sends tags with commas so that they are not two", () => {
+    expect(tagParameter(["hall=1, left", "spare"])).toBe("hall=1\\, left,spare");
   });
 });

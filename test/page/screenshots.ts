@@ -5,9 +5,10 @@ import { createMemoryDevice, type MemoryDevice } from "../../core/embedded/index
 import { memorySystem } from "../../core/embedded/ports.ts";
 import { app } from "../support/device.ts";
 import { executablePath } from "../support/chromium.ts";
+import { fleetScenes, startFleetCloud, type FleetCloud, type FleetScene } from "./fleet-scenes.ts";
 import { flags, servePage } from "./served.ts";
 
-/** `npm run screenshots [folder] [names]`: every screen and state, or some, in three widths, light and dark, for eyes. */
+/** `npm run screenshots [folder] [names]`: every screen and state, or some, in three widths, light and dark, the fleet's in German too, for eyes. */
 
 const [given, ...chosen] = process.argv.slice(2);
 const folder = resolve(given ?? join(import.meta.dirname, "../../screenshots"));
@@ -143,18 +144,46 @@ const scenes: readonly Scene[] = [
   { name: "login", path: "", device: managed },
 ];
 
+interface Look {
+  readonly width: number;
+  readonly colorScheme: "light" | "dark";
+  readonly locale: string;
+}
+
+const looks: readonly Look[] = widths.flatMap((width) => [
+  { width, colorScheme: "light", locale: "en-GB" },
+  { width, colorScheme: "dark", locale: "en-GB" },
+]);
+
+/** German words are longer. */
+const german: readonly Look[] = [
+  { width: 360, colorScheme: "light", locale: "de-DE" },
+  { width: 1280, colorScheme: "dark", locale: "de-DE" },
+];
+
+async function picture(
+  browser: Browser,
+  name: string,
+  { width, colorScheme, locale }: Look,
+  draw: (page: Page) => Promise<void>,
+): Promise<void> {
+  const page = await browser.newPage({
+    viewport: { width, height: 800 },
+    ...{ colorScheme, locale, reducedMotion: "reduce" as const },
+  });
+  await draw(page);
+  await page.waitForTimeout(100);
+  const suffix = locale === "en-GB" ? "" : `-${locale.slice(0, 2)}`;
+  await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}${suffix}.png`) });
+  await page.close();
+}
+
 async function take(browser: Browser, { name, path, device: create, act }: Scene): Promise<void> {
   const device = await create();
   const isOpen = device.supervisor.targets.isLocalMode();
   const served = await servePage(device.fetch, { isOpen });
-  for (const width of widths)
-    for (const colorScheme of ["light", "dark"] as const) {
-      const page = await browser.newPage({
-        viewport: { width, height: 800 },
-        colorScheme,
-        locale: "en-GB",
-        reducedMotion: "reduce",
-      });
+  for (const look of looks)
+    await picture(browser, name, look, async (page) => {
       await page.route("**/v3/metrics*", (route) => route.fulfill({ json: day() }));
       await page.goto(`${served.url}/#/${path}`);
       await page
@@ -163,19 +192,36 @@ async function take(browser: Browser, { name, path, device: create, act }: Scene
         .waitFor();
       await page.waitForTimeout(900);
       await act?.(page);
-      await page.waitForTimeout(100);
-      await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
-      await page.close();
-    }
+    });
   await served.close();
   await device.stop();
 }
 
+async function takeOfFleet(browser: Browser, cloud: FleetCloud, { name, path, isSignedOut, act }: FleetScene) {
+  for (const look of [...looks, ...german])
+    await picture(browser, name, look, async (page) => {
+      await page.goto(`${cloud.url}/#${isSignedOut ? "/" : `token=${cloud.token}`}`);
+      await page.locator(isSignedOut ? ".login" : ".fleet-head").waitFor();
+      if (!isSignedOut) await page.goto(`${cloud.url}/#${path(cloud)}`);
+      await page.waitForTimeout(700);
+      await act?.(page);
+    });
+}
+
+const isChosen = ({ name }: { readonly name: string }) => chosen.length === 0 || chosen.includes(name);
 const browser = await chromium.launch({ executablePath, args: flags });
-for (const scene of scenes) {
-  if (chosen.length > 0 && !chosen.includes(scene.name)) continue;
+for (const scene of scenes.filter(isChosen)) {
   process.stderr.write(`${scene.name}\n`);
   await take(browser, scene);
+}
+const ofFleets = fleetScenes.filter(isChosen);
+if (ofFleets.length > 0) {
+  const cloud = await startFleetCloud();
+  for (const scene of ofFleets) {
+    process.stderr.write(`${scene.name}\n`);
+    await takeOfFleet(browser, cloud, scene);
+  }
+  await cloud.close();
 }
 await browser.close();
 process.exit(0);

@@ -137,7 +137,7 @@ describe("the list of devices", () => {
     });
     const summary = () => cloud.get(FleetSummary, `/admin/v1/fleets/${fleet.id}/summary`);
     await expect.poll(summary).toEqual({
-      devices: 5,
+      ...{ devices: 5, target: "c1" },
       states: { failing: 1, waiting: 1, updating: 1, offline: 1, well: 1 },
       releases: [{ commit: "c1", devices: 1 }],
     });
@@ -149,6 +149,37 @@ describe("the list of devices", () => {
     const refused = await cloud.ask("GET", "/admin/v1/devices?state=broken");
     expect([refused.status, refused.text]).toEqual([400, expect.stringContaining("expected one of failing, waiting")]);
   });
+});
+
+test("the list of devices is filtered by release and by tags", async () => {
+  const fleet = await newFleet(cloud, "tagged");
+  const [north, south, none] = [
+    await newDevice(cloud, fleet),
+    await newDevice(cloud, fleet),
+    await newDevice(cloud, fleet),
+  ];
+  const release = { commit: "9b1c2d0", composition: { services: { web: { image: "nginx:1" } } } };
+  await cloud.make(z.unknown(), `/admin/v1/fleets/${fleet.id}/releases`, release);
+  const runs = { release_uuid: "9b1c2d0", releases: { "9b1c2d0": { update_status: "done", services: {} } } };
+  await report(fleet, north, [], { apps: { [fleet.uuid]: runs } });
+  const tag = async ({ uuid, api_key }: Registered, tags: object) =>
+    expect((await cloud.ask("PATCH", "/device/v3/tags", { [uuid]: tags }, api_key)).status).toBe(200);
+  await tag(north, { site: "north", hall: "1, left", spare: "" });
+  await tag(south, { site: "south", spare: "" });
+  const found = async (query: object) =>
+    (await listed(new URLSearchParams({ fleetId: String(fleet.id), ...query }).toString())).map(({ uuid }) => uuid);
+  expect(await found({ release: "9b1" })).toEqual([north.uuid]);
+  expect(await found({ release: "b1" })).toEqual([]);
+  expect(await found({ release: "%" })).toEqual([]);
+  expect(await found({ tag: "site" })).toEqual([north.uuid, south.uuid]);
+  expect(await found({ tag: "site=north" })).toEqual([north.uuid]);
+  expect(await found({ tag: "spare,site=south" })).toEqual([south.uuid]);
+  expect(await found({ tag: "spare=" })).toEqual([north.uuid, south.uuid]);
+  expect(await found({ tag: "hall=1\\, left" })).toEqual([north.uuid]);
+  expect(await found({ tag: "site=nor" })).toEqual([]);
+  expect(await found({ tag: "site", release: "9b1", search: none.uuid })).toEqual([]);
+  const refused = await cloud.ask("GET", "/admin/v1/devices?tag==north");
+  expect([refused.status, refused.text]).toEqual([400, expect.stringContaining("expected name or name=value")]);
 });
 
 test("GET /admin/v1/devices/:uuid/status is the last report, in the form of the device's stream", async () => {

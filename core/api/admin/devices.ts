@@ -45,6 +45,20 @@ export const Device = z.object({
 });
 export type Device = z.output<typeof Device>;
 
+/** Separated by commas; a comma of a name or a value is behind a backslash. */
+const Tags = z
+  .string()
+  .max(500)
+  .transform((text) => text.split(/(?<!\\),/).map((tag) => toTag(tag.replaceAll("\\,", ","))))
+  .refine((tags) => tags.every(({ key }) => /^\S+$/.test(key)), {
+    error: "expected name or name=value, several separated by commas",
+  });
+
+function toTag(text: string): { readonly key: string; readonly value: string | null } {
+  const [key = "", ...rest] = text.split("=");
+  return { key, value: rest.length > 0 ? rest.join("=") : null };
+}
+
 export const devices = endpoint({
   method: "GET",
   path: "/admin/v1/devices",
@@ -58,6 +72,14 @@ export const devices = endpoint({
       .max(100)
       .optional()
       .describe("Only devices with this in the name, the uuid, the type, or a commit that they run or should run"),
+    release: z
+      .string()
+      .max(64)
+      .optional()
+      .describe("Only devices that report to run a release whose commit begins with this"),
+    tag: Tags.optional().describe(
+      "Only devices with this tag: name, or name=value; with all of several, which commas separate (a comma in a value: \\,)",
+    ),
     check: z
       .enum(["true", "false"], { error: 'expected "true" or "false"' })
       .optional()

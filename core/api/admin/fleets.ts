@@ -65,6 +65,7 @@ export const deleteFleet = endpoint({
 
 export const FleetSummary = z.object({
   devices: z.int(),
+  target: z.string().nullable().describe("The commit that devices run unless they are pinned"),
   states: z
     .object({ failing: z.int(), waiting: z.int(), updating: z.int(), offline: z.int(), well: z.int() })
     .describe("Number of devices by state, as in GET /admin/v1/devices"),

@@ -249,7 +249,12 @@ export const adminAnswers: Answers<typeof adminEndpoints> = {
   fleetSummary: {
     status: 200,
     type: "application/json",
-    body: { devices: 1, states: { failing: 0, waiting: 0, updating: 0, offline: 1, well: 0 }, releases: [] },
+    body: {
+      devices: 1,
+      target: "e607cafd5e0e",
+      states: { failing: 0, waiting: 0, updating: 0, offline: 1, well: 0 },
+      releases: [],
+    },
   },
   fleetMetrics: {
     status: 200,

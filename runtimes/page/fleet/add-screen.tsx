@@ -107,8 +107,10 @@ export function AddScreen({ fleet }: { readonly fleet: Fleet }) {
               {keys.map(({ id, name, usesLeft, expiresAt }) => (
                 <tr key={id}>
                   <th scope="row">{name}</th>
-                  <td>{usesLeft ?? t.noLimit}</td>
-                  <td>{expiresAt === null ? fleetWords.value.tokens.never : <Moment at={Date.parse(expiresAt)} />}</td>
+                  <td data-name={t.left}>{usesLeft ?? t.noLimit}</td>
+                  <td data-name={t.ends}>
+                    {expiresAt === null ? fleetWords.value.tokens.never : <Moment at={Date.parse(expiresAt)} />}
+                  </td>
                   <td class="row">
                     {who.manage && (
                       <Button kind="quiet" label={t.remove(name)} onClick={() => remove(id, name)}>

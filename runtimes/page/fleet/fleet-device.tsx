@@ -1,11 +1,17 @@
+import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { createCloudClient } from "../../../core/client/index.ts";
+import { shortCommit } from "../format.ts";
 import type { Connect, LastReport } from "../live/device-store.ts";
 import { figuresIn } from "../live/figures.ts";
+import { Button } from "../parts/button.tsx";
 import { words } from "../words.ts";
 import { DeviceView } from "../views/device-view.tsx";
 import { useAnswer } from "../views/use-answer.ts";
-import { useFleets } from "./context.ts";
+import type { BulkRequest } from "./bulk-operation.ts";
+import { useFleets, type CloudDevice } from "./context.ts";
+import { deviceQuestions } from "./device-questions.ts";
+import { PinButton } from "./pin-button.tsx";
 import { pathOf } from "./routes.ts";
 import { fleetWords } from "./words.ts";
 
@@ -20,7 +26,8 @@ export function FleetDevice({
   readonly onRefused: (why: string) => void;
 }) {
   const { admin, visibility, who } = useFleets();
-  const { value: device, fault } = useAnswer(() => admin.device({ params: { uuid } }), [uuid]);
+  const count = useSignal(0);
+  const { value: device, fault } = useAnswer(() => admin.device({ params: { uuid } }), [uuid, count.value]);
   const connect = useMemo<Connect>(
     () => (fetch) => createCloudClient({ baseUrl: location.origin, fetch, key: token }).device(uuid),
     [uuid, token],
@@ -49,10 +56,14 @@ export function FleetDevice({
   if (!device) return <p class="faint">{words.value.reading}</p>;
   return (
     <>
-      <p class="facts crumbs">
-        <a href={pathOf(device.fleetId)}>← {t.nav.back}</a>
-        <a href={pathOf(device.fleetId, "variables", uuid)}>{t.device.variables}</a>
-      </p>
+      <div class="row crumbs">
+        <p class="facts">
+          <a href={pathOf(device.fleetId)}>← {t.nav.back}</a>
+          <a href={pathOf(device.fleetId, "variables", uuid)}>{t.device.variables}</a>
+        </p>
+        <span class="space" />
+        <Pin device={device} onChanged={() => count.value++} />
+      </div>
       <DeviceView
         key={uuid}
         {...{ connect, visibility, address, lastReport, onRefused }}
@@ -61,5 +72,30 @@ export function FleetDevice({
         isReadOnly={!who.write}
       />
     </>
+  );
+}
+
+/** Which release the device should run, and whether that is its fleet's. */
+function Pin({ device, onChanged }: { readonly device: CloudDevice; readonly onChanged: () => void }) {
+  const { once, actions, who } = useFleets();
+  const { fleetId, target, pinned } = device;
+  const t = fleetWords.value;
+  const perform = async ({ send }: BulkRequest) => {
+    await send(device.uuid);
+    onChanged();
+  };
+  const can = deviceQuestions({ once, perform, fleetId, devices: [device] });
+  return (
+    <p class="row">
+      <small>
+        {pinned ? t.device.pinned : t.device.follows} {target !== null && <code>{shortCommit(target)}</code>}
+      </small>
+      <PinButton fleetId={fleetId} ask={can.pin} disabled={!who.write} />
+      {pinned && (
+        <Button disabled={!who.write} onClick={() => actions.ask(can.unpin())}>
+          {t.bulk.unpin} …
+        </Button>
+      )}
+    </p>
   );
 }

@@ -1,5 +1,5 @@
-import { useEffect, useMemo } from "preact/hooks";
-import { useSignal } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { signal, useSignal } from "@preact/signals";
 import { createCloudClient } from "../../../core/client/index.ts";
 import { Actions } from "../live/actions.ts";
 import { route } from "../live/route.ts";
@@ -11,7 +11,8 @@ import { useAnswer } from "../views/use-answer.ts";
 import { words } from "../words.ts";
 import { AddScreen } from "./add-screen.tsx";
 import { AuditScreen } from "./audit-screen.tsx";
-import { Fleets, type Fleet, type FleetContext, type Who } from "./context.ts";
+import { BulkOperation } from "./bulk-operation.ts";
+import { Fleets, useFleets, type Fleet, type FleetContext, type Who } from "./context.ts";
 import { DevicesScreen } from "./devices-screen.tsx";
 import { FleetDevice } from "./fleet-device.tsx";
 import { ReleasesScreen } from "./releases-screen.tsx";
@@ -26,17 +27,20 @@ export function FleetsView({ token, visibility }: { readonly token: string; read
   const count = useSignal(0);
   const known = useMemo(() => {
     const send = (request: Request) => fetch(request, { credentials: "omit" });
-    const clientOf = (fetch: typeof send) =>
+    const clientOf = (fetch: typeof send, more: { readonly retries?: number } = {}) =>
       createCloudClient({
-        ...{ baseUrl: location.origin, key: token, fetch },
+        ...{ baseUrl: location.origin, key: token, fetch, ...more },
         check: (_, { status }) => {
           if (status === 401) signOut(fleetWords.peek().login.ended);
         },
       });
     const cloud = clientOf(send);
-    const live = clientOf(visibility.while(send));
-    return { cloud, admin: cloud.admin, live, visibility, actions: new Actions() };
+    return {
+      ...{ cloud, admin: cloud.admin, live: clientOf(visibility.while(send)), once: clientOf(send, { retries: 0 }) },
+      ...{ visibility, actions: new Actions(), bulk: new BulkOperation(), typedFilter: signal("") },
+    };
   }, [token]);
+  useEffect(() => () => known.bulk.cancel(), [known]);
   const { value, fault } = useAnswer(
     async () => ({ who: await known.admin.whoami(), fleets: await known.admin.fleets() }),
     [known, count.value],
@@ -76,10 +80,10 @@ export function FleetsView({ token, visibility }: { readonly token: string; read
               <p class="empty">{fleetWords.value.noFleets}</p>
             )}
           </main>
-          <Notices actions={known.actions} />
-          <QuestionDialog actions={known.actions} />
         </>
       )}
+      <Notices actions={known.actions} />
+      <QuestionDialog actions={known.actions} />
     </Fleets.Provider>
   );
 }
@@ -123,19 +127,30 @@ function Head({
   readonly who: Who;
   readonly screen: FleetScreen;
 }) {
+  const { typedFilter } = useFleets();
+  const tabs = useRef<HTMLElement>(null);
+  // On a phone, the tab of a screen may be outside of the row.
+  useEffect(() => {
+    tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [screen]);
   const t = fleetWords.value.nav;
+  const choose = (id: number) => {
+    typedFilter.value = "";
+    location.hash = pathOf(id, screen);
+  };
   return (
     <>
       <header class="fleet-head row">
         {fleet && (
           <>
-            <h1>{fleet.name}</h1>
+            <h1 class={fleets.length > 1 ? "hidden" : undefined}>{fleet.name}</h1>
             {fleets.length > 1 && (
               <label>
                 <span class="hidden">{t.fleet}</span>
                 <select
+                  class="fleet-name"
                   value={fleet.id}
-                  onChange={(event) => (location.hash = pathOf(Number(event.currentTarget.value), screen))}
+                  onChange={(event) => choose(Number(event.currentTarget.value))}
                 >
                   {fleets.map(({ id, name }) => (
                     <option key={id} value={id}>
@@ -154,7 +169,7 @@ function Head({
         </Button>
       </header>
       {fleet && (
-        <nav class="tabs" aria-label={t.label}>
+        <nav class="tabs" aria-label={t.label} ref={tabs}>
           {fleetScreens
             .filter((one) => who.manage || !managing.has(one))
             .map((one) => (

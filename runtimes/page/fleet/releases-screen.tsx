@@ -1,9 +1,8 @@
 import { useSignal } from "@preact/signals";
 import { parse } from "yaml";
-import { administration as wires } from "../../../core/client/wires.ts";
 import type { CloudClient } from "../../../core/client/index.ts";
 import { shortCommit } from "../format.ts";
-import { toCurl, whyOf, type Action, type Question } from "../live/actions.ts";
+import { whyOf, type Action } from "../live/actions.ts";
 import { Button } from "../parts/button.tsx";
 import { Columns } from "../parts/columns.tsx";
 import { Age } from "../parts/since.tsx";
@@ -11,11 +10,10 @@ import { words } from "../words.ts";
 import { useAnswer } from "../views/use-answer.ts";
 import { FleetButton } from "./action-button.tsx";
 import { useFleets, type Fleet, type Release } from "./context.ts";
+import { askFleetPin } from "./fleet-pin.ts";
 import { fleetWords } from "./words.ts";
 
 type Change = Awaited<ReturnType<CloudClient["admin"]["release"]>>["changes"][number];
-
-const here = { origin: location.origin, hasKey: true };
 
 /** The releases of a fleet, and how each differs from the one before. */
 export function ReleasesScreen({ fleet }: { readonly fleet: Fleet }) {
@@ -30,19 +28,8 @@ export function ReleasesScreen({ fleet }: { readonly fleet: Fleet }) {
     [fleet.id, fleet.release, count.value],
   );
   const t = fleetWords.value.releases;
-  const pin = (release: string, title: string, text: string): Question => {
-    const sent = { params: { fleetId: fleet.id }, body: { release } };
-    const action: Action = {
-      key: `pin ${release}`,
-      label: title,
-      send: async () => {
-        await admin.changeFleet(sent);
-        again();
-      },
-      curl: toCurl(wires.changeFleet, { ...sent, ...here }),
-    };
-    return { title, text, verb: title, word: fleet.name, lines: [release], action };
-  };
+  const pin = (release: string, title: string, text: string) =>
+    askFleetPin({ ...{ admin, fleet, release, title, text, line: release }, onDone: again });
   return (
     <div class="screen">
       <section>
@@ -100,8 +87,8 @@ function ReleaseRow({
           <code title={commit}>{shortCommit(commit)}</code> {target && <small>{t.target}</small>}
         </th>
         <td>{services.join(", ")}</td>
-        <td>{devices}</td>
-        <td>
+        <td data-name={t.devices}>{devices}</td>
+        <td data-name={t.made}>
           <Age at={Date.parse(createdAt)} />
         </td>
         <td class="row">

@@ -23,23 +23,9 @@ export function signOut(why?: string): void {
   keep(undefined);
 }
 
-/**
- * Goes on with the session of this tab, else with the token that `fairlead cloud open` has put behind `#`. So a link of
- * somebody else does not change who is signed in.
- */
-export async function startSession(): Promise<void> {
-  const given = takeToken();
-  const known = read();
-  if (given === undefined || known !== undefined) session.value = known;
-  else await signIn(given).catch((error: unknown) => signOut(error instanceof Error ? error.message : String(error)));
-}
-
-/** Browsers do not send what is behind `#`. It is removed from the address at once. */
-function takeToken(): string | undefined {
-  const [, token] = /^#token=([^&]+)$/.exec(location.hash) ?? [];
-  if (token === undefined) return undefined;
-  history.replaceState(null, "", "#/");
-  return decodeURIComponent(token);
+/** Goes on with the session of this tab. */
+export function startSession(): void {
+  session.value = read();
 }
 
 function keep(token: string | undefined): void {

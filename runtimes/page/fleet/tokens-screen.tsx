@@ -47,11 +47,13 @@ export function TokensScreen({ fleet }: { readonly fleet: Fleet }) {
                   <th scope="row">
                     {token.name} <small>{token.id}</small>
                   </th>
-                  <td>
+                  <td data-name={t.may}>
                     {[t.read, ...permissions.filter((one) => token[one]).map((one) => t.permissions[one])].join(", ")}
                   </td>
-                  <td>{token.fleets === "all" ? t.allFleets : token.fleets.map(nameOf).join(", ")}</td>
-                  <td>
+                  <td data-name={t.fleets}>
+                    {token.fleets === "all" ? t.allFleets : token.fleets.map(nameOf).join(", ")}
+                  </td>
+                  <td data-name={t.ends}>
                     {token.revokedAt !== null || isOver(token.expiresAt) ? (
                       t.ended
                     ) : token.expiresAt === null ? (

@@ -104,8 +104,8 @@ export function VariablesScreen({ fleet, uuid }: { readonly fleet: Fleet; readon
                     <code>{row.name}</code>
                   </th>
                   <td>{row.service ?? t.all}</td>
-                  <td>{cell(row, "fleet")}</td>
-                  {uuid !== undefined && <td>{cell(row, "device")}</td>}
+                  <td data-name={t.fleet}>{cell(row, "fleet")}</td>
+                  {uuid !== undefined && <td data-name={t.device}>{cell(row, "device")}</td>}
                 </tr>
               ))}
             </tbody>

@@ -28,7 +28,16 @@ export interface Question {
   readonly isDangerous?: boolean;
   /** What has to be typed, if the action destroys something. */
   readonly word?: string;
+  /** Without a choice, or for the first one. */
   readonly action: Action;
+  readonly choice?: Choice;
+}
+
+/** One of several things that can be done. */
+interface Choice {
+  readonly label: string;
+  readonly options: readonly { readonly value: string; readonly label: string }[];
+  readonly actionOf: (value: string) => Action;
 }
 
 export interface Notice {

@@ -15,7 +15,9 @@ function OpenDialog({ question, actions }: { readonly question: Question; readon
   const t = words.value;
   const root = useRef<HTMLDialogElement>(null);
   const [typed, setTyped] = useState("");
-  const { title, text, lines = [], verb, isDangerous, word, action } = question;
+  const [chosen, choose] = useState<string | undefined>(undefined);
+  const { title, text, lines = [], verb, isDangerous, word, choice } = question;
+  const action = choice && chosen !== undefined ? choice.actionOf(chosen) : question.action;
   useEffect(() => root.current?.showModal(), []);
   const close = () => (actions.question.value = undefined);
   const isReady = word === undefined || typed === word;
@@ -42,6 +44,18 @@ function OpenDialog({ question, actions }: { readonly question: Question; readon
           </ul>
         )}
         <p>{text}</p>
+        {choice && (
+          <label>
+            {choice.label}
+            <select onChange={(event) => choose(event.currentTarget.value)}>
+              {choice.options.map(({ value, label }) => (
+                <option key={value} value={value}>
+                  {label}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
         {word !== undefined && (
           <label>
             {t.confirm.type(word)}

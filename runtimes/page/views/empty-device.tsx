@@ -6,6 +6,14 @@ export function EmptyDevice() {
   const { base } = useDevice();
   const t = words.value.empty;
   const address = location.host;
+  // Through a cloud, what runs here comes from the fleet.
+  if (base !== "/")
+    return (
+      <section class="empty">
+        <h2>{t.ofFleet}</h2>
+        <p>{t.fromFleet}</p>
+      </section>
+    );
   return (
     <section class="empty">
       <h2>{t.title}</h2>

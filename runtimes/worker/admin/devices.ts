@@ -44,14 +44,16 @@ const deviceColumns = `connected, connected_at AS connectedAt, ${reportedState} 
 
 const devices = adminRoute(
   "devices",
-  async ({ params: { fleetId, state, search, check, after = 0, limit }, grant }, context) => {
+  async ({ params: { fleetId, state, search, release, tag, check, after = 0, limit }, grant }, context) => {
     if (fleetId !== undefined && !findFleet(context, grant, fleetId)) return noFleet;
     const [visible, ...values] = inFleets("fleet_id", grant);
     const rows = context.db.all<DeviceRow>(
-      `SELECT * FROM (SELECT ${deviceColumns} FROM devices WHERE ${visible} AND id > ? AND ifnull(fleet_id = ?, TRUE))
-       WHERE ifnull(iif(connected, reported, 'offline') = ?, TRUE) AND (? IS NULL OR ${searched}) ORDER BY id LIMIT ?`,
+      `SELECT * FROM (SELECT ${deviceColumns} FROM devices WHERE ${visible} AND id > ? AND ifnull(fleet_id = ?, TRUE)) AS found
+       WHERE ifnull(iif(connected, reported, 'offline') = ?, TRUE) AND (? IS NULL OR ${searched})
+         AND (? IS NULL OR ifnull(release LIKE ? ESCAPE '\\', FALSE)) AND ${hasTags} ORDER BY id LIMIT ?`,
       ...[...values, after, fleetId ?? null, state ?? null],
-      ...[search ?? null, ...Array<string>(5).fill(`%${escaped(search ?? "")}%`), limit],
+      ...[search ?? null, ...Array<string>(5).fill(`%${escaped(search ?? "")}%`)],
+      ...[release ?? null, `${escaped(release ?? "")}%`, JSON.stringify(tag ?? []), limit],
     );
     return reply(
       200,
@@ -66,6 +68,11 @@ const devices = adminRoute(
 const searched = `(${["name", "uuid", "deviceType", "release", "target"]
   .map((column) => `ifnull(${column} LIKE ? ESCAPE '\\', FALSE)`)
   .join(" OR ")})`;
+
+/** SQL: whether a device has all of some tags; the value is their list in JSON. */
+const hasTags = `NOT EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS (
+  SELECT 1 FROM tags WHERE device_id = found.id AND tag_key = wanted.value ->> '$.key'
+    AND ifnull(tags.value = wanted.value ->> '$.value', TRUE)))`;
 
 const escaped = (text: string): string => text.replace(/[\\%_]/g, "\\$&");
 

@@ -110,7 +110,8 @@ const deleteFleet = adminRoute("deleteFleet", ({ params: { fleetId }, grant }, c
 });
 
 const fleetSummary = adminRoute("fleetSummary", ({ params: { fleetId }, grant }, context) => {
-  if (!findFleet(context, grant, fleetId)) return noFleet;
+  const fleet = findFleet(context, grant, fleetId);
+  if (!fleet) return noFleet;
   const { db } = context;
   const rows = db.all<{ state: api.DeviceState; n: number }>(
     `SELECT iif(connected, ${reportedState}, 'offline') AS state, count(*) AS n FROM devices WHERE fleet_id = ? GROUP BY state`,
@@ -124,6 +125,7 @@ const fleetSummary = adminRoute("fleetSummary", ({ params: { fleetId }, grant },
   const countOf = (state: api.DeviceState) => rows.find((row) => row.state === state)?.n ?? 0;
   return reply(200, {
     devices: rows.reduce((sum, { n }) => sum + n, 0),
+    target: fleet.release,
     states: {
       ...{ failing: countOf("failing"), waiting: countOf("waiting"), updating: countOf("updating") },
       ...{ offline: countOf("offline"), well: countOf("well") },
