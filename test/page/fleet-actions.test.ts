@@ -255,7 +255,7 @@ describe.skipIf(noBrowser)("a fleet, with the keyboard alone", () => {
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Restart app" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Restart app" }).click();
-    await page.getByText("3 offline", { exact: true }).waitFor();
+    await page.getByText("3 offline", { exact: true }).first().waitFor();
     await check();
   });
 });

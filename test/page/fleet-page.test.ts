@@ -207,6 +207,24 @@ describe.skipIf(noBrowser)("the page of the fleets", () => {
     await noFault();
   });
 
+  test("draws how its devices came to run a release", async () => {
+    const fleet = await newFleet(cloud, "arriving");
+    await makeRelease(cloud, fleet, "c0ffee0", "nginx:1");
+    for (let n = 0; n < 2; n++) await reportTo(cloud, fleet, await newDevice(cloud, fleet));
+    const page = await openPage(browser(), `${cloud.url()}/#/f/${fleet.id}/releases`);
+    await signIn(page, adminSecret);
+    await page.getByRole("button", { name: "Changes: c0ffee0" }).click();
+    const graph = page.getByRole("img", { name: "Devices that run it: 2 devices" });
+    await graph.waitFor();
+    // From none at the bottom to all at the top, in two steps.
+    const line = (await graph.locator("path").getAttribute("d")) ?? "";
+    const heights = line
+      .split(/[ML]/)
+      .slice(1)
+      .map((point) => Number(point.split(" ")[1]));
+    expect([...new Set(heights)]).toEqual([96, 48, 0]);
+  });
+
   test("shows 100 of 9,000 devices, trouble first, without asking one", async () => {
     const fleet = await newFleet(cloud, "many");
     const storage = await cloud.worker.getWorker().getDurableObjectStorage("Directory", { name: "directory" });

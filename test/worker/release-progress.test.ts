@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { ReleaseProgress } from "../../core/api/admin/index.ts";
+import * as z from "zod";
+import { Arrival, ReleaseProgress } from "../../core/api/admin/index.ts";
 import { startCloud } from "./cloud.ts";
 import { newDevice, newFleet, type Registered, type TestFleet } from "./people.ts";
 
@@ -151,4 +152,32 @@ test.each([
     status,
     expect.objectContaining({ detail: expect.stringMatching(message) }),
   ]);
+});
+
+test("a release says when the devices that run it came to run it, at most 101 times", async () => {
+  const fleet = await newFleet(cloud, "arrivals");
+  const told = (commit: string) => {
+    const Told = z.looseObject({ arrivals: z.array(Arrival), createdAt: z.string() });
+    return cloud.get(Told, `/admin/v1/fleets/${fleet.id}/releases/${commit}`);
+  };
+  await release(fleet, "one");
+  expect((await told("one")).arrivals).toEqual([]);
+  const devices = await Promise.all(Array.from({ length: 230 }, () => newDevice(cloud, fleet)));
+  const [first, second] = devices;
+  if (!first || !second) throw new Error("No devices");
+  await report(fleet, first, "one", { one: "done" });
+  await report(fleet, second, "one", { one: "done" });
+  const { arrivals: two, createdAt } = await told("one");
+  expect(two.map(({ devices: count }) => count)).toEqual([1, 2]);
+  expect([createdAt, ...two.map(({ at }) => at)]).toEqual([createdAt, ...two.map(({ at }) => at)].toSorted());
+  // A further report is no arrival, a change to another release ends one.
+  await report(fleet, first, "one", { one: "applying changes" });
+  expect((await told("one")).arrivals).toEqual(two);
+  await release(fleet, "two");
+  await report(fleet, first, "two", { two: "done" });
+  expect((await told("one")).arrivals.map(({ devices: count }) => count)).toEqual([1]);
+  for (const device of devices.slice(1)) await report(fleet, device, "two", { two: "done" });
+  const { arrivals: all } = await told("two");
+  expect(all.length).toBeLessThanOrEqual(101);
+  expect(all.at(-1)?.devices).toBe(230);
 });

@@ -35,6 +35,9 @@ export const Release = z.object({
 });
 export type Release = z.output<typeof Release>;
 
+export const Arrival = z.object({ at: When, devices: z.int() });
+export type Arrival = z.output<typeof Arrival>;
+
 export const createRelease = endpoint({
   method: "POST",
   path: "/admin/v1/fleets/:fleetId/releases",
@@ -75,7 +78,14 @@ export const release = endpoint({
   params: z.object({ fleetId: Id, commit: z.string() }),
   body: none,
   replies: {
-    200: json(Release.extend({ changes: z.array(Change).describe("From the release that was made before it") })),
+    200: json(
+      Release.extend({
+        changes: z.array(Change).describe("From the release that was made before it"),
+        arrivals: z
+          .array(Arrival)
+          .describe("When the devices that run it had come to run it: at each time, how many. At most 101"),
+      }),
+    ),
     ...refusals,
     404: refusal("unknown-fleet", "unknown-release"),
   },

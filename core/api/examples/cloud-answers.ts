@@ -118,6 +118,7 @@ export const adminAnswers: Answers<typeof adminEndpoints> = {
       services: ["web"],
       target: true,
       changes: [{ part: "service", name: "web", change: "added", fields: [] }],
+      arrivals: [],
     },
   },
   releaseProgress: {

@@ -1,19 +1,22 @@
 import { useSignal } from "@preact/signals";
 import { parse } from "yaml";
 import type { CloudClient } from "../../../core/client/index.ts";
-import { shortCommit } from "../format.ts";
+import { moment, shortCommit } from "../format.ts";
 import { whyOf, type Action } from "../live/actions.ts";
+import { now } from "../live/clock.ts";
 import { Button } from "../parts/button.tsx";
 import { Columns } from "../parts/columns.tsx";
+import { Graph } from "../parts/graph.tsx";
 import { Age } from "../parts/since.tsx";
-import { words } from "../words.ts";
+import { counted, words } from "../words.ts";
 import { useAnswer } from "../views/use-answer.ts";
 import { FleetButton } from "./action-button.tsx";
 import { useFleets, type Fleet, type Release } from "./context.ts";
 import { askFleetPin } from "./fleet-pin.ts";
 import { fleetWords } from "./words.ts";
 
-type Change = Awaited<ReturnType<CloudClient["admin"]["release"]>>["changes"][number];
+type WholeRelease = Awaited<ReturnType<CloudClient["admin"]["release"]>>;
+type Change = WholeRelease["changes"][number];
 
 /** The releases of a fleet, and how each differs from the one before. */
 export function ReleasesScreen({ fleet }: { readonly fleet: Fleet }) {
@@ -101,7 +104,7 @@ function ReleaseRow({
       {isOpen.value && (
         <tr>
           <td colSpan={5}>
-            <Difference read={async () => (await admin.release({ params: { fleetId, commit } })).changes} />
+            <Difference read={() => admin.release({ params: { fleetId, commit } })} />
           </td>
         </tr>
       )}
@@ -109,14 +112,47 @@ function ReleaseRow({
   );
 }
 
-function Difference({ read }: { readonly read: () => Promise<readonly Change[]> }) {
+function Difference({ read }: { readonly read: () => Promise<WholeRelease> }) {
   const { value, fault } = useAnswer(read, []);
   return (
     <>
       <h3>{fleetWords.value.releases.from}</h3>
       {fault !== undefined && <p class="fault">{fault}</p>}
-      {value ? <Changes changes={value} /> : fault === undefined && <p class="faint">{words.value.reading}</p>}
+      {value ? <Changes changes={value.changes} /> : fault === undefined && <p class="faint">{words.value.reading}</p>}
+      {value && value.arrivals.length > 0 && <ArrivalGraph release={value} />}
     </>
+  );
+}
+
+/** How many devices had come to run a release, from when it was made until now. */
+function ArrivalGraph({ release: { createdAt, arrivals } }: { readonly release: WholeRelease }) {
+  const t = fleetWords.value.releases;
+  const made = Date.parse(createdAt);
+  const span: readonly [number, number] = [made, Math.max(now.value, made + 1)];
+  const top = arrivals.at(-1)?.devices ?? 0;
+  // A number of devices stays until the next one comes.
+  const points = [{ at: made, devices: 0 }, ...arrivals.map(({ at, devices }) => ({ at: Date.parse(at), devices }))];
+  const steps = [...points, { at: span[1], devices: top }].flatMap(({ at, devices }, n) => [
+    { at, devices: points[n - 1]?.devices ?? 0 },
+    { at, devices },
+  ]);
+  const series = { at: steps.map(({ at }) => at), values: steps.map(({ devices }) => devices) };
+  const last = arrivals.at(-1)?.at ?? createdAt;
+  return (
+    <figure class="wide-graph">
+      <figcaption>
+        <strong>{t.arrivals}</strong>
+        <span>{t.lastArrival(moment(Date.parse(last)))}</span>
+      </figcaption>
+      <div class="plot">
+        <span class="top">{counted(top, t.running)}</span>
+        <Graph series={series} span={span} top={top} label={`${t.arrivals}: ${counted(top, t.running)}`} height={96} />
+      </div>
+      <div class="axis" aria-hidden="true">
+        <span>{moment(span[0])}</span>
+        <span>{moment(span[1])}</span>
+      </div>
+    </figure>
   );
 }
 

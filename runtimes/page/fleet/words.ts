@@ -129,6 +129,9 @@ const english = {
     parts: { service: "service", network: "network", volume: "volume", config: "config", secret: "secret" },
     kinds: { added: "added", removed: "removed", changed: "changed" },
     done: (commit: string) => `The release ${commit} is made.`,
+    arrivals: "Devices that run it",
+    running: { one: "1 device", other: "{n} devices" },
+    lastArrival: (time: string) => `the last one since ${time}`,
   },
   variables: {
     title: "Variables",
@@ -336,6 +339,9 @@ const german: FleetWords = {
     parts: { service: "Dienst", network: "Netz", volume: "Volume", config: "Config", secret: "Secret" },
     kinds: { added: "neu", removed: "entfernt", changed: "geändert" },
     done: (commit) => `Das Release ${commit} ist angelegt.`,
+    arrivals: "Geräte, auf denen es läuft",
+    running: { one: "1 Gerät", other: "{n} Geräte" },
+    lastArrival: (time) => `das letzte seit ${time}`,
   },
   variables: {
     title: "Variablen",

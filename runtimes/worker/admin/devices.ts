@@ -201,7 +201,7 @@ const changeDevice = adminRoute("changeDevice", async ({ params: { uuid }, body,
 function leaveFleet({ db }: Pick<DirectoryContext, "db">, deviceId: number, fleetId: number): void {
   db.transaction(() => {
     db.run(
-      "UPDATE devices SET fleet_id = ?, pinned_release_id = NULL, running_release_id = NULL, problems = '[]' WHERE id = ?",
+      "UPDATE devices SET fleet_id = ?, pinned_release_id = NULL, running_release_id = NULL, running_since = NULL, problems = '[]' WHERE id = ?",
       ...[fleetId, deviceId],
     );
     db.run("DELETE FROM installs WHERE device_id = ?", deviceId);

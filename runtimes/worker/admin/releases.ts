@@ -4,6 +4,7 @@ import { refuse } from "../../../core/api/refusal.ts";
 import { changesBetween } from "../../../core/fleet/changes.ts";
 import { forbiddenFaults, parseComposition, type Composition } from "../../../core/fleet/release.ts";
 import { newKey } from "../auth/credential.ts";
+import type { Database } from "../database.ts";
 import { uuidsOfFleet } from "../directory/devices.ts";
 import { addRelease, compositionOfFleet, compositionsOf, nothing, releaseIdOf } from "../directory/releases.ts";
 import type { Route } from "../http.ts";
@@ -56,8 +57,26 @@ const release = adminRoute("release", ({ params: { fleetId, commit }, grant }, c
     ...[fleetId, commit],
   );
   const [after, before] = (row && compositionsOf(db, row.id)) ?? [];
-  return row && after && before ? reply(200, { ...toRelease(row), changes: changesFrom(before, after) }) : noRelease;
+  return row && after && before
+    ? reply(200, { ...toRelease(row), changes: changesFrom(before, after), arrivals: arrivalsAt(db, row) })
+    : noRelease;
 });
+
+interface ArrivalRow extends Record<string, SqlStorageValue> {
+  readonly at: string;
+  readonly devices: number;
+}
+
+/** The last one, and of the others so many that a hundred are left. */
+const arrivalsAt = (db: Database, { id, fleetId }: Pick<ReleaseRow, "id" | "fleetId">): api.Arrival[] => [
+  ...db.all<ArrivalRow>(
+    `SELECT at, devices FROM (
+       SELECT running_since AS at, row_number() OVER (ORDER BY running_since, id) AS devices, count(*) OVER () AS total
+       FROM devices WHERE fleet_id = ?1 AND running_release_id = ?2 AND running_since IS NOT NULL)
+     WHERE devices % ((total + 99) / 100) = 0 OR devices = total ORDER BY devices`,
+    ...[fleetId, id],
+  ),
+];
 
 const createRelease = adminRoute("createRelease", ({ params: { fleetId }, body, grant, note }, context) => {
   const fleet = findFleet(context, grant, fleetId);

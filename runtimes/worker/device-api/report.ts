@@ -123,10 +123,11 @@ function applyReport(db: Database, deviceId: number, given: api.StateReport, at:
   );
   const reached = app?.release_uuid === undefined ? undefined : releaseIdOf(db, fleetId, app.release_uuid);
   db.run(
-    `UPDATE devices SET supervisor_version = ?, os_version = ?, os_variant = ?, mac_address = ?, report = ?,
-       running_release_id = ?, problems = ifnull(?, problems), heard_at = ?, offline_at = NULL WHERE id = ?`,
+    `UPDATE devices SET supervisor_version = ?1, os_version = ?2, os_variant = ?3, mac_address = ?4, report = ?5,
+       running_since = iif(running_release_id IS ?6, running_since, ?7), running_release_id = ?6, heard_at = ?7,
+       problems = ifnull(?8, problems), offline_at = NULL WHERE id = ?9`,
     ...[supervisor_version, os_version, os_variant, mac_address].map(toText),
-    ...[JSON.stringify(rest), reached ?? running, given.problems ? JSON.stringify(given.problems) : null, at, deviceId],
+    ...[JSON.stringify(rest), reached ?? running, at, given.problems ? JSON.stringify(given.problems) : null, deviceId],
   );
   if (given.apps === undefined) return;
   const installs = installsOf(db, deviceId);

@@ -220,4 +220,6 @@ export const migrations: readonly string[] = [
   CREATE INDEX kept_requests_of_caller ON kept_requests (caller, number);
   CREATE INDEX kept_requests_by_time ON kept_requests (at);
   `,
+  // When the device has come to run its release; null if that was before this was kept.
+  "ALTER TABLE devices ADD COLUMN running_since TEXT",
 ];
