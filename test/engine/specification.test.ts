@@ -171,6 +171,10 @@ describe.skipIf(noDocker !== undefined)("with one service on the engine", () => 
     });
     await call("POST", "/v2/local/target-state", 200, Shown.parse(state).state);
     await call("GET", "/v3/apps/1/plan", 200);
+    const compose = "services: { two: { image: two:1 } }";
+    expect(await (await call("POST", "/v3/target/compose", 200, { compose, project: "more" })).json()).toMatchObject({
+      target: { local: { apps: { "1": {} } } },
+    });
     expect(await (await call("GET", "/v3/apps/1/history", 200)).json()).toMatchObject({
       history: expect.arrayContaining([expect.objectContaining({ service: "one", what: "created" })]),
     });
