@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { issueMessage } from "../model/issue.ts";
-import { interpolateAll } from "./interpolate.ts";
+import { interpolateAll, ownValue } from "./interpolate.ts";
 
 /**
  * A compose file in the form of a release: with variables, `env_file` and profiles resolved. Where these come from depends on
@@ -133,11 +133,12 @@ function environmentOf(
 ): { values: Record<string, unknown>; faults: readonly string[]; unread?: unknown } {
   const faults: string[] = [];
   const fromShell = (name: string): [string, unknown] => {
-    if (variables[name] === undefined)
+    const value = ownValue(variables, name);
+    if (value === undefined)
       faults.push(
         `${path}: ${name} has no value${advice === undefined ? ", and is not set where this command runs" : `: ${advice} write it`}`,
       );
-    return [name, variables[name]];
+    return [name, value];
   };
   if (environment === undefined || environment === null) return { values: {}, faults };
   const list = z.array(z.string()).safeParse(environment);

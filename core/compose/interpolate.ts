@@ -9,6 +9,10 @@ export type Interpolated =
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
+/** Not what every object has: a file may name the variable `constructor`. */
+export const ownValue = (variables: Variables, name: string): string | undefined =>
+  Object.hasOwn(variables, name) ? variables[name] : undefined;
+
 class Fault extends Error {}
 
 /** What to do about an unset variable, where the file is on the machine of the command. */
@@ -17,7 +21,7 @@ const usualAdvice = "set it, put it into .env, or";
 /** Replaces the variables in one text. `advice`: what to do about one that is not set. */
 export function interpolate(text: string, variables: Variables, advice = usualAdvice): Interpolated {
   try {
-    return { ok: true, text: read(text, { variables, advice }) };
+    return { ok: true, text: read(text, { variables, advice, level: 0 }) };
   } catch (error) {
     if (error instanceof Fault) return { ok: false, fault: error.message };
     throw error;
@@ -55,7 +59,11 @@ interface Reader {
 interface Known {
   readonly variables: Variables;
   readonly advice: string;
+  /** How many variables are around this text. */
+  readonly level: number;
 }
+
+const mostLevels = 20;
 
 const nameAt = /[A-Za-z_]\w*/y;
 const operatorAt = /:?[-?+]/y;
@@ -98,10 +106,13 @@ function readVariable(reader: Reader, known: Known): string {
     if (operand !== "") throw new Fault(`expected "}" after "\${${name}"`);
     return valueOf(name, known);
   }
-  const value = known.variables[name];
+  const value = ownValue(known.variables, name);
   const isSet = value !== undefined && (value !== "" || !operator.startsWith(":"));
   // Read only if it is used: the default of a set variable may contain unset variables.
-  const operandText = () => read(operand, known);
+  const operandText = () => {
+    if (known.level >= mostLevels) throw new Fault(`expected at most ${mostLevels} variables in each other`);
+    return read(operand, { ...known, level: known.level + 1 });
+  };
   switch (operator.at(-1)) {
     case "-":
       return isSet ? value : operandText();
@@ -125,7 +136,7 @@ function readOperand(reader: Reader): string {
 }
 
 function valueOf(name: string, { variables, advice }: Known): string {
-  const value = variables[name];
+  const value = ownValue(variables, name);
   if (value !== undefined) return value;
   throw new Fault(`the variable ${name} is not set: ${advice} write \${${name}:-default}`);
 }

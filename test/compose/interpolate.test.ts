@@ -39,6 +39,8 @@ describe("a variable in a compose file", () => {
     ["${TAG!}", 'expected "}" after "${TAG"'],
     ["5$", 'expected the name of a variable after "$"; write $$ for a dollar sign'],
     ["${}", 'expected the name of a variable after "${"; write $$ for a dollar sign'],
+    ["$constructor", "the variable constructor is not set: set it, put it into .env, or write ${constructor:-default}"],
+    [`${"${NONE-".repeat(22)}${"}".repeat(22)}`, "expected at most 20 variables in each other"],
     ["$1", 'expected the name of a variable after "$"; write $$ for a dollar sign'],
   ])("%s is refused: %s", (text, fault) => {
     expect(interpolate(text, variables)).toEqual({ ok: false, fault });
