@@ -111,5 +111,14 @@ const runOf = (container: Container | undefined): Partial<api.LiveService> =>
         startedAt: new Date(container.startedAt).toISOString(),
         ...(container.restarts > 0 && { restarts: container.restarts }),
         ...(container.state === "exited" && { exitCode: container.exitCode }),
+        ...portsOf(container),
       }
     : {};
+
+function portsOf({ state, spec }: Container): Pick<api.LiveService, "ports"> {
+  const open = spec.ports.filter(
+    ({ protocol, published, ip }) => protocol === "tcp" && /^\d+$/.test(published) && !/^(127\.|::1$)/.test(ip),
+  );
+  const ports = [...new Set(open.map(({ published }) => Number(published)))].sort((a, b) => a - b);
+  return state === "running" && ports.length > 0 ? { ports } : {};
+}

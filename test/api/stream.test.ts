@@ -50,6 +50,27 @@ async function open(device: TestDevice, query = "", headers = {}) {
 const isEvent = (kind: string) => (line: Line) => line.is === "event" && line["kind"] === kind;
 
 describe("GET /v3/stream", () => {
+  test("says under which ports others reach a service while it runs", async () => {
+    const device = await testDevice();
+    const ports = ["8080:80", "127.0.0.1:81:81", "53:53/udp", "90-91:90-91", "80"];
+    await device.run({ "1": app({ web: { ports }, db: {} }, { name: "shop" }) });
+    const { next, until } = await open(device);
+    await next();
+    const { apps } = z
+      .object({
+        apps: z.array(
+          z.object({ services: z.record(z.string(), z.object({ ports: z.array(z.number()).optional() })) }),
+        ),
+      })
+      .parse(await next());
+    expect(apps[0]?.services).toEqual({ web: { ports: [90, 91, 8080] }, db: {} });
+    await device.post("/v2/applications/1/stop-service", { serviceName: "web" });
+    await until(
+      ({ is, apps: now }) =>
+        is === "state" && JSON.stringify(now).includes('"exitCode"') && !/"ports"/.test(JSON.stringify(now)),
+    );
+  });
+
   test("begins with the device and the whole state, and goes on with what happens", async () => {
     const device = await testDevice();
     await device.run({ "1": app({ web: {} }, { name: "shop" }) });

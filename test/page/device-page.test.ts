@@ -70,6 +70,18 @@ describe.skipIf(noBrowser)("the page of a device", () => {
     await page.getByText("9b1c2d0").first().waitFor();
   });
 
+  test("leads to what a service offers", async () => {
+    const device = await testDevice();
+    await device.run({ "1": app({ web: { ports: ["8080:80", "8443:443"] } }, { name: "shop" }) });
+    const page = await openPage(browser(), await serve(device.fetch));
+    const links = page.getByRole("row", { name: /web/ }).getByRole("link", { name: /Open port/ });
+    await links.first().waitFor();
+    expect(await links.evaluateAll((all) => all.map((one) => one.getAttribute("href")))).toEqual([
+      "http://127.0.0.1:8080/",
+      "https://127.0.0.1:8443/",
+    ]);
+  });
+
   test("lets a reader of the log follow, filter and choose a service", async () => {
     const device = await testDevice({ program: ({ service }) => ({ lines: [`${service} says hello`] }) });
     await device.run({ "1": app({ web: {}, db: {} }) });

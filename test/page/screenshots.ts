@@ -34,7 +34,7 @@ async function busyDevice(): Promise<MemoryDevice> {
   });
   const { folders } = device;
   const services = {
-    web: { image: "nginx:1.29" },
+    web: { image: "nginx:1.29", ports: ["80:80"] },
     camera: { image: "registry.lan/camera:7" },
     db: { image: "postgres:17", restart: "always" },
   };

@@ -19,6 +19,10 @@ export const LiveService = z.object({
   startedAt: z.iso.datetime().optional(),
   restarts: z.int().optional().describe("By the engine, since the last start on request"),
   exitCode: z.int().optional().describe("Of a container that has ended"),
+  ports: z
+    .array(z.int())
+    .optional()
+    .describe("TCP ports of the host at which others reach it while it runs, without those that the engine chooses"),
 });
 export type LiveService = z.output<typeof LiveService>;
 

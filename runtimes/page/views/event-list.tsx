@@ -15,10 +15,17 @@ export function EventList({ events }: { readonly events: readonly DeviceEvent[] 
           <span>
             {withShortImages(text)}
             {why.length > 0 && !why.every((one) => text.includes(one)) && `: ${why.join(", ")}`}
-            {by !== undefined && <small> {t.by(by)}</small>}
+            {by !== undefined && <small> {reasonOf(by)}</small>}
           </span>
         </li>
       ))}
     </ol>
   );
+}
+
+/** A cause, or somebody. */
+function reasonOf(by: string): string {
+  const { causes, by: done } = words.value.device;
+  const known = Object.entries(causes).find(([cause]) => cause === by);
+  return known ? known[1] : done(by);
 }

@@ -59,6 +59,9 @@ function ServiceRow({
       </th>
       <td class="status">
         <Status service={service} />
+        {service.ports?.map((port) => (
+          <PortLink key={port} port={port} isHere={base === "/"} />
+        ))}
       </td>
       <td class="image">
         <code title={service.image}>{withShortImages(service.image)}</code>
@@ -88,6 +91,26 @@ function ServiceRow({
         </Menu>
       </td>
     </tr>
+  );
+}
+
+/** What a service offers to others. Only on the page of the device itself is its address known to the browser. */
+function PortLink({ port, isHere }: { readonly port: number; readonly isHere: boolean }) {
+  const scheme = port === 443 || port === 8443 ? "https" : "http";
+  return isHere ? (
+    <>
+      {" "}
+      <a
+        href={`${scheme}://${location.hostname}:${port}/`}
+        target="_blank"
+        rel="noreferrer"
+        aria-label={words.value.device.port(port)}
+      >
+        :{port}
+      </a>
+    </>
+  ) : (
+    <small> :{port}</small>
   );
 }
 
