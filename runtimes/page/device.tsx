@@ -34,7 +34,7 @@ function DevicePage({ given }: { readonly given: string | undefined }) {
     );
   return (
     <>
-      <DeviceView {...{ connect, visibility, address }} base="/" apiKey={key} onRefused={setRefusal} />
+      <DeviceView {...{ connect, visibility, address }} base="/" onRefused={setRefusal} />
       <PageFooter />
     </>
   );

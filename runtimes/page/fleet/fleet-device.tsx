@@ -68,7 +68,6 @@ export function FleetDevice({
         key={uuid}
         {...{ connect, visibility, address, lastReport, onRefused }}
         base={`/d/${uuid}/`}
-        apiKey={token}
         isReadOnly={!who.write}
       />
     </>

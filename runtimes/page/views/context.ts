@@ -1,6 +1,6 @@
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
-import type { Actions } from "../live/actions.ts";
+import type { Actions, Address } from "../live/actions.ts";
 import type { DeviceActions } from "../live/device-actions.ts";
 import type { DeviceStore } from "../live/device-store.ts";
 import type { ViewState } from "../live/view-state.ts";
@@ -13,8 +13,8 @@ export interface DeviceContext {
   readonly view: ViewState;
   /** The route of the device: "/" on its own page, "/d/<uuid>/" in a fleet. Screens are below it. */
   readonly base: string;
-  /** The key that requests carry; undefined: none. */
-  readonly key: string | undefined;
+  /** For the command line of what is asked. */
+  readonly address: Address;
 }
 
 export const Device = createContext<DeviceContext | undefined>(undefined);

@@ -22,7 +22,6 @@ interface Props {
   readonly visibility: Visibility;
   readonly address: Address;
   readonly base: string;
-  readonly apiKey: string | undefined;
   /** The device wants a key, or another one. */
   readonly onRefused: (why: string) => void;
   /** What is shown of a device that is offline. Only a cloud knows it. */
@@ -32,7 +31,7 @@ interface Props {
 }
 
 /** Everything about one device. The shell around it says how requests reach the device. */
-export function DeviceView({ connect, visibility, address, base, apiKey, onRefused, lastReport, isReadOnly }: Props) {
+export function DeviceView({ connect, visibility, address, base, onRefused, lastReport, isReadOnly }: Props) {
   const store = useMemo(
     () => new DeviceStore(connect, visibility, { lastReport, isReadOnly }),
     [connect, visibility, lastReport, isReadOnly],
@@ -56,7 +55,7 @@ export function DeviceView({ connect, visibility, address, base, apiKey, onRefus
 
   const Screen = store.isOlder.value ? undefined : screenOf(route.value, base);
   return (
-    <Device.Provider value={{ store, actions, can, view, base, key: apiKey }}>
+    <Device.Provider value={{ store, actions, can, view, base, address }}>
       <a class="skip" href="#main" onClick={skip}>
         {words.value.skip}
       </a>

@@ -27,7 +27,7 @@ export function HostForm() {
 }
 
 function Fields({ stored }: { readonly stored: StoredHost }) {
-  const { store, key } = useDevice();
+  const { store, address } = useDevice();
   const t = words.value.host;
   const lacks = store.hello.value?.lacks ?? {};
   const hostname = useSignal(stored.hostname ?? "");
@@ -45,7 +45,7 @@ function Fields({ stored }: { readonly stored: StoredHost }) {
       key: name,
       label: `${words.value.act.save}: ${name}`,
       send: () => store.client.setHostConfig({ body }),
-      curl: toCurl(wires.setHostConfig, { body, origin: location.origin, hasKey: key !== undefined }),
+      curl: toCurl(wires.setHostConfig, { body, ...address }),
       done: t.saved,
       ...(!force && { forced: save(name, network, true) }),
     };
