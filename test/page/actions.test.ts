@@ -3,7 +3,7 @@ import { app, testDevice, type TestDevice } from "../support/device.ts";
 import { noBrowser } from "../support/chromium.ts";
 import { wait } from "../support/wait.ts";
 import { openPage, serve, useBrowser } from "./browser.ts";
-import { press } from "./keyboard.ts";
+import { choose, press, write } from "./keyboard.ts";
 
 /** Whether the service has another container than this one. */
 async function isOther(device: TestDevice, service: string, id: string): Promise<boolean> {
@@ -189,19 +189,19 @@ describe.skipIf(noBrowser)("with the keyboard alone", () => {
   test("a proxy is set, and removed", async () => {
     const device = await shop();
     const page = await openPage(browser(), `${await serve(device.fetch)}#/host`);
-    await page.getByRole("combobox", { name: /^Type/ }).selectOption("socks5");
-    await page.getByLabel("Address", { exact: true }).fill("10.0.0.9");
-    await page.getByLabel("Port").fill("1080");
-    await page.getByLabel("User").fill("tom");
-    await page.getByLabel("Password").fill("secret");
-    await page.getByLabel("Not through the proxy").fill("10.0.0.0/8, registry.lan");
+    await choose(page, /^Type/, "socks5");
+    await write(page, "Address", "10.0.0.9");
+    await write(page, "Port", "1080");
+    await write(page, "User", "tom");
+    await write(page, "Password", "secret");
+    await write(page, "Not through the proxy", "10.0.0.0/8, registry.lan");
     await press(page, "button", "Save: Proxy");
     await page.getByText("Saved.").waitFor();
     const proxy = async () => device.get("/v1/device/host-config");
     expect(await proxy()).toMatchObject({
       json: { network: { proxy: { type: "socks5", ip: "10.0.0.9", noProxy: ["10.0.0.0/8", "registry.lan"] } } },
     });
-    await page.getByRole("combobox", { name: /^Type/ }).selectOption("");
+    await choose(page, /^Type/, "");
     await press(page, "button", "Save: Proxy");
     await expect.poll(async () => JSON.stringify((await proxy()).json)).not.toContain("10.0.0.9");
   });

@@ -3,6 +3,7 @@ import { noBrowser } from "../support/chromium.ts";
 import { startCloud } from "../worker/cloud.ts";
 import { newFleet, newToken } from "../worker/people.ts";
 import { openPage, useBrowser } from "./browser.ts";
+import { press } from "./keyboard.ts";
 
 const session = "sessionStorage.getItem('fairlead.session')";
 
@@ -24,7 +25,7 @@ describe.skipIf(noBrowser)("a link with a token", () => {
 
     await page.goto("about:blank");
     await page.goto(`${cloud.url()}/#token=${token}`);
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await press(page, "button", "Sign in");
     await page.getByText("cameras").first().waitFor();
     expect(await page.evaluate(session)).toEqual(expect.any(String));
   });
