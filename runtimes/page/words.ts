@@ -71,7 +71,7 @@ const english = {
     port: (port: number) => `Open port ${port}`,
     /** Why a service was changed, in the place of who has done it. */
     causes: {
-      release: "for another release",
+      release: "for the release",
       variables: "for its variables",
       definition: "for its definition",
       target: "for the target state",
@@ -389,7 +389,7 @@ const german: Words = {
     by: (who) => `durch ${who}`,
     port: (port) => `Port ${port} öffnen`,
     causes: {
-      release: "für ein anderes Release",
+      release: "für das Release",
       variables: "wegen der Variablen",
       definition: "wegen der Definition",
       target: "wegen des Zielzustands",
