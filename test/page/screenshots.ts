@@ -201,6 +201,8 @@ async function takeOfFleet(browser: Browser, cloud: FleetCloud, { name, path, is
   for (const look of [...looks, ...german])
     await picture(browser, name, look, async (page) => {
       await page.goto(`${cloud.url}/#${isSignedOut ? "/" : `token=${cloud.token}`}`);
+      // The link asks first.
+      if (!isSignedOut) await page.locator(".login button.filled:enabled").click();
       await page.locator(isSignedOut ? ".login" : ".fleet-head").waitFor();
       if (!isSignedOut) await page.goto(`${cloud.url}/#${path(cloud)}`);
       await page.waitForTimeout(700);
