@@ -14,6 +14,19 @@ export function openDatabase(file: string, sql: string): DatabaseSync {
   return database;
 }
 
+/** What `act` writes is on the disk as a whole, or not at all. */
+export function inTransaction(database: DatabaseSync, act: () => void): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    act();
+    database.exec("COMMIT");
+  } catch (error) {
+    // When the disk is full, SQLite has rolled back by itself. Source: sqlite.org/lang_transaction.html
+    if (database.isTransaction) database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
 /**
  * For what is written often: a power cut can undo the last changes. Every change writes whole pages; small pages cause less wear
  * on flash storage.

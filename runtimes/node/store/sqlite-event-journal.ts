@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
 import { causes, eventLevels, type EventRecord } from "../../../core/model/event.ts";
 import { keptEvents, type EventJournal, type JournalEntry } from "../../../core/ports/event-journal.ts";
-import { gentleOnFlash, openDatabase } from "./database.ts";
+import { gentleOnFlash, inTransaction, openDatabase } from "./database.ts";
 
 /** A stored event. Another version of the agent may have written it. */
 const Stored = z.object({
@@ -44,16 +44,13 @@ export class SqliteEventJournal implements EventJournal {
     const entries = events.map((event) => ({ ...event, number: ++last }));
     const reserved = last > this.#reserved ? last + reservedAtOnce : this.#reserved;
     if (reserved > this.#reserved) database.exec("PRAGMA synchronous = FULL");
-    database.exec("BEGIN IMMEDIATE");
     try {
-      if (reserved > this.#reserved) this.#reserve(reserved);
-      const add = database.prepare("INSERT INTO events VALUES (?, ?)");
-      for (const { number, ...event } of entries.slice(-keptEvents)) add.run(number, JSON.stringify(event));
-      database.prepare(drop).run(keptEvents);
-      database.exec("COMMIT");
-    } catch (error) {
-      database.exec("ROLLBACK");
-      throw error;
+      inTransaction(database, () => {
+        if (reserved > this.#reserved) this.#reserve(reserved);
+        const add = database.prepare("INSERT INTO events VALUES (?, ?)");
+        for (const { number, ...event } of entries.slice(-keptEvents)) add.run(number, JSON.stringify(event));
+        database.prepare(drop).run(keptEvents);
+      });
     } finally {
       if (reserved > this.#reserved) database.exec("PRAGMA synchronous = NORMAL");
     }

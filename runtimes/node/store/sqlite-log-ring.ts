@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { KeptLine, LogPosition, LogRing } from "../../../core/ports/log-ring.ts";
-import { gentleOnFlash, openDatabase } from "./database.ts";
+import { gentleOnFlash, inTransaction, openDatabase } from "./database.ts";
 
 const defaultBytes = 5 * 1024 * 1024;
 
@@ -106,12 +106,9 @@ export class SqliteLogRing implements LogRing {
   }
 
   #inTransaction(act: () => void): void {
-    this.#database.exec("BEGIN IMMEDIATE");
     try {
-      act();
-      this.#database.exec("COMMIT");
+      inTransaction(this.#database, act);
     } catch (error) {
-      this.#database.exec("ROLLBACK");
       this.#bytes = this.#sum();
       throw error;
     }

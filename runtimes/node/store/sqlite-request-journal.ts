@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
 import type { KeptRequest } from "../../../core/model/kept-request.ts";
 import { keptRequests, type RequestJournal } from "../../../core/ports/request-journal.ts";
-import { gentleOnFlash, openDatabase } from "./database.ts";
+import { gentleOnFlash, inTransaction, openDatabase } from "./database.ts";
 
 /** A stored request. Another version of the agent may have written it. */
 const Stored: z.ZodType<KeptRequest> = z.object({
@@ -43,14 +43,11 @@ export class SqliteRequestJournal implements RequestJournal {
     const { id, caller, operation } = request;
     const database = this.#open();
     database.exec("PRAGMA synchronous = FULL");
-    database.exec("BEGIN IMMEDIATE");
     try {
-      database.prepare(insert).run(id, caller, operation ? 1 : 0, JSON.stringify(request));
-      database.prepare(dropOldest).run(caller, keptRequests.entries, keptRequests.characters);
-      database.exec("COMMIT");
-    } catch (error) {
-      database.exec("ROLLBACK");
-      throw error;
+      inTransaction(database, () => {
+        database.prepare(insert).run(id, caller, operation ? 1 : 0, JSON.stringify(request));
+        database.prepare(dropOldest).run(caller, keptRequests.entries, keptRequests.characters);
+      });
     } finally {
       database.exec("PRAGMA synchronous = NORMAL");
     }

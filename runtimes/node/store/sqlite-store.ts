@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Store } from "../../../core/ports/store.ts";
-import { openDatabase } from "./database.ts";
+import { inTransaction, openDatabase } from "./database.ts";
 
 /** Stores documents in a SQLite file. Every write is a transaction that is on the disk when `write` resolves. */
 export class SqliteStore implements Store {
@@ -28,16 +28,11 @@ export class SqliteStore implements Store {
       "INSERT INTO documents VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     );
     const remove = this.#database.prepare("DELETE FROM documents WHERE name = ?");
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
+    inTransaction(this.#database, () => {
       for (const [name, value] of Object.entries(documents))
         if (value === undefined) remove.run(name);
         else put.run(name, JSON.stringify(value));
-      this.#database.exec("COMMIT");
-    } catch (error) {
-      this.#database.exec("ROLLBACK");
-      throw error;
-    }
+    });
   }
 
   close(): void {
