@@ -83,12 +83,9 @@ function planCopies(
   return image ? [toCopy(volume, image.id)] : steps.filter(isOfImages);
 }
 
-/** A purge deletes the data, so nothing of it may come back. */
-export const planPurgeOfSnapshots = (appId: number, record: UpdateRecord | undefined): Step[] =>
-  Object.keys(record?.snapshots ?? {}).map((volume) => ({
-    ...{ action: "dropSnapshot", appId, volume },
-    why: "the application is purged",
-  }));
+/** Forgets all copies. After a purge, nothing of the data may come back. */
+export const planDrops = (appId: number, record: UpdateRecord | undefined, why: string): Step[] =>
+  Object.keys(record?.snapshots ?? {}).map((volume) => ({ action: "dropSnapshot", appId, volume, why }));
 
 /** Removes the copies that no update needs any more. */
 export function planUnusedSnapshots({ volumes, updates }: CurrentState): Step[] {

@@ -10,7 +10,7 @@ import { deadlineOf, isGated, judgeGates, recheckMs } from "./judge-gates.ts";
 import { holdUps, isClockSet, recheckMs as policyRecheckMs } from "./update-policy.ts";
 import { planApplication } from "./plan-application.ts";
 import type { Preflight } from "./plan-preflight.ts";
-import { dueSnapshots, planPurgeOfSnapshots, planRestoration, planSnapshots, volumesOf } from "./plan-snapshots.ts";
+import { dueSnapshots, planDrops, planRestoration, planSnapshots, volumesOf } from "./plan-snapshots.ts";
 import { isNote, type Step } from "./step.ts";
 
 type Tried = Extract<UpdateRecord, { readonly phase: "trying" | "paused" }>;
@@ -47,13 +47,10 @@ export function planUpdate(
   const facts = current.updates.get(appId);
   const planFor = (release: App | undefined) => planApplication(appId, release, current, wantedImages, preflight);
   if (!facts) return planFor(app);
-  if (!app) {
-    const steps = planFor(undefined);
-    return isSettled(steps) && (facts.committed || facts.record) ? [{ action: "forgetUpdate", appId }] : steps;
-  }
+  if (!app) return planDeparture(appId, facts, current, planFor(undefined));
   const { committed, record } = facts;
   const input = { appId, app, facts, current, wantedImages, preflight };
-  const drops = app.temporary === "purged" ? planPurgeOfSnapshots(appId, record) : [];
+  const drops = app.temporary === "purged" ? planDrops(appId, record, "the application is purged") : [];
   if (drops.length > 0) return drops;
   // A first installation has nothing to go back to.
   if (!committed) return planSteady(input);
@@ -63,6 +60,21 @@ export function planUpdate(
     return planTrial(returnable, record, committed.fingerprint);
   if (committed.fingerprint === fingerprintOf(app)) return planSteady(input);
   return isRejected(app, record) ? planCommitted(returnable) : planPreparation(returnable);
+}
+
+/** The application has left the target. What an update that was not completed has written is undone. */
+function planDeparture(
+  appId: number,
+  { committed, record }: UpdateFacts,
+  current: CurrentState,
+  steps: readonly Step[],
+): Step[] {
+  if (committed && record) {
+    const copies = planRestoration({ appId, app: committed.app, committed: committed.app, current }, record, steps);
+    if (copies?.length === 0) return planDrops(appId, record, "no image is left with which it can be restored");
+    if (copies) return copies;
+  }
+  return isSettled(steps) && (committed || record) ? [{ action: "forgetUpdate", appId }] : [...steps];
 }
 
 /** Whether the target is not applied: it cannot run here, or it has failed. */

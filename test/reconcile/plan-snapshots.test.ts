@@ -125,6 +125,23 @@ test("a purge gives the copies up before anything else", () => {
     );
 });
 
+test("an application that leaves in the middle of an update gets its data back before it is forgotten", () => {
+  const beside = { images, networks: [], volumes: [here, copy] };
+  for (const updates of [trying(made), back(made)]) {
+    expect(sentences(device([web("2"), reader], { ...beside, updates, locks: all }))).toEqual([
+      "kill web (no longer in the target state)",
+      "kill reader (no longer in the target state)",
+    ]);
+    expect(sentences(device([], { ...beside, updates }))).toEqual(["restore volume 1_data"]);
+  }
+  expect(sentences(device([], { ...beside, updates: back({}) }))).toEqual(
+    expect.arrayContaining(["forget the committed release of app 1"]),
+  );
+  expect(sentences(device([], { ...beside, images: [], updates: back(made) }))).toEqual([
+    "give up the copy of volume 1_data (no image is left with which it can be restored)",
+  ]);
+});
+
 test("a release is not committed because a step for it was in vain", () => {
   const current = device([web("1"), reader], { images, volumes: [here], updates: updates(undefined) });
   expect(sentences(inVain(current, target([next])), next)).toEqual([
