@@ -13,10 +13,9 @@ export function range(length: number): number[] {
 
 /** The promises of the end: on target, at rest, and so after a restart of the agent. */
 async function endings(world: World): Promise<string[]> {
-  const broken = [...world.broken];
   const left = await settle(world);
   const mixed = await world.promises.mixed(await world.heldUp());
-  broken.push(...mixed.map((one) => `Mixes no releases in the end: ${one}`));
+  const broken = mixed.map((one) => `Mixes no releases in the end: ${one}`);
   if (left.length > 0) return [...broken, ...left.map((one) => `Converges: ${one}`)];
 
   const rested = await doings(world, () => world.clock.advance(3_600_000));
@@ -54,7 +53,8 @@ export async function doings(world: World, act: () => Promise<void>): Promise<st
 
 export async function judge(fate: Fate): Promise<World> {
   const { world } = await live(fate);
-  const broken = await endings(world);
+  const ends = await endings(world);
+  const broken = [...world.broken, ...ends];
   broken.push(...world.log.lines.filter((line) => line.includes(secret)).map((line) => `Keeps secrets: ${line}`));
   if (broken.length > 0 || told) {
     const story = told ? `\n${world.story.join("\n")}\n${world.log.lines.join("\n")}` : "";

@@ -210,7 +210,7 @@ export async function live({
   }
   const calls = first?.calls ?? 0;
 
-  if (world.hostile) Object.assign(world.hostile.hostility, { faults: 0, delays: 0 });
+  world.becomeKind();
   await world.elapse(booting, 200_000);
   world.tell("the world becomes kind");
   world.disk.bytes *= 100;

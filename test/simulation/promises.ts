@@ -11,6 +11,7 @@ import type { App, Service, TargetState } from "../../core/model/target.ts";
 import type { UpdateRecord, Window } from "../../core/model/update.ts";
 import type { EngineState } from "../../core/ports/engine.ts";
 import type { Store } from "../../core/ports/store.ts";
+import { deadlineOf } from "../../core/reconcile/judge-gates.ts";
 import { planApplication } from "../../core/reconcile/plan-application.ts";
 import { wantedImagesOf } from "../../core/reconcile/plan.ts";
 import type { Step } from "../../core/reconcile/step.ts";
@@ -89,6 +90,8 @@ export class UpdatePromises {
   readonly #tries = new Map<number, Set<number>>();
   /** By application: the fingerprint of the target that was reported as done. */
   readonly #done = new Map<number, string>();
+  /** By application: when the update began. */
+  readonly #begun = new Map<number, number>();
   /** By application: the containers that were there when the update began, or was given up. */
   readonly #old = new Map<number, ReadonlySet<string>>();
   /** By volume: what it had when the first new container of the update started. */
@@ -193,6 +196,7 @@ export class UpdatePromises {
     if (to?.phase === "trying" || to?.phase === "back")
       this.#old.set(appId, new Set(state.containers.filter((one) => one.appId === appId).map(({ id }) => id)));
     if (to?.phase === "trying") {
+      this.#begun.set(appId, this.#world.clock.monotonic());
       this.#tries.set(appId, new Set());
       const rules = target.apps.find((app) => app.appId === appId && fingerprintOf(app) === to.fingerprint)?.update;
       const isForgiven = isUnderWay || rules?.applyByMs !== undefined || forcedInThisRun.has(appId);
@@ -251,11 +255,12 @@ export class UpdatePromises {
 
   /** Gates that are closed, in words. */
   #closed(app: App, seen: readonly Seen[], confirmed: readonly string[]): string[] {
-    const { slackMs, programs, supervisor } = this.#world;
+    const { clock, slackMs, programs, supervisor } = this.#world;
     const own = seen.filter(({ container }) => container.appId === app.appId && !isAside(container));
     const of = ({ name }: Service) => own.find(({ container }) => container.service === name);
     const hasCheck = (service: Service) => !!of(service)?.container.spec.healthcheck;
     const isGated = app.services.some((one) => one.gates !== undefined || hasCheck(one));
+    const isLate = clock.monotonic() - (this.#begun.get(app.appId) ?? 0) >= deadlineOf(app, []) - slackMs;
     const isAwaited = (service: Service) =>
       app.services.some(({ dependsOn }) =>
         dependsOn.some((one) => one.service === service.name && one.condition === "service_completed_successfully"),
@@ -263,7 +268,8 @@ export class UpdatePromises {
     return app.services.flatMap((service) => {
       const { name, gates, running, image } = service;
       const one = of(service);
-      if (!one) return [`${name} has no container`];
+      // Without gates, a service may wait for another one for ever.
+      if (!one) return isGated || !isLate ? [`${name} has no container`] : [];
       if (!running) return [];
       const { state, exitCode, startedAt } = one.container;
       if (startedAt === 0) return [`${name} has not started`];
@@ -440,7 +446,8 @@ export class UpdatePromises {
     this.#upSince.set(id, this.#world.clock.monotonic());
     const record = this.#records[appId];
     const old = this.#old.get(appId);
-    if (!record || !old || old.has(id)) return;
+    // A container of the committed release, though the store has not noted the return.
+    if (!record || !old || old.has(id) || this.#turned.has(appId)) return;
     for (const { type, source } of spec.mounts) {
       if (type !== "volume") continue;
       const baseline = this.#baselines.get(source);

@@ -97,6 +97,7 @@ export class World {
   readonly #startedAt: number;
   #targetSince = 0;
   #viewed: View | undefined;
+  #kindSince = -Infinity;
   /** What the engine reads back in another way than it was told. */
   readonly #quirks: readonly Quirk[];
   /** When what was done to what, since anybody last asked for anything, or did something himself. */
@@ -258,6 +259,8 @@ export class World {
     if (!supervisor) return;
     const before = new Set([...this.forced]);
     this.tell(`target ${JSON.stringify(wish)}${force ? " forced" : ""}`);
+    // The forced update may have been reached since the last look, or is until the target is stored.
+    this.forcedUpdates.clear();
     if (force) for (const { appId } of [...wish.apps, ...this.target.apps]) this.force(appId);
     try {
       const parsed = this.managed
@@ -272,8 +275,6 @@ export class World {
     }
     this.#targetSince = this.clock.monotonic();
     this.promises.wanted(this.target);
-    // The forced update may have been reached since the last look.
-    if (!force) this.forcedUpdates.clear();
     this.retry({ force });
   }
 
@@ -321,7 +322,14 @@ export class World {
 
   /** How old an observation may be that the agent acts upon. */
   get slackMs(): number {
-    return this.hostile?.hostility.delays ? 4000 : 0;
+    const isDelayed = this.hostile?.hostility.delays || this.clock.monotonic() - this.#kindSince < 10_000;
+    return isDelayed ? 4000 : 0;
+  }
+
+  /** Nothing fails any more, and no call takes its time but those that are under way. */
+  becomeKind(): void {
+    if (this.hostile) Object.assign(this.hostile.hostility, { faults: 0, delays: 0 });
+    this.#kindSince = this.clock.monotonic();
   }
 
   /** Somebody wants what is wanted to be tried again at once. */
