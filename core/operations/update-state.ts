@@ -1,7 +1,9 @@
 import { fingerprintOf } from "../model/fingerprint.ts";
+import { findImage } from "../model/image.ts";
 import { isHandingOver } from "../model/names.ts";
 import { findApp, type App } from "../model/target.ts";
 import type { UpdateFailure, UpdateRecord } from "../model/update.ts";
+import type { CurrentState } from "../reconcile/current.ts";
 import type { Loop } from "../reconcile/loop.ts";
 import { diskOf } from "../reconcile/plan-preflight.ts";
 import { gatesOf } from "../reconcile/plan-update.ts";
@@ -41,7 +43,7 @@ export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, a
     step.action === "wait" && !(step.gate && gates.length > 0) ? [step.reason] : [],
   );
   return {
-    state: stateOf(record, app, committed?.fingerprint),
+    state: stateOf(record, app, committed?.fingerprint, current),
     committed: committed ? { commit: committed.commit } : null,
     target: app ? { commit: app.commit } : null,
     waitsFor: [...new Set([...waits, ...(locked ? [locked.message] : [])])],
@@ -63,11 +65,16 @@ const states = {
 const recordFor = (app: App | undefined, record: UpdateRecord | undefined): UpdateRecord | undefined =>
   app && record?.phase === "rejected" && record.fingerprint !== fingerprintOf(app) ? undefined : record;
 
-function stateOf(record: UpdateRecord | undefined, app: App | undefined, committed: string | undefined): State {
-  const isNext = app !== undefined && committed !== undefined && fingerprintOf(app) !== committed;
+function stateOf(
+  record: UpdateRecord | undefined,
+  app: App | undefined,
+  committed: string | undefined,
+  { images }: CurrentState,
+): State {
   if (record) return states[record.phase];
   if (app?.rejected !== undefined) return "rejected";
-  return isNext ? "preparing" : "steady";
+  if (app === undefined || committed === undefined || fingerprintOf(app) === committed) return "steady";
+  return app.services.every(({ image }) => findImage(images, image.name)) ? "waiting" : "preparing";
 }
 
 function failureOf(record: UpdateRecord | undefined, app: App | undefined): { readonly failure?: ShownFailure } {

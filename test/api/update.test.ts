@@ -117,7 +117,7 @@ test("the failure of a release is not shown with the next one", async () => {
   await during(device.post("/v3/locks", { appId: 1, reason: "a backup", ttl: 600 }, device.globalKey()));
   await release("c3", { web: { labels: confirm, environment: { V: "3" } } });
   const next = await update();
-  expect(next).toMatchObject({ state: "preparing", target: { commit: "c3" } });
+  expect(next).toMatchObject({ state: "waiting", target: { commit: "c3" } });
   expect(next).not.toHaveProperty("failure");
 });
 
