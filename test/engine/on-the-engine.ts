@@ -1,5 +1,5 @@
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import Docker from "dockerode";
 import { expect, onTestFinished } from "vitest";
 import * as z from "zod";
@@ -81,6 +81,12 @@ export async function agentOnEngine(args: readonly string[] = [], folder?: strin
   onTestFinished(stop);
   const shared = (service: string, name: string) => join(hostRoot, "tmp/balena-supervisor/services/1", service, name);
   return { ...agent, ...remote(agent.url), stop, folder: hostRoot, shared, said };
+}
+
+/** Lets an agent see a folder of this machine: for it, the host's folders are below its root. */
+export async function showFolder(hostRoot: string, path: string): Promise<void> {
+  await mkdir(dirname(join(hostRoot, path)), { recursive: true });
+  await symlink(path, join(hostRoot, path));
 }
 
 /** The real program. */

@@ -1,7 +1,7 @@
-import { createServer, request } from "node:http";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { makeImage, noDocker, startRegistry, type Registry } from "../support/docker.ts";
-import { agentOnEngine, docker, pause, target, watch, type Status } from "./on-the-engine.ts";
+import { slowLine } from "../support/slow-line.ts";
+import { agentOnEngine, docker, target, watch, type Status } from "./on-the-engine.ts";
 
 const local = "fairlead-pull:1";
 
@@ -9,24 +9,6 @@ async function registry(options: { login?: boolean } = {}): Promise<Registry> {
   const started = await startRegistry(options);
   onTestFinished(() => started.stop());
   return started;
-}
-
-/** Puts a slow proxy before the registry, so that progress is visible, and returns its address. */
-async function slowLine(host: string, bytesPerSecond: number): Promise<string> {
-  const server = createServer(({ url, method, headers }, response) => {
-    request(`http://${host}${url ?? ""}`, { method, headers }, async (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
-      for await (const chunk of answer as AsyncIterable<Buffer>) {
-        response.write(chunk);
-        await pause((1000 * chunk.length) / bytesPerSecond);
-      }
-      response.end();
-    }).end();
-  });
-  onTestFinished(() => void server.close());
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  return `127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
 }
 
 /** Removes the images that a test has pulled. */
@@ -51,7 +33,8 @@ describe.skipIf(noDocker !== undefined)("an image from a registry", () => {
     await makeImage(docker, built, undefined, [random]);
     await push(docker, built, "slow:1");
     await docker.getImage(built).remove();
-    const image = `${await slowLine(host, 6_000_000)}/slow:1`;
+    const line = await slowLine(host, 6_000_000);
+    const image = `${line.host}/slow:1`;
     forget(image);
     const agent = await agentOnEngine();
     await agent.accept(target({ one: { image } }));
