@@ -148,12 +148,13 @@ export function stateByImage(
   return state;
 }
 
-/** The status of an application's update. The earliest stage that applies counts. */
+/** The status of an application's update. The earliest stage that applies counts. What was seen for another target is none. */
 export function updateStatus(app: App, view: View): UpdateStatus {
   const { downloads } = view.current;
   const steps = view.plan.get(app.appId) ?? [];
   const own = app.services.flatMap(({ image }) => downloads.get(image.name) ?? []);
   if (app.rejected) return "rejected";
+  if (findApp(view.target, app.appId) !== app) return "applying changes";
   const record = view.current.updates.get(app.appId)?.record;
   if (record?.phase === "back" || record?.phase === "paused" || isHeldUp(app, view)) return "aborted";
   if (record?.phase === "waiting" && record.fingerprint === fingerprintOf(app)) return "downloaded";

@@ -308,6 +308,17 @@ describe("GET /v2/applications/state", () => {
     );
   });
 
+  test("shows no update as done that the device has not looked at", async () => {
+    const device = await testDevice();
+    await device.run({ "1": app({ one: {} }) });
+    expect(await state(device)).toMatchObject({ fleet: { updateStatus: "done" } });
+    const apps = { "1": app({ one: { environment: { A: "2" } } }) };
+    await device.post("/v2/local/target-state", { local: { name: "device", config: {}, apps } });
+    expect(await state(device)).toMatchObject({ fleet: { updateStatus: "applying changes" } });
+    await device.settled();
+    expect(await state(device)).toMatchObject({ fleet: { updateStatus: "done" } });
+  });
+
   test("shows an image that is being downloaded", async () => {
     const device = await testDevice({ pullMs: 600_000 });
     await device.post("/v2/local/target-state", { local: { apps: { "1": app({ one: {} }) } } });

@@ -1,4 +1,6 @@
+import { writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage } from "node:http";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { everything } from "../../core/model/scope.ts";
 import { createMemoryDevice } from "../../core/embedded/index.ts";
@@ -6,6 +8,7 @@ import { plainIo } from "../../runtimes/cli/io.ts";
 import { runProgram } from "../../runtimes/cli/run.ts";
 import { toNodeListener } from "../../runtimes/node/index.ts";
 import { SettingsError } from "../../runtimes/node/settings-error.ts";
+import { temporaryFolder } from "../node/temporary-folder.ts";
 import { app } from "../support/device.ts";
 
 /** The commands for updates, on a device and through a cloud that relays them. */
@@ -110,4 +113,15 @@ test("fairlead update shows, confirms, rolls back and retries an update", { time
   await expect.poll(() => status()).toMatch(/failed +It was rolled back by cloud/);
   expect((await through("apply", uuid)).fault).toMatch(/^The device refuses \(409\): No update waits for consent/);
   expect((await type("update", "status", "nothing")).fault).toMatch(/^There is no application "nothing", only: shop/);
+});
+
+test("fairlead up does not wait for the update of another application", { timeout: 30_000 }, async () => {
+  await release("c4");
+  const shop = async () => (await type("update", "status", "shop")).printed;
+  await expect.poll(shop).toMatch(/tries another release/);
+  const file = join(await temporaryFolder(), "compose.yaml");
+  await writeFile(file, "name: quick\nservices:\n  door:\n    image: door:1\n");
+  const { printed, status } = await type("up", file);
+  expect([status, printed]).toEqual([0, expect.stringMatching(/door: Running\n$/)]);
+  expect(await shop()).toMatch(/tries another release/);
 });

@@ -104,13 +104,12 @@ async function waitUntilApplied(
       const now = downloadProgress === null ? status : `${status} ${downloadProgress} %`;
       printOnce(service, now, `${style("cyan", `${service}:`)} ${now}`);
     }
-    const { appState } = expectStatus(await device.stateStatus.reply(), 200);
     const failing = await isFailing(state?.appId);
     if (state?.updateStatus === "rejected") {
       print(`The device runs what ran before. To try this again: fairlead update retry\n`);
       return false;
     }
-    if (state?.updateStatus === "done" && appState === "applied") {
+    if (state?.updateStatus === "done") {
       if (failing) return false;
       await sleep(stayUpMs);
       return !(await isFailing(state.appId));
