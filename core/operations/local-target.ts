@@ -1,7 +1,7 @@
 import { serviceFields } from "../compose/service-config.ts";
 import { parseLocalTarget } from "../compose/target-state.ts";
 import { usedDeploy } from "../compose/update-words.ts";
-import { anyDevice, environmentIn, labelsOf, parseComposition } from "../fleet/release.ts";
+import { anyDevice, environmentIn, labelsOf, parseComposition, type Composition } from "../fleet/release.ts";
 import type { Power } from "../model/powers.ts";
 
 /** A compose file in the form of the body of `POST /v2/local/target-state`. */
@@ -61,7 +61,7 @@ export async function toLocalTarget(
   const { services: _, ...definitions } = parsed.composition;
   const app = {
     name: project,
-    commit: localCommit,
+    commit: await commitOf(parsed.composition),
     releaseId: 1,
     services: Object.fromEntries(services.map((service) => [service.serviceId, service])),
     ...definitions,
@@ -74,14 +74,27 @@ export async function toLocalTarget(
   return { ok: true, appId, body, warnings: parsed.warnings, powers: parsed.powers, inTheFile };
 }
 
-/** The commit that balena-cli sends with a local target state. */
-const localCommit = "10ca12e1ea5e";
+/**
+ * 48 bits of a hash, in hexadecimal digits. A commit is in logs and names, and a hash tells who guesses whether he is right: of
+ * variables, and of what is beside the services, only the names count.
+ */
+async function commitOf({ services, ...definitions }: Composition): Promise<string> {
+  const told = {
+    ...Object.fromEntries(Object.entries(definitions).map(([kind, all]) => [kind, Object.keys(all ?? {})])),
+    services: Object.entries(services).map(([name, entry]) => {
+      const environment = Object.keys(environmentIn(entry));
+      return [name, { ...entry, environment }];
+    }),
+  };
+  const digest = await digestOf(JSON.stringify(told));
+  return digest.getBigUint64(0).toString(16).padStart(16, "0").slice(0, 12);
+}
 
 /** 31 bits of a hash: an id does not change when others are added, which would replace containers. */
-async function idOf(name: string): Promise<number> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
-  return (new DataView(digest).getUint32(0) >>> 1) + 1;
-}
+const idOf = async (name: string): Promise<number> => ((await digestOf(name)).getUint32(0) >>> 1) + 1;
+
+const digestOf = async (text: string): Promise<DataView> =>
+  new DataView(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
 
 function withFilePath(sentence: string, appId: number, services: ReadonlyMap<number, string>): string {
   const [before, rest] = [`local.apps.${appId}.`, sentence.slice(`local.apps.${appId}.`.length)];

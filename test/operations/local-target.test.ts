@@ -67,6 +67,26 @@ test("ids do not change when services are added", async () => {
   expect(after.get("api")).not.toEqual(before.get("db"));
 });
 
+test("another composition has another commit, which says nothing of the values of variables and secrets", async () => {
+  const commitOf = async (web: object, more: object = {}) => {
+    const { target } = await targetOf({ services: { web: { image: "web:1", ...web } }, ...more });
+    return target.apps[0]?.commit;
+  };
+  const secret = (content: string) => ({ secrets: { password: { content } } });
+  const plain = await commitOf({});
+  expect(plain).toMatch(/^[0-9a-f]{12}$/);
+  expect(await commitOf({})).toBe(plain);
+  for (const [web, more] of [
+    [{ image: "web:2" }, {}],
+    [{ command: "serve" }, {}],
+    [{ environment: { PIN: "1" } }, {}],
+    [{}, secret("1234")],
+  ] as const)
+    expect(await commitOf(web, more)).not.toBe(plain);
+  expect(await commitOf({ environment: { PIN: "1" } })).toBe(await commitOf({ environment: ["PIN=2"] }));
+  expect(await commitOf({}, secret("1234"))).toBe(await commitOf({}, secret("5678")));
+});
+
 test("the name, the config and other projects of the device stay", async () => {
   const one = { services: { web: { image: "one:1" } } };
   const first = await targetOf(one, "one", { before: { name: "porch", config: { SUPERVISOR_DELTA: "1" }, apps: {} } });

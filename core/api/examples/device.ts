@@ -534,7 +534,7 @@ export const deviceExamples: Readonly<Record<keyof typeof endpoints, Example>> =
               },
               "301423439": {
                 name: "garden",
-                commit: "10ca12e1ea5e",
+                commit: "598563acf07d",
                 releaseId: 1,
                 services: {
                   "354328825": {
