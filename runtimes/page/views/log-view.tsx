@@ -87,45 +87,36 @@ function SourceChoice({
 /** Puts lines above those that the stream has given. */
 function EarlierButton() {
   const { store, actions } = useDevice();
-  const isReading = useSignal(false);
   const t = words.value.logs;
   const read = async () => {
-    isReading.value = true;
-    try {
-      if ((await store.readEarlierLines()) === 0) actions.say(t.noEarlier);
-    } catch (error) {
-      actions.say(words.value.done.failed(t.earlier, whyOf(error)), true);
-    }
-    isReading.value = false;
+    if ((await store.readEarlierLines()) === 0) actions.say(t.noEarlier);
   };
-  return (
-    <Button disabled={isReading.value || !store.isFresh.value} onClick={() => void read()}>
-      {isReading.value ? words.value.reading : t.earlier}
-    </Button>
-  );
+  return <ReadingButton name={t.earlier} read={read} />;
 }
 
 /** Every line that the engine still has, as a file. */
 function DownloadButton() {
+  const { store } = useDevice();
+  const read = async () => {
+    const name = store.about.value?.name || "device";
+    const answer = new Response(await store.client.serviceLogs({ params: { tail: "all" } }));
+    saveFile(`${name}.log`, toText(await answer.text()));
+  };
+  return <ReadingButton name={words.value.logs.download} read={read} />;
+}
+
+/** Says that it reads until the lines are there, and why they are not. */
+function ReadingButton({ name, read }: { readonly name: string; readonly read: () => Promise<void> }) {
   const { store, actions } = useDevice();
   const isReading = useSignal(false);
-  const t = words.value.logs;
-  const save = async () => {
+  const press = async () => {
     isReading.value = true;
-    try {
-      const name = store.about.value?.name || "device";
-      saveFile(
-        `${name}.log`,
-        toText(await new Response(await store.client.serviceLogs({ params: { tail: "all" } })).text()),
-      );
-    } catch (error) {
-      actions.say(words.value.done.failed(t.download, whyOf(error)), true);
-    }
+    await read().catch((error: unknown) => actions.say(words.value.done.failed(name, whyOf(error)), true));
     isReading.value = false;
   };
   return (
-    <Button disabled={isReading.value || !store.isFresh.value} onClick={() => void save()}>
-      {isReading.value ? words.value.reading : t.download}
+    <Button disabled={isReading.value || !store.isFresh.value} onClick={() => void press()}>
+      {isReading.value ? words.value.reading : name}
     </Button>
   );
 }
