@@ -269,10 +269,11 @@ export class UpdatePromises {
       const { name, gates, running, image } = service;
       const one = of(service);
       // Without gates, a service may wait for another one for ever.
-      if (!one) return isGated || !isLate ? [`${name} has no container`] : [];
+      const mayWait = !isGated && isLate;
+      if (!one) return mayWait ? [] : [`${name} has no container`];
       if (!running) return [];
       const { state, exitCode, startedAt } = one.container;
-      if (startedAt === 0) return [`${name} has not started`];
+      if (startedAt === 0) return mayWait ? [] : [`${name} has not started`];
       if (supervisor?.memory.stoppedNow.has(`${app.appId}/${name}`)) return [];
       if (name === "job")
         return (isGated || isAwaited(service)) && state === "exited" && exitCode !== 0 ? [`${name} has failed`] : [];
