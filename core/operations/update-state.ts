@@ -44,8 +44,9 @@ export function stateOfUpdate({ updates, targets, loop, view }: UpdateContext, a
   );
   return {
     state: stateOf(record, app, committed?.fingerprint, current),
-    committed: committed ? { commit: committed.commit } : null,
-    target: app ? { commit: app.commit } : null,
+    // A fleet without a release has no commit.
+    committed: committed?.commit ? { commit: committed.commit } : null,
+    target: app?.commit ? { commit: app.commit } : null,
     waitsFor: [...new Set([...waits, ...(locked ? [locked.message] : [])])],
     gates: gates.map(({ service, gate, ...verdict }) => ({
       ...{ service, gate, is: verdict.is },

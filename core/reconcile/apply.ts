@@ -302,7 +302,8 @@ export class Applier {
     await updates.commit(appId, { commit, fingerprint, images: ids });
     if (failure)
       events.emit({ kind: "updateKept", appId, commit, service: failure.service, reason: describeFailure(failure) });
-    else events.emit({ kind: "updateCommitted", appId, commit });
+    // A fleet without a release has no commit.
+    else if (commit !== "") events.emit({ kind: "updateCommitted", appId, commit });
   }
 
   /** Stops and removes a container. `again`: this is a restart, so the container's spec is kept in memory. */

@@ -53,7 +53,7 @@ export function planUpdate(
   const drops = app.temporary === "purged" ? planDrops(appId, record, "the application is purged") : [];
   if (drops.length > 0) return drops;
   // A first installation has nothing to go back to.
-  if (!committed) return planSteady(input);
+  if (!committed || committed.app.services.length === 0) return planSteady(input);
   const returnable = { ...input, committed: committed.app };
   if (record?.phase === "back") return planReturn(returnable, record);
   if (record?.phase === "trying" || record?.phase === "paused")

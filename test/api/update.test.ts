@@ -109,6 +109,16 @@ test("a service confirms only for itself; a person for all services", async () =
   expect(await update()).toMatchObject({ state: "steady", committed: { commit: "c2" } });
 });
 
+test("the first release of a fleet stays, whatever comes of it: there is nothing to go back to", async () => {
+  const { clock, device, during, release, update } = await running({});
+  expect(await update()).toMatchObject({ state: "steady", committed: { commit: "c1" } });
+  await release("c2", { web: { labels: confirm } });
+  await clock.advance(600_000);
+  expect(await update()).toMatchObject({ state: "steady", committed: { commit: "c2" } });
+  const { containers } = await during(device.engine.look());
+  expect(containers).toMatchObject([{ service: "web", state: "running" }]);
+});
+
 test("the failure of a release is not shown with the next one", async () => {
   const { clock, update, post, keyOf, device, during, release } = await trying();
   await post("fail", { reason: "the database is too old" }, keyOf("web"));

@@ -35,6 +35,7 @@ describe("a wrong command line is refused with the correction", () => {
     ["cloud call d GET v1/device", /^Expected a path such as \/v1\/device, but got "v1\/device"$/],
     ["cloud call d POST /v1/restart --data {appId", /^--data is no JSON: /],
     ["cloud call d GET /v1/device --expires 60", /^--expires is for requests with --when-online$/],
+    ["cloud call d GET /v1/device --expires 10x", /^--expires: expected a time such as 90s, 10m or 2h, but got "10x"$/],
     ["cloud call --fleet f GET /v1/device --when-online", /^--when-online is for one device, not a fleet$/],
     ["agent --prot 1", /^There is no option --prot; did you mean "--port"\?$/],
     ["agent --port abc", /^--port \(or FAIRLEAD_PORT\): expected a port, 0 to 65535, but got "abc"$/],

@@ -72,6 +72,16 @@ describe("a target", () => {
     ]);
   });
 
+  test("that follows one without services is not tried, since nothing would be there instead", () => {
+    const none = app({}, { commit: "" });
+    const before = { app: none, fingerprint: fingerprintOf(none), images: [] };
+    const first = (present: CurrentState["containers"]) =>
+      device(present, { images: ["web:2"], updates: new Map([[1, { committed: before }]]) });
+    expect(sentences(first([]), gated)).toEqual(["install and start web"]);
+    expect(sentences(first([unhealthy]), gated)).toEqual(["commit release c2 of app 1"]);
+    expect(sentences({ ...first([]), networks: [] }, none)).toEqual([]);
+  });
+
   test("is downloaded while the committed release goes on", () => {
     const coming = { ...at(), images: at().images.slice(0, 1) };
     expect(sentences(coming, v2)).toEqual(["fetch image web:2"]);
@@ -388,17 +398,17 @@ describe("an update with a policy", () => {
   });
 
   test("creates no network of the release meanwhile, which the committed release would remove again", () => {
-    const bare = app({}, { commit: "c1" });
+    const bare = app({ same: "web:1" }, { commit: "c1" });
     const web = { image: "web:2", networks: ["back"] };
-    const release = app({ web }, { commit: "c2", networks: { back: { internal: true } } });
+    const release = app({ same: "web:1", web }, { commit: "c2", networks: { back: { internal: true } } });
     const extended = withRules({ apply: [{ is: "consent" }] }, release);
     const record: UpdateRecord = { phase: "waiting", ...of(extended), bootId: "" };
     const facts = { committed: { app: bare, fingerprint: fingerprintOf(bare), images: [] }, record };
-    const without = { ...at(old, facts), containers: [], networks: [] };
+    const without = at(running("same", "web:1"), facts);
     expect(sentences(without, extended)).toEqual(["wait for consent through the API"]);
     const allowed = new Map([[1, { ...facts, record: { ...record, consent: "device key" } }]]);
     expect(sentences({ ...without, updates: allowed }, extended)).toEqual([
-      ...["create network 1_back", "wait for network 1_back"],
+      ...["create network 1_back", "rename same to same_1_10_c2", "wait for network 1_back"],
     ]);
   });
 

@@ -166,7 +166,7 @@ test("the command line queues a request, lists it, shows what has become of it, 
   };
   expect((await said("command", "list", device.uuid)).printed).toMatch(/^This token has queued nothing/);
   const blink = await queue("/v1/blink");
-  const restart = await queue("/v1/restart", "--data", '{"appId":1}', "--expires", "60");
+  const restart = await queue("/v1/restart", "--data", '{"appId":1}', "--expires", "10m");
   expect((await said("command", "cancel", device.uuid, restart)).printed).toBe(`The device will not get ${restart}\n`);
   expect((await said("command", "list", device.uuid)).printed).toMatch(
     new RegExp(`^ID +REQUEST +STATE[^]*${restart} +POST /v1/restart +cancelled[^]*${blink} +POST /v1/blink +queued`),

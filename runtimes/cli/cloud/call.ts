@@ -1,8 +1,11 @@
 import { jsonFault } from "../../../core/model/show.ts";
 import { UsageError } from "../../node/settings-error.ts";
 import { command, fleetOption, wholeNumber } from "../command.ts";
+import { secondsIn } from "../seconds.ts";
 import { readAccount } from "./account.ts";
 import { cloudOf, findFleet, reach, uuidOf } from "./client.ts";
+
+const times = "such as 90s, 10m or 2h";
 
 export const call = command({
   orFleet: true,
@@ -11,7 +14,7 @@ export const call = command({
     data: { type: "string", value: "<json>", hint: "the body" },
     wait: { type: "string", value: "<seconds>", hint: "how long to wait for the device (default: 50)" },
     "when-online": { type: "boolean", hint: "if the device is offline, it gets the request when it is back" },
-    expires: { type: "string", value: "<seconds>", hint: "how long such a request stays (default: 86400)" },
+    expires: { type: "string", value: "<time>", hint: `how long such a request stays, ${times} (default: 24h)` },
   },
   run: async ({ words, options, environment, print, warn }) => {
     const [path = "", method = "", device = ""] = words.toReversed();
@@ -19,7 +22,7 @@ export const call = command({
       throw new UsageError(`Expected a path such as /v1/device, but got ${JSON.stringify(path)}`);
     const wait = wholeNumber("wait", options.wait);
     const whenOnline = options["when-online"] ?? false;
-    const expires = wholeNumber("expires", options.expires);
+    const expires = options.expires === undefined ? undefined : secondsIn("expires", options.expires, times);
     if (expires !== undefined && !whenOnline) throw new UsageError("--expires is for requests with --when-online");
     if (whenOnline && options.fleet !== undefined) throw new UsageError("--when-online is for one device, not a fleet");
     const data = options.data === undefined ? {} : { data: parseData(options.data) };

@@ -1,7 +1,7 @@
-import { parseDuration } from "../../../core/compose/quantities.ts";
 import { longestLeaseS } from "../../../core/model/lease.ts";
 import { UsageError } from "../../node/settings-error.ts";
 import { command } from "../command.ts";
+import { secondsIn } from "../seconds.ts";
 import { appOption, deviceOf, deviceOption, expectStatus, findApplication, type Device } from "./client.ts";
 
 const usualTtl = "30m";
@@ -82,8 +82,4 @@ export async function takeLease(device: Device, { app, service, reason, ttl }: W
   return expectStatus(await device.takeLock.reply({ body }), 201);
 }
 
-function secondsOf(given: string): number {
-  const seconds = Math.ceil((parseDuration(given) ?? 0) / 1e9);
-  if (seconds >= 1 && seconds <= longestLeaseS) return seconds;
-  throw new UsageError(`--for: expected a time ${forOption.hint}, but got ${JSON.stringify(given)}`);
-}
+const secondsOf = (given: string): number => secondsIn("for", given, forOption.hint, longestLeaseS);
