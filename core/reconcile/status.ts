@@ -148,7 +148,10 @@ export function stateByImage(
   return state;
 }
 
-/** The status of an application's update. The earliest stage that applies counts. What was seen for another target is none. */
+/**
+ * The status of an application's update. The earliest stage that applies counts. Until the device has looked at this target, the
+ * update goes on.
+ */
 export function updateStatus(app: App, view: View): UpdateStatus {
   const { downloads } = view.current;
   const steps = view.plan.get(app.appId) ?? [];
