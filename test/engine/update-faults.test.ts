@@ -70,8 +70,10 @@ const Manifest = z.looseObject({ config: z.looseObject({ digest: z.string() }) }
 /** Makes an image of a registry one for a mainframe. */
 async function makeForeign(host: string, name: string, tag: string): Promise<void> {
   const api = `http://${host}/v2/${name}`;
-  const type = "application/vnd.docker.distribution.manifest.v2+json";
-  const answer = await fetch(`${api}/manifests/${tag}`, { headers: { accept: type } });
+  // Which one an engine pushes depends on its image store.
+  const accept = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json";
+  const answer = await fetch(`${api}/manifests/${tag}`, { headers: { accept } });
+  const type = answer.headers.get("content-type") ?? "";
   const manifest = Manifest.parse(await answer.json());
   const config = z.looseObject({}).parse(await (await fetch(`${api}/blobs/${manifest.config.digest}`)).json());
   const body = JSON.stringify({ ...config, architecture: "s390x" });
