@@ -86,7 +86,7 @@ const handOverPollMs = 100;
 const isUnproven = ({ name }: Service, appId: number, { unproven }: CurrentState): boolean =>
   unproven?.has(serviceKey(appId, name)) ?? false;
 
-/** Polls for the signal that the successor has taken over, but only while the successor runs and its signal decides. */
+/** Polls for the signal that the successor has taken over, but only while that decides: it does not for an unhealthy one. */
 export function waitForHandOver(
   { service, verdict, takenBack }: Wanted,
   leaving: readonly Container[],
@@ -95,7 +95,8 @@ export function waitForHandOver(
 ): Step[] {
   if (takenBack || !leaving.some((container) => container.service === service.name)) return [];
   if (isUnproven(service, appId, current)) return [{ action: "wait", reason: `the gates of ${service.name} to open` }];
-  const ask = verdict.is === "ready" && verdict.container.state === "running";
+  const ask =
+    verdict.is === "ready" && verdict.container.state === "running" && verdict.container.health !== "unhealthy";
   return [{ action: "wait", reason: `${service.name} to take over`, ...(ask && { recheckMs: handOverPollMs }) }];
 }
 

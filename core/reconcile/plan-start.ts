@@ -99,7 +99,9 @@ function mustStart(container: Container, current: CurrentState): boolean {
   const begun = current.runningSinceBySetClock ?? current.runningSince;
   const endedSoon =
     finishedAt < current.runningSince + stopDelayMs || (finishedAt >= begun && finishedAt < begun + stopDelayMs);
-  const interrupted = startedAt < current.runningSince && endedSoon && !current.stoppedNow.has(key);
+  // What has started in the future has started before the clock was set back.
+  const startedBefore = startedAt < current.runningSince || startedAt > current.now;
+  const interrupted = startedBefore && endedSoon && !current.stoppedNow.has(key);
   if (current.seen.has(id) && !interrupted) return false;
   const { restart } = container.spec;
   // Exit codes of SIGTERM and SIGKILL: the container was stopped and did not finish by itself.

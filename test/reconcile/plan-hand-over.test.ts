@@ -143,9 +143,15 @@ test.each(["starting", "healthy"] as const)("a successor that is %s may take ove
   expect(sentences(current, release)).toEqual(["kill web (its successor has taken over)"]);
 });
 
-test("the locks are released if the successor does not run", () => {
-  const current = device([aside(first), exited("web", "web:2", handOver)], { seen: new Set(["web"]), locks });
-  expect(sentences(current, release)).toEqual(["wait for web to take over", "release the update locks of app 1"]);
+test.each([
+  ["does not run", exited("web", "web:2", handOver)],
+  ["is unhealthy", { ...second, health: "unhealthy" } as const],
+])("the locks are released if the successor %s, and no signal is polled for", (_, successor) => {
+  const current = device([aside(first), successor], { ...later, takenOver, seen: new Set(["web"]), locks });
+  expect([...plan(current, target([release])).values()].flat()).toEqual([
+    { action: "wait", reason: "web to take over" },
+    { action: "releaseLocks", appId: 1 },
+  ]);
 });
 
 describe("while the release is being tried and gates of the successor are closed", () => {

@@ -118,6 +118,13 @@ describe("a container that has exited", () => {
       expect(interrupted(30_000)).toEqual([]);
     });
 
+    test("starts again, although the clock was set back before, so that it has started in the future", () => {
+      const started = (startedAt: number) =>
+        planned("always", 143, { seen }, { startedAt, finishedAt: times.agent + 1 });
+      expect(started(times.now + 1)).toEqual(start);
+      expect(started(times.now)).toEqual([]);
+    });
+
     test("starts again, although the clock was set forward in between", () => {
       const years = 10 * 365 * 86_400_000;
       const set = { runningSinceBySetClock: times.agent + years };
