@@ -3,9 +3,9 @@ import type { UpdateFailure, UpdateRecord } from "./update.ts";
 
 /** What the agent knows of the updates of one application. */
 export interface UpdateFacts {
-  /** The release that has proved itself; absent: none has yet. `images`: the names under which its images are kept. */
+  /** The release that has proved itself; absent: none has yet. `images`: by service, the name under which its image is kept. */
   readonly committed?:
-    { readonly app: App; readonly fingerprint: string; readonly images: readonly string[] } | undefined;
+    { readonly app: App; readonly fingerprint: string; readonly images: Readonly<Record<string, string>> } | undefined;
   readonly record?: UpdateRecord | undefined;
   /** How long ago this run of the agent has begun or resumed the update; absent: it has not. */
   readonly begunMs?: number | undefined;

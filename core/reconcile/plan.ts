@@ -107,7 +107,7 @@ export function wantedImagesOf(
     const { app, images } = facts.committed;
     const isBack = facts.record?.phase === "back" || facts.record?.phase === "rejected";
     const services = app.services.filter(({ name }) => isBack || !leaving.has(serviceKey(app.appId, name)));
-    return [...services.map(({ image }) => image.name), ...(services.length === app.services.length ? images : [])];
+    return services.flatMap(({ name, image }) => [image.name, images[name] ?? image.name]);
   });
   return new Set([...apps.flatMap((app) => app.services.map(({ image }) => image.name)), ...committed]);
 }

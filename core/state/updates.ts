@@ -89,7 +89,9 @@ export class Updates {
           committed: {
             app: withImages(app, committed.images, images),
             fingerprint: committed.fingerprint,
-            images: Object.values(committed.images).map(keptImageName),
+            images: Object.fromEntries(
+              Object.entries(committed.images).map(([service, id]) => [service, keptImageName(id)]),
+            ),
           },
         }),
       record: this.#records[appId],

@@ -90,7 +90,7 @@ function appsOf({ releases, known, target, containers, here = [], downloads = {}
       ...unseen(0, { ...memoryIdentity, uuid, name: "n" }, false),
       containers: made,
       ...(committed !== undefined && {
-        updates: new Map([[1, { committed: { app: { ...app, commit: committed }, fingerprint: "", images: [] } }]]),
+        updates: new Map([[1, { committed: { app: { ...app, commit: committed }, fingerprint: "", images: {} } }]]),
       }),
       images: images.map((image) => ({ id: idOf(image), tags: [nameOf(image)], digests: [nameOf(image)] })),
       downloads: new Map(Object.entries(downloads).map(([image, download]) => [nameOf(image), download])),

@@ -225,7 +225,7 @@ describe("a disk that is too small", () => {
 describe("the committed release, while another one is downloaded,", () => {
   const committed = app({ web: "web:1" });
   const updates: CurrentState["updates"] = new Map([
-    [1, { committed: { app: committed, fingerprint: fingerprintOf(committed), images: [] } }],
+    [1, { committed: { app: committed, fingerprint: fingerprintOf(committed), images: {} } }],
   ]);
   const beside = { images: [{ ...image("web:1"), bytes: 300e6 }], imageRecords: fetched("web", "web:1"), updates };
   const preflight = facts(600, { "web:2": layers(100) });
@@ -264,7 +264,7 @@ describe("the committed release, while another one is downloaded,", () => {
 
   test("keeps its networks, too, if the other release cannot run here", () => {
     const before = app({ web: "web:1" }, { networks: { old: {} } });
-    const facts = { committed: { app: before, fingerprint: fingerprintOf(before), images: [] } };
+    const facts = { committed: { app: before, fingerprint: fingerprintOf(before), images: {} } };
     const current = device([web], {
       images: ["web:2"],
       networks: [network("default"), network("old")],
@@ -284,7 +284,7 @@ describe("the committed release, while another one is downloaded,", () => {
 test("the copy of a volume before an update needs space, too, and its size is waited for", () => {
   const volumes = { data: { labels: { "io.balena.update.snapshot": "true" } } };
   const next = app({ web: { image: "web:2", volumes: ["data:/data"] } }, { volumes });
-  const known: UpdateFacts = { committed: { app: app({ web: "web:1" }), fingerprint: "1", images: [] } };
+  const known: UpdateFacts = { committed: { app: app({ web: "web:1" }), fingerprint: "1", images: {} } };
   const data = { name: "1_data", spec: { driver: "local", driverOptions: {}, labels: {} } };
   const beside = { volumes: [data], updates: new Map([[1, known]]) };
   const having = (bytes: ReadonlyMap<string, number>, updates = beside.updates) =>

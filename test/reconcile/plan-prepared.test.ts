@@ -23,7 +23,7 @@ function tried(services: Services, more: Partial<CurrentState> = {}, fields: obj
   const record: UpdateRecord = {
     ...{ phase: "trying", fingerprint: fingerprintOf(target), commit: "c2", attempts: 1, confirmed: [], snapshots },
   };
-  const committed = { app: release(1, services, fields), fingerprint: "of the first", images: [] };
+  const committed = { app: release(1, services, fields), fingerprint: "of the first", images: {} };
   const old = more.containers ?? names.map((name) => running(name, `${name}:1`, services[name]));
   const current = device(old, {
     images: names.map((name) => `${name}:2`),

@@ -27,7 +27,7 @@ const updates = (record: UpdateFacts["record"]): CurrentState["updates"] =>
     [
       1,
       {
-        committed: { app: old, fingerprint: fingerprintOf(old), images: [] },
+        committed: { app: old, fingerprint: fingerprintOf(old), images: {} },
         record,
         triedMs: 0,
       } satisfies UpdateFacts,
@@ -82,7 +82,7 @@ test("the locks are taken before a container is stopped for it", () => {
 test("a volume that a crash has removed comes back as the committed release defines it", () => {
   const beside = { images, volumes: [copy], locks: all };
   const specOf = (committed: App) => {
-    const facts = { app: committed, fingerprint: "old", images: [] };
+    const facts = { app: committed, fingerprint: "old", images: {} };
     const { record } = back(made).get(1) ?? {};
     const current = device([], { ...beside, updates: new Map([[1, { committed: facts, record }]]) });
     return [...plan(current, target([next])).values()].flat().find(({ action }) => action === "restoreVolume");

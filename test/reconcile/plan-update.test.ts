@@ -36,7 +36,7 @@ const withRules = (rules: Partial<UpdateRules>, release = gated): App => ({
   update: { ...defaultRules, ...rules },
 });
 
-const committed = { app: v1, fingerprint: fingerprintOf(v1), images: [] };
+const committed = { app: v1, fingerprint: fingerprintOf(v1), images: {} };
 const of = (release: App) => ({ fingerprint: fingerprintOf(release), commit: release.commit });
 const trying = (release: App, attempts = 1): UpdateRecord => ({
   phase: "trying",
@@ -74,7 +74,7 @@ describe("a target", () => {
 
   test("that follows one without services is not tried, since nothing would be there instead", () => {
     const none = app({}, { commit: "" });
-    const before = { app: none, fingerprint: fingerprintOf(none), images: [] };
+    const before = { app: none, fingerprint: fingerprintOf(none), images: {} };
     const first = (present: CurrentState["containers"]) =>
       device(present, { images: ["web:2"], updates: new Map([[1, { committed: before }]]) });
     expect(sentences(first([]), gated)).toEqual(["install and start web"]);
@@ -403,7 +403,7 @@ describe("an update with a policy", () => {
     const release = app({ same: "web:1", web }, { commit: "c2", networks: { back: { internal: true } } });
     const extended = withRules({ apply: [{ is: "consent" }] }, release);
     const record: UpdateRecord = { phase: "waiting", ...of(extended), bootId: "" };
-    const facts = { committed: { app: bare, fingerprint: fingerprintOf(bare), images: [] }, record };
+    const facts = { committed: { app: bare, fingerprint: fingerprintOf(bare), images: {} }, record };
     const without = at(running("same", "web:1"), facts);
     expect(sentences(without, extended)).toEqual(["wait for consent through the API"]);
     const allowed = new Map([[1, { ...facts, record: { ...record, consent: "device key" } }]]);
@@ -453,7 +453,7 @@ describe("the images of the committed release", () => {
     sentences(
       at(
         fresh,
-        { committed: { ...committed, images: ["kept:1"] }, record: trying(release), triedMs: 0 },
+        { committed: { ...committed, images: { web: "kept:1" } }, record: trying(release), triedMs: 0 },
         { imageRecords: record("web:1", "kept:1") },
       ),
       release,
@@ -463,9 +463,28 @@ describe("the images of the committed release", () => {
     expect(during(v2)).toEqual([]);
     const after = {
       ...at(fresh, {}, { imageRecords: record("web:1") }),
-      updates: new Map([[1, { committed: { app: v2, fingerprint: fingerprintOf(v2), images: [] } }]]),
+      updates: new Map([[1, { committed: { app: v2, fingerprint: fingerprintOf(v2), images: {} } }]]),
     };
     expect(sentences(after, v2)).toEqual(["remove image web:1"]);
+  });
+
+  test("stay under their other names, too, but for those of services that make space", () => {
+    const deletes = { ...strategy("delete-then-download"), image: "web:2" };
+    const release = app({ web: deletes, other: "other:1" }, { commit: "c2" });
+    const before = app({ web: "web:1", other: "other:1" }, { commit: "c1" });
+    const kept = { web: "kept:web", other: "kept:other" };
+    const facts = { committed: { app: before, fingerprint: fingerprintOf(before), images: kept } };
+    const current = at(
+      fresh,
+      { ...facts, record: trying(release), triedMs: 0 },
+      {
+        imageRecords: record("web:1", "kept:web", "other:1", "kept:other"),
+      },
+    );
+    expect(sentences(current, release).filter((step) => step.startsWith("remove"))).toEqual([
+      "remove image web:1",
+      "remove image kept:web",
+    ]);
   });
 
   test("are all that stays of a release that has failed before its images were here", () => {
