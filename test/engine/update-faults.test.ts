@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -190,6 +190,7 @@ describe.skipIf(noDocker !== undefined)("the committed release serves", () => {
     const { agent } = await committed();
     const command = ["sh", "-c", "touch /tmp/balena/updates.lock; exit 1"];
     await agent.accept(release(2, { command }));
+    await expect.poll(() => readdir(agent.shared("web", ".")), { timeout: 20_000 }).toContain("updates.lock");
     await expectState(agent, "rejected", "c1", expect.stringMatching(/did not stay up/));
     await expectServed(1);
   });
